@@ -1,0 +1,451 @@
+//! What a check is: a typed probe with a threshold, as `stagegate.toml` declares it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::digest_fields;
+use crate::release::Part;
+
+/// A check as declared: what it probes, what it wants, what it proves.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Check {
+    /// Its name in `stagegate.toml`, unique within the file.
+    pub id: String,
+    /// One line for people.
+    pub title: String,
+    /// The criteria, checklist items and matrix rows that it proves, by their ids.
+    pub proves: Vec<String>,
+    /// What it does.
+    pub spec: CheckSpec,
+    /// The measured value it wants. Without one, reaching the end well is enough.
+    pub want: Option<Want>,
+    /// Longest time it may take, milliseconds.
+    pub timeout_ms: u64,
+    /// How often it is tried again before its outcome counts.
+    pub retries: u32,
+    /// Age at which its evidence goes stale, milliseconds. `None`: never by age alone.
+    pub valid_for_ms: Option<u64>,
+    /// The parts of the release that its evidence depends on.
+    pub binds: Vec<Part>,
+}
+
+impl Check {
+    /// Digest of everything that decides the outcome. Evidence found under another digest is stale.
+    pub fn threshold_digest(&self) -> String {
+        let want = self.want.as_ref().map(Want::to_string).unwrap_or_default();
+        digest_fields([self.id.as_str(), &format!("{:?}", self.spec), &want])
+    }
+}
+
+/// The kinds of check and what each needs to know.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum CheckSpec {
+    /// A command of the runbook or of `stagegate.toml`; passes when it exits 0 and its value is wanted.
+    Command {
+        /// A step of the runbook whose last run is judged. Running the check runs the step.
+        #[serde(default)]
+        step: Option<String>,
+        /// Else: the command itself, given to `bash -c` unchanged.
+        #[serde(default)]
+        run: Option<String>,
+        /// Where it runs, relative to the stack's directory.
+        #[serde(default)]
+        cwd: Option<String>,
+        /// Where the measured value stands.
+        #[serde(default)]
+        value: Option<ValueSource>,
+        /// Exit codes that mean "could not look" (Inconclusive) and not "looked and it is bad".
+        #[serde(default)]
+        inconclusive_exit: Vec<i32>,
+    },
+    /// One or more HTTP requests to a URL of the stack.
+    Http {
+        /// The address; `${NAME}` is filled from `[stack.urls]` and the env file.
+        url: String,
+        /// Request method, `GET` by default.
+        #[serde(default)]
+        method: Option<String>,
+        /// Request headers; values may name `${KEY}` of the env file.
+        #[serde(default)]
+        headers: BTreeMap<String, String>,
+        /// Accepted status codes; 200 by default.
+        #[serde(default)]
+        status: Vec<u16>,
+        /// Text that the body must hold.
+        #[serde(default)]
+        body_contains: Option<String>,
+        /// Header that must be present, with the value it must hold (`""`: any).
+        #[serde(default)]
+        expect_headers: BTreeMap<String, String>,
+        /// Headers that must not be present (or not with that value, when one is given).
+        #[serde(default)]
+        forbid_headers: BTreeMap<String, String>,
+        /// How many requests are sent, one after another. 1 by default.
+        #[serde(default)]
+        requests: Option<u32>,
+        /// What is measured over the requests.
+        #[serde(default)]
+        measure: Option<HttpMeasure>,
+        /// JSON pointer (RFC 6901) into the body, measured as the value.
+        #[serde(default)]
+        pointer: Option<String>,
+    },
+    /// Something about the running stack, asked of the engine.
+    Compose {
+        /// What is asked.
+        assert: ComposeAssert,
+        /// The services meant; all of them when empty.
+        #[serde(default)]
+        services: Vec<String>,
+        /// For `no_restarts`: seconds that must have passed without one. 60 by default.
+        #[serde(default)]
+        seconds: Option<u64>,
+        /// For `ports`: the host ports that may be published; `${KEY}` of the env file allowed.
+        #[serde(default)]
+        allowed: Vec<String>,
+        /// For `versions`: least Engine version.
+        #[serde(default)]
+        engine: Option<String>,
+        /// For `versions`: least Compose version.
+        #[serde(default)]
+        compose: Option<String>,
+    },
+    /// Something about the env file. Values never leave the check.
+    EnvFile {
+        /// What is asked.
+        assert: EnvAssert,
+        /// The keys meant, where the question needs some.
+        #[serde(default)]
+        keys: Vec<String>,
+        /// For `equals`: what the one key must be; `${NAME}` from `[stack.urls]` allowed.
+        #[serde(default)]
+        equals: Option<String>,
+        /// For `mode`: the octal mode wanted; `0600` by default.
+        #[serde(default)]
+        mode: Option<String>,
+    },
+    /// A file that must exist: fresh, not empty, with a mode.
+    File {
+        /// Path or glob (`*` within the last part), relative to the stack's directory.
+        path: String,
+        /// Least size in bytes; 1 by default.
+        #[serde(default)]
+        min_bytes: Option<u64>,
+        /// Greatest age, such as `24h`.
+        #[serde(default)]
+        max_age: Option<String>,
+    },
+    /// The repository: a clean tree on a commit.
+    Git {
+        /// What is asked.
+        assert: GitAssert,
+        /// For `untracked`: the file that must never have been committed.
+        #[serde(default)]
+        path: Option<String>,
+    },
+    /// A TCP port.
+    Port {
+        /// `host:port`; `${KEY}` of the env file allowed.
+        address: String,
+        /// Whether it must accept (`true`, the default) or refuse connections.
+        #[serde(default)]
+        open: Option<bool>,
+    },
+    /// A rollback drill that was completed on this stack.
+    Drill {
+        /// Greatest age, such as `14d`.
+        #[serde(default)]
+        max_age: Option<String>,
+    },
+}
+
+impl CheckSpec {
+    /// The word used for it in `stagegate.toml`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            CheckSpec::Command { .. } => "command",
+            CheckSpec::Http { .. } => "http",
+            CheckSpec::Compose { .. } => "compose",
+            CheckSpec::EnvFile { .. } => "env_file",
+            CheckSpec::File { .. } => "file",
+            CheckSpec::Git { .. } => "git",
+            CheckSpec::Port { .. } => "port",
+            CheckSpec::Drill { .. } => "drill",
+        }
+    }
+
+    /// The parts that evidence of this kind depends on when the declaration names none.
+    pub fn default_binds(&self) -> Vec<Part> {
+        match self {
+            CheckSpec::Command { .. } => vec![Part::Commit],
+            CheckSpec::Http { .. } | CheckSpec::Compose { .. } | CheckSpec::Port { .. } => {
+                vec![Part::Images, Part::Config, Part::Env]
+            }
+            CheckSpec::EnvFile { .. } => vec![Part::Env],
+            CheckSpec::Git { .. } => vec![Part::Commit],
+            CheckSpec::File { .. } | CheckSpec::Drill { .. } => vec![],
+        }
+    }
+
+    /// The runbook step it judges, if it judges one.
+    pub fn step(&self) -> Option<&str> {
+        match self {
+            CheckSpec::Command { step, .. } => step.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+/// Where a command's measured value stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ValueSource {
+    /// A file relative to the command's directory, written by the run itself; without one, the output.
+    #[serde(default)]
+    pub file: Option<String>,
+    /// JSON pointer (RFC 6901) to a number.
+    #[serde(default)]
+    pub pointer: Option<String>,
+    /// Regular expression whose first group is the number.
+    #[serde(default)]
+    pub regex: Option<String>,
+    /// A whole format: read the number that matters in it.
+    #[serde(default)]
+    pub format: Option<ReportFormat>,
+}
+
+/// Report formats that are read as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReportFormat {
+    /// JUnit XML: per cent of tests passed. A suite that ran no test has no number.
+    Junit,
+    /// Istanbul/Vitest `coverage-summary.json`: per cent of lines.
+    CoverageSummary,
+    /// `npm audit --json`: vulnerabilities of severity critical and high. An error answer has no number.
+    NpmAudit,
+    /// `npm audit --json`: critical ones only.
+    NpmAuditCritical,
+    /// autocannon JSON: p95 latency in milliseconds (p97.5 where p95 is not reported).
+    AutocannonP95,
+    /// autocannon JSON: per cent of requests that failed (errors, timeouts and non-2xx, without 429).
+    AutocannonErrors,
+}
+
+/// What is measured over the requests of an HTTP check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HttpMeasure {
+    /// 95th percentile of the response time, milliseconds.
+    P95,
+    /// Per cent of requests with an unexpected answer.
+    ErrorRate,
+    /// Number of 429 answers among the requests.
+    RateLimited,
+}
+
+/// Questions to the engine about the stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ComposeAssert {
+    /// Every service runs and none is unhealthy.
+    Healthy,
+    /// No service restarted in the last seconds.
+    NoRestarts,
+    /// Only allowed host ports are published.
+    Ports,
+    /// Engine and Compose are at least of these versions.
+    Versions,
+    /// The images of the last two rollback points exist.
+    RollbackImages,
+    /// `docker compose config` accepts the files.
+    Valid,
+}
+
+/// Questions about the env file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EnvAssert {
+    /// Its permissions are the wanted ones.
+    Mode,
+    /// Every key of the example (and every named one) is present and not empty.
+    Keys,
+    /// No placeholder, and no value of the example for a secret key.
+    NoPlaceholders,
+    /// One key equals a declared value.
+    Equals,
+    /// A list of origins holds exactly the declared URLs, and no `*`.
+    Origins,
+    /// The file is neither tracked by git nor in its history.
+    Untracked,
+}
+
+/// Questions about the repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GitAssert {
+    /// There is a commit and no tracked file differs from it.
+    Clean,
+    /// A path was never committed.
+    Untracked,
+}
+
+/// A threshold: comparison, number, unit. Written `>= 65 %`, `< 600 ms`, `== 0`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Want {
+    /// How the measured value is compared.
+    pub comparison: Comparison,
+    /// The number on the right.
+    pub number: f64,
+    /// Unit, as written; empty for counts.
+    pub unit: String,
+}
+
+/// The comparisons of a threshold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Comparison {
+    /// `<`
+    Less,
+    /// `<=`
+    AtMost,
+    /// `==`
+    Equal,
+    /// `>=`
+    AtLeast,
+    /// `>`
+    Greater,
+}
+
+impl Comparison {
+    fn symbol(self) -> &'static str {
+        match self {
+            Comparison::Less => "<",
+            Comparison::AtMost => "<=",
+            Comparison::Equal => "==",
+            Comparison::AtLeast => ">=",
+            Comparison::Greater => ">",
+        }
+    }
+}
+
+impl Want {
+    /// Whether `value` is wanted. Not a number never is.
+    pub fn is_met_by(&self, value: f64) -> bool {
+        match self.comparison {
+            Comparison::Less => value < self.number,
+            Comparison::AtMost => value <= self.number,
+            Comparison::Equal => value == self.number,
+            Comparison::AtLeast => value >= self.number,
+            Comparison::Greater => value > self.number,
+        }
+    }
+}
+
+impl fmt::Display for Want {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.comparison.symbol(), self.number)?;
+        if !self.unit.is_empty() {
+            write!(f, " {}", self.unit)?;
+        }
+        Ok(())
+    }
+}
+
+impl From<Want> for String {
+    fn from(want: Want) -> String {
+        want.to_string()
+    }
+}
+
+impl TryFrom<String> for Want {
+    type Error = BadWant;
+
+    fn try_from(s: String) -> Result<Want, BadWant> {
+        s.parse()
+    }
+}
+
+/// The text is no threshold.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("“{0}” is no threshold; write one as “>= 65 %”, “< 600 ms” or “== 0”")]
+pub struct BadWant(pub String);
+
+impl FromStr for Want {
+    type Err = BadWant;
+
+    fn from_str(s: &str) -> Result<Want, BadWant> {
+        let bad = || BadWant(s.to_owned());
+        let text = s.trim();
+        let table = [
+            ("<=", Comparison::AtMost),
+            ("≤", Comparison::AtMost),
+            (">=", Comparison::AtLeast),
+            ("≥", Comparison::AtLeast),
+            ("==", Comparison::Equal),
+            ("=", Comparison::Equal),
+            ("<", Comparison::Less),
+            (">", Comparison::Greater),
+        ];
+        let (symbol, comparison) =
+            table.into_iter().find(|(symbol, _)| text.starts_with(symbol)).ok_or_else(bad)?;
+        let rest = text[symbol.len()..].trim();
+        let split = rest
+            .find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '-' | '+')))
+            .unwrap_or(rest.len());
+        let number: f64 = rest[..split].parse().map_err(|_| bad())?;
+        if !number.is_finite() {
+            return Err(bad());
+        }
+        Ok(Want { comparison, number, unit: rest[split..].trim().to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thresholds_read_and_print() {
+        for (text, shown) in [
+            (">= 65 %", ">= 65 %"),
+            ("≥65%", ">= 65 %"),
+            ("< 600ms", "< 600 ms"),
+            ("== 0", "== 0"),
+            ("≤ 1.5 %", "<= 1.5 %"),
+        ] {
+            assert_eq!(text.parse::<Want>().map(|w| w.to_string()), Ok(shown.to_owned()));
+        }
+        for text in ["", "65 %", ">=", ">= x", "about 3"] {
+            assert!(text.parse::<Want>().is_err(), "{text} must not be a threshold");
+        }
+    }
+
+    #[test]
+    fn borders_belong_to_the_right_side() {
+        let least: Want = ">= 65 %".parse().unwrap();
+        assert!(least.is_met_by(65.0) && !least.is_met_by(64.999) && !least.is_met_by(f64::NAN));
+        let less: Want = "< 600 ms".parse().unwrap();
+        assert!(less.is_met_by(599.9) && !less.is_met_by(600.0));
+    }
+
+    #[test]
+    fn a_changed_threshold_changes_the_digest() {
+        let check = |want: &str| Check {
+            id: "coverage".into(),
+            title: "Coverage".into(),
+            proves: vec!["A.1".into()],
+            spec: CheckSpec::Git { assert: GitAssert::Clean, path: None },
+            want: Some(want.parse().unwrap()),
+            timeout_ms: 1,
+            retries: 0,
+            valid_for_ms: None,
+            binds: vec![],
+        };
+        assert_ne!(check(">= 65 %").threshold_digest(), check(">= 60 %").threshold_digest());
+    }
+}

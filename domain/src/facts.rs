@@ -1,0 +1,301 @@
+//! What is known at one moment: the input of every rule. Gathered outside, judged here.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::check::Check;
+use crate::evidence::Evidence;
+use crate::release::Release;
+use crate::role::Role;
+use crate::runbook::Runbook;
+use crate::time::Millis;
+
+/// Somebody, as rules and pages need to know them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Actor {
+    /// Person id.
+    pub id: i64,
+    /// Name shown to people.
+    pub name: String,
+    /// The roles held.
+    pub roles: Vec<Role>,
+}
+
+impl Actor {
+    /// Whether one of `roles` is held.
+    pub fn holds_any(&self, roles: &[Role]) -> bool {
+        self.roles.iter().any(|r| roles.contains(r))
+    }
+}
+
+/// A person's word on an item that no check decides.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attestation {
+    /// Number in the store.
+    pub id: i64,
+    /// The criterion or checklist item.
+    pub item: String,
+    /// The item's text digest when it was said.
+    pub text_digest: String,
+    /// The release it was said about.
+    pub release: i64,
+    /// Who.
+    pub by: i64,
+    /// Their name at the time.
+    pub by_name: String,
+    /// What was seen.
+    pub note: String,
+    /// Where it can be seen; empty for none.
+    pub link: String,
+    /// When.
+    pub at: Millis,
+    /// `false` takes the word back.
+    pub holds: bool,
+}
+
+/// An item let through on purpose.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiver {
+    /// Number in the store.
+    pub id: i64,
+    /// The criterion or checklist item.
+    pub item: String,
+    /// The item's text digest when it was waived.
+    pub text_digest: String,
+    /// Who let it through.
+    pub by: i64,
+    /// Their name at the time.
+    pub by_name: String,
+    /// Why.
+    pub reason: String,
+    /// When it was given.
+    pub at: Millis,
+    /// When it ends.
+    pub until: Millis,
+    /// `false` ends it early.
+    pub holds: bool,
+}
+
+/// An owner's word that a gate is passed, on what was shown then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acceptance {
+    /// Number in the store.
+    pub id: i64,
+    /// The gate's letter.
+    pub gate: String,
+    /// The release it was given for.
+    pub release: i64,
+    /// Digest of the gate's items as shown.
+    pub digest: String,
+    /// Who.
+    pub by: i64,
+    /// Their name at the time.
+    pub by_name: String,
+    /// The note given.
+    pub note: String,
+    /// When.
+    pub at: Millis,
+}
+
+/// Go or No-Go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Choice {
+    /// Release it.
+    Go,
+    /// Do not.
+    NoGo,
+}
+
+impl Choice {
+    /// The word on pages.
+    pub fn label(self) -> &'static str {
+        match self {
+            Choice::Go => "Go",
+            Choice::NoGo => "No-Go",
+        }
+    }
+
+    /// The word in forms and in the store.
+    pub fn slug(self) -> &'static str {
+        match self {
+            Choice::Go => "go",
+            Choice::NoGo => "no-go",
+        }
+    }
+
+    /// Reads [`Choice::slug`] back.
+    pub fn from_slug(s: &str) -> Option<Choice> {
+        [Choice::Go, Choice::NoGo].into_iter().find(|c| c.slug() == s)
+    }
+}
+
+/// One role's word on one release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignOff {
+    /// Number in the store; of two by the same role the later counts.
+    pub id: i64,
+    /// The release signed.
+    pub release: i64,
+    /// The role signed for.
+    pub role: Role,
+    /// Who.
+    pub by: i64,
+    /// Their name at the time.
+    pub by_name: String,
+    /// Their word.
+    pub choice: Choice,
+    /// Their comment; for a No-Go, what would change it.
+    pub comment: String,
+    /// Digest of the evidence shown when signing.
+    pub digest: String,
+    /// The rows behind that digest.
+    pub shown: Vec<ShownRow>,
+    /// When.
+    pub at: Millis,
+}
+
+/// One row of what a signer saw.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShownRow {
+    /// The item.
+    pub item: String,
+    /// Its text digest.
+    pub text_digest: String,
+    /// How it stood, in a word or two.
+    pub state: String,
+    /// How many times it was seen not to hold on this release.
+    pub failures: u32,
+}
+
+/// The Product Owner's recorded decision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// Number in the store.
+    pub id: i64,
+    /// The release decided on.
+    pub release: i64,
+    /// The word.
+    pub choice: Choice,
+    /// Why.
+    pub note: String,
+    /// Digest of the evidence shown.
+    pub digest: String,
+    /// Who.
+    pub by: i64,
+    /// Their name at the time.
+    pub by_name: String,
+    /// When.
+    pub at: Millis,
+}
+
+/// One service of the stack, as the engine sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Service {
+    /// Its name in the Compose file.
+    pub name: String,
+    /// How it is.
+    pub health: Health,
+    /// Image ID of the running container; empty when there is none.
+    pub image: String,
+    /// The image's tag, where it has one.
+    pub tag: String,
+    /// Restarts of the container since it was made.
+    pub restarts: u64,
+    /// When the container started; `None` when there is none.
+    pub started_at: Option<Millis>,
+    /// Published ports, `127.0.0.1:3000→3000`.
+    pub ports: Vec<String>,
+    /// The container's id, short; empty when there is none.
+    pub container: String,
+}
+
+/// How a service is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Health {
+    /// Running, and its health check agrees.
+    Healthy,
+    /// Running, and it has no health check.
+    Running,
+    /// Its health check has not agreed yet.
+    Starting,
+    /// Its health check disagrees.
+    Unhealthy,
+    /// Its container keeps ending.
+    Restarting,
+    /// It ended; a one-shot service that exited 0 is [`Health::Done`].
+    Exited,
+    /// A one-shot service that ended well.
+    Done,
+    /// It has no container.
+    Missing,
+}
+
+impl Health {
+    /// Whether nothing is wrong with a service that stands so.
+    pub fn is_good(self) -> bool {
+        matches!(self, Health::Healthy | Health::Running | Health::Done)
+    }
+
+    /// The word on pages.
+    pub fn label(self) -> &'static str {
+        match self {
+            Health::Healthy => "healthy",
+            Health::Running => "running",
+            Health::Starting => "starting",
+            Health::Unhealthy => "unhealthy",
+            Health::Restarting => "restarting",
+            Health::Exited => "exited",
+            Health::Done => "done",
+            Health::Missing => "missing",
+        }
+    }
+}
+
+/// What is observed of the stack right now.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observed {
+    /// Since when the engine cannot be reached; `None` while it answers.
+    pub unreachable_since: Option<Millis>,
+    /// What the engine said when it could not be reached.
+    pub unreachable_why: String,
+    /// Engine version, when it answers.
+    pub engine_version: String,
+    /// The services of the Compose file, in its order.
+    pub services: Vec<Service>,
+    /// The parts as they are on disk and in the engine now.
+    pub parts: crate::release::Parts,
+    /// What cannot be read (directory, Compose file, git), one sentence each.
+    pub faults: Vec<String>,
+}
+
+/// Everything the rules look at.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// The time of judging.
+    pub now: Millis,
+    /// The runbook in force.
+    pub runbook: &'a Runbook,
+    /// The checks in force.
+    pub checks: &'a [Check],
+    /// Declared owners of gates; a gate that is absent is owned by every DRI.
+    pub gate_owners: &'a BTreeMap<String, Vec<Role>>,
+    /// The release that is judged.
+    pub release: Option<&'a Release>,
+    /// Evidence of all checks, oldest first.
+    pub evidence: &'a [Evidence],
+    /// All attestations, oldest first.
+    pub attestations: &'a [Attestation],
+    /// All waivers, oldest first.
+    pub waivers: &'a [Waiver],
+    /// All acceptances, oldest first.
+    pub acceptances: &'a [Acceptance],
+    /// All sign-offs, oldest first.
+    pub sign_offs: &'a [SignOff],
+    /// All decisions, oldest first.
+    pub decisions: &'a [Decision],
+    /// The stack as it is.
+    pub observed: &'a Observed,
+}

@@ -1,0 +1,310 @@
+//! Criteria and checklist items: how each is satisfied, and how it stands.
+
+use serde::{Deserialize, Serialize};
+
+use crate::check::Check;
+use crate::evidence::{Evidence, Outcome, Staleness, staleness};
+use crate::facts::{Attestation, Facts, ShownRow, Waiver};
+use crate::release::Parts;
+use crate::role::Role;
+use crate::runbook::Runbook;
+
+/// How an item can be satisfied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Proof {
+    /// By these checks, all of them.
+    Checks(Vec<String>),
+    /// By a person's word.
+    Attestation,
+    /// By all gates before the decision being accepted.
+    GatesAccepted,
+    /// By the sign-offs of all signing roles.
+    SignOffs,
+}
+
+/// A criterion or checklist item of the runbook.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Item {
+    /// `A.1`, `H.c2`.
+    pub id: String,
+    /// The gate it belongs to; a checklist outside any gate belongs to none.
+    pub gate: Option<String>,
+    /// Its text.
+    pub text: String,
+    /// Digest of the text.
+    pub digest: String,
+    /// How it is satisfied.
+    pub proof: Proof,
+    /// Line in the runbook, from 1.
+    pub line: usize,
+}
+
+/// The items of a runbook in its order: criteria, then checklist.
+pub fn items(runbook: &Runbook, checks: &[Check]) -> Vec<Item> {
+    let proof_of = |id: &str| {
+        let bound: Vec<String> = checks
+            .iter()
+            .filter(|c| c.proves.iter().any(|p| p == id))
+            .map(|c| c.id.clone())
+            .collect();
+        if bound.is_empty() { Proof::Attestation } else { Proof::Checks(bound) }
+    };
+    let criteria = runbook.criteria.iter().map(|c| Item {
+        id: c.id.clone(),
+        gate: Some(c.gate.clone()),
+        text: c.text.clone(),
+        digest: c.digest.clone(),
+        proof: proof_of(&c.id),
+        line: c.line,
+    });
+    let decision_gate = decision_gate(runbook);
+    let checklist = runbook.checklist.iter().map(|c| Item {
+        id: c.id.clone(),
+        gate: c.id.split_once('.').map(|(gate, _)| gate.to_owned()).or(decision_gate.clone()),
+        text: c.text.clone(),
+        digest: c.digest.clone(),
+        proof: derived(&c.text, runbook).unwrap_or_else(|| proof_of(&c.id)),
+        line: c.line,
+    });
+    criteria.chain(checklist).collect()
+}
+
+/// The gate where the decision falls: the one that holds the checklist, else none.
+pub fn decision_gate(runbook: &Runbook) -> Option<String> {
+    let gate = runbook
+        .checklist
+        .iter()
+        .find_map(|c| c.id.split_once('.').map(|(gate, _)| gate.to_owned()))
+        .or_else(|| {
+            (!runbook.checklist.is_empty()).then(|| runbook.gates.last().map(|g| g.id.clone()))?
+        })?;
+    runbook.gates.iter().any(|g| g.id == gate).then_some(gate)
+}
+
+/// Checklist lines that say what the board itself knows.
+fn derived(text: &str, runbook: &Runbook) -> Option<Proof> {
+    let plain: String = text
+        .to_lowercase()
+        .chars()
+        .map(|c| if matches!(c, '\u{2010}'..='\u{2015}') { '-' } else { c })
+        .collect();
+    if !runbook.signoff_roles.is_empty()
+        && (plain.contains("sign-off") || plain.contains("signoff") || plain.contains("sign off"))
+    {
+        return Some(Proof::SignOffs);
+    }
+    let names_gates = plain.contains("gate ") || plain.contains("gates ");
+    (names_gates && plain.contains("accepted") && !runbook.gates.is_empty())
+        .then_some(Proof::GatesAccepted)
+}
+
+/// How one check stands for the release that is judged.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CheckState {
+    /// The check's id.
+    pub check: String,
+    /// The word for it.
+    pub standing: Standing,
+    /// Its last evidence, stale or not.
+    pub last: Option<Evidence>,
+    /// Why the last evidence does not count.
+    pub stale: Vec<Staleness>,
+    /// How many times it was seen not to pass on the parts of this release.
+    pub failures: u32,
+}
+
+/// The standing of a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Standing {
+    /// Never looked.
+    Missing,
+    /// Looked, but what was found no longer counts.
+    Stale,
+    /// Counts and passed.
+    Pass,
+    /// Counts and failed.
+    Fail,
+    /// Counts and could not tell.
+    Inconclusive,
+}
+
+/// Judges a check by its newest evidence that counts; older evidence of the same parts revives
+/// after a rollback, newer evidence of other parts does not hide it.
+pub fn check_state(check: &Check, facts: &Facts<'_>) -> CheckState {
+    let none = Parts::default();
+    let parts = facts.release.map_or(&none, |r| &r.parts);
+    let mine = || facts.evidence.iter().filter(|e| e.check == check.id);
+    let counting = |e: &&Evidence| staleness(e, check, parts, facts.now).is_empty();
+    let failures = mine()
+        .filter(|e| e.finding.outcome != Outcome::Pass)
+        .filter(|e| check.binds.iter().all(|p| e.parts.agrees(parts, *p)))
+        .filter(|e| e.threshold_digest == check.threshold_digest())
+        .filter(|e| facts.release.is_some_and(|r| e.release == r.id))
+        .count();
+    let failures = u32::try_from(failures).unwrap_or(u32::MAX);
+    let state = |standing, last: Option<&Evidence>, stale| CheckState {
+        check: check.id.clone(),
+        standing,
+        last: last.cloned(),
+        stale,
+        failures,
+    };
+    if facts.release.is_none() {
+        return state(Standing::Missing, mine().last(), vec![]);
+    }
+    if let Some(e) = mine().filter(counting).last() {
+        let standing = match e.finding.outcome {
+            Outcome::Pass => Standing::Pass,
+            Outcome::Fail => Standing::Fail,
+            Outcome::Inconclusive => Standing::Inconclusive,
+        };
+        return state(standing, Some(e), vec![]);
+    }
+    match mine().last() {
+        None => state(Standing::Missing, None, vec![]),
+        Some(e) => state(Standing::Stale, Some(e), staleness(e, check, parts, facts.now)),
+    }
+}
+
+/// How an item stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ItemState {
+    /// The item.
+    pub item: Item,
+    /// Satisfied how, or why not.
+    pub status: Status,
+    /// Its checks, in the order declared.
+    pub checks: Vec<CheckState>,
+    /// The attestation that counts.
+    pub attestation: Option<Attestation>,
+    /// The waiver in force.
+    pub waiver: Option<Waiver>,
+}
+
+/// Satisfied or not; never by silence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "status", content = "why")]
+pub enum Status {
+    /// All its checks pass.
+    Proved,
+    /// A person's word counts.
+    Attested,
+    /// Let through until a date.
+    Waived,
+    /// The board's own facts say so.
+    Derived,
+    /// Not satisfied; one sentence for each thing missing.
+    Open(Vec<String>),
+}
+
+impl ItemState {
+    /// Whether it is satisfied.
+    pub fn is_satisfied(&self) -> bool {
+        !matches!(self.status, Status::Open(_))
+    }
+
+    /// Whether something was seen to be wrong (and not only not yet seen).
+    pub fn is_red(&self) -> bool {
+        !self.is_satisfied()
+            && self.checks.iter().any(|c| c.standing == Standing::Fail)
+    }
+
+    /// The row that signers see.
+    pub fn shown(&self) -> ShownRow {
+        let state = match &self.status {
+            Status::Proved => "proved".to_owned(),
+            Status::Attested => {
+                format!("attested {}", self.attestation.as_ref().map_or(0, |a| a.id))
+            }
+            Status::Waived => format!("waived {}", self.waiver.as_ref().map_or(0, |w| w.id)),
+            Status::Derived => "derived".to_owned(),
+            Status::Open(_) => "open".to_owned(),
+        };
+        ShownRow {
+            item: self.item.id.clone(),
+            text_digest: self.item.digest.clone(),
+            state,
+            failures: self.checks.iter().map(|c| c.failures).sum(),
+        }
+    }
+}
+
+/// Judges an item by its checks, attestation and waiver. The two derived proofs are settled by
+/// the caller, who knows the gates and the sign-offs.
+pub fn item_state(item: &Item, facts: &Facts<'_>) -> ItemState {
+    let checks: Vec<CheckState> = match &item.proof {
+        Proof::Checks(ids) => facts
+            .checks
+            .iter()
+            .filter(|c| ids.contains(&c.id))
+            .map(|c| check_state(c, facts))
+            .collect(),
+        _ => vec![],
+    };
+    let waiver = facts
+        .waivers
+        .iter()
+        .rfind(|w| w.item == item.id)
+        .filter(|w| w.holds && w.text_digest == item.digest && facts.now < w.until)
+        .cloned();
+    let last_word = facts
+        .attestations
+        .iter()
+        .rfind(|a| a.item == item.id && facts.release.is_some_and(|r| r.id == a.release));
+    let attestation =
+        last_word.filter(|a| a.holds && a.text_digest == item.digest).cloned();
+    let proved = !checks.is_empty() && checks.iter().all(|c| c.standing == Standing::Pass);
+    let status = if proved {
+        Status::Proved
+    } else if waiver.is_some() {
+        Status::Waived
+    } else if item.proof == Proof::Attestation && attestation.is_some() {
+        Status::Attested
+    } else {
+        Status::Open(why_open(item, &checks, last_word))
+    };
+    ItemState { item: item.clone(), status, checks, attestation, waiver }
+}
+
+fn why_open(item: &Item, checks: &[CheckState], last_word: Option<&Attestation>) -> Vec<String> {
+    match &item.proof {
+        Proof::Checks(_) => checks.iter().filter_map(check_complaint).collect(),
+        Proof::Attestation => vec![match last_word {
+            Some(a) if !a.holds => format!("{} took the attestation back", a.by_name),
+            Some(_) => "its text changed since it was attested".to_owned(),
+            None => "nobody has attested it for this release".to_owned(),
+        }],
+        Proof::GatesAccepted => vec!["not every gate before it is accepted".to_owned()],
+        Proof::SignOffs => vec!["not every role has signed Go".to_owned()],
+    }
+}
+
+fn check_complaint(state: &CheckState) -> Option<String> {
+    let saw = state.last.as_ref().map_or("", |e| e.finding.saw.as_str());
+    match state.standing {
+        Standing::Pass => None,
+        Standing::Missing => Some(format!("check “{}” has not run", state.check)),
+        Standing::Stale => {
+            let reasons: Vec<String> = state.stale.iter().map(Staleness::reason).collect();
+            Some(format!("check “{}” is stale: {}", state.check, reasons.join("; ")))
+        }
+        Standing::Fail => Some(format!("check “{}” failed: {saw}", state.check)),
+        Standing::Inconclusive => Some(format!("check “{}” could not tell: {saw}", state.check)),
+    }
+}
+
+/// The roles that own a gate: the declared ones, else every DRI of the runbook, else DevOps.
+pub fn gate_owners(gate: &str, facts: &Facts<'_>) -> Vec<Role> {
+    if let Some(owners) = facts.gate_owners.get(gate)
+        && !owners.is_empty()
+    {
+        return owners.clone();
+    }
+    let mut dris: Vec<Role> =
+        facts.runbook.dris.iter().flat_map(|d| Role::from_owner_word(&d.role)).collect();
+    dris.sort();
+    dris.dedup();
+    if dris.is_empty() { vec![Role::DevOps] } else { dris }
+}

@@ -1,0 +1,18 @@
+//! What the words of Stagegate mean: types, rules, transitions.
+//!
+//! Nothing here touches the outside world: no I/O, no clock, no runtime. So nothing here can fail
+//! for reasons of the outside world, and the same rules run on the server and in the browser.
+
+pub mod check;
+pub mod digest;
+pub mod evidence;
+pub mod facts;
+pub mod item;
+pub mod judge;
+pub mod log;
+pub mod ownership;
+pub mod policy;
+pub mod release;
+pub mod role;
+pub mod runbook;
+pub mod time;

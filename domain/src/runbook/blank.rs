@@ -1,0 +1,144 @@
+//! Blanks of the ownership log: where they stand in a line, and what may be filled in.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+/// What a blank takes, told from the words before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FieldKind {
+    /// Somebody's name.
+    Person,
+    /// A calendar day.
+    Date,
+    /// A commit.
+    Commit,
+    /// Image or version tags.
+    Tags,
+    /// How long something took.
+    Duration,
+    /// Anything else.
+    Text,
+}
+
+impl FieldKind {
+    /// The kind meant by a label: its last word decides.
+    pub fn of_label(label: &str) -> FieldKind {
+        match last_word(label).as_str() {
+            "by" | "who" | "person" | "name" | "owner" | "operator" => FieldKind::Person,
+            "on" | "date" | "when" | "day" => FieldKind::Date,
+            "commit" | "sha" | "revision" => FieldKind::Commit,
+            "tag" | "tags" | "image" | "images" => FieldKind::Tags,
+            "duration" | "took" | "elapsed" => FieldKind::Duration,
+            _ => FieldKind::Text,
+        }
+    }
+}
+
+/// The last word of a label in small letters, letters and digits only.
+pub(crate) fn last_word(label: &str) -> String {
+    label
+        .split(|c: char| !c.is_alphanumeric())
+        .rfind(|w| !w.is_empty())
+        .map(str::to_lowercase)
+        .unwrap_or_default()
+}
+
+/// Where the blanks stand in a line: runs of three or more underscores that are no part of a word,
+/// as byte ranges in order.
+pub fn blanks(text: &str) -> Vec<Range<usize>> {
+    let bytes = text.as_bytes();
+    let mut found = Vec::new();
+    let mut at = 0;
+    while at < bytes.len() {
+        if bytes[at] != b'_' {
+            at += 1;
+            continue;
+        }
+        let start = at;
+        while at < bytes.len() && bytes[at] == b'_' {
+            at += 1;
+        }
+        let word = |c: char| c.is_alphanumeric() || c == '`';
+        let glued = text[..start].chars().next_back().is_some_and(word)
+            || text[at..].chars().next().is_some_and(word);
+        if at - start >= 3 && !glued {
+            found.push(start..at);
+        }
+    }
+    found
+}
+
+/// Blanks of one line that become fields; a line with more is not meant to be filled by hand.
+const MOST_FIELDS: usize = 64;
+
+impl super::OwnershipLine {
+    /// Reads the line's blanks (the first 64) into typed fields. `id` is the line's id, `text`
+    /// its source text.
+    pub fn read(id: String, text: String, line: usize) -> super::OwnershipLine {
+        let mut fields: Vec<super::Field> = Vec::new();
+        let mut from = 0;
+        for blank in blanks(&text).into_iter().take(MOST_FIELDS) {
+            let label = text[from..blank.start]
+                .trim_matches(|c: char| c.is_whitespace() || matches!(c, ':' | ',' | ';' | '|' | '.'))
+                .to_owned();
+            from = blank.end;
+            let word = match last_word(&label) {
+                w if w.is_empty() => "field".to_owned(),
+                w => w,
+            };
+            let wanted = format!("{id}.{word}");
+            let earlier = fields
+                .iter()
+                .filter(|f| f.id == wanted || f.id.starts_with(&format!("{wanted}-")))
+                .count();
+            let field_id =
+                if earlier == 0 { wanted } else { format!("{wanted}-{}", earlier + 1) };
+            let kind = FieldKind::of_label(&label);
+            fields.push(super::Field { id: field_id, label, kind, line });
+        }
+        super::OwnershipLine { id, text, fields, line }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runbook::OwnershipLine;
+
+    #[test]
+    fn every_blank_becomes_a_field_typed_by_its_label() {
+        let line = OwnershipLine::read(
+            "own.3".into(),
+            "Release commit: ____  date: ____  tags: ____ took: ___ remarks: ______".into(),
+            9,
+        );
+        let seen: Vec<(&str, FieldKind)> =
+            line.fields.iter().map(|f| (f.id.as_str(), f.kind)).collect();
+        assert_eq!(
+            seen,
+            [
+                ("own.3.commit", FieldKind::Commit),
+                ("own.3.date", FieldKind::Date),
+                ("own.3.tags", FieldKind::Tags),
+                ("own.3.took", FieldKind::Duration),
+                ("own.3.remarks", FieldKind::Text),
+            ]
+        );
+        assert_eq!(line.fields[0].label, "Release commit");
+    }
+
+    #[test]
+    fn equal_labels_get_different_ids() {
+        let line = OwnershipLine::read("own.1".into(), "by: ____ by: ____ ____".into(), 1);
+        let ids: Vec<&str> = line.fields.iter().map(|f| f.id.as_str()).collect();
+        assert_eq!(ids, ["own.1.by", "own.1.by-2", "own.1.field"]);
+    }
+
+    #[test]
+    fn underscores_inside_names_are_no_blanks() {
+        assert!(blanks("`A___B` and c___d, __").is_empty());
+        assert_eq!(blanks("é: ___"), vec![4..7]);
+    }
+}

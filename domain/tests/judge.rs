@@ -1,0 +1,599 @@
+//! The rules, by example and by random sequences of acts.
+
+use std::collections::BTreeMap;
+
+use domain::check::{Check, CheckSpec, GitAssert};
+use domain::evidence::{Evidence, Finding, Outcome};
+use domain::facts::{
+    Acceptance, Attestation, Choice, Decision, Facts, Health, Observed, Service, SignOff, Waiver,
+};
+use domain::item::{Standing, Status};
+use domain::judge::{BlockerKind, GateState, Judgement, judge};
+use domain::release::{Part, Parts, Release, ReleaseState};
+use domain::role::Role;
+use domain::runbook::{ChecklistItem, Criterion, Dri, Gate, Runbook, SignoffRole};
+use domain::time::Millis;
+use proptest::prelude::*;
+
+const DAY: u64 = 86_400_000;
+
+/// A small world: two gates with criteria, a decision gate, three signing roles.
+struct World {
+    now: Millis,
+    runbook: Runbook,
+    checks: Vec<Check>,
+    owners: BTreeMap<String, Vec<Role>>,
+    release: Option<Release>,
+    evidence: Vec<Evidence>,
+    attestations: Vec<Attestation>,
+    waivers: Vec<Waiver>,
+    acceptances: Vec<Acceptance>,
+    sign_offs: Vec<SignOff>,
+    decisions: Vec<Decision>,
+    observed: Observed,
+}
+
+impl World {
+    fn new() -> World {
+        let criterion = |gate: &str, n: usize| Criterion {
+            id: format!("{gate}.{n}"),
+            gate: gate.into(),
+            text: format!("criterion {n} of {gate}"),
+            digest: format!("digest {gate}.{n}"),
+            line: n,
+        };
+        let gate =
+            |id: &str, phase| Gate { id: id.into(), phase, title: id.into(), line: 1 };
+        let item = |n: usize, text: &str| ChecklistItem {
+            id: format!("H.c{n}"),
+            text: text.into(),
+            digest: text.into(),
+            line: n,
+            checked: true,
+        };
+        let role = |role: &str| SignoffRole { role: role.into(), line: 1 };
+        World {
+            now: Millis(1_000_000),
+            runbook: Runbook {
+                gates: vec![gate("A", 1), gate("B", 2), gate("H", 3)],
+                criteria: vec![criterion("A", 1), criterion("A", 2), criterion("B", 1)],
+                checklist: vec![
+                    item(1, "Gate A\u{2011}B accepted and documented"),
+                    item(2, "dashboards shown"),
+                    item(3, "Stakeholder sign\u{2011}offs: Backend / QA / PO"),
+                ],
+                dris: vec![Dri { role: "DevOps".into(), duties: String::new(), line: 1 }],
+                signoff_roles: vec![role("Backend"), role("QA"), role("PO")],
+                ..Runbook::default()
+            },
+            checks: vec![check("unit", &["A.1"]), check("scan", &["A.1", "B.1"])],
+            owners: BTreeMap::new(),
+            release: Some(release(1)),
+            evidence: vec![],
+            attestations: vec![],
+            waivers: vec![],
+            acceptances: vec![],
+            sign_offs: vec![],
+            decisions: vec![],
+            observed: Observed {
+                services: vec![service(Health::Healthy)],
+                parts: release(1).parts,
+                ..Observed::default()
+            },
+        }
+    }
+
+    fn judge(&self) -> Judgement {
+        judge(&Facts {
+            now: self.now,
+            runbook: &self.runbook,
+            checks: &self.checks,
+            gate_owners: &self.owners,
+            release: self.release.as_ref(),
+            evidence: &self.evidence,
+            attestations: &self.attestations,
+            waivers: &self.waivers,
+            acceptances: &self.acceptances,
+            sign_offs: &self.sign_offs,
+            decisions: &self.decisions,
+            observed: &self.observed,
+        })
+    }
+
+    fn release_id(&self) -> i64 {
+        self.release.as_ref().map_or(0, |r| r.id)
+    }
+
+    fn finds(&mut self, check: &str, outcome: Outcome) {
+        let declared = self.checks.iter().find(|c| c.id == check).unwrap();
+        self.evidence.push(Evidence {
+            id: self.evidence.len() as i64 + 1,
+            check: check.into(),
+            finding: Finding {
+                outcome,
+                value: None,
+                saw: "seen".into(),
+                wanted: "wanted".into(),
+                next: String::new(),
+            },
+            threshold_digest: declared.threshold_digest(),
+            parts: self.observed.parts.clone(),
+            release: self.release_id(),
+            run: 1,
+            by: 1,
+            at: self.now,
+        });
+    }
+
+    fn attests(&mut self, item: &str, holds: bool) {
+        let digest = self.judge().item(item).unwrap().item.digest.clone();
+        self.attestations.push(Attestation {
+            id: self.attestations.len() as i64 + 1,
+            item: item.into(),
+            text_digest: digest,
+            release: self.release_id(),
+            by: 1,
+            by_name: "Ada".into(),
+            note: "looked".into(),
+            link: String::new(),
+            at: self.now,
+            holds,
+        });
+    }
+
+    fn waives(&mut self, item: &str, days: u64) {
+        let digest = self.judge().item(item).unwrap().item.digest.clone();
+        self.waivers.push(Waiver {
+            id: self.waivers.len() as i64 + 1,
+            item: item.into(),
+            text_digest: digest,
+            by: 1,
+            by_name: "Sec".into(),
+            reason: "known".into(),
+            at: self.now,
+            until: self.now.plus(days * DAY),
+            holds: true,
+        });
+    }
+
+    /// Accepts as the engine does: only a gate that is ready and whose turn it is.
+    fn accepts(&mut self, gate: &str) -> bool {
+        let judged = self.judge();
+        let view = judged.gate(gate).unwrap();
+        if view.state != GateState::Ready || !view.waits_for.is_empty() || view.is_decision {
+            return false;
+        }
+        self.acceptances.push(Acceptance {
+            id: self.acceptances.len() as i64 + 1,
+            gate: gate.into(),
+            release: self.release_id(),
+            digest: view.digest.clone(),
+            by: 1,
+            by_name: "Ada".into(),
+            note: String::new(),
+            at: self.now,
+        });
+        true
+    }
+
+    fn signs(&mut self, role: Role, by: i64, choice: Choice) {
+        let judged = self.judge();
+        self.sign_offs.push(SignOff {
+            id: self.sign_offs.len() as i64 + 1,
+            release: self.release_id(),
+            role,
+            by,
+            by_name: format!("person {by}"),
+            choice,
+            comment: "because".into(),
+            digest: judged.digest.clone(),
+            shown: judged.shown.clone(),
+            at: self.now,
+        });
+    }
+
+    /// Everything done, up to the signatures.
+    fn ready_to_sign() -> World {
+        let mut w = World::new();
+        w.finds("unit", Outcome::Pass);
+        w.finds("scan", Outcome::Pass);
+        w.attests("A.2", true);
+        assert!(w.accepts("A"));
+        assert!(w.accepts("B"));
+        w.attests("H.c2", true);
+        w
+    }
+
+    fn signed() -> World {
+        let mut w = World::ready_to_sign();
+        for (role, by) in [(Role::Backend, 1), (Role::Qa, 2), (Role::Po, 3)] {
+            w.signs(role, by, Choice::Go);
+        }
+        w
+    }
+}
+
+fn check(id: &str, proves: &[&str]) -> Check {
+    Check {
+        id: id.into(),
+        title: id.into(),
+        proves: proves.iter().map(|p| (*p).to_owned()).collect(),
+        spec: CheckSpec::Git { assert: GitAssert::Clean, path: None },
+        want: None,
+        timeout_ms: 1,
+        retries: 0,
+        valid_for_ms: Some(7 * DAY),
+        binds: vec![Part::Commit],
+    }
+}
+
+fn release(id: i64) -> Release {
+    Release {
+        id,
+        parts: Parts {
+            values: [
+                (Part::Commit, format!("commit {id}")),
+                (Part::Env, "env".to_owned()),
+                (Part::Config, "config".to_owned()),
+            ]
+            .into(),
+            images: [("web".to_owned(), format!("sha256:{id}"))].into(),
+        },
+        subject: String::new(),
+        opened_by: 1,
+        opened_at: Millis(0),
+        deployed_by: Some(1),
+        deployed_at: Some(Millis(0)),
+        state: ReleaseState::Deployed,
+        migrations: None,
+        rollback_point_at: None,
+    }
+}
+
+fn service(health: Health) -> Service {
+    Service {
+        name: "web".into(),
+        health,
+        image: "sha256:1".into(),
+        tag: "web:1".into(),
+        restarts: 0,
+        started_at: None,
+        ports: vec![],
+        container: String::new(),
+    }
+}
+
+fn whats(judged: &Judgement) -> Vec<String> {
+    judged.verdict.blockers.iter().map(|b| b.what.clone()).collect()
+}
+
+#[test]
+fn an_empty_board_is_no_go_and_names_every_owner() {
+    let judged = World::new().judge();
+    assert!(!judged.verdict.is_go());
+    assert_eq!(
+        whats(&judged),
+        [
+            "Gate A: 2 of 2 criteria open",
+            "Gate B: 1 of 1 criteria open",
+            "H.c2: dashboards shown",
+            "Sign-offs missing: Backend, QA, PO",
+        ]
+    );
+    assert!(judged.verdict.blockers.iter().all(|b| !b.owners.is_empty()));
+}
+
+#[test]
+fn a_box_ticked_in_the_file_decides_nothing() {
+    let judged = World::new().judge();
+    assert!(!judged.item("H.c2").unwrap().is_satisfied());
+}
+
+#[test]
+fn everything_done_and_signed_is_go() {
+    let judged = World::signed().judge();
+    assert_eq!(whats(&judged), Vec::<String>::new());
+    assert_eq!(judged.verdict.label(), "Go");
+    assert_eq!(judged.gate("H").unwrap().state, GateState::Ready);
+    assert_eq!(judged.item("H.c1").unwrap().status, Status::Derived);
+    assert_eq!(judged.item("H.c3").unwrap().status, Status::Derived);
+}
+
+#[test]
+fn an_item_needs_all_its_checks() {
+    let mut w = World::new();
+    w.finds("unit", Outcome::Pass);
+    assert!(!w.judge().item("A.1").unwrap().is_satisfied());
+    w.finds("scan", Outcome::Inconclusive);
+    assert!(!w.judge().item("A.1").unwrap().is_satisfied());
+    w.finds("scan", Outcome::Pass);
+    assert_eq!(w.judge().item("A.1").unwrap().status, Status::Proved);
+}
+
+#[test]
+fn a_word_does_not_replace_a_check() {
+    let mut w = World::new();
+    w.attests("A.1", true);
+    assert!(!w.judge().item("A.1").unwrap().is_satisfied());
+}
+
+#[test]
+fn an_attestation_ends_with_its_text_its_release_or_its_author() {
+    let mut w = World::new();
+    w.attests("A.2", true);
+    assert_eq!(w.judge().item("A.2").unwrap().status, Status::Attested);
+    w.runbook.criteria[1].digest = "reworded".into();
+    assert!(!w.judge().item("A.2").unwrap().is_satisfied());
+    w.runbook.criteria[1].digest = "digest A.2".into();
+    w.release = Some(release(2));
+    assert!(!w.judge().item("A.2").unwrap().is_satisfied());
+    w.release = Some(release(1));
+    w.attests("A.2", false);
+    assert!(!w.judge().item("A.2").unwrap().is_satisfied());
+}
+
+#[test]
+fn gates_go_in_order() {
+    let mut w = World::new();
+    w.finds("scan", Outcome::Pass);
+    let judged = w.judge();
+    assert_eq!(judged.gate("B").unwrap().state, GateState::Ready);
+    assert_eq!(judged.gate("B").unwrap().waits_for, ["A"]);
+    assert!(!w.accepts("B"));
+}
+
+#[test]
+fn an_accepted_gate_falls_back_when_a_check_fails_and_stays_so_until_accepted_again() {
+    let mut w = World::ready_to_sign();
+    assert_eq!(w.judge().gate("A").unwrap().state, GateState::Accepted);
+    w.finds("unit", Outcome::Fail);
+    let judged = w.judge();
+    let gate = judged.gate("A").unwrap();
+    assert!(gate.state == GateState::Open && gate.fell_back && gate.is_red());
+    w.finds("unit", Outcome::Pass);
+    assert_eq!(w.judge().gate("A").unwrap().state, GateState::Ready);
+    assert!(w.accepts("A"));
+    assert_eq!(w.judge().gate("A").unwrap().state, GateState::Accepted);
+}
+
+#[test]
+fn running_a_check_again_with_the_same_outcome_disturbs_nothing() {
+    let mut w = World::signed();
+    w.finds("unit", Outcome::Pass);
+    assert!(w.judge().verdict.is_go());
+}
+
+#[test]
+fn a_failure_makes_signatures_stale_even_after_it_passed_again() {
+    let mut w = World::signed();
+    w.finds("unit", Outcome::Fail);
+    w.finds("unit", Outcome::Pass);
+    w.accepts("A");
+    let judged = w.judge();
+    assert_eq!(whats(&judged), ["Sign-offs missing: Backend, QA, PO"]);
+    assert_eq!(judged.sign_offs[0].stale, ["A.1 did not hold in between"]);
+}
+
+#[test]
+fn evidence_of_another_commit_does_not_count_and_revives_after_a_return() {
+    let mut w = World::signed();
+    w.release = Some(release(2));
+    w.observed.parts = release(2).parts;
+    let judged = w.judge();
+    assert!(!judged.verdict.is_go());
+    let state = &judged.item("A.1").unwrap().checks[0];
+    assert_eq!(state.standing, Standing::Stale);
+    assert_eq!(state.stale[0].reason(), "the commit changed");
+    w.finds("unit", Outcome::Fail);
+    w.release = Some(release(1));
+    w.observed.parts = release(1).parts;
+    assert!(w.judge().verdict.is_go(), "the first release is as good as it was");
+}
+
+#[test]
+fn evidence_ages() {
+    let mut w = World::signed();
+    w.now = w.now.plus(7 * DAY + 1);
+    assert!(!w.judge().verdict.is_go());
+}
+
+#[test]
+fn a_waiver_lets_through_until_it_ends_and_is_counted() {
+    let mut w = World::signed();
+    w.finds("scan", Outcome::Fail);
+    assert!(!w.judge().verdict.is_go());
+    w.waives("A.1", 2);
+    w.waives("B.1", 2);
+    assert!(w.accepts("A") && w.accepts("B"));
+    for (role, by) in [(Role::Backend, 1), (Role::Qa, 2), (Role::Po, 3)] {
+        w.signs(role, by, Choice::Go);
+    }
+    assert_eq!(w.judge().verdict.label(), "Go with 2 waivers");
+    w.now = w.now.plus(2 * DAY);
+    assert!(!w.judge().verdict.is_go());
+}
+
+#[test]
+fn nobody_counts_twice() {
+    let mut w = World::ready_to_sign();
+    w.signs(Role::Backend, 1, Choice::Go);
+    w.signs(Role::Qa, 1, Choice::Go);
+    w.signs(Role::Po, 3, Choice::Go);
+    assert_eq!(whats(&w.judge()), ["Sign-offs missing: QA"]);
+}
+
+#[test]
+fn whoever_deployed_cannot_be_the_only_signer() {
+    let mut w = World::ready_to_sign();
+    w.runbook.signoff_roles.truncate(1);
+    w.signs(Role::Backend, 1, Choice::Go);
+    assert_eq!(whats(&w.judge()), ["Only the person who deployed has signed"]);
+    w.signs(Role::Backend, 2, Choice::Go);
+    assert!(w.judge().verdict.is_go());
+}
+
+#[test]
+fn a_no_go_stands_until_its_signer_changes_it() {
+    let mut w = World::signed();
+    w.signs(Role::Qa, 2, Choice::NoGo);
+    assert_eq!(whats(&w.judge()), ["QA says No-Go"]);
+    w.finds("unit", Outcome::Fail);
+    assert!(whats(&w.judge()).contains(&"QA says No-Go".to_owned()));
+}
+
+#[test]
+fn the_stack_counts_too() {
+    let go = World::signed;
+    let mut w = go();
+    w.observed.services = vec![service(Health::Unhealthy)];
+    assert_eq!(whats(&w.judge()), ["web is unhealthy"]);
+    let mut w = go();
+    w.observed.unreachable_since = Some(Millis(1));
+    assert_eq!(whats(&w.judge()), ["The Docker engine cannot be reached"]);
+    let mut w = go();
+    w.observed.parts.images.insert("web".into(), "sha256:other".into());
+    assert_eq!(w.judge().drift, ["web runs another image than the release"]);
+    assert!(!w.judge().verdict.is_go());
+    let mut w = go();
+    w.observed.parts.values.insert(Part::Env, "edited".into());
+    assert!(!w.judge().verdict.is_go());
+    for state in [ReleaseState::Failed, ReleaseState::Opened, ReleaseState::RolledBackFrom] {
+        let mut w = go();
+        w.release.as_mut().unwrap().state = state;
+        assert_eq!(w.judge().verdict.blockers[0].kind, BlockerKind::Release);
+    }
+}
+
+#[test]
+fn a_decision_holds_only_for_what_was_shown() {
+    let mut w = World::signed();
+    let digest = w.judge().digest;
+    w.decisions.push(Decision {
+        id: 1,
+        release: 1,
+        choice: Choice::Go,
+        note: "ship".into(),
+        digest,
+        by: 3,
+        by_name: "PO".into(),
+        at: w.now,
+    });
+    let judged = w.judge();
+    assert_eq!(judged.gate("H").unwrap().state, GateState::Accepted);
+    assert!(judged.decision.is_some());
+    w.observed.services = vec![service(Health::Exited)];
+    assert!(w.judge().decision.is_none());
+}
+
+#[test]
+fn a_runbook_without_gates_is_never_go() {
+    let mut w = World::new();
+    w.runbook = Runbook::default();
+    assert!(!w.judge().verdict.is_go());
+}
+
+#[derive(Debug, Clone)]
+enum Act {
+    Find(usize, u8),
+    Attest(bool, bool),
+    Waive(bool),
+    Accept(bool),
+    Sign(u8, i64, bool),
+    Wait(u8),
+    Deploy(i64),
+    Break(bool),
+    Reword,
+}
+
+fn acts() -> impl Strategy<Value = Vec<Act>> {
+    let act = prop_oneof![
+        4 => (0usize..2, 0u8..6).prop_map(|(c, o)| Act::Find(c, o)),
+        3 => (any::<bool>(), prop::bool::weighted(0.85)).prop_map(|(i, h)| Act::Attest(i, h)),
+        1 => any::<bool>().prop_map(Act::Waive),
+        4 => any::<bool>().prop_map(Act::Accept),
+        6 => (0u8..3, 1i64..5, prop::bool::weighted(0.9)).prop_map(|(r, p, g)| Act::Sign(r, p, g)),
+        1 => (0u8..10).prop_map(Act::Wait),
+        1 => (1i64..3).prop_map(Act::Deploy),
+        1 => any::<bool>().prop_map(Act::Break),
+        1 => Just(Act::Reword),
+    ];
+    prop::collection::vec(act, 1..40)
+}
+
+fn perform(w: &mut World, act: &Act) {
+    match act {
+        Act::Find(check, outcome) => {
+            let outcome = match outcome {
+                0 => Outcome::Fail,
+                1 => Outcome::Inconclusive,
+                _ => Outcome::Pass,
+            };
+            w.finds(["unit", "scan"][*check], outcome);
+        }
+        Act::Attest(first, holds) => w.attests(if *first { "A.2" } else { "H.c2" }, *holds),
+        Act::Waive(first) => w.waives(if *first { "A.1" } else { "B.1" }, 3),
+        Act::Accept(first) => {
+            w.accepts(if *first { "A" } else { "B" });
+        }
+        Act::Sign(role, by, go) => {
+            let role = [Role::Backend, Role::Qa, Role::Po][usize::from(*role)];
+            w.signs(role, *by, if *go { Choice::Go } else { Choice::NoGo });
+        }
+        Act::Wait(days) => w.now = w.now.plus(u64::from(*days) * DAY / 2),
+        Act::Deploy(id) => {
+            w.release = Some(release(*id));
+            w.observed.parts = release(*id).parts;
+        }
+        Act::Break(bad) => {
+            w.observed.services =
+                vec![service(if *bad { Health::Unhealthy } else { Health::Healthy })];
+        }
+        Act::Reword => w.runbook.criteria[1].digest.push('x'),
+    }
+}
+
+fn check_invariants(w: &World) -> Result<(), TestCaseError> {
+    let judged = w.judge();
+    for gate in &judged.gates {
+        if gate.state == GateState::Accepted {
+            prop_assert!(gate.items.iter().all(|i| i.is_satisfied()), "accepted with an unmet item");
+        }
+    }
+    for signed in judged.sign_offs.iter().filter(|s| s.counts() == Some(Choice::Go)) {
+        let last = signed.last.as_ref().unwrap();
+        prop_assert_eq!(&last.digest, &judged.digest, "a stale signature is counted");
+        prop_assert_eq!(last.release, w.release_id());
+    }
+    if judged.verdict.is_go() {
+        let mut people: Vec<i64> = judged
+            .sign_offs
+            .iter()
+            .filter(|s| s.counts() == Some(Choice::Go))
+            .map(|s| s.last.as_ref().unwrap().by)
+            .collect();
+        people.sort_unstable();
+        people.dedup();
+        prop_assert_eq!(people.len(), 3, "Go without three roles by three people");
+        let decided: Vec<_> = judged.gates.iter().filter(|g| !g.is_decision).collect();
+        prop_assert!(decided.iter().all(|g| g.state == GateState::Accepted));
+        prop_assert!(w.observed.services.iter().all(|s| s.health.is_good()));
+        for item in judged.gates.iter().flat_map(|g| &g.items) {
+            prop_assert!(item.is_satisfied(), "Go with {} open", item.item.id);
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
+
+    /// From nothing, and from a board that is Go: no sequence of acts gets past the rules.
+    #[test]
+    fn no_sequence_of_acts_gets_past_the_rules(acts in acts(), from_go in any::<bool>()) {
+        let mut w = if from_go { World::signed() } else { World::new() };
+        for act in &acts {
+            perform(&mut w, act);
+            check_invariants(&w)?;
+        }
+    }
+}
