@@ -69,7 +69,8 @@ pub enum CheckSpec {
         /// Request method, `GET` by default.
         #[serde(default)]
         method: Option<String>,
-        /// Request headers; values may name `${KEY}` of the env file.
+        /// Request headers; values may name `${KEY}` of the env file. Such values are sent to the scheme,
+        /// host and port of a declared URL only.
         #[serde(default)]
         headers: BTreeMap<String, String>,
         /// Accepted status codes; 200 by default.
@@ -104,7 +105,8 @@ pub enum CheckSpec {
         /// For `no_restarts`: seconds that must have passed without one. 60 by default.
         #[serde(default)]
         seconds: Option<u64>,
-        /// For `ports`: the host ports that may be published; `${KEY}` of the env file allowed.
+        /// For `ports`: the host ports that may be published, as `443`, `127.0.0.1:3000` (on that address
+        /// only) or `127.0.0.1:*`; `${KEY}` of the env file allowed.
         #[serde(default)]
         allowed: Vec<String>,
         /// For `versions`: least Engine version.
@@ -118,17 +120,21 @@ pub enum CheckSpec {
     EnvFile {
         /// What is asked.
         assert: EnvAssert,
-        /// The keys meant, where the question needs some.
+        /// The keys meant, where the question needs some. For `keys`: `NAME*` wants at least one such key,
+        /// `NAME?` frees a key of the example from being required. For `no_placeholders`: keys that are
+        /// secrets though their names do not say so. For `origins`: `ALLOWED_ORIGINS` when empty.
         #[serde(default)]
         keys: Vec<String>,
-        /// For `equals`: what the one key must be; `${NAME}` from `[stack.urls]` allowed.
+        /// For `equals`: what the one key must be. For `origins`: exactly the origins that the list must
+        /// hold, separated by commas; without it, only origins of declared URLs may stand there.
+        /// `${NAME}` from `[stack.urls]` allowed.
         #[serde(default)]
         equals: Option<String>,
-        /// For `mode`: the octal mode wanted; `0600` by default.
+        /// For `mode`: the octal mode wanted; `0600` by default. A stricter one is good too.
         #[serde(default)]
         mode: Option<String>,
     },
-    /// A file that must exist: fresh, not empty, with a mode.
+    /// A file that must exist, be fresh, and not be empty. The newest counts; its size in bytes is the value.
     File {
         /// Path or glob (`*` within the last part), relative to the stack's directory.
         path: String,
@@ -278,7 +284,7 @@ pub enum EnvAssert {
     NoPlaceholders,
     /// One key equals a declared value.
     Equals,
-    /// A list of origins holds exactly the declared URLs, and no `*`.
+    /// A list of origins holds only declared ones, and no `*`.
     Origins,
     /// The file is neither tracked by git nor in its history.
     Untracked,

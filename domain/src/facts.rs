@@ -267,6 +267,8 @@ pub struct Observed {
     pub services: Vec<Service>,
     /// The parts as they are on disk and in the engine now.
     pub parts: crate::release::Parts,
+    /// Subject line of the commit in the directory; empty when there is none.
+    pub subject: String,
     /// What cannot be read (directory, Compose file, git), one sentence each.
     pub faults: Vec<String>,
 }

@@ -60,14 +60,24 @@ pub fn blanks(text: &str) -> Vec<Range<usize>> {
         while at < bytes.len() && bytes[at] == b'_' {
             at += 1;
         }
-        let word = |c: char| c.is_alphanumeric() || c == '`';
-        let glued = text[..start].chars().next_back().is_some_and(word)
-            || text[at..].chars().next().is_some_and(word);
+        let glued = text[..start].chars().next_back().is_some_and(char::is_alphanumeric)
+            || text[at..].chars().next().is_some_and(char::is_alphanumeric);
         if at - start >= 3 && !glued {
             found.push(start..at);
         }
     }
     found
+}
+
+/// The label in the words before a blank: without the punctuation around it, and without the
+/// backtick of a blank that is written as code.
+fn label_of(words: &str) -> String {
+    let mut words = words.trim();
+    if words.matches('`').count() % 2 == 1 {
+        words = words.strip_suffix('`').or_else(|| words.strip_prefix('`')).unwrap_or(words);
+    }
+    let words = words.trim().trim_start_matches(". ");
+    words.trim_matches(|c: char| c.is_whitespace() || matches!(c, ':' | ',' | ';' | '|')).to_owned()
 }
 
 /// Blanks of one line that become fields; a line with more is not meant to be filled by hand.
@@ -80,9 +90,7 @@ impl super::OwnershipLine {
         let mut fields: Vec<super::Field> = Vec::new();
         let mut from = 0;
         for blank in blanks(&text).into_iter().take(MOST_FIELDS) {
-            let label = text[from..blank.start]
-                .trim_matches(|c: char| c.is_whitespace() || matches!(c, ':' | ',' | ';' | '|' | '.'))
-                .to_owned();
+            let label = label_of(&text[from..blank.start]);
             from = blank.end;
             let word = match last_word(&label) {
                 w if w.is_empty() => "field".to_owned(),
@@ -93,8 +101,7 @@ impl super::OwnershipLine {
                 .iter()
                 .filter(|f| f.id == wanted || f.id.starts_with(&format!("{wanted}-")))
                 .count();
-            let field_id =
-                if earlier == 0 { wanted } else { format!("{wanted}-{}", earlier + 1) };
+            let field_id = if earlier == 0 { wanted } else { format!("{wanted}-{}", earlier + 1) };
             let kind = FieldKind::of_label(&label);
             fields.push(super::Field { id: field_id, label, kind, line });
         }
@@ -130,6 +137,13 @@ mod tests {
     }
 
     #[test]
+    fn code_ticks_stay_with_names_and_leave_blanks() {
+        let line = OwnershipLine::read("own.1".into(), "`.env` commit: `____` on: ____".into(), 1);
+        let labels: Vec<&str> = line.fields.iter().map(|f| f.label.as_str()).collect();
+        assert_eq!(labels, ["`.env` commit", "on"]);
+    }
+
+    #[test]
     fn equal_labels_get_different_ids() {
         let line = OwnershipLine::read("own.1".into(), "by: ____ by: ____ ____".into(), 1);
         let ids: Vec<&str> = line.fields.iter().map(|f| f.id.as_str()).collect();
@@ -139,6 +153,7 @@ mod tests {
     #[test]
     fn underscores_inside_names_are_no_blanks() {
         assert!(blanks("`A___B` and c___d, __").is_empty());
+        assert_eq!(blanks("`____`"), vec![1..5]);
         assert_eq!(blanks("é: ___"), vec![4..7]);
     }
 }

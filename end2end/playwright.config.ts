@@ -1,0 +1,55 @@
+// How the browser stories are run. They drive one real engine and one real browser, so they run one at a time.
+import { existsSync } from "node:fs";
+import { defineConfig } from "@playwright/test";
+
+const minute = 60_000;
+
+// The distribution's browser: Playwright's own would be a download from somewhere else.
+const chromium = [
+  process.env.CHROMIUM,
+  "/usr/bin/chromium",
+  "/usr/bin/chromium-browser",
+  "/usr/bin/google-chrome",
+  "/snap/bin/chromium",
+].find((path) => path && existsSync(path));
+
+if (!chromium) {
+  throw new Error("No Chromium was found: run `make install`, or set CHROMIUM to the path of one.");
+}
+
+export default defineConfig({
+  testDir: ".",
+  testMatch: "*.spec.ts",
+  testIgnore: ["medianest/**", "tinystack/**", "node_modules/**"],
+  outputDir: "../target/end2end/results",
+  forbidOnly: Boolean(process.env.CI),
+  fullyParallel: false,
+  workers: 1,
+  // A story that passes only the second time has found something.
+  retries: 0,
+  timeout: 12 * minute,
+  globalTimeout: 28 * minute,
+  expect: { timeout: 10_000 },
+  reporter: [["list"], ["html", { open: "never", outputFolder: "../target/end2end/report" }]],
+  use: {
+    actionTimeout: 15_000,
+    navigationTimeout: 30_000,
+    viewport: { width: 1280, height: 800 },
+    locale: "en-GB",
+    timezoneId: "UTC",
+    screenshot: "only-on-failure",
+    trace: "retain-on-failure",
+    launchOptions: {
+      executablePath: chromium,
+      args: [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+      ],
+    },
+  },
+});

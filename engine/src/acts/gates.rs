@@ -1,0 +1,283 @@
+//! Accepting gates, attesting and waiving items.
+
+use domain::facts::{Acceptance, Attestation, Waiver};
+use domain::item::{ItemState, Proof};
+use domain::time::Millis;
+
+use super::{Ctx, said};
+use crate::error::Error;
+use crate::judging::{Judged, all, when};
+use crate::store::{acceptances, attestations, releases, waivers};
+use crate::view::Done;
+use crate::Engine;
+
+impl Engine {
+    /// Accepts a gate. `digest` is the one shown: what changed since must be looked at first.
+    pub async fn accept_gate(
+        &self,
+        ctx: &Ctx,
+        gate: &str,
+        digest: &str,
+        note: &str,
+    ) -> Result<Done, Error> {
+        let note = said(note, "a note on what was accepted", 2_000)?;
+        let judged = self.judged();
+        let shown = judged.judgement.gate(gate).is_some_and(|g| g.digest == digest);
+        let allowed = all([
+            judged.offer_accept(&ctx.actor, gate),
+            when(shown, || {
+                "The gate changed since this page was shown; look again.".to_owned()
+            }),
+        ]);
+        let release = judged.release().cloned();
+        self.perform(ctx, "gate.accept", gate, &[digest, &note], allowed, async |begun| {
+            let release = release.ok_or_else(|| Error::refused("No release is open yet."))?;
+            let word = Acceptance {
+                id: 0,
+                gate: gate.to_owned(),
+                release: release.id,
+                digest: digest.to_owned(),
+                by: ctx.actor.id,
+                by_name: ctx.actor.name.clone(),
+                note: note.clone(),
+                at: self.now(),
+            };
+            let point = (judged.stack.rollback_gate() == Some(gate)
+                && release.deployed_at.is_some()
+                && release.rollback_point_at.is_none())
+            .then(|| releases::ReleaseEvent {
+                id: 0,
+                release: release.id,
+                what: releases::What::RollbackPoint,
+                by: ctx.actor.id,
+                by_name: ctx.actor.name.clone(),
+                at: self.now(),
+                run: None,
+                note: format!("gate {gate} accepted"),
+            });
+            let made = if point.is_some() { " This release is a rollback point now." } else { "" };
+            let done = Done {
+                to: format!("/gates/{gate}"),
+                said: format!("Gate {gate} is accepted.{made}"),
+            };
+            self.store_done(begun, done, note.clone(), move |tx| {
+                Box::pin(async move {
+                    acceptances::add(&mut *tx, &word).await?;
+                    if let Some(point) = point {
+                        releases::record(tx, &point).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .await
+        })
+        .await
+    }
+
+    /// Gives (or with `holds = false` takes back) a person's word on an item.
+    pub async fn attest(
+        &self,
+        ctx: &Ctx,
+        item: &str,
+        text_digest: &str,
+        holds: bool,
+        note: &str,
+        link: &str,
+    ) -> Result<Done, Error> {
+        let note = said(note, "what you saw", 2_000)?;
+        let link = link.trim().to_owned();
+        if !link.is_empty() && !is_web_link(&link) {
+            return Err(Error::invalid("A link begins with https:// or http://."));
+        }
+        let judged = self.judged();
+        let state = judged.find_item(item)?;
+        let gate = state.item.gate.clone().unwrap_or_default();
+        let allowed = all([
+            judged.offer_attest(&ctx.actor, &gate),
+            when(state.item.digest == text_digest, || {
+                "The text of this criterion changed since the page was shown; look again.".to_owned()
+            }),
+            when(state.item.proof == Proof::Attestation, || {
+                "This one is decided by its checks, not by a word.".to_owned()
+            }),
+        ]);
+        let release = judged.release().map(|r| r.id);
+        let params = [text_digest, if holds { "1" } else { "0" }, &note, &link];
+        let name = if holds { "item.attest" } else { "item.attest.withdraw" };
+        self.perform(ctx, name, item, &params, allowed, async |begun| {
+            let word = Attestation {
+                id: 0,
+                item: item.to_owned(),
+                text_digest: text_digest.to_owned(),
+                release: release.ok_or_else(|| Error::refused("No release is open yet."))?,
+                by: ctx.actor.id,
+                by_name: ctx.actor.name.clone(),
+                note: note.clone(),
+                link: link.clone(),
+                at: self.now(),
+                holds,
+            };
+            let said = if holds {
+                format!("{item} is attested.")
+            } else {
+                format!("The attestation of {item} is taken back.")
+            };
+            let done = Done { to: home_of(&judged, state), said };
+            self.store_done(begun, done, note.clone(), move |tx| {
+                Box::pin(async move { attestations::add(tx, &word).await.map(|_| ()) })
+            })
+            .await
+        })
+        .await
+    }
+
+    /// Lets an item through until a day (`YYYY-MM-DD`, to its end, UTC).
+    pub async fn waive(
+        &self,
+        ctx: &Ctx,
+        item: &str,
+        text_digest: &str,
+        reason: &str,
+        until: &str,
+    ) -> Result<Done, Error> {
+        let reason = said(reason, "the reason", 2_000)?;
+        let now = self.now();
+        let end = end_of_day(until, now)?;
+        let judged = self.judged();
+        let state = judged.find_item(item)?;
+        let ran_it = state
+            .checks
+            .iter()
+            .filter_map(|c| c.last.as_ref())
+            .any(|e| e.by == ctx.actor.id);
+        let allowed = all([
+            judged.offer_waive(&ctx.actor),
+            when(state.item.digest == text_digest, || {
+                "The text of this criterion changed since the page was shown; look again.".to_owned()
+            }),
+            when(!matches!(state.item.proof, Proof::GatesAccepted | Proof::SignOffs), || {
+                "Gates and sign-offs cannot be waived.".to_owned()
+            }),
+            when(!ran_it, || {
+                "Whoever ran the check does not waive what it found; ask the other of Security and PO."
+                    .to_owned()
+            }),
+        ]);
+        let params = [text_digest, &reason, until];
+        self.perform(ctx, "item.waive", item, &params, allowed, async |begun| {
+            let waiver = Waiver {
+                id: 0,
+                item: item.to_owned(),
+                text_digest: text_digest.to_owned(),
+                by: ctx.actor.id,
+                by_name: ctx.actor.name.clone(),
+                reason: reason.clone(),
+                at: now,
+                until: end,
+                holds: true,
+            };
+            let done = Done {
+                to: home_of(&judged, state),
+                said: format!("{item} is waived until the end of {until}."),
+            };
+            self.store_done(begun, done, format!("until {until}: {reason}"), move |tx| {
+                Box::pin(async move { waivers::add(tx, &waiver).await.map(|_| ()) })
+            })
+            .await
+        })
+        .await
+    }
+
+    /// Ends a waiver before its day.
+    pub async fn end_waiver(&self, ctx: &Ctx, item: &str) -> Result<Done, Error> {
+        let judged = self.judged();
+        let state = judged.find_item(item)?;
+        let allowed = all([
+            judged.may(&ctx.actor, "end_waiver"),
+            when(state.waiver.is_some(), || "No waiver is in force here.".to_owned()),
+        ]);
+        self.perform(ctx, "item.waive.end", item, &[], allowed, async |begun| {
+            let now = self.now();
+            let waiver = Waiver {
+                id: 0,
+                item: item.to_owned(),
+                text_digest: state.item.digest.clone(),
+                by: ctx.actor.id,
+                by_name: ctx.actor.name.clone(),
+                reason: "ended early".to_owned(),
+                at: now,
+                until: now,
+                holds: false,
+            };
+            let done = Done {
+                to: home_of(&judged, state),
+                said: format!("The waiver of {item} is ended."),
+            };
+            self.store_done(begun, done, String::new(), move |tx| {
+                Box::pin(async move { waivers::add(tx, &waiver).await.map(|_| ()) })
+            })
+            .await
+        })
+        .await
+    }
+}
+
+impl Judged {
+    fn find_item(&self, id: &str) -> Result<&ItemState, Error> {
+        self.judgement.item(id).ok_or_else(|| Error::not_found(format!("Criterion {id}")))
+    }
+}
+
+/// The page where an item stands.
+fn home_of(judged: &Judged, state: &ItemState) -> String {
+    match &state.item.gate {
+        Some(gate) if judged.judgement.gate(gate).is_some_and(|g| !g.is_decision) => {
+            format!("/gates/{gate}#{}", state.item.id)
+        }
+        _ => format!("/sign-offs#{}", state.item.id),
+    }
+}
+
+fn is_web_link(link: &str) -> bool {
+    (link.starts_with("https://") || link.starts_with("http://"))
+        && link.len() <= 2_000
+        && !link.chars().any(|c| c.is_control() || c.is_whitespace())
+}
+
+/// The end of a day given as `YYYY-MM-DD`: after now, at most a year away.
+fn end_of_day(day: &str, now: Millis) -> Result<Millis, Error> {
+    let wrong = || Error::invalid("Please give the day on which the waiver ends, such as 2026-03-01.");
+    let format = time::macros::format_description!("[year]-[month]-[day]");
+    let date = time::Date::parse(day.trim(), &format).map_err(|_| wrong())?;
+    let next = date.next_day().ok_or_else(wrong)?.midnight().assume_utc();
+    let end = Millis(next.unix_timestamp().saturating_mul(1_000));
+    if end <= now {
+        return Err(Error::invalid("That day is over; a waiver ends in the future."));
+    }
+    if end.since(now) > 367 * 86_400_000 {
+        return Err(Error::invalid("A waiver lasts a year at most."));
+    }
+    Ok(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_waiver_ends_in_the_future_and_within_a_year() {
+        let now = Millis(1_709_164_800_000); // 2024-02-29
+        assert_eq!(end_of_day("2024-02-29", now).unwrap(), Millis(1_709_251_200_000));
+        for bad in ["2024-02-28", "2025-06-01", "2024-02-30", "soon", ""] {
+            assert!(end_of_day(bad, now).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn links_lead_to_the_web_only() {
+        assert!(is_web_link("https://grafana.example/d/1"));
+        for bad in ["javascript:alert(1)", "data:text/html,x", "/local", "https://a b"] {
+            assert!(!is_web_link(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,527 @@
+//! Signing in, one-time links, and looking after people.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use domain::facts::Actor;
+use domain::role::Role;
+use domain::time::Millis;
+
+use super::Ctx;
+use crate::Engine;
+use crate::audit::{self, Event, Outcome};
+use crate::auth::passwords::{Verdict, check_rule};
+use crate::auth::tokens::Token;
+use crate::error::{Error, sentence};
+use crate::judging::{all, when};
+use crate::store::links::{self, Link, LinkError, LinkKind};
+use crate::store::people::{self, PersonError};
+use crate::store::sessions;
+use crate::view::{Done, LinkView};
+
+/// How long a one-time link can be used, milliseconds.
+const LINK_LIFE_MS: u64 = 7 * 86_400_000;
+
+/// A person to be made by the command line or the demo.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewPerson {
+    /// Name shown to people.
+    pub name: String,
+    /// Name typed at sign-in.
+    pub login: String,
+    /// The roles.
+    pub roles: Vec<Role>,
+}
+
+impl Engine {
+    /// Signs somebody in. The answer and the time it takes do not tell who exists.
+    pub async fn sign_in(&self, login: &str, password: &str, ip: &str) -> Result<Actor, Error> {
+        let (login, ip) = (people::normal_login(login), address(ip));
+        let now = self.now();
+        let guess = self
+            .throttle()
+            .guess(&login, ip, now)
+            .map_err(|wait| Error::throttled(sentence(&wait.to_string())));
+        let guess = match guess {
+            Ok(guess) => guess,
+            Err(error) => {
+                self.note_sign_in(&login, None, Outcome::Refused, "too many tries").await?;
+                return Err(error);
+            }
+        };
+        let credentials = people::credentials(self.store().readers(), &login).await?;
+        let hash = credentials.as_ref().and_then(|c| c.password_hash.clone());
+        let verdict = self.passwords().verify(password.to_owned(), hash).await?;
+        let actor = credentials.and_then(|c| self.actor(c.person));
+        match (verdict, actor) {
+            (Verdict::Right | Verdict::RightButRehash, Some(actor)) => {
+                self.throttle().succeeded(guess);
+                if verdict == Verdict::RightButRehash {
+                    self.store_password(actor.id, password).await?;
+                }
+                self.note_sign_in(&login, Some(&actor), Outcome::Done, "").await?;
+                Ok(actor)
+            }
+            _ => {
+                self.note_sign_in(&login, None, Outcome::Refused, "wrong name or password").await?;
+                Err(Error::refused("Name or password is wrong."))
+            }
+        }
+    }
+
+    async fn note_sign_in(
+        &self,
+        login: &str,
+        actor: Option<&Actor>,
+        outcome: Outcome,
+        detail: &str,
+    ) -> Result<(), Error> {
+        let mut event =
+            Event::new(self.now(), actor, "session.sign_in", login).outcome(outcome).detail(detail);
+        if actor.is_none() {
+            event.actor_name = login.chars().take(80).collect();
+        }
+        self.append_event(event).await?;
+        self.bump();
+        Ok(())
+    }
+
+    /// Records that somebody signed out.
+    pub async fn note_sign_out(&self, actor: &Actor) -> Result<(), Error> {
+        let event = Event::new(self.now(), Some(actor), "session.sign_out", "")
+            .outcome(Outcome::Done);
+        self.append_event(event).await
+    }
+
+    /// Asks for the password once more, as before a signature. Counts as a guess.
+    pub(crate) async fn confirm_password(&self, ctx: &Ctx, password: &str) -> Result<(), Error> {
+        let login = self
+            .known()
+            .people
+            .iter()
+            .find(|p| p.id == ctx.actor.id)
+            .map(|p| p.login.clone())
+            .unwrap_or_default();
+        let guess = self
+            .throttle()
+            .guess(&login, address(&ctx.ip), self.now())
+            .map_err(|wait| Error::throttled(sentence(&wait.to_string())))?;
+        let credentials = people::credentials(self.store().readers(), &login).await?;
+        let hash = credentials.and_then(|c| c.password_hash);
+        match self.passwords().verify(password.to_owned(), hash).await? {
+            Verdict::Wrong => {
+                let event = Event::new(self.now(), Some(&ctx.actor), "password.confirm", &login)
+                    .outcome(Outcome::Refused)
+                    .detail("wrong password");
+                self.append_event(event).await?;
+                Err(Error::refused("The password is wrong; nothing was signed."))
+            }
+            Verdict::Right | Verdict::RightButRehash => {
+                self.throttle().succeeded(guess);
+                Ok(())
+            }
+        }
+    }
+
+    /// Uses a one-time link: makes the person or takes them, stores the password where one is asked for.
+    pub async fn use_link(
+        &self,
+        token: &str,
+        name: &str,
+        login: &str,
+        password: &str,
+        _ip: &str,
+    ) -> Result<Actor, Error> {
+        let LinkView { kind, name: made_for, login: made_login, wants_password } =
+            self.link(token).await?;
+        let (name, login) = if kind == LinkKind::Setup.slug() {
+            (name.trim().to_owned(), people::normal_login(login))
+        } else {
+            (made_for, made_login)
+        };
+        let hash = if wants_password {
+            check_rule(password, &login, &name).map_err(|w| Error::invalid(sentence(&w.to_string())))?;
+            Some(self.passwords().hash(password.to_owned()).await?)
+        } else {
+            None
+        };
+        let (token_hash, now) = (token_hash(token), self.now());
+        let person: i64 = self
+            .store()
+            .write(move |tx| {
+                Box::pin(async move {
+                    let link = links::consume(&mut *tx, &token_hash, now).await?;
+                    let id = match link.person {
+                        Some(id) => id,
+                        None => {
+                            let roles = match link.kind {
+                                LinkKind::Setup => vec![Role::Admin],
+                                _ => link.roles.clone(),
+                            };
+                            people::create(&mut *tx, &name, &login, &roles, now).await?
+                        }
+                    };
+                    if let Some(hash) = hash {
+                        people::set_password(&mut *tx, id, &hash).await?;
+                        sessions::end_all(&mut *tx, id, None).await?;
+                    }
+                    let actor = people::by_id(&mut *tx, id).await?.map(|p| p.actor());
+                    let event = Event::new(now, actor.as_ref(), "link.use", link.kind.slug())
+                        .outcome(Outcome::Done);
+                    audit::append(tx, &event).await?;
+                    Ok::<_, LinkUse>(id)
+                })
+            })
+            .await
+            .map_err(Error::from)?;
+        self.refresh().await?;
+        self.actor(person).ok_or_else(|| Error::refused("This person may not sign in any more."))
+    }
+
+    /// Changes the own password; other sessions of the person end.
+    pub async fn change_password(&self, ctx: &Ctx, old: &str, new: &str) -> Result<Done, Error> {
+        self.confirm_password(ctx, old).await?;
+        let known = self.known();
+        let me = known.people.iter().find(|p| p.id == ctx.actor.id).ok_or_else(Error::signed_out)?;
+        check_rule(new, &me.login, &me.name).map_err(|w| Error::invalid(sentence(&w.to_string())))?;
+        let hash = self.passwords().hash(new.to_owned()).await?;
+        let allowed = crate::view::Offer::Yes;
+        self.perform(ctx, "password.change", &me.login, &[], allowed, async |begun| {
+            let id = ctx.actor.id;
+            let done =
+                Done { to: "/account".to_owned(), said: "The password is changed.".to_owned() };
+            self.store_done(begun, done, String::new(), move |tx| {
+                Box::pin(async move {
+                    people::set_password(tx, id, &hash).await.map_err(PersonError::into_store)
+                })
+            })
+            .await
+        })
+        .await
+    }
+
+    /// Invites somebody: the answer holds a one-time link, shown once.
+    pub async fn invite(
+        &self,
+        ctx: &Ctx,
+        name: &str,
+        login: &str,
+        roles: &[String],
+    ) -> Result<Done, Error> {
+        let roles = parse_roles(roles)?;
+        let (name, login) = (name.trim().to_owned(), people::normal_login(login));
+        if name.is_empty() || login.is_empty() || name.len() > 200 || login.len() > 200 {
+            return Err(Error::invalid("A name and a login have 1 to 200 characters."));
+        }
+        let judged = self.judged();
+        let taken = judged.known.people.iter().any(|p| p.login == login);
+        let allowed = all([
+            judged.may(&ctx.actor, "invite"),
+            when(!taken, || format!("The login “{login}” is taken.")),
+        ]);
+        let words: Vec<&str> = roles.iter().map(|r| r.slug()).collect();
+        let params = [name.as_str(), &words.join(",")];
+        self.perform(ctx, "person.invite", &login, &params, allowed, async |begun| {
+            let link = Link {
+                kind: LinkKind::Invite,
+                person: None,
+                name: name.clone(),
+                login: login.clone(),
+                roles: roles.clone(),
+                made_by: Some(ctx.actor.id),
+                expires_at: self.now().plus(LINK_LIFE_MS),
+            };
+            self.give_link(begun, link, format!("as {}", words.join(", "))).await
+        })
+        .await
+    }
+
+    /// Gives somebody a link with which to choose a new password; their sessions end now.
+    pub async fn reset_person(&self, ctx: &Ctx, person: i64) -> Result<Done, Error> {
+        let judged = self.judged();
+        let who = judged
+            .known
+            .people
+            .iter()
+            .find(|p| p.id == person)
+            .ok_or_else(|| Error::not_found("This person"))?;
+        let allowed = judged.may(&ctx.actor, "reset_person");
+        self.perform(ctx, "person.reset", &who.login, &[], allowed, async |begun| {
+            let link = reset_link(who, LinkKind::Reset, Some(ctx.actor.id), self.now());
+            self.give_link(begun, link, String::new()).await
+        })
+        .await
+    }
+
+    async fn give_link(
+        &self,
+        begun: super::Begun,
+        link: Link,
+        detail: String,
+    ) -> Result<Done, Error> {
+        let token = Token::generate().map_err(Error::internal)?;
+        let path = format!("/link/{}", token.reveal());
+        let (hash, now) = (token.hash(), self.now());
+        // The answer that is kept for a repeated key holds no link: it is shown once.
+        let kept = Done {
+            to: "/people".to_owned(),
+            said: "Done; the link was shown once. Reset the person for another.".to_owned(),
+        };
+        let name = link.name.clone();
+        self.store_done(begun, kept, detail, move |tx| {
+            Box::pin(async move {
+                if let Some(person) = link.person {
+                    links::withdraw_of(&mut *tx, person).await?;
+                    sessions::end_all(&mut *tx, person, None).await?;
+                }
+                links::create(tx, &hash, &link, now).await
+            })
+        })
+        .await?;
+        Ok(Done {
+            to: "/people".to_owned(),
+            said: format!("One-time link for {name}, shown only now: {path}"),
+        })
+    }
+
+    /// Sets the roles of a person. The last admin stays one.
+    pub async fn set_roles(
+        &self,
+        ctx: &Ctx,
+        person: i64,
+        roles: &[String],
+    ) -> Result<Done, Error> {
+        let roles = parse_roles(roles)?;
+        let judged = self.judged();
+        let who = judged
+            .known
+            .people
+            .iter()
+            .find(|p| p.id == person)
+            .ok_or_else(|| Error::not_found("This person"))?;
+        let admins = judged.known.holders(Role::Admin);
+        let last = admins.len() == 1 && admins[0].id == person && !roles.contains(&Role::Admin);
+        let allowed = all([
+            judged.may(&ctx.actor, "set_roles"),
+            when(!last, || "The last admin stays an admin.".to_owned()),
+        ]);
+        let words: Vec<&str> = roles.iter().map(|r| r.slug()).collect();
+        let words = words.join(", ");
+        self.perform(ctx, "person.roles", &who.login, &[&words], allowed, async |begun| {
+            let done = Done {
+                to: "/people".to_owned(),
+                said: format!("{} holds now: {words}.", who.name),
+            };
+            let roles = roles.clone();
+            self.store_done(begun, done, words.clone(), move |tx| {
+                Box::pin(async move {
+                    people::set_roles(tx, person, &roles).await.map_err(PersonError::into_store)
+                })
+            })
+            .await
+        })
+        .await
+    }
+
+    /// Ends somebody's access, or gives it back.
+    pub async fn disable_person(&self, ctx: &Ctx, person: i64) -> Result<Done, Error> {
+        let judged = self.judged();
+        let who = judged
+            .known
+            .people
+            .iter()
+            .find(|p| p.id == person)
+            .ok_or_else(|| Error::not_found("This person"))?;
+        let disable = !who.disabled;
+        let admins = judged.known.holders(Role::Admin);
+        let last = admins.len() == 1 && admins[0].id == person;
+        let allowed = all([
+            judged.may(&ctx.actor, "disable_person"),
+            when(person != ctx.actor.id, || "Nobody locks themselves out.".to_owned()),
+            when(!(disable && last), || "The last admin stays.".to_owned()),
+        ]);
+        let act = if disable { "person.disable" } else { "person.enable" };
+        self.perform(ctx, act, &who.login, &[], allowed, async |begun| {
+            let word = if disable { "may not sign in any more" } else { "may sign in again" };
+            let done =
+                Done { to: "/people".to_owned(), said: format!("{} {word}.", who.name) };
+            self.store_done(begun, done, String::new(), move |tx| {
+                Box::pin(async move {
+                    people::set_disabled(&mut *tx, person, disable)
+                        .await
+                        .map_err(PersonError::into_store)?;
+                    links::withdraw_of(&mut *tx, person).await?;
+                    sessions::end_all(tx, person, None).await.map(|_| ())
+                })
+            })
+            .await
+        })
+        .await
+    }
+
+    /// Whether nobody exists yet.
+    pub fn is_new(&self) -> bool {
+        self.known().people.is_empty()
+    }
+
+    /// A one-time link for the first admin; earlier ones stop working. Returns its path.
+    pub async fn setup_link(&self) -> Result<String, Error> {
+        let link = Link {
+            kind: LinkKind::Setup,
+            person: None,
+            name: String::new(),
+            login: String::new(),
+            roles: vec![],
+            made_by: None,
+            expires_at: self.now().plus(LINK_LIFE_MS),
+        };
+        self.make_link(link, "link.setup").await
+    }
+
+    /// A person made from the command line or for the demo, with the path of a one-time link.
+    pub async fn add_person(&self, new: &NewPerson) -> Result<String, Error> {
+        let (person, now) = (new.clone(), self.now());
+        self.store()
+            .write(move |tx| {
+                Box::pin(async move {
+                    people::create(&mut *tx, &person.name, &person.login, &person.roles, now).await?;
+                    let event = Event::new(now, None, "person.add", &person.login)
+                        .outcome(Outcome::Done)
+                        .detail("from the console");
+                    audit::append(tx, &event).await?;
+                    Ok::<_, PersonError>(())
+                })
+            })
+            .await?;
+        self.refresh().await?;
+        self.person_link(&new.login, LinkKind::SignIn).await
+    }
+
+    /// The path of a new one-time link for somebody who exists: to sign in, or to choose a new
+    /// password. Earlier links of theirs stop working.
+    pub async fn person_link(&self, login: &str, kind: LinkKind) -> Result<String, Error> {
+        let login = people::normal_login(login);
+        let known = self.known();
+        let who = known
+            .people
+            .iter()
+            .find(|p| p.login == login)
+            .ok_or_else(|| Error::not_found(format!("The login “{login}”")))?;
+        self.make_link(reset_link(who, kind, None, self.now()), "link.make").await
+    }
+
+    /// Sets roles from the command line.
+    pub async fn set_roles_from_console(&self, login: &str, roles: &[Role]) -> Result<(), Error> {
+        let login = people::normal_login(login);
+        let known = self.known();
+        let id = known
+            .people
+            .iter()
+            .find(|p| p.login == login)
+            .map(|p| p.id)
+            .ok_or_else(|| Error::not_found(format!("The login “{login}”")))?;
+        let (roles, now) = (roles.to_vec(), self.now());
+        self.store()
+            .write(move |tx| {
+                Box::pin(async move {
+                    people::set_roles(&mut *tx, id, &roles).await?;
+                    let words: Vec<&str> = roles.iter().map(|r| r.slug()).collect();
+                    let event = Event::new(now, None, "person.roles", &login)
+                        .outcome(Outcome::Done)
+                        .detail(format!("from the console: {}", words.join(", ")));
+                    audit::append(tx, &event).await?;
+                    Ok::<_, PersonError>(())
+                })
+            })
+            .await?;
+        self.refresh().await
+    }
+
+    async fn make_link(&self, link: Link, act: &'static str) -> Result<String, Error> {
+        let token = Token::generate().map_err(Error::internal)?;
+        let (hash, now) = (token.hash(), self.now());
+        self.store()
+            .write(move |tx| {
+                Box::pin(async move {
+                    match link.person {
+                        Some(person) => links::withdraw_of(&mut *tx, person).await?,
+                        None => links::withdraw_setup(&mut *tx).await?,
+                    };
+                    links::create(&mut *tx, &hash, &link, now).await?;
+                    let event = Event::new(now, None, act, &link.login).outcome(Outcome::Done);
+                    audit::append(tx, &event).await.map(|_| ())
+                })
+            })
+            .await
+            .map_err(|e: crate::store::StoreError| Error::from(e))?;
+        Ok(format!("/link/{}", token.reveal()))
+    }
+
+    async fn store_password(&self, person: i64, password: &str) -> Result<(), Error> {
+        let hash = self.passwords().hash(password.to_owned()).await?;
+        self.store()
+            .write(move |tx| Box::pin(async move { people::set_password(tx, person, &hash).await }))
+            .await
+            .map_err(|e: PersonError| Error::from(e))
+    }
+}
+
+/// Using a link failed: the link itself, or the person to be made.
+enum LinkUse {
+    Link(LinkError),
+    Person(PersonError),
+}
+
+impl From<LinkError> for LinkUse {
+    fn from(e: LinkError) -> LinkUse {
+        LinkUse::Link(e)
+    }
+}
+
+impl From<PersonError> for LinkUse {
+    fn from(e: PersonError) -> LinkUse {
+        LinkUse::Person(e)
+    }
+}
+
+impl From<crate::store::StoreError> for LinkUse {
+    fn from(e: crate::store::StoreError) -> LinkUse {
+        LinkUse::Person(e.into())
+    }
+}
+
+impl From<LinkUse> for Error {
+    fn from(e: LinkUse) -> Error {
+        match e {
+            LinkUse::Link(e) => e.into(),
+            LinkUse::Person(e) => e.into(),
+        }
+    }
+}
+
+fn reset_link(who: &people::Person, kind: LinkKind, by: Option<i64>, now: Millis) -> Link {
+    Link {
+        kind,
+        person: Some(who.id),
+        name: who.name.clone(),
+        login: who.login.clone(),
+        roles: vec![],
+        made_by: by,
+        expires_at: now.plus(LINK_LIFE_MS),
+    }
+}
+
+/// The stored form of a token that somebody presents; what is no token has the hash of nothing.
+pub(crate) fn token_hash(token: &str) -> String {
+    Token::parse(token).map(|t| t.hash()).unwrap_or_default()
+}
+
+fn parse_roles(words: &[String]) -> Result<Vec<Role>, Error> {
+    words
+        .iter()
+        .map(|w| w.parse().map_err(|e: domain::role::UnknownRole| Error::invalid(e.to_string())))
+        .collect()
+}
+
+fn address(ip: &str) -> IpAddr {
+    ip.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+}

@@ -1,0 +1,160 @@
+//! Opening, deploying, rolling back.
+
+use domain::release::ReleaseState;
+
+use super::runs::{Start, rollback_images};
+use super::Ctx;
+use crate::Engine;
+use crate::compose::{DbChoice, DeployWork, RollbackTarget, RollbackWork};
+use crate::error::Error;
+use crate::judging::{Judged, all, when};
+use crate::store::runs::RunKind;
+use crate::view::Done;
+use crate::work::{BeforeDeploy, Work};
+
+/// A deploy may take this long beside the health timeout: builds are slow the first time.
+const BUILD_MS: u64 = 45 * 60_000;
+/// A rollback may take this long beside the health timeout.
+const RETURN_MS: u64 = 10 * 60_000;
+
+impl Engine {
+    /// Opens a release from what lies in the directory.
+    pub async fn open_release(&self, ctx: &Ctx) -> Result<Done, Error> {
+        let judged = self.judged();
+        let allowed = judged.offer_open(&ctx.actor);
+        self.perform(ctx, "release.open", &self.subject(), &[], allowed, async |mut begun| {
+            let id = self.open_release_row(ctx, &judged).await?;
+            begun.act.on_release(id);
+            let done = Done {
+                to: "/".to_owned(),
+                said: format!("Release #{id} is open; this board judges it now."),
+            };
+            self.store_done(begun, done, String::new(), |_| Box::pin(async { Ok(()) })).await
+        })
+        .await
+    }
+
+    /// Deploys what lies in the directory.
+    pub async fn deploy(&self, ctx: &Ctx) -> Result<Done, Error> {
+        let judged = self.judged();
+        let allowed = judged.offer_deploy(&ctx.actor);
+        self.perform(ctx, "deploy.start", &judged.stack.name, &[], allowed, async |begun| {
+            // One that was deployed before keeps its images; another build is another release.
+            let release = match judged.release() {
+                Some(r) if r.state == ReleaseState::Opened && judged.moved_parts().is_empty() => {
+                    r.id
+                }
+                _ => self.open_release_row(ctx, &judged).await?,
+            };
+            let start = self.deploy_plan(&judged, release);
+            self.start(ctx, begun, start).await
+        })
+        .await
+    }
+
+    fn deploy_plan(&self, judged: &Judged, release: i64) -> Start {
+        let stack = &judged.stack;
+        let before = stack
+            .steps_before
+            .iter()
+            .filter_map(|id| stack.runbook.step(id))
+            .map(|s| BeforeDeploy { title: s.title.clone(), command: s.command.clone() })
+            .collect();
+        let commit = judged.observed.parts.get(domain::release::Part::Commit).unwrap_or_default();
+        let deploy = DeployWork {
+            project: stack.project.clone(),
+            release_tag: tag_of(release),
+            build: true,
+            build_env: [("GIT_COMMIT".to_owned(), commit)].into(),
+            health_timeout_ms: stack.health_timeout_ms,
+            migrations_cmd: stack.migrations.clone(),
+            keep_dir: self.keep_dir(release),
+        };
+        Start {
+            kind: RunKind::Deploy,
+            subject: format!("release {release}"),
+            gate: None,
+            title: format!("Deploy release #{release}"),
+            release,
+            parts: judged.parts_for_evidence(),
+            work: Work::Deploy { before, deploy: Box::new(deploy), smoke: self.smoke(judged) },
+            timeout_ms: BUILD_MS + stack.health_timeout_ms,
+            locks: true,
+        }
+    }
+
+    /// Goes back to a release. `database` is `keep` (the schema stays) or `rollback` (the stack's command).
+    pub async fn roll_back(&self, ctx: &Ctx, release: i64, database: &str) -> Result<Done, Error> {
+        let judged = self.judged();
+        let target = judged
+            .known
+            .release(release)
+            .cloned()
+            .ok_or_else(|| Error::not_found(format!("Release {release}")))?;
+        let db = match (database, &judged.stack.db_rollback) {
+            ("keep" | "", _) => DbChoice::KeepSchema,
+            ("rollback", Some(command)) => DbChoice::RollbackCommand(command.clone()),
+            ("rollback", None) => {
+                return Err(Error::invalid("This stack declares no command that rolls its database back."));
+            }
+            _ => return Err(Error::invalid("Please choose what happens to the database.")),
+        };
+        let offer = judged.rollback_to(&ctx.actor, &target);
+        let allowed = all([
+            when(!target.parts.images.is_empty() && target.deployed_at.is_some(), || {
+                "That release never ran here.".to_owned()
+            }),
+            offer.offer.clone(),
+        ]);
+        let subject = target.name();
+        self.perform(ctx, "rollback.start", &subject, &[database], allowed, async |begun| {
+            let stack = &judged.stack;
+            let rollback = RollbackWork {
+                project: stack.project.clone(),
+                target: RollbackTarget {
+                    release_tag: tag_of(target.id),
+                    images: target.parts.images.clone(),
+                    keep_dir: self.keep_dir(target.id),
+                },
+                health_timeout_ms: stack.health_timeout_ms,
+                changed: offer.services.clone(),
+                stateless: stack.stateless.clone(),
+                db,
+            };
+            let start = Start {
+                kind: RunKind::Rollback,
+                subject: format!("release {}", target.id),
+                gate: None,
+                title: format!("Roll back to release {}", target.name()),
+                release: target.id,
+                parts: target.parts.clone(),
+                work: Work::Rollback { rollback: Box::new(rollback), smoke: self.smoke(&judged) },
+                timeout_ms: RETURN_MS + stack.health_timeout_ms,
+                locks: true,
+            };
+            self.start(ctx, begun, start).await
+        })
+        .await
+    }
+
+    fn smoke(&self, judged: &Judged) -> Vec<crate::checks::ProbeWork> {
+        let points = rollback_images(judged);
+        judged
+            .stack
+            .smoke
+            .iter()
+            .filter_map(|id| judged.stack.check(id))
+            .map(|c| judged.stack.probe(c, &points))
+            .collect()
+    }
+
+    /// Where a release's resolved configuration is kept.
+    pub(crate) fn keep_dir(&self, release: i64) -> std::path::PathBuf {
+        self.paths().data.join("rollback").join(release.to_string())
+    }
+}
+
+/// The tag under which a release's images are kept.
+pub(crate) fn tag_of(release: i64) -> String {
+    format!("r{release}")
+}

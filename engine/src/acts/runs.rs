@@ -1,0 +1,306 @@
+//! Starting and ending runs.
+
+use std::collections::BTreeMap;
+
+use domain::check::Check;
+use domain::item::Proof;
+use domain::release::{Parts, ReleaseState};
+
+use super::{Begun, Ctx};
+use crate::Engine;
+use crate::error::Error;
+use crate::judging::{Judged, all, when};
+use crate::runner::{self, LockSpec, Plan};
+use crate::store::StoreError;
+use crate::store::releases::{self, NewRelease};
+use crate::store::runs::{self, NewRun, RunKind};
+use crate::view::{Done, Offer};
+use crate::work::{Job, Work};
+
+/// What a run is to be.
+pub(crate) struct Start {
+    pub kind: RunKind,
+    pub subject: String,
+    pub gate: Option<String>,
+    pub title: String,
+    pub release: i64,
+    pub parts: Parts,
+    pub work: Work,
+    pub timeout_ms: u64,
+    /// Holds the stack's lock while it lasts.
+    pub locks: bool,
+}
+
+impl Engine {
+    /// Runs a step of the runbook. `digest` is the one shown: a step whose text changed is refused.
+    pub async fn run_step(&self, ctx: &Ctx, step: &str, digest: &str) -> Result<Done, Error> {
+        let judged = self.judged();
+        let found = judged
+            .stack
+            .runbook
+            .step(step)
+            .cloned()
+            .ok_or_else(|| Error::not_found(format!("Step {step}")))?;
+        let allowed = all([
+            judged.offer_step(&ctx.actor, &found),
+            when(found.digest == digest, || {
+                "The command changed in the runbook since this page was shown; read it again.".to_owned()
+            }),
+        ]);
+        self.perform(ctx, "step.run", step, &[digest], allowed, async |begun| {
+            let judged_by: Vec<_> = judged
+                .stack
+                .checks
+                .iter()
+                .filter(|c| c.spec.step() == Some(step))
+                .map(|c| judged.stack.probe(c, &[]))
+                .collect();
+            let timeout_ms = judged_by
+                .iter()
+                .map(|p| p.check.timeout_ms)
+                .max()
+                .unwrap_or(Plan::TIMEOUT_MS);
+            let release = self.ensure_release(ctx, &judged).await?;
+            let start = Start {
+                kind: RunKind::Step,
+                subject: found.id.clone(),
+                gate: found.gate.clone(),
+                title: found.title.clone(),
+                release,
+                parts: judged.parts_for_evidence(),
+                work: Work::Step { command: found.command.clone(), judged_by },
+                timeout_ms,
+                locks: false,
+            };
+            self.start(ctx, begun, start).await
+        })
+        .await
+    }
+
+    /// Runs a check.
+    pub async fn run_check(&self, ctx: &Ctx, check: &str) -> Result<Done, Error> {
+        let judged = self.judged();
+        let found = judged
+            .stack
+            .check(check)
+            .cloned()
+            .ok_or_else(|| Error::not_found(format!("Check {check}")))?;
+        let allowed = judged.offer_check(&ctx.actor, check);
+        let (title, gate) = (found.title.clone(), gate_of(&judged, &found));
+        self.run_checks(ctx, &judged, "check.run", check, gate, title, vec![found], allowed).await
+    }
+
+    /// Runs all checks of a gate, or of the matrix (`matrix`), one after another in one run.
+    pub async fn run_gate(&self, ctx: &Ctx, gate: &str) -> Result<Done, Error> {
+        let judged = self.judged();
+        let of_matrix = gate == "matrix";
+        let wanted: Vec<&str> = if of_matrix {
+            judged.stack.runbook.matrix.iter().map(|r| r.id.as_str()).collect()
+        } else {
+            let view = judged
+                .judgement
+                .gate(gate)
+                .ok_or_else(|| Error::not_found(format!("Gate {gate}")))?;
+            view.items.iter().map(|i| i.item.id.as_str()).collect()
+        };
+        let checks: Vec<Check> = judged
+            .stack
+            .checks
+            .iter()
+            .filter(|c| c.proves.iter().any(|p| wanted.contains(&p.as_str())))
+            .cloned()
+            .collect();
+        let subject = if of_matrix { "matrix".to_owned() } else { format!("gate {gate}") };
+        let running = judged
+            .known
+            .running()
+            .into_iter()
+            .any(|r| r.kind == RunKind::Check && r.subject == subject);
+        let allowed = all([
+            judged.may(&ctx.actor, "run_gate"),
+            when(!checks.is_empty(), || "No check is bound here.".to_owned()),
+            when(!running, || "They are running already.".to_owned()),
+            when(judged.stack.dir.is_dir(), || {
+                format!("The stack's directory {} does not exist.", judged.stack.dir.display())
+            }),
+        ]);
+        let title = if of_matrix {
+            "All checks of the matrix".to_owned()
+        } else {
+            format!("All checks of gate {gate}")
+        };
+        let gate = (!of_matrix).then(|| gate.to_owned());
+        self.run_checks(ctx, &judged, "gate.run", &subject, gate, title, checks, allowed).await
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the two callers share all of it")]
+    async fn run_checks(
+        &self,
+        ctx: &Ctx,
+        judged: &Judged,
+        act: &str,
+        subject: &str,
+        gate: Option<String>,
+        title: String,
+        checks: Vec<Check>,
+        allowed: Offer,
+    ) -> Result<Done, Error> {
+        let digests: Vec<String> = checks.iter().map(Check::threshold_digest).collect();
+        let params: Vec<&str> = digests.iter().map(String::as_str).collect();
+        self.perform(ctx, act, subject, &params, allowed, async |begun| {
+            let points = rollback_images(judged);
+            let timeout_ms = checks
+                .iter()
+                .map(|c| c.timeout_ms.saturating_mul(u64::from(c.retries) + 1))
+                .sum::<u64>()
+                .saturating_add(60_000);
+            let probes = checks.iter().map(|c| judged.stack.probe(c, &points)).collect();
+            let release = self.ensure_release(ctx, judged).await?;
+            let start = Start {
+                kind: RunKind::Check,
+                subject: subject.to_owned(),
+                gate,
+                title,
+                release,
+                parts: judged.parts_for_evidence(),
+                work: Work::Checks { probes },
+                timeout_ms,
+                locks: false,
+            };
+            self.start(ctx, begun, start).await
+        })
+        .await
+    }
+
+    /// Ends a run: its whole process tree is asked, then made, to stop.
+    pub async fn cancel_run(&self, ctx: &Ctx, run: i64) -> Result<Done, Error> {
+        let judged = self.judged();
+        let found = judged.known.runs.iter().find(|r| r.id == run);
+        let goes_on = found.is_some_and(|r| r.state == runs::RunState::Running);
+        let allowed = all([
+            judged.may(&ctx.actor, "cancel_run"),
+            when(goes_on, || "This run is over.".to_owned()),
+        ]);
+        self.perform(ctx, "run.cancel", &format!("run {run}"), &[], allowed, async |begun| {
+            let dir = self.run_dir(run)?;
+            runner::cancel(dir.path(), &ctx.actor.name)?;
+            let done =
+                Done { to: format!("/runs/{run}"), said: "The run is being stopped.".to_owned() };
+            self.store_done(begun, done, String::new(), |_| Box::pin(async { Ok(()) })).await
+        })
+        .await
+    }
+
+    /// The release that a run is about: the open one; a new one when none is open, or when nothing
+    /// was deployed yet and the directory has moved on.
+    pub(crate) async fn ensure_release(&self, ctx: &Ctx, judged: &Judged) -> Result<i64, Error> {
+        match judged.release() {
+            Some(release)
+                if release.state != ReleaseState::Opened || judged.moved_parts().is_empty() =>
+            {
+                Ok(release.id)
+            }
+            _ => self.open_release_row(ctx, judged).await,
+        }
+    }
+
+    pub(crate) async fn open_release_row(&self, ctx: &Ctx, judged: &Judged) -> Result<i64, Error> {
+        let parts =
+            Parts { values: judged.observed.parts.values.clone(), images: BTreeMap::new() };
+        let (by, by_name, at) = (ctx.actor.id, ctx.actor.name.clone(), self.now());
+        let subject = self.subject();
+        self.store()
+            .write(move |tx| {
+                Box::pin(async move {
+                    let new =
+                        NewRelease { parts: &parts, subject: &subject, by, by_name: &by_name, at };
+                    releases::open(tx, &new).await
+                })
+            })
+            .await
+            .map_err(|e: StoreError| Error::from(e))
+    }
+
+    /// Stores the run, makes its directory, starts its supervisor, watches it.
+    pub(crate) async fn start(&self, ctx: &Ctx, begun: Begun, start: Start) -> Result<Done, Error> {
+        let Begun { mut act, key } = begun;
+        let at = self.now();
+        let (by, by_name) = (ctx.actor.id, ctx.actor.name.clone());
+        let job = Job { parts: start.parts, work: start.work };
+        let work = serde_json::to_value(&job).map_err(Error::internal)?;
+        let (kind, subject, gate) = (start.kind, start.subject.clone(), start.gate.clone());
+        let (title, release) = (start.title.clone(), start.release);
+        let run_key = key.clone();
+        let id: i64 = self
+            .store()
+            .write(move |tx| {
+                Box::pin(async move {
+                    let new = NewRun {
+                        kind,
+                        subject: &subject,
+                        gate: gate.as_deref(),
+                        title: &title,
+                        release: Some(release),
+                        by,
+                        by_name: &by_name,
+                        at,
+                        key: Some(&run_key),
+                    };
+                    runs::start(tx, &new).await
+                })
+            })
+            .await
+            .map_err(|e: StoreError| Error::from(e))?;
+        act.in_run(id);
+        act.on_release(release);
+        let stack = self.stack();
+        let plan = Plan {
+            env_file: stack.project.env_file.clone().filter(|f| f.is_file()),
+            public_keys: stack.public_keys.clone(),
+            timeout_ms: start.timeout_ms,
+            work,
+            lock: start.locks.then(|| LockSpec {
+                path: self.paths().data.join("stack.lock"),
+                holder: ctx.actor.name.clone(),
+            }),
+            extra_env: [("CI".to_owned(), "true".to_owned())].into(),
+            ..Plan::new(id.to_string(), start.title, stack.dir.clone())
+        };
+        let launched = runner::create(&self.paths().runs, &plan)
+            .and_then(|dir| runner::launch(&self.paths().exe, &dir));
+        if let Err(error) = launched {
+            let public = Error::from(error);
+            act.failed(self.now(), &public.public()).await?;
+            self.store()
+                .write(move |tx| Box::pin(async move { runs::interrupt(tx, id, at).await }))
+                .await
+                .map_err(|e: StoreError| Error::from(e))?;
+            return Err(public);
+        }
+        self.watch(id);
+        let done = Done { to: format!("/runs/{id}"), said: String::new() };
+        self.store_done(Begun { act, key }, done, String::new(), |_| Box::pin(async { Ok(()) }))
+            .await
+    }
+}
+
+/// The images of the rollback points, newest first.
+pub(crate) fn rollback_images(judged: &Judged) -> Vec<BTreeMap<String, String>> {
+    let mut points: Vec<_> = judged
+        .known
+        .releases
+        .iter()
+        .filter(|r| r.rollback_point_at.is_some() && !r.parts.images.is_empty())
+        .collect();
+    points.sort_by_key(|r| std::cmp::Reverse(r.rollback_point_at));
+    points.into_iter().map(|r| r.parts.images.clone()).collect()
+}
+
+fn gate_of(judged: &Judged, check: &Check) -> Option<String> {
+    judged.judgement.gates.iter().find_map(|g| {
+        let bound = g.items.iter().any(|i| {
+            matches!(&i.item.proof, Proof::Checks(ids) if ids.contains(&check.id))
+        });
+        bound.then(|| g.id.clone())
+    })
+}

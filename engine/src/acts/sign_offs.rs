@@ -1,0 +1,129 @@
+//! Signing and deciding. Both ask for the password again: a word on a release is given by a person,
+//! not by an open tab.
+
+use domain::facts::{Choice, Decision, SignOff};
+use domain::role::Role;
+
+use super::{Ctx, said};
+use crate::error::Error;
+use crate::judging::{all, when};
+use crate::store::{decisions, sign_offs};
+use crate::view::Done;
+use crate::Engine;
+
+impl Engine {
+    /// Signs the current release for a role. `digest` is that of the evidence shown.
+    pub async fn sign_off(
+        &self,
+        ctx: &Ctx,
+        role: &str,
+        choice: &str,
+        comment: &str,
+        digest: &str,
+        password: &str,
+    ) -> Result<Done, Error> {
+        let role: Role = role.parse().map_err(|e: domain::role::UnknownRole| {
+            Error::invalid(e.to_string())
+        })?;
+        let choice = Choice::from_slug(choice)
+            .ok_or_else(|| Error::invalid("Please choose Go or No-Go."))?;
+        let comment = match choice {
+            Choice::NoGo => said(comment, "why not, and what would change it", 2_000)?,
+            Choice::Go => comment.trim().chars().take(2_000).collect(),
+        };
+        let judged = self.judged();
+        let release = judged.release().map(|r| r.id);
+        let allowed = all([
+            judged.offer_sign(&ctx.actor, role, choice),
+            when(judged.judgement.digest == digest, || {
+                "The evidence changed since this page was shown; look again before signing.".to_owned()
+            }),
+        ]);
+        if allowed.reason().is_none() {
+            self.confirm_password(ctx, password).await?;
+        }
+        let params = [choice.slug(), &comment, digest];
+        self.perform(ctx, "release.sign", role.slug(), &params, allowed, async |begun| {
+            // Rules and password were asked a moment apart: the digest must still be the one signed.
+            let shown = self.judged().judgement;
+            if shown.digest != digest {
+                return Err(Error::conflict(
+                    "The evidence changed while you were signing; look again.",
+                ));
+            }
+            let word = SignOff {
+                id: 0,
+                release: release.ok_or_else(|| Error::refused("No release is open yet."))?,
+                role,
+                by: ctx.actor.id,
+                by_name: ctx.actor.name.clone(),
+                choice,
+                comment: comment.clone(),
+                digest: digest.to_owned(),
+                shown: shown.shown,
+                at: self.now(),
+            };
+            let done = Done {
+                to: "/sign-offs".to_owned(),
+                said: format!("{role} signed {}.", choice.label()),
+            };
+            let detail = format!("{} {comment}", choice.label());
+            self.store_done(begun, done, detail, move |tx| {
+                Box::pin(async move { sign_offs::add(tx, &word).await.map(|_| ()) })
+            })
+            .await
+        })
+        .await
+    }
+
+    /// Records the Product Owner's decision.
+    pub async fn decide(
+        &self,
+        ctx: &Ctx,
+        choice: &str,
+        note: &str,
+        digest: &str,
+        password: &str,
+    ) -> Result<Done, Error> {
+        let choice = Choice::from_slug(choice)
+            .ok_or_else(|| Error::invalid("Please choose Go or No-Go."))?;
+        let note = said(note, "the reason for the decision", 2_000)?;
+        let judged = self.judged();
+        let release = judged.release().map(|r| r.id);
+        let allowed = all([
+            judged.offer_decide(&ctx.actor, choice),
+            when(judged.judgement.digest == digest, || {
+                "The evidence changed since this page was shown; look again before deciding.".to_owned()
+            }),
+        ]);
+        if allowed.reason().is_none() {
+            self.confirm_password(ctx, password).await?;
+        }
+        let params = [choice.slug(), &note, digest];
+        self.perform(ctx, "release.decide", choice.slug(), &params, allowed, async |begun| {
+            let now_shown = self.judged().judgement;
+            if now_shown.digest != digest || (choice == Choice::Go && !now_shown.verdict.is_go()) {
+                return Err(Error::conflict("The verdict changed while you were deciding; look again."));
+            }
+            let word = Decision {
+                id: 0,
+                release: release.ok_or_else(|| Error::refused("No release is open yet."))?,
+                choice,
+                note: note.clone(),
+                digest: digest.to_owned(),
+                by: ctx.actor.id,
+                by_name: ctx.actor.name.clone(),
+                at: self.now(),
+            };
+            let done = Done {
+                to: "/".to_owned(),
+                said: format!("{} is recorded.", choice.label()),
+            };
+            self.store_done(begun, done, note.clone(), move |tx| {
+                Box::pin(async move { decisions::add(tx, &word).await.map(|_| ()) })
+            })
+            .await
+        })
+        .await
+    }
+}

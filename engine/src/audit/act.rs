@@ -1,0 +1,143 @@
+//! An act in progress: its intent is on the disk before anything happens, its outcome after.
+
+use domain::time::Millis;
+use sqlx::SqliteConnection;
+
+use super::event::unescape;
+use super::{Event, Filter, Outcome, Row, append, list};
+use crate::store::{Store, StoreError, now};
+
+/// An act whose intent is written. It ends with [`Act::done`] or [`Act::failed`]; one that is dropped before
+/// is recorded as failed, so that no intent stays without an outcome unless the server itself dies.
+#[derive(Debug)]
+#[must_use = "an act ends with done() or failed()"]
+pub struct Act {
+    store: Store,
+    event: Event,
+    intent: i64,
+    open: bool,
+}
+
+impl Act {
+    /// Writes the intent and returns once it is durable. When this fails, the act must not be done.
+    pub async fn begin(store: &Store, event: Event) -> Result<Act, StoreError> {
+        let event = Event { outcome: Outcome::Intent, intent: None, ..event };
+        let written = event.clone();
+        let row =
+            store.write(move |tx| Box::pin(async move { append(tx, &written).await })).await?;
+        Ok(Act { store: store.clone(), event, intent: row.seq, open: true })
+    }
+
+    /// `seq` of the intent.
+    pub fn intent(&self) -> i64 {
+        self.intent
+    }
+
+    /// Names the run that the act started; the outcome carries it.
+    pub fn in_run(&mut self, run: i64) {
+        self.event.run = Some(run);
+    }
+
+    /// Names the release that the act made or chose; the outcome carries it.
+    pub fn on_release(&mut self, release: i64) {
+        self.event.release = Some(release);
+    }
+
+    /// Writes that the act was done, in the transaction of its changes: both are kept or neither. When that
+    /// transaction is undone after all, the act is recorded as failed.
+    pub async fn done(
+        self,
+        conn: &mut SqliteConnection,
+        at: Millis,
+        detail: &str,
+    ) -> Result<Row, StoreError> {
+        // Still open: only after the commit is it known whether this row stays. Dropping `self` looks then.
+        append(conn, &self.outcome(Outcome::Done, at, detail)).await
+    }
+
+    /// Writes that the act failed, in a transaction of its own, with the reason in words fit for pages.
+    pub async fn failed(mut self, at: Millis, why: &str) -> Result<Row, StoreError> {
+        let event = self.outcome(Outcome::Failed, at, why);
+        let row =
+            self.store.write(move |tx| Box::pin(async move { append(tx, &event).await })).await?;
+        self.open = false;
+        Ok(row)
+    }
+
+    fn outcome(&self, outcome: Outcome, at: Millis, detail: &str) -> Event {
+        Event {
+            outcome,
+            at,
+            intent: Some(self.intent),
+            detail: detail.to_owned(),
+            ..self.event.clone()
+        }
+    }
+}
+
+impl Drop for Act {
+    fn drop(&mut self) {
+        if !self.open {
+            return;
+        }
+        let event = self.outcome(Outcome::Failed, now(), "broken off before it was finished");
+        let store = self.store.clone();
+        // Inside a job this queues behind the job's own commit, and so sees what became of it.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                let settled = store
+                    .write(move |tx| Box::pin(async move { settle(tx, &event).await }))
+                    .await;
+                match settled {
+                    Ok(()) | Err(StoreError::Closed) => {}
+                    Err(error) => {
+                        tracing::error!(error = ?error, "the outcome of an act could not be written");
+                    }
+                }
+            });
+        }
+    }
+}
+
+/// Appends `event`, the outcome of an intent, unless the intent has one.
+async fn settle(conn: &mut SqliteConnection, event: &Event) -> Result<(), StoreError> {
+    let outcomes = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "n!: i64" FROM audit_event WHERE intent = ?"#,
+        event.intent
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    if outcomes == 0 {
+        append(conn, event).await?;
+    }
+    Ok(())
+}
+
+/// Gives every intent that has no outcome one, and returns how many there were. To be called once at start-up:
+/// they were under way when the server died.
+pub async fn settle_orphans(conn: &mut SqliteConnection, at: Millis) -> Result<usize, StoreError> {
+    let orphans = sqlx::query_scalar!(
+        r#"SELECT i.seq AS "seq!: i64" FROM audit_event i
+           WHERE i.outcome = 'intent' AND NOT EXISTS (SELECT 1 FROM audit_event o WHERE o.intent = i.seq)
+           ORDER BY i.seq"#
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    for seq in &orphans {
+        let filter = Filter { before: Some(seq + 1), ..Filter::default() };
+        let Some(intent) = list(&mut *conn, filter, 1).await?.pop() else { continue };
+        let event = Event {
+            at,
+            intent: Some(intent.seq),
+            outcome: Outcome::Failed,
+            detail: "the server stopped before its outcome was known".to_owned(),
+            // Read back as stored; taking the escapes away keeps them from being escaped twice.
+            actor_name: unescape(&intent.event.actor_name),
+            act: unescape(&intent.event.act),
+            subject: unescape(&intent.event.subject),
+            ..intent.event
+        };
+        append(conn, &event).await?;
+    }
+    Ok(orphans.len())
+}

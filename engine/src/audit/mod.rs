@@ -1,0 +1,60 @@
+//! The audit log: every act before it is done and after, every refusal, in a chain of hashes.
+//!
+//! Each row's hash covers its own fields and the hash of the row before it, so a row that was edited, removed,
+//! put in or moved breaks the chain at that place. Whoever can write the file can also write a whole new chain;
+//! against that, [`verify_against`] compares with a [`Head`] kept elsewhere. The row hashes are fit to be the
+//! leaves of a Merkle tree whose signed heads take that place.
+
+mod act;
+mod event;
+mod list;
+mod verify;
+
+pub use act::{Act, settle_orphans};
+pub use event::{Event, Outcome, Row, escape};
+pub use list::{Filter, list};
+pub use verify::{Broken, Head, VerifyError, VerifyReport, verify, verify_against};
+
+use sqlx::SqliteConnection;
+
+use crate::store::StoreError;
+
+/// What the first row carries in place of a row before it.
+pub const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+/// Appends an event to the chain. Must run in a transaction of [`crate::store::Store::write`], which admits one
+/// writer at a time; so two events can never follow the same row.
+pub async fn append(conn: &mut SqliteConnection, event: &Event) -> Result<Row, StoreError> {
+    let event = event.cleaned();
+    let last =
+        sqlx::query!(r#"SELECT seq AS "seq!", hash FROM audit_event ORDER BY seq DESC LIMIT 1"#)
+            .fetch_optional(&mut *conn)
+            .await?;
+    let (seq, prev_hash) = match last {
+        Some(last) => (last.seq + 1, last.hash),
+        None => (1, GENESIS.to_owned()),
+    };
+    let hash = event::hash(seq, &event, &prev_hash);
+    let outcome = event.outcome.slug();
+    sqlx::query!(
+        "INSERT INTO audit_event (seq, at, actor, actor_name, act, subject, release, run, intent, outcome,
+                                  detail, prev_hash, hash)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        seq,
+        event.at.0,
+        event.actor,
+        event.actor_name,
+        event.act,
+        event.subject,
+        event.release,
+        event.run,
+        event.intent,
+        outcome,
+        event.detail,
+        prev_hash,
+        hash
+    )
+    .execute(conn)
+    .await?;
+    Ok(Row { seq, event, prev_hash, hash })
+}

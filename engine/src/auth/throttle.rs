@@ -1,0 +1,203 @@
+//! A brake on guessing passwords: by account, by address, and slower with every wrong guess.
+//!
+//! Pure: `now` is handed in, and nothing is stored. All limits are for one hour and forget by themselves.
+//!
+//! An attacker must not be able to lock the owner out. So the ten guesses an hour on one account are shared out:
+//! * An address from which the owner has signed in before ("familiar") has ten of its own, which strangers
+//!   cannot use up.
+//! * All other addresses together have seven.
+//! * The three that remain are only for addresses without a wrong guess in the last hour, one for each. So an
+//!   attacker who has used up the seven from a few addresses still leaves the owner, who comes from another
+//!   one, a guess at once.
+//!
+//! Only an attacker with many fresh addresses can use up all of it, and then a familiar address or a one-time
+//! link still lets the owner in.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, Ipv6Addr};
+
+use domain::time::Millis;
+
+/// The span in which guesses are counted, milliseconds.
+const HOUR_MS: u64 = 60 * 60 * 1000;
+/// Guesses an hour at one account from strange addresses that have guessed wrong before.
+const SHARED: usize = 7;
+/// Guesses an hour at one account from strange addresses, all in all.
+const STRANGERS: usize = 10;
+/// Guesses an hour at one account from one familiar address.
+const FAMILIAR: usize = 10;
+/// Guesses an hour from one address.
+const ADDRESS: usize = 30;
+/// The wait after the first wrong guess; it doubles with each.
+const FIRST_WAIT_MS: u64 = 500;
+/// The longest such wait.
+const LONGEST_WAIT_MS: u64 = 5 * 60 * 1000;
+/// How long a familiar address stays familiar.
+const FAMILIAR_FOR_MS: u64 = 30 * 24 * HOUR_MS;
+/// Accounts, addresses and pairs remembered, each; beyond that the oldest are forgotten.
+const REMEMBERED: usize = 20_000;
+
+/// A guess is not heard yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("too many attempts; try again in {}", domain::time::human_span(*for_ms))]
+pub struct Wait {
+    /// For how long, milliseconds.
+    pub for_ms: u64,
+}
+
+/// A guess that may be made. It counts as wrong until [`Throttle::succeeded`] says otherwise, so that many at
+/// the same moment cannot slip through.
+#[derive(Debug, Clone)]
+#[must_use = "a right guess must be reported with `succeeded`"]
+pub struct Guess {
+    login: String,
+    address: IpAddr,
+    at: Millis,
+}
+
+/// Counts guesses. One for the whole server, behind a mutex.
+#[derive(Debug, Default)]
+pub struct Throttle {
+    /// Guesses from strange addresses at each account.
+    strangers: HashMap<String, VecDeque<Millis>>,
+    /// Guesses from each address.
+    addresses: HashMap<IpAddr, VecDeque<Millis>>,
+    /// Guesses from one address at one account.
+    pairs: HashMap<(String, IpAddr), VecDeque<Millis>>,
+    /// When the owner last signed in from an address.
+    familiar: HashMap<(String, IpAddr), Millis>,
+}
+
+impl Throttle {
+    /// A throttle that has seen nothing.
+    pub fn new() -> Throttle {
+        Throttle::default()
+    }
+
+    /// Asks whether a password for `login` from `ip` may be tried now, and counts it. The answer is the same
+    /// whether the account exists or not.
+    pub fn guess(&mut self, login: &str, ip: IpAddr, now: Millis) -> Result<Guess, Wait> {
+        let login = key(login);
+        let address = network(ip);
+        let pair = (login.clone(), address);
+        let familiar = self.familiar.get(&pair).is_some_and(|at| now.since(*at) < FAMILIAR_FOR_MS);
+        let from_here = recent(self.addresses.get(&address), now);
+        let pair_times = recent(self.pairs.get(&pair), now);
+        let strangers = recent(self.strangers.get(&login), now);
+        let waits = [
+            full(&from_here, ADDRESS, now),
+            slower(&pair_times, now),
+            match (familiar, from_here.is_empty()) {
+                (true, _) => full(&pair_times, FAMILIAR, now),
+                (false, true) => full(&strangers, STRANGERS, now),
+                (false, false) => full(&strangers, SHARED, now),
+            },
+        ];
+        if let Some(for_ms) = waits.into_iter().flatten().max() {
+            return Err(Wait { for_ms });
+        }
+        if !familiar {
+            count(self.strangers.entry(login.clone()).or_default(), now);
+        }
+        count(self.addresses.entry(address).or_default(), now);
+        count(self.pairs.entry(pair).or_default(), now);
+        self.forget(now);
+        Ok(Guess { login, address, at: now })
+    }
+
+    /// The guess was right: it is not counted, and the address is familiar for this account from now on.
+    pub fn succeeded(&mut self, guess: Guess) {
+        let Guess { login, address, at } = guess;
+        take_back(self.strangers.get_mut(&login), at);
+        take_back(self.addresses.get_mut(&address), at);
+        let pair = (login, address);
+        self.pairs.remove(&pair);
+        self.familiar.insert(pair, at);
+    }
+
+    /// Tells of a sign-in known from before the server started.
+    pub fn remember(&mut self, login: &str, ip: IpAddr, at: Millis) {
+        self.familiar.insert((key(login), network(ip)), at);
+    }
+
+    /// How many entries are kept in memory.
+    pub fn remembered(&self) -> usize {
+        self.strangers.len() + self.addresses.len() + self.pairs.len() + self.familiar.len()
+    }
+
+    /// Drops what no longer counts, and the oldest when an attacker invents more names than fit.
+    fn forget(&mut self, now: Millis) {
+        forget(&mut self.strangers, now);
+        forget(&mut self.addresses, now);
+        forget(&mut self.pairs, now);
+        if self.familiar.len() > REMEMBERED {
+            self.familiar.retain(|_, at| now.since(*at) < FAMILIAR_FOR_MS);
+        }
+    }
+}
+
+/// Accounts are counted under the login's stored form; a text too long for one is cut.
+fn key(login: &str) -> String {
+    login.trim().to_lowercase().chars().take(200).collect()
+}
+
+/// The address that counts: for IPv6 the /64, which is what one subscriber has.
+fn network(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V4(v4) => IpAddr::V4(v4),
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+    }
+}
+
+/// The guesses of the last hour, oldest first.
+fn recent(times: Option<&VecDeque<Millis>>, now: Millis) -> Vec<Millis> {
+    times.into_iter().flatten().copied().filter(|at| now.since(*at) < HOUR_MS).collect()
+}
+
+/// How long until there are fewer than `limit` guesses in the last hour.
+fn full(times: &[Millis], limit: usize, now: Millis) -> Option<u64> {
+    let leaving = times.get(times.len().checked_sub(limit)?)?;
+    Some(leaving.plus(HOUR_MS).since(now))
+}
+
+/// How long the last wrong guess is still to be waited for.
+fn slower(times: &[Millis], now: Millis) -> Option<u64> {
+    let last = times.last()?;
+    let doublings = u32::try_from(times.len() - 1).unwrap_or(u32::MAX).min(20);
+    let wait = (FIRST_WAIT_MS << doublings).min(LONGEST_WAIT_MS);
+    let left = last.plus(wait).since(now);
+    (left > 0).then_some(left)
+}
+
+/// Adds a guess, and lets go of those that do not count any more.
+fn count(times: &mut VecDeque<Millis>, now: Millis) {
+    while times.front().is_some_and(|at| now.since(*at) >= HOUR_MS) {
+        times.pop_front();
+    }
+    times.push_back(now);
+}
+
+fn take_back(times: Option<&mut VecDeque<Millis>>, at: Millis) {
+    if let Some(times) = times
+        && let Some(place) = times.iter().rposition(|t| *t == at)
+    {
+        times.remove(place);
+    }
+}
+
+fn forget<K: Eq + std::hash::Hash>(map: &mut HashMap<K, VecDeque<Millis>>, now: Millis) {
+    if map.len() <= REMEMBERED {
+        return;
+    }
+    map.retain(|_, times| times.back().is_some_and(|at| now.since(*at) < HOUR_MS));
+    if map.len() > REMEMBERED {
+        // Down to three quarters, so that this is rarely done.
+        let mut last: Vec<Millis> = map.values().filter_map(|t| t.back().copied()).collect();
+        last.sort();
+        let border = last.get(last.len().saturating_sub(REMEMBERED / 4 * 3)).copied();
+        map.retain(|_, times| times.back().copied() >= border);
+    }
+}

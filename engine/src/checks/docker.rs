@@ -1,0 +1,234 @@
+//! The few questions that checks ask of the Docker engine and of Compose.
+//!
+//! Everything that checks know of Docker goes through here. Nothing is changed, pulled or started.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::compose::{Address, ComposeError, Docker, Project, images_present};
+use crate::runner::{Cmd, Exit, Session};
+
+/// Most bytes of an answer.
+const ANSWER: usize = 16 << 20;
+const PATIENCE: Duration = Duration::from_secs(30);
+const PROJECT: &str = "com.docker.compose.project";
+const SERVICE: &str = "com.docker.compose.service";
+const ONE_OFF: &str = "com.docker.compose.oneoff";
+
+/// A service as the Compose files declare it.
+pub(super) struct Declared {
+    /// Published ports, as far as they are fixed.
+    pub(super) ports: Vec<Published>,
+}
+
+/// The Compose files as Compose reads them.
+pub(super) struct Rendered {
+    pub(super) project: String,
+    pub(super) services: BTreeMap<String, Declared>,
+}
+
+/// One published port.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Published {
+    /// Address on the host; empty for all of them.
+    pub(super) address: String,
+    /// Port on the host, or a range of them.
+    pub(super) port: String,
+}
+
+/// A container of the stack.
+pub(super) struct Container {
+    pub(super) service: String,
+    /// Docker's word: `running`, `exited`, `restarting`, …
+    pub(super) status: String,
+    /// The health check's word; empty when there is none.
+    pub(super) health: String,
+    pub(super) exit_code: i64,
+    pub(super) restarts: u64,
+    /// When it started, milliseconds since 1970 UTC.
+    pub(super) started_at_ms: Option<i64>,
+    pub(super) ports: Vec<Published>,
+    /// Whether it uses the host's own network, where publishing means nothing.
+    pub(super) host_network: bool,
+}
+
+/// Why there is no answer.
+pub(super) enum Silence {
+    /// The engine or the program did not answer.
+    NotAsked(String),
+    /// Compose read the files and does not accept them.
+    Invalid,
+}
+
+/// What `docker compose config` makes of the files.
+pub(super) async fn rendered(session: &Session, project: &Project) -> Result<Rendered, Silence> {
+    let argv = project.argv(&["config", "--format", "json"]);
+    let (exit, answer) = ask(session, Some(project), argv).await;
+    match exit {
+        Exit::Code(0) => {}
+        // 127 and the like come from a missing program, 125 and less from Compose itself.
+        Exit::Code(code) if code < 125 => return Err(Silence::Invalid),
+        other => return Err(Silence::NotAsked(format!("docker compose did not answer ({other})"))),
+    }
+    let config: Value = serde_json::from_slice(&answer)
+        .map_err(|_| Silence::NotAsked("docker compose gave an answer that is no JSON".to_owned()))?;
+    let services = config.get("services").and_then(Value::as_object).into_iter().flatten();
+    Ok(Rendered {
+        project: text(&config, "/name"),
+        services: services.map(|(name, s)| (name.clone(), Declared { ports: declared_ports(s) })).collect(),
+    })
+}
+
+fn declared_ports(service: &Value) -> Vec<Published> {
+    let ports = service.get("ports").and_then(Value::as_array).into_iter().flatten();
+    ports
+        .filter_map(|port| {
+            let published = match port.get("published")? {
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            };
+            let address = text(port, "/host_ip");
+            // Without a number Docker picks a free port; what it picked stands on the container.
+            (!published.is_empty() && published != "0").then_some(Published { address: any(address), port: published })
+        })
+        .collect()
+}
+
+/// The containers of a project, one-off ones (`docker compose run`) left out.
+pub(super) async fn containers(session: &Session, project: &str) -> Result<Vec<Container>, String> {
+    let filter = format!("label={PROJECT}={project}");
+    let (exit, ids) = ask(session, None, words(&["docker", "ps", "-aq", "--no-trunc", "--filter", &filter])).await;
+    if !exit.is_success() {
+        return Err(format!("the Docker engine did not answer ({exit})"));
+    }
+    let ids = String::from_utf8_lossy(&ids).into_owned();
+    let ids: Vec<&str> = ids.split_whitespace().collect();
+    if ids.is_empty() {
+        return Ok(vec![]);
+    }
+    let argv = words(&["docker", "inspect", "--type", "container"]).into_iter().chain(words(&ids)).collect();
+    let (exit, answer) = ask(session, None, argv).await;
+    // A container that ends meanwhile makes the command fail; the next attempt sees the new state.
+    let list: Vec<Value> = match (exit, serde_json::from_slice(&answer)) {
+        (Exit::Code(0), Ok(list)) => list,
+        (exit, _) => return Err(format!("the containers changed while they were looked at ({exit})")),
+    };
+    Ok(list.iter().filter(|c| label(c, ONE_OFF) != "True").map(container).collect())
+}
+
+fn container(about: &Value) -> Container {
+    let mut ports = vec![];
+    let bound = about.pointer("/NetworkSettings/Ports").and_then(Value::as_object);
+    for bindings in bound.into_iter().flatten().filter_map(|(_, list)| list.as_array()) {
+        ports.extend(bindings.iter().map(|b| Published {
+            address: any(text(b, "/HostIp")),
+            port: text(b, "/HostPort"),
+        }));
+    }
+    ports.sort();
+    ports.dedup();
+    Container {
+        service: label(about, SERVICE),
+        status: text(about, "/State/Status"),
+        health: text(about, "/State/Health/Status"),
+        exit_code: about.pointer("/State/ExitCode").and_then(Value::as_i64).unwrap_or(-1),
+        restarts: about.get("RestartCount").and_then(Value::as_u64).unwrap_or(0),
+        started_at_ms: unix_ms(&text(about, "/State/StartedAt")),
+        ports,
+        host_network: text(about, "/HostConfig/NetworkMode") == "host",
+    }
+}
+
+/// Which of these image IDs the engine does not have.
+pub(super) async fn missing_images(ids: &[&str]) -> Result<Vec<String>, String> {
+    images_present(&engine().await?, ids).await.map_err(|error| no_engine(&error))
+}
+
+/// Version of the engine.
+pub(super) async fn engine_version() -> Result<String, String> {
+    let version = engine().await?.version().to_owned();
+    if version.is_empty() { Err("the Docker engine does not say its version".to_owned()) } else { Ok(version) }
+}
+
+async fn engine() -> Result<Docker, String> {
+    Docker::connect(&Address::from_env()).await.map_err(|error| no_engine(&error))
+}
+
+fn no_engine(error: &ComposeError) -> String {
+    format!("the Docker engine did not answer ({error})")
+}
+
+/// Version of Compose.
+pub(super) async fn compose_version(session: &Session) -> Result<String, String> {
+    let (exit, answer) = ask(session, None, words(&["docker", "compose", "version", "--short"])).await;
+    let answer = String::from_utf8_lossy(&answer).trim().to_owned();
+    match exit {
+        Exit::Code(0) if !answer.is_empty() => Ok(answer),
+        exit => Err(format!("docker compose did not answer ({exit})")),
+    }
+}
+
+async fn ask(session: &Session, project: Option<&Project>, argv: Vec<String>) -> (Exit, Vec<u8>) {
+    let mut cmd = Cmd::new(argv);
+    cmd.cwd = project.map(|p| p.dir.clone());
+    cmd.timeout = Some(PATIENCE);
+    // Compose reads the env file by itself; the shell's variables would outweigh it.
+    cmd.clear = true;
+    session.capture(cmd, ANSWER).await
+}
+
+fn words(argv: &[&str]) -> Vec<String> {
+    argv.iter().map(|word| (*word).to_owned()).collect()
+}
+
+fn text(value: &Value, pointer: &str) -> String {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+fn label(container: &Value, name: &str) -> String {
+    let labels = container.pointer("/Config/Labels");
+    labels.and_then(|l| l.get(name)).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// All addresses of the host have several names; here they have none.
+fn any(address: String) -> String {
+    if matches!(address.as_str(), "0.0.0.0" | "::") { String::new() } else { address }
+}
+
+/// Milliseconds since 1970 of a time as Docker writes it (`2026-03-01T09:30:00.25Z`, always UTC);
+/// `None` for a container that never started (year 1).
+fn unix_ms(text: &str) -> Option<i64> {
+    let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
+    let mut date = date.splitn(3, '-').map(str::parse::<i64>);
+    let (year, month, day) = (date.next()?.ok()?, date.next()?.ok()?, date.next()?.ok()?);
+    let (clock, fraction) = time.split_once('.').unwrap_or((time, "0"));
+    let mut clock = clock.splitn(3, ':').map(str::parse::<i64>);
+    let (h, m, s) = (clock.next()?.ok()?, clock.next()?.ok()?, clock.next()?.ok()?);
+    let thousandths: i64 = format!("{fraction:0<3}").get(..3)?.parse().ok()?;
+    if year < 1970 || !(1..=12).contains(&month) {
+        return None;
+    }
+    // Years begin in March here, so that the leap day is the last day of a year.
+    let (y, shifted) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let leap_days = y / 4 - y / 100 + y / 400;
+    let days = y * 365 + leap_days + (153 * shifted + 2) / 5 + day - 1 - 719_468;
+    Some((((days * 24 + h) * 60 + m) * 60 + s) * 1_000 + thousandths)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_times_of_docker_are_read() {
+        assert_eq!(unix_ms("1970-01-01T00:00:00Z"), Some(0));
+        assert_eq!(unix_ms("2000-02-29T12:00:00.5Z"), Some(951_825_600_500));
+        assert_eq!(unix_ms("2026-11-23T20:51:41.123456789Z"), Some(1_795_467_101_123));
+        assert_eq!(unix_ms("2024-03-01T00:00:00Z"), Some(1_709_251_200_000));
+        for bad in ["", "0001-01-01T00:00:00Z", "2026-11-23", "2026-13-01T00:00:00Z", "x"] {
+            assert_eq!(unix_ms(bad), None, "{bad}");
+        }
+    }
+}

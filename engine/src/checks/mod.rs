@@ -1,0 +1,33 @@
+//! Checks: typed probes that look at one thing and say what they saw, what was wanted, and what to do next.
+//!
+//! A check runs inside the supervisor of its run ([`probe`]); the figures of a step that somebody ran are
+//! judged by the same rules ([`judge_command`]). Nothing here passes without having been seen, and nothing
+//! here knows gates, releases, the store or the web.
+
+mod command;
+mod compose;
+mod docker;
+mod env_file;
+mod file;
+mod finding;
+mod git;
+mod http;
+mod http_client;
+mod judge;
+mod junit;
+mod origins;
+mod output;
+mod placeholders;
+mod port;
+mod probe;
+mod reports;
+mod span;
+mod template;
+mod tree;
+mod values;
+
+pub use judge::judge_command;
+pub use output::{Output, OutputLine};
+pub(crate) use output::settled;
+pub use probe::{ProbeWork, probe};
+pub use tree::TrackedFiles;

@@ -1,0 +1,277 @@
+//! Deploy: build, pin, start, wait, prove. Runs inside the supervisor of its run.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use domain::facts::Service;
+use domain::time::human_span;
+use serde::{Deserialize, Serialize};
+
+use super::docker::Docker;
+use super::images::{image_id, keep_name, tag};
+use super::journal::JournalKind;
+use super::keep::keep;
+use super::keyed::Key;
+use super::observe::instances;
+use super::progress::{DeployPhase, FailingService};
+use super::project::Project;
+use super::render::{Rendered, render_own};
+use super::stage::{Stage, Stop, running_ids};
+use super::tool::Tool;
+use crate::runner::{Cmd, Exit, Outcome, Session};
+
+/// Less room than this on the engine's disk, and a build may end in the middle.
+const DISK_BYTES: u64 = 500_000_000;
+/// Longest time that listing migrations may take, and most that the list may be.
+const MIGRATIONS_PATIENCE: Duration = Duration::from_secs(60);
+const MIGRATIONS_CAP: usize = 256 * 1024;
+
+/// What a deploy is told. Stored in the run's plan: no secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeployWork {
+    /// The project.
+    pub project: Project,
+    /// Tag under which the images of this release are kept, `r7`.
+    pub release_tag: String,
+    /// Whether to build services that can be built.
+    pub build: bool,
+    /// Variables for the build alone, say `GIT_COMMIT`. What runs must not depend on them.
+    pub build_env: BTreeMap<String, String>,
+    /// How long the services may take to become well, milliseconds.
+    pub health_timeout_ms: u64,
+    /// Command that prints the applied migrations, one name a line.
+    pub migrations_cmd: Option<String>,
+    /// Where the configuration and image IDs of this release are kept.
+    pub keep_dir: PathBuf,
+}
+
+/// What a deploy found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeployResult {
+    /// The phase in which it ended.
+    pub phase: DeployPhase,
+    /// Whether every service is well and runs the pinned image.
+    pub ok: bool,
+    /// Image ID of each service, as pinned.
+    pub images: BTreeMap<String, String>,
+    /// The protective tags.
+    pub tags: Vec<String>,
+    /// The services that are not well.
+    pub failing: Vec<FailingService>,
+    /// All services as they were at the end.
+    pub services: Vec<Service>,
+    /// The migrations applied at the end, when they are known.
+    pub migrations: Option<Vec<String>>,
+    /// Whether the configuration was kept, so that a rollback can return to it.
+    pub config_kept: bool,
+    /// How it ended, for people.
+    pub message: String,
+}
+
+/// Carries out a deploy. The outcome's result is a [`DeployResult`]; what ends in the preflight ends as
+/// [`Exit::NotStarted`] and has changed nothing.
+pub async fn deploy(session: &Session, work: &DeployWork) -> Outcome {
+    let mut stage = Stage::new(session, JournalKind::Deploy, &work.keep_dir, &work.release_tag);
+    let mut result = DeployResult {
+        phase: DeployPhase::Preflight,
+        ok: false,
+        images: BTreeMap::new(),
+        tags: Vec::new(),
+        failing: Vec::new(),
+        services: Vec::new(),
+        migrations: None,
+        config_kept: false,
+        message: String::new(),
+    };
+    let mut seen = None;
+    let end = run(&mut stage, work, &mut result, &mut seen).await;
+    result.phase = stage.phase();
+    if let Some((docker, rendered)) = &seen
+        && let Ok((services, failing)) = stage.state(docker, rendered).await
+    {
+        stage.show(services.clone());
+        result.services = services;
+        // Before anything was started, what does not run is no failure of this deploy.
+        if end.is_err() && result.phase.touches_services() {
+            stage.tell(&failing);
+            result.failing = failing;
+        }
+    }
+    match end {
+        Ok(()) => {
+            result.ok = true;
+            result.phase = DeployPhase::Done;
+            result.message = format!(
+                "Deployed {}: {} services are well after {}.",
+                work.release_tag,
+                result.services.len(),
+                human_span(stage.elapsed_ms())
+            );
+        }
+        Err(Stop(message)) => result.message = message,
+    }
+    result.message = session.redact(&result.message);
+    session.say(&result.message);
+    stage.finish(result.ok);
+    let exit = stage.exit(result.ok, &result.message);
+    Outcome { exit, result: serde_json::to_value(&result).unwrap_or_default() }
+}
+
+async fn run(
+    stage: &mut Stage<'_>,
+    work: &DeployWork,
+    result: &mut DeployResult,
+    seen: &mut Option<(Docker, Rendered)>,
+) -> Result<(), Stop> {
+    let session = stage.session;
+    let project = &work.project;
+    // Within one run any key will do: nothing of it is stored.
+    let key = Key::from([0; 32]);
+    stage.look();
+    keep_name("project", "service", &work.release_tag)?;
+    let rendered = render_own(Tool::Run(session), project, &key).await?;
+    let docker = stage.engine().await?;
+    room(&docker).await?;
+    let (docker, rendered) = &*seen.insert((docker, rendered));
+    let before = instances(docker, &rendered.name).await?;
+    stage.journal.project.clone_from(&rendered.name);
+    stage.show(super::observe::services(rendered, &before));
+    if rendered.services.is_empty() {
+        return Err(Stop("The Compose file declares no services.".to_owned()));
+    }
+
+    if work.build && rendered.services.iter().any(|service| service.build) {
+        stage.enter(DeployPhase::Building)?;
+        build(session, work).await?;
+    }
+
+    stage.enter(DeployPhase::Pinning)?;
+    let images = pin(session, docker, work, rendered).await?;
+    for (service, id) in &images {
+        let name = keep_name(&rendered.name, service, &work.release_tag)?;
+        tag(docker, id, &name).await?;
+        result.tags.push(name);
+    }
+    result.images.clone_from(&images);
+    let unkept = keep(Tool::Run(session), project, rendered, &work.keep_dir, &images, &key).await?;
+    result.config_kept = unkept.is_none();
+    if let Some(why) = unkept {
+        session.say(&format!(
+            "The configuration could not be kept ({why}): a rollback will use the project's files of that day."
+        ));
+    }
+    stage.journal.images = images;
+    if let Some(exit) = session.stopped() {
+        return Err(Stop(format!("{exit}. What runs was not touched.")));
+    }
+
+    stage.enter(DeployPhase::Starting)?;
+    let health = Duration::from_millis(work.health_timeout_ms);
+    // Everything is here by now; asking a registry could only bring something else.
+    let argv = project.argv(&["up", "-d", "--no-build", "--pull", "never"]);
+    stage.up(argv, &project.dir, health).await?;
+
+    stage.enter(DeployPhase::Probing)?;
+    stage.wait(docker, rendered, &before, health).await?;
+    let found = instances(docker, &rendered.name).await?;
+    let other: Vec<_> = rendered
+        .expected()
+        .filter(|service| {
+            let pinned = result.images.get(&service.name).map(std::slice::from_ref);
+            pinned != Some(running_ids(&found, &service.name).as_slice())
+        })
+        .map(|service| service.name.clone())
+        .collect();
+    if !other.is_empty() {
+        let names = other.join(", ");
+        return Err(Stop(format!("Not running the image that was pinned: {names}. Something else moved its tag.")));
+    }
+    if let Some(command) = &work.migrations_cmd {
+        result.migrations = migrations(session, command, &project.dir).await;
+    }
+    Ok(())
+}
+
+async fn build(session: &Session, work: &DeployWork) -> Result<(), Stop> {
+    let mut cmd = Cmd::new(work.project.argv(&["build"]));
+    cmd.cwd = Some(work.project.dir.clone());
+    cmd.clear = true;
+    cmd.env = work.build_env.clone();
+    // Without the plugin that Compose would like to build with, it warns on every build.
+    cmd.env.insert("COMPOSE_BAKE".to_owned(), "false".to_owned());
+    match session.exec(cmd).await {
+        Exit::Code(0) => Ok(()),
+        exit => Err(Stop(format!("The build failed ({exit}). What runs was not touched."))),
+    }
+}
+
+/// Finds the image ID of every service; images that are nowhere here are fetched first.
+async fn pin(
+    session: &Session,
+    docker: &Docker,
+    work: &DeployWork,
+    rendered: &Rendered,
+) -> Result<BTreeMap<String, String>, Stop> {
+    let mut images = BTreeMap::new();
+    let mut missing = Vec::new();
+    for service in rendered.expected() {
+        match image_id(docker, &rendered.image_name(service)).await? {
+            Some(id) => drop(images.insert(service.name.clone(), id)),
+            None if service.build => {
+                let hint = if work.build { "the build did not make it" } else { "it was not to be built" };
+                return Err(Stop(format!("There is no image for {}: {hint}.", service.name)));
+            }
+            None => missing.push(service),
+        }
+    }
+    if missing.is_empty() {
+        return Ok(images);
+    }
+    let mut sub = vec!["pull", "--policy", "missing"];
+    sub.extend(missing.iter().map(|service| service.name.as_str()));
+    let mut cmd = Cmd::new(work.project.argv(&sub));
+    cmd.cwd = Some(work.project.dir.clone());
+    cmd.clear = true;
+    let exit = session.exec(cmd).await;
+    for service in missing {
+        match image_id(docker, &rendered.image_name(service)).await? {
+            Some(id) => drop(images.insert(service.name.clone(), id)),
+            None => {
+                let name = rendered.image_name(service);
+                return Err(Stop(format!("The image {name} of {} is not here and could not be fetched ({exit}).", service.name)));
+            }
+        }
+    }
+    Ok(images)
+}
+
+/// Refuses when the engine's disk is nearly full. An engine elsewhere, or a directory that cannot be read,
+/// is not judged.
+async fn room(docker: &Docker) -> Result<(), Stop> {
+    if !docker.is_local() {
+        return Ok(());
+    }
+    let info = docker.ask(docker.client().info()).await?;
+    let Some(Ok(stat)) = info.docker_root_dir.map(|dir| rustix::fs::statvfs(dir.as_str())) else { return Ok(()) };
+    let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+    if free >= DISK_BYTES {
+        return Ok(());
+    }
+    let (free, needed) = (free / 1_000_000, DISK_BYTES / 1_000_000);
+    Err(Stop(format!("The engine's disk has {free} MB left; a deploy needs {needed} MB.")))
+}
+
+/// The names that the command prints. A command that fails leaves them unknown, which is not the same as none.
+async fn migrations(session: &Session, command: &str, dir: &Path) -> Option<Vec<String>> {
+    let mut cmd = Cmd::bash(command);
+    cmd.cwd = Some(dir.to_owned());
+    cmd.timeout = Some(MIGRATIONS_PATIENCE);
+    let (exit, out) = session.capture(cmd, MIGRATIONS_CAP).await;
+    if !exit.is_success() {
+        session.say(&format!("The applied migrations could not be listed ({exit})."));
+        return None;
+    }
+    let text = session.redact(&String::from_utf8_lossy(&out));
+    Some(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
+}

@@ -1,0 +1,83 @@
+//! What is kept of a release so that it can be returned to: its configuration and its image IDs.
+//!
+//! The configuration is kept with its `${…}` left in place, so no value of the env file is stored; a rollback
+//! fills them in again from the env file of that day.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::error::{ComposeError, Result};
+use super::journal::write_durably;
+use super::keyed::Key;
+use super::project::Project;
+use super::render::{Rendered, ask, render_kept};
+use super::tool::Tool;
+use crate::runner::env_file::EnvFile;
+use crate::runner::redact::Secrets;
+
+/// The kept configuration of a release.
+pub(super) fn config_path(keep_dir: &Path) -> PathBuf {
+    keep_dir.join("config.yaml")
+}
+
+fn images_path(keep_dir: &Path) -> PathBuf {
+    keep_dir.join("images.yaml")
+}
+
+/// Keeps the image IDs, and the configuration where it can be kept faithfully and without secrets.
+/// Returns why the configuration was not kept, if it was not.
+pub(super) async fn keep(
+    tool: Tool<'_>,
+    project: &Project,
+    rendered: &Rendered,
+    keep_dir: &Path,
+    images: &BTreeMap<String, String>,
+    key: &Key,
+) -> Result<Option<String>> {
+    write_durably(&images_path(keep_dir), override_of(images).as_bytes(), "keep the image IDs")?;
+    let why = keep_config(tool, project, rendered, keep_dir, key).await?;
+    if why.is_some() {
+        // A file of an earlier deploy of the same release must not pass for this one's.
+        let path = config_path(keep_dir);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(ComposeError::io("remove an old configuration", &path)(error));
+            }
+            _ => {}
+        }
+    }
+    Ok(why)
+}
+
+async fn keep_config(
+    tool: Tool<'_>,
+    project: &Project,
+    rendered: &Rendered,
+    keep_dir: &Path,
+    key: &Key,
+) -> Result<Option<String>> {
+    let env = project.env_path().and_then(|file| EnvFile::read(&file).ok()).unwrap_or_default();
+    let argv = project.argv(&["config", "--no-interpolate", "--no-env-resolution"]);
+    let text = match ask(tool, project, argv, &env).await {
+        Ok(text) => String::from_utf8_lossy(&text).into_owned(),
+        Err(error) => return Ok(Some(error.to_string())),
+    };
+    if Secrets::of(&env, &[]).map_or(true, |secrets| secrets.redact(&text) != text) {
+        return Ok(Some("it holds values of the env file".to_owned()));
+    }
+    let path = config_path(keep_dir);
+    write_durably(&path, text.as_bytes(), "keep the configuration")?;
+    let again = render_kept(tool, project, &rendered.name, &[&path], key).await;
+    Ok(match again {
+        Ok(again) if again.run_digest == rendered.run_digest => None,
+        Ok(_) => Some("Compose reads it differently from the project's own files".to_owned()),
+        Err(error) => Some(error.to_string()),
+    })
+}
+
+/// A Compose file that replaces the images of services by IDs. JSON is YAML.
+pub(super) fn override_of(images: &BTreeMap<String, String>) -> String {
+    let services: serde_json::Map<_, _> =
+        images.iter().map(|(name, id)| (name.clone(), serde_json::json!({ "image": id }))).collect();
+    format!("{:#}\n", serde_json::json!({ "services": services }))
+}

@@ -1,0 +1,36 @@
+//! The stack: what Compose makes of its files, how the engine sees it, how it is deployed and rolled back.
+//!
+//! The `docker compose` command acts, the engine's API observes. Nothing else in the product knows Docker.
+//! This module must not know gates, evidence, people, SQL or HTTP.
+
+mod deploy;
+mod docker;
+mod error;
+mod images;
+mod journal;
+mod keep;
+mod keyed;
+mod observe;
+mod parts;
+mod probe;
+mod progress;
+mod project;
+mod render;
+mod rollback;
+mod stage;
+mod tool;
+mod watcher;
+
+pub use deploy::{DeployResult, DeployWork, deploy};
+pub use docker::{Address, Docker};
+pub use error::{ComposeError, Result};
+pub use images::{images_present, keep_name, prune_keep};
+pub use journal::{Journal, JournalKind, read_journal};
+pub use keyed::Key;
+pub use observe::{image_ids, service_logs, snapshot};
+pub use parts::{PartsReader, PartsSeen};
+pub use progress::{DeployPhase, FailingService, Progress};
+pub use project::Project;
+pub use render::{Rendered, RenderedService, render};
+pub use rollback::{DbChoice, Proof, RollbackResult, RollbackTarget, RollbackWork, rollback};
+pub use watcher::Watcher;

@@ -1,0 +1,285 @@
+//! The project as Compose understands it: `docker compose config`, taken apart.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::error::{ComposeError, Result};
+use super::keyed::{Key, canonical, hide};
+use super::project::Project;
+use super::tool::{Answer, Tool};
+use crate::runner::env_file::EnvFile;
+use crate::runner::redact::Secrets;
+
+/// Compose complains in many lines; this much is enough to see what is wrong.
+const MESSAGE_CAP: usize = 600;
+
+/// A project that Compose accepts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rendered {
+    /// The effective project name.
+    pub name: String,
+    /// Its services in order of name; those of inactive profiles are not among them.
+    pub services: Vec<RenderedService>,
+    /// Keyed digest of the whole: the same for the same configuration, wherever the checkout lies.
+    pub digest: String,
+    /// The configuration with secret values replaced by keyed digests: fit to be stored and compared.
+    pub shown: Value,
+    /// Digest of what containers are made from. It leaves out how images are built.
+    pub(super) run_digest: String,
+}
+
+/// One service of a project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RenderedService {
+    /// Its name.
+    pub name: String,
+    /// The image as written; `None` for a service that is only built.
+    pub image: Option<String>,
+    /// Whether it is built here.
+    pub build: bool,
+    /// Published ports as declared, `127.0.0.1:3000→3000`.
+    pub ports: Vec<String>,
+    /// Whether the Compose file gives it a health check (its image may have one all the same).
+    pub has_healthcheck: bool,
+    /// The profiles it belongs to.
+    pub profiles: Vec<String>,
+    /// How many containers it shall have.
+    pub replicas: u64,
+    /// Whether it mounts a volume or directory, so that it may hold data.
+    pub keeps_data: bool,
+}
+
+impl Rendered {
+    /// The service called `name`.
+    pub fn service(&self, name: &str) -> Option<&RenderedService> {
+        self.services.iter().find(|service| service.name == name)
+    }
+
+    /// The name under which Compose looks for the image of `service`.
+    pub fn image_name(&self, service: &RenderedService) -> String {
+        service.image.clone().unwrap_or_else(|| format!("{}-{}", self.name, service.name))
+    }
+
+    /// The services that shall have containers.
+    pub fn expected(&self) -> impl Iterator<Item = &RenderedService> {
+        self.services.iter().filter(|service| service.replicas > 0)
+    }
+}
+
+/// Asks Compose for the project's configuration. `key` hides secret values in what is kept of it.
+///
+/// Fails when the directory or env file is missing, the file is not valid, or Compose is not there.
+pub async fn render(project: &Project, key: &Key) -> Result<Rendered> {
+    render_own(Tool::Direct, project, key).await
+}
+
+pub(super) async fn render_own(tool: Tool<'_>, project: &Project, key: &Key) -> Result<Rendered> {
+    project.check()?;
+    render_argv(tool, project, project.argv(&["config", "--format", "json"]), key).await
+}
+
+pub(super) async fn render_kept(
+    tool: Tool<'_>,
+    project: &Project,
+    name: &str,
+    files: &[&Path],
+    key: &Key,
+) -> Result<Rendered> {
+    project.check()?;
+    render_argv(tool, project, project.argv_with(name, files, &["config", "--format", "json"]), key).await
+}
+
+async fn render_argv(tool: Tool<'_>, project: &Project, argv: Vec<String>, key: &Key) -> Result<Rendered> {
+    let env = match project.env_path() {
+        Some(file) => EnvFile::read(&file)
+            .map_err(|error| ComposeError::EnvFileInvalid { file, why: error.to_string() })?,
+        None => EnvFile::default(),
+    };
+    let out = ask(tool, project, argv, &env).await?;
+    let config: Value = serde_json::from_slice(&out).map_err(|error| ComposeError::ComposeInvalid {
+        message: format!("its rendering is not JSON ({error})"),
+    })?;
+    let secrets: Vec<String> = env.vars.iter().map(|var| var.value.clone()).collect();
+    let roots = roots(project);
+    Ok(take_apart(config, &secrets, &roots, key))
+}
+
+/// Asks Compose something about the project and turns its complaints into errors.
+pub(super) async fn ask(
+    tool: Tool<'_>,
+    project: &Project,
+    argv: Vec<String>,
+    env: &EnvFile,
+) -> Result<Vec<u8>> {
+    let answer = tool.ask(argv, &project.dir).await.map_err(|_| ComposeError::ComposeMissing)?;
+    if answer.exit.is_success() {
+        return Ok(answer.out);
+    }
+    let probe = ["docker", "compose", "version"].map(str::to_owned).to_vec();
+    match tool.ask(probe, &project.dir).await {
+        Ok(Answer { exit, .. }) if exit.is_success() => {}
+        _ => return Err(ComposeError::ComposeMissing),
+    }
+    if !matches!(answer.exit, crate::runner::Exit::Code(_)) {
+        return Err(ComposeError::ComposeStuck { why: answer.exit.to_string() });
+    }
+    let message = Secrets::of(env, &[]).map_or_else(
+        |_| "its complaint cannot be shown safely".to_owned(),
+        |secrets| secrets.redact(&complaint(&answer.err)),
+    );
+    Err(ComposeError::ComposeInvalid { message })
+}
+
+/// The lines that are no mere warnings, in short.
+fn complaint(text: &str) -> String {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.contains("level=warning"));
+    let mut message = lines.collect::<Vec<_>>().join("; ");
+    if message.is_empty() {
+        message = "Compose did not say why".to_owned();
+    }
+    message.chars().take(MESSAGE_CAP).collect()
+}
+
+/// The project's directories, as declared and with links resolved, longest first.
+fn roots(project: &Project) -> Vec<String> {
+    let mut roots: Vec<PathBuf> = Vec::new();
+    for dir in [project.base(), project.dir.clone()] {
+        roots.extend(std::path::absolute(&dir));
+        roots.extend(std::fs::canonicalize(&dir));
+    }
+    let mut roots: Vec<String> = roots.into_iter().map(|dir| dir.to_string_lossy().into_owned()).collect();
+    roots.sort_by_key(|root| std::cmp::Reverse(root.len()));
+    roots.dedup();
+    roots.retain(|root| root.len() > 1);
+    roots
+}
+
+fn take_apart(mut config: Value, secrets: &[String], roots: &[String], key: &Key) -> Rendered {
+    let name = config.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let services = config.get("services").and_then(Value::as_object);
+    let mut services: Vec<_> =
+        services.into_iter().flatten().map(|(name, service)| one(name, service)).collect();
+    services.sort_by(|a, b| a.name.cmp(&b.name));
+    hide(&mut config, secrets, roots, key);
+    drop_project_name(&mut config, &name);
+    let digest = key.digest(canonical(&config).as_bytes());
+    let mut run = config.clone();
+    for service in run.get_mut("services").and_then(Value::as_object_mut).into_iter().flat_map(|map| map.values_mut()) {
+        if let Some(map) = service.as_object_mut() {
+            map.remove("build");
+        }
+    }
+    let run_digest = key.digest(canonical(&run).as_bytes());
+    Rendered { name, services, digest, shown: config, run_digest }
+}
+
+/// A project that takes its name from its directory has it in the names of networks and volumes too.
+fn drop_project_name(config: &mut Value, name: &str) {
+    if let Some(map) = config.as_object_mut() {
+        map.remove("name");
+    }
+    for kind in ["networks", "volumes", "configs", "secrets"] {
+        let members = config.get_mut(kind).and_then(Value::as_object_mut);
+        for member in members.into_iter().flat_map(|map| map.values_mut()) {
+            if let Some(Value::String(text)) = member.get_mut("name")
+                && let Some(rest) = text.strip_prefix(name).and_then(|rest| rest.strip_prefix('_'))
+            {
+                *text = format!("_{rest}");
+            }
+        }
+    }
+}
+
+fn one(name: &str, service: &Value) -> RenderedService {
+    let texts = |field: &str| -> Vec<String> {
+        let items = service.get(field).and_then(Value::as_array).into_iter().flatten();
+        items.filter_map(|item| item.as_str().map(str::to_owned)).collect()
+    };
+    let check = service.get("healthcheck");
+    let disabled = check.and_then(|check| check.get("disable")).and_then(Value::as_bool).unwrap_or(false);
+    let replicas = service.pointer("/deploy/replicas").or_else(|| service.get("scale")).and_then(Value::as_u64);
+    RenderedService {
+        name: name.to_owned(),
+        image: service.get("image").and_then(Value::as_str).map(str::to_owned),
+        build: service.get("build").is_some_and(|build| !build.is_null()),
+        ports: service.get("ports").and_then(Value::as_array).into_iter().flatten().filter_map(port).collect(),
+        has_healthcheck: check.is_some_and(|check| !check.is_null()) && !disabled,
+        profiles: texts("profiles"),
+        replicas: replicas.unwrap_or(1),
+        keeps_data: service.get("volumes").and_then(Value::as_array).is_some_and(|list| !list.is_empty()),
+    }
+}
+
+fn port(port: &Value) -> Option<String> {
+    let published = port.get("published")?;
+    let published = published.as_str().map_or_else(|| published.to_string(), str::to_owned);
+    let target = port.get("target")?;
+    let host = port.get("host_ip").and_then(Value::as_str).unwrap_or("0.0.0.0");
+    Some(format!("{host}:{published}→{target}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn config(name: &str, root: &str, secret: &str) -> Value {
+        json!({
+            "name": name,
+            "networks": {"default": {"name": format!("{name}_default")}},
+            "services": {
+                "web": {
+                    "build": {"context": root, "args": {"V": "1"}},
+                    "environment": {"TOKEN": secret},
+                    "ports": [{"host_ip": "127.0.0.1", "target": 80, "published": "8080"}, {"target": 90}],
+                    "healthcheck": {"test": ["CMD", "true"]},
+                    "volumes": [{"type": "bind", "source": format!("{root}/data")}],
+                },
+                "db": {"image": "db:1", "healthcheck": {"disable": true}, "deploy": {"replicas": 0}},
+            },
+        })
+    }
+
+    fn rendered(value: Value, secret: &str, root: &str) -> Rendered {
+        take_apart(value, &[secret.to_owned()], &[root.to_owned()], &Key::from([1; 32]))
+    }
+
+    #[test]
+    fn services_are_described_as_declared() {
+        let all = rendered(config("shop", "/srv/a", "topsecret"), "topsecret", "/srv/a");
+        let web = all.service("web").unwrap();
+        assert_eq!(web.ports, ["127.0.0.1:8080→80"]);
+        assert!(web.build && web.has_healthcheck && web.keeps_data);
+        assert_eq!(all.image_name(web), "shop-web");
+        assert!(!all.service("db").unwrap().has_healthcheck);
+        assert_eq!(all.expected().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["web"]);
+    }
+
+    #[test]
+    fn the_place_of_the_checkout_does_not_count_and_everything_else_does() {
+        let one = rendered(config("a", "/srv/a", "topsecret"), "topsecret", "/srv/a");
+        let moved = rendered(config("b", "/srv/b", "topsecret"), "topsecret", "/srv/b");
+        assert_eq!(one.digest, moved.digest);
+        let rotated = rendered(config("a", "/srv/a", "othersecret"), "othersecret", "/srv/a");
+        assert_ne!(one.digest, rotated.digest);
+        assert!(!one.shown.to_string().contains("topsecret"));
+    }
+
+    #[test]
+    fn how_an_image_is_built_matters_to_the_release_and_not_to_its_containers() {
+        let one = rendered(config("a", "/srv/a", "topsecret"), "topsecret", "/srv/a");
+        let mut other = config("a", "/srv/a", "topsecret");
+        other["services"]["web"]["build"]["args"]["V"] = json!("2");
+        let other = rendered(other, "topsecret", "/srv/a");
+        assert_ne!(one.digest, other.digest);
+        assert_eq!(one.run_digest, other.run_digest);
+    }
+
+    #[test]
+    fn warnings_are_no_complaint() {
+        let text = "time=\"x\" level=warning msg=\"V is not set\"\nyaml: line 3: bad\n";
+        assert_eq!(complaint(text), "yaml: line 3: bad");
+    }
+}

@@ -1,0 +1,369 @@
+//! Rollback: return to the images, and where it differs the configuration, of an earlier release, and prove it.
+//! Runs inside the supervisor of its run. Nothing is fetched or built, so it works without a network.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use domain::facts::Service;
+use domain::time::human_span;
+use serde::{Deserialize, Serialize};
+
+use super::docker::Docker;
+use super::error::ComposeError;
+use super::images::{image_id, keep_name, split, tag};
+use super::journal::{JournalKind, write_durably};
+use super::keep::{config_path, override_of};
+use super::keyed::Key;
+use super::observe::{Instance, instances, services};
+use super::progress::{DeployPhase, FailingService};
+use super::project::Project;
+use super::render::{Rendered, render_kept, render_own};
+use super::stage::{Stage, Stop, need, running_ids};
+use super::tool::Tool;
+use crate::runner::{Cmd, Exit, Outcome, Session};
+
+/// Where a rollback goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RollbackTarget {
+    /// The release's tag, `r7`.
+    pub release_tag: String,
+    /// Image ID of each service.
+    pub images: BTreeMap<String, String>,
+    /// Where its deploy kept the configuration.
+    pub keep_dir: PathBuf,
+}
+
+/// What becomes of the database when migrations lie between.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "command", rename_all = "snake_case")]
+pub enum DbChoice {
+    /// The schema stays as it is.
+    KeepSchema,
+    /// This command undoes migrations. It runs first, while the services that know them still run.
+    RollbackCommand(String),
+}
+
+/// What a rollback is told. Stored in the run's plan: no secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RollbackWork {
+    /// The project.
+    pub project: Project,
+    /// Where to.
+    pub target: RollbackTarget,
+    /// How long the services may take to become well, milliseconds.
+    pub health_timeout_ms: u64,
+    /// The services whose images change, as the person who confirmed was told.
+    pub changed: Vec<String>,
+    /// The services that hold no data.
+    pub stateless: Vec<String>,
+    /// What becomes of the database.
+    pub db: DbChoice,
+}
+
+/// One service's proof.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    /// The service.
+    pub service: String,
+    /// The image ID that it shall run.
+    pub wanted: String,
+    /// The image ID that it runs; several, separated by commas, when its containers differ; empty for none.
+    pub running: String,
+}
+
+impl Proof {
+    /// Whether the two are the same.
+    pub fn holds(&self) -> bool {
+        self.wanted == self.running
+    }
+}
+
+/// What a rollback found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RollbackResult {
+    /// The phase in which it ended.
+    pub phase: DeployPhase,
+    /// Whether every service is well and runs the target's image.
+    pub ok: bool,
+    /// Services whose target image is not here any more; then nothing was done.
+    pub missing: Vec<String>,
+    /// What runs, against what shall run.
+    pub proof: Vec<Proof>,
+    /// Whether the configuration kept with the target was used, because the project's own files differ.
+    pub kept_config: bool,
+    /// All services as they were at the end.
+    pub services: Vec<Service>,
+    /// The services that are not well.
+    pub failing: Vec<FailingService>,
+    /// Time from the first replaced container until all were well, milliseconds: no outage was longer.
+    /// `None` when they did not become well.
+    pub outage_ms: Option<u64>,
+    /// How it ended, for people.
+    pub message: String,
+}
+
+/// Carries out a rollback. The outcome's result is a [`RollbackResult`]; what ends in the preflight ends as
+/// [`Exit::NotStarted`] and has changed nothing.
+pub async fn rollback(session: &Session, work: &RollbackWork) -> Outcome {
+    let target = &work.target;
+    let mut stage = Stage::new(session, JournalKind::Rollback, &target.keep_dir, &target.release_tag);
+    let mut result = RollbackResult {
+        phase: DeployPhase::Preflight,
+        ok: false,
+        missing: Vec::new(),
+        proof: Vec::new(),
+        kept_config: false,
+        services: Vec::new(),
+        failing: Vec::new(),
+        outage_ms: None,
+        message: String::new(),
+    };
+    let mut seen = None;
+    let end = run(&mut stage, work, &mut result, &mut seen).await;
+    result.phase = stage.phase();
+    if let Some((docker, rendered)) = &seen
+        && let Ok((services, failing)) = stage.state(docker, rendered).await
+    {
+        stage.show(services.clone());
+        result.services = services;
+        if end.is_err() && result.phase.touches_services() {
+            stage.tell(&failing);
+            result.failing = failing;
+        }
+    }
+    match end {
+        Ok(()) => {
+            result.ok = true;
+            result.phase = DeployPhase::Done;
+            result.message = format!(
+                "Rolled back to {}: {} services are well and run its images, proved by their IDs. All were well {} after the first was replaced.",
+                target.release_tag,
+                result.proof.len(),
+                human_span(result.outage_ms.unwrap_or_default())
+            );
+        }
+        Err(Stop(message)) => result.message = message,
+    }
+    result.message = session.redact(&result.message);
+    session.say(&result.message);
+    stage.finish(result.ok);
+    let exit = stage.exit(result.ok, &result.message);
+    Outcome { exit, result: serde_json::to_value(&result).unwrap_or_default() }
+}
+
+async fn run(
+    stage: &mut Stage<'_>,
+    work: &RollbackWork,
+    result: &mut RollbackResult,
+    seen: &mut Option<(Docker, Rendered)>,
+) -> Result<(), Stop> {
+    let session = stage.session;
+    let (project, target) = (&work.project, &work.target);
+    stage.look();
+    keep_name("project", "service", &target.release_tag)?;
+    project.check()?;
+    let way = Way::choose(session, project, target).await?;
+    let docker = stage.engine().await?;
+    let (docker, rendered) = &*seen.insert((docker, way.rendered.clone()));
+    result.kept_config = way.kept.is_some();
+    result.missing = need(docker, &target.images).await?;
+    if !result.missing.is_empty() {
+        let names = result.missing.join(", ");
+        return Err(Stop(format!("The images of {} are not here any more for {names}. Nothing was touched.", target.release_tag)));
+    }
+    if target.images.is_empty() {
+        return Err(Stop(format!("No images are recorded for {}. Nothing was touched.", target.release_tag)));
+    }
+    let before = instances(docker, &rendered.name).await?;
+    stage.journal.project.clone_from(&rendered.name);
+    stage.journal.images.clone_from(&target.images);
+    stage.show(services(rendered, &before));
+    for service in work.changed.iter().filter(|name| !work.stateless.contains(name)) {
+        session.say(&format!("{service} holds data and gets another image."));
+    }
+
+    if let DbChoice::RollbackCommand(command) = &work.db {
+        stage.enter(DeployPhase::Migrating)?;
+        let mut cmd = Cmd::bash(command);
+        cmd.cwd = Some(project.dir.clone());
+        let exit = session.exec(cmd).await;
+        if !exit.is_success() {
+            return Err(Stop(format!("Undoing the migrations failed ({exit}). The services were not touched.")));
+        }
+    }
+
+    stage.enter(DeployPhase::Retagging)?;
+    let by_id = retag(stage, docker, work, rendered, &before).await?;
+
+    stage.enter(DeployPhase::Starting)?;
+    let health = Duration::from_millis(work.health_timeout_ms);
+    let replaced = Instant::now();
+    let argv = way.up(session, project, &by_id)?;
+    stage.up(argv, &project.dir, health).await?;
+    if !way.extra.is_empty() {
+        remove(session, project, &way.extra).await;
+    }
+
+    stage.enter(DeployPhase::Probing)?;
+    let waited = stage.wait(docker, rendered, &before, health).await;
+    let outage = u64::try_from(replaced.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let found = instances(docker, &rendered.name).await?;
+    result.proof = prove(rendered, target, &found);
+    waited?;
+    result.outage_ms = Some(outage);
+    let wrong: Vec<_> = result.proof.iter().filter(|one| !one.holds()).map(|one| one.service.as_str()).collect();
+    if !wrong.is_empty() {
+        return Err(Stop(format!("Not running the target's image: {}. This is not a rollback.", wrong.join(", "))));
+    }
+    if way.kept.is_some() {
+        session.say("The project's own files differ from the release's: `docker compose up -d` by hand would apply them again.");
+    }
+    if !by_id.is_empty() {
+        let names = by_id.keys().cloned().collect::<Vec<_>>().join(", ");
+        session.say(&format!("The image name of {names} cannot be moved: `docker compose up -d` by hand would replace it."));
+    }
+    Ok(())
+}
+
+/// Which configuration to return with.
+struct Way {
+    rendered: Rendered,
+    /// The kept configuration, where the project's own files differ from it.
+    kept: Option<PathBuf>,
+    /// Services of the project's own files that the target does not have.
+    extra: Vec<String>,
+}
+
+impl Way {
+    /// The project's own files are best: what a person types afterwards finds nothing to do. Where they have
+    /// changed since, or are broken, the configuration kept with the target is the only true one.
+    async fn choose(session: &Session, project: &Project, target: &RollbackTarget) -> Result<Self, Stop> {
+        let key = Key::from([0; 32]);
+        let own = render_own(Tool::Run(session), project, &key).await;
+        let path = config_path(&target.keep_dir);
+        if !path.is_file() {
+            session.say("No configuration was kept with this release: the project's own files are used.");
+            return Ok(Self { rendered: own?, kept: None, extra: Vec::new() });
+        }
+        let name = match (&own, &project.name) {
+            (Ok(own), _) => own.name.clone(),
+            (Err(_), Some(name)) => name.clone(),
+            (Err(ComposeError::ComposeInvalid { .. }), None) => kept_name(&path).unwrap_or_default(),
+            (Err(_), None) => String::new(),
+        };
+        if name.is_empty() {
+            return Err(own.err().map_or_else(|| Stop("The project has no name.".to_owned()), Stop::from));
+        }
+        let kept = render_kept(Tool::Run(session), project, &name, &[&path], &key).await;
+        match (own, kept) {
+            (Ok(own), Ok(kept)) if own.run_digest == kept.run_digest => {
+                Ok(Self { rendered: own, kept: None, extra: Vec::new() })
+            }
+            (own, Ok(kept)) => {
+                let extra = own.iter().flat_map(|own| &own.services).filter(|s| kept.service(&s.name).is_none());
+                let extra = extra.map(|service| service.name.clone()).collect();
+                session.say("The Compose files have changed since: the configuration kept with the release is used.");
+                Ok(Self { rendered: kept, kept: Some(path), extra })
+            }
+            (Ok(own), Err(error)) => {
+                session.say(&format!("The configuration kept with the release cannot be used ({error}): the project's own files are."));
+                Ok(Self { rendered: own, kept: None, extra: Vec::new() })
+            }
+            (Err(error), Err(_)) => Err(error.into()),
+        }
+    }
+
+    /// The command that starts the target. `by_id` are services whose image can be named by its ID only.
+    fn up(&self, session: &Session, project: &Project, by_id: &BTreeMap<String, String>) -> Result<Vec<String>, Stop> {
+        const UP: [&str; 5] = ["up", "-d", "--no-build", "--pull", "never"];
+        if self.kept.is_none() && by_id.is_empty() {
+            return Ok(project.argv(&UP));
+        }
+        let mut files = self.kept.clone().map_or_else(|| project.file_paths(), |kept| vec![kept]);
+        if !by_id.is_empty() {
+            let path = session.dir().join("images.yaml");
+            write_durably(&path, override_of(by_id).as_bytes(), "write the image IDs")?;
+            files.push(path);
+        }
+        let files: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
+        Ok(project.argv_with(&self.rendered.name, &files, &UP))
+    }
+}
+
+/// The project name in a kept configuration; its first lines are of our own making.
+fn kept_name(path: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let name = text.lines().find_map(|line| line.strip_prefix("name:"))?.trim().trim_matches('"');
+    (!name.contains('$')).then(|| name.to_owned())
+}
+
+/// Makes the image names of the services mean the target's images, and protects what they meant before.
+/// Returns the services whose name cannot be moved: those named by digest, and those that share a name with
+/// another service whose target is another image.
+async fn retag(
+    stage: &mut Stage<'_>,
+    docker: &Docker,
+    work: &RollbackWork,
+    rendered: &Rendered,
+    before: &[Instance],
+) -> Result<BTreeMap<String, String>, Stop> {
+    let target = &work.target;
+    let mut moves: BTreeMap<String, String> = BTreeMap::new();
+    let mut by_id = BTreeMap::new();
+    for service in rendered.expected() {
+        let Some(id) = target.images.get(&service.name) else { continue };
+        let name = rendered.image_name(service);
+        let is_now = image_id(docker, &name).await?;
+        let taken = moves.get(&name).is_some_and(|other| other != id);
+        if taken || (split(&name).is_none() && is_now.as_ref() != Some(id)) {
+            by_id.insert(service.name.clone(), id.clone());
+            continue;
+        }
+        if let Some(is_now) = is_now.filter(|now| now != id) {
+            stage.journal.moved.insert(name.clone(), is_now);
+        }
+        moves.insert(name, id.clone());
+    }
+    // Written before the first name moves.
+    stage.enter(DeployPhase::Retagging)?;
+    let spare = format!("before-{}", target.release_tag);
+    for one in before.iter().filter(|one| target.images.get(&one.service) != Some(&one.image)) {
+        let name = keep_name(&rendered.name, &one.service, &spare)?;
+        // A container may run an image that is gone already; then there is nothing to protect.
+        if image_id(docker, &one.image).await?.is_some() {
+            tag(docker, &one.image, &name).await?;
+        }
+    }
+    for (name, id) in moves.iter().filter(|(name, _)| split(name).is_some()) {
+        tag(docker, id, name).await?;
+        stage.session.say(&format!("{name} is {id} again."));
+    }
+    Ok(by_id)
+}
+
+fn prove(rendered: &Rendered, target: &RollbackTarget, found: &[Instance]) -> Vec<Proof> {
+    let expected = rendered.expected().filter_map(|service| Some((service, target.images.get(&service.name)?)));
+    expected
+        .map(|(service, wanted)| Proof {
+            service: service.name.clone(),
+            wanted: wanted.clone(),
+            running: running_ids(found, &service.name).join(","),
+        })
+        .collect()
+}
+
+/// Ends the services that the target does not have. Their volumes stay.
+async fn remove(session: &Session, project: &Project, extra: &[String]) {
+    let mut sub = vec!["rm", "--stop", "--force"];
+    sub.extend(extra.iter().map(String::as_str));
+    let mut cmd = Cmd::new(project.argv(&sub));
+    cmd.cwd = Some(project.dir.clone());
+    cmd.clear = true;
+    cmd.shielded = true;
+    cmd.timeout = Some(Duration::from_secs(120));
+    let exit: Exit = session.exec(cmd).await;
+    if !exit.is_success() {
+        session.say(&format!("Services that the release does not have could not be ended ({exit}): {}.", extra.join(", ")));
+    }
+}

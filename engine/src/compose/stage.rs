@@ -1,0 +1,245 @@
+//! What deploy and rollback have in common: phases that are journalled and shown, starting, waiting, proving.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use domain::facts::Service;
+use domain::time::human_span;
+
+use super::docker::{Address, Docker, LONG_PATIENCE};
+use super::error::{ComposeError, Result};
+use super::images::images_present;
+use super::journal::{Journal, JournalKind};
+use super::observe::{Instance, instances, service_logs, services};
+use super::probe::{Waited, wait_ready};
+use super::progress::{DeployPhase, FailingService, Progress, now};
+use super::render::Rendered;
+use crate::runner::{Cmd, Exit, Session};
+
+/// Lines of a failing service that are handed on.
+const LAST_LINES: usize = 20;
+/// Starting may wait for services that others depend on; this is what it may take beyond their health.
+const UP_PATIENCE: Duration = Duration::from_secs(120);
+
+/// Why it went no further. The text is for people.
+#[derive(Debug)]
+pub(super) struct Stop(pub(super) String);
+
+impl From<ComposeError> for Stop {
+    fn from(error: ComposeError) -> Self {
+        let text = error.to_string();
+        let mut letters = text.chars();
+        let first = letters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+        Self(format!("{first}{}.", letters.as_str()))
+    }
+}
+
+/// A deploy or rollback at work.
+pub(super) struct Stage<'a> {
+    pub(super) session: &'a Session,
+    pub(super) journal: Journal,
+    path: PathBuf,
+    began: Instant,
+    services: Vec<Service>,
+}
+
+impl<'a> Stage<'a> {
+    pub(super) fn new(session: &'a Session, kind: JournalKind, keep_dir: &Path, release_tag: &str) -> Self {
+        let journal = Journal {
+            kind,
+            run: session.plan().id.clone(),
+            project: String::new(),
+            release_tag: release_tag.to_owned(),
+            phase: DeployPhase::Preflight,
+            at: now(),
+            images: BTreeMap::new(),
+            moved: BTreeMap::new(),
+            ended: false,
+        };
+        let path = Journal::path(keep_dir);
+        Self { session, journal, path, began: Instant::now(), services: Vec::new() }
+    }
+
+    pub(super) fn phase(&self) -> DeployPhase {
+        self.journal.phase
+    }
+
+    pub(super) fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Looking changes nothing, so it is shown and not journalled.
+    pub(super) fn look(&mut self) {
+        self.session.say("Checking first.");
+        self.publish();
+    }
+
+    /// Begins a phase. What cannot be journalled does not happen, nor does anything after a wish to stop.
+    pub(super) fn enter(&mut self, phase: DeployPhase) -> Result<(), Stop> {
+        if let Some(exit) = self.session.stopped()
+            && !phase.touches_services()
+        {
+            return Err(Stop(format!("{exit}. What runs was not touched.")));
+        }
+        self.journal.phase = phase;
+        self.journal.at = now();
+        self.journal.write(&self.path)?;
+        let label = phase.label();
+        let title: String = label.chars().take(1).flat_map(char::to_uppercase).chain(label.chars().skip(1)).collect();
+        self.session.say(&format!("{title} (after {}).", human_span(self.elapsed_ms())));
+        self.publish();
+        Ok(())
+    }
+
+    /// Shows how the services stand.
+    pub(super) fn show(&mut self, services: Vec<Service>) {
+        for service in &services {
+            let before = self.services.iter().find(|one| one.name == service.name);
+            if self.phase().touches_services() && before.is_none_or(|one| one.health != service.health) {
+                self.session.say(&format!("{}: {}.", service.name, service.health.label()));
+            }
+        }
+        self.services = services;
+        self.publish();
+    }
+
+    fn publish(&self) {
+        self.session.progress(Progress {
+            phase: self.phase(),
+            at: now(),
+            elapsed_ms: self.elapsed_ms(),
+            services: self.services.clone(),
+        });
+    }
+
+    /// The journal says that it came to an end. A journal that was never begun stays as it was.
+    pub(super) fn finish(&mut self, ok: bool) {
+        if ok {
+            self.journal.phase = DeployPhase::Done;
+        }
+        self.publish();
+        if self.journal.phase == DeployPhase::Preflight {
+            return;
+        }
+        self.journal.ended = true;
+        self.journal.at = now();
+        if let Err(error) = self.journal.write(&self.path) {
+            self.session.say(&format!("The end could not be noted: {error}."));
+        }
+    }
+
+    /// Reaches the engine.
+    pub(super) async fn engine(&self) -> Result<Docker, Stop> {
+        Ok(Docker::connect_within(&Address::from_env(), LONG_PATIENCE, LONG_PATIENCE).await?)
+    }
+
+    /// Lets Compose start what is to run. A wish to stop is kept until it is done: stopping it in the middle
+    /// leaves services down. Where it was ended all the same, it is run once more, which puts things right.
+    pub(super) async fn up(&self, argv: Vec<String>, dir: &Path, health: Duration) -> Result<(), Stop> {
+        let mut cmd = Cmd::new(argv);
+        cmd.cwd = Some(dir.to_owned());
+        cmd.clear = true;
+        cmd.shielded = true;
+        cmd.timeout = Some(health + UP_PATIENCE);
+        let mut exit = self.session.exec(cmd.clone()).await;
+        if !matches!(exit, Exit::Code(_) | Exit::NotStarted(_)) {
+            self.session.say(&format!("Compose was interrupted ({exit}): once more, so that nothing is left half done."));
+            exit = self.session.exec(cmd).await;
+        }
+        if let Some(why) = self.session.stopped() {
+            self.session.say(&format!("Asked to stop ({why}); Compose was let finish first, so that services are not left down."));
+        }
+        match exit {
+            Exit::Code(0) => Ok(()),
+            exit => Err(Stop(format!("Compose could not start the services ({exit})."))),
+        }
+    }
+
+    /// Waits until every service is well.
+    pub(super) async fn wait(
+        &mut self,
+        docker: &Docker,
+        rendered: &Rendered,
+        before: &[Instance],
+        health: Duration,
+    ) -> Result<(), Stop> {
+        let stop = self.session.cancelled();
+        let waited = wait_ready(docker, rendered, before, health, stop, |services| self.show(services)).await;
+        Err(Stop(match waited {
+            Waited::Ready => return Ok(()),
+            Waited::Failing(all) => {
+                let each: Vec<_> = all.into_iter().map(|(name, why)| format!("{name}: {why}")).collect();
+                format!("Not every service is well. {}.", each.join("; "))
+            }
+            Waited::TimedOut(names) => format!(
+                "Not well within {}: {}.",
+                human_span(u64::try_from(health.as_millis()).unwrap_or(u64::MAX)),
+                names.join(", ")
+            ),
+            Waited::Stopped => {
+                let why = self.session.stopped().map(|exit| exit.to_string()).unwrap_or_default();
+                format!("Stopped while waiting for health ({why}). The containers were started and run on.")
+            }
+            Waited::EngineGone(why) => format!("The engine went away while waiting: {why}."),
+        }))
+    }
+
+    /// How the services stand now, and for those that are not well, what they said last.
+    pub(super) async fn state(&self, docker: &Docker, rendered: &Rendered) -> Result<(Vec<Service>, Vec<FailingService>)> {
+        let found = instances(docker, &rendered.name).await?;
+        let all = services(rendered, &found);
+        let mut failing = Vec::new();
+        for service in all.iter().filter(|service| !service.health.is_good()) {
+            let worst = found.iter().find(|one| one.id.starts_with(&service.container) && !service.container.is_empty());
+            let redact = |text: &str| self.session.redact(text);
+            let last_lines = service_logs(docker, &rendered.name, &service.name, LAST_LINES, redact).await;
+            failing.push(FailingService {
+                name: service.name.clone(),
+                health: service.health,
+                exit_code: worst.and_then(|one| one.exit_code),
+                last_lines: last_lines.unwrap_or_default(),
+                check_said: worst.map(|one| self.session.redact(&one.check_said)).unwrap_or_default(),
+            });
+        }
+        Ok((all, failing))
+    }
+
+    /// Tells the log what failing services said.
+    pub(super) fn tell(&self, failing: &[FailingService]) {
+        for service in failing {
+            let code = service.exit_code.map(|code| format!(", exit code {code}")).unwrap_or_default();
+            self.session.say(&format!("{} is {}{code}. Its last lines:", service.name, service.health.label()));
+            for line in &service.last_lines {
+                self.session.say(&format!("  {line}"));
+            }
+            if !service.check_said.is_empty() {
+                self.session.say(&format!("  (health check) {}", service.check_said));
+            }
+        }
+    }
+
+    /// How the run ends.
+    pub(super) fn exit(&self, ok: bool, message: &str) -> Exit {
+        match self.session.stopped() {
+            _ if ok => Exit::Code(0),
+            Some(why) => why,
+            None if self.phase() == DeployPhase::Preflight => Exit::NotStarted(message.to_owned()),
+            None => Exit::Code(1),
+        }
+    }
+}
+
+/// The image IDs that each service's containers were made from, every different one once.
+pub(super) fn running_ids(found: &[Instance], service: &str) -> Vec<String> {
+    let mut ids: Vec<_> = found.iter().filter(|one| one.service == service).map(|one| one.image.clone()).collect();
+    ids.sort();
+    ids.dedup();
+    ids
+}
+
+/// Refuses when an image is not there.
+pub(super) async fn need(docker: &Docker, ids: &BTreeMap<String, String>) -> Result<Vec<String>> {
+    let missing = images_present(docker, ids.values()).await?;
+    Ok(ids.iter().filter(|(_, id)| missing.contains(id)).map(|(service, _)| service.clone()).collect())
+}

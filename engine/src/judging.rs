@@ -1,0 +1,143 @@
+//! The facts of one moment put together and judged.
+
+use std::sync::Arc;
+
+use domain::facts::{Actor, Facts, Observed};
+use domain::judge::{Judgement, judge};
+use domain::policy;
+use domain::release::{Part, Parts, Release, ReleaseState, short_commit};
+use domain::time::Millis;
+
+use crate::known::Known;
+use crate::stack::Stack;
+use crate::view::Offer;
+use crate::Engine;
+
+/// One moment, judged.
+pub(crate) struct Judged {
+    pub now: Millis,
+    pub stack: Arc<Stack>,
+    pub known: Arc<Known>,
+    pub observed: Observed,
+    pub judgement: Judgement,
+}
+
+impl Engine {
+    pub(crate) fn judged(&self) -> Judged {
+        let (stack, known) = (self.stack(), self.known());
+        let observed = self.observed();
+        let now = self.now();
+        let judgement = judge(&facts(now, &stack, &known, &observed));
+        Judged { now, stack, known, observed, judgement }
+    }
+}
+
+fn facts<'a>(
+    now: Millis,
+    stack: &'a Stack,
+    known: &'a Known,
+    observed: &'a Observed,
+) -> Facts<'a> {
+    Facts {
+        now,
+        runbook: &stack.runbook,
+        checks: &stack.checks,
+        gate_owners: &stack.gate_owners,
+        release: known.current(),
+        evidence: &known.evidence,
+        attestations: &known.attestations,
+        waivers: &known.waivers,
+        acceptances: &known.acceptances,
+        sign_offs: &known.sign_offs,
+        decisions: &known.decisions,
+        observed,
+    }
+}
+
+impl Judged {
+    /// The facts of this moment, for a rule.
+    pub(crate) fn facts(&self) -> Facts<'_> {
+        facts(self.now, &self.stack, &self.known, &self.observed)
+    }
+
+    pub(crate) fn release(&self) -> Option<&Release> {
+        self.known.current()
+    }
+
+    /// Whether the act is for this person, by the policy table.
+    pub(crate) fn may(&self, actor: &Actor, act: &str) -> Offer {
+        if policy::may(act, &actor.roles) {
+            Offer::Yes
+        } else {
+            Offer::No(format!("This is for {}.", policy::who_may(act)))
+        }
+    }
+
+    /// Whether this person owns the gate.
+    pub(crate) fn owns(&self, actor: &Actor, gate: &str) -> Offer {
+        match self.judgement.gate(gate) {
+            Some(g) if actor.holds_any(&g.owners) => Offer::Yes,
+            Some(g) => Offer::No(format!("This is for the gate's owners: {}.", names(&g.owners))),
+            None => Offer::No(format!("There is no gate {gate}.")),
+        }
+    }
+
+    /// The parts that new evidence is bound to: what lies on disk and what runs. While the release's
+    /// own images run, the configuration they run under is the release's.
+    pub(crate) fn parts_for_evidence(&self) -> Parts {
+        let mut parts = self.observed.parts.clone();
+        if let Some(release) = self.release()
+            && !release.parts.images.is_empty()
+            && release.parts.images == parts.images
+            && let Some(config) = release.parts.values.get(&Part::Config)
+        {
+            parts.values.insert(Part::Config, config.clone());
+        }
+        parts
+    }
+
+    /// Whether the directory is another one than the release was opened from, and in which parts.
+    pub(crate) fn moved_parts(&self) -> Vec<Part> {
+        let Some(release) = self.release() else { return vec![] };
+        [Part::Commit, Part::Config, Part::Env, Part::Runbook]
+            .into_iter()
+            .filter(|p| self.observed.parts.values.get(p) != release.parts.values.get(p))
+            .collect()
+    }
+
+    /// One sentence for the banner, when the directory has moved on.
+    pub(crate) fn moved_on(&self) -> Option<String> {
+        let release = self.release()?;
+        let moved = self.moved_parts();
+        if moved.is_empty() || !self.observed.faults.is_empty() {
+            return None;
+        }
+        let head = short_commit(self.observed.parts.get(Part::Commit).as_deref());
+        let words: Vec<&str> = moved.iter().map(|p| p.label()).collect();
+        let next = if release.state == ReleaseState::Opened {
+            "The next run opens a new release from it."
+        } else {
+            "Deploy to judge what lies there now."
+        };
+        Some(format!(
+            "The directory has moved on ({} differ; HEAD is {head}): this board still judges release {}. {next}",
+            words.join(", "),
+            release.name()
+        ))
+    }
+}
+
+/// `Backend, QA`.
+pub(crate) fn names(roles: &[domain::role::Role]) -> String {
+    roles.iter().map(|r| r.label()).collect::<Vec<_>>().join(", ")
+}
+
+/// The first reason against, of several.
+pub(crate) fn all(offers: impl IntoIterator<Item = Offer>) -> Offer {
+    offers.into_iter().find(|o| o.reason().is_some()).unwrap_or(Offer::Yes)
+}
+
+/// Works only when `condition` holds.
+pub(crate) fn when(condition: bool, else_why: impl FnOnce() -> String) -> Offer {
+    if condition { Offer::Yes } else { Offer::No(else_why()) }
+}

@@ -1,0 +1,111 @@
+//! What the store knows, held in memory: pages are judged from it and cost no query. Read anew after
+//! every write.
+
+use domain::evidence::Evidence;
+use domain::facts::{Acceptance, Actor, Attestation, Decision, SignOff, Waiver};
+use domain::release::Release;
+use domain::role::Role;
+
+use crate::error::Error;
+use crate::store::people::Person;
+use crate::store::runs::{Filter, Run, RunKind, RunOutcome, RunState};
+use crate::store::{self, Store};
+
+/// A copy of the store's contents at one moment.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    pub people: Vec<Person>,
+    pub releases: Vec<Release>,
+    pub current: Option<i64>,
+    pub evidence: Vec<Evidence>,
+    pub attestations: Vec<Attestation>,
+    pub waivers: Vec<Waiver>,
+    pub acceptances: Vec<Acceptance>,
+    pub sign_offs: Vec<SignOff>,
+    pub decisions: Vec<Decision>,
+    pub ownership: Vec<store::ownership::Entry>,
+    /// The newest runs, newest first.
+    pub runs: Vec<Run>,
+}
+
+/// How many runs are held.
+const RUNS: i64 = 500;
+/// How much evidence of each check is held, beside all that concerns the current release.
+const EVIDENCE: i64 = 50;
+
+impl Known {
+    pub(crate) async fn load(store: &Store) -> Result<Known, Error> {
+        let db = store.readers();
+        let current = store::releases::current(db).await?.map(|r| r.id);
+        Ok(Known {
+            people: store::people::list(db).await?,
+            releases: store::releases::list(db, -1).await?,
+            current,
+            evidence: store::evidence::for_judging(db, current, EVIDENCE).await?,
+            attestations: store::attestations::list(db).await?,
+            waivers: store::waivers::list(db).await?,
+            acceptances: store::acceptances::list(db).await?,
+            sign_offs: store::sign_offs::list(db, None).await?,
+            decisions: store::decisions::list(db, None).await?,
+            ownership: store::ownership::history(db, None).await?,
+            runs: store::runs::list(db, Filter::default(), RUNS).await?,
+        })
+    }
+
+    pub(crate) fn actor(&self, id: i64) -> Option<Actor> {
+        self.people.iter().find(|p| p.id == id && !p.disabled).map(Person::actor)
+    }
+
+    pub(crate) fn name(&self, id: i64) -> String {
+        self.people
+            .iter()
+            .find(|p| p.id == id)
+            .map_or_else(|| "somebody".to_owned(), |p| p.name.clone())
+    }
+
+    pub(crate) fn holders(&self, role: Role) -> Vec<&Person> {
+        self.people.iter().filter(|p| !p.disabled && p.roles.contains(&role)).collect()
+    }
+
+    pub(crate) fn release(&self, id: i64) -> Option<&Release> {
+        self.releases.iter().find(|r| r.id == id)
+    }
+
+    pub(crate) fn current(&self) -> Option<&Release> {
+        self.release(self.current?)
+    }
+
+    /// The last run about `subject` of this kind.
+    pub(crate) fn last_run(&self, kind: RunKind, subject: &str) -> Option<&Run> {
+        self.runs.iter().find(|r| r.kind == kind && r.subject == subject)
+    }
+
+    /// Runs that go on, oldest first.
+    pub(crate) fn running(&self) -> Vec<&Run> {
+        self.runs.iter().rev().filter(|r| r.state == RunState::Running).collect()
+    }
+
+    /// The deploy or rollback that goes on.
+    pub(crate) fn changing(&self) -> Option<&Run> {
+        self.runs
+            .iter()
+            .find(|r| r.state == RunState::Running && changes_the_stack(r.kind))
+    }
+
+    /// How long the last good run of the same subject took, milliseconds.
+    pub(crate) fn expected_ms(&self, kind: RunKind, subject: &str) -> Option<u64> {
+        let alike = |r: &&Run| {
+            r.kind == kind
+                && r.state == RunState::Ended(RunOutcome::Passed)
+                // Deploys and rollbacks of different releases take alike.
+                && (r.subject == subject || changes_the_stack(kind))
+        };
+        let run = self.runs.iter().find(alike)?;
+        Some(run.ended_at?.since(run.started_at))
+    }
+}
+
+/// Whether runs of this kind touch what runs; one at a time does.
+pub(crate) fn changes_the_stack(kind: RunKind) -> bool {
+    matches!(kind, RunKind::Deploy | RunKind::Rollback | RunKind::Drill)
+}

@@ -1,0 +1,243 @@
+//! How Stagegate does what it does. [`Engine`] is what pages and commands ask.
+//!
+//! No HTML and no HTTP server in here. Only `store` (and the audit log beside it) knows SQL, only
+//! `compose` knows Docker.
+
+mod acts;
+pub mod audit;
+pub mod auth;
+pub mod checks;
+pub mod compose;
+mod error;
+mod ingest;
+mod judging;
+mod known;
+mod observing;
+mod offers;
+mod pages;
+pub mod runbook;
+pub mod runner;
+mod stack;
+pub mod store;
+pub mod view;
+pub mod work;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
+
+use domain::facts::{Actor, Observed};
+use domain::runbook::Problem;
+use domain::time::Millis;
+use tokio::sync::watch;
+
+pub use acts::{Ctx, NewPerson};
+pub use error::{Error, ErrorKind};
+pub use view::Done;
+
+use auth::passwords::{Cost, Passwords};
+use auth::throttle::Throttle;
+use known::Known;
+use stack::{MissingImages, Stack};
+use store::Store;
+use store::sessions::Sessions;
+
+/// Where things are.
+#[derive(Debug, Clone)]
+pub struct Paths {
+    /// The stack's `stagegate.toml`.
+    pub config: PathBuf,
+    /// The data directory.
+    pub data: PathBuf,
+    /// The directory of the runs, in the data directory.
+    pub runs: PathBuf,
+    /// This binary, which supervises runs.
+    pub exe: PathBuf,
+}
+
+/// Why the engine does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// `stagegate.toml` or its runbook cannot be used; all of it, not the first only.
+    #[error("{} cannot be used:\n{}", .file.display(), list(.problems))]
+    Config {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        problems: Vec<Problem>,
+    },
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] store::StoreError),
+    /// Something else.
+    #[error(transparent)]
+    Engine(#[from] Error),
+}
+
+fn list(problems: &[Problem]) -> String {
+    problems.iter().map(|p| format!("  {p}")).collect::<Vec<_>>().join("\n")
+}
+
+/// The engine: one for each data directory. Clones share everything.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+struct Inner {
+    paths: Paths,
+    store: Store,
+    stack: RwLock<Arc<Stack>>,
+    known: RwLock<Arc<Known>>,
+    observed: watch::Sender<Observed>,
+    /// Subject line of the commit in the directory.
+    subject: RwLock<String>,
+    /// Counts changes of anything shown; pages listen to it.
+    revision: watch::Sender<u64>,
+    look: tokio::sync::Notify,
+    tails: runner::Tails,
+    passwords: Passwords,
+    throttle: Mutex<Throttle>,
+    /// Whether the audit chain was sound when last verified.
+    chain: RwLock<Result<String, String>>,
+    missing: Arc<MissingImages>,
+    /// One refresh at a time, so that an older reading never replaces a newer.
+    refreshing: tokio::sync::Mutex<()>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("paths", &self.0.paths).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// Opens the data directory and reads the configuration. Starts nothing yet: see [`Engine::start_up`].
+    pub async fn open(config: PathBuf, data: PathBuf, exe: PathBuf) -> Result<Engine, StartError> {
+        let missing = Arc::new(MissingImages::default());
+        let loaded = runbook::Config::load(&config)
+            .map_err(|problems| StartError::Config { file: config.clone(), problems })?;
+        let stack = Stack::of(loaded, missing.clone());
+        let store = Store::open(&data).await?;
+        let known = Known::load(&store).await?;
+        let passwords = Passwords::new(Cost::STANDARD).map_err(Error::from)?;
+        let paths = Paths { runs: data.join("runs"), config, data, exe };
+        Ok(Engine(Arc::new(Inner {
+            paths,
+            store,
+            stack: RwLock::new(Arc::new(stack)),
+            known: RwLock::new(Arc::new(known)),
+            observed: watch::Sender::new(Observed::default()),
+            subject: RwLock::new(String::new()),
+            revision: watch::Sender::new(1),
+            look: tokio::sync::Notify::new(),
+            tails: runner::Tails::default(),
+            passwords,
+            throttle: Mutex::new(Throttle::new()),
+            chain: RwLock::new(Err("not verified yet".to_owned())),
+            missing,
+            refreshing: tokio::sync::Mutex::new(()),
+        })))
+    }
+
+    /// Begins to observe the stack and takes up runs that went on without a server.
+    pub async fn start_up(&self) -> Result<(), Error> {
+        let now = self.now();
+        self.0
+            .store
+            .write(move |tx| Box::pin(audit::settle_orphans(tx, now)))
+            .await
+            .map_err(|e: store::StoreError| Error::from(e))?;
+        self.observe().await;
+        self.take_up().await?;
+        self.keep_chain_verified();
+        Ok(())
+    }
+
+    /// The stack's name.
+    pub fn stack_name(&self) -> String {
+        self.stack().name.clone()
+    }
+
+    /// Counts changes of anything that pages show.
+    pub fn revisions(&self) -> watch::Receiver<u64> {
+        self.0.revision.subscribe()
+    }
+
+    /// The person, unless they may not sign in.
+    pub fn actor(&self, id: i64) -> Option<Actor> {
+        self.known().actor(id)
+    }
+
+    /// The session store for the server.
+    pub fn sessions(&self) -> Sessions {
+        Sessions::new(self.0.store.clone())
+    }
+
+    /// Finishes what is queued and closes the store.
+    pub async fn close(&self) {
+        self.0.store.close().await;
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// Where things are.
+    pub fn paths(&self) -> &Paths {
+        &self.0.paths
+    }
+
+    pub(crate) fn now(&self) -> Millis {
+        store::now()
+    }
+
+    pub(crate) fn stack(&self) -> Arc<Stack> {
+        self.0.stack.read().unwrap_or_else(|e| e.into_inner()).clone()
+    }
+
+    pub(crate) fn known(&self) -> Arc<Known> {
+        self.0.known.read().unwrap_or_else(|e| e.into_inner()).clone()
+    }
+
+    pub(crate) fn observed(&self) -> Observed {
+        self.0.observed.borrow().clone()
+    }
+
+    pub(crate) fn subject(&self) -> String {
+        self.0.subject.read().unwrap_or_else(|e| e.into_inner()).clone()
+    }
+
+    pub(crate) fn passwords(&self) -> &Passwords {
+        &self.0.passwords
+    }
+
+    pub(crate) fn throttle(&self) -> MutexGuard<'_, Throttle> {
+        self.0.throttle.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    pub(crate) fn tails(&self) -> &runner::Tails {
+        &self.0.tails
+    }
+
+    pub(crate) fn chain(&self) -> Result<String, String> {
+        self.0.chain.read().unwrap_or_else(|e| e.into_inner()).clone()
+    }
+
+    /// Says that something shown may differ.
+    pub(crate) fn bump(&self) {
+        self.0.revision.send_modify(|r| *r += 1);
+    }
+
+    /// Asks the observer to look now.
+    pub(crate) fn look_again(&self) {
+        self.0.look.notify_one();
+    }
+
+    /// Reads the store anew.
+    pub(crate) async fn refresh(&self) -> Result<(), Error> {
+        let _one = self.0.refreshing.lock().await;
+        let known = Arc::new(Known::load(&self.0.store).await?);
+        *self.0.known.write().unwrap_or_else(|e| e.into_inner()) = known;
+        self.bump();
+        Ok(())
+    }
+}

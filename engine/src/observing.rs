@@ -1,0 +1,185 @@
+//! Keeping up with the world: the stack through the engine's events, the files through their times, the
+//! images of the ways back.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use domain::release::Part;
+use domain::runbook::{Problem, Severity};
+
+use crate::Engine;
+use crate::compose::{Address, Docker, Key, Watcher, images_present};
+use crate::error::Error;
+use crate::runbook::Config;
+use crate::stack::Stack;
+
+/// How often the files' times are looked at.
+const FILES_EVERY: Duration = Duration::from_secs(1);
+/// How often the images of the ways back are looked for, beside after every run.
+const IMAGES_EVERY: Duration = Duration::from_secs(20);
+
+impl Engine {
+    /// Starts the background tasks; returns after the first look, or shortly without one.
+    pub(crate) async fn observe(&self) {
+        let key = match installation_key(&self.paths().data) {
+            Ok(key) => key,
+            Err(error) => {
+                tracing::error!(%error, "the installation's key cannot be kept; using one for this start");
+                Key::from([0; 32])
+            }
+        };
+        let engine = self.clone();
+        let (first, looked) = tokio::sync::oneshot::channel();
+        tokio::spawn(async move { engine.follow_stack(key, first).await });
+        let engine = self.clone();
+        tokio::spawn(async move { engine.follow_images().await });
+        let _ = tokio::time::timeout(Duration::from_secs(4), looked).await;
+    }
+
+    /// Watches the stack and its files; begins anew when the files name another project.
+    async fn follow_stack(&self, key: Key, first: tokio::sync::oneshot::Sender<()>) {
+        let mut first = Some(first);
+        let mut times = self.file_times();
+        loop {
+            let project = self.stack().project.clone();
+            let watcher = Watcher::start(Address::from_env(), project.clone(), key.clone());
+            let mut seen = watcher.observed();
+            let mut tick = tokio::time::interval(FILES_EVERY);
+            loop {
+                tokio::select! {
+                    changed = seen.changed() => {
+                        if changed.is_err() { break; }
+                        let observed = seen.borrow_and_update().clone();
+                        self.take_observation(observed);
+                        if let Some(first) = first.take() {
+                            let _ = first.send(());
+                        }
+                    }
+                    () = self.0.look.notified() => watcher.refresh(),
+                    _ = tick.tick() => {
+                        let now = self.file_times();
+                        if now != times {
+                            times = now;
+                            self.reload().await;
+                            if self.stack().project != project { break; }
+                            watcher.refresh();
+                            // The runbook is a part too: what was seen last is judged again.
+                            let observed = seen.borrow().clone();
+                            self.take_observation(observed);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn take_observation(&self, mut observed: domain::facts::Observed) {
+        observed.parts.values.insert(Part::Runbook, self.stack().runbook.digest.clone());
+        let subject = observed.subject.clone();
+        *self.0.subject.write().unwrap_or_else(|e| e.into_inner()) = subject;
+        let changed = self.0.observed.send_if_modified(|old| {
+            let differs = *old != observed;
+            if differs {
+                *old = observed;
+            }
+            differs
+        });
+        if changed {
+            self.bump();
+        }
+    }
+
+    fn file_times(&self) -> [Option<SystemTime>; 2] {
+        let time = |path: &Path| std::fs::metadata(path).and_then(|m| m.modified()).ok();
+        [time(&self.paths().config), time(&self.stack().runbook_path)]
+    }
+
+    /// Reads the files again. When they cannot be used, the last good reading stays in force and the
+    /// board says why.
+    async fn reload(&self) {
+        let (config, missing) = (self.paths().config.clone(), self.0.missing.clone());
+        let read = tokio::task::spawn_blocking(move || Config::load(&config)).await;
+        let next = match read {
+            Ok(Ok(loaded)) => Stack::of(loaded, missing),
+            Ok(Err(mut problems)) => {
+                let mut stack = Stack::clone(&self.stack());
+                problems.insert(0, still_in_force());
+                stack.problems = problems;
+                stack
+            }
+            Err(error) => {
+                tracing::error!(%error, "the files could not be read again");
+                return;
+            }
+        };
+        *self.0.stack.write().unwrap_or_else(|e| e.into_inner()) = Arc::new(next);
+        self.bump();
+    }
+
+    /// Looks whether the images of every way back still exist.
+    async fn follow_images(&self) {
+        let mut revision = self.revisions();
+        loop {
+            if let Ok(missing) = self.look_for_images().await
+                && self.0.missing.set(missing)
+            {
+                self.bump();
+            }
+            // After an act things may differ at once; otherwise now and then is enough.
+            let _ = tokio::time::timeout(IMAGES_EVERY, revision.changed()).await;
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            revision.mark_unchanged();
+        }
+    }
+
+    async fn look_for_images(&self) -> Result<BTreeSet<String>, Error> {
+        let known = self.known();
+        let wanted: BTreeSet<&String> =
+            known.releases.iter().flat_map(|r| r.parts.images.values()).collect();
+        if wanted.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let docker = Docker::connect(&Address::from_env()).await.map_err(unavailable)?;
+        let missing = images_present(&docker, wanted).await.map_err(unavailable)?;
+        Ok(missing.into_iter().collect())
+    }
+}
+
+fn unavailable(error: crate::compose::ComposeError) -> Error {
+    Error::unavailable(crate::error::sentence(&error.to_string()))
+}
+
+fn still_in_force() -> Problem {
+    Problem {
+        file: None,
+        line: 1,
+        column: 1,
+        severity: Severity::Error,
+        message: "the changed files cannot be used; the last good reading stays in force".to_owned(),
+        hint: "correct what follows".to_owned(),
+    }
+}
+
+/// The key of this installation: 32 random bytes, kept for its owner alone.
+fn installation_key(data: &Path) -> std::io::Result<Key> {
+    use std::io::{Read as _, Write as _};
+    use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+    let dir = data.join("keys");
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
+    let path = dir.join("env.key");
+    let mut bytes = [0_u8; 32];
+    match std::fs::File::open(&path) {
+        Ok(mut file) => file.read_exact(&mut bytes)?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            getrandom::fill(&mut bytes).map_err(std::io::Error::other)?;
+            let mut file =
+                std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+            file.write_all(&bytes)?;
+            file.sync_all()?;
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(Key::from(bytes))
+}

@@ -1,0 +1,244 @@
+//! Which buttons work for whom. Pages show it, acts insist on it: the same functions serve both, so
+//! a button cannot lie.
+
+use domain::facts::{Actor, Choice};
+use domain::judge::GateState;
+use domain::release::Release;
+use domain::role::Role;
+use domain::runbook::Step;
+
+use crate::judging::{Judged, all, when};
+use crate::store::runs::RunKind;
+use crate::view::{Offer, RollbackOffer};
+
+impl Judged {
+    /// The stack can be worked with: directory, Compose file, engine.
+    fn stack_works(&self) -> Offer {
+        if let Some(why) = self.observed.faults.first() {
+            return Offer::No(why.clone());
+        }
+        Offer::Yes
+    }
+
+    fn engine_answers(&self) -> Offer {
+        when(self.observed.unreachable_since.is_none(), || {
+            format!("The Docker engine cannot be reached: {}", self.observed.unreachable_why)
+        })
+    }
+
+    fn nothing_changes(&self) -> Offer {
+        match self.known.changing() {
+            None => Offer::Yes,
+            Some(run) => Offer::No(format!(
+                "{} holds the stack: {} (run {}) since {} UTC.",
+                run.by_name,
+                run.title,
+                run.id,
+                run.started_at.short()
+            )),
+        }
+    }
+
+    pub(crate) fn offer_deploy(&self, actor: &Actor) -> Offer {
+        all([
+            self.may(actor, "deploy"),
+            self.stack_works(),
+            self.engine_answers(),
+            self.nothing_changes(),
+        ])
+    }
+
+    pub(crate) fn offer_open(&self, actor: &Actor) -> Offer {
+        all([
+            self.may(actor, "open_release"),
+            self.stack_works(),
+            when(self.release().is_none() || !self.moved_parts().is_empty(), || {
+                "The directory is just what the open release was made from.".to_owned()
+            }),
+        ])
+    }
+
+    pub(crate) fn offer_step(&self, actor: &Actor, step: &Step) -> Offer {
+        let running = self
+            .known
+            .running()
+            .into_iter()
+            .find(|r| r.kind == RunKind::Step && r.subject == step.id)
+            .map(|r| r.id);
+        all([
+            when(!step.manual, || "This one is done by hand.".to_owned()),
+            self.may(actor, "run_step"),
+            when(running.is_none(), || {
+                format!("It is running already (run {}).", running.unwrap_or_default())
+            }),
+            when(self.stack.dir.is_dir(), || {
+                format!("The stack's directory {} does not exist.", self.stack.dir.display())
+            }),
+        ])
+    }
+
+    pub(crate) fn offer_check(&self, actor: &Actor, check: &str) -> Offer {
+        let running =
+            self.known.running().into_iter().find(|r| r.kind == RunKind::Check && r.subject == check);
+        all([
+            self.may(actor, "run_check"),
+            when(running.is_none(), || "It is running already.".to_owned()),
+            when(self.stack.dir.is_dir(), || {
+                format!("The stack's directory {} does not exist.", self.stack.dir.display())
+            }),
+        ])
+    }
+
+    pub(crate) fn offer_accept(&self, actor: &Actor, gate: &str) -> Offer {
+        let Some(view) = self.judgement.gate(gate) else {
+            return Offer::No(format!("There is no gate {gate}."));
+        };
+        let open = view.items.len() - view.satisfied();
+        all([
+            when(!view.is_decision, || {
+                "Here the decision falls: it is recorded on the sign-off page.".to_owned()
+            }),
+            self.owns(actor, gate),
+            when(self.release().is_some(), || "No release is open yet.".to_owned()),
+            when(open == 0, || match open {
+                1 => "1 criterion is still open.".to_owned(),
+                n => format!("{n} criteria are still open."),
+            }),
+            when(view.waits_for.is_empty(), || {
+                format!("Gates are accepted in order; waiting for {}.", view.waits_for.join(", "))
+            }),
+            when(view.state != GateState::Accepted, || "It is accepted already.".to_owned()),
+        ])
+    }
+
+    pub(crate) fn offer_attest(&self, actor: &Actor, gate: &str) -> Offer {
+        all([
+            when(
+                actor.holds_any(&self.attesters(gate)),
+                || format!("This is for {}.", crate::judging::names(&self.attesters(gate))),
+            ),
+            when(self.release().is_some(), || {
+                "No release is open yet; run a step or open one first.".to_owned()
+            }),
+        ])
+    }
+
+    /// Who may attest in a gate: its owners; in the decision gate every signing role.
+    fn attesters(&self, gate: &str) -> Vec<Role> {
+        let mut roles: Vec<Role> =
+            self.judgement.gate(gate).map(|g| g.owners.clone()).unwrap_or_default();
+        if self.judgement.gate(gate).is_none_or(|g| g.is_decision) {
+            roles.extend(self.judgement.sign_offs.iter().filter_map(|s| s.role));
+        }
+        roles.sort();
+        roles.dedup();
+        roles
+    }
+
+    pub(crate) fn offer_waive(&self, actor: &Actor) -> Offer {
+        self.may(actor, "waive")
+    }
+
+    /// Whether this person may sign for `role`.
+    pub(crate) fn offer_sign(&self, actor: &Actor, role: Role, choice: Choice) -> Offer {
+        let Some(release) = self.release() else {
+            return Offer::No("No release is open yet.".to_owned());
+        };
+        let named = self.judgement.sign_offs.iter().any(|s| s.role == Some(role));
+        let mine = self
+            .known
+            .sign_offs
+            .iter()
+            .rfind(|s| s.release == release.id && s.by == actor.id && s.role != role);
+        let again = self.judgement.sign_offs.iter().any(|s| {
+            s.role == Some(role)
+                && s.counts() == Some(choice)
+                && s.last.as_ref().is_some_and(|l| l.by == actor.id)
+        });
+        let blockers = &self.judgement.before_signing;
+        all([
+            when(named, || format!("The runbook asks no sign-off of {role}.")),
+            when(actor.roles.contains(&role), || format!("This is for {role}.")),
+            when(mine.is_none(), || {
+                format!(
+                    "You signed this release for {}; one person counts once.",
+                    mine.map_or("another role", |s| s.role.label())
+                )
+            }),
+            when(!again, || format!("You have signed {} already.", choice.label())),
+            when(choice == Choice::NoGo || blockers.is_empty(), || {
+                let first = blockers.first().map_or("", |b| b.what.as_str());
+                match blockers.len() {
+                    0 | 1 => format!("First: {first}."),
+                    n => format!("First: {first}, and {} more.", n - 1),
+                }
+            }),
+        ])
+    }
+
+    pub(crate) fn offer_decide(&self, actor: &Actor, choice: Choice) -> Offer {
+        let verdict = &self.judgement.verdict;
+        all([
+            self.may(actor, "decide"),
+            when(self.release().is_some(), || "No release is open yet.".to_owned()),
+            when(choice == Choice::NoGo || verdict.is_go(), || {
+                let first = verdict.blockers.first().map_or("", |b| b.what.as_str());
+                format!("The verdict is No-Go: {first}.")
+            }),
+            when(
+                self.judgement.decision.as_ref().is_none_or(|d| d.choice != choice),
+                || format!("{} is recorded already.", choice.label()),
+            ),
+        ])
+    }
+
+    /// The ways back from what runs now, best first: rollback points, else whatever was healthy.
+    pub(crate) fn rollbacks(&self, actor: &Actor) -> Vec<RollbackOffer> {
+        let current = self.release();
+        let running = &self.observed.parts.images;
+        let is_back = |r: &&Release| {
+            !r.parts.images.is_empty()
+                && r.deployed_at.is_some()
+                && r.state != domain::release::ReleaseState::RolledBackFrom
+                && (current.is_none_or(|c| c.id != r.id) || r.parts.images != *running)
+        };
+        let mut targets: Vec<&Release> = self.known.releases.iter().filter(is_back).collect();
+        targets.sort_by_key(|r| {
+            let proved = r.rollback_point_at.is_some();
+            (std::cmp::Reverse(proved), std::cmp::Reverse(r.deployed_at), std::cmp::Reverse(r.id))
+        });
+        targets.into_iter().take(5).map(|t| self.rollback_to(actor, t)).collect()
+    }
+
+    /// The offer to go back to `target`.
+    pub(crate) fn rollback_to(&self, actor: &Actor, target: &Release) -> RollbackOffer {
+        let missing: Vec<String> = target
+            .parts
+            .images
+            .iter()
+            .filter(|(_, image)| self.stack.missing_images.read().contains(*image))
+            .map(|(service, _)| service.clone())
+            .collect();
+        let running = &self.observed.parts;
+        let migrations = self
+            .release()
+            .and_then(|from| domain::release::migrations_between(from, target))
+            .map(|(only_now, _)| only_now);
+        RollbackOffer {
+            target: target.clone(),
+            good_since: target.rollback_point_at.or(target.deployed_at).unwrap_or_default(),
+            services: target.parts.changed_services(running),
+            migrations,
+            offer: all([
+                self.may(actor, "roll_back"),
+                self.engine_answers(),
+                when(missing.is_empty(), || {
+                    format!("Its images of {} are gone from this machine.", missing.join(", "))
+                }),
+                self.nothing_changes(),
+            ]),
+            missing_images: missing,
+            can_roll_back_database: self.stack.db_rollback.is_some(),
+        }
+    }
+}

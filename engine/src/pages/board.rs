@@ -1,0 +1,127 @@
+//! The board: can we go?
+
+use domain::facts::{Actor, Choice};
+use domain::judge::GateState;
+use domain::release::ReleaseState;
+use domain::role::Role;
+use domain::runbook::StepKind;
+
+use crate::error::Error;
+use crate::judging::Judged;
+use crate::store::runs::{RunKind, RunOutcome, RunState};
+use crate::view::{BoardView, RunView, Waiting};
+use crate::Engine;
+
+impl Engine {
+    /// The board, as this person sees it.
+    pub async fn board(&self, actor: &Actor) -> Result<BoardView, Error> {
+        let judged = self.judged();
+        let waiting = waiting(&judged, actor);
+        let running = judged.known.running();
+        let running: Vec<RunView> = running.into_iter().map(|r| self.run_view(&judged, r)).collect();
+        let recent = judged
+            .known
+            .runs
+            .iter()
+            .filter(|r| r.state != RunState::Running)
+            .take(6)
+            .map(|r| self.run_view(&judged, r))
+            .collect();
+        let next_step = judged
+            .stack
+            .runbook
+            .steps
+            .iter()
+            .filter(|s| s.gate.is_some() && s.kind == StepKind::Normal && !s.manual)
+            .map(|s| self.step_view(&judged, actor, s))
+            .find(|v| v.last.is_none() || v.last_is_old);
+        let release = judged.release().cloned();
+        Ok(BoardView {
+            now: judged.now,
+            stack: judged.stack.name.clone(),
+            deployed_by: release
+                .as_ref()
+                .and_then(|r| r.deployed_by)
+                .map(|id| judged.known.name(id)),
+            release,
+            running,
+            recent,
+            waiting,
+            moved_on: judged.moved_on(),
+            problems: judged.stack.problems.clone(),
+            next_step,
+            deploy: judged.offer_deploy(actor),
+            rollback: judged.rollbacks(actor).into_iter().next(),
+            failed_deploy: self.failed_deploy(&judged),
+            observed: judged.observed.clone(),
+            judgement: judged.judgement.clone(),
+        })
+    }
+
+    /// The last deploy or rollback, when it did not end well and nothing was done since.
+    pub(crate) fn failed_deploy(&self, judged: &Judged) -> Option<RunView> {
+        let last = judged.known.runs.iter().find(|r| crate::known::changes_the_stack(r.kind))?;
+        let bad = match last.state {
+            RunState::Running | RunState::Ended(RunOutcome::Passed) => false,
+            RunState::Ended(_) | RunState::Interrupted => true,
+        };
+        let concerns = last.kind != RunKind::Deploy
+            || judged.release().is_some_and(|r| {
+                Some(r.id) == last.release && r.state != ReleaseState::Deployed
+            });
+        (bad && concerns).then(|| self.run_view(judged, last))
+    }
+}
+
+/// Who is waited for: owners of the first gate that is not accepted, then the signers, then the PO.
+fn waiting(judged: &Judged, actor: &Actor) -> Vec<Waiting> {
+    let mut out: Vec<Waiting> = Vec::new();
+    let mut ask = |role: Role, what: String, href: String| {
+        if let Some(known) = out.iter_mut().find(|w| w.role == role.label()) {
+            known.you |= actor.roles.contains(&role);
+            return;
+        }
+        out.push(Waiting {
+            role: role.label().to_owned(),
+            people: judged.known.holders(role).iter().map(|p| p.name.clone()).collect(),
+            what,
+            href,
+            you: actor.roles.contains(&role),
+        });
+    };
+    if judged.release().is_none() {
+        return out;
+    }
+    let next_gate = judged
+        .judgement
+        .gates
+        .iter()
+        .find(|g| !g.is_decision && g.state != GateState::Accepted);
+    if let Some(gate) = next_gate {
+        let open = gate.items.len() - gate.satisfied();
+        let what = match open {
+            0 => format!("accept gate {}", gate.id),
+            1 => format!("gate {}: 1 criterion open", gate.id),
+            n => format!("gate {}: {n} criteria open", gate.id),
+        };
+        for role in &gate.owners {
+            ask(*role, what.clone(), format!("/gates/{}", gate.id));
+        }
+        return out;
+    }
+    for view in judged.judgement.sign_offs.iter().filter(|v| v.counts() != Some(Choice::Go)) {
+        if let Some(role) = view.role {
+            let what = match (view.counts(), view.stale.is_empty()) {
+                (Some(Choice::NoGo), _) => "said No-Go",
+                (_, false) => "re-confirm the sign-off",
+                _ => "sign off",
+            };
+            ask(role, what.to_owned(), "/sign-offs".to_owned());
+        }
+    }
+    // Go needs every role's Go, so nobody else is waited for by now.
+    if judged.judgement.decision.is_none() && judged.judgement.verdict.is_go() {
+        ask(Role::Po, "record the decision".to_owned(), "/sign-offs".to_owned());
+    }
+    out
+}

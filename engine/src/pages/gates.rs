@@ -1,0 +1,126 @@
+//! A gate: its criteria, its steps, its checks.
+
+use domain::check::Check;
+use domain::facts::Actor;
+use domain::release::Part;
+use domain::runbook::{Step, StepKind};
+
+use crate::error::Error;
+use crate::judging::{Judged, when};
+use crate::store::runs::RunKind;
+use crate::view::{CheckView, GatePage, Offer, StepView};
+use crate::Engine;
+
+impl Engine {
+    /// The page of the gate `id`.
+    pub async fn gate(&self, actor: &Actor, id: &str) -> Result<GatePage, Error> {
+        let judged = self.judged();
+        let gates = &judged.judgement.gates;
+        let at = gates
+            .iter()
+            .position(|g| g.id.eq_ignore_ascii_case(id))
+            .ok_or_else(|| Error::not_found(format!("Gate {id}")))?;
+        let gate = gates[at].clone();
+        let steps: Vec<StepView> = judged
+            .stack
+            .runbook
+            .steps
+            .iter()
+            .filter(|s| s.gate.as_ref() == Some(&gate.id) && s.kind != StepKind::Rollback)
+            .map(|s| self.step_view(&judged, actor, s))
+            .collect();
+        let checks: Vec<CheckView> = judged
+            .stack
+            .checks
+            .iter()
+            .filter(|c| gate.items.iter().any(|i| c.proves.contains(&i.item.id)))
+            .map(|c| self.check_view(&judged, actor, c))
+            .collect();
+        let run_all = run_all_offer(&judged, actor, checks.len());
+        Ok(GatePage {
+            now: judged.now,
+            release: judged.release().cloned(),
+            accept: judged.offer_accept(actor, &gate.id),
+            attest: judged.offer_attest(actor, &gate.id),
+            waive: judged.offer_waive(actor),
+            run_all,
+            neighbours: (
+                at.checked_sub(1).map(|i| gates[i].id.clone()),
+                gates.get(at + 1).map(|g| g.id.clone()),
+            ),
+            gate,
+            steps,
+            checks,
+        })
+    }
+
+    pub(crate) fn step_view(&self, judged: &Judged, actor: &Actor, step: &Step) -> StepView {
+        let last = judged.known.last_run(RunKind::Step, &step.id);
+        let last_is_old = last.is_some_and(|run| {
+            let then = run.release.and_then(|id| judged.known.release(id));
+            let now = judged.release();
+            let commit = |r: Option<&domain::release::Release>| {
+                r.and_then(|r| r.parts.get(Part::Commit))
+            };
+            run.release != now.map(|r| r.id) && commit(then) != commit(now)
+        });
+        StepView {
+            step: step.clone(),
+            last: last.map(|r| self.run_view(judged, r)),
+            last_is_old,
+            run: judged.offer_step(actor, step),
+            judged_by: judged
+                .stack
+                .checks
+                .iter()
+                .filter(|c| c.spec.step() == Some(&step.id))
+                .map(|c| c.id.clone())
+                .collect(),
+        }
+    }
+
+    pub(crate) fn check_view(&self, judged: &Judged, actor: &Actor, check: &Check) -> CheckView {
+        let state = judged
+            .judgement
+            .gates
+            .iter()
+            .flat_map(|g| &g.items)
+            .chain(&judged.judgement.loose_items)
+            .flat_map(|i| &i.checks)
+            .find(|s| s.check == check.id)
+            .cloned()
+            .unwrap_or_else(|| self.lone_check_state(judged, check));
+        let running = judged
+            .known
+            .running()
+            .into_iter()
+            .find(|r| {
+                (r.kind == RunKind::Check && r.subject == check.id)
+                    || (r.kind == RunKind::Step && Some(r.subject.as_str()) == check.spec.step())
+            })
+            .map(|r| self.run_view(judged, r));
+        CheckView {
+            history: judged
+                .known
+                .evidence
+                .iter()
+                .rev()
+                .filter(|e| e.check == check.id)
+                .take(10)
+                .cloned()
+                .collect(),
+            state,
+            running,
+            run: judged.offer_check(actor, &check.id),
+            check: check.clone(),
+        }
+    }
+}
+
+/// The button that runs several checks.
+pub(crate) fn run_all_offer(judged: &Judged, actor: &Actor, checks: usize) -> Offer {
+    crate::judging::all([
+        judged.may(actor, "run_gate"),
+        when(checks > 0, || "No check is bound here; these are attested.".to_owned()),
+    ])
+}

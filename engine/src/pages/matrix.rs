@@ -1,0 +1,45 @@
+//! The verification matrix.
+
+use domain::check::Check;
+use domain::facts::Actor;
+use domain::item::{CheckState, check_state};
+
+use super::gates::run_all_offer;
+use crate::error::Error;
+use crate::judging::Judged;
+use crate::view::{MatrixPage, MatrixRowView};
+use crate::Engine;
+
+impl Engine {
+    /// The matrix, every row with its checks.
+    pub async fn matrix(&self, actor: &Actor) -> Result<MatrixPage, Error> {
+        let judged = self.judged();
+        let rows: Vec<MatrixRowView> = judged
+            .stack
+            .runbook
+            .matrix
+            .iter()
+            .map(|row| MatrixRowView {
+                row: row.clone(),
+                checks: judged
+                    .stack
+                    .checks
+                    .iter()
+                    .filter(|c| c.proves.contains(&row.id))
+                    .map(|c| self.check_view(&judged, actor, c))
+                    .collect(),
+            })
+            .collect();
+        let checks = rows.iter().map(|r| r.checks.len()).sum();
+        Ok(MatrixPage {
+            run_all: run_all_offer(&judged, actor, checks),
+            release: judged.release().cloned(),
+            rows,
+        })
+    }
+
+    /// The standing of a check that is bound to matrix rows alone.
+    pub(crate) fn lone_check_state(&self, judged: &Judged, check: &Check) -> CheckState {
+        check_state(check, &judged.facts())
+    }
+}

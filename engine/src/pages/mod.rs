@@ -1,0 +1,12 @@
+//! What pages ask: the judged moment laid out for each.
+
+mod activity;
+mod board;
+mod gates;
+mod matrix;
+mod ownership;
+mod people;
+mod releases;
+mod runbook;
+mod runs;
+mod sign_offs;

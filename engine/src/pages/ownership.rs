@@ -1,0 +1,97 @@
+//! The ownership log: typed fields, their history, what is known to fill them, and Markdown again.
+
+use domain::facts::Actor;
+use domain::ownership::markdown;
+use domain::release::ReleaseState;
+use domain::runbook::{Field, FieldKind, OwnershipLine};
+use domain::time::human_span;
+
+use crate::error::Error;
+use crate::judging::Judged;
+use crate::store::runs::{RunKind, RunOutcome, RunState};
+use crate::view::{OwnershipEntry, OwnershipFieldView, OwnershipLineView, OwnershipPage};
+use crate::Engine;
+
+impl Engine {
+    /// The ownership log.
+    pub async fn ownership(&self, actor: &Actor) -> Result<OwnershipPage, Error> {
+        let judged = self.judged();
+        let lines: Vec<OwnershipLineView> = judged
+            .stack
+            .runbook
+            .ownership
+            .iter()
+            .map(|line| OwnershipLineView {
+                line: line.clone(),
+                fields: line.fields.iter().map(|f| field_view(&judged, line, f)).collect(),
+            })
+            .collect();
+        let all: Vec<&OwnershipFieldView> = lines.iter().flat_map(|l| &l.fields).collect();
+        let filled = all.iter().filter(|f| !f.history.is_empty()).count();
+        let filled = (filled, all.len());
+        Ok(OwnershipPage { filled, lines, fill: judged.may(actor, "fill_field") })
+    }
+
+    /// The runbook's own section, filled in, as Markdown.
+    pub async fn ownership_markdown(&self) -> Result<String, Error> {
+        let judged = self.judged();
+        let value = |id: &str| {
+            judged.known.ownership.iter().rfind(|e| e.field == id).map(|e| e.value.as_str())
+        };
+        Ok(markdown("Ownership Log", &judged.stack.runbook.ownership, value))
+    }
+}
+
+fn field_view(judged: &Judged, line: &OwnershipLine, field: &Field) -> OwnershipFieldView {
+    let history: Vec<OwnershipEntry> = judged
+        .known
+        .ownership
+        .iter()
+        .rev()
+        .filter(|e| e.field == field.id)
+        .map(|e| OwnershipEntry { value: e.value.clone(), by_name: e.by_name.clone(), at: e.at })
+        .collect();
+    let suggestion = suggestion(judged, line, field)
+        .filter(|s| history.first().is_none_or(|e| e.value != *s));
+    OwnershipFieldView { field: field.clone(), history, suggestion }
+}
+
+/// What happened here fills the first-deploy line and the drill line by itself, if a person agrees.
+fn suggestion(judged: &Judged, line: &OwnershipLine, field: &Field) -> Option<String> {
+    let text = line.text.to_lowercase();
+    if text.contains("deploy") {
+        let first = judged
+            .known
+            .releases
+            .iter()
+            .rev()
+            .find(|r| r.state == ReleaseState::Deployed || r.deployed_at.is_some())?;
+        return match field.kind {
+            FieldKind::Commit => {
+                let short = first.short_commit();
+                let short = short.trim_end_matches('*');
+                short.bytes().all(|b| b.is_ascii_hexdigit()).then(|| short.to_owned())
+            }
+            FieldKind::Date => first.deployed_at.map(|at| at.date()),
+            FieldKind::Tags => Some(format!("r{}", first.id)),
+            FieldKind::Person => first.deployed_by.map(|id| judged.known.name(id)),
+            FieldKind::Duration | FieldKind::Text => None,
+        };
+    }
+    if text.contains("drill") || text.contains("rollback") {
+        let drill = judged.known.runs.iter().find(|r| {
+            matches!(r.kind, RunKind::Drill | RunKind::Rollback)
+                && r.state == RunState::Ended(RunOutcome::Passed)
+        })?;
+        return match field.kind {
+            FieldKind::Date => drill.ended_at.map(|at| at.date()),
+            FieldKind::Duration => {
+                Some(human_span(drill.ended_at?.since(drill.started_at)))
+            }
+            FieldKind::Person => Some(drill.by_name.clone()),
+            FieldKind::Commit | FieldKind::Tags => None,
+            FieldKind::Text => Some(format!("run {}: {}", drill.id, drill.title)),
+        };
+    }
+    None
+}

@@ -1,0 +1,52 @@
+//! People, and one-time links before they are used.
+
+use domain::facts::Actor;
+
+use crate::error::Error;
+use crate::store::links;
+use crate::view::{LinkView, PersonView};
+use crate::Engine;
+use crate::acts::token_hash;
+
+impl Engine {
+    /// Everybody, in the order of their names. Who is no admin sees no logins of others.
+    pub async fn people(&self, actor: &Actor) -> Result<Vec<PersonView>, Error> {
+        let known = self.known();
+        let is_admin = actor.roles.contains(&domain::role::Role::Admin);
+        let mut people: Vec<PersonView> = known
+            .people
+            .iter()
+            .filter(|p| is_admin || !p.disabled)
+            .map(|p| PersonView {
+                actor: p.actor(),
+                login: if is_admin || p.id == actor.id { p.login.clone() } else { String::new() },
+                disabled: p.disabled,
+                ready: p.ready,
+                created_at: p.created_at,
+            })
+            .collect();
+        people.sort_by_key(|p| p.actor.name.to_lowercase());
+        Ok(people)
+    }
+
+    /// Whether somebody has this login.
+    pub fn is_known(&self, login: &str) -> bool {
+        self.known().people.iter().any(|p| p.login == login)
+    }
+
+    /// What a one-time link is for; looking does not use it up.
+    pub async fn link(&self, token: &str) -> Result<LinkView, Error> {
+        let hash = token_hash(token);
+        let link = links::look(self.store().readers(), &hash, self.now()).await?;
+        let known = self.known();
+        let person = link.person.and_then(|id| known.people.iter().find(|p| p.id == id));
+        // Signing needs a password, so who has none yet chooses one with the first link.
+        let wants_password =
+            link.kind != links::LinkKind::SignIn || person.is_some_and(|p| !p.ready);
+        let (name, login) = match person {
+            Some(p) => (p.name.clone(), p.login.clone()),
+            None => (link.name, link.login),
+        };
+        Ok(LinkView { kind: link.kind.slug().to_owned(), name, login, wants_password })
+    }
+}

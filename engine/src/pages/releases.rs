@@ -1,0 +1,78 @@
+//! Releases: what was judged, deployed, and can be gone back to.
+
+use domain::facts::Actor;
+use domain::release::{Part, Release, short_commit};
+
+use crate::error::Error;
+use crate::judging::Judged;
+use crate::known::changes_the_stack;
+use crate::view::{HeadView, ReleaseRow, ReleasesPage};
+use crate::Engine;
+
+impl Engine {
+    /// The releases' page.
+    pub async fn releases(&self, actor: &Actor) -> Result<ReleasesPage, Error> {
+        let judged = self.judged();
+        Ok(ReleasesPage {
+            current: judged.release().cloned(),
+            releases: judged.known.releases.iter().map(|r| self.release_row(&judged, r)).collect(),
+            deploy: judged.offer_deploy(actor),
+            open: judged.offer_open(actor),
+            head: head(&judged, self.subject()),
+            rollbacks: judged.rollbacks(actor),
+            running: judged.known.changing().map(|r| self.run_view(&judged, r)),
+            failed_deploy: self.failed_deploy(&judged),
+        })
+    }
+
+    /// One release.
+    pub async fn release(&self, _actor: &Actor, id: i64) -> Result<ReleaseRow, Error> {
+        let judged = self.judged();
+        let release = judged
+            .known
+            .release(id)
+            .ok_or_else(|| Error::not_found(format!("Release {id}")))?;
+        Ok(self.release_row(&judged, release))
+    }
+
+    fn release_row(&self, judged: &Judged, release: &Release) -> ReleaseRow {
+        let known = &judged.known;
+        let before = known
+            .releases
+            .iter()
+            .filter(|r| r.id < release.id && !r.parts.images.is_empty())
+            .max_by_key(|r| r.id);
+        ReleaseRow {
+            opened_by: known.name(release.opened_by),
+            deployed_by: release.deployed_by.map(|id| known.name(id)),
+            runs: known
+                .runs
+                .iter()
+                .filter(|r| r.release == Some(release.id) && changes_the_stack(r.kind))
+                .map(|r| self.run_view(judged, r))
+                .collect(),
+            changed: match before {
+                Some(b) if !release.parts.images.is_empty() => {
+                    release.parts.changed_services(&b.parts)
+                }
+                _ => vec![],
+            },
+            decisions: known
+                .decisions
+                .iter()
+                .filter(|d| d.release == release.id)
+                .cloned()
+                .collect(),
+            release: release.clone(),
+        }
+    }
+}
+
+fn head(judged: &Judged, subject: String) -> HeadView {
+    let commit = judged.observed.parts.get(Part::Commit);
+    HeadView {
+        changed: commit.as_deref().is_some_and(|c| c.contains('+')),
+        commit: short_commit(commit.as_deref()),
+        subject,
+    }
+}

@@ -1,0 +1,29 @@
+//! The runbook as it was understood.
+
+use domain::facts::Actor;
+use domain::runbook::StepKind;
+
+use crate::error::Error;
+use crate::view::RunbookPage;
+use crate::Engine;
+
+impl Engine {
+    /// The runbook's page.
+    pub async fn runbook(&self, actor: &Actor) -> Result<RunbookPage, Error> {
+        let judged = self.judged();
+        let loose_steps = judged
+            .stack
+            .runbook
+            .steps
+            .iter()
+            .filter(|s| s.gate.is_none() || s.kind == StepKind::Rollback)
+            .map(|s| self.step_view(&judged, actor, s))
+            .collect();
+        Ok(RunbookPage {
+            runbook: judged.stack.runbook.clone(),
+            path: judged.stack.runbook_path.display().to_string(),
+            problems: judged.stack.problems.clone(),
+            loose_steps,
+        })
+    }
+}

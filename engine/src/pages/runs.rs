@@ -1,0 +1,237 @@
+//! Runs: lists, a run's page, its log.
+
+use std::path::PathBuf;
+
+use domain::facts::{Actor, Service};
+use domain::log::LogLine;
+
+use crate::error::Error;
+use crate::judging::{Judged, all, when};
+use crate::known::changes_the_stack;
+use crate::runner::{Exit, Reader, RunDir, Tip};
+use crate::store::runs::{self, Run, RunKind, RunOutcome};
+use crate::store::{self};
+use crate::view::{FailingService, RunPage, RunState, RunView};
+use crate::work::{Findings, Job, Work};
+use crate::Engine;
+
+/// How many of the last lines a page shows without WASM.
+const TAIL: usize = 500;
+/// Longest line shown, bytes; the raw log has the rest.
+const LINE: usize = crate::runner::FOLD_BYTES;
+
+impl Engine {
+    /// The newest runs, of one kind or of all.
+    pub async fn runs(&self, _actor: &Actor, kind: Option<&str>) -> Result<Vec<RunView>, Error> {
+        let judged = self.judged();
+        let runs = judged.known.runs.iter();
+        let runs = runs.filter(|r| kind.is_none_or(|k| r.kind.slug() == k)).take(200);
+        Ok(runs.map(|r| self.run_view(&judged, r)).collect())
+    }
+
+    /// A run's page.
+    pub async fn run(&self, actor: &Actor, id: i64) -> Result<RunPage, Error> {
+        let judged = self.judged();
+        let run = self.find_run(&judged, id).await?;
+        let view = self.run_view(&judged, &run);
+        let findings = findings(&run);
+        let (lines, tail) = match self.run_dir(id).and_then(|d| reader(&d)) {
+            Ok(reader) => {
+                let lines = reader.count()?;
+                (lines, reader.lines(lines.saturating_sub(TAIL as u64), TAIL, LINE)?)
+            }
+            Err(_) => (0, vec![]),
+        };
+        let deploy = findings.deploy.as_ref();
+        let rollback = findings.rollback.as_ref();
+        let failing = deploy
+            .map(|d| &d.failing)
+            .or(rollback.map(|r| &r.failing))
+            .map(|list| {
+                list.iter()
+                    .map(|f| FailingService {
+                        name: f.name.clone(),
+                        health: f.health.label().to_owned(),
+                        last_lines: f.last_lines.clone(),
+                    })
+                    .collect()
+            })
+            .unwrap_or_default();
+        let proof = rollback
+            .map(|r| {
+                r.proof
+                    .iter()
+                    .map(|p| (p.service.clone(), p.wanted.clone(), p.running.clone()))
+                    .collect()
+            })
+            .unwrap_or_default();
+        let went_wrong = changes_the_stack(run.kind)
+            && !matches!(view.state, RunState::Running | RunState::Passed);
+        Ok(RunPage {
+            command: self.command_of(&run),
+            exit: run.exit.as_ref().and_then(exit_of).map(|e| e.to_string()),
+            lines,
+            tail,
+            evidence: store::evidence::of_run(self.store().readers(), id).await?,
+            failing,
+            proof,
+            cancel: all([
+                judged.may(actor, "cancel_run"),
+                when(view.state == RunState::Running, || "It is over.".to_owned()),
+            ]),
+            rollback: if went_wrong { judged.rollbacks(actor).into_iter().next() } else { None },
+            run: view,
+        })
+    }
+
+    /// Lines `from..from+n` of a run's log, and how many there are.
+    pub async fn run_lines(
+        &self,
+        id: i64,
+        from: u64,
+        n: usize,
+    ) -> Result<(u64, Vec<LogLine>), Error> {
+        let dir = self.run_dir(id)?;
+        let read = move || -> Result<(u64, Vec<LogLine>), Error> {
+            let reader = reader(&dir)?;
+            Ok((reader.count()?, reader.lines(from, n, LINE)?))
+        };
+        tokio::task::spawn_blocking(read).await.map_err(Error::internal)?
+    }
+
+    /// The raw log of a run, secrets masked.
+    pub fn run_log_path(&self, id: i64) -> Result<PathBuf, Error> {
+        Ok(reader(&self.run_dir(id)?)?.log_path())
+    }
+
+    /// What tells of growth and end of a run that exists on disk.
+    pub fn run_tip(&self, id: i64) -> Option<tokio::sync::watch::Receiver<Tip>> {
+        let dir = self.run_dir(id).ok()?;
+        self.tails().follow(dir.path()).ok()
+    }
+
+    pub(crate) fn run_dir(&self, id: i64) -> Result<RunDir, Error> {
+        RunDir::of(&self.paths().runs, &id.to_string())
+            .map_err(|_| Error::not_found(format!("The log of run {id}")))
+    }
+
+    async fn find_run(&self, judged: &Judged, id: i64) -> Result<Run, Error> {
+        if let Some(run) = judged.known.runs.iter().find(|r| r.id == id) {
+            return Ok(run.clone());
+        }
+        runs::by_id(self.store().readers(), id)
+            .await?
+            .ok_or_else(|| Error::not_found(format!("Run {id}")))
+    }
+
+    pub(crate) fn run_view(&self, judged: &Judged, run: &Run) -> RunView {
+        let state = match run.state {
+            runs::RunState::Running => RunState::Running,
+            runs::RunState::Interrupted => RunState::Interrupted,
+            runs::RunState::Ended(RunOutcome::Passed) => RunState::Passed,
+            runs::RunState::Ended(RunOutcome::Failed) => RunState::Failed,
+            runs::RunState::Ended(RunOutcome::Inconclusive) => RunState::Inconclusive,
+            runs::RunState::Ended(RunOutcome::Cancelled) => RunState::Cancelled,
+        };
+        let (summary, services) = if state == RunState::Running {
+            self.progress_of(run.id)
+        } else {
+            summary(run, state)
+        };
+        RunView {
+            id: run.id,
+            kind: run.kind.slug().to_owned(),
+            subject: run.subject.clone(),
+            title: run.title.clone(),
+            release: run.release,
+            by_name: run.by_name.clone(),
+            started_at: run.started_at,
+            ended_at: run.ended_at,
+            state,
+            summary,
+            expected_ms: judged.known.expected_ms(run.kind, &run.subject),
+            services,
+        }
+    }
+
+    fn progress_of(&self, id: i64) -> (String, Vec<Service>) {
+        let progress = self
+            .run_dir(id)
+            .ok()
+            .and_then(|d| reader(&d).ok())
+            .and_then(|r| r.progress().ok().flatten())
+            .unwrap_or_default();
+        let text = |key: &str| progress.get(key).and_then(|v| v.as_str()).map(str::to_owned);
+        let services = progress
+            .get("services")
+            .and_then(|s| serde_json::from_value(s.clone()).ok())
+            .unwrap_or_default();
+        (text("message").or(text("summary")).or(text("phase")).unwrap_or_default(), services)
+    }
+
+    fn command_of(&self, run: &Run) -> String {
+        let plan = self.run_dir(run.id).ok().and_then(|d| d.plan().ok());
+        let job = plan.and_then(|p| serde_json::from_value::<Job>(p.work).ok());
+        match job.map(|j| j.work) {
+            Some(Work::Step { command, .. }) => command,
+            Some(Work::Checks { probes }) => probes
+                .iter()
+                .map(|p| match &p.command {
+                    Some(command) => format!("{}: {command}", p.check.id),
+                    None => format!("{}: {} check", p.check.id, p.check.spec.kind()),
+                })
+                .collect::<Vec<_>>()
+                .join("\n"),
+            Some(Work::Deploy { deploy, .. }) => {
+                let build = if deploy.build { "build, " } else { "" };
+                format!("{build}pin the images as {}, up, wait for health", deploy.release_tag)
+            }
+            Some(Work::Rollback { rollback, .. }) => format!(
+                "retag to the images of {}, up without build or pull, prove the image IDs",
+                rollback.target.release_tag
+            ),
+            None => String::new(),
+        }
+    }
+}
+
+fn reader(dir: &RunDir) -> Result<Reader, Error> {
+    Ok(Reader::open(dir.path())?)
+}
+
+/// What the run found; nothing when it was interrupted.
+pub(crate) fn findings(run: &Run) -> Findings {
+    run.result
+        .clone()
+        .and_then(|value| serde_json::from_value(value).ok())
+        .unwrap_or_default()
+}
+
+fn exit_of(value: &serde_json::Value) -> Option<Exit> {
+    serde_json::from_value(value.clone()).ok()
+}
+
+fn summary(run: &Run, state: RunState) -> (String, Vec<Service>) {
+    if state == RunState::Interrupted {
+        return ("interrupted, outcome unknown".to_owned(), vec![]);
+    }
+    let found = findings(run);
+    if let Some(deploy) = found.deploy {
+        return (deploy.message, deploy.services);
+    }
+    if let Some(rollback) = found.rollback {
+        return (rollback.message, rollback.services);
+    }
+    let exit = run.exit.as_ref().and_then(exit_of);
+    if run.kind == RunKind::Check {
+        let worst = found
+            .checks
+            .iter()
+            .find(|c| c.finding.outcome != domain::evidence::Outcome::Pass)
+            .or(found.checks.last());
+        if let Some(check) = worst {
+            return (check.finding.saw.clone(), vec![]);
+        }
+    }
+    (exit.map(|e| e.to_string()).unwrap_or_default(), vec![])
+}

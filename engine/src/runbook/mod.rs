@@ -1,0 +1,47 @@
+//! The runbook: Markdown in, typed [`domain::runbook::Runbook`] out; `stagegate.toml` in, checks
+//! out; the two checked against each other; a report of what was recognised and what was not.
+//!
+//! This module reads files and decides nothing about releases. It knows no Docker, no store and no
+//! processes. No input makes it fail: what cannot be used becomes a problem with line and column.
+
+mod blocks;
+pub mod config;
+mod matrix;
+mod phrase;
+mod read;
+mod report;
+mod section;
+mod shell;
+mod text;
+
+pub use config::{Config, Deploy, Loaded, OnFailedDeploy, Stack};
+pub use report::{Finding, Report};
+
+use domain::digest::sha256_hex;
+use domain::runbook::{Problem, Runbook, Severity};
+
+/// Largest file that is read, bytes. A runbook is written by people.
+pub const LARGEST: usize = 32 * 1024 * 1024;
+
+/// Reads a runbook. Whatever the bytes are, the answer says what could be used of them.
+pub fn parse(bytes: &[u8]) -> Runbook {
+    let digest = sha256_hex(bytes);
+    if bytes.len() > LARGEST {
+        let problem = problem(
+            Severity::Error,
+            format!("the file has {} MiB and is not read", bytes.len() >> 20),
+            "a runbook is a Markdown file of at most 32 MiB",
+        );
+        return Runbook { digest, problems: vec![problem], ..Runbook::default() };
+    }
+    let decoded = text::decode(bytes);
+    let mut runbook = read::read(&decoded);
+    runbook.digest = digest;
+    runbook
+}
+
+/// A problem at the beginning of the file.
+fn problem(severity: Severity, message: impl Into<String>, hint: impl Into<String>) -> Problem {
+    let (message, hint) = (message.into(), hint.into());
+    Problem { file: None, line: 1, column: 1, severity, message, hint }
+}

@@ -1,0 +1,49 @@
+//! Putting right what a supervisor left that died without a word.
+
+use std::fs::File;
+use std::path::Path;
+use std::time::Duration;
+
+use super::dir::RunDir;
+use super::error::{Result, RunnerError};
+use super::procs::{Scope, Tags, tag_dir};
+use super::reader::Reader;
+use super::status::{State, Status, write_json};
+
+/// Looks at one run when the server starts. Is its supervisor gone without an end, whatever it left running is
+/// ended and the run is marked [`State::Interrupted`] for good. Other runs stay as they are.
+///
+/// Returns where the run stands. Fails when it cannot be read, or its new state cannot be stored.
+pub async fn reconcile(dir: &Path) -> Result<Status> {
+    let reader = Reader::open(dir)?;
+    let status = reader.status()?;
+    if status.state != State::Interrupted {
+        return Ok(status);
+    }
+    let dir = RunDir::open(dir)?;
+    // With this lock no late supervisor can begin meanwhile.
+    let alive =
+        File::open(dir.alive()).map_err(RunnerError::io("open a file of the run", &dir.alive()))?;
+    if alive.try_lock().is_err() {
+        return reader.status();
+    }
+    let scope = Scope::Leftovers(Tags::new(&status.id, &tag_dir(dir.path())));
+    let left = scope
+        .end(Duration::from_millis(
+            dir.plan().map_or(0, |plan| plan.grace_ms.min(2_000)),
+        ))
+        .await;
+    let mut status = dir.read_status()?;
+    if status.state.is_over() {
+        return Ok(status);
+    }
+    status.state = State::Interrupted;
+    if !left.is_empty() {
+        status.note = Some(format!(
+            "{} processes of this run could not be ended.",
+            left.len()
+        ));
+    }
+    write_json(&dir.status(), &status, "status")?;
+    Ok(status)
+}

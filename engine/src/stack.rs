@@ -1,0 +1,124 @@
+//! The stack that is judged: `stagegate.toml` and its runbook as last read. A file that cannot be read
+//! leaves the last good reading in force and says so.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use domain::check::Check;
+use domain::role::Role;
+use domain::runbook::{Problem, Runbook};
+
+use crate::checks::ProbeWork;
+use crate::compose::Project;
+use crate::runbook::{Loaded, OnFailedDeploy};
+
+/// Images known to be gone, kept up to date in the background.
+#[derive(Debug, Default)]
+pub(crate) struct MissingImages(std::sync::RwLock<BTreeSet<String>>);
+
+impl MissingImages {
+    pub(crate) fn read(&self) -> BTreeSet<String> {
+        self.0.read().map(|s| s.clone()).unwrap_or_default()
+    }
+
+    pub(crate) fn set(&self, missing: BTreeSet<String>) -> bool {
+        self.0.write().map(|mut s| std::mem::replace(&mut *s, missing.clone()) != missing).unwrap_or(false)
+    }
+}
+
+/// Everything that the files say.
+#[derive(Debug, Clone)]
+pub(crate) struct Stack {
+    pub name: String,
+    pub dir: PathBuf,
+    pub project: Project,
+    pub runbook: Runbook,
+    pub runbook_path: PathBuf,
+    pub checks: Vec<Check>,
+    pub gate_owners: BTreeMap<String, Vec<Role>>,
+    pub urls: BTreeMap<String, String>,
+    pub env_example: Option<PathBuf>,
+    pub public_keys: Vec<String>,
+    pub stateless: Vec<String>,
+    pub health_timeout_ms: u64,
+    pub migrations: Option<String>,
+    pub db_rollback: Option<String>,
+    pub smoke: Vec<String>,
+    pub steps_before: Vec<String>,
+    pub on_failed_deploy: OnFailedDeploy,
+    pub problems: Vec<Problem>,
+    pub missing_images: std::sync::Arc<MissingImages>,
+}
+
+impl Stack {
+    /// Puts a reading into the form that the engine works with.
+    pub(crate) fn of(loaded: Loaded, missing_images: std::sync::Arc<MissingImages>) -> Stack {
+        let Loaded { config, runbook, mut problems } = loaded;
+        let dir = std::path::absolute(&config.stack.directory).unwrap_or(config.stack.directory);
+        let within = |path: &Path| dir.join(path);
+        problems.extend(runbook.problems.iter().cloned());
+        Stack {
+            name: config.stack.name,
+            project: Project {
+                name: config.stack.project,
+                dir: dir.clone(),
+                files: config.stack.files.iter().map(|f| within(f)).collect(),
+                env_file: config.stack.env_file.as_deref().map(within),
+            },
+            runbook,
+            runbook_path: config.runbook,
+            checks: config.checks,
+            gate_owners: config.gate_owners,
+            urls: config.stack.urls,
+            env_example: config.stack.env_example.as_deref().map(within),
+            public_keys: config.stack.public_keys,
+            stateless: config.stack.stateless,
+            health_timeout_ms: config.deploy.health_timeout_ms,
+            migrations: config.deploy.migrations,
+            db_rollback: config.deploy.db_rollback,
+            smoke: config.deploy.smoke,
+            steps_before: config.deploy.steps_before,
+            on_failed_deploy: config.deploy.on_failed,
+            problems,
+            missing_images,
+            dir,
+        }
+    }
+
+    pub(crate) fn check(&self, id: &str) -> Option<&Check> {
+        self.checks.iter().find(|c| c.id == id)
+    }
+
+    /// The gate whose acceptance makes a deployed release a rollback point: F, else the last before
+    /// the decision.
+    pub(crate) fn rollback_gate(&self) -> Option<&str> {
+        let decision = domain::item::decision_gate(&self.runbook);
+        let gates: Vec<&str> = self
+            .runbook
+            .gates
+            .iter()
+            .map(|g| g.id.as_str())
+            .filter(|g| Some(*g) != decision.as_deref())
+            .collect();
+        gates.iter().find(|g| **g == "F").or(gates.last()).copied()
+    }
+
+    /// What a supervisor needs to carry out a check.
+    pub(crate) fn probe(&self, check: &Check, rollback_images: &[BTreeMap<String, String>]) -> ProbeWork {
+        let command = match &check.spec {
+            domain::check::CheckSpec::Command { step: Some(step), .. } => {
+                self.runbook.step(step).map(|s| s.command.clone())
+            }
+            domain::check::CheckSpec::Command { run, .. } => run.clone(),
+            _ => None,
+        };
+        ProbeWork {
+            check: check.clone(),
+            project: self.project.clone(),
+            urls: self.urls.clone(),
+            command,
+            env_example: self.env_example.clone(),
+            rollback_images: rollback_images.to_vec(),
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! People's words on items that no check decides. Append-only; taking a word back is another word.
+
+use domain::facts::Attestation;
+use domain::time::Millis;
+use sqlx::{SqliteConnection, SqliteExecutor};
+
+use super::StoreError;
+
+/// Adds an attestation; its `id` is ignored, the store's is returned.
+pub async fn add(conn: &mut SqliteConnection, word: &Attestation) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"INSERT INTO attestation (item, text_digest, release, by, by_name, note, link, at, holds)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id AS "id!""#,
+        word.item,
+        word.text_digest,
+        word.release,
+        word.by,
+        word.by_name,
+        word.note,
+        word.link,
+        word.at.0,
+        word.holds
+    )
+    .fetch_one(conn)
+    .await?)
+}
+
+/// All attestations, oldest first.
+pub async fn list(db: impl SqliteExecutor<'_>) -> Result<Vec<Attestation>, StoreError> {
+    let rows = sqlx::query!(
+        r#"SELECT id AS "id!", item, text_digest, release, by, by_name, note, link, at,
+                  holds AS "holds: bool"
+           FROM attestation ORDER BY id"#
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|r| Attestation {
+            id: r.id,
+            item: r.item,
+            text_digest: r.text_digest,
+            release: r.release,
+            by: r.by,
+            by_name: r.by_name,
+            note: r.note,
+            link: r.link,
+            at: Millis(r.at),
+            holds: r.holds,
+        })
+        .collect())
+}

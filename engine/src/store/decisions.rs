@@ -1,0 +1,54 @@
+//! The Product Owner's recorded decisions. Append-only.
+
+use domain::facts::{Choice, Decision};
+use domain::time::Millis;
+use sqlx::{SqliteConnection, SqliteExecutor};
+
+use super::StoreError;
+
+/// Adds a decision; its `id` is ignored, the store's is returned.
+pub async fn add(conn: &mut SqliteConnection, word: &Decision) -> Result<i64, StoreError> {
+    let choice = word.choice.slug();
+    Ok(sqlx::query_scalar!(
+        r#"INSERT INTO decision (release, choice, note, digest, by, by_name, at)
+           VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id AS "id!""#,
+        word.release,
+        choice,
+        word.note,
+        word.digest,
+        word.by,
+        word.by_name,
+        word.at.0
+    )
+    .fetch_one(conn)
+    .await?)
+}
+
+/// All decisions on a release, or on every release, oldest first.
+pub async fn list(
+    db: impl SqliteExecutor<'_>,
+    release: Option<i64>,
+) -> Result<Vec<Decision>, StoreError> {
+    let rows = sqlx::query!(
+        r#"SELECT id AS "id!: i64", release, choice, note, digest, by, by_name, at
+           FROM decision WHERE (?1 IS NULL OR release = ?1) ORDER BY id"#,
+        release
+    )
+    .fetch_all(db)
+    .await?;
+    rows.into_iter()
+        .map(|r| {
+            Ok(Decision {
+                id: r.id,
+                release: r.release,
+                choice: Choice::from_slug(&r.choice)
+                    .ok_or(StoreError::Damaged { what: "decision.choice" })?,
+                note: r.note,
+                digest: r.digest,
+                by: r.by,
+                by_name: r.by_name,
+                at: Millis(r.at),
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,182 @@
+//! One-time links: the first admin's setup, invitations, sign-in, new passwords. Only hashes are stored.
+
+use domain::role::Role;
+use domain::time::Millis;
+use sqlx::{SqliteConnection, SqliteExecutor};
+
+use super::{StoreError, json};
+
+/// What a link is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkKind {
+    /// Makes the first admin.
+    Setup,
+    /// Makes the person that it describes.
+    Invite,
+    /// Signs one person in.
+    SignIn,
+    /// Lets one person choose a new password.
+    Reset,
+}
+
+impl LinkKind {
+    /// The word in the store.
+    pub fn slug(self) -> &'static str {
+        match self {
+            LinkKind::Setup => "setup",
+            LinkKind::Invite => "invite",
+            LinkKind::SignIn => "signin",
+            LinkKind::Reset => "reset",
+        }
+    }
+
+    fn from_slug(slug: &str) -> Result<LinkKind, StoreError> {
+        [LinkKind::Setup, LinkKind::Invite, LinkKind::SignIn, LinkKind::Reset]
+            .into_iter()
+            .find(|k| k.slug() == slug)
+            .ok_or(StoreError::Damaged { what: "link.kind" })
+    }
+}
+
+/// A link, without its token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// What it is for.
+    pub kind: LinkKind,
+    /// The person it is made out to: sign-in and reset have one, setup and invitation do not.
+    pub person: Option<i64>,
+    /// Name of the person to be made; empty where there is nothing to make or it is asked for.
+    pub name: String,
+    /// Their login.
+    pub login: String,
+    /// Their roles.
+    pub roles: Vec<Role>,
+    /// Who made the link; `None` for Stagegate itself and the command line.
+    pub made_by: Option<i64>,
+    /// When it ends.
+    pub expires_at: Millis,
+}
+
+/// A link does not open. Whoever holds it may be told why: they hold the token.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum LinkError {
+    /// No such token was ever given out, or it was withdrawn.
+    #[error("this link is not valid; ask an admin for a new one")]
+    Unknown,
+    /// It was used before.
+    #[error("this link was used already; each works once")]
+    Used,
+    /// Its time is over.
+    #[error("this link has expired; ask an admin for a new one")]
+    Expired,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<sqlx::Error> for LinkError {
+    fn from(error: sqlx::Error) -> LinkError {
+        StoreError::from(error).into()
+    }
+}
+
+/// Stores a link under the hash of its token ([`crate::auth::tokens::Token::hash`]).
+pub async fn create(
+    conn: &mut SqliteConnection,
+    token_hash: &str,
+    link: &Link,
+    now: Millis,
+) -> Result<(), StoreError> {
+    let (kind, login) = (link.kind.slug(), super::people::normal_login(&link.login));
+    let roles = json::write(&link.roles, "link.roles")?;
+    sqlx::query!(
+        "INSERT INTO link (token_hash, kind, person, name, login, roles, made_by, created_at, expires_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        token_hash,
+        kind,
+        link.person,
+        link.name,
+        login,
+        roles,
+        link.made_by,
+        now.0,
+        link.expires_at.0
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The link behind a token, as long as it can be used; using it is [`consume`].
+pub async fn look(
+    db: impl SqliteExecutor<'_>,
+    token_hash: &str,
+    now: Millis,
+) -> Result<Link, LinkError> {
+    let row = sqlx::query!(
+        r#"SELECT l.kind AS "kind!: String", l.person AS "person?: i64", l.name AS "name!: String",
+                  l.login AS "login!: String", l.roles AS "roles!: String", l.made_by AS "made_by?: i64",
+                  l.expires_at AS "expires_at!: i64", l.used_at AS "used_at?: i64",
+                  coalesce(p.disabled, 0) AS "disabled!: bool",
+                  coalesce(p.name, '') AS "person_name!: String",
+                  coalesce(p.login, '') AS "person_login!: String"
+           FROM link l LEFT JOIN person p ON p.id = l.person WHERE l.token_hash = ?"#,
+        token_hash
+    )
+    .fetch_optional(db)
+    .await?
+    .ok_or(LinkError::Unknown)?;
+    if row.disabled {
+        return Err(LinkError::Unknown);
+    }
+    if row.used_at.is_some() {
+        return Err(LinkError::Used);
+    }
+    if row.expires_at <= now.0 {
+        return Err(LinkError::Expired);
+    }
+    let named = row.person.is_some();
+    Ok(Link {
+        kind: LinkKind::from_slug(&row.kind)?,
+        person: row.person,
+        name: if named { row.person_name } else { row.name },
+        login: if named { row.person_login } else { row.login },
+        roles: json::read(&row.roles, "link.roles")?,
+        made_by: row.made_by,
+        expires_at: Millis(row.expires_at),
+    })
+}
+
+/// Uses a link up and returns it. Of two callers with the same token one gets it, the other
+/// [`LinkError::Used`]. If the caller's transaction is undone, the link is unused again.
+pub async fn consume(
+    conn: &mut SqliteConnection,
+    token_hash: &str,
+    now: Millis,
+) -> Result<Link, LinkError> {
+    let link = look(&mut *conn, token_hash, now).await?;
+    let done = sqlx::query!(
+        "UPDATE link SET used_at = ?1 WHERE token_hash = ?2 AND used_at IS NULL AND expires_at > ?1",
+        now.0,
+        token_hash
+    )
+    .execute(conn)
+    .await?;
+    if done.rows_affected() == 1 { Ok(link) } else { Err(LinkError::Used) }
+}
+
+/// Withdraws every unused link made out to a person, for instance before a new one is made.
+pub async fn withdraw_of(conn: &mut SqliteConnection, person: i64) -> Result<u64, StoreError> {
+    let done = sqlx::query!("DELETE FROM link WHERE person = ? AND used_at IS NULL", person)
+        .execute(conn)
+        .await?;
+    Ok(done.rows_affected())
+}
+
+/// Withdraws every unused setup link: once there is an admin, and before a new one is printed.
+pub async fn withdraw_setup(conn: &mut SqliteConnection) -> Result<u64, StoreError> {
+    let done = sqlx::query!("DELETE FROM link WHERE kind = 'setup' AND used_at IS NULL")
+        .execute(conn)
+        .await?;
+    Ok(done.rows_affected())
+}

@@ -1,0 +1,59 @@
+//! Roles' Go or No-Go on releases, with what the signer was shown. Append-only.
+
+use domain::facts::{Choice, SignOff};
+use domain::time::Millis;
+use sqlx::{SqliteConnection, SqliteExecutor};
+
+use super::{StoreError, json};
+
+/// Adds a sign-off; its `id` is ignored, the store's is returned.
+pub async fn add(conn: &mut SqliteConnection, word: &SignOff) -> Result<i64, StoreError> {
+    let shown = json::write(&word.shown, "sign_off.shown")?;
+    let (role, choice) = (word.role.slug(), word.choice.slug());
+    Ok(sqlx::query_scalar!(
+        r#"INSERT INTO sign_off (release, role, by, by_name, choice, comment, digest, shown, at)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id AS "id!""#,
+        word.release,
+        role,
+        word.by,
+        word.by_name,
+        choice,
+        word.comment,
+        word.digest,
+        shown,
+        word.at.0
+    )
+    .fetch_one(conn)
+    .await?)
+}
+
+/// All sign-offs on a release, or on every release, oldest first.
+pub async fn list(
+    db: impl SqliteExecutor<'_>,
+    release: Option<i64>,
+) -> Result<Vec<SignOff>, StoreError> {
+    let rows = sqlx::query!(
+        r#"SELECT id AS "id!: i64", release, role, by, by_name, choice, comment, digest, shown, at
+           FROM sign_off WHERE (?1 IS NULL OR release = ?1) ORDER BY id"#,
+        release
+    )
+    .fetch_all(db)
+    .await?;
+    rows.into_iter()
+        .map(|r| {
+            Ok(SignOff {
+                id: r.id,
+                release: r.release,
+                role: r.role.parse().map_err(|_| StoreError::Damaged { what: "sign_off.role" })?,
+                by: r.by,
+                by_name: r.by_name,
+                choice: Choice::from_slug(&r.choice)
+                    .ok_or(StoreError::Damaged { what: "sign_off.choice" })?,
+                comment: r.comment,
+                digest: r.digest,
+                shown: json::read(&r.shown, "sign_off.shown")?,
+                at: Millis(r.at),
+            })
+        })
+        .collect()
+}

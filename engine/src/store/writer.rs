@@ -1,0 +1,216 @@
+//! The one writer. Jobs queue up; whatever waits goes into one transaction, each job behind a savepoint
+//! of its own, and nobody hears "stored" before the one COMMIT is on the disk.
+//!
+//! It knows nothing of what the jobs do.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use super::StoreError;
+
+/// Jobs that share one COMMIT at most: enough to pay for the disk's flush, few enough to answer soon.
+const BATCH: usize = 256;
+/// Jobs that may wait before callers are held up.
+const QUEUE: usize = 1024;
+/// A job has only the connection to wait for; one that takes longer is stuck and would stop everybody.
+const LONGEST_JOB: Duration = Duration::from_secs(30);
+
+/// The way to the writer task.
+pub(super) struct Writer {
+    queue: mpsc::Sender<Message>,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+enum Message {
+    Do(Box<dyn Job>),
+    Stop,
+}
+
+impl Writer {
+    /// Starts the task on `conn`; `options` make a new connection when that one breaks.
+    pub(super) fn start(conn: SqliteConnection, options: SqliteConnectOptions) -> Writer {
+        let (queue, inbox) = mpsc::channel(QUEUE);
+        let task = tokio::spawn(work(conn, options, inbox));
+        Writer { queue, task: Mutex::new(Some(task)) }
+    }
+
+    /// Runs `job` and waits until what it wrote is durable. A job once queued is done even when the
+    /// caller stops waiting.
+    pub(super) async fn write<T, E, F>(&self, job: F) -> Result<T, E>
+    where
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let message = Message::Do(Box::new(Typed { job, reply }));
+        if self.queue.send(message).await.is_err() {
+            return Err(StoreError::Closed.into());
+        }
+        answer.await.unwrap_or_else(|_| Err(StoreError::BrokenOff.into()))
+    }
+
+    /// Finishes what is queued, then ends the task.
+    pub(super) async fn stop(&self) {
+        let task = self.task.lock().ok().and_then(|mut task| task.take());
+        if let Some(task) = task {
+            // A closed queue means that the task has ended already.
+            let _ = self.queue.send(Message::Stop).await;
+            let _ = task.await;
+        }
+    }
+}
+
+/// A job whose types are forgotten, so that different ones can queue together.
+trait Job: Send {
+    /// Does it. The caller is answered later, by [`Ended::ack`].
+    fn run<'c>(self: Box<Self>, conn: &'c mut SqliteConnection) -> BoxFuture<'c, Ended>;
+    /// Answers the caller without doing it.
+    fn refuse(self: Box<Self>, why: StoreError);
+}
+
+/// A job that was run and whose caller has not been answered yet.
+struct Ended {
+    /// Whether its changes are to stay.
+    keep: bool,
+    /// Answers the caller, told how the commit went.
+    ack: Box<dyn FnOnce(Result<(), StoreError>) + Send>,
+}
+
+struct Typed<F, T, E> {
+    job: F,
+    reply: oneshot::Sender<Result<T, E>>,
+}
+
+impl<F, T, E> Job for Typed<F, T, E>
+where
+    F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
+    T: Send + 'static,
+    E: From<StoreError> + Send + 'static,
+{
+    fn run<'c>(self: Box<Self>, conn: &'c mut SqliteConnection) -> BoxFuture<'c, Ended> {
+        let Typed { job, reply } = *self;
+        Box::pin(async move {
+            let guarded = AssertUnwindSafe(async move { job(conn).await }).catch_unwind();
+            let result = match tokio::time::timeout(LONGEST_JOB, guarded).await {
+                Ok(Ok(result)) => result,
+                Ok(Err(_panic)) => {
+                    tracing::error!("a job of the store panicked; its changes are undone");
+                    Err(StoreError::BrokenOff.into())
+                }
+                Err(_elapsed) => {
+                    tracing::error!("a job of the store took too long; its changes are undone");
+                    Err(StoreError::BrokenOff.into())
+                }
+            };
+            Ended {
+                keep: result.is_ok(),
+                ack: Box::new(move |commit| {
+                    // The caller may have stopped waiting; then nobody needs the answer.
+                    let _ = reply.send(result.and_then(|value| {
+                        commit.map_err(E::from)?;
+                        Ok(value)
+                    }));
+                }),
+            }
+        })
+    }
+
+    fn refuse(self: Box<Self>, why: StoreError) {
+        let _ = self.reply.send(Err(why.into()));
+    }
+}
+
+async fn work(
+    first: SqliteConnection,
+    options: SqliteConnectOptions,
+    mut inbox: mpsc::Receiver<Message>,
+) {
+    let mut conn = Some(first);
+    let mut messages = Vec::with_capacity(BATCH);
+    let mut stopping = false;
+    while !stopping && inbox.recv_many(&mut messages, BATCH).await > 0 {
+        let mut jobs = Vec::with_capacity(messages.len());
+        for message in messages.drain(..) {
+            match message {
+                Message::Do(job) if !stopping => jobs.push(job),
+                Message::Do(job) => job.refuse(StoreError::Closed),
+                Message::Stop => stopping = true,
+            }
+        }
+        let opened = match conn.take() {
+            Some(conn) => Ok(conn),
+            None => options.connect().await,
+        };
+        match opened {
+            Ok(mut open) => match commit_together(&mut open, jobs).await {
+                Ok(()) => conn = Some(open),
+                Err(error) => {
+                    // SQLite may have rolled the transaction back by itself, behind sqlx's count of
+                    // savepoints; a new connection is the state that is certainly clean.
+                    tracing::error!(error = ?error, "a batch of writes was lost; its writers were told");
+                    let _ = open.close_hard().await;
+                }
+            },
+            Err(error) => {
+                let error = StoreError::from(error);
+                tracing::error!(error = ?error, "the database cannot be opened for writing");
+                jobs.into_iter().for_each(|job| job.refuse(error.clone()));
+            }
+        }
+    }
+    if let Some(conn) = conn
+        && let Err(error) = conn.close().await
+    {
+        tracing::warn!(error = ?error, "the database was not closed cleanly");
+    }
+}
+
+/// Runs `jobs` in one transaction and answers every caller. An error means that none was kept.
+async fn commit_together(
+    conn: &mut SqliteConnection,
+    jobs: Vec<Box<dyn Job>>,
+) -> Result<(), StoreError> {
+    if jobs.is_empty() {
+        return Ok(());
+    }
+    let mut jobs = jobs.into_iter();
+    let mut ended = Vec::with_capacity(jobs.len());
+    let committed = async {
+        let mut tx = conn.begin_with("BEGIN IMMEDIATE").await?;
+        for job in jobs.by_ref() {
+            let mut savepoint = match tx.begin().await {
+                Ok(savepoint) => savepoint,
+                Err(error) => {
+                    let error = StoreError::from(error);
+                    job.refuse(error.clone());
+                    return Err(error);
+                }
+            };
+            let job = job.run(&mut savepoint).await;
+            let keep = job.keep;
+            ended.push(job);
+            if keep {
+                savepoint.commit().await?;
+            } else {
+                savepoint.rollback().await?;
+            }
+        }
+        tx.commit().await?;
+        Ok::<(), StoreError>(())
+    }
+    .await;
+    ended.into_iter().for_each(|job| (job.ack)(committed.clone()));
+    if let Err(error) = &committed {
+        jobs.for_each(|job| job.refuse(error.clone()));
+    }
+    committed
+}

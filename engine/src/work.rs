@@ -1,0 +1,227 @@
+//! What a supervisor is told to do, and how it does it. Runs in the supervisor's own process; it
+//! knows no store and no server, its answer is the run's result.
+
+use domain::check::Check;
+use domain::evidence::{Finding, Outcome as Found};
+use domain::release::Parts;
+use serde::{Deserialize, Serialize};
+
+use crate::checks::{Output, ProbeWork, judge_command, probe, settled};
+use crate::compose::{
+    DeployResult, DeployWork, RollbackResult, RollbackWork, deploy, rollback,
+};
+use crate::runner::{Cmd, Exit, Outcome, RunnerError, Session, supervise};
+
+/// The work of a run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "work", rename_all = "snake_case")]
+pub enum Work {
+    /// A step of the runbook, and the checks that judge it.
+    Step {
+        /// The command, given to `bash -c` unchanged.
+        command: String,
+        /// The checks whose `step` this is, each with what it needs to judge.
+        judged_by: Vec<ProbeWork>,
+    },
+    /// Checks, one after another.
+    Checks {
+        /// The checks, each with what it needs.
+        probes: Vec<ProbeWork>,
+    },
+    /// A deploy, and the smoke checks after it.
+    Deploy {
+        /// Steps of the runbook that come first; the first that fails ends the deploy.
+        before: Vec<BeforeDeploy>,
+        /// What is deployed and how.
+        deploy: Box<DeployWork>,
+        /// The checks run once it is healthy.
+        smoke: Vec<ProbeWork>,
+    },
+    /// A rollback, and the smoke checks that prove it.
+    Rollback {
+        /// Where to and how.
+        rollback: Box<RollbackWork>,
+        /// The checks that must pass before it counts.
+        smoke: Vec<ProbeWork>,
+    },
+}
+
+/// A step that runs before a deploy.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct BeforeDeploy {
+    /// Its title.
+    pub title: String,
+    /// Its command, given to `bash -c` unchanged.
+    pub command: String,
+}
+
+/// The plan's note beside the work: what the evidence will be bound to.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Job {
+    /// The parts as observed when the run was asked for.
+    pub parts: Parts,
+    /// The work.
+    pub work: Work,
+}
+
+/// What a run found, written by the supervisor and read by the server.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Findings {
+    /// What each check found, in order.
+    pub checks: Vec<CheckFinding>,
+    /// How the deploy went.
+    pub deploy: Option<DeployResult>,
+    /// How the rollback went.
+    pub rollback: Option<RollbackResult>,
+}
+
+/// What one check found.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CheckFinding {
+    /// The check's id.
+    pub check: String,
+    /// Its threshold digest at the time.
+    pub threshold_digest: String,
+    /// What was found.
+    pub finding: Finding,
+}
+
+impl CheckFinding {
+    fn of(check: &Check, finding: Finding) -> CheckFinding {
+        CheckFinding {
+            check: check.id.clone(),
+            threshold_digest: check.threshold_digest(),
+            finding,
+        }
+    }
+}
+
+/// The body of `stagegate supervise <run-dir>`.
+pub async fn carry_out(dir: &std::path::Path) -> Result<(), RunnerError> {
+    supervise(dir, async |session: &Session| {
+        match serde_json::from_value::<Job>(session.plan().work.clone()) {
+            Ok(job) => work(session, &job.work).await,
+            Err(error) => Outcome {
+                exit: Exit::NotStarted(format!("the plan cannot be read: {error}")),
+                result: serde_json::Value::Null,
+            },
+        }
+    })
+    .await
+}
+
+async fn work(session: &Session, work: &Work) -> Outcome {
+    match work {
+        Work::Step { command, judged_by } => step(session, command, judged_by).await,
+        Work::Checks { probes } => {
+            let findings = Findings { checks: run_all(session, probes).await, ..Default::default() };
+            let exit = exit_of(&findings.checks);
+            outcome(exit, &findings)
+        }
+        Work::Deploy { before, deploy: plan, smoke } => {
+            for step in before {
+                session.say(&format!("— {}", step.title));
+                let exit = session.exec(Cmd::bash(&step.command)).await;
+                if !exit.is_success() {
+                    session.say(&format!("“{}” did not succeed; nothing was deployed", step.title));
+                    return outcome(exit, &Findings::default());
+                }
+            }
+            let done = deploy(session, plan).await;
+            let result: Option<DeployResult> = serde_json::from_value(done.result).ok();
+            let checks = if result.as_ref().is_some_and(|r| r.ok) {
+                run_all(session, smoke).await
+            } else {
+                vec![]
+            };
+            // A deploy is done when its services are healthy; a smoke check that fails then is
+            // evidence against the release, not a deploy that did not happen.
+            outcome(done.exit, &Findings { checks, deploy: result, rollback: None })
+        }
+        Work::Rollback { rollback: plan, smoke } => {
+            let done = rollback(session, plan).await;
+            let mut result: Option<RollbackResult> = serde_json::from_value(done.result).ok();
+            let mut exit = done.exit;
+            let mut checks = vec![];
+            if let Some(rollback) = result.as_mut().filter(|r| r.ok) {
+                checks = run_all(session, smoke).await;
+                let failed: Vec<&str> = checks
+                    .iter()
+                    .filter(|c| c.finding.outcome != Found::Pass)
+                    .map(|c| c.check.as_str())
+                    .collect();
+                if !failed.is_empty() {
+                    rollback.ok = false;
+                    rollback.message = format!(
+                        "Rollback not complete: the target's images run, but {} did not pass",
+                        failed.join(", ")
+                    );
+                    session.say(&rollback.message);
+                    exit = Exit::Code(1);
+                }
+            }
+            outcome(exit, &Findings { checks, deploy: None, rollback: result })
+        }
+    }
+}
+
+async fn step(session: &Session, command: &str, judged_by: &[ProbeWork]) -> Outcome {
+    let started_at_ms = u64::try_from(crate::store::now().0).unwrap_or(0);
+    let exit = session.exec(Cmd::bash(command)).await;
+    let dir = session.dir();
+    let mark = format!("Ended: {exit}.");
+    session.say(&mark);
+    let written = settled(&dir, &session.redact(&mark)).await;
+    // One execution serves all checks that judge the step.
+    let checks = judged_by
+        .iter()
+        .map(|work| {
+            let output = || match &written {
+                Ok(()) => Output::of_run(&dir, 0),
+                Err(error) => Err(std::io::Error::other(error.to_string())),
+            };
+            let stack_dir = &work.project.dir;
+            let finding = judge_command(&work.check, &exit, &output, stack_dir, started_at_ms);
+            session.say(&format!("{}: {}; {}", work.check.title, finding.outcome.slug(), finding.saw));
+            CheckFinding::of(&work.check, finding)
+        })
+        .collect();
+    outcome(exit, &Findings { checks, ..Default::default() })
+}
+
+async fn run_all(session: &Session, probes: &[ProbeWork]) -> Vec<CheckFinding> {
+    let mut findings = Vec::new();
+    for (done, work) in probes.iter().enumerate() {
+        if session.cancelled().is_cancelled() {
+            break;
+        }
+        session.progress(&serde_json::json!({
+            "summary": format!("check {} of {}: {}", done + 1, probes.len(), work.check.title),
+        }));
+        session.say(&format!("— {} ({})", work.check.title, work.check.id));
+        let finding = probe(session, work).await;
+        findings.push(CheckFinding::of(&work.check, finding));
+    }
+    findings
+}
+
+/// 0 when all passed, 1 when one failed, 3 when none failed but one could not tell.
+fn exit_of(checks: &[CheckFinding]) -> Exit {
+    let any = |outcome| checks.iter().any(|c| c.finding.outcome == outcome);
+    if any(Found::Fail) {
+        Exit::Code(1)
+    } else if checks.is_empty() || any(Found::Inconclusive) {
+        Exit::Code(INCONCLUSIVE)
+    } else {
+        Exit::Code(0)
+    }
+}
+
+/// Exit code of a run of checks that could not tell.
+pub const INCONCLUSIVE: i32 = 3;
+
+fn outcome(exit: Exit, findings: &Findings) -> Outcome {
+    let result = serde_json::to_value(findings).unwrap_or_default();
+    Outcome { exit, result }
+}

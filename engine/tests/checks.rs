@@ -1,0 +1,20 @@
+//! Checks against real things: commands, files, repositories, sockets, servers, containers.
+//!
+//! Every probe runs as in production: inside a supervisor process of its own. That process is this test
+//! binary again, told by its environment to be one.
+
+#[path = "checks"]
+mod support {
+    pub mod probe;
+    pub mod web;
+}
+#[path = "checks"]
+mod cases {
+    mod command;
+    mod compose;
+    mod env_file;
+    mod file;
+    mod git;
+    mod http;
+    mod port;
+}

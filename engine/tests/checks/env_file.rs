@@ -1,0 +1,137 @@
+use std::fs::{Permissions, set_permissions};
+use std::os::unix::fs::PermissionsExt;
+
+use serde_json::{Value, json};
+
+use crate::support::probe::Stack;
+
+const SECRET: &str = "Zk3-nobody-may-see-this";
+
+fn ask(assert: &str, more: Value) -> Value {
+    let mut spec = json!({ "kind": "env_file", "assert": assert });
+    spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    spec
+}
+
+#[test]
+fn modes_are_judged_to_the_bit() {
+    let mut stack = Stack::new();
+    let path = stack.env("A=b\n");
+    for (mode, good) in [(0o600, true), (0o400, true), (0o644, false), (0o640, false), (0o604, false), (0o700, false)] {
+        set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+        let seen = stack.see(ask("mode", json!({})));
+        let shown = format!("mode {mode:04o}");
+        if good { seen.passes(&shown) } else { seen.fails(&shown) };
+    }
+    set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+    stack.see(ask("mode", json!({ "mode": "0640" }))).passes("0640");
+    stack.see(ask("mode", json!({ "mode": "rw" }))).is_unsure("not octal");
+}
+
+#[test]
+fn an_absent_file_fails_and_an_undeclared_one_is_inconclusive() {
+    let mut stack = Stack::new();
+    stack.see(ask("mode", json!({}))).is_unsure("declares no env file");
+    stack.env_file = true;
+    for assert in ["mode", "no_placeholders"] {
+        stack.see(ask(assert, json!({}))).fails("there is no file .env.staging");
+    }
+    stack.see(ask("keys", json!({ "keys": ["A"] }))).fails("there is no file");
+}
+
+#[test]
+fn every_required_key_must_be_filled() {
+    let mut stack = Stack::new();
+    stack.env(&format!("JWT_SECRET={SECRET}\nPORT=3000\nFEATURE_FLAG_X=true\nEMPTY=\n"));
+    stack.see(ask("keys", json!({ "keys": ["JWT_SECRET", "FEATURE_FLAG_*"] }))).passes("all 2 keys").hides(SECRET);
+    let seen = stack.see(ask("keys", json!({ "keys": ["JWT_SECRET", "EMPTY", "REDIS_URL", "PLEX_*"] })));
+    seen.fails("EMPTY (empty), PLEX_* (missing), REDIS_URL (missing)").hides(SECRET);
+    stack.see(ask("keys", json!({}))).is_unsure("no key is required");
+    stack.example("JWT_SECRET=\nPORT=3000\nROTATION=\n");
+    stack.see(ask("keys", json!({}))).fails("ROTATION (missing)");
+    stack.see(ask("keys", json!({ "keys": ["ROTATION?"] }))).passes("all 2 keys");
+}
+
+#[test]
+fn an_example_that_cannot_be_read_is_inconclusive() {
+    let mut stack = Stack::new();
+    stack.env("A=b\n");
+    stack.example = true;
+    stack.see(ask("keys", json!({}))).is_unsure("the example");
+    stack.example("what is this\n");
+    stack.see(ask("no_placeholders", json!({}))).is_unsure("line 1");
+}
+
+#[test]
+fn placeholders_and_secrets_of_the_example_are_found() {
+    let mut stack = Stack::new();
+    stack.example("JWT_SECRET=dev-only-jwt\nNODE_ENV=staging\nDATABASE_URL=postgres://app:dev-pw-1@db/app\nCODE=abcdef\nTOKEN_TTL=15m\n");
+    let url = "DATABASE_URL=postgres://app:real-pw-77@db/app\nTOKEN_TTL=15m\nNODE_ENV=staging\n";
+    stack.env(&format!("JWT_SECRET={SECRET}\n{url}CODE=abcdef\n"));
+    stack.see(ask("no_placeholders", json!({}))).passes("every one filled in").hides(SECRET).hides("real-pw-77");
+    stack.see(ask("no_placeholders", json!({ "keys": ["CODE"] }))).fails("CODE (as in the example)").hides("abcdef");
+    stack.env("JWT_SECRET=dev-only-jwt\nDATABASE_URL=postgres://x:dev-pw-1@other/app\nMAIL=<your mail>\n");
+    let seen = stack.see(ask("no_placeholders", json!({})));
+    let seen = seen.fails("DATABASE_URL (as in the example), JWT_SECRET (as in the example), MAIL (placeholder)");
+    seen.hides("dev-only-jwt").hides("dev-pw-1");
+    stack.env("# nothing\n");
+    stack.see(ask("no_placeholders", json!({}))).is_unsure("holds no key");
+}
+
+#[test]
+fn a_key_must_equal_what_is_declared() {
+    let mut stack = Stack::new();
+    stack.url("api", "http://127.0.0.1:${PORT:-3000}");
+    stack.env("NEXT_PUBLIC_API_URL=http://127.0.0.1:3000\nPORT=3000\nOTHER=http://127.0.0.1:3000/\n");
+    let equals = |key: &str| ask("equals", json!({ "keys": [key], "equals": "${api}" }));
+    stack.see(equals("NEXT_PUBLIC_API_URL")).passes("has the declared value");
+    stack.see(equals("OTHER")).fails("differs by a slash");
+    stack.see(equals("PORT")).fails("PORT differs");
+    stack.see(equals("NONE")).fails("NONE is missing");
+    stack.see(ask("equals", json!({ "keys": ["PORT"], "equals": "${web}" }))).is_unsure("${web}");
+    stack.see(ask("equals", json!({ "keys": ["PORT"] }))).is_unsure("does not name");
+}
+
+#[test]
+fn origins_are_only_the_declared_ones() {
+    let mut stack = Stack::new();
+    stack.url("api", "https://api.staging.example.com");
+    stack.url("web", "https://staging.example.com/");
+    let plain = || ask("origins", json!({}));
+    let exact = || ask("origins", json!({ "equals": "${web}" }));
+    stack.env("ALLOWED_ORIGINS=https://staging.example.com\n");
+    stack.see(plain()).passes("https://staging.example.com");
+    stack.url("web", "https://staging.example.com");
+    stack.see(exact()).passes("https://staging.example.com");
+    for (value, saw) in [
+        ("*", "stands for any origin"),
+        ("https://staging.example.com,https://evil.example", "also holds https://evil.example"),
+        ("https://staging.example.com/", "not written as browsers send it"),
+        ("", "is empty"),
+    ] {
+        stack.env(&format!("ALLOWED_ORIGINS={value}\n"));
+        stack.see(plain()).fails(saw);
+        stack.see(exact()).fails(saw);
+    }
+    stack.env("ALLOWED_ORIGINS=https://api.staging.example.com\n");
+    stack.see(plain()).passes("api");
+    stack.see(exact()).fails("also holds https://api");
+    stack.env("CORS=https://staging.example.com\n");
+    stack.see(plain()).fails("ALLOWED_ORIGINS is missing");
+    stack.see(ask("origins", json!({ "keys": ["CORS"] }))).passes("staging");
+    stack.urls.clear();
+    stack.see(plain()).is_unsure("no URL is declared");
+}
+
+#[test]
+fn the_env_file_must_never_have_been_committed() {
+    let mut stack = Stack::new();
+    stack.env(&format!("A={SECRET}\n"));
+    let ask = || ask("untracked", json!({}));
+    stack.see(ask()).is_unsure("no git repository");
+    stack.git(&["init", "-q"]);
+    stack.git(&["commit", "-q", "--allow-empty", "-m", "one"]);
+    stack.see(ask()).passes("stands in no commit");
+    stack.git(&["add", "-f", ".env.staging"]);
+    stack.see(ask()).fails("is tracked by git").hides(SECRET);
+}

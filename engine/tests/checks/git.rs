@@ -1,0 +1,81 @@
+use serde_json::json;
+
+use crate::support::probe::Stack;
+
+fn repository() -> Stack {
+    let stack = Stack::new();
+    stack.git(&["init", "-q"]);
+    stack.file("a.txt", "a\n");
+    stack.file("b c.txt", "b\n");
+    stack.git(&["add", "."]);
+    stack.git(&["commit", "-qm", "one"]);
+    stack
+}
+
+fn clean() -> serde_json::Value {
+    json!({ "kind": "git", "assert": "clean" })
+}
+
+fn untracked(path: &str) -> serde_json::Value {
+    json!({ "kind": "git", "assert": "untracked", "path": path })
+}
+
+#[test]
+fn a_clean_tree_passes_and_a_changed_one_names_its_files() {
+    let stack = repository();
+    let head = stack.git(&["rev-parse", "--short=7", "HEAD"]);
+    stack.file("untracked.txt", "does not count");
+    stack.see(clean()).passes(&head);
+    stack.file("b c.txt", "changed\n");
+    stack.see(clean()).fails("1 tracked files differ: b c.txt");
+    stack.git(&["add", "."]);
+    stack.see(clean()).fails("2 tracked files differ");
+}
+
+#[test]
+fn without_a_repository_nothing_is_known() {
+    let stack = Stack::new();
+    stack.see(clean()).is_unsure("no git repository");
+    stack.see(untracked("a.txt")).is_unsure("no git repository");
+    stack.see(json!({ "kind": "git", "assert": "untracked" })).is_unsure("names no file");
+    stack.git(&["init", "-q"]);
+    stack.see(clean()).fails("no commit");
+}
+
+#[test]
+fn a_file_that_was_ever_committed_is_found() {
+    let stack = repository();
+    stack.file("secret.env", "A=b\n");
+    stack.see(untracked("secret.env")).passes("stands in no commit");
+    stack.git(&["add", "-f", "secret.env"]);
+    stack.see(untracked("secret.env")).fails("is tracked");
+    stack.git(&["commit", "-qm", "oops"]);
+    stack.git(&["rm", "-q", "--cached", "secret.env"]);
+    stack.git(&["commit", "-qm", "gone"]);
+    stack.see(untracked("secret.env")).fails("was committed");
+    stack.git(&["mv", "-f", "a.txt", "moved/../a2.txt"]);
+    stack.see(untracked("../outside.env")).passes("outside the repository");
+}
+
+#[test]
+fn other_branches_and_lost_directories_count() {
+    let stack = repository();
+    stack.git(&["checkout", "-qb", "side"]);
+    stack.file("conf/deep/.env", "A=b\n");
+    stack.git(&["add", "-f", "."]);
+    stack.git(&["commit", "-qm", "side"]);
+    stack.git(&["checkout", "-q", "-"]);
+    assert!(!stack.dir().join("conf").exists());
+    stack.see(untracked("conf/deep/.env")).fails("was committed");
+}
+
+#[test]
+fn a_part_of_the_history_is_not_enough() {
+    let origin = repository();
+    origin.file("a.txt", "two\n");
+    origin.git(&["commit", "-qam", "two"]);
+    let stack = Stack::new();
+    let from = format!("file://{}", origin.dir().display());
+    stack.git(&["clone", "-q", "--depth", "1", &from, "."]);
+    stack.see(untracked(".env")).is_unsure("only a part of the history");
+}

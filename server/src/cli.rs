@@ -1,0 +1,130 @@
+//! The command line. Every setting can also stand in the environment as `STAGEGATE_…`, and the
+//! server's in the `[server]` table of `stagegate.toml`: flag, environment, file, in that order.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// A staging runbook in Markdown, turned into a live go/no-go board for a Docker Compose stack.
+#[derive(Debug, Parser)]
+#[command(name = "stagegate", version, about, max_term_width = 100, disable_version_flag = true)]
+#[command(after_help = "\
+Examples:
+  stagegate check --runbook docs/staging-runbook.md   what is recognised in a runbook
+  stagegate check --config stagegate.toml --json      the same with checks, for machines
+  stagegate serve --config stagegate.toml             the board, on http://127.0.0.1:4400
+  stagegate user add --config stagegate.toml ada --name 'Ada Byron' --role qa --role po
+  stagegate verify --config stagegate.toml            is the audit log whole?")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the board of the stack that stagegate.toml declares
+    Serve(Serve),
+    /// Say what is recognised in a runbook and its stagegate.toml, and what is not and why
+    Check(Check),
+    /// Add people, give roles, make a one-time link for who forgot the password
+    User {
+        /// What to do with whom.
+        #[command(subcommand)]
+        action: User,
+    },
+    /// Check the hash chain of the audit log from its first event to its last
+    Verify(Stack),
+    /// Carry out one run (started by the server; not for people)
+    #[command(hide = true)]
+    Supervise {
+        /// The run's directory.
+        dir: PathBuf,
+    },
+    /// Print version and SQLite version
+    Version,
+}
+
+/// Which stack is meant.
+#[derive(Debug, Clone, Args)]
+pub struct Stack {
+    /// The stack's stagegate.toml
+    #[arg(long, short, env = "STAGEGATE_CONFIG", default_value = "stagegate.toml")]
+    pub config: PathBuf,
+    /// Where state is kept [default: .stagegate beside stagegate.toml]
+    #[arg(long, env = "STAGEGATE_DATA")]
+    pub data: Option<PathBuf>,
+}
+
+/// `stagegate serve`.
+#[derive(Debug, Clone, Args)]
+pub struct Serve {
+    /// The stack.
+    #[command(flatten)]
+    pub stack: Stack,
+    /// Address and port to listen on [default: 127.0.0.1:4400]
+    #[arg(long, env = "STAGEGATE_LISTEN")]
+    pub listen: Option<SocketAddr>,
+    /// The address people type, when a proxy stands in front: https://go.example.com
+    #[arg(long, env = "STAGEGATE_PUBLIC_URL")]
+    pub public_url: Option<String>,
+    /// Directory of the page's files [default: found beside the binary]
+    #[arg(long, env = "STAGEGATE_SITE")]
+    pub site: Option<PathBuf>,
+    /// Make one person for each role, each with a one-time sign-in link (loopback addresses only)
+    #[arg(long, env = "STAGEGATE_DEMO")]
+    pub demo: bool,
+}
+
+/// `stagegate check`.
+#[derive(Debug, Clone, Args)]
+pub struct Check {
+    /// A stagegate.toml; its runbook is checked with it
+    #[arg(long, short, conflicts_with = "runbook")]
+    pub config: Option<PathBuf>,
+    /// A runbook alone
+    #[arg(long, short)]
+    pub runbook: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `stagegate user`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum User {
+    /// Add a person and print a one-time link with which they choose a password
+    Add {
+        /// The stack.
+        #[command(flatten)]
+        stack: Stack,
+        /// The name typed at sign-in
+        login: String,
+        /// The name shown to others [default: the login]
+        #[arg(long)]
+        name: Option<String>,
+        /// A role: devops, backend, frontend, qa, security, docs, po, admin; may be repeated
+        #[arg(long = "role")]
+        roles: Vec<String>,
+    },
+    /// Set the roles of a person; the ones not named are taken away
+    Roles {
+        /// The stack.
+        #[command(flatten)]
+        stack: Stack,
+        /// The name typed at sign-in
+        login: String,
+        /// The roles from now on
+        roles: Vec<String>,
+    },
+    /// Print a one-time link with which a person chooses a new password; ends their sessions
+    Reset {
+        /// The stack.
+        #[command(flatten)]
+        stack: Stack,
+        /// The name typed at sign-in
+        login: String,
+    },
+}

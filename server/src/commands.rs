@@ -1,0 +1,69 @@
+//! The commands behind the command line.
+
+mod check;
+mod serve;
+mod user;
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use engine::Engine;
+
+use crate::cli::{Cli, Command, Stack};
+use crate::settings;
+
+type CommandResult = Result<ExitCode, Box<dyn Error>>;
+
+/// Runs the command.
+pub fn run(cli: Cli) -> CommandResult {
+    match cli.command {
+        Command::Check(args) => check::run(&args),
+        Command::Version => {
+            println!("stagegate {}", env!("CARGO_PKG_VERSION"));
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Supervise { dir } => {
+            rustls_ready();
+            runtime()?.block_on(engine::work::carry_out(&dir))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Serve(args) => runtime()?.block_on(serve::run(args)),
+        Command::User { action } => runtime()?.block_on(user::run(action)),
+        Command::Verify(stack) => runtime()?.block_on(verify(&stack)),
+    }
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}
+
+/// Says which cryptography TLS uses; without it every HTTPS request would fail.
+fn rustls_ready() {
+    // An error means that it was said before.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// Opens the engine of a stack for a command other than `serve`.
+async fn open(stack: &Stack) -> Result<Engine, Box<dyn Error>> {
+    let (config, data) = settings::stack_paths(stack, &settings::read_file(&stack.config)?)?;
+    Ok(Engine::open(config, data, own_binary()?).await?)
+}
+
+fn own_binary() -> std::io::Result<PathBuf> {
+    std::env::current_exe()
+}
+
+async fn verify(stack: &Stack) -> CommandResult {
+    let engine = open(stack).await?;
+    match engine::audit::verify(engine.store().readers()).await {
+        Ok(report) => {
+            println!("The audit log is whole: {} events, head {}.", report.events, report.head.hash);
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) => {
+            eprintln!("stagegate: {error}");
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! `stagegate check`: what was recognised, and what was not and why.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use engine::runbook::Report;
+
+use super::CommandResult;
+use crate::cli::Check;
+
+/// Prints the report; fails when it holds an error.
+pub fn run(args: &Check) -> CommandResult {
+    let report = match (&args.config, &args.runbook) {
+        (_, Some(path)) => {
+            let bytes = std::fs::read(path).map_err(|e| format!("{} cannot be read: {e}", path.display()))?;
+            Report::of_runbook(&path.display().to_string(), &bytes)
+        }
+        (Some(config), None) => Report::of_config(config),
+        (None, None) => {
+            let default = PathBuf::from("stagegate.toml");
+            if !default.is_file() {
+                return Err("name a runbook with --runbook, or a configuration with --config \
+                    (there is no stagegate.toml here)"
+                    .into());
+            }
+            Report::of_config(&default)
+        }
+    };
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        print!("{report}");
+    }
+    Ok(if report.is_usable() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

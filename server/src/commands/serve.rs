@@ -1,0 +1,115 @@
+//! `stagegate serve`.
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use domain::role::Role;
+use engine::{Engine, NewPerson};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::{CommandResult, own_binary, rustls_ready};
+use crate::serve::{ServeError, serve};
+use crate::{cli, settings};
+
+/// After the signal, streams get this long to end.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// Serves until SIGINT or SIGTERM.
+pub async fn run(args: cli::Serve) -> CommandResult {
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("STAGEGATE_LOG")
+                .unwrap_or_else(|_| "warn,engine=info,server=info".into()),
+        )
+        .with_writer(std::io::stderr)
+        .init();
+    rustls_ready();
+    let settings = settings::settle(&args, &settings::read_file(&args.stack.config)?)?;
+    let engine =
+        Engine::open(settings.config.clone(), settings.data.clone(), own_binary()?).await?;
+    let listener = TcpListener::bind(settings.listen)
+        .await
+        .map_err(|e| ServeError::Listen(settings.listen, e))?;
+    let address = listener.local_addr()?;
+    let base = settings.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+    engine.start_up().await?;
+    println!("Stagegate judges {} on {base}", engine.stack_name());
+    println!("State is kept in {}", settings.data.display());
+    greet(&engine, &base, settings.demo).await?;
+
+    let stop = CancellationToken::new();
+    let server = tokio::spawn({
+        let (engine, settings, stop) = (engine.clone(), settings.clone(), stop.clone());
+        async move { serve(engine, &settings, listener, stop).await }
+    });
+    let ended = server_or_signal(server, &stop).await;
+    engine.close().await;
+    ended?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn server_or_signal(
+    mut server: tokio::task::JoinHandle<Result<(), ServeError>>,
+    stop: &CancellationToken,
+) -> Result<(), Box<dyn Error>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        ended = &mut server => return Ok(ended??),
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    println!("Stopping; runs go on and are taken up at the next start.");
+    stop.cancel();
+    // A browser that keeps its connection open must not keep the server.
+    match tokio::time::timeout(GRACE, &mut server).await {
+        Ok(ended) => Ok(ended??),
+        Err(_) => {
+            server.abort();
+            Ok(())
+        }
+    }
+}
+
+/// Prints the links that the first people need.
+async fn greet(engine: &Engine, base: &str, demo: bool) -> Result<(), Box<dyn Error>> {
+    if demo {
+        println!("\nThe example's people; each link works once, and asks for a password of your own:");
+        for person in demo_people() {
+            let roles: Vec<&str> = person.roles.iter().map(|r| r.label()).collect();
+            let path = match engine.is_known(&person.login) {
+                false => engine.add_person(&person).await?,
+                true => {
+                    engine.person_link(&person.login, engine::store::links::LinkKind::SignIn).await?
+                }
+            };
+            println!("  {:<8} {:<18} {base}{path}", person.name, roles.join(", "));
+        }
+        println!();
+    } else if engine.is_new() {
+        let path = engine.setup_link().await?;
+        println!("\nNobody exists yet. This link, valid for seven days, makes the first admin:");
+        println!("  {base}{path}\n");
+    }
+    Ok(())
+}
+
+fn demo_people() -> Vec<NewPerson> {
+    let person = |name: &str, roles: &[Role]| NewPerson {
+        name: name.to_owned(),
+        login: name.to_lowercase(),
+        roles: roles.to_vec(),
+    };
+    vec![
+        person("Dana", &[Role::DevOps, Role::Admin]),
+        person("Bela", &[Role::Backend]),
+        person("Femi", &[Role::Frontend]),
+        person("Quinn", &[Role::Qa]),
+        person("Sina", &[Role::Security]),
+        person("Doro", &[Role::Docs]),
+        person("Pia", &[Role::Po]),
+    ]
+}

@@ -1,0 +1,42 @@
+//! `stagegate user`: people from the console, for whoever owns the machine.
+
+use std::process::ExitCode;
+
+use domain::role::Role;
+use engine::NewPerson;
+use engine::store::links::LinkKind;
+
+use super::{CommandResult, open};
+use crate::cli::User;
+
+/// Carries out the action. Links are printed as paths: the console does not know the public address.
+pub async fn run(action: User) -> CommandResult {
+    match action {
+        User::Add { stack, login, name, roles } => {
+            let roles = parse(&roles)?;
+            let engine = open(&stack).await?;
+            let name = name.unwrap_or_else(|| login.clone());
+            let path = engine.add_person(&NewPerson { name, login: login.clone(), roles }).await?;
+            println!("{login} is added. One-time link, valid for seven days:\n  {path}");
+            println!("Put the server's address in front, such as http://127.0.0.1:4400.");
+        }
+        User::Roles { stack, login, roles } => {
+            let roles = parse(&roles)?;
+            let engine = open(&stack).await?;
+            engine.set_roles_from_console(&login, &roles).await?;
+            let words: Vec<&str> = roles.iter().map(|r| r.label()).collect();
+            println!("{login} holds now: {}.", words.join(", "));
+            println!("A server that is running sees it with the next act or within a minute.");
+        }
+        User::Reset { stack, login } => {
+            let engine = open(&stack).await?;
+            let path = engine.person_link(&login, LinkKind::Reset).await?;
+            println!("One-time link for {login}, valid for seven days:\n  {path}");
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn parse(words: &[String]) -> Result<Vec<Role>, domain::role::UnknownRole> {
+    words.iter().map(|w| w.parse()).collect()
+}

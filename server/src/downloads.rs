@@ -1,0 +1,82 @@
+//! Data that is no page: log lines for the terminal, the raw log, the ownership log as Markdown.
+
+use app::ssr::{Visit, status_of};
+use axum::Extension;
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, Query};
+use axum::response::{IntoResponse, Response};
+use domain::log::LogLine;
+use http::header;
+use serde::{Deserialize, Serialize};
+use tokio_util::io::ReaderStream;
+
+/// Which lines of a log are wanted.
+#[derive(Debug, Deserialize)]
+pub struct Range {
+    from: Option<u64>,
+    n: Option<usize>,
+}
+
+/// Lines of a log.
+#[derive(Debug, Serialize)]
+pub struct Lines {
+    from: u64,
+    total: u64,
+    lines: Vec<LogLine>,
+}
+
+/// Most lines in one answer.
+const MOST_LINES: usize = 1_000;
+
+/// `GET /runs/{id}/lines?from=N&n=200`.
+pub async fn lines(
+    Path(id): Path<i64>,
+    Query(range): Query<Range>,
+    Extension(visit): Extension<Visit>,
+) -> Response {
+    let from = range.from.unwrap_or(0);
+    let n = range.n.unwrap_or(200).min(MOST_LINES);
+    match visit.engine.run_lines(id, from, n).await {
+        Ok((total, lines)) => Json(Lines { from, total, lines }).into_response(),
+        Err(error) => (status_of(error.kind()), error.public()).into_response(),
+    }
+}
+
+/// `GET /runs/{id}/log`: the log as stored, secrets masked, to keep.
+pub async fn log(Path(id): Path<i64>, Extension(visit): Extension<Visit>) -> Response {
+    let path = match visit.engine.run_log_path(id) {
+        Ok(path) => path,
+        Err(error) => return (status_of(error.kind()), error.public()).into_response(),
+    };
+    match tokio::fs::File::open(&path).await {
+        Ok(file) => {
+            let name = format!("attachment; filename=\"run-{id}.log\"");
+            let headers = [
+                (header::CONTENT_TYPE, "text/plain; charset=utf-8".to_owned()),
+                (header::CONTENT_DISPOSITION, name),
+            ];
+            (headers, Body::from_stream(ReaderStream::new(file))).into_response()
+        }
+        Err(_) => (http::StatusCode::NOT_FOUND, "this run has no log\n").into_response(),
+    }
+}
+
+/// `GET /ownership.md`: the runbook's own section, filled in.
+pub async fn ownership(Extension(visit): Extension<Visit>) -> Response {
+    match visit.engine.ownership_markdown().await {
+        Ok(text) => {
+            let headers = [
+                (header::CONTENT_TYPE, "text/markdown; charset=utf-8"),
+                (header::CONTENT_DISPOSITION, "attachment; filename=\"ownership-log.md\""),
+            ];
+            (headers, text).into_response()
+        }
+        Err(error) => (status_of(error.kind()), error.public()).into_response(),
+    }
+}
+
+/// `GET /healthz`: this process answers.
+pub async fn healthz() -> &'static str {
+    "ok\n"
+}

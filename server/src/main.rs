@@ -1,0 +1,31 @@
+//! `stagegate`: parses the command line, runs the command, prints the error.
+
+mod cli;
+mod commands;
+mod doors;
+mod downloads;
+mod events;
+mod security;
+mod serve;
+mod settings;
+mod visit;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    match commands::run(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("stagegate: {error}");
+            let mut cause = error.source();
+            while let Some(inner) = cause {
+                eprintln!("  because: {inner}");
+                cause = inner.source();
+            }
+            ExitCode::FAILURE
+        }
+    }
+}

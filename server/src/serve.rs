@@ -1,0 +1,115 @@
+//! Start-up and routes.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use app::{App, shell};
+use axum::routing::get;
+use axum::{Extension, Router, middleware};
+use engine::Engine;
+use leptos::config::LeptosOptions;
+use leptos_axum::{LeptosRoutes, generate_route_list};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tower_http::compression::CompressionLayer;
+use tower_http::services::{ServeDir, ServeFile};
+use tower_http::set_header::SetResponseHeader;
+use tower_sessions::cookie::{SameSite, time::Duration};
+use tower_sessions::{Expiry, SessionManagerLayer};
+
+use crate::security::Site;
+use crate::settings::Settings;
+use crate::{doors, downloads, events, security, visit};
+
+/// What keeps the server from starting.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The address is taken or not ours.
+    #[error("cannot listen on {0}")]
+    Listen(SocketAddr, #[source] std::io::Error),
+    /// The routes and the policy table do not agree.
+    #[error(transparent)]
+    Doors(#[from] doors::DoorsError),
+    /// The server ended with an error.
+    #[error("the server ended")]
+    Server(#[source] std::io::Error),
+}
+
+/// Routes that are no pages and no server functions.
+const OWN_ROUTES: [&str; 7] = [
+    "/healthz",
+    "/events",
+    "/runs/{id}/lines",
+    "/runs/{id}/log",
+    "/ownership.md",
+    "/favicon.svg",
+    "/pkg/{*rest}",
+];
+
+/// Serves until `stop` is cancelled.
+pub async fn serve(
+    engine: Engine,
+    settings: &Settings,
+    listener: TcpListener,
+    stop: CancellationToken,
+) -> Result<(), ServeError> {
+    let router = router(engine, settings, stop.clone())?;
+    axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
+        .with_graceful_shutdown(async move { stop.cancelled().await })
+        .await
+        .map_err(ServeError::Server)
+}
+
+fn router(
+    engine: Engine,
+    settings: &Settings,
+    stop: CancellationToken,
+) -> Result<Router, ServeError> {
+    let options = LeptosOptions::builder()
+        .output_name("stagegate")
+        .site_root(settings.site.to_string_lossy().into_owned())
+        .site_pkg_dir("pkg")
+        .hash_files(true)
+        .env(leptos::config::Env::PROD)
+        .build();
+    let pages = generate_route_list(App);
+    let acts: Vec<&str> = leptos::server_fn::axum::server_fn_paths().map(|(path, _)| path).collect();
+    doors::check(pages.iter().map(|p| p.path()).chain(acts).chain(OWN_ROUTES))?;
+
+    let site = Site { public_origin: settings.public_url.clone().map(Arc::from) };
+    let is_https = site.public_origin.as_deref().is_some_and(|o| o.starts_with("https://"));
+    let sessions = SessionManagerLayer::new(engine.sessions())
+        .with_name(if is_https { "__Host-stagegate" } else { "stagegate" })
+        .with_secure(is_https)
+        .with_http_only(true)
+        // Lax, not Strict: a deep link from a chat must find its reader signed in. The origin gate
+        // stands before everything that changes state.
+        .with_same_site(SameSite::Lax)
+        .with_expiry(Expiry::OnInactivity(Duration::hours(12)));
+    let assets = SetResponseHeader::overriding(
+        ServeDir::new(settings.site.join("pkg")).precompressed_br().precompressed_gzip(),
+        http::header::CACHE_CONTROL,
+        http::HeaderValue::from_static("public, max-age=31536000, immutable"),
+    );
+    let shell_options = options.clone();
+    let fallback_options = options.clone();
+    let router = Router::new()
+        .leptos_routes(&options, pages, move || shell(shell_options.clone()))
+        .route("/events", get(events::events))
+        .route("/runs/{id}/lines", get(downloads::lines))
+        .route("/runs/{id}/log", get(downloads::log))
+        .route("/ownership.md", get(downloads::ownership))
+        .fallback(leptos_axum::render_app_to_stream(move || shell(fallback_options.clone())))
+        .with_state(options)
+        .layer(Extension(stop))
+        .layer(middleware::from_fn_with_state(engine, visit::doorman))
+        .layer(sessions)
+        // Files need no session, and must not make one.
+        .route("/healthz", get(downloads::healthz))
+        .route_service("/favicon.svg", ServeFile::new(settings.site.join("favicon.svg")))
+        .nest_service("/pkg", assets)
+        .layer(middleware::from_fn_with_state(site.clone(), security::origin_gate))
+        .layer(CompressionLayer::new())
+        .layer(middleware::from_fn_with_state(site, security::headers));
+    Ok(router)
+}
