@@ -161,12 +161,6 @@ pub enum CheckSpec {
         #[serde(default)]
         open: Option<bool>,
     },
-    /// A rollback drill that was completed on this stack.
-    Drill {
-        /// Greatest age, such as `14d`.
-        #[serde(default)]
-        max_age: Option<String>,
-    },
 }
 
 impl CheckSpec {
@@ -180,7 +174,6 @@ impl CheckSpec {
             CheckSpec::File { .. } => "file",
             CheckSpec::Git { .. } => "git",
             CheckSpec::Port { .. } => "port",
-            CheckSpec::Drill { .. } => "drill",
         }
     }
 
@@ -193,7 +186,7 @@ impl CheckSpec {
             }
             CheckSpec::EnvFile { .. } => vec![Part::Env],
             CheckSpec::Git { .. } => vec![Part::Commit],
-            CheckSpec::File { .. } | CheckSpec::Drill { .. } => vec![],
+            CheckSpec::File { .. } => vec![],
         }
     }
 

@@ -282,6 +282,8 @@ pub struct Facts<'a> {
     pub runbook: &'a Runbook,
     /// The checks in force.
     pub checks: &'a [Check],
+    /// Items that need a person's word besides their checks.
+    pub attest: &'a [String],
     /// Declared owners of gates; a gate that is absent is owned by every DRI.
     pub gate_owners: &'a BTreeMap<String, Vec<Role>>,
     /// The release that is judged.

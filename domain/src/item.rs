@@ -36,12 +36,15 @@ pub struct Item {
     pub digest: String,
     /// How it is satisfied.
     pub proof: Proof,
+    /// It needs a person's word besides its checks.
+    pub needs_word: bool,
     /// Line in the runbook, from 1.
     pub line: usize,
 }
 
-/// The items of a runbook in its order: criteria, then checklist.
-pub fn items(runbook: &Runbook, checks: &[Check]) -> Vec<Item> {
+/// The items of a runbook in its order: criteria, then checklist. `attest` names those that need a
+/// person's word besides their checks.
+pub fn items(runbook: &Runbook, checks: &[Check], attest: &[String]) -> Vec<Item> {
     let proof_of = |id: &str| {
         let bound: Vec<String> = checks
             .iter()
@@ -56,6 +59,7 @@ pub fn items(runbook: &Runbook, checks: &[Check]) -> Vec<Item> {
         text: c.text.clone(),
         digest: c.digest.clone(),
         proof: proof_of(&c.id),
+        needs_word: attest.contains(&c.id),
         line: c.line,
     });
     let decision_gate = decision_gate(runbook);
@@ -65,6 +69,7 @@ pub fn items(runbook: &Runbook, checks: &[Check]) -> Vec<Item> {
         text: c.text.clone(),
         digest: c.digest.clone(),
         proof: derived(&c.text, runbook).unwrap_or_else(|| proof_of(&c.id)),
+        needs_word: attest.contains(&c.id),
         line: c.line,
     });
     criteria.chain(checklist).collect()
@@ -214,7 +219,10 @@ impl ItemState {
     /// The row that signers see.
     pub fn shown(&self) -> ShownRow {
         let state = match &self.status {
-            Status::Proved => "proved".to_owned(),
+            Status::Proved => match &self.attestation {
+                Some(word) if self.item.needs_word => format!("proved and attested {}", word.id),
+                _ => "proved".to_owned(),
+            },
             Status::Attested => {
                 format!("attested {}", self.attestation.as_ref().map_or(0, |a| a.id))
             }
@@ -256,7 +264,8 @@ pub fn item_state(item: &Item, facts: &Facts<'_>) -> ItemState {
     let attestation =
         last_word.filter(|a| a.holds && a.text_digest == item.digest).cloned();
     let proved = !checks.is_empty() && checks.iter().all(|c| c.standing == Standing::Pass);
-    let status = if proved {
+    let has_word = attestation.is_some() || !item.needs_word;
+    let status = if proved && has_word {
         Status::Proved
     } else if waiver.is_some() {
         Status::Waived
@@ -270,7 +279,13 @@ pub fn item_state(item: &Item, facts: &Facts<'_>) -> ItemState {
 
 fn why_open(item: &Item, checks: &[CheckState], last_word: Option<&Attestation>) -> Vec<String> {
     match &item.proof {
-        Proof::Checks(_) => checks.iter().filter_map(check_complaint).collect(),
+        Proof::Checks(_) => {
+            let mut why: Vec<String> = checks.iter().filter_map(check_complaint).collect();
+            if item.needs_word && !last_word.is_some_and(|a| a.holds && a.text_digest == item.digest) {
+                why.push("a person has to attest the part that no check sees".to_owned());
+            }
+            why
+        }
         Proof::Attestation => vec![match last_word {
             Some(a) if !a.holds => format!("{} took the attestation back", a.by_name),
             Some(_) => "its text changed since it was attested".to_owned(),

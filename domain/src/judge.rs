@@ -173,7 +173,7 @@ impl Judgement {
 /// Judges the facts.
 pub fn judge(facts: &Facts<'_>) -> Judgement {
     let mut states: Vec<ItemState> =
-        items(facts.runbook, facts.checks).iter().map(|i| item_state(i, facts)).collect();
+        items(facts.runbook, facts.checks, facts.attest).iter().map(|i| item_state(i, facts)).collect();
     let decision_gate = decision_gate(facts.runbook);
     let mut gates = gate_views(facts, &states, decision_gate.as_deref());
     let accepted =

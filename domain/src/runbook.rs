@@ -129,6 +129,31 @@ pub struct Step {
     pub line: usize,
 }
 
+impl Step {
+    /// Whether the command brings a Compose project up: that is what a deploy does, with images
+    /// pinned and a way back, so it is not run by itself.
+    pub fn deploys(&self) -> bool {
+        let joined = self.command.replace("\\\n", " ");
+        joined.split(['\n', ';', '|', '&', '(', ')']).any(|part| {
+            let words: Vec<&str> = part.split_whitespace().collect();
+            let compose = words
+                .windows(2)
+                .position(|w| w == ["docker", "compose"])
+                .map(|at| at + 2)
+                .or(words.iter().position(|w| *w == "docker-compose").map(|at| at + 1));
+            // A service or a command inside a container may be called `up` too; it comes after
+            // another subcommand.
+            compose.is_some_and(|at| {
+                let rest = words[at..].iter();
+                let subcommand = rest.copied().find(|w| {
+                    matches!(*w, "up" | "exec" | "run" | "build" | "ps" | "logs" | "down" | "pull" | "config")
+                });
+                subcommand == Some("up")
+            })
+        })
+    }
+}
+
 /// A row of the verification matrix.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MatrixRow {
@@ -209,4 +234,41 @@ pub struct Field {
     pub kind: FieldKind,
     /// Line in the file, from 1.
     pub line: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_that_bring_a_stack_up_are_known() {
+        let step = |command: &str| Step {
+            id: "x".into(),
+            gate: None,
+            section: String::new(),
+            title: String::new(),
+            command: command.into(),
+            note: String::new(),
+            vars: vec![],
+            kind: StepKind::Normal,
+            manual: false,
+            digest: String::new(),
+            line: 1,
+        };
+        for up in [
+            "docker compose --env-file .env.staging -f docker-compose.yml up -d --build",
+            "cd app && docker-compose up",
+            "docker compose \\\n  -f x.yml \\\n  up -d",
+        ] {
+            assert!(step(up).deploys(), "{up}");
+        }
+        for other in [
+            "docker compose ps",
+            "docker compose exec backend npm run up",
+            "echo up; docker compose logs backend",
+            "npm run build",
+        ] {
+            assert!(!step(other).deploys(), "{other}");
+        }
+    }
 }

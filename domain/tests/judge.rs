@@ -22,6 +22,7 @@ struct World {
     now: Millis,
     runbook: Runbook,
     checks: Vec<Check>,
+    attest: Vec<String>,
     owners: BTreeMap<String, Vec<Role>>,
     release: Option<Release>,
     evidence: Vec<Evidence>,
@@ -67,6 +68,7 @@ impl World {
                 ..Runbook::default()
             },
             checks: vec![check("unit", &["A.1"]), check("scan", &["A.1", "B.1"])],
+            attest: vec![],
             owners: BTreeMap::new(),
             release: Some(release(1)),
             evidence: vec![],
@@ -88,6 +90,7 @@ impl World {
             now: self.now,
             runbook: &self.runbook,
             checks: &self.checks,
+            attest: &self.attest,
             gate_owners: &self.owners,
             release: self.release.as_ref(),
             evidence: &self.evidence,
@@ -315,6 +318,18 @@ fn a_word_does_not_replace_a_check() {
     let mut w = World::new();
     w.attests("A.1", true);
     assert!(!w.judge().item("A.1").unwrap().is_satisfied());
+}
+
+#[test]
+fn a_check_that_sees_only_a_part_needs_a_word_besides() {
+    let mut w = World::new();
+    w.attest = vec!["B.1".into()];
+    w.finds("scan", Outcome::Pass);
+    assert!(!w.judge().item("B.1").unwrap().is_satisfied());
+    w.attests("B.1", true);
+    assert_eq!(w.judge().item("B.1").unwrap().status, Status::Proved);
+    w.finds("scan", Outcome::Fail);
+    assert!(!w.judge().item("B.1").unwrap().is_satisfied());
 }
 
 #[test]

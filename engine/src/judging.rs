@@ -42,6 +42,7 @@ fn facts<'a>(
         now,
         runbook: &stack.runbook,
         checks: &stack.checks,
+        attest: &stack.attest,
         gate_owners: &stack.gate_owners,
         release: known.current(),
         evidence: &known.evidence,

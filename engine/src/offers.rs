@@ -67,6 +67,9 @@ impl Judged {
             .map(|r| r.id);
         all([
             when(!step.manual, || "This one is done by hand.".to_owned()),
+            when(!step.deploys(), || {
+                "This brings the stack up: Deploy does it, with images pinned and a way back.".to_owned()
+            }),
             self.may(actor, "run_step"),
             when(running.is_none(), || {
                 format!("It is running already (run {}).", running.unwrap_or_default())

@@ -13,8 +13,8 @@ use compose_bench::{Bench, Proxy, SECRET, until};
 use domain::facts::Health;
 use domain::release::Part;
 use engine::compose::{
-    Address, ComposeError, DbChoice, DeployPhase, Docker, JournalKind, Key, PartsReader, Watcher, images_present,
-    keep_name, prune_keep, read_journal, render, service_logs, snapshot,
+    Address, ComposeError, DbChoice, DeployPhase, Docker, JournalKind, Key, PartsReader, Watcher,
+    images_present, keep_name, prune_keep, read_journal, render, service_logs, snapshot,
 };
 use engine::runner::{Exit, cancel};
 
@@ -34,9 +34,21 @@ async fn a_deploy_pins_starts_and_proves_every_service() {
     assert_eq!(result.images.keys().collect::<Vec<_>>(), ["job", "web", "worker"]);
     assert_eq!(result.migrations, Some(vec!["001_users".into(), "002_orders".into()]));
     let health: BTreeMap<_, _> = result.services.iter().map(|s| (s.name.as_str(), s.health)).collect();
-    assert_eq!(health, BTreeMap::from([("job", Health::Done), ("web", Health::Healthy), ("worker", Health::Running)]));
+    assert_eq!(
+        health,
+        BTreeMap::from([("job", Health::Done), ("web", Health::Healthy), ("worker", Health::Running)])
+    );
     assert!(result.services.iter().all(|s| s.image == result.images[&s.name]));
-    assert_eq!(bench.docker(&["image", "inspect", "-f", "{{index .Config.Labels \"commit\"}}", &result.images["web"]]), "abc123");
+    assert_eq!(
+        bench.docker(&[
+            "image",
+            "inspect",
+            "-f",
+            "{{index .Config.Labels \"commit\"}}",
+            &result.images["web"]
+        ]),
+        "abc123"
+    );
 
     let tag = keep_name(&bench.project, "web", "r1").unwrap();
     assert!(result.tags.contains(&tag));
@@ -59,7 +71,11 @@ async fn a_build_that_fails_stops_nothing() {
     bench.write("1", "ok");
     assert!(bench.run_deploy(&bench.deploy("r1")).await.1.ok);
     let before = bench.containers();
-    fs::write(bench.path().join("Dockerfile"), "FROM stagegate-test/busybox:1\nRUN echo broken on purpose && false\n").unwrap();
+    fs::write(
+        bench.path().join("Dockerfile"),
+        "FROM stagegate-test/busybox:1\nRUN echo broken on purpose && false\n",
+    )
+    .unwrap();
     let (exit, result, run) = bench.run_deploy(&bench.deploy("r2")).await;
     assert_eq!((exit, result.ok, result.phase), (Exit::Code(1), false, DeployPhase::Building));
     assert!(result.message.contains("not touched"), "{}", result.message);
@@ -74,7 +90,12 @@ async fn the_service_whose_health_check_fails_is_named_with_its_last_lines() {
     bench.write("1", "sick");
     let began = Instant::now();
     let (exit, result, run) = bench.run_deploy(&bench.deploy("r1")).await;
-    assert_eq!((exit, result.ok, result.phase), (Exit::Code(1), false, DeployPhase::Probing), "{}", run.log());
+    assert_eq!(
+        (exit, result.ok, result.phase),
+        (Exit::Code(1), false, DeployPhase::Probing),
+        "{}",
+        run.log()
+    );
     assert!(began.elapsed() < Duration::from_secs(25), "retries used up end the wait, not the time limit");
     let [failing] = result.failing.as_slice() else { panic!("{:?}", result.failing) };
     assert_eq!((failing.name.as_str(), failing.health), ("web", Health::Unhealthy));
@@ -88,12 +109,20 @@ async fn the_service_whose_health_check_fails_is_named_with_its_last_lines() {
 async fn a_restart_loop_is_noticed_with_its_exit_code() {
     let bench = Bench::new("loop").await;
     bench.write("1", "ok");
-    bench.edit("docker-compose.yml", "command: [\"sleep\", \"1000\"]", "restart: always\n    command: [\"sh\", \"-c\", \"echo going down; exit 3\"]");
+    bench.edit(
+        "docker-compose.yml",
+        "command: [\"sleep\", \"1000\"]",
+        "restart: always\n    command: [\"sh\", \"-c\", \"echo going down; exit 3\"]",
+    );
     let (_, result, run) = bench.run_deploy(&bench.deploy("r1")).await;
     assert!(!result.ok && result.phase == DeployPhase::Probing, "{}", run.log());
     let worker = result.failing.iter().find(|one| one.name == "worker").unwrap();
     assert!(worker.last_lines.iter().any(|line| line == "going down"), "{worker:?}");
-    assert!(result.message.contains("exit code 3") && result.message.contains("restarts"), "{}", result.message);
+    assert!(
+        result.message.contains("exit code 3") && result.message.contains("restarts"),
+        "{}",
+        result.message
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -131,7 +160,10 @@ async fn a_rollback_proves_image_ids_and_leaves_nothing_to_do_for_compose() {
     bench.compose(&["up", "-d"]);
     assert_eq!(bench.containers(), before, "the same command by hand finds nothing to do");
     let docker = bench.engine().await;
-    assert!(images_present(&docker, two.images.values()).await.unwrap().is_empty(), "the way forward stays open");
+    assert!(
+        images_present(&docker, two.images.values()).await.unwrap().is_empty(),
+        "the way forward stays open"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -148,7 +180,10 @@ async fn a_rollback_without_its_images_is_refused_before_anything_stops() {
     let before = bench.containers();
     let (exit, result, _) = bench.run_rollback(&bench.rollback("r1", &one.images)).await;
     assert!(matches!(exit, Exit::NotStarted(_)), "{exit:?}");
-    assert_eq!((result.ok, result.phase, result.missing), (false, DeployPhase::Preflight, vec!["web".to_owned()]));
+    assert_eq!(
+        (result.ok, result.phase, result.missing),
+        (false, DeployPhase::Preflight, vec!["web".to_owned()])
+    );
     assert_eq!(bench.containers(), before);
 }
 
@@ -167,13 +202,23 @@ async fn a_rollback_over_a_changed_compose_file_returns_to_the_kept_one() {
     work.db = DbChoice::RollbackCommand("cat /version-of-nothing || echo undone > undone.txt".into());
     let (_, result, run) = bench.run_rollback(&work).await;
     assert!(result.ok && result.kept_config, "{} {}", result.message, run.log());
-    assert_eq!(bench.compose(&["exec", "-T", "web", "sh", "-c", "echo $COLOUR $TOKEN"]).trim(), format!("blue {SECRET}"));
-    assert!(!bench.containers().iter().any(|(name, _)| name.contains("extra")), "what the target lacks is gone");
+    assert_eq!(
+        bench.compose(&["exec", "-T", "web", "sh", "-c", "echo $COLOUR $TOKEN"]).trim(),
+        format!("blue {SECRET}")
+    );
+    assert!(
+        !bench.containers().iter().any(|(name, _)| name.contains("extra")),
+        "what the target lacks is gone"
+    );
     assert!(bench.path().join("undone.txt").exists());
 
     fs::write(bench.path().join("docker-compose.yml"), "services: [broken").unwrap();
     let (_, result, run) = bench.run_rollback(&bench.rollback("r1", &one.images)).await;
-    assert!(result.ok && result.kept_config, "a broken file of today does not bar the way back: {}", run.log());
+    assert!(
+        result.ok && result.kept_config,
+        "a broken file of today does not bar the way back: {}",
+        run.log()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -196,17 +241,66 @@ async fn a_cancel_while_starting_leaves_no_service_down() {
     let bench = Bench::new("cancel").await;
     bench.write("1", "ok");
     // The worker starts only when web is healthy, which takes a while.
-    bench.edit("docker-compose.yml", "grep -qx ok /state", "sleep 1; test -e /tmp/up || { touch /tmp/up; exit 1; }; grep -qx ok /state");
-    bench.edit("docker-compose.yml", "  worker:\n", "  worker:\n    depends_on: {web: {condition: service_healthy}}\n");
+    bench.edit(
+        "docker-compose.yml",
+        "grep -qx ok /state",
+        "sleep 1; test -e /tmp/up || { touch /tmp/up; exit 1; }; grep -qx ok /state",
+    );
+    bench.edit(
+        "docker-compose.yml",
+        "  worker:\n",
+        "  worker:\n    depends_on: {web: {condition: service_healthy}}\n",
+    );
     let run = bench.start(serde_json::json!({"deploy": bench.deploy("r1")}));
-    until("the phase Starting", || run.try_progress().is_some_and(|p| p.phase == DeployPhase::Starting)).await;
+    until("the phase Starting", || run.try_progress().is_some_and(|p| p.phase == DeployPhase::Starting))
+        .await;
     cancel(run.dir.path(), "Ada").unwrap();
     let exit = run.end().await;
     assert_eq!(exit, Exit::Cancelled { by: "Ada".into() }, "{}", run.log());
     assert!(run.log().contains("let finish first"), "{}", run.log());
     assert_eq!(bench.containers().len(), 3, "{:?}", bench.containers());
-    let worker = bench.docker(&["inspect", "-f", "{{.State.Running}}", &format!("{}-worker-1", bench.project)]);
+    let worker =
+        bench.docker(&["inspect", "-f", "{{.State.Running}}", &format!("{}-worker-1", bench.project)]);
     assert_eq!(worker, "true");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_while_starting_shows_in_the_journal_and_the_next_deploy_repairs_it() {
+    let bench = Bench::new("crash").await;
+    bench.write("1", "ok");
+    bench.edit(
+        "docker-compose.yml",
+        "grep -qx ok /state",
+        "sleep 1; test -e /tmp/up || { touch /tmp/up; exit 1; }; grep -qx ok /state",
+    );
+    bench.edit(
+        "docker-compose.yml",
+        "  worker:\n",
+        "  worker:\n    depends_on: {web: {condition: service_healthy}}\n",
+    );
+    let run = bench.start(serde_json::json!({"deploy": bench.deploy("r1")}));
+    until("the phase Starting", || run.try_progress().is_some_and(|p| p.phase == DeployPhase::Starting))
+        .await;
+    run.crash().await;
+    let journal = read_journal(&bench.keep("").join("journal.json")).unwrap().unwrap();
+    assert_eq!((journal.phase, journal.ended), (DeployPhase::Starting, false));
+    assert_eq!(journal.images.len(), 3, "what shall run is known after the crash");
+    let (_, result, run) = bench.run_deploy(&bench.deploy("r1")).await;
+    assert!(result.ok, "{}", run.log());
+    assert_eq!(bench.containers().len(), 3, "{:?}", bench.containers());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancel_while_building_touches_nothing() {
+    let bench = Bench::new("nobuild").await;
+    bench.write("1", "ok");
+    bench.edit("Dockerfile", "COPY state", "RUN sleep 60\nCOPY state");
+    let run = bench.start(serde_json::json!({"deploy": bench.deploy("r1")}));
+    until("the phase Building", || run.try_progress().is_some_and(|p| p.phase == DeployPhase::Building))
+        .await;
+    cancel(run.dir.path(), "Ada").unwrap();
+    assert_eq!(run.end().await, Exit::Cancelled { by: "Ada".into() }, "{}", run.log());
+    assert!(bench.containers().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -227,12 +321,19 @@ async fn what_cannot_be_deployed_is_refused_with_its_reason() {
     let mut work = good.clone();
     work.release_tag = "no/tag".into();
     refused(work, "release tag").await;
-    fs::write(bench.path().join("broken.yml"), format!("services:\n  web:\n    image: a\n    nonsense: {SECRET}\n")).unwrap();
+    fs::write(
+        bench.path().join("broken.yml"),
+        format!("services:\n  web:\n    image: a\n    nonsense: {SECRET}\n"),
+    )
+    .unwrap();
     let mut work = good.clone();
     work.project.files = vec!["broken.yml".into()];
     refused(work, "not valid").await;
     assert!(bench.containers().is_empty());
-    assert!(read_journal(&bench.keep("").join("journal.json")).unwrap().is_none(), "nothing is half recorded");
+    assert!(
+        read_journal(&bench.keep("").join("journal.json")).unwrap().is_none(),
+        "nothing is half recorded"
+    );
 
     let mut project = good.project.clone();
     project.env_file = Some("none.env".into());
@@ -242,7 +343,10 @@ async fn what_cannot_be_deployed_is_refused_with_its_reason() {
     let mut project = good.project.clone();
     project.files = vec!["broken.yml".into()];
     let error = render(&project, &key()).await.unwrap_err();
-    assert!(matches!(error, ComposeError::ComposeInvalid { .. }) && !error.to_string().contains(SECRET), "{error}");
+    assert!(
+        matches!(error, ComposeError::ComposeInvalid { .. }) && !error.to_string().contains(SECRET),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -274,21 +378,34 @@ async fn the_watcher_sees_a_killed_container_within_a_second() {
     assert!(bench.run_deploy(&bench.deploy("r1")).await.1.ok);
     let watcher = Watcher::start(Address::from_env(), bench.deploy("r1").project, key());
     let mut seen = watcher.observed();
-    let health = |of: &domain::facts::Observed, name: &str| of.services.iter().find(|s| s.name == name).map(|s| s.health);
-    let first = tokio::time::timeout(Duration::from_secs(10), seen.wait_for(|now| health(now, "web") == Some(Health::Healthy)));
+    let health = |of: &domain::facts::Observed, name: &str| {
+        of.services.iter().find(|s| s.name == name).map(|s| s.health)
+    };
+    let first = tokio::time::timeout(
+        Duration::from_secs(10),
+        seen.wait_for(|now| health(now, "web") == Some(Health::Healthy)),
+    );
     let first = first.await.unwrap().unwrap().clone();
-    assert!(first.unreachable_since.is_none() && !first.engine_version.is_empty() && first.parts.images.len() == 3);
+    assert!(
+        first.unreachable_since.is_none()
+            && !first.engine_version.is_empty()
+            && first.parts.images.len() == 3
+    );
     let container = first.services.iter().find(|s| s.name == "worker").unwrap().container.clone();
     bench.docker(&["kill", &container]);
     let began = Instant::now();
     let wait = seen.wait_for(|now| health(now, "worker") == Some(Health::Exited));
-    tokio::time::timeout(Duration::from_secs(1), wait).await.unwrap_or_else(|_| panic!("not seen after {:?}", began.elapsed())).unwrap();
+    tokio::time::timeout(Duration::from_secs(1), wait)
+        .await
+        .unwrap_or_else(|_| panic!("not seen after {:?}", began.elapsed()))
+        .unwrap();
 
     let docker = bench.engine().await;
     let rendered = render(&bench.deploy("r1").project, &key()).await.unwrap();
     let now = snapshot(&docker, &rendered).await.unwrap();
     assert_eq!(now.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["job", "web", "worker"]);
-    let lines = service_logs(&docker, &bench.project, "web", 1, |text| text.replace(SECRET, "***")).await.unwrap();
+    let lines =
+        service_logs(&docker, &bench.project, "web", 1, |text| text.replace(SECRET, "***")).await.unwrap();
     assert_eq!(lines, ["web 1 with ***"]);
 }
 
@@ -300,12 +417,20 @@ async fn the_watcher_notices_a_lost_or_frozen_engine_within_five_seconds_and_rec
     let watcher = Watcher::start(Address::new(path.to_str().unwrap()), bench.deploy("r1").project, key());
     let mut seen = watcher.observed();
     let mut expect = async |reachable: bool, within: u64| {
-        let wait = seen.wait_for(|now| now.unreachable_since.is_none() == reachable && (now.engine_version.is_empty() != reachable));
+        let wait = seen.wait_for(|now| {
+            now.unreachable_since.is_none() == reachable && (now.engine_version.is_empty() != reachable)
+        });
         let now = tokio::time::timeout(Duration::from_secs(within), wait).await;
-        now.unwrap_or_else(|_| panic!("reachable={reachable} was not seen within {within} s")).unwrap().clone()
+        now.unwrap_or_else(|_| panic!("reachable={reachable} was not seen within {within} s"))
+            .unwrap()
+            .clone()
     };
     let lost = expect(false, 5).await;
-    assert!(lost.unreachable_why.contains("no such socket") && lost.services.is_empty(), "{}", lost.unreachable_why);
+    assert!(
+        lost.unreachable_why.contains("no such socket") && lost.services.is_empty(),
+        "{}",
+        lost.unreachable_why
+    );
     let proxy = Proxy::listen(&path);
     expect(true, 8).await;
     proxy.freeze(true);

@@ -97,7 +97,7 @@ impl Engine {
             when(state.item.digest == text_digest, || {
                 "The text of this criterion changed since the page was shown; look again.".to_owned()
             }),
-            when(state.item.proof == Proof::Attestation, || {
+            when(state.item.proof == Proof::Attestation || state.item.needs_word, || {
                 "This one is decided by its checks, not by a word.".to_owned()
             }),
         ]);

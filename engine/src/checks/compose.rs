@@ -7,7 +7,8 @@ use domain::evidence::Finding;
 use domain::time::human_span;
 
 use super::docker::{
-    Container, Published, Rendered, Silence, compose_version, containers, engine_version, missing_images, rendered,
+    Container, Published, Rendered, Silence, compose_version, containers, engine_version, missing_images,
+    rendered,
 };
 use super::finding::{failed, names, passed, unknown, with_value};
 use super::probe::Probe;
@@ -16,10 +17,12 @@ use super::probe::Probe;
 const USUAL_SECONDS: u64 = 60;
 /// Rollback points whose images must be here.
 const POINTS: usize = 2;
-const ENGINE_NEXT: &str = "Start the Docker engine and make its socket reachable for Stagegate; see the run's log.";
+const ENGINE_NEXT: &str =
+    "Start the Docker engine and make its socket reachable for Stagegate; see the run's log.";
 
 pub(super) async fn probe(probe: &Probe<'_>) -> Finding {
-    let CheckSpec::Compose { assert, services, seconds, allowed, engine, compose } = &probe.work.check.spec else {
+    let CheckSpec::Compose { assert, services, seconds, allowed, engine, compose } = &probe.work.check.spec
+    else {
         return unknown("a stack", "this check is about no stack", "Correct the declaration.");
     };
     match assert {
@@ -36,7 +39,9 @@ async fn valid(probe: &Probe<'_>) -> Finding {
     let wanted = "docker compose config accepts the files";
     probe.say("Asks Compose whether it accepts the files.");
     match rendered(probe.session, &probe.work.project).await {
-        Ok(r) if r.services.is_empty() => failed(wanted, "the files declare no service", "Correct the Compose files."),
+        Ok(r) if r.services.is_empty() => {
+            failed(wanted, "the files declare no service", "Correct the Compose files.")
+        }
         Ok(r) => {
             let saw = format!("project {} with {} services", r.project, r.services.len());
             with_value(passed(wanted, saw), r.services.len() as f64)
@@ -51,10 +56,15 @@ async fn valid(probe: &Probe<'_>) -> Finding {
 }
 
 /// The declared services that are meant, and all containers of the stack.
-async fn look(probe: &Probe<'_>, wanted: &str, services: &[String]) -> Result<(Rendered, Vec<Container>), Finding> {
+async fn look(
+    probe: &Probe<'_>,
+    wanted: &str,
+    services: &[String],
+) -> Result<(Rendered, Vec<Container>), Finding> {
     let rendered = match rendered(probe.session, &probe.work.project).await {
         Ok(mut rendered) => {
-            let unknown_names: Vec<&String> = services.iter().filter(|s| !rendered.services.contains_key(*s)).collect();
+            let unknown_names: Vec<&String> =
+                services.iter().filter(|s| !rendered.services.contains_key(*s)).collect();
             if !unknown_names.is_empty() {
                 let saw = format!("the Compose files declare no service {}", names(unknown_names));
                 return Err(unknown(wanted, saw, "Correct the services of the check."));
@@ -140,7 +150,8 @@ async fn no_restarts(probe: &Probe<'_>, services: &[String], seconds: u64) -> Fi
         let now = i64::try_from(probe.now_ms()).unwrap_or(i64::MAX);
         let mut loops = vec![];
         let mut youngest = i64::MAX;
-        let meant: Vec<&Container> = all.iter().filter(|c| rendered.services.contains_key(&c.service)).collect();
+        let meant: Vec<&Container> =
+            all.iter().filter(|c| rendered.services.contains_key(&c.service)).collect();
         for c in meant.iter().filter(|c| !(c.status == "exited" && c.exit_code == 0)) {
             if let Some(ill) = ill(c).filter(|_| c.status != "running") {
                 loops.push(format!("{} is {ill} after {} restarts", c.service, c.restarts));
@@ -158,7 +169,11 @@ async fn no_restarts(probe: &Probe<'_>, services: &[String], seconds: u64) -> Fi
             youngest = youngest.min(age);
         }
         if !loops.is_empty() {
-            return failed(wanted, names(loops), "docker compose logs of the services named: they keep ending.");
+            return failed(
+                wanted,
+                names(loops),
+                "docker compose logs of the services named: they keep ending.",
+            );
         }
         if youngest == i64::MAX {
             return unknown(wanted, "no service is running", "Deploy the stack.");
@@ -169,13 +184,21 @@ async fn no_restarts(probe: &Probe<'_>, services: &[String], seconds: u64) -> Fi
             return unknown(wanted, format!("{} has no container", names(missing)), "Deploy the stack.");
         }
         if youngest >= needed_ms {
-            let saw = format!("{} containers, the youngest up for {}", meant.len(), human_span(youngest.unsigned_abs()));
+            let saw = format!(
+                "{} containers, the youngest up for {}",
+                meant.len(),
+                human_span(youngest.unsigned_abs())
+            );
             return with_value(passed(wanted, saw), youngest as f64 / 1_000.0);
         }
         let rest = Duration::from_millis((needed_ms - youngest).unsigned_abs() + 100);
         if rest >= probe.left() {
-            let saw = format!("the youngest container is up for only {}", human_span(youngest.unsigned_abs()));
-            let next = format!("Wait {} and run it again.", human_span(u64::try_from(rest.as_millis()).unwrap_or(0)));
+            let saw =
+                format!("the youngest container is up for only {}", human_span(youngest.unsigned_abs()));
+            let next = format!(
+                "Wait {} and run it again.",
+                human_span(u64::try_from(rest.as_millis()).unwrap_or(0))
+            );
             return unknown(wanted, saw, next);
         }
         probe.say(&format!("Started lately; looks again in {} s at the latest.", rest.as_secs().max(1)));
@@ -193,11 +216,17 @@ async fn ports(probe: &Probe<'_>, services: &[String], allowed: &[String]) -> Fi
                 let saw = format!("“{text}” is neither a port nor an address with a port");
                 return unknown("allowed ports", saw, "Write allowed as 443 or 127.0.0.1:3000.");
             }
-            Err(error) => return unknown("allowed ports", error.to_string(), "Correct `allowed`, or the env file."),
+            Err(error) => {
+                return unknown("allowed ports", error.to_string(), "Correct `allowed`, or the env file.");
+            }
         }
     }
     let shown = rules.iter().map(show).collect::<Vec<_>>().join(", ");
-    let wanted = if shown.is_empty() { "no published port".to_owned() } else { format!("published ports only {shown}") };
+    let wanted = if shown.is_empty() {
+        "no published port".to_owned()
+    } else {
+        format!("published ports only {shown}")
+    };
     let (rendered, all) = match look(probe, &wanted, services).await {
         Ok(seen) => seen,
         Err(found) => return found,
@@ -218,9 +247,15 @@ async fn ports(probe: &Probe<'_>, services: &[String], allowed: &[String]) -> Fi
         .filter(|(_, p)| !rules.iter().any(|r| allows(r, p)))
         .map(|(name, p)| format!("{name} publishes {}", show(p)))
         .collect();
-    bad.extend(meant.iter().filter(|c| c.host_network).map(|c| format!("{} uses the host's network", c.service)));
+    bad.extend(
+        meant.iter().filter(|c| c.host_network).map(|c| format!("{} uses the host's network", c.service)),
+    );
     if !bad.is_empty() {
-        return failed(wanted, names(bad), "Remove the ports from the Compose file, bind them to 127.0.0.1, or allow them.");
+        return failed(
+            wanted,
+            names(bad),
+            "Remove the ports from the Compose file, bind them to 127.0.0.1, or allow them.",
+        );
     }
     if running == 0 {
         return unknown(wanted, "no service is running, so nothing is published yet", "Deploy the stack.");
@@ -242,7 +277,8 @@ fn rule(text: &str) -> Option<Published> {
 
 /// A rule without an address allows its port on every address.
 fn allows(rule: &Published, found: &Published) -> bool {
-    (rule.port == "*" || rule.port == found.port) && (rule.address.is_empty() || rule.address == found.address)
+    (rule.port == "*" || rule.port == found.port)
+        && (rule.address.is_empty() || rule.address == found.address)
 }
 
 fn show(p: &Published) -> String {
@@ -272,7 +308,11 @@ async fn versions(probe: &Probe<'_>, engine: Option<&str>, compose: Option<&str>
         .map(|(least, found)| Some(found? >= least?))
         .collect();
     match newer {
-        None => unknown(wanted, format!("{saw}: not comparable with what is wanted"), "Write versions as 24.0 or 2.20.1."),
+        None => unknown(
+            wanted,
+            format!("{saw}: not comparable with what is wanted"),
+            "Write versions as 24.0 or 2.20.1.",
+        ),
         Some(all) if all.iter().all(|ok| *ok) => passed(wanted, saw),
         Some(_) => failed(wanted, saw, "Update Docker on this machine."),
     }
@@ -282,7 +322,8 @@ async fn versions(probe: &Probe<'_>, engine: Option<&str>, compose: Option<&str>
 fn numbers(text: &str) -> Option<Vec<u64>> {
     let text = text.trim().trim_start_matches('v');
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let mut parts = text[..end].trim_end_matches('.').split('.').map(|p| p.parse().ok()).collect::<Option<Vec<u64>>>()?;
+    let mut parts =
+        text[..end].trim_end_matches('.').split('.').map(|p| p.parse().ok()).collect::<Option<Vec<u64>>>()?;
     while parts.last() == Some(&0) && parts.len() > 1 {
         parts.pop();
     }

@@ -91,7 +91,8 @@ fn declared_ports(service: &Value) -> Vec<Published> {
             };
             let address = text(port, "/host_ip");
             // Without a number Docker picks a free port; what it picked stands on the container.
-            (!published.is_empty() && published != "0").then_some(Published { address: any(address), port: published })
+            (!published.is_empty() && published != "0")
+                .then_some(Published { address: any(address), port: published })
         })
         .collect()
 }
@@ -99,7 +100,8 @@ fn declared_ports(service: &Value) -> Vec<Published> {
 /// The containers of a project, one-off ones (`docker compose run`) left out.
 pub(super) async fn containers(session: &Session, project: &str) -> Result<Vec<Container>, String> {
     let filter = format!("label={PROJECT}={project}");
-    let (exit, ids) = ask(session, None, words(&["docker", "ps", "-aq", "--no-trunc", "--filter", &filter])).await;
+    let (exit, ids) =
+        ask(session, None, words(&["docker", "ps", "-aq", "--no-trunc", "--filter", &filter])).await;
     if !exit.is_success() {
         return Err(format!("the Docker engine did not answer ({exit})"));
     }
@@ -122,10 +124,11 @@ fn container(about: &Value) -> Container {
     let mut ports = vec![];
     let bound = about.pointer("/NetworkSettings/Ports").and_then(Value::as_object);
     for bindings in bound.into_iter().flatten().filter_map(|(_, list)| list.as_array()) {
-        ports.extend(bindings.iter().map(|b| Published {
-            address: any(text(b, "/HostIp")),
-            port: text(b, "/HostPort"),
-        }));
+        ports.extend(
+            bindings
+                .iter()
+                .map(|b| Published { address: any(text(b, "/HostIp")), port: text(b, "/HostPort") }),
+        );
     }
     ports.sort();
     ports.dedup();
@@ -149,7 +152,11 @@ pub(super) async fn missing_images(ids: &[&str]) -> Result<Vec<String>, String> 
 /// Version of the engine.
 pub(super) async fn engine_version() -> Result<String, String> {
     let version = engine().await?.version().to_owned();
-    if version.is_empty() { Err("the Docker engine does not say its version".to_owned()) } else { Ok(version) }
+    if version.is_empty() {
+        Err("the Docker engine does not say its version".to_owned())
+    } else {
+        Ok(version)
+    }
 }
 
 async fn engine() -> Result<Docker, String> {

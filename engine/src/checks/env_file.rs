@@ -45,13 +45,21 @@ struct Subject<'a> {
 
 impl Subject<'_> {
     fn missing(&self, wanted: &str) -> Finding {
-        failed(wanted, format!("there is no file {}", self.shown), "Make it from its example and fill it from the vault.")
+        failed(
+            wanted,
+            format!("there is no file {}", self.shown),
+            "Make it from its example and fill it from the vault.",
+        )
     }
 
     fn read(&self, wanted: &str) -> Result<EnvFile, Finding> {
         EnvFile::read(self.path).map_err(|error| match error {
             EnvFileError::Unreadable(e) if e.kind() == io::ErrorKind::NotFound => self.missing(wanted),
-            error => unknown(wanted, format!("{}: {error}", self.shown), "Correct the env file, then run it again."),
+            error => unknown(
+                wanted,
+                format!("{}: {error}", self.shown),
+                "Correct the env file, then run it again.",
+            ),
         })
     }
 
@@ -59,7 +67,9 @@ impl Subject<'_> {
         let wanted_mode = match mode.map(|text| u32::from_str_radix(text.trim_start_matches("0o"), 8)) {
             None => USUAL_MODE,
             Some(Ok(mode)) if mode <= 0o7777 => mode,
-            Some(_) => return unknown("a mode", "the mode of the check is not octal", "Write the mode as 0600."),
+            Some(_) => {
+                return unknown("a mode", "the mode of the check is not octal", "Write the mode as 0600.");
+            }
         };
         let wanted = format!("mode {wanted_mode:04o} or stricter");
         let about = match fs::metadata(self.path) {
@@ -84,9 +94,9 @@ impl Subject<'_> {
 
     fn example(&self, probe: &Probe<'_>, wanted: &str) -> Result<Option<EnvFile>, Finding> {
         let Some(path) = probe.work.example_path() else { return Ok(None) };
-        EnvFile::read(&path)
-            .map(Some)
-            .map_err(|error| unknown(wanted, format!("the example: {error}"), "Correct the example of the env file."))
+        EnvFile::read(&path).map(Some).map_err(|error| {
+            unknown(wanted, format!("the example: {error}"), "Correct the example of the env file.")
+        })
     }
 
     fn keys(&self, probe: &Probe<'_>, keys: &[String]) -> Finding {
@@ -98,13 +108,18 @@ impl Subject<'_> {
         };
         // A question mark behind a key makes it optional.
         let optional: BTreeSet<&str> = keys.iter().filter_map(|k| k.strip_suffix('?')).collect();
-        let mut required: BTreeSet<&str> = keys.iter().map(String::as_str).filter(|k| !k.ends_with('?')).collect();
+        let mut required: BTreeSet<&str> =
+            keys.iter().map(String::as_str).filter(|k| !k.ends_with('?')).collect();
         if let Some(example) = &example {
             required.extend(example.vars.iter().map(|v| v.key.as_str()));
         }
         required.retain(|key| !optional.contains(key));
         if required.is_empty() {
-            return unknown(wanted, "no key is required anywhere", "Name keys in the check, or an env_example in [stack].");
+            return unknown(
+                wanted,
+                "no key is required anywhere",
+                "Name keys in the check, or an env_example in [stack].",
+            );
         }
         wanted = format!("{} keys present and not empty", required.len());
         let filled = |pattern: &str| {
@@ -159,19 +174,28 @@ impl Subject<'_> {
             return with_value(passed(wanted, format!("{many} keys{compared}: every one filled in")), 0.0);
         }
         let many = bad.len() as f64;
-        with_value(failed(wanted, names(bad), "Replace these values by ones of your own from the vault."), many)
+        with_value(
+            failed(wanted, names(bad), "Replace these values by ones of your own from the vault."),
+            many,
+        )
     }
 
     fn equals(&self, probe: &Probe<'_>, keys: &[String], equals: Option<&str>) -> Finding {
         let ([key], Some(template)) = (keys, equals) else {
-            return unknown("one key and its value", "the check does not name them", "Give the check one key and `equals`.");
+            return unknown(
+                "one key and its value",
+                "the check does not name them",
+                "Give the check one key and `equals`.",
+            );
         };
         // The template is shown, not what it becomes: that may hold values of the env file.
         let wanted = format!("{key} is {template}");
         let (file, value) = match (self.read(&wanted), probe.names.fill(template)) {
             (Ok(file), Ok(value)) => (file, value.text),
             (Err(found), _) => return found,
-            (_, Err(error)) => return unknown(wanted, error.to_string(), "Correct `equals`, or the env file."),
+            (_, Err(error)) => {
+                return unknown(wanted, error.to_string(), "Correct `equals`, or the env file.");
+            }
         };
         match file.get(key) {
             None => failed(wanted, format!("{key} is missing"), format!("Add {key} to {}.", self.shown)),
@@ -179,7 +203,11 @@ impl Subject<'_> {
             Some(found) => {
                 let slash = found.trim_end_matches('/') == value.trim_end_matches('/');
                 let how = if slash { " by a slash at the end" } else { "" };
-                failed(wanted, format!("{key} differs{how}"), format!("Correct {key} in {}, then deploy again.", self.shown))
+                failed(
+                    wanted,
+                    format!("{key} differs{how}"),
+                    format!("Correct {key} in {}, then deploy again.", self.shown),
+                )
             }
         }
     }
@@ -197,11 +225,18 @@ impl Subject<'_> {
         };
         let declared: BTreeSet<String> = match declared {
             Ok(declared) if !declared.is_empty() => declared,
-            Ok(_) => return unknown("a list of origins", "no URL is declared to compare with", "Declare [stack.urls]."),
+            Ok(_) => {
+                return unknown(
+                    "a list of origins",
+                    "no URL is declared to compare with",
+                    "Declare [stack.urls].",
+                );
+            }
             Err(saw) => return unknown("a list of origins", saw, "Correct `equals`."),
         };
         let list = declared.iter().cloned().collect::<Vec<_>>().join(", ");
-        let wanted = format!("{key} holds {} {list}, and no *", if exactly { "exactly" } else { "nothing but" });
+        let wanted =
+            format!("{key} holds {} {list}, and no *", if exactly { "exactly" } else { "nothing but" });
         let file = match self.read(&wanted) {
             Ok(file) => file,
             Err(found) => return found,

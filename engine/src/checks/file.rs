@@ -102,7 +102,9 @@ fn about(path: &Path, name: String) -> io::Result<Option<Found>> {
     match fs::metadata(path) {
         Ok(about) if about.is_file() => Ok(Some(Found { name, about })),
         Ok(_) => Ok(None),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
         Err(error) => Err(error),
     }
 }
@@ -127,12 +129,20 @@ mod tests {
 
     #[test]
     fn stars_stand_for_any_text() {
-        for (pattern, name) in
-            [("*", ""), ("*.dump", "a.dump"), ("a*b*c", "a1b2c"), ("a*", "a"), ("*x*", "axb"), ("a*a", "aa"), ("x", "x")]
-        {
+        for (pattern, name) in [
+            ("*", ""),
+            ("*.dump", "a.dump"),
+            ("a*b*c", "a1b2c"),
+            ("a*", "a"),
+            ("*x*", "axb"),
+            ("a*a", "aa"),
+            ("x", "x"),
+        ] {
             assert!(fits(pattern, name), "{pattern} {name}");
         }
-        for (pattern, name) in [("*.dump", "a.sql"), ("a*a", "a"), ("a*b*c", "acb"), ("x", "xy"), ("*ab*ab", "ab")] {
+        for (pattern, name) in
+            [("*.dump", "a.sql"), ("a*a", "a"), ("a*b*c", "acb"), ("x", "xy"), ("*ab*ab", "ab")]
+        {
             assert!(!fits(pattern, name), "{pattern} {name}");
         }
     }

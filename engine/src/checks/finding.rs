@@ -9,20 +9,12 @@ pub(super) fn passed(wanted: impl Into<String>, saw: impl Into<String>) -> Findi
 }
 
 /// Seen, and not as wanted.
-pub(super) fn failed(
-    wanted: impl Into<String>,
-    saw: impl Into<String>,
-    next: impl Into<String>,
-) -> Finding {
+pub(super) fn failed(wanted: impl Into<String>, saw: impl Into<String>, next: impl Into<String>) -> Finding {
     finding(Outcome::Fail, wanted.into(), saw.into(), next.into())
 }
 
 /// Not seen.
-pub(super) fn unknown(
-    wanted: impl Into<String>,
-    saw: impl Into<String>,
-    next: impl Into<String>,
-) -> Finding {
+pub(super) fn unknown(wanted: impl Into<String>, saw: impl Into<String>, next: impl Into<String>) -> Finding {
     finding(Outcome::Inconclusive, wanted.into(), saw.into(), next.into())
 }
 

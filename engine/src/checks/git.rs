@@ -17,7 +17,11 @@ pub(super) async fn probe(probe: &Probe<'_>) -> Finding {
         GitAssert::Clean => clean(probe).await,
         GitAssert::Untracked => match path {
             Some(path) => never_committed(probe, Path::new(path), path).await,
-            None => unknown("a file that was never committed", "the check names no file", "Give the check a `path`."),
+            None => unknown(
+                "a file that was never committed",
+                "the check names no file",
+                "Give the check a `path`.",
+            ),
         },
     }
 }

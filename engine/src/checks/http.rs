@@ -99,9 +99,8 @@ fn question(probe: &Probe<'_>) -> Result<Question, Refused> {
         return Err(("this check asks nothing over HTTP".into(), "Correct the declaration.".into()));
     };
     let correct = |what: &str| format!("Correct the {what} in the declaration, or the env file.");
-    let fill = |text: &str, what: &str| {
-        probe.names.fill(text).map_err(|error| (error.to_string(), correct(what)))
-    };
+    let fill =
+        |text: &str, what: &str| probe.names.fill(text).map_err(|error| (error.to_string(), correct(what)));
     let filled_url = fill(url, "URL")?;
     let parsed: Url = filled_url
         .text
@@ -176,7 +175,11 @@ impl Question {
             parts.push(format!("a body with “{}”", brief(text, 60)));
         }
         for (name, value) in &self.expected.present {
-            parts.push(if value.is_empty() { format!("header {name}") } else { format!("header {name}: {value}") });
+            parts.push(if value.is_empty() {
+                format!("header {name}")
+            } else {
+                format!("header {name}: {value}")
+            });
         }
         for (name, value) in &self.expected.absent {
             let value = if value.is_empty() { String::new() } else { format!(": {value}") };
@@ -224,7 +227,8 @@ impl Expected {
             && !String::from_utf8_lossy(&answer.body).contains(text.as_str())
         {
             return if answer.cut {
-                Err("the text does not stand in the first 64 KiB of the body, and the rest was not read".to_owned())
+                Err("the text does not stand in the first 64 KiB of the body, and the rest was not read"
+                    .to_owned())
             } else {
                 Ok(Some(format!("a body without “{}”", brief(text, 60))))
             };
@@ -277,7 +281,8 @@ impl Tally {
     /// The faults with how often each was seen.
     fn faults(&self) -> String {
         let many = self.bad_count() > 1 || self.bad.len() > 1;
-        let each = |(fault, n): (&String, &u32)| if many { format!("{fault} ({n} ×)") } else { fault.clone() };
+        let each =
+            |(fault, n): (&String, &u32)| if many { format!("{fault} ({n} ×)") } else { fault.clone() };
         self.bad.iter().take(4).map(each).collect::<Vec<_>>().join(", ")
     }
 
@@ -305,25 +310,39 @@ impl Tally {
             return failed("", format!("{} answered {}", question.url.path(), self.faults()), look);
         }
         if self.limited > 0 && !question.expected.status.contains(&429) {
-            let saw = format!("{} of {} answers were 429: too many requests", self.limited, question.requests);
+            let saw =
+                format!("{} of {} answers were 429: too many requests", self.limited, question.requests);
             return unknown("", saw, "Wait until the rate limit has passed, then run it again.");
         }
         if let Some(unseen) = &self.unseen {
             return unknown("", unseen.clone(), "Look for something nearer to the body's beginning.");
         }
         if let Some(none) = self.silent.first() {
-            let saw = format!("{} of {} requests got no answer: {}", self.silent.len(), question.requests, none.saw);
+            let saw = format!(
+                "{} of {} requests got no answer: {}",
+                self.silent.len(),
+                question.requests,
+                none.saw
+            );
             return unknown("", saw, none.next.clone());
         }
         let saw = format!("status {} in {:.0} ms", last.status, last.ms);
         let Some(pointer) = &question.expected.pointer else {
             if question.want.is_some() {
-                return unknown("", format!("{saw}, and nothing to compare"), "Give the check a `measure` or a `pointer`.");
+                return unknown(
+                    "",
+                    format!("{saw}, and nothing to compare"),
+                    "Give the check a `measure` or a `pointer`.",
+                );
             }
             return passed("", saw);
         };
         if last.cut {
-            return unknown("", "the body is longer than 64 KiB and was not read to its end", "Ask for a smaller body.");
+            return unknown(
+                "",
+                "the body is longer than 64 KiB and was not read to its end",
+                "Ask for a smaller body.",
+            );
         }
         match by_pointer(pointer, &String::from_utf8_lossy(&last.body)) {
             Ok(reading) => {
@@ -346,7 +365,11 @@ impl Tally {
         }
         if self.good_ms.len() * 10 < counted * 9 {
             // Fast errors would otherwise pass for a fast service.
-            return failed("", format!("{saw}; more than a tenth of the requests failed"), "Look at the service's log.");
+            return failed(
+                "",
+                format!("{saw}; more than a tenth of the requests failed"),
+                "Look at the service's log.",
+            );
         }
         judge_value(question.want.as_ref(), p95, "ms", saw, "Look for what slows the service down.")
     }
@@ -360,7 +383,13 @@ impl Tally {
         }
         let rate = errors as f64 * 100.0 / counted as f64;
         let saw = format!("{errors} of {counted} requests failed ({} %){}", figure(rate), self.remarks());
-        judge_value(question.want.as_ref(), rate, "%", saw, "Look at the service's log for the failed requests.")
+        judge_value(
+            question.want.as_ref(),
+            rate,
+            "%",
+            saw,
+            "Look at the service's log for the failed requests.",
+        )
     }
 
     fn judge_limit(&self, question: &Question) -> Finding {

@@ -170,8 +170,15 @@ fn read(
     let output = output.as_ref().map_err(|error| {
         NoValue::new(format!("the output could not be read ({})", error.kind()), "Run it again.")
     })?;
-    let text = if source.regex.is_some() { output.all() } else { output.out() };
-    match read_value(source, &text) {
+    let (text, rejoined) = match source.regex {
+        Some(_) => (output.all(), None),
+        None => (output.out(), output.out_rejoined()),
+    };
+    let reading = match (read_value(source, &text), rejoined) {
+        (Err(none), Some(whole)) if !none.did_not_look => read_value(source, &whole).map_err(|_| none),
+        (reading, _) => reading,
+    };
+    match reading {
         Ok(reading) => Ok((reading, "in the output".to_owned())),
         Err(none) if output.cut => {
             Err(NoValue { saw: format!("{} (only the end of the output was kept)", none.saw), ..none })
@@ -225,9 +232,9 @@ fn ran_no_test(output: &Output) -> Option<String> {
     for line in &output.lines {
         let text = line.text.to_lowercase();
         let words: Vec<&str> = text.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).collect();
-        let ran = words.windows(2).any(|w| {
-            w[0].parse::<u64>().is_ok_and(|n| n > 0) && matches!(w[1], "passed" | "passing")
-        });
+        let ran = words
+            .windows(2)
+            .any(|w| w[0].parse::<u64>().is_ok_and(|n| n > 0) && matches!(w[1], "passed" | "passing"));
         if ran {
             return None;
         }

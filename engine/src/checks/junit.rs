@@ -21,9 +21,8 @@ pub(super) fn read(text: &str) -> Result<Reading, NoValue> {
     let Some(xml) = xml_part(text) else {
         return Err(NoValue::new("there is no JUnit report in it", again));
     };
-    let document = Document::parse(xml).map_err(|error| {
-        NoValue::new(format!("the JUnit report is not well-formed XML ({error})"), again)
-    })?;
+    let document = Document::parse(xml)
+        .map_err(|error| NoValue::new(format!("the JUnit report is not well-formed XML ({error})"), again))?;
     let root = document.root_element();
     if !matches!(root.tag_name().name(), "testsuites" | "testsuite") {
         return Err(NoValue::new(
@@ -90,8 +89,7 @@ fn agrees_with_totals(root: Node, tally: &Tally) -> Result<(), NoValue> {
             return text.trim().parse().ok();
         }
         let suites: Vec<_> = root.children().filter(|n| n.has_tag_name("testsuite")).collect();
-        let each: Vec<u64> =
-            suites.iter().filter_map(|s| s.attribute(name)?.trim().parse().ok()).collect();
+        let each: Vec<u64> = suites.iter().filter_map(|s| s.attribute(name)?.trim().parse().ok()).collect();
         (!each.is_empty() && each.len() == suites.len()).then(|| each.iter().sum())
     };
     let listed = tally.passed + tally.failed + tally.skipped;
@@ -99,10 +97,7 @@ fn agrees_with_totals(root: Node, tally: &Tally) -> Result<(), NoValue> {
     if let Some(tests) = total("tests") {
         // Some reporters count skipped tests in the total, some do not.
         if tests != listed && tests != listed - tally.skipped {
-            return Err(NoValue::new(
-                format!("the report announces {tests} tests but lists {listed}"),
-                next,
-            ));
+            return Err(NoValue::new(format!("the report announces {tests} tests but lists {listed}"), next));
         }
     }
     let (failures, errors) = (total("failures").unwrap_or(0), total("errors").unwrap_or(0));

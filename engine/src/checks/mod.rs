@@ -27,7 +27,7 @@ mod tree;
 mod values;
 
 pub use judge::judge_command;
-pub use output::{Output, OutputLine};
 pub(crate) use output::settled;
+pub use output::{Output, OutputLine};
 pub use probe::{ProbeWork, probe};
 pub use tree::TrackedFiles;

@@ -38,7 +38,15 @@ mod tests {
         let list = parse_list("https://a.example, http://b:3001 https://a.example").unwrap();
         assert_eq!(list.into_iter().collect::<Vec<_>>(), ["http://b:3001", "https://a.example"]);
         assert!(parse_list("").is_ok_and(|l| l.is_empty()));
-        for bad in ["*", "https://*.example", "https://a.example/", "https://a.example/x", "a.example", "ftp://a", "https://a:443"] {
+        for bad in [
+            "*",
+            "https://*.example",
+            "https://a.example/",
+            "https://a.example/x",
+            "a.example",
+            "ftp://a",
+            "https://a:443",
+        ] {
             assert!(parse_list(bad).is_err(), "{bad}");
         }
         assert_eq!(of_url("https://A.example:443/x/").as_deref(), Some("https://a.example"));

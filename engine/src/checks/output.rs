@@ -94,6 +94,27 @@ impl Output {
         self.join(|line| !line.is_err)
     }
 
+    /// Standard output with every line put together again that other lines stand in the midst of;
+    /// `None` when there are none.
+    ///
+    /// A line longer than 64 KiB, or one that halts, is logged in parts, and what comes in between breaks
+    /// it there. Which breaks are of that kind is not known, so this is for texts that have a grammar.
+    pub(super) fn out_rejoined(&self) -> Option<String> {
+        let mut text = String::new();
+        let mut last = None;
+        let mut broken = false;
+        for line in self.lines.iter().filter(|line| !line.is_err) {
+            match last {
+                Some(before) if before + 1 == line.number => text.push('\n'),
+                Some(_) => broken = true,
+                None => {}
+            }
+            text.push_str(&line.text);
+            last = Some(line.number);
+        }
+        broken.then_some(text)
+    }
+
     fn join(&self, keep: impl Fn(&OutputLine) -> bool) -> String {
         let mut text = String::new();
         for line in self.lines.iter().filter(|line| keep(line)) {
@@ -143,6 +164,13 @@ mod tests {
         assert_eq!(output.out(), "{\n}\n");
         assert_eq!(output.all(), "{\nwarn\n}\n \n");
         assert_eq!(output.last().map(|l| l.number), Some(3));
+    }
+
+    #[test]
+    fn a_line_that_others_broke_is_put_together_again() {
+        let broken = output(&[(false, "> run"), (false, "{\"a\":\"x"), (true, "warn"), (false, "y\"}")]);
+        assert_eq!(broken.out_rejoined().as_deref(), Some("> run\n{\"a\":\"xy\"}"));
+        assert_eq!(output(&[(false, "a"), (false, "b"), (true, "c")]).out_rejoined(), None);
     }
 
     #[test]

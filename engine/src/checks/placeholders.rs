@@ -14,8 +14,18 @@ pub(super) fn is_secret_key(key: &str) -> bool {
 /// Whether a value was written to be replaced.
 pub(super) fn is_placeholder(value: &str) -> bool {
     const PHRASES: [&str; 12] = [
-        "changeme", "replaceme", "fillme", "fillin", "placeholder", "yoursecret", "yourtoken", "yourpassword", "yourkey",
-        "putyour", "insertyour", "tobedefined",
+        "changeme",
+        "replaceme",
+        "fillme",
+        "fillin",
+        "placeholder",
+        "yoursecret",
+        "yourtoken",
+        "yourpassword",
+        "yourkey",
+        "putyour",
+        "insertyour",
+        "tobedefined",
     ];
     const WHOLE: [&str; 7] = ["todo", "tbd", "fixme", "xxx", "secret", "password", "dummy"];
     let lower = value.trim().to_lowercase();
@@ -61,8 +71,22 @@ mod tests {
     #[test]
     fn placeholders_of_many_shapes_are_seen() {
         for value in [
-            "changeme", "change-me-please", "CHANGE_ME", "<your token>", "[token]", "{{secret}}", "your-api-key",
-            "YOUR_SECRET_HERE", "replace_me", "xxx", "xxxxxxxx", "____", "todo", "TBD", "placeholder", "password",
+            "changeme",
+            "change-me-please",
+            "CHANGE_ME",
+            "<your token>",
+            "[token]",
+            "{{secret}}",
+            "your-api-key",
+            "YOUR_SECRET_HERE",
+            "replace_me",
+            "xxx",
+            "xxxxxxxx",
+            "____",
+            "todo",
+            "TBD",
+            "placeholder",
+            "password",
             "https://<domain>/x",
         ] {
             assert!(is_placeholder(value), "{value}");
@@ -72,8 +96,21 @@ mod tests {
     #[test]
     fn real_values_are_none() {
         for value in [
-            "https://staging.medianest.example.com", "production", "3000", "s8Jd02kqPz", "[\"a\",\"b\"]", "{\"a\":1}",
-            "", "yes", "15m", "YourCompany", "*", "x", "a<b", "postgres://u:p9Q2@db:5432/app", "todolist",
+            "https://staging.medianest.example.com",
+            "production",
+            "3000",
+            "s8Jd02kqPz",
+            "[\"a\",\"b\"]",
+            "{\"a\":1}",
+            "",
+            "yes",
+            "15m",
+            "YourCompany",
+            "*",
+            "x",
+            "a<b",
+            "postgres://u:p9Q2@db:5432/app",
+            "todolist",
         ] {
             assert!(!is_placeholder(value), "{value}");
         }

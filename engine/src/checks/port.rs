@@ -85,14 +85,22 @@ fn judge_open(probe: &Probe<'_>, wanted: String, tried: &[(SocketAddr, Tried)]) 
         };
     }
     if let Some((at, _)) = tried.iter().find(|(_, t)| matches!(t, Tried::Hollow)) {
-        let saw = format!("{at} accepts connections and hangs up at once: nobody listens behind the published port");
-        return failed(wanted, saw, "Compare the port that the service listens on with the one that is mapped.");
+        let saw = format!(
+            "{at} accepts connections and hangs up at once: nobody listens behind the published port"
+        );
+        return failed(
+            wanted,
+            saw,
+            "Compare the port that the service listens on with the one that is mapped.",
+        );
     }
     if let Some((at, why)) = silent(tried) {
         return unknown(wanted, format!("{at}: {why}"), "Look at the network and its firewalls.");
     }
     match tried.first() {
-        Some((at, _)) => failed(wanted, format!("nothing listens on {at}"), "Start the service, or correct the port."),
+        Some((at, _)) => {
+            failed(wanted, format!("nothing listens on {at}"), "Start the service, or correct the port.")
+        }
         None => unknown(wanted, "the host has no address", "Correct the address."),
     }
 }
@@ -104,7 +112,11 @@ fn judge_closed(wanted: String, tried: &[(SocketAddr, Tried)]) -> Finding {
     }
     if let Some((at, why)) = silent(tried) {
         // Silence may be a firewall, a lost packet or a wrong address: nothing was seen.
-        return unknown(wanted, format!("{at}: {why}"), "Make sure that the address is right and the host is up.");
+        return unknown(
+            wanted,
+            format!("{at}: {why}"),
+            "Make sure that the address is right and the host is up.",
+        );
     }
     match tried.first() {
         Some((at, _)) => passed(wanted, format!("{at} refuses connections")),

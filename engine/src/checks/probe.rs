@@ -82,7 +82,7 @@ impl Probe<'_> {
 /// Carries out a check and says in the run's log what it asked, saw and wanted.
 ///
 /// Never fails: what could not be seen is Inconclusive. No text of the finding holds a value of the
-/// env file that counts as secret. A drill is judged by the caller, which knows the past drills.
+/// env file that counts as secret.
 pub async fn probe(session: &Session, work: &ProbeWork) -> Finding {
     let check = &work.check;
     session.say(&format!("Check “{}” ({}).", check.title, check.spec.kind()));
@@ -90,13 +90,8 @@ pub async fn probe(session: &Session, work: &ProbeWork) -> Finding {
     let attempts = check.retries.saturating_add(1);
     let mut attempt = 1;
     let found = loop {
-        let one = Probe {
-            session,
-            work,
-            names: Names::new(&work.urls, session.env().clone()),
-            attempt,
-            deadline,
-        };
+        let one =
+            Probe { session, work, names: Names::new(&work.urls, session.env().clone()), attempt, deadline };
         let mut found = one_attempt(&one).await;
         let pause = PAUSE.min(one.left());
         let stopped = session.cancelled().is_cancelled();
@@ -137,11 +132,6 @@ async fn one_attempt(probe: &Probe<'_>) -> Finding {
             CheckSpec::File { .. } => file::probe(probe),
             CheckSpec::Git { .. } => git::probe(probe).await,
             CheckSpec::Port { .. } => port::probe(probe).await,
-            CheckSpec::Drill { .. } => unknown(
-                "a completed rollback drill",
-                "a drill is not something to look at",
-                "Do a drill from the Releases page.",
-            ),
         }
     };
     let is_command = matches!(probe.work.check.spec, CheckSpec::Command { .. });

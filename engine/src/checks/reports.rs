@@ -34,10 +34,7 @@ pub(super) fn coverage(documents: &[Value]) -> Result<Reading, NoValue> {
     if let (Some(total), Some(covered)) = (total, covered) {
         if (covered * 100.0 / total - value).abs() > 0.1 {
             return Err(NoValue::new(
-                format!(
-                    "the coverage summary says {} % for {covered} of {total} lines",
-                    figure(value)
-                ),
+                format!("the coverage summary says {} % for {covered} of {total} lines", figure(value)),
                 next,
             ));
         }
@@ -63,8 +60,7 @@ pub(super) fn npm_audit(documents: &[Value], critical_only: bool) -> Result<Read
                 "Make the registry's audit service reachable, then run it again.",
             ));
         }
-        let Some(counts) = document.pointer("/metadata/vulnerabilities").filter(|v| v.is_object())
-        else {
+        let Some(counts) = document.pointer("/metadata/vulnerabilities").filter(|v| v.is_object()) else {
             continue;
         };
         if document.pointer("/metadata/dependencies/total").and_then(number_of) == Some(0.0) {
@@ -210,11 +206,7 @@ pub(super) fn autocannon_errors(documents: &[Value]) -> Result<Reading, NoValue>
         readings.push(Reading {
             value,
             unit: "%",
-            detail: format!(
-                "{bad} of {counted} requests failed ({} %){}",
-                figure(value),
-                load.apart()
-            ),
+            detail: format!("{bad} of {counted} requests failed ({} %){}", figure(value), load.apart()),
             explains_exit: false,
         });
     }
@@ -231,13 +223,18 @@ mod tests {
     }
 
     fn summary(lines: &str) -> Vec<Value> {
-        docs(&format!("\u{feff}{{\"total\":{{\"lines\":{lines}}},\"src/a.ts\":{{}}}}").replace('\u{feff}', ""))
+        docs(
+            &format!("\u{feff}{{\"total\":{{\"lines\":{lines}}},\"src/a.ts\":{{}}}}").replace('\u{feff}', ""),
+        )
     }
 
     #[test]
     fn coverage_is_read_and_checked_against_its_own_counts() {
         let good = coverage(&summary(r#"{"total":1000,"covered":712,"skipped":0,"pct":71.2}"#));
-        assert_eq!(good.map(|r| (r.value, r.detail)), Ok((71.2, "coverage of lines 71.2 % (712 of 1000)".into())));
+        assert_eq!(
+            good.map(|r| (r.value, r.detail)),
+            Ok((71.2, "coverage of lines 71.2 % (712 of 1000)".into()))
+        );
         for bad in [
             r#"{"total":0,"covered":0,"skipped":0,"pct":"Unknown"}"#,
             r#"{"total":0,"covered":0,"skipped":0,"pct":100}"#,

@@ -76,9 +76,8 @@ fn substitute(template: &str, lookup: &mut Lookup) -> Result<String, TemplateErr
         let inner = &rest[at + 2..];
         let close = inner.find('}').ok_or(TemplateError::Malformed)?;
         let body = &inner[..close];
-        let end = body
-            .find(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '.'))
-            .unwrap_or(body.len());
+        let end =
+            body.find(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '.')).unwrap_or(body.len());
         // A name may hold hyphens, which would otherwise begin a default.
         let whole = if body.contains('-') { lookup(body)? } else { None };
         if let Some(value) = whole {
@@ -112,9 +111,8 @@ mod tests {
     use super::*;
 
     fn names() -> Names {
-        let map = |pairs: &[(&str, &str)]| {
-            pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
-        };
+        let map =
+            |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         Names::new(
             &map(&[("api", "http://127.0.0.1:${PORT:-3000}"), ("my-web", "http://w")]),
             map(&[("PORT", "3100"), ("METRICS_TOKEN", "s3cret"), ("EMPTY", "")]),

@@ -72,9 +72,7 @@ pub(super) fn usual_want(format: ReportFormat) -> Option<&'static str> {
     match format {
         ReportFormat::Junit => Some(">= 100 %"),
         ReportFormat::NpmAudit | ReportFormat::NpmAuditCritical => Some("== 0"),
-        ReportFormat::CoverageSummary
-        | ReportFormat::AutocannonP95
-        | ReportFormat::AutocannonErrors => None,
+        ReportFormat::CoverageSummary | ReportFormat::AutocannonP95 | ReportFormat::AutocannonErrors => None,
     }
 }
 
@@ -107,9 +105,7 @@ pub(super) fn by_pointer(pointer: &str, text: &str) -> Result<Reading, NoValue> 
     }
     let next = "Look at the report and correct the pointer, or make the command write the number.";
     match (found.first(), other) {
-        (_, Some(kind)) => {
-            Err(NoValue::new(format!("{pointer} holds {kind} and no number"), next))
-        }
+        (_, Some(kind)) => Err(NoValue::new(format!("{pointer} holds {kind} and no number"), next)),
         (None, None) => Err(NoValue::new(format!("there is nothing at {pointer}"), next)),
         (Some(first), None) if found.iter().all(|v| v == first) => {
             Ok(plain(*first, format!("{pointer} is {}", super::finding::figure(*first))))
@@ -124,13 +120,9 @@ pub(super) fn by_pointer(pointer: &str, text: &str) -> Result<Reading, NoValue> 
 /// The number in the first group of a regular expression; of several matches the last counts,
 /// because totals stand at the end.
 fn by_regex(pattern: &str, text: &str, quoted: bool) -> Result<Reading, NoValue> {
-    let regex = RegexBuilder::new(pattern)
-        .multi_line(true)
-        .size_limit(1 << 20)
-        .build()
-        .map_err(|_| {
-            NoValue::new("the regular expression of the check is not valid", "Correct value.regex.")
-        })?;
+    let regex = RegexBuilder::new(pattern).multi_line(true).size_limit(1 << 20).build().map_err(|_| {
+        NoValue::new("the regular expression of the check is not valid", "Correct value.regex.")
+    })?;
     if regex.captures_len() < 2 {
         return Err(NoValue::new(
             "the regular expression of the check has no group",
@@ -318,8 +310,24 @@ mod tests {
     #[test]
     fn what_can_be_read_in_two_ways_is_no_number() {
         for text in [
-            "", "%", "k", "abc", "1,234", "1.2.3", "1,2,3", "nan", "inf", "1e999", "0x10", "12 34",
-            "1.234,5", "--1", "1,23,456", "5 ms", ",5", "1,234.5.6",
+            "",
+            "%",
+            "k",
+            "abc",
+            "1,234",
+            "1.2.3",
+            "1,2,3",
+            "nan",
+            "inf",
+            "1e999",
+            "0x10",
+            "12 34",
+            "1.234,5",
+            "--1",
+            "1,23,456",
+            "5 ms",
+            ",5",
+            "1,234.5.6",
         ] {
             assert_eq!(parse_number(text), None, "{text}");
         }

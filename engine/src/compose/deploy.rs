@@ -162,9 +162,6 @@ async fn run(
         ));
     }
     stage.journal.images = images;
-    if let Some(exit) = session.stopped() {
-        return Err(Stop(format!("{exit}. What runs was not touched.")));
-    }
 
     stage.enter(DeployPhase::Starting)?;
     let health = Duration::from_millis(work.health_timeout_ms);
@@ -185,7 +182,9 @@ async fn run(
         .collect();
     if !other.is_empty() {
         let names = other.join(", ");
-        return Err(Stop(format!("Not running the image that was pinned: {names}. Something else moved its tag.")));
+        return Err(Stop(format!(
+            "Not running the image that was pinned: {names}. Something else moved its tag."
+        )));
     }
     if let Some(command) = &work.migrations_cmd {
         result.migrations = migrations(session, command, &project.dir).await;
@@ -239,7 +238,10 @@ async fn pin(
             Some(id) => drop(images.insert(service.name.clone(), id)),
             None => {
                 let name = rendered.image_name(service);
-                return Err(Stop(format!("The image {name} of {} is not here and could not be fetched ({exit}).", service.name)));
+                return Err(Stop(format!(
+                    "The image {name} of {} is not here and could not be fetched ({exit}).",
+                    service.name
+                )));
             }
         }
     }
@@ -253,7 +255,9 @@ async fn room(docker: &Docker) -> Result<(), Stop> {
         return Ok(());
     }
     let info = docker.ask(docker.client().info()).await?;
-    let Some(Ok(stat)) = info.docker_root_dir.map(|dir| rustix::fs::statvfs(dir.as_str())) else { return Ok(()) };
+    let Some(Ok(stat)) = info.docker_root_dir.map(|dir| rustix::fs::statvfs(dir.as_str())) else {
+        return Ok(());
+    };
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
     if free >= DISK_BYTES {
         return Ok(());

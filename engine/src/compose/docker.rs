@@ -60,7 +60,11 @@ impl Docker {
     }
 
     /// As [`Docker::connect`], with other patience for connecting and for each question afterwards.
-    pub(super) async fn connect_within(address: &Address, connect: Duration, patience: Duration) -> Result<Self> {
+    pub(super) async fn connect_within(
+        address: &Address,
+        connect: Duration,
+        patience: Duration,
+    ) -> Result<Self> {
         let seconds = patience.as_secs();
         let made = match address.0.split_once("://") {
             Some(("unix", _)) => bollard::Docker::connect_with_unix(&address.0, seconds, API_DEFAULT_VERSION),
@@ -110,7 +114,10 @@ impl Docker {
     }
 
     /// As [`Docker::ask`]; what does not exist is `None`.
-    pub(super) async fn find<T>(&self, question: impl Future<Output = Result<T, Bollard>>) -> Result<Option<T>> {
+    pub(super) async fn find<T>(
+        &self,
+        question: impl Future<Output = Result<T, Bollard>>,
+    ) -> Result<Option<T>> {
         match self.ask(question).await {
             Ok(found) => Ok(Some(found)),
             Err(ComposeError::Refused { status: 404, .. }) => Ok(None),
@@ -122,7 +129,9 @@ impl Docker {
 async fn within<T>(patience: Duration, question: impl Future<Output = Result<T, Bollard>>) -> Result<T> {
     match tokio::time::timeout(patience, question).await {
         Ok(answer) => answer.map_err(explain),
-        Err(_) => Err(ComposeError::Unreachable { why: format!("no answer within {} s", patience.as_secs_f32()) }),
+        Err(_) => {
+            Err(ComposeError::Unreachable { why: format!("no answer within {} s", patience.as_secs_f32()) })
+        }
     }
 }
 
@@ -142,10 +151,10 @@ pub(super) fn explain(error: Bollard) -> ComposeError {
         Bollard::JsonDataError { message, .. } => ComposeError::Strange { why: message },
         Bollard::JsonSerdeError { err } => ComposeError::Strange { why: err.to_string() },
         Bollard::APIVersionParseError {} => ComposeError::Strange { why: "its version".to_owned() },
-        Bollard::RequestTimeoutError => {
-            ComposeError::Unreachable { why: "no answer in time".to_owned() }
+        Bollard::RequestTimeoutError => ComposeError::Unreachable { why: "no answer in time".to_owned() },
+        Bollard::SocketNotFoundError(_) => {
+            ComposeError::Unreachable { why: "there is no such socket".to_owned() }
         }
-        Bollard::SocketNotFoundError(_) => ComposeError::Unreachable { why: "there is no such socket".to_owned() },
         other => ComposeError::Unreachable { why: innermost(&other) },
     }
 }
@@ -185,7 +194,8 @@ mod tests {
         let _open = tokio::net::UnixListener::bind(&path).unwrap();
         let address = Address::new(path.to_str().unwrap());
         let began = std::time::Instant::now();
-        let error = Docker::connect_within(&address, Duration::from_millis(300), PATIENCE).await.err().unwrap();
+        let error =
+            Docker::connect_within(&address, Duration::from_millis(300), PATIENCE).await.err().unwrap();
         assert!(error.is_unreachable() && began.elapsed() < Duration::from_secs(2), "{error}");
     }
 }

@@ -8,6 +8,7 @@ use super::docker::Docker;
 use super::error::{ComposeError, Result};
 
 const KEEP: &str = "stagegate/keep";
+const BEFORE: &str = "before-";
 
 /// Returns those of `ids` (image IDs or names) that the engine does not have.
 pub async fn images_present<S: AsRef<str>>(
@@ -33,7 +34,8 @@ pub(super) async fn image_id(docker: &Docker, name: &str) -> Result<Option<Strin
 
 /// Makes `name` mean the image `id`.
 pub(super) async fn tag(docker: &Docker, id: &str, name: &str) -> Result<()> {
-    let (repo, tag) = split(name).ok_or_else(|| ComposeError::BadName { what: "an image name", name: name.to_owned() })?;
+    let (repo, tag) =
+        split(name).ok_or_else(|| ComposeError::BadName { what: "an image name", name: name.to_owned() })?;
     let options = TagImageOptions { repo: Some(repo.to_owned()), tag: Some(tag.to_owned()) };
     docker.ask(docker.client().tag_image(id, Some(options))).await
 }
@@ -69,16 +71,28 @@ fn component(name: &str) -> String {
     let bytes = name.as_bytes();
     let ends = bytes.first().is_some_and(|b| plain(*b)) && bytes.last().is_some_and(|b| plain(*b));
     let middle = bytes.iter().all(|b| plain(*b) || matches!(b, b'-' | b'_' | b'.'));
-    let runs = name.contains("..") || name.contains("___") || name.contains("._") || name.contains("_.")
-        || name.contains("-.") || name.contains(".-") || name.contains("-_") || name.contains("_-");
+    let runs = name.contains("..")
+        || name.contains("___")
+        || name.contains("._")
+        || name.contains("_.")
+        || name.contains("-.")
+        || name.contains(".-")
+        || name.contains("-_")
+        || name.contains("_-");
     if ends && middle && !runs && !name.starts_with("x0") {
         return name.to_owned();
     }
     bytes.iter().fold("x0".to_owned(), |text, byte| format!("{text}{byte:02x}"))
 }
 
+/// The tag under which a rollback protects what ran before it.
+pub(super) fn before(release_tag: &str) -> String {
+    format!("{BEFORE}{release_tag}")
+}
+
 /// Removes the protective tags of `project` whose release tag is not among `keep`, and with them the images
-/// that have no other name. Images in use stay. Returns the tags that were removed.
+/// that have no other name. What ran before a rollback to a kept release is kept too, and images in use stay.
+/// Returns the tags that were removed.
 pub async fn prune_keep(docker: &Docker, project: &str, keep: &[String]) -> Result<Vec<String>> {
     let prefix = format!("{KEEP}/{}/", component(project));
     let filters = HashMap::from([("reference".to_owned(), vec![format!("{prefix}*")])]);
@@ -87,7 +101,9 @@ pub async fn prune_keep(docker: &Docker, project: &str, keep: &[String]) -> Resu
     let mut removed = Vec::new();
     for name in images.into_iter().flat_map(|image| image.repo_tags) {
         let Some((repo, tag)) = split(&name) else { continue };
-        if !repo.starts_with(&prefix) || keep.iter().any(|kept| kept == tag) {
+        if !repo.starts_with(&prefix)
+            || keep.iter().any(|kept| kept == tag.strip_prefix(BEFORE).unwrap_or(tag))
+        {
             continue;
         }
         let gone = docker.client().remove_image(&name, None::<RemoveImageOptions>, None);

@@ -13,6 +13,7 @@ use futures::{Stream, StreamExt, TryStreamExt};
 
 use super::docker::{Docker, explain};
 use super::error::{ComposeError, Result};
+use super::progress::now;
 use super::render::Rendered;
 
 pub(super) const PROJECT_LABEL: &str = "com.docker.compose.project";
@@ -109,11 +110,13 @@ fn rank(health: Health) -> u8 {
 /// All containers of a project, but for those of `docker compose run`.
 pub(super) async fn instances(docker: &Docker, project: &str) -> Result<Vec<Instance>> {
     let filters = HashMap::from([("label".to_owned(), vec![format!("{PROJECT_LABEL}={project}")])]);
-    let options = ListContainersOptions { all: true, filters: Some(filters), ..ListContainersOptions::default() };
+    let options =
+        ListContainersOptions { all: true, filters: Some(filters), ..ListContainersOptions::default() };
     let listed = docker.ask(docker.client().list_containers(Some(options))).await?;
     let found = futures::stream::iter(listed.into_iter().filter(is_of_a_service).map(|summary| async move {
         let id = summary.id.clone().unwrap_or_default();
-        let details = docker.find(docker.client().inspect_container(&id, None::<InspectContainerOptions>)).await?;
+        let details =
+            docker.find(docker.client().inspect_container(&id, None::<InspectContainerOptions>)).await?;
         // A container that went between the two questions is no container.
         Ok::<_, ComposeError>(details.map(|details| instance(&summary, &details)))
     }));
@@ -126,15 +129,28 @@ pub(super) async fn instances(docker: &Docker, project: &str) -> Result<Vec<Inst
 /// Something happened to a container of the project. Running a health check is nothing that happened.
 pub(super) fn events(docker: &Docker, project: &str) -> impl Stream<Item = Result<()>> + use<> {
     const ACTIONS: [&str; 13] = [
-        "create", "start", "restart", "die", "stop", "kill", "oom", "destroy", "pause", "unpause", "rename",
-        "update", "health_status",
+        "create",
+        "start",
+        "restart",
+        "die",
+        "stop",
+        "kill",
+        "oom",
+        "destroy",
+        "pause",
+        "unpause",
+        "rename",
+        "update",
+        "health_status",
     ];
     let filters = HashMap::from([
         ("type".to_owned(), vec!["container".to_owned()]),
         ("label".to_owned(), vec![format!("{PROJECT_LABEL}={project}")]),
         ("event".to_owned(), ACTIONS.map(str::to_owned).to_vec()),
     ]);
-    let options = EventsOptions { filters: Some(filters), ..EventsOptions::default() };
+    // From a moment ago: what happens while the question is on its way must not be missed.
+    let since = (now().0 / 1_000).to_string();
+    let options = EventsOptions { filters: Some(filters), since: Some(since), ..EventsOptions::default() };
     let client = docker.client().clone();
     futures::stream::once(async move { client.events(Some(options)).boxed() })
         .flatten()
@@ -150,11 +166,15 @@ fn instance(summary: &ContainerSummary, details: &ContainerInspectResponse) -> I
     let state = details.state.as_ref();
     let status = state.and_then(|state| state.status).unwrap_or(Status::EMPTY);
     let check = state.and_then(|state| state.health.as_ref());
-    let checked = check.and_then(|check| check.status).filter(|s| !matches!(s, HealthStatusEnum::EMPTY | HealthStatusEnum::NONE));
+    let checked = check
+        .and_then(|check| check.status)
+        .filter(|s| !matches!(s, HealthStatusEnum::EMPTY | HealthStatusEnum::NONE));
     let last = check.and_then(|check| check.log.as_ref()).and_then(|log| log.last());
     let exit_code = state.and_then(|state| state.exit_code);
-    let restart = details.host_config.as_ref().and_then(|host| host.restart_policy.as_ref()).and_then(|p| p.name);
-    let comes_back = matches!(restart, Some(RestartPolicyNameEnum::ALWAYS | RestartPolicyNameEnum::UNLESS_STOPPED));
+    let restart =
+        details.host_config.as_ref().and_then(|host| host.restart_policy.as_ref()).and_then(|p| p.name);
+    let comes_back =
+        matches!(restart, Some(RestartPolicyNameEnum::ALWAYS | RestartPolicyNameEnum::UNLESS_STOPPED));
     let publishes = details
         .host_config
         .as_ref()
@@ -196,7 +216,10 @@ fn instance(summary: &ContainerSummary, details: &ContainerInspectResponse) -> I
         started_at: state.and_then(|state| state.started_at.as_deref()).and_then(parse_time),
         ports: ports(summary),
         checked_at: last.and_then(|last| last.start.as_deref()).and_then(parse_time),
-        check_said: last.and_then(|last| last.output.as_deref()).map(|text| shorten(text.trim())).unwrap_or_default(),
+        check_said: last
+            .and_then(|last| last.output.as_deref())
+            .map(|text| shorten(text.trim()))
+            .unwrap_or_default(),
     }
 }
 
@@ -265,12 +288,7 @@ pub async fn service_logs(
 ) -> Result<Vec<String>> {
     let own = instances(docker, project).await?.into_iter().filter(|one| one.service == service);
     let Some(worst) = own.max_by_key(|one| rank(one.health)) else { return Ok(Vec::new()) };
-    let options = LogsOptions {
-        stdout: true,
-        stderr: true,
-        tail: n.to_string(),
-        ..LogsOptions::default()
-    };
+    let options = LogsOptions { stdout: true, stderr: true, tail: n.to_string(), ..LogsOptions::default() };
     let chunks = docker.client().logs(&worst.id, Some(options)).try_collect::<Vec<_>>();
     let chunks = tokio::time::timeout(docker.patience(), chunks).await;
     let chunks = chunks.map_err(|_| ComposeError::Unreachable { why: "its logs did not come".to_owned() })?;

@@ -142,7 +142,8 @@ async fn commit(dir: &Path) -> Option<(String, String)> {
         return Some((commit.to_owned(), subject.trim().to_owned()));
     }
     let mut changes = status;
-    changes.extend(git(dir, &["diff", "HEAD", "--binary", "--no-ext-diff", "--no-textconv", "--", "."]).await?);
+    changes
+        .extend(git(dir, &["diff", "HEAD", "--binary", "--no-ext-diff", "--no-textconv", "--", "."]).await?);
     let digest: String = sha256_hex(&changes).chars().take(16).collect();
     Some((format!("{commit}+dirty:{digest}"), subject.trim().to_owned()))
 }
@@ -150,7 +151,14 @@ async fn commit(dir: &Path) -> Option<(String, String)> {
 async fn git(dir: &Path, words: &[&str]) -> Option<Vec<u8>> {
     // The checkout may belong to somebody else, and reading it must neither lock it nor run what it configures.
     const CAREFUL: [&str; 8] = [
-        "git", "--no-optional-locks", "-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null",
+        "git",
+        "--no-optional-locks",
+        "-c",
+        "safe.directory=*",
+        "-c",
+        "core.fsmonitor=false",
+        "-c",
+        "core.hooksPath=/dev/null",
     ];
     let argv = CAREFUL.iter().chain(words).map(|word| (*word).to_owned()).collect();
     let Answer { exit, out, .. } = Tool::Direct.ask(argv, dir).await.ok()?;
@@ -165,7 +173,8 @@ mod tests {
     use super::*;
 
     fn run(dir: &Path, script: &str) {
-        let identity = "-c user.name=T -c user.email=t@example.org -c init.defaultBranch=main -c commit.gpgsign=false";
+        let identity =
+            "-c user.name=T -c user.email=t@example.org -c init.defaultBranch=main -c commit.gpgsign=false";
         let script = script.replace("git ", &format!("git {identity} "));
         assert!(Command::new("sh").args(["-c", &script]).current_dir(dir).status().unwrap().success());
     }

@@ -159,10 +159,14 @@ impl Judge {
         match one.health {
             Health::Healthy | Health::Done => Opinion::Good,
             Health::Running if stood >= SETTLE => Opinion::Good,
-            Health::Unhealthy if known.is_some_and(|(_, checked)| *checked == one.checked_at) => Opinion::Wait,
+            Health::Unhealthy if known.is_some_and(|(_, checked)| *checked == one.checked_at) => {
+                Opinion::Wait
+            }
             Health::Unhealthy => Opinion::Bad("its health check fails".to_owned()),
             Health::Exited if stood >= ENDED_PATIENCE => Opinion::Bad(format!("it ended{code}")),
-            Health::Running | Health::Starting | Health::Restarting | Health::Exited | Health::Missing => Opinion::Wait,
+            Health::Running | Health::Starting | Health::Restarting | Health::Exited | Health::Missing => {
+                Opinion::Wait
+            }
         }
     }
 }
@@ -202,15 +206,24 @@ mod tests {
         let old = one("a", Health::Unhealthy, 9, Some(5));
         let mut judge = Judge::new(std::slice::from_ref(&old));
         assert_eq!(judge.container(&old, Duration::ZERO), Opinion::Wait);
-        assert!(matches!(judge.container(&one("a", Health::Unhealthy, 9, Some(6)), Duration::ZERO), Opinion::Bad(_)));
-        assert!(matches!(judge.container(&one("b", Health::Unhealthy, 0, Some(5)), Duration::ZERO), Opinion::Bad(_)));
+        assert!(matches!(
+            judge.container(&one("a", Health::Unhealthy, 9, Some(6)), Duration::ZERO),
+            Opinion::Bad(_)
+        ));
+        assert!(matches!(
+            judge.container(&one("b", Health::Unhealthy, 0, Some(5)), Duration::ZERO),
+            Opinion::Bad(_)
+        ));
     }
 
     #[test]
     fn restart_loops_and_ends_are_failures() {
         let mut judge = Judge::new(&[]);
         assert_eq!(judge.container(&one("a", Health::Restarting, 2, None), Duration::ZERO), Opinion::Wait);
-        assert!(matches!(judge.container(&one("a", Health::Running, 3, None), Duration::ZERO), Opinion::Bad(_)));
+        assert!(matches!(
+            judge.container(&one("a", Health::Running, 3, None), Duration::ZERO),
+            Opinion::Bad(_)
+        ));
         assert_eq!(judge.container(&one("b", Health::Exited, 0, None), Duration::ZERO), Opinion::Wait);
         assert_eq!(
             judge.container(&one("b", Health::Exited, 0, None), ENDED_PATIENCE),

@@ -70,8 +70,14 @@ impl Project {
     /// The Compose files that are read, as far as they can be told from outside.
     pub fn file_paths(&self) -> Vec<PathBuf> {
         const USUAL: [&str; 8] = [
-            "compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml",
-            "compose.override.yaml", "compose.override.yml", "docker-compose.override.yml", "docker-compose.override.yaml",
+            "compose.yaml",
+            "compose.yml",
+            "docker-compose.yml",
+            "docker-compose.yaml",
+            "compose.override.yaml",
+            "compose.override.yml",
+            "docker-compose.override.yml",
+            "docker-compose.override.yaml",
         ];
         if self.files.is_empty() {
             return USUAL.iter().map(|name| self.dir.join(name)).filter(|file| file.is_file()).collect();
@@ -135,9 +141,12 @@ mod tests {
     #[test]
     fn kept_files_stand_in_for_the_projects_own() {
         let argv = project().argv_with("shop", &[Path::new("/keep/config.yaml")], &["up"]).join(" ");
-        assert!(argv.ends_with(
-            "--env-file /srv/shop/.env.staging --project-directory /srv/shop -f /keep/config.yaml up"
-        ), "{argv}");
+        assert!(
+            argv.ends_with(
+                "--env-file /srv/shop/.env.staging --project-directory /srv/shop -f /keep/config.yaml up"
+            ),
+            "{argv}"
+        );
         assert!(!argv.contains("docker-compose.yml"), "{argv}");
     }
 

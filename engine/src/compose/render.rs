@@ -133,7 +133,8 @@ pub(super) async fn ask(
 
 /// The lines that are no mere warnings, in short.
 fn complaint(text: &str) -> String {
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.contains("level=warning"));
+    let lines =
+        text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.contains("level=warning"));
     let mut message = lines.collect::<Vec<_>>().join("; ");
     if message.is_empty() {
         message = "Compose did not say why".to_owned();
@@ -165,7 +166,9 @@ fn take_apart(mut config: Value, secrets: &[String], roots: &[String], key: &Key
     drop_project_name(&mut config, &name);
     let digest = key.digest(canonical(&config).as_bytes());
     let mut run = config.clone();
-    for service in run.get_mut("services").and_then(Value::as_object_mut).into_iter().flat_map(|map| map.values_mut()) {
+    for service in
+        run.get_mut("services").and_then(Value::as_object_mut).into_iter().flat_map(|map| map.values_mut())
+    {
         if let Some(map) = service.as_object_mut() {
             map.remove("build");
         }
@@ -198,12 +201,19 @@ fn one(name: &str, service: &Value) -> RenderedService {
     };
     let check = service.get("healthcheck");
     let disabled = check.and_then(|check| check.get("disable")).and_then(Value::as_bool).unwrap_or(false);
-    let replicas = service.pointer("/deploy/replicas").or_else(|| service.get("scale")).and_then(Value::as_u64);
+    let replicas =
+        service.pointer("/deploy/replicas").or_else(|| service.get("scale")).and_then(Value::as_u64);
     RenderedService {
         name: name.to_owned(),
         image: service.get("image").and_then(Value::as_str).map(str::to_owned),
         build: service.get("build").is_some_and(|build| !build.is_null()),
-        ports: service.get("ports").and_then(Value::as_array).into_iter().flatten().filter_map(port).collect(),
+        ports: service
+            .get("ports")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(port)
+            .collect(),
         has_healthcheck: check.is_some_and(|check| !check.is_null()) && !disabled,
         profiles: texts("profiles"),
         replicas: replicas.unwrap_or(1),

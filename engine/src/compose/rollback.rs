@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::docker::Docker;
 use super::error::ComposeError;
-use super::images::{image_id, keep_name, split, tag};
+use super::images::{before as before_tag, image_id, keep_name, split, tag};
 use super::journal::{JournalKind, write_durably};
 use super::keep::{config_path, override_of};
 use super::keyed::Key;
@@ -170,7 +170,10 @@ async fn run(
     result.missing = need(docker, &target.images).await?;
     if !result.missing.is_empty() {
         let names = result.missing.join(", ");
-        return Err(Stop(format!("The images of {} are not here any more for {names}. Nothing was touched.", target.release_tag)));
+        return Err(Stop(format!(
+            "The images of {} are not here any more for {names}. Nothing was touched.",
+            target.release_tag
+        )));
     }
     if target.images.is_empty() {
         return Err(Stop(format!("No images are recorded for {}. Nothing was touched.", target.release_tag)));
@@ -189,14 +192,18 @@ async fn run(
         cmd.cwd = Some(project.dir.clone());
         let exit = session.exec(cmd).await;
         if !exit.is_success() {
-            return Err(Stop(format!("Undoing the migrations failed ({exit}). The services were not touched.")));
+            return Err(Stop(format!(
+                "Undoing the migrations failed ({exit}). The services were not touched."
+            )));
         }
     }
 
-    stage.enter(DeployPhase::Retagging)?;
     let by_id = retag(stage, docker, work, rendered, &before).await?;
 
-    stage.enter(DeployPhase::Starting)?;
+    if let Err(stop) = stage.enter(DeployPhase::Starting) {
+        move_back(stage, docker).await;
+        return Err(stop);
+    }
     let health = Duration::from_millis(work.health_timeout_ms);
     let replaced = Instant::now();
     let argv = way.up(session, project, &by_id)?;
@@ -212,16 +219,22 @@ async fn run(
     result.proof = prove(rendered, target, &found);
     waited?;
     result.outage_ms = Some(outage);
-    let wrong: Vec<_> = result.proof.iter().filter(|one| !one.holds()).map(|one| one.service.as_str()).collect();
+    let wrong: Vec<_> =
+        result.proof.iter().filter(|one| !one.holds()).map(|one| one.service.as_str()).collect();
     if !wrong.is_empty() {
-        return Err(Stop(format!("Not running the target's image: {}. This is not a rollback.", wrong.join(", "))));
+        return Err(Stop(format!(
+            "Not running the target's image: {}. This is not a rollback.",
+            wrong.join(", ")
+        )));
     }
     if way.kept.is_some() {
         session.say("The project's own files differ from the release's: `docker compose up -d` by hand would apply them again.");
     }
     if !by_id.is_empty() {
         let names = by_id.keys().cloned().collect::<Vec<_>>().join(", ");
-        session.say(&format!("The image name of {names} cannot be moved: `docker compose up -d` by hand would replace it."));
+        session.say(&format!(
+            "The image name of {names} cannot be moved: `docker compose up -d` by hand would replace it."
+        ));
     }
     Ok(())
 }
@@ -261,9 +274,12 @@ impl Way {
                 Ok(Self { rendered: own, kept: None, extra: Vec::new() })
             }
             (own, Ok(kept)) => {
-                let extra = own.iter().flat_map(|own| &own.services).filter(|s| kept.service(&s.name).is_none());
+                let extra =
+                    own.iter().flat_map(|own| &own.services).filter(|s| kept.service(&s.name).is_none());
                 let extra = extra.map(|service| service.name.clone()).collect();
-                session.say("The Compose files have changed since: the configuration kept with the release is used.");
+                session.say(
+                    "The Compose files have changed since: the configuration kept with the release is used.",
+                );
                 Ok(Self { rendered: kept, kept: Some(path), extra })
             }
             (Ok(own), Err(error)) => {
@@ -275,7 +291,12 @@ impl Way {
     }
 
     /// The command that starts the target. `by_id` are services whose image can be named by its ID only.
-    fn up(&self, session: &Session, project: &Project, by_id: &BTreeMap<String, String>) -> Result<Vec<String>, Stop> {
+    fn up(
+        &self,
+        session: &Session,
+        project: &Project,
+        by_id: &BTreeMap<String, String>,
+    ) -> Result<Vec<String>, Stop> {
         const UP: [&str; 5] = ["up", "-d", "--no-build", "--pull", "never"];
         if self.kept.is_none() && by_id.is_empty() {
             return Ok(project.argv(&UP));
@@ -327,7 +348,7 @@ async fn retag(
     }
     // Written before the first name moves.
     stage.enter(DeployPhase::Retagging)?;
-    let spare = format!("before-{}", target.release_tag);
+    let spare = before_tag(&target.release_tag);
     for one in before.iter().filter(|one| target.images.get(&one.service) != Some(&one.image)) {
         let name = keep_name(&rendered.name, &one.service, &spare)?;
         // A container may run an image that is gone already; then there is nothing to protect.
@@ -342,8 +363,19 @@ async fn retag(
     Ok(by_id)
 }
 
+/// Nothing was started, so the image names shall mean again what runs.
+async fn move_back(stage: &Stage<'_>, docker: &Docker) {
+    for (name, id) in stage.journal.moved.iter().filter(|(name, _)| split(name).is_some()) {
+        match tag(docker, id, name).await {
+            Ok(()) => stage.session.say(&format!("{name} is {id} again.")),
+            Err(error) => stage.session.say(&format!("{name} could not be moved back: {error}.")),
+        }
+    }
+}
+
 fn prove(rendered: &Rendered, target: &RollbackTarget, found: &[Instance]) -> Vec<Proof> {
-    let expected = rendered.expected().filter_map(|service| Some((service, target.images.get(&service.name)?)));
+    let expected =
+        rendered.expected().filter_map(|service| Some((service, target.images.get(&service.name)?)));
     expected
         .map(|(service, wanted)| Proof {
             service: service.name.clone(),
@@ -364,6 +396,9 @@ async fn remove(session: &Session, project: &Project, extra: &[String]) {
     cmd.timeout = Some(Duration::from_secs(120));
     let exit: Exit = session.exec(cmd).await;
     if !exit.is_success() {
-        session.say(&format!("Services that the release does not have could not be ended ({exit}): {}.", extra.join(", ")));
+        session.say(&format!(
+            "Services that the release does not have could not be ended ({exit}): {}.",
+            extra.join(", ")
+        ));
     }
 }

@@ -78,7 +78,7 @@ impl<'a> Stage<'a> {
     /// Begins a phase. What cannot be journalled does not happen, nor does anything after a wish to stop.
     pub(super) fn enter(&mut self, phase: DeployPhase) -> Result<(), Stop> {
         if let Some(exit) = self.session.stopped()
-            && !phase.touches_services()
+            && phase <= DeployPhase::Starting
         {
             return Err(Stop(format!("{exit}. What runs was not touched.")));
         }
@@ -86,7 +86,8 @@ impl<'a> Stage<'a> {
         self.journal.at = now();
         self.journal.write(&self.path)?;
         let label = phase.label();
-        let title: String = label.chars().take(1).flat_map(char::to_uppercase).chain(label.chars().skip(1)).collect();
+        let title: String =
+            label.chars().take(1).flat_map(char::to_uppercase).chain(label.chars().skip(1)).collect();
         self.session.say(&format!("{title} (after {}).", human_span(self.elapsed_ms())));
         self.publish();
         Ok(())
@@ -144,11 +145,15 @@ impl<'a> Stage<'a> {
         cmd.timeout = Some(health + UP_PATIENCE);
         let mut exit = self.session.exec(cmd.clone()).await;
         if !matches!(exit, Exit::Code(_) | Exit::NotStarted(_)) {
-            self.session.say(&format!("Compose was interrupted ({exit}): once more, so that nothing is left half done."));
+            self.session.say(&format!(
+                "Compose was interrupted ({exit}): once more, so that nothing is left half done."
+            ));
             exit = self.session.exec(cmd).await;
         }
         if let Some(why) = self.session.stopped() {
-            self.session.say(&format!("Asked to stop ({why}); Compose was let finish first, so that services are not left down."));
+            self.session.say(&format!(
+                "Asked to stop ({why}); Compose was let finish first, so that services are not left down."
+            ));
         }
         match exit {
             Exit::Code(0) => Ok(()),
@@ -186,12 +191,18 @@ impl<'a> Stage<'a> {
     }
 
     /// How the services stand now, and for those that are not well, what they said last.
-    pub(super) async fn state(&self, docker: &Docker, rendered: &Rendered) -> Result<(Vec<Service>, Vec<FailingService>)> {
+    pub(super) async fn state(
+        &self,
+        docker: &Docker,
+        rendered: &Rendered,
+    ) -> Result<(Vec<Service>, Vec<FailingService>)> {
         let found = instances(docker, &rendered.name).await?;
         let all = services(rendered, &found);
         let mut failing = Vec::new();
         for service in all.iter().filter(|service| !service.health.is_good()) {
-            let worst = found.iter().find(|one| one.id.starts_with(&service.container) && !service.container.is_empty());
+            let worst = found
+                .iter()
+                .find(|one| one.id.starts_with(&service.container) && !service.container.is_empty());
             let redact = |text: &str| self.session.redact(text);
             let last_lines = service_logs(docker, &rendered.name, &service.name, LAST_LINES, redact).await;
             failing.push(FailingService {
@@ -209,7 +220,11 @@ impl<'a> Stage<'a> {
     pub(super) fn tell(&self, failing: &[FailingService]) {
         for service in failing {
             let code = service.exit_code.map(|code| format!(", exit code {code}")).unwrap_or_default();
-            self.session.say(&format!("{} is {}{code}. Its last lines:", service.name, service.health.label()));
+            self.session.say(&format!(
+                "{} is {}{code}. Its last lines:",
+                service.name,
+                service.health.label()
+            ));
             for line in &service.last_lines {
                 self.session.say(&format!("  {line}"));
             }
@@ -232,7 +247,8 @@ impl<'a> Stage<'a> {
 
 /// The image IDs that each service's containers were made from, every different one once.
 pub(super) fn running_ids(found: &[Instance], service: &str) -> Vec<String> {
-    let mut ids: Vec<_> = found.iter().filter(|one| one.service == service).map(|one| one.image.clone()).collect();
+    let mut ids: Vec<_> =
+        found.iter().filter(|one| one.service == service).map(|one| one.image.clone()).collect();
     ids.sort();
     ids.dedup();
     ids

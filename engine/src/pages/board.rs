@@ -32,7 +32,8 @@ impl Engine {
             .runbook
             .steps
             .iter()
-            .filter(|s| s.gate.is_some() && s.kind == StepKind::Normal && !s.manual)
+            .filter(|s| s.gate.is_some() && s.kind == StepKind::Normal)
+            .filter(|s| !s.manual && !s.deploys())
             .map(|s| self.step_view(&judged, actor, s))
             .find(|v| v.last.is_none() || v.last_is_old);
         let release = judged.release().cloned();

@@ -35,6 +35,8 @@ pub struct Config {
     pub deploy: Deploy,
     /// The owners of gates that name some, by gate id.
     pub gate_owners: BTreeMap<String, Vec<Role>>,
+    /// Criteria and checklist items that need a person's word besides their checks.
+    pub attest: Vec<String>,
     /// The checks in the order of the file.
     pub checks: Vec<Check>,
 }

@@ -1,5 +1,7 @@
 //! These need a Docker engine with Compose; without one they fail and say so.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails fails its test")]
+
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -60,7 +62,11 @@ fn image() {
     }
     let script = format!("tar -C / -c bin/busybox | docker import - {IMAGE}");
     let out = command("bash", &["-o", "pipefail", "-c", &script]).output().unwrap();
-    assert!(out.status.success(), "no image without busybox-static: {}", String::from_utf8_lossy(&out.stderr));
+    assert!(
+        out.status.success(),
+        "no image without busybox-static: {}",
+        String::from_utf8_lossy(&out.stderr)
+    );
 }
 
 fn service(name: &str, command: &str, more: &str) -> String {
@@ -111,10 +117,10 @@ fn a_health_check_that_has_not_agreed_yet_is_inconclusive() {
 
 #[test]
 fn a_crash_loop_is_seen_and_a_calm_stack_waited_for() {
-    let live = Live::up(&(service("web", "sleep 600", "") + &service("loop", "sleep 1; exit 3", "    restart: always\n")));
-    let spec = |service: &str, seconds: u32| {
-        json!({ "kind": "compose", "assert": "no_restarts", "services": [service], "seconds": seconds })
-    };
+    let live = Live::up(
+        &(service("web", "sleep 600", "") + &service("loop", "sleep 1; exit 3", "    restart: always\n")),
+    );
+    let spec = |service: &str, seconds: u32| json!({ "kind": "compose", "assert": "no_restarts", "services": [service], "seconds": seconds });
     let seen = live.0.see(spec("web", 4)).passes("up for");
     assert!(seen.finding.value.unwrap() >= 4.0);
     live.0.see(spec("web", 600)).is_unsure("up for only");
@@ -133,7 +139,10 @@ fn only_allowed_ports_may_be_published() {
     live.0.see(spec(&["${NONE}"])).is_unsure("${NONE}");
     live.0.see(spec(&["http"])).is_unsure("neither a port");
     // Declared in the file and not yet deployed: it counts already.
-    live.0.file("docker-compose.yml", &format!("services:\n{}", service("web", "sleep 600", "    ports: [\"6379:6379\"]\n")));
+    live.0.file(
+        "docker-compose.yml",
+        &format!("services:\n{}", service("web", "sleep 600", "    ports: [\"6379:6379\"]\n")),
+    );
     live.0.see(spec(&["${PORT}"])).fails("web publishes 6379");
     live.compose(&["down", "-t", "0"]);
     live.0.see(spec(&["${PORT}", "6379"])).is_unsure("no service is running");
@@ -141,9 +150,9 @@ fn only_allowed_ports_may_be_published() {
 
 #[test]
 fn versions_are_compared() {
-    let stack = Live::declare(&service("web", "true", "")).0.see(
-        json!({ "kind": "compose", "assert": "versions", "engine": "1.0", "compose": "2.0.0" }),
-    );
+    let stack = Live::declare(&service("web", "true", ""))
+        .0
+        .see(json!({ "kind": "compose", "assert": "versions", "engine": "1.0", "compose": "2.0.0" }));
     stack.passes("Engine ");
     let live = Live::declare(&service("web", "true", ""));
     let spec = |engine: &str| json!({ "kind": "compose", "assert": "versions", "engine": engine });

@@ -17,11 +17,17 @@ fn ask(assert: &str, more: Value) -> Value {
 fn modes_are_judged_to_the_bit() {
     let mut stack = Stack::new();
     let path = stack.env("A=b\n");
-    for (mode, good) in [(0o600, true), (0o400, true), (0o644, false), (0o640, false), (0o604, false), (0o700, false)] {
+    for (mode, good) in
+        [(0o600, true), (0o400, true), (0o644, false), (0o640, false), (0o604, false), (0o700, false)]
+    {
         set_permissions(&path, Permissions::from_mode(mode)).unwrap();
         let seen = stack.see(ask("mode", json!({})));
         let shown = format!("mode {mode:04o}");
-        if good { seen.passes(&shown) } else { seen.fails(&shown) };
+        if good {
+            seen.passes(&shown)
+        } else {
+            seen.fails(&shown)
+        };
     }
     set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
     stack.see(ask("mode", json!({ "mode": "0640" }))).passes("0640");
@@ -43,7 +49,10 @@ fn an_absent_file_fails_and_an_undeclared_one_is_inconclusive() {
 fn every_required_key_must_be_filled() {
     let mut stack = Stack::new();
     stack.env(&format!("JWT_SECRET={SECRET}\nPORT=3000\nFEATURE_FLAG_X=true\nEMPTY=\n"));
-    stack.see(ask("keys", json!({ "keys": ["JWT_SECRET", "FEATURE_FLAG_*"] }))).passes("all 2 keys").hides(SECRET);
+    stack
+        .see(ask("keys", json!({ "keys": ["JWT_SECRET", "FEATURE_FLAG_*"] })))
+        .passes("all 2 keys")
+        .hides(SECRET);
     let seen = stack.see(ask("keys", json!({ "keys": ["JWT_SECRET", "EMPTY", "REDIS_URL", "PLEX_*"] })));
     seen.fails("EMPTY (empty), PLEX_* (missing), REDIS_URL (missing)").hides(SECRET);
     stack.see(ask("keys", json!({}))).is_unsure("no key is required");
@@ -68,11 +77,19 @@ fn placeholders_and_secrets_of_the_example_are_found() {
     stack.example("JWT_SECRET=dev-only-jwt\nNODE_ENV=staging\nDATABASE_URL=postgres://app:dev-pw-1@db/app\nCODE=abcdef\nTOKEN_TTL=15m\n");
     let url = "DATABASE_URL=postgres://app:real-pw-77@db/app\nTOKEN_TTL=15m\nNODE_ENV=staging\n";
     stack.env(&format!("JWT_SECRET={SECRET}\n{url}CODE=abcdef\n"));
-    stack.see(ask("no_placeholders", json!({}))).passes("every one filled in").hides(SECRET).hides("real-pw-77");
-    stack.see(ask("no_placeholders", json!({ "keys": ["CODE"] }))).fails("CODE (as in the example)").hides("abcdef");
+    stack
+        .see(ask("no_placeholders", json!({})))
+        .passes("every one filled in")
+        .hides(SECRET)
+        .hides("real-pw-77");
+    stack
+        .see(ask("no_placeholders", json!({ "keys": ["CODE"] })))
+        .fails("CODE (as in the example)")
+        .hides("abcdef");
     stack.env("JWT_SECRET=dev-only-jwt\nDATABASE_URL=postgres://x:dev-pw-1@other/app\nMAIL=<your mail>\n");
     let seen = stack.see(ask("no_placeholders", json!({})));
-    let seen = seen.fails("DATABASE_URL (as in the example), JWT_SECRET (as in the example), MAIL (placeholder)");
+    let seen =
+        seen.fails("DATABASE_URL (as in the example), JWT_SECRET (as in the example), MAIL (placeholder)");
     seen.hides("dev-only-jwt").hides("dev-pw-1");
     stack.env("# nothing\n");
     stack.see(ask("no_placeholders", json!({}))).is_unsure("holds no key");

@@ -57,7 +57,10 @@ fn the_bearer_reaches_the_stack_and_no_text() {
     });
     let stack = stack(&web);
     let bearer = json!({ "Authorization": "Bearer ${METRICS_TOKEN}" });
-    stack.see(json!({ "kind": "http", "url": "${api}/metrics", "headers": bearer })).passes("200").hides(TOKEN);
+    stack
+        .see(json!({ "kind": "http", "url": "${api}/metrics", "headers": bearer }))
+        .passes("200")
+        .hides(TOKEN);
     let without = json!({ "kind": "http", "url": "${api}/metrics", "status": [401, 403] });
     stack.see(without).passes("status 401");
     let shown = json!({ "kind": "http", "url": "${api}/${METRICS_TOKEN}", "headers": bearer, "body_contains": "${METRICS_TOKEN}x" });
@@ -92,10 +95,13 @@ fn silence_is_inconclusive_and_says_where() {
     let nobody = nobody();
     let url = format!("http://{nobody}/");
     stack.see(json!({ "kind": "http", "url": url })).is_unsure(&format!("nothing listens on {nobody}"));
-    stack.see(json!({ "kind": "http", "url": url, "requests": 50, "measure": "error_rate" }))
+    stack
+        .see(json!({ "kind": "http", "url": url, "requests": 50, "measure": "error_rate" }))
         .is_unsure("nothing listens");
     stack.see(json!({ "kind": "http", "url": "http://no-such-host.invalid/" })).is_unsure("does not resolve");
-    stack.see(json!({ "kind": "http", "url": format!("https://{}/", web.address) })).is_unsure(&web.address.to_string());
+    stack
+        .see(json!({ "kind": "http", "url": format!("https://{}/", web.address) }))
+        .is_unsure(&web.address.to_string());
     stack.timeout = std::time::Duration::from_millis(700);
     let hanging = stack.see(json!({ "kind": "http", "url": "${api}/" }));
     assert!(hanging.is_unsure("").finding.saw.contains("within"));
@@ -106,10 +112,14 @@ fn declarations_that_cannot_be_filled_are_inconclusive() {
     let web = Web::serve(|_| reply(200, "text"));
     let stack = stack(&web);
     stack.see(json!({ "kind": "http", "url": "${nowhere}/" })).is_unsure("${nowhere}");
-    stack.see(json!({ "kind": "http", "url": "${api}/", "headers": { "x": "${EMPTY}" } })).is_unsure("${EMPTY}");
+    stack
+        .see(json!({ "kind": "http", "url": "${api}/", "headers": { "x": "${EMPTY}" } }))
+        .is_unsure("${EMPTY}");
     stack.see(json!({ "kind": "http", "url": "file:///etc/passwd" })).is_unsure("neither http nor https");
     assert_eq!(web.asked(), 0);
-    stack.see_want(json!({ "kind": "http", "url": "${api}/", "pointer": "/a" }), ">= 1").is_unsure("no complete JSON");
+    stack
+        .see_want(json!({ "kind": "http", "url": "${api}/", "pointer": "/a" }), ">= 1")
+        .is_unsure("no complete JSON");
     stack.see_want(json!({ "kind": "http", "url": "${api}/" }), ">= 1").is_unsure("nothing to compare");
 }
 

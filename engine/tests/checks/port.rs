@@ -10,7 +10,8 @@ fn an_open_port_passes_and_a_closed_one_fails() {
     let web = Web::serve(|_| reply(200, ""));
     let mut stack = Stack::new();
     stack.env(&format!("PORT={}\n", web.address.port()));
-    let seen = stack.see(json!({ "kind": "port", "address": "127.0.0.1:${PORT}" })).passes("accepts connections");
+    let seen =
+        stack.see(json!({ "kind": "port", "address": "127.0.0.1:${PORT}" })).passes("accepts connections");
     assert!(seen.finding.value.is_some());
     let closed = nobody();
     let at = json!({ "kind": "port", "address": closed.to_string() });
@@ -34,7 +35,9 @@ fn a_port_with_nothing_behind_it_fails() {
 fn an_address_that_cannot_be_found_is_inconclusive() {
     let stack = Stack::new();
     stack.see(json!({ "kind": "port", "address": "no-such-host.invalid:80" })).is_unsure("not known");
-    stack.see(json!({ "kind": "port", "address": "no-such-host.invalid:80", "open": false })).is_unsure("not known");
+    stack
+        .see(json!({ "kind": "port", "address": "no-such-host.invalid:80", "open": false }))
+        .is_unsure("not known");
     stack.see(json!({ "kind": "port", "address": "localhost" })).is_unsure("no host:port");
     stack.see(json!({ "kind": "port", "address": "127.0.0.1:${PORT}" })).is_unsure("${PORT}");
 }

@@ -1,5 +1,7 @@
 //! A stack in a temporary directory, and checks carried out on it.
 
+#![allow(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;

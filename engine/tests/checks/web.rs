@@ -1,5 +1,7 @@
 //! A small HTTP server on the loopback address that answers as a closure says.
 
+#![allow(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -99,11 +101,8 @@ fn talk(mut stream: TcpStream, count: &AtomicUsize, answer: &dyn Fn(&Request) ->
         }
         lines.push(line.trim().to_owned());
     }
-    let request = Request {
-        number: count.fetch_add(1, Ordering::Relaxed),
-        line: lines.remove(0),
-        headers: lines,
-    };
+    let request =
+        Request { number: count.fetch_add(1, Ordering::Relaxed), line: lines.remove(0), headers: lines };
     let reply = answer(&request);
     std::thread::sleep(reply.after);
     let mut head = format!(

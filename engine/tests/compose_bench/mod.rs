@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use engine::compose::{
-    Address, DbChoice, DeployResult, DeployWork, Docker, Progress, Project, RollbackResult, RollbackTarget, RollbackWork,
+    Address, DbChoice, DeployResult, DeployWork, Docker, Progress, Project, RollbackResult, RollbackTarget,
+    RollbackWork,
 };
-use engine::runner::{Exit, Plan, Reader, RunDir, State, create, launch};
+use engine::runner::{Exit, Plan, Reader, RunDir, State, create, launch, reconcile};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::{UnixListener, UnixStream};
@@ -75,7 +76,8 @@ services:
     stop_grace_period: 0s
     command: [\"sleep\", \"1000\"]
 ";
-        let dockerfile = "FROM stagegate-test/busybox:1\nARG COMMIT=none\nLABEL commit=$COMMIT\nCOPY state version /\n";
+        let dockerfile =
+            "FROM stagegate-test/busybox:1\nARG COMMIT=none\nLABEL commit=$COMMIT\nCOPY state version /\n";
         for (name, text) in [
             ("docker-compose.yml", compose),
             ("Dockerfile", dockerfile),
@@ -145,20 +147,23 @@ services:
     pub async fn run_deploy(&self, work: &DeployWork) -> (Exit, DeployResult, Run) {
         let run = self.start(json!({ "deploy": work }));
         let exit = run.end().await;
-        let result = run.reader.result().unwrap().unwrap_or_else(|| panic!("no result: {exit:?} {}", run.log()));
+        let result =
+            run.reader.result().unwrap().unwrap_or_else(|| panic!("no result: {exit:?} {}", run.log()));
         (exit, serde_json::from_value(result).unwrap(), run)
     }
 
     pub async fn run_rollback(&self, work: &RollbackWork) -> (Exit, RollbackResult, Run) {
         let run = self.start(json!({ "rollback": work }));
         let exit = run.end().await;
-        let result = run.reader.result().unwrap().unwrap_or_else(|| panic!("no result: {exit:?} {}", run.log()));
+        let result =
+            run.reader.result().unwrap().unwrap_or_else(|| panic!("no result: {exit:?} {}", run.log()));
         (exit, serde_json::from_value(result).unwrap(), run)
     }
 
     /// Calls Compose as a person would.
     pub fn compose(&self, sub: &[&str]) -> String {
-        let mut argv = vec!["compose", "-p", &self.project, "--env-file", ".env.staging", "-f", "docker-compose.yml"];
+        let mut argv =
+            vec!["compose", "-p", &self.project, "--env-file", ".env.staging", "-f", "docker-compose.yml"];
         argv.extend(sub);
         self.docker(&argv)
     }
@@ -170,7 +175,8 @@ services:
     /// Names and ids of the project's containers.
     pub fn containers(&self) -> Vec<(String, String)> {
         let filter = format!("label=com.docker.compose.project={}", self.project);
-        let out = self.docker(&["ps", "-a", "--no-trunc", "--filter", &filter, "--format", "{{.Names}} {{.ID}}"]);
+        let out =
+            self.docker(&["ps", "-a", "--no-trunc", "--filter", &filter, "--format", "{{.Names}} {{.ID}}"]);
         let pairs = out.lines().filter_map(|line| line.split_once(' '));
         let mut pairs: Vec<_> = pairs.map(|(name, id)| (name.to_owned(), id.to_owned())).collect();
         pairs.sort();
@@ -214,6 +220,15 @@ impl Run {
         }
     }
 
+    /// Ends the supervisor without a word, and what it left behind as a restarted server would.
+    pub async fn crash(&self) {
+        let pid = self.reader.status().unwrap().pid.unwrap();
+        call(Command::new("kill").args(["-9", &pid.to_string()]));
+        until("the end of the supervisor", || self.reader.status().unwrap().state == State::Interrupted)
+            .await;
+        reconcile(self.dir.path()).await.unwrap();
+    }
+
     pub fn log(&self) -> String {
         fs::read_to_string(self.reader.log_path()).unwrap_or_default()
     }
@@ -229,7 +244,9 @@ impl Run {
     /// The text of every file of the run.
     pub fn everything(&self) -> String {
         let files = fs::read_dir(self.dir.path()).unwrap().flatten();
-        files.map(|file| String::from_utf8_lossy(&fs::read(file.path()).unwrap_or_default()).into_owned()).collect()
+        files
+            .map(|file| String::from_utf8_lossy(&fs::read(file.path()).unwrap_or_default()).into_owned())
+            .collect()
     }
 }
 

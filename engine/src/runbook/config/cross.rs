@@ -15,6 +15,8 @@ pub(super) struct References {
     pub steps: Vec<At<String>>,
     pub checks: Vec<At<String>>,
     pub gates: Vec<At<String>>,
+    /// Criteria and checklist items that need a word besides their checks.
+    pub items: Vec<At<String>>,
 }
 
 /// Compares; without a runbook only what the file alone can tell.
@@ -62,6 +64,18 @@ pub(super) fn cross_check(
     }
     for step in &references.steps {
         step_exists(walk, runbook, &step.value, step.span.start);
+    }
+    let items: Vec<&str> = runbook
+        .criteria
+        .iter()
+        .map(|c| c.id.as_str())
+        .chain(runbook.checklist.iter().map(|c| c.id.as_str()))
+        .collect();
+    for At { value, span } in &references.items {
+        if !items.contains(&value.as_str()) {
+            let message = format!("`attest` names `{value}`, which is no criterion or checklist item");
+            walk.error(span.start, message, ids_near(value, &items));
+        }
     }
     let gates: Vec<&str> = runbook.gates.iter().map(|g| g.id.as_str()).collect();
     for At { value, span } in &references.gates {

@@ -31,7 +31,7 @@ pub(super) fn read_document(path: &Path, file: &str, text: &str) -> Reading {
         return Reading { config: None, runbook: None, runbook_file: file.to_owned(), problems };
     }
     let root = root.get_ref();
-    walk.unknown_keys(root, &["runbook", "server", "stack", "deploy", "gates", "check"], "the file");
+    walk.unknown_keys(root, &["runbook", "attest", "server", "stack", "deploy", "gates", "check"], "the file");
     let base = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let (runbook_path, runbook) = read_runbook(&mut walk, root, base);
     check_server(&mut walk, root);
@@ -39,6 +39,7 @@ pub(super) fn read_document(path: &Path, file: &str, text: &str) -> Reading {
     let mut references = References::default();
     let deploy = read_deploy(&mut walk, root, &mut references);
     let gate_owners = read_owners(&mut walk, root, &mut references);
+    references.items = walk.strings(root, "attest").unwrap_or_default();
     let checks = read_checks(&mut walk, root);
     cross_check(&mut walk, runbook.as_ref(), &checks, &references);
     let runbook_file = runbook_path.as_ref().map_or(file.to_owned(), |p| p.display().to_string());
@@ -52,6 +53,7 @@ pub(super) fn read_document(path: &Path, file: &str, text: &str) -> Reading {
             stack,
             deploy,
             gate_owners,
+            attest: references.items.iter().map(|i| i.value.clone()).collect(),
             checks: checks.into_iter().filter_map(|c| c.check).collect(),
         }),
         _ => None,
