@@ -1,0 +1,110 @@
+//! What must be seen before the verdict: a deploy that failed, an engine that does not answer, a
+//! runbook that does not fit.
+
+use domain::runbook::Severity;
+use engine::view::BoardView;
+use leptos::prelude::*;
+
+use crate::ui::{Here, Icon, deploy_confirm, icon, lines, rollback_confirm, rollback_words, since, time};
+
+/// The banners, the most urgent first.
+pub(super) fn alerts(here: &Here, board: &BoardView) -> AnyView {
+    view! {
+        <div class="stack stack--tight" data-live="alerts">
+            {failed_deploy(here, board)} {unreachable(board)} {faults(board)} {problems(board)}
+        </div>
+    }
+    .into_any()
+}
+
+fn failed_deploy(here: &Here, board: &BoardView) -> Option<AnyView> {
+    let run = board.failed_deploy.as_ref()?;
+    let title = match run.kind.as_str() {
+        "rollback" => "The rollback failed",
+        "drill" => "The rollback drill failed",
+        _ => "The deploy failed",
+    };
+    let back = match &board.rollback {
+        Some(offer) => view! {
+            {rollback_confirm(here, offer, "btn--danger btn--big")} {rollback_words(offer)}
+        }
+        .into_any(),
+        None => view! {
+            <span class="small">"There is no rollback point yet: put the cause right and deploy again."</span>
+        }
+        .into_any(),
+    };
+    let now: Vec<String> =
+        board.observed.services.iter().map(|s| format!("{} {}", s.name, s.health.label())).collect();
+    Some(
+        view! {
+            <div class="notice notice--error" role="alert">
+                <p class="notice__title">{icon(Icon::Cross)} " " {title}</p>
+                <p class="wrap">
+                    {run.summary.clone()} ". Started by " {run.by_name.clone()} ", "
+                    {time(run.started_at)} ". "
+                    <a href=format!("/runs/{}", run.id)>"See what it said"</a>
+                </p>
+                <p class="small">{format!("Now: {}.", now.join(", "))}</p>
+                <div class="row row--top no-print">
+                    {back} {deploy_confirm(here, &board.observed, &board.deploy, "")}
+                </div>
+            </div>
+        }
+        .into_any(),
+    )
+}
+
+fn unreachable(board: &BoardView) -> Option<AnyView> {
+    let from = board.observed.unreachable_since?;
+    let why = board.observed.unreachable_why.clone();
+    Some(
+        view! {
+            <div class="notice notice--warn" role="status">
+                <p class="notice__title">
+                    {icon(Icon::Warning)} " The Docker engine has not answered for "
+                    {since(from, board.now)}
+                </p>
+                <p class="small wrap">{why}</p>
+                <p class="small">
+                    "Since " {time(from)}
+                    ". What is shown about services may be out of date. The board looks again by itself."
+                </p>
+            </div>
+        }
+        .into_any(),
+    )
+}
+
+fn faults(board: &BoardView) -> Option<AnyView> {
+    (!board.observed.faults.is_empty()).then(|| {
+        view! {
+            <div class="notice notice--warn" role="status">
+                <p class="notice__title">
+                    {icon(Icon::Warning)} " Part of the stack cannot be read"
+                </p>
+                {lines(&board.observed.faults)}
+            </div>
+        }
+        .into_any()
+    })
+}
+
+fn problems(board: &BoardView) -> Option<AnyView> {
+    let grave: Vec<String> =
+        board.problems.iter().filter(|p| p.severity == Severity::Error).map(ToString::to_string).collect();
+    (!grave.is_empty()).then(|| {
+        view! {
+            <div class="notice notice--error" role="status">
+                <p class="notice__title">
+                    {icon(Icon::Cross)} " The runbook or its checks need a correction"
+                </p>
+                {lines(&grave)}
+                <p class="small">
+                    <a href="/runbook">"What was recognised, and what was not"</a>
+                </p>
+            </div>
+        }
+        .into_any()
+    })
+}

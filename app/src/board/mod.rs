@@ -1,0 +1,50 @@
+//! The board: can we go? Verdict, blockers, gates, stack, what goes on and who is waited for.
+
+mod alerts;
+mod gates;
+mod report;
+mod stack;
+mod verdict;
+mod work;
+
+#[cfg(test)]
+mod tests;
+
+use engine::view::BoardView;
+use leptos::prelude::*;
+use leptos_meta::Title;
+
+use crate::ssr::page;
+use crate::ui::Here;
+
+pub use gates::gate_row;
+
+/// The board's page.
+#[component]
+pub fn BoardPage() -> impl IntoView {
+    page(move |visit| async move {
+        let board = visit.engine.board(visit.actor()?).await?;
+        Ok(board_view(&Here::from(&visit), &board))
+    })
+}
+
+/// The board as it is laid out.
+pub fn board_view(here: &Here, board: &BoardView) -> AnyView {
+    view! {
+        <Title text="Board" />
+        <h1 class="visually-hidden">{format!("Board of {}", board.stack)}</h1>
+        {report::head(board)}
+        {alerts::alerts(here, board)}
+        {verdict::banner(board)}
+        {work::running(board)}
+        {gate_row(&board.judgement.gates, None)}
+        <div class="split">
+            <div class="stack">
+                {work::next(here, board)} {stack::services(board)} {work::recent(board)}
+            </div>
+            <div class="stack">{work::waiting(board)} {stack::release(here, board)}</div>
+        </div>
+        {report::signatures(board)}
+    }
+    .into_any()
+}

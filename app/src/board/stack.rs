@@ -1,0 +1,135 @@
+//! The stack as it runs, and the release that is judged with its two big buttons.
+
+use engine::view::BoardView;
+use leptos::prelude::*;
+
+use crate::ui::{
+    Here, card, chips, deploy_confirm, empty, health_badge, lines, release_badge, rollback_confirm,
+    rollback_words, since, time,
+};
+
+/// The services with their health.
+pub(super) fn services(board: &BoardView) -> AnyView {
+    let observed = &board.observed;
+    let rows = observed
+        .services
+        .iter()
+        .map(|s| {
+            let up = s.started_at.map(|at| since(at, board.now));
+            let image = if s.tag.is_empty() { short_image(&s.image) } else { s.tag.clone() };
+            view! {
+                <tr>
+                    <td data-label="Service" class="mono">{s.name.clone()}</td>
+                    <td data-label="Health">{health_badge(s.health)}</td>
+                    <td data-label="Up for" class="nowrap">{up}</td>
+                    <td data-label="Restarts" class="num">{s.restarts.to_string()}</td>
+                    <td data-label="Image" class="mono small wrap" title=s.image.clone()>{image}</td>
+                    <td data-label="Ports" class="mono small">{s.ports.join(" ")}</td>
+                </tr>
+            }
+        })
+        .collect_view();
+    let table = if observed.services.is_empty() {
+        empty(
+            "No service is known",
+            view! { <p class="small">"The Compose file names none, or it cannot be read."</p> },
+        )
+    } else {
+        view! {
+            <div class="table-wrap">
+                <table class="table table--cards services">
+                    <thead>
+                        <tr>
+                            <th scope="col">"Service"</th>
+                            <th scope="col">"Health"</th>
+                            <th scope="col">"Up for"</th>
+                            <th scope="col">"Restarts"</th>
+                            <th scope="col">"Image"</th>
+                            <th scope="col">"Ports"</th>
+                        </tr>
+                    </thead>
+                    <tbody>{rows}</tbody>
+                </table>
+            </div>
+        }
+        .into_any()
+    };
+    let drift = (!board.judgement.drift.is_empty()).then(|| {
+        view! {
+            <div class="notice notice--warn">
+                <p class="notice__title">"What runs is not the release that is judged"</p>
+                {lines(&board.judgement.drift)}
+            </div>
+        }
+    });
+    let engine = (!observed.engine_version.is_empty()).then(|| format!("Docker {}", observed.engine_version));
+    view! {
+        <div id="services">
+            {card(
+                "services",
+                "Services",
+                view! { <span class="small muted">{engine}</span> },
+                view! { {drift} {table} },
+            )}
+        </div>
+    }
+    .into_any()
+}
+
+fn short_image(id: &str) -> String {
+    id.strip_prefix("sha256:").unwrap_or(id).chars().take(12).collect()
+}
+
+/// The release that is judged, deploy and rollback.
+pub(super) fn release(here: &Here, board: &BoardView) -> AnyView {
+    let facts = match &board.release {
+        None => view! {
+            <p class="small muted">
+                "No release is open. The first step or the first deploy opens one."
+            </p>
+        }
+        .into_any(),
+        Some(release) => {
+            let deployed = release.deployed_at.map(|at| {
+                let by = board.deployed_by.as_ref().map(|n| format!(" by {n}"));
+                view! { <dt>"Deployed"</dt><dd>{time(at)} {by}</dd> }
+            });
+            let good = release.rollback_point_at.map(|at| view! { <dt>"Good since"</dt><dd>{time(at)}</dd> });
+            view! {
+                <div class="row">
+                    <a class="strong mono" href=format!("/releases/{}", release.id)>
+                        {release.name()}
+                    </a>
+                    {release_badge(release.state)}
+                </div>
+                <p class="small wrap">{release.subject.clone()}</p>
+                <dl class="kv">
+                    <dt>"Opened"</dt>
+                    <dd>{time(release.opened_at)}</dd>
+                    {deployed}
+                    {good}
+                    <dt>"Images"</dt>
+                    <dd>{chips(release.parts.images.keys())}</dd>
+                </dl>
+            }
+            .into_any()
+        }
+    };
+    // After a failed deploy the rollback stands on top of the page; twice would be once too many.
+    let back = board.rollback.as_ref().filter(|_| board.failed_deploy.is_none()).map(|offer| {
+        view! {
+            <div class="stack stack--tight">
+                {rollback_confirm(here, offer, "")}
+                <span class="muted">{rollback_words(offer)}</span>
+            </div>
+        }
+    });
+    let deploy =
+        board.failed_deploy.is_none().then(|| deploy_confirm(here, &board.observed, &board.deploy, ""));
+    card(
+        "release",
+        "Release",
+        view! { <a class="small" href="/releases">"All releases"</a> },
+        view! { {facts} <div class="stack no-print">{deploy} {back}</div> },
+    )
+}

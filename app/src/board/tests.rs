@@ -1,0 +1,109 @@
+//! The board as HTML.
+
+use domain::time::Millis;
+use engine::view::{Offer, RunState};
+
+use super::board_view;
+use crate::ui::samples::{self, NOW, board, here, html};
+
+fn page(board: &engine::view::BoardView) -> String {
+    html(|| board_view(&here("/"), board))
+}
+
+#[test]
+fn blockers_name_their_owners_and_lead_to_where_they_are_dealt_with() {
+    let out = page(&board());
+    for part in [
+        "No-Go",
+        "Gate A: 2 of 2 criteria open",
+        "Backend, QA",
+        "href=\"/gates/A\"",
+        "postgres is unhealthy",
+        "href=\"#services\"",
+        "Sign-offs missing: QA, Security",
+        "href=\"/sign-offs\"",
+    ] {
+        assert!(out.contains(part), "{part} in {out}");
+    }
+}
+
+#[test]
+fn hostile_text_stays_text() {
+    let out = page(&board());
+    assert!(!out.contains("<script>") && !out.contains("<b>bold"), "{out}");
+    assert!(out.contains("&lt;b&gt;bold"), "{out}");
+}
+
+#[test]
+fn no_inline_style_is_ever_written() {
+    assert!(!page(&board()).contains("style="));
+}
+
+#[test]
+fn an_empty_board_says_where_to_start_with_the_very_buttons() {
+    let mut empty = board();
+    empty.release = None;
+    empty.recent = vec![];
+    empty.rollback = None;
+    empty.judgement = samples::judgement(&[], None, &empty.observed);
+    let out = page(&empty);
+    assert!(out.contains("Nothing has run yet: start with"), "{out}");
+    assert!(out.contains("action=\"/api/run_step\"") && out.contains("action=\"/api/deploy\""), "{out}");
+    assert!(out.contains("value=\"step digest\""), "{out}");
+}
+
+#[test]
+fn a_failed_deploy_stands_first_with_the_way_back_before_a_new_deploy() {
+    let mut failed = board();
+    failed.failed_deploy = Some(samples::run(9, RunState::Failed));
+    let out = page(&failed);
+    let at = |what: &str| out.find(what).unwrap_or_else(|| panic!("{what} in {out}"));
+    assert!(at("The deploy failed") < at("id=\"verdict\""));
+    assert!(at("action=\"/api/roll_back\"") < at("action=\"/api/deploy\""));
+    assert_eq!(out.matches("action=\"/api/roll_back\"").count(), 1, "offered once");
+}
+
+#[test]
+fn an_engine_that_does_not_answer_is_said_with_the_time() {
+    let mut lost = board();
+    lost.observed.unreachable_since = Some(Millis(NOW.0 - 65_000));
+    lost.observed.unreachable_why = "connection refused".into();
+    let out = page(&lost);
+    assert!(out.contains("1 min 05 s") && out.contains("connection refused"), "{out}");
+}
+
+#[test]
+fn a_deploy_that_would_be_refused_says_why() {
+    let mut held = board();
+    held.deploy = Offer::No("Ada is rolling back".into());
+    let out = page(&held);
+    assert!(out.contains("Ada is rolling back") && !out.contains("action=\"/api/deploy\""), "{out}");
+}
+
+#[test]
+fn a_running_command_shows_elapsed_and_expected() {
+    let mut busy = board();
+    busy.now = NOW.plus(4_000);
+    busy.running = vec![samples::run(8, RunState::Running)];
+    let out = page(&busy);
+    assert!(out.contains("of about 8.0 s") && out.contains("data-since="), "{out}");
+    assert!(out.contains("value=\"50\""), "{out}");
+}
+
+#[test]
+fn live_regions_have_ids_of_their_own() {
+    let out = page(&board());
+    let mut ids: Vec<&str> = out.split("data-live=\"").skip(1).filter_map(|s| s.split('"').next()).collect();
+    let all = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert!(all > 5 && ids.len() == all, "{ids:?}");
+}
+
+#[test]
+fn the_printed_report_says_who_accepted_and_who_signed() {
+    let out = page(&board());
+    let report = out.split("data-live=\"report\"").nth(1).unwrap_or_default();
+    assert!(report.contains("Gate A") && report.contains("not accepted"), "{report}");
+    assert!(report.contains("has not signed"), "{report}");
+}

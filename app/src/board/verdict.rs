@@ -1,0 +1,152 @@
+//! The verdict: the loudest thing of the product, with everything that stands between here and Go.
+
+use domain::facts::Choice;
+use domain::judge::{Blocker, BlockerKind};
+use engine::view::BoardView;
+use leptos::prelude::*;
+
+use crate::ui::{Icon, icon, time};
+
+/// The banner.
+pub(super) fn banner(board: &BoardView) -> AnyView {
+    let verdict = &board.judgement.verdict;
+    let (class, shape) = if verdict.is_go() {
+        ("verdict verdict--go", Icon::Check)
+    } else {
+        ("verdict verdict--no-go", Icon::Cross)
+    };
+    let label = verdict.label();
+    let word = if label.chars().count() > 6 { "verdict__word verdict__word--long" } else { "verdict__word" };
+    view! {
+        <section class=class aria-labelledby="verdict" data-live="verdict">
+            <div>
+                <h2 class=word id="verdict">{icon(shape)} {label}</h2>
+                <div class="verdict__about">{about(board)}</div>
+            </div>
+            <div class="verdict__side">{blockers(&verdict.blockers)} {decision(board)}</div>
+        </section>
+    }
+    .into_any()
+}
+
+/// What is judged, in a sentence.
+fn about(board: &BoardView) -> AnyView {
+    let Some(release) = &board.release else {
+        return view! { <p>"No release is judged yet."</p> }.into_any();
+    };
+    let deployed = release.deployed_at.map(|at| {
+        let by = board.deployed_by.as_ref().map(|name| format!(" by {name}"));
+        view! { ", deployed " {time(at)} {by} }
+    });
+    let moved_on = board.moved_on.clone().map(|text| {
+        view! { <p class="small">{icon(Icon::Warning)} " " {text}</p> }
+    });
+    let subject = (!release.subject.is_empty()).then(|| {
+        let subject = release.subject.clone();
+        view! { <p class="small wrap">{subject}</p> }
+    });
+    view! {
+        <p>
+            "Release " <a href=format!("/releases/{}", release.id)>{release.name()}</a> {deployed}
+        </p>
+        {subject}
+        {moved_on}
+    }
+    .into_any()
+}
+
+/// The page where a blocker is dealt with.
+fn href(kind: &BlockerKind) -> String {
+    match kind {
+        BlockerKind::Runbook => "/runbook".to_owned(),
+        BlockerKind::Release => "/releases".to_owned(),
+        BlockerKind::Stack => "#services".to_owned(),
+        BlockerKind::Gate(id) => format!("/gates/{id}"),
+        BlockerKind::SignOffs => "/sign-offs".to_owned(),
+    }
+}
+
+fn blockers(blockers: &[Blocker]) -> AnyView {
+    if blockers.is_empty() {
+        return view! { <p class="blocker__what">"Every gate is accepted and every role has signed."</p> }
+            .into_any();
+    }
+    let heading = match blockers.len() {
+        1 => "1 thing stands between here and Go".to_owned(),
+        n => format!("{n} things stand between here and Go"),
+    };
+    let items = blockers.iter().map(blocker).collect_view();
+    view! {
+        <h3>{heading}</h3>
+        <ol class="blockers">{items}</ol>
+    }
+    .into_any()
+}
+
+fn blocker(blocker: &Blocker) -> AnyView {
+    let owners =
+        if blocker.owners.is_empty() { "nobody's yet".to_owned() } else { blocker.owners.join(", ") };
+    view! {
+        <li class="blocker">
+            <div class="blocker__line">
+                <a class="blocker__what wrap" href=href(&blocker.kind)>{blocker.what.clone()}</a>
+                <span class="blocker__owners">{icon(Icon::Person)} " " {owners}</span>
+            </div>
+            {particulars(&blocker.details)}
+        </li>
+    }
+    .into_any()
+}
+
+/// One line is shown, more are folded; on paper all are.
+fn particulars(details: &[String]) -> AnyView {
+    let details: Vec<String> = details.iter().filter(|d| !d.is_empty()).cloned().collect();
+    match details.as_slice() {
+        [] => ().into_any(),
+        [only] => {
+            let only = only.clone();
+            view! { <p class="blocker__why">{only}</p> }.into_any()
+        }
+        [first, rest @ ..] => {
+            let first = first.clone();
+            let more = format!("{} more", rest.len());
+            let rest = rest.iter().map(|d| view! { <li>{d.clone()}</li> }).collect_view();
+            view! {
+                <p class="blocker__why">{first}</p>
+                <details data-keep>
+                    <summary>{more}</summary>
+                    <ul class="blocker__why">{rest}</ul>
+                </details>
+            }
+            .into_any()
+        }
+    }
+}
+
+/// The Product Owner's word, or that it is missing.
+fn decision(board: &BoardView) -> AnyView {
+    match &board.judgement.decision {
+        Some(decision) => {
+            let word = match decision.choice {
+                Choice::Go => "Go",
+                Choice::NoGo => "No-Go",
+            };
+            let note = (!decision.note.is_empty()).then(|| format!(": {}", decision.note));
+            view! {
+                <p class="wrap">
+                    <strong>{format!("{word} decided")}</strong> " by "
+                    {decision.by_name.clone()} ", " {time(decision.at)} {note}
+                </p>
+            }
+            .into_any()
+        }
+        None if board.judgement.verdict.is_go() => view! {
+            <p>
+                "What is left is the decision, which is the Product Owner's: "
+                <a href="/sign-offs#decision">"record it"</a> "."
+            </p>
+        }
+        .into_any(),
+        None => ().into_any(),
+    }
+}

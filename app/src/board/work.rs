@@ -1,0 +1,97 @@
+//! What goes on, what comes next, who is waited for, what was done last.
+
+use engine::view::{BoardView, Waiting};
+use leptos::prelude::*;
+
+use crate::gates::step_card;
+use crate::ui::{Here, Icon, card, deploy_confirm, icon, run_progress, run_table};
+
+/// Runs that go on; always there, so that it can fill while the page is looked at.
+pub(super) fn running(board: &BoardView) -> AnyView {
+    let runs = board
+        .running
+        .iter()
+        .map(|run| {
+            view! {
+                <div class="card">
+                    <div class="card__body">{run_progress(run, board.now)}</div>
+                </div>
+            }
+        })
+        .collect_view();
+    view! { <div class="stack stack--tight" data-live="running">{runs}</div> }.into_any()
+}
+
+/// The next step of the runbook; on an empty board, where to start.
+pub(super) fn next(here: &Here, board: &BoardView) -> AnyView {
+    let first = board.release.is_none() && board.recent.is_empty() && board.running.is_empty();
+    let Some(step) = &board.next_step else {
+        let words = if board.judgement.gates.is_empty() {
+            "The runbook names no step that could be run. See what was recognised."
+        } else {
+            "Every step of the runbook has run well for this release."
+        };
+        return card(
+            "next",
+            "Next step",
+            view! { <a class="small" href="/runbook">"The runbook"</a> },
+            view! { <p class="muted">{words}</p> },
+        );
+    };
+    let gate = step.step.gate.clone().map(|gate| {
+        view! { <a class="small" href=format!("/gates/{gate}")>{format!("Gate {gate}")}</a> }
+    });
+    let title = if first { "Nothing has run yet: start with" } else { "Next step" };
+    let deploy = first.then(|| {
+        view! {
+            <hr />
+            <p class="small muted">"or bring the stack up first, with what lies in its directory:"</p>
+            {deploy_confirm(here, &board.observed, &board.deploy, "btn--primary")}
+        }
+    });
+    card(
+        "next",
+        title,
+        gate,
+        view! { {step_card(here, step, board.now, true)} <div class="next no-print">{deploy}</div> },
+    )
+}
+
+/// The last runs.
+pub(super) fn recent(board: &BoardView) -> AnyView {
+    let body = if board.recent.is_empty() {
+        view! { <p class="muted">"Nothing has run yet."</p> }.into_any()
+    } else {
+        run_table(&board.recent, board.now)
+    };
+    card("recent", "Last runs", view! { <a class="small" href="/runs">"All runs"</a> }, body)
+}
+
+/// Who is waited for, the person looking first of all marked.
+pub(super) fn waiting(board: &BoardView) -> AnyView {
+    let body = if board.waiting.is_empty() {
+        view! { <p class="muted">"Nobody."</p> }.into_any()
+    } else {
+        let items = board.waiting.iter().map(wait).collect_view();
+        view! { <ul class="lines">{items}</ul> }.into_any()
+    };
+    card("waiting", "Waiting for", (), body)
+}
+
+fn wait(wait: &Waiting) -> AnyView {
+    let people =
+        if wait.people.is_empty() { "nobody holds this role".to_owned() } else { wait.people.join(", ") };
+    let you = wait.you.then(|| {
+        view! { <span class="badge badge--ready">{icon(Icon::Person)} "You"</span> }
+    });
+    view! {
+        <li>
+            <div class="row row--between">
+                <span class="row"><span class="strong">{wait.role.clone()}</span> {you}</span>
+                <span class="small muted wrap">{people}</span>
+            </div>
+            <a class="small wrap" href=wait.href.clone()>{wait.what.clone()}</a>
+        </li>
+    }
+    .into_any()
+}

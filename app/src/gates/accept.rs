@@ -1,0 +1,149 @@
+//! The acceptance of a gate: given, fallen back, possible, or why it is not.
+
+use domain::judge::GateState;
+use engine::view::GatePage;
+use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
+
+use super::acts::AcceptGate;
+use crate::ui::{
+    Here, Icon, confirm_form, envelope, gate_badge, hidden, icon, note_field, offer_button, roles, time,
+};
+
+/// The card beside the criteria.
+pub(super) fn accept_card(here: &Here, page: &GatePage) -> AnyView {
+    let gate = &page.gate;
+    let form = if gate.is_decision {
+        view! {
+            <p class="small">
+                "This gate is passed by the decision: six roles sign, then the Product Owner records Go."
+            </p>
+            <p>
+                <a class="btn btn--primary" href="/sign-offs">"To the sign-offs"</a>
+            </p>
+        }
+        .into_any()
+    } else if gate.state == GateState::Accepted {
+        ().into_any()
+    } else {
+        accept_form(here, page)
+    };
+    view! {
+        <section class="card">
+            <div class="card__head">
+                <h2>"Acceptance"</h2>
+                <span data-live="accept-state">{gate_badge(gate)}</span>
+            </div>
+            <div class="card__body">
+                <div class="stack" data-live="accept-why">{given(page)} {missing(page)}</div>
+                <div data-live="accept-form">{form}</div>
+            </div>
+        </section>
+    }
+    .into_any()
+}
+
+/// The last acceptance on this release.
+fn given(page: &GatePage) -> Option<AnyView> {
+    let word = page.gate.acceptance.as_ref()?;
+    let fell = page.gate.fell_back.then(|| {
+        view! {
+            <p class="small warn">
+                {icon(Icon::Back)}
+                " It fell back: what was accepted no longer stands as it was shown then."
+            </p>
+        }
+    });
+    let note = word.note.clone();
+    Some(
+        view! {
+            <div class="stack stack--tight small">
+                <p>
+                    "Accepted by " <strong>{word.by_name.clone()}</strong> ", " {time(word.at)}
+                </p>
+                <p class="wrap">{note}</p>
+                {fell}
+            </div>
+        }
+        .into_any(),
+    )
+}
+
+/// What keeps the gate from being accepted: open criteria, earlier gates.
+fn missing(page: &GatePage) -> Option<AnyView> {
+    let gate = &page.gate;
+    if gate.state == GateState::Accepted {
+        return None;
+    }
+    let open = gate
+        .items
+        .iter()
+        .filter(|i| !i.is_satisfied())
+        .map(|i| {
+            let id = i.item.id.clone();
+            view! { <li>{icon(Icon::Circle)} " " <a href=format!("#{id}")>{id.clone()}</a> " is open"</li> }
+        })
+        .collect_view();
+    let before = gate
+        .waits_for
+        .iter()
+        .map(|id| {
+            view! {
+                <li>
+                    {icon(Icon::Circle)} " " <a href=format!("/gates/{id}")>{format!("Gate {id}")}</a>
+                    " is not accepted"
+                </li>
+            }
+        })
+        .collect_view();
+    if gate.waits_for.is_empty() && gate.satisfied() == gate.items.len() {
+        return None;
+    }
+    Some(
+        view! {
+            <div class="stack stack--tight small">
+                <p class="strong">"Before it can be accepted"</p>
+                <ul class="stack stack--tight">{open} {before}</ul>
+            </div>
+        }
+        .into_any(),
+    )
+}
+
+/// The button that reveals the note. It is revealed and not simply there, so that a note being
+/// written survives the page being kept up to date.
+fn accept_form(here: &Here, page: &GatePage) -> AnyView {
+    let gate = &page.gate;
+    let form = format!("accept_gate:{}", gate.id);
+    let label = format!("Accept gate {}", gate.id);
+    let panel = || {
+        view! {
+            <form class="form" method="post" action=AcceptGate::url()>
+                {envelope(here, &form)} {hidden(&[("gate", &gate.id), ("digest", &gate.digest)])}
+                {note_field(
+                    here,
+                    &form,
+                    "note",
+                    "Note",
+                    "What you looked at. It is shown with your name and the time.",
+                    true,
+                )} {offer_button("Accept it", "btn--primary", &page.accept)}
+            </form>
+        }
+        .into_any()
+    };
+    view! {
+        <div class="stack stack--tight">
+            <p class="row small muted">"Owned by" {roles(&gate.owners)}</p>
+            {confirm_form(
+                here,
+                &form,
+                view! { {icon(Icon::Check)} {label} },
+                "btn--primary",
+                &page.accept,
+                panel,
+            )}
+        </div>
+    }
+    .into_any()
+}

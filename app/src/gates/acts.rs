@@ -1,0 +1,76 @@
+//! What people do at a gate. Doorways only: the engine checks and decides.
+
+#![expect(clippy::too_many_arguments, reason = "a form's fields are the arguments, one each")]
+
+use leptos::prelude::*;
+
+use crate::error::AppError;
+use crate::ssr::{Envelope, act};
+
+/// Accepts a gate as it was shown (`digest`), with a note.
+#[server(prefix = "/api", endpoint = "accept_gate")]
+pub(crate) async fn accept_gate(
+    gate: String,
+    digest: String,
+    #[server(default)] note: String,
+    key: String,
+    back: String,
+    form: String,
+) -> Result<(), AppError> {
+    let typed = note.clone();
+    act(Envelope { key, back, form }, &[("note", &typed)], |engine, ctx| async move {
+        engine.accept_gate(&ctx, &gate, &digest, &note).await
+    })
+    .await
+}
+
+/// Gives a person's word on a criterion (`holds` = `yes`), or takes it back.
+#[server(prefix = "/api", endpoint = "attest")]
+pub(crate) async fn attest(
+    item: String,
+    digest: String,
+    holds: String,
+    #[server(default)] note: String,
+    #[server(default)] link: String,
+    key: String,
+    back: String,
+    form: String,
+) -> Result<(), AppError> {
+    let typed = (note.clone(), link.clone());
+    let fields = [("note", typed.0.as_str()), ("link", typed.1.as_str())];
+    act(Envelope { key, back, form }, &fields, |engine, ctx| async move {
+        engine.attest(&ctx, &item, &digest, holds == "yes", &note, &link).await
+    })
+    .await
+}
+
+/// Lets a criterion through until the end of a day (`YYYY-MM-DD`, UTC).
+#[server(prefix = "/api", endpoint = "waive")]
+pub(crate) async fn waive(
+    item: String,
+    digest: String,
+    #[server(default)] reason: String,
+    #[server(default)] until: String,
+    key: String,
+    back: String,
+    form: String,
+) -> Result<(), AppError> {
+    let typed = (reason.clone(), until.clone());
+    let fields = [("reason", typed.0.as_str()), ("until", typed.1.as_str())];
+    act(Envelope { key, back, form }, &fields, |engine, ctx| async move {
+        engine.waive(&ctx, &item, &digest, &reason, &until).await
+    })
+    .await
+}
+
+/// Ends a waiver before its day.
+#[server(prefix = "/api", endpoint = "end_waiver")]
+pub(crate) async fn end_waiver(
+    item: String,
+    key: String,
+    back: String,
+    form: String,
+) -> Result<(), AppError> {
+    act(Envelope { key, back, form }, &[], |engine, ctx| async move { engine.end_waiver(&ctx, &item).await })
+        .await
+}

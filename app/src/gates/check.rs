@@ -1,0 +1,50 @@
+//! A check: what it wants, what it saw last, its history, its Run button.
+
+use domain::item::Standing;
+use domain::time::Millis;
+use engine::view::CheckView;
+use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
+
+use crate::runs::RunCheck;
+use crate::ui::{
+    Here, Icon, check_line, history_dots, icon, post_button, run_progress, sparkline, standing_badge,
+};
+
+/// A check with its evidence and its Run button. `now` is the time of rendering, where known.
+pub fn check_card(here: &Here, view: &CheckView, now: impl Into<Option<Millis>>) -> AnyView {
+    let now = now.into();
+    let check = &view.check;
+    let label = if view.state.standing == Standing::Missing { "Run check" } else { "Check again" };
+    let button = post_button(
+        here,
+        &format!("run_check:{}", check.id),
+        RunCheck::url(),
+        &[("check", &check.id)],
+        view! { {icon(Icon::Play)} {label} },
+        "btn--small",
+        &view.run,
+    );
+    let running = view.running.as_ref().map(|run| run_progress(run, now));
+    let want = check.want.as_ref().map(|w| format!("wants {w}"));
+    view! {
+        <div class="check-card">
+            <div class="row">
+                {standing_badge(view.state.standing)}
+                <span class="strong wrap">{check.title.clone()}</span>
+                <span class="small muted">
+                    <span class="mono">{check.id.clone()}</span>
+                    ", "
+                    {check.spec.kind().replace('_', " ")}
+                    {want.map(|w| format!(", {w}"))}
+                </span>
+            </div>
+            <div class="row no-print">{button}</div>
+            <div class="wide stack stack--tight">
+                {running} {check_line(&view.state, now)}
+                <div class="row">{history_dots(&view.history)} {sparkline(&view.history)}</div>
+            </div>
+        </div>
+    }
+    .into_any()
+}

@@ -1,0 +1,199 @@
+//! A criterion: how it stands, by what, and what would change that.
+
+use domain::facts::{Attestation, Waiver};
+use domain::item::{ItemState, Proof, Status};
+use engine::view::{CheckView, GatePage, Offer};
+use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
+
+use super::acts::{Attest, EndWaiver, Waive};
+use super::check_card;
+use crate::ui::{
+    Here, Icon, code_text, confirm_form, envelope, hidden, icon, item_badge, note_field, offer_button,
+    post_button, roles, text_field, time, web_link,
+};
+
+/// A criterion with its evidence and its buttons.
+pub(super) fn criterion(here: &Here, page: &GatePage, state: &ItemState) -> AnyView {
+    let class = match (&state.status, state.is_red()) {
+        (Status::Open(_), true) => "card card--red",
+        (Status::Waived, _) => "card card--amber",
+        (Status::Open(_), false) => "card",
+        _ => "card card--green",
+    };
+    let item = &state.item;
+    let checks: Vec<&CheckView> = match &item.proof {
+        Proof::Checks(ids) => page.checks.iter().filter(|c| ids.contains(&c.check.id)).collect(),
+        _ => vec![],
+    };
+    let checks = checks.into_iter().map(|c| check_card(here, c, page.now)).collect_view();
+    let whose = (!state.is_satisfied()).then(|| {
+        view! { <span class="row small muted">"Whose" {roles(&page.gate.owners)}</span> }
+    });
+    view! {
+        <section class=class id=item.id.clone() data-live=format!("item-{}", item.id)>
+            <div class="card__body criterion">
+                <div class="criterion__head">
+                    <div class="grow">
+                        <span class="mono small muted">{item.id.clone()}</span>
+                        <h2 class="criterion__text">{code_text(&item.text)}</h2>
+                    </div>
+                    {item_badge(state)}
+                </div>
+                {item_words(state)} {checks} {whose}
+                <div class="row row--top no-print">
+                    {attest_form(here, &page.attest, state)} {waive_form(here, page, state)}
+                </div>
+            </div>
+        </section>
+    }
+    .into_any()
+}
+
+/// In words: who attested, who waived, or what is missing.
+pub fn item_words(state: &ItemState) -> AnyView {
+    let attested = state.attestation.as_ref().map(attestation);
+    let waived = state.waiver.as_ref().map(waiver);
+    let open = match (&state.status, &state.item.proof) {
+        // A check says better itself what it saw and what it wanted.
+        (Status::Open(_), Proof::Checks(_)) => None,
+        (Status::Open(why), Proof::SignOffs) => Some((why.join("; "), Some("/sign-offs"))),
+        (Status::Open(why), _) => Some((why.join("; "), None)),
+        _ => None,
+    };
+    let open = open.map(|(why, link)| {
+        let link = link.map(|href| view! { " " <a href=href>"To the sign-offs"</a> });
+        view! { <p class="small">{icon(Icon::Circle)} " Open: " {why} "." {link}</p> }
+    });
+    view! { {attested} {waived} {open} }.into_any()
+}
+
+fn attestation(word: &Attestation) -> AnyView {
+    let link = (!word.link.is_empty()).then(|| view! { <p class="small">{web_link(&word.link)}</p> });
+    view! {
+        <div class="small stack stack--tight">
+            <p>
+                {icon(Icon::Person)} " Attested by " <strong>{word.by_name.clone()}</strong> ", "
+                {time(word.at)}
+            </p>
+            <p class="wrap">{word.note.clone()}</p>
+            {link}
+        </div>
+    }
+    .into_any()
+}
+
+fn waiver(waiver: &Waiver) -> AnyView {
+    view! {
+        <div class="small stack stack--tight">
+            <p class="warn">
+                {icon(Icon::Flag)} " Waived by " <strong>{waiver.by_name.clone()}</strong> ", "
+                {time(waiver.at)} ", until " {time(waiver.until)}
+            </p>
+            <p class="wrap">{waiver.reason.clone()}</p>
+        </div>
+    }
+    .into_any()
+}
+
+/// Giving one's word, or taking it back; only where no check decides.
+pub fn attest_form(here: &Here, offer: &Offer, state: &ItemState) -> Option<AnyView> {
+    let item = &state.item;
+    if item.proof != Proof::Attestation {
+        return None;
+    }
+    let form = format!("attest:{}", item.id);
+    let given = state.attestation.is_some();
+    let label = if given { "Take back the attestation" } else { "Attest" };
+    let class = if given { "btn--small" } else { "btn--small btn--primary" };
+    let panel = || {
+        let holds = if given { "no" } else { "yes" };
+        let fields = if given {
+            view! {
+                {hidden(&[("link", "")])}
+                {note_field(here, &form, "note", "Why it does not hold any more", "", true)}
+            }
+            .into_any()
+        } else {
+            view! {
+                {note_field(here, &form, "note", "What you saw that shows it", "", true)}
+                {text_field(
+                    here,
+                    &form,
+                    "link",
+                    "Where it can be seen",
+                    "A web address, or empty.",
+                    false,
+                )}
+            }
+            .into_any()
+        };
+        let say = if given { "It does not hold any more" } else { "I attest that it holds" };
+        view! {
+            <form class="form" method="post" action=Attest::url()>
+                {envelope(here, &form)}
+                {hidden(&[("item", &item.id), ("digest", &item.digest), ("holds", holds)])}
+                {fields} {offer_button(say, "btn--primary", offer)}
+            </form>
+        }
+        .into_any()
+    };
+    Some(confirm_form(here, &form, view! { {icon(Icon::Person)} {label} }, class, offer, panel))
+}
+
+/// Letting an open criterion through until a day, or ending that.
+fn waive_form(here: &Here, page: &GatePage, state: &ItemState) -> Option<AnyView> {
+    let item = &state.item;
+    if state.waiver.is_some() {
+        return Some(post_button(
+            here,
+            &format!("end_waiver:{}", item.id),
+            EndWaiver::url(),
+            &[("item", &item.id)],
+            view! { {icon(Icon::Flag)} "End the waiver" },
+            "btn--small",
+            &page.waive,
+        ));
+    }
+    if state.is_satisfied() || matches!(item.proof, Proof::SignOffs | Proof::GatesAccepted) {
+        return None;
+    }
+    let form = format!("waive:{}", item.id);
+    let until = format!("{form}:until");
+    let panel = || {
+        view! {
+            <form class="form" method="post" action=Waive::url()>
+                {envelope(here, &form)} {hidden(&[("item", &item.id), ("digest", &item.digest)])}
+                {note_field(
+                    here,
+                    &form,
+                    "reason",
+                    "Why it may be let through",
+                    "It is shown with the verdict, with your name.",
+                    true,
+                )}
+                <div class="field">
+                    <label for=until.clone()>"Until the end of (UTC)"</label>
+                    <input
+                        type="date"
+                        id=until.clone()
+                        name="until"
+                        min=page.now.date()
+                        value=here.draft(&form, "until")
+                        required=true
+                    />
+                </div>
+                {offer_button("Waive until then", "btn--primary", &page.waive)}
+            </form>
+        }
+        .into_any()
+    };
+    Some(confirm_form(
+        here,
+        &form,
+        view! { {icon(Icon::Flag)} "Waive" },
+        "btn--small btn--quiet",
+        &page.waive,
+        panel,
+    ))
+}

@@ -1,0 +1,52 @@
+//! A gate's page as HTML.
+
+use domain::judge::GateState;
+use engine::view::Offer;
+
+use super::gate_view;
+use crate::ui::samples::{gate, here, html};
+
+fn page(gate: &engine::view::GatePage) -> String {
+    html(|| gate_view(&here("/gates/A"), gate))
+}
+
+#[test]
+fn a_failing_criterion_says_what_it_saw_whose_it_is_and_has_the_button() {
+    let out = page(&gate());
+    for part in ["Saw", "Wanted", "Next", "at least 65 %", "Backend", "action=\"/api/run_check\""] {
+        assert!(out.contains(part), "{part} in {out}");
+    }
+}
+
+#[test]
+fn a_gate_that_cannot_be_accepted_lists_what_is_missing() {
+    let out = page(&gate());
+    assert!(out.contains("2 criteria are open") && out.contains("href=\"#A.2\""), "{out}");
+    assert!(!out.contains("action=\"/api/accept_gate\""), "{out}");
+}
+
+#[test]
+fn a_ready_gate_can_be_accepted_with_a_note_on_what_was_shown() {
+    let mut ready = gate();
+    ready.accept = Offer::Yes;
+    ready.gate.state = GateState::Ready;
+    let digest = ready.gate.digest.clone();
+    let out = page(&ready);
+    assert!(out.contains("action=\"/api/accept_gate\""), "{out}");
+    assert!(out.contains(&format!("name=\"digest\" value=\"{digest}\"")), "{out}");
+    assert!(out.contains("name=\"note\""), "{out}");
+}
+
+#[test]
+fn only_a_criterion_without_a_check_is_attested() {
+    let out = page(&gate());
+    assert!(out.contains("value=\"attest:A.2\"") && !out.contains("value=\"attest:A.1\""), "{out}");
+}
+
+#[test]
+fn a_step_that_may_not_be_run_shows_its_command_and_the_reason() {
+    let out = page(&gate());
+    assert!(out.contains("npm ci &amp;&amp; echo"), "{out}");
+    assert!(out.contains("only DevOps may run steps"), "{out}");
+    assert!(!out.contains("<script>") && !out.contains("<done>"), "{out}");
+}

@@ -1,0 +1,138 @@
+//! The verification matrix: every row with its command, owners, acceptance and the checks that prove it.
+
+#[cfg(test)]
+mod tests;
+
+use domain::item::Standing;
+use engine::view::{MatrixPage as MatrixPageView, MatrixRowView};
+use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
+use leptos_meta::Title;
+
+use crate::gates::check_card;
+use crate::runs::RunGate;
+use crate::ssr::page;
+use crate::ui::{Here, Icon, badge, chips, code_text, empty, icon, page_head, post_button};
+
+/// The page of the verification matrix.
+#[component]
+pub fn MatrixPage() -> impl IntoView {
+    page(move |visit| async move {
+        let matrix = visit.engine.matrix(visit.actor()?).await?;
+        Ok(matrix_view(&Here::from(&visit), &matrix))
+    })
+}
+
+/// The matrix as it is laid out.
+pub fn matrix_view(here: &Here, page: &MatrixPageView) -> AnyView {
+    let run_all = post_button(
+        here,
+        "run_gate:matrix",
+        RunGate::url(),
+        &[("gate", "matrix")],
+        view! { {icon(Icon::Play)} "Run all checks" },
+        "btn--primary",
+        &page.run_all,
+    );
+    let held = page.rows.iter().filter(|r| stands(r) == Stands::Holds).count();
+    let release = page
+        .release
+        .as_ref()
+        .map_or_else(|| "no release yet".to_owned(), |r| format!("release {}", r.name()));
+    let under = view! {
+        <p class="muted" data-live="matrix-state">
+            <span class="num">{format!("{held} of {} rows hold", page.rows.len())}</span>
+            ", "
+            <span class="mono small">{release}</span>
+        </p>
+    };
+    let body = if page.rows.is_empty() {
+        empty(
+            "The runbook has no verification matrix",
+            view! {
+                <p class="small">
+                    "Write a table with the columns Category, Command, Owner and Acceptance."
+                </p>
+            },
+        )
+    } else {
+        page.rows.iter().map(|r| row(here, r)).collect_view().into_any()
+    };
+    view! {
+        <Title text="Matrix" />
+        {page_head(
+            "Verification matrix",
+            under,
+            view! { <span data-live="matrix-run">{run_all}</span> },
+        )}
+        {body}
+    }
+    .into_any()
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stands {
+    Holds,
+    Fails,
+    Open,
+    Unbound,
+}
+
+/// How a row stands: it holds when all of its checks pass, and never when it has none.
+fn stands(row: &MatrixRowView) -> Stands {
+    if row.checks.is_empty() {
+        Stands::Unbound
+    } else if row.checks.iter().any(|c| c.state.standing == Standing::Fail) {
+        Stands::Fails
+    } else if row.checks.iter().all(|c| c.state.standing == Standing::Pass) {
+        Stands::Holds
+    } else {
+        Stands::Open
+    }
+}
+
+fn row(here: &Here, view: &MatrixRowView) -> AnyView {
+    let row = &view.row;
+    let (class, state) = match stands(view) {
+        Stands::Holds => ("card card--green", badge("pass", Icon::Check, "Holds")),
+        Stands::Fails => ("card card--red", badge("fail", Icon::Cross, "Failing")),
+        Stands::Open => ("card", badge("open", Icon::Circle, "Open")),
+        Stands::Unbound => ("card", badge("neutral", Icon::Person, "No check")),
+    };
+    let checks = if view.checks.is_empty() {
+        view! {
+            <p class="small muted">
+                "No check is bound to this row, so nothing proves it by machine. Bind one in "
+                <code>"stagegate.toml"</code> " with " <code>{format!("matrix = \"{}\"", row.id)}</code>
+                "."
+            </p>
+        }
+        .into_any()
+    } else {
+        view.checks.iter().map(|c| check_card(here, c, None)).collect_view().into_any()
+    };
+    view! {
+        <section class=class id=row.id.clone() data-live=format!("row-{}", row.id)>
+            <div class="card__head">
+                <h2>
+                    <span class="mono small muted">{row.id.clone()}</span>
+                    " "
+                    {code_text(&row.category)}
+                </h2>
+                {state}
+            </div>
+            <div class="card__body">
+                <dl class="kv">
+                    <dt>"How"</dt>
+                    <dd>{code_text(&row.method)}</dd>
+                    <dt>"Owner"</dt>
+                    <dd>{chips(&row.owners)}</dd>
+                    <dt>"Accepted when"</dt>
+                    <dd>{code_text(&row.acceptance)}</dd>
+                </dl>
+                {checks}
+            </div>
+        </section>
+    }
+    .into_any()
+}

@@ -1,0 +1,22 @@
+//! Filling a field. A doorway only: the engine checks and decides.
+
+use leptos::prelude::*;
+
+use crate::error::AppError;
+use crate::ssr::{Envelope, act};
+
+/// Writes a value into a field of the ownership log.
+#[server(prefix = "/api", endpoint = "fill_field")]
+pub(crate) async fn fill_field(
+    field: String,
+    #[server(default)] value: String,
+    key: String,
+    back: String,
+    form: String,
+) -> Result<(), AppError> {
+    let typed = value.clone();
+    act(Envelope { key, back, form }, &[("value", &typed)], |engine, ctx| async move {
+        engine.fill_field(&ctx, &field, &value).await
+    })
+    .await
+}

@@ -1,0 +1,199 @@
+//! The ownership log: every blank of the runbook's section as a field, with its history.
+
+mod acts;
+
+#[cfg(test)]
+mod tests;
+
+use domain::runbook::{FieldKind, blanks};
+use engine::view::{Offer, OwnershipFieldView, OwnershipLineView, OwnershipPage as OwnershipPageView};
+use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
+use leptos_meta::Title;
+
+use self::acts::FillField;
+use crate::ssr::page;
+use crate::ui::{
+    Here, Icon, badge, code_text, empty, envelope, hidden, icon, offer_button, page_head, post_button, time,
+};
+
+/// The page of the ownership log.
+#[component]
+pub fn OwnershipPage() -> impl IntoView {
+    page(move |visit| async move {
+        let log = visit.engine.ownership(visit.actor()?).await?;
+        Ok(ownership_view(&Here::from(&visit), &log))
+    })
+}
+
+/// The log as it is laid out.
+pub fn ownership_view(here: &Here, page: &OwnershipPageView) -> AnyView {
+    let (done, all) = page.filled;
+    let under = view! {
+        <p class="muted num" data-live="own-state">{format!("{done} of {all} fields filled")}</p>
+    };
+    let export =
+        view! { <a class="btn" href="/ownership.md" download="ownership.md">"Export as Markdown"</a> };
+    let body = if page.lines.is_empty() {
+        empty(
+            "The runbook has no ownership log",
+            view! {
+                <p class="small">
+                    "Write a section with “Ownership” in its heading and a list whose blanks are "
+                    <code>"____"</code> "."
+                </p>
+            },
+        )
+    } else {
+        page.lines.iter().map(|l| line(here, l, &page.fill)).collect_view().into_any()
+    };
+    view! {
+        <Title text="Ownership" />
+        {page_head("Ownership log", under, export)}
+        {body}
+    }
+    .into_any()
+}
+
+fn line(here: &Here, view: &OwnershipLineView, fill: &Offer) -> AnyView {
+    let open = view.fields.iter().filter(|f| f.history.is_empty()).count();
+    let state = if open == 0 {
+        badge("pass", Icon::Check, "Filled")
+    } else {
+        badge("open", Icon::Circle, &format!("{open} open"))
+    };
+    let fields = view.fields.iter().map(|f| field(here, f, fill)).collect_view();
+    let id = view.line.id.clone();
+    view! {
+        <section class="card" id=id.clone()>
+            <div class="card__head">
+                <h2 data-live=format!("line-{id}")>{code_text(&filled_text(view))}</h2>
+                <span data-live=format!("line-state-{id}")>{state}</span>
+            </div>
+            <div class="card__body">
+                <div class="own">{fields}</div>
+            </div>
+        </section>
+    }
+    .into_any()
+}
+
+/// The line as the runbook has it, its blanks filled as far as they are.
+fn filled_text(view: &OwnershipLineView) -> String {
+    let text = &view.line.text;
+    let mut out = String::with_capacity(text.len());
+    let mut from = 0;
+    for (blank, field) in blanks(text).into_iter().zip(&view.fields) {
+        out.push_str(text.get(from..blank.start).unwrap_or_default());
+        out.push_str(field.history.first().map_or("____", |e| e.value.as_str()));
+        from = blank.end;
+    }
+    out.push_str(text.get(from..).unwrap_or_default());
+    out
+}
+
+fn input_type(kind: FieldKind) -> &'static str {
+    match kind {
+        FieldKind::Date => "date",
+        _ => "text",
+    }
+}
+
+fn hint(kind: FieldKind) -> &'static str {
+    match kind {
+        FieldKind::Person => "A person's name.",
+        FieldKind::Date => "A day.",
+        FieldKind::Commit => "A commit, 7 to 40 hex digits.",
+        FieldKind::Tags => "Such as backend:1.4, separated by commas.",
+        FieldKind::Duration => "Such as 45 s, 3 min or 1 h 20 min.",
+        FieldKind::Text => "",
+    }
+}
+
+fn field(here: &Here, view: &OwnershipFieldView, fill: &Offer) -> AnyView {
+    let field = &view.field;
+    let form = format!("fill_field:{}", field.id);
+    let typed = here.draft(&form, "value");
+    let now = view.history.first().map(|e| e.value.clone()).unwrap_or_default();
+    let value = if typed.is_empty() { now.clone() } else { typed };
+    let label = if field.label.is_empty() { field.id.clone() } else { field.label.clone() };
+    let suggestion = view.suggestion.as_ref().filter(|s| **s != now).map(|suggestion| {
+        let button = post_button(
+            here,
+            &form,
+            FillField::url(),
+            &[("field", &field.id), ("value", suggestion)],
+            "Take over",
+            "btn--small",
+            fill,
+        );
+        let suggestion = suggestion.clone();
+        view! {
+            <div class="row small">
+                <span class="wrap">"Known from here: " <strong>{suggestion}</strong></span>
+                {button}
+            </div>
+        }
+    });
+    view! {
+        <div class="stack stack--tight" id=field.id.clone()>
+            <form class="form" method="post" action=FillField::url()>
+                {envelope(here, &form)} {hidden(&[("field", &field.id)])}
+                <div class="field">
+                    <label for=form.clone()>{code_text(&label)}</label>
+                    <div class="row">
+                        <div class="grow">
+                            <input
+                                type=input_type(field.kind)
+                                id=form.clone()
+                                name="value"
+                                value=value
+                                required=true
+                                maxlength="200"
+                                disabled=fill.reason().is_some()
+                                autocomplete="off"
+                            />
+                        </div>
+                        {offer_button("Save", "", fill)}
+                    </div>
+                    <span class="field__hint">{hint(field.kind)}</span>
+                </div>
+            </form>
+            <div class="stack stack--tight" data-live=format!("field-{}", field.id)>
+                {suggestion} {history(view)}
+            </div>
+        </div>
+    }
+    .into_any()
+}
+
+fn history(view: &OwnershipFieldView) -> Option<AnyView> {
+    let last = view.history.first()?;
+    let older = view
+        .history
+        .iter()
+        .skip(1)
+        .map(|e| {
+            let value = if e.value.is_empty() { "(emptied)".to_owned() } else { e.value.clone() };
+            view! {
+                <li class="wrap">{value} ", " {e.by_name.clone()} ", " {time(e.at)}</li>
+            }
+        })
+        .collect_view();
+    let older = (view.history.len() > 1).then(|| {
+        view! {
+            <details class="more">
+                <summary>{format!("{} earlier", view.history.len() - 1)}</summary>
+                <ul class="stack stack--tight">{older}</ul>
+            </details>
+        }
+    });
+    Some(
+        view! {
+            <div class="small muted">
+                {icon(Icon::Check)} " " {last.by_name.clone()} ", " {time(last.at)} {older}
+            </div>
+        }
+        .into_any(),
+    )
+}

@@ -1,0 +1,48 @@
+//! The ownership log as HTML.
+
+use domain::runbook::OwnershipLine;
+use engine::view::{Offer, OwnershipEntry, OwnershipFieldView, OwnershipLineView, OwnershipPage};
+
+use super::{filled_text, ownership_view};
+use crate::ui::samples::{NOW, here, html};
+
+fn log(fill: Offer) -> OwnershipPage {
+    let line = OwnershipLine::read("own.1".into(), "Host set up by: ____  on: ____".into(), 3);
+    let entry = |value: &str| OwnershipEntry { value: value.into(), by_name: "Ada".into(), at: NOW };
+    let mut fields: Vec<OwnershipFieldView> = line
+        .fields
+        .iter()
+        .map(|f| OwnershipFieldView { field: f.clone(), history: vec![], suggestion: None })
+        .collect();
+    fields[0].history = vec![entry("Grace"), entry("Linus")];
+    fields[1].suggestion = Some("2026-03-01".into());
+    OwnershipPage { lines: vec![OwnershipLineView { line, fields }], fill, filled: (1, 2) }
+}
+
+#[test]
+fn fields_are_typed_and_keep_their_history_and_offer_what_is_known() {
+    let out = html(|| ownership_view(&here("/ownership"), &log(Offer::Yes)));
+    for part in [
+        "1 of 2 fields filled",
+        "type=\"date\"",
+        "value=\"Grace\"",
+        "Linus",
+        "Known from here",
+        "name=\"value\" value=\"2026-03-01\"",
+        "Take over",
+        "href=\"/ownership.md\"",
+    ] {
+        assert!(out.contains(part), "{part} in {out}");
+    }
+}
+
+#[test]
+fn the_line_reads_as_in_the_runbook_with_its_blanks_filled() {
+    assert_eq!(filled_text(&log(Offer::Yes).lines[0]), "Host set up by: Grace  on: ____");
+}
+
+#[test]
+fn who_may_not_write_sees_why() {
+    let out = html(|| ownership_view(&here("/ownership"), &log(Offer::No("only DRIs fill it".into()))));
+    assert!(out.contains("only DRIs fill it") && out.contains("disabled"), "{out}");
+}

@@ -1,0 +1,331 @@
+//! The document around every page: head, header, navigation, notices, routes. It asks the engine for
+//! the verdict only; what a page shows is the page's business.
+
+use http::header::CONTENT_SECURITY_POLICY;
+use http::request::Parts;
+use http::{HeaderValue, StatusCode};
+use leptos::config::LeptosOptions;
+use leptos::hydration::HydrationScripts;
+use leptos::nonce::use_nonce;
+use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
+use leptos_axum::ResponseOptions;
+use leptos_meta::{HashedStylesheet, MetaTags, Title, provide_meta_context};
+use leptos_router::components::{Route, Router, Routes};
+use leptos_router::{SsrMode, path};
+
+use crate::activity::ActivityPage;
+use crate::board::BoardPage;
+use crate::gates::GatePage;
+use crate::live::Live;
+use crate::matrix::MatrixPage;
+use crate::ownership::OwnershipPage;
+use crate::people::{AccountPage, LinkPage, PeoplePage, SignInPage, SignOut};
+use crate::releases::{ReleasePage, ReleasesPage};
+use crate::runbook::RunbookPage;
+use crate::runs::{RunPage, RunsPage};
+use crate::signoffs::SignOffsPage;
+use crate::ssr::{Flash, Visit};
+use crate::ui::{Icon, envelope, escaped, icon};
+
+/// Sets the chosen theme before the first paint and tells the styles that scripts run. The choice
+/// lies in the browser under `stagegate-theme` (`light` or `dark`; absent: the system's).
+const BOOT: &str = "(()=>{const r=document.documentElement;r.dataset.js='';try{const t=localStorage.getItem('stagegate-theme');if(t==='light'||t==='dark')r.dataset.theme=t}catch{}})()";
+
+/// The HTML document. Sets the Content-Security-Policy with this response's nonce.
+pub fn shell(options: LeptosOptions) -> impl IntoView {
+    let nonce = use_nonce().map(|n| n.to_string()).unwrap_or_default();
+    if let Some(response) = use_context::<ResponseOptions>()
+        && let Ok(policy) = HeaderValue::from_str(&content_policy(&nonce))
+    {
+        response.insert_header(CONTENT_SECURITY_POLICY, policy);
+    }
+    view! {
+        <!DOCTYPE html>
+        <html lang="en">
+            <head>
+                <meta charset="utf-8" />
+                <meta name="viewport" content="width=device-width, initial-scale=1" />
+                <meta name="color-scheme" content="light dark" />
+                <meta name="referrer" content="same-origin" />
+                <link rel="icon" type="image/svg+xml" href="/favicon.svg" />
+                <script nonce=nonce>{BOOT}</script>
+                <HashedStylesheet options=options.clone() id="style" />
+                <HydrationScripts options=options islands=true />
+                <MetaTags />
+            </head>
+            <body>
+                <App />
+            </body>
+        </html>
+    }
+}
+
+/// What a page may load: our own files, and scripts that carry the nonce.
+fn content_policy(nonce: &str) -> String {
+    let script = if nonce.is_empty() {
+        "script-src 'none'".to_owned()
+    } else {
+        format!("script-src 'nonce-{nonce}' 'strict-dynamic' 'wasm-unsafe-eval'")
+    };
+    let style = if nonce.is_empty() {
+        "style-src 'self'".to_owned()
+    } else {
+        format!("style-src 'self' 'nonce-{nonce}'")
+    };
+    format!(
+        "default-src 'none'; {script}; {style}; connect-src 'self'; img-src 'self' data:; \
+         font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; \
+         object-src 'none'"
+    )
+}
+
+/// Who visits. Absent while the routes are listed at start-up.
+fn visit() -> Option<Visit> {
+    use_context::<Parts>()?.extensions.get::<Visit>().cloned()
+}
+
+/// Header, notice and routes.
+#[component]
+pub fn App() -> impl IntoView {
+    provide_meta_context();
+    let visit = visit();
+    let stack = visit.as_ref().map(|v| v.engine.stack_name()).unwrap_or_default();
+    let title = move |page: String| document_title(&page, &stack);
+    let notice = visit.as_ref().and_then(|v| v.flash.clone()).map(|f| notice(&f));
+    view! {
+        <Title formatter=title />
+        <a class="skip" href="#main">"Skip to content"</a>
+        {visit.map(header)}
+        <main class="page" id="main" tabindex="-1">
+            {notice}
+            <Router>
+                <Routes fallback=NotFound>
+                    <Route path=path!("/") view=BoardPage ssr=SsrMode::Async />
+                    <Route path=path!("/gates/:id") view=GatePage ssr=SsrMode::Async />
+                    <Route path=path!("/matrix") view=MatrixPage ssr=SsrMode::Async />
+                    <Route path=path!("/sign-offs") view=SignOffsPage ssr=SsrMode::Async />
+                    <Route path=path!("/ownership") view=OwnershipPage ssr=SsrMode::Async />
+                    <Route path=path!("/releases") view=ReleasesPage ssr=SsrMode::Async />
+                    <Route path=path!("/releases/:id") view=ReleasePage ssr=SsrMode::Async />
+                    <Route path=path!("/runs") view=RunsPage ssr=SsrMode::Async />
+                    <Route path=path!("/runs/:id") view=RunPage ssr=SsrMode::Async />
+                    <Route path=path!("/activity") view=ActivityPage ssr=SsrMode::Async />
+                    <Route path=path!("/runbook") view=RunbookPage ssr=SsrMode::Async />
+                    <Route path=path!("/people") view=PeoplePage ssr=SsrMode::Async />
+                    <Route path=path!("/account") view=AccountPage ssr=SsrMode::Async />
+                    <Route path=path!("/sign-in") view=SignInPage ssr=SsrMode::Async />
+                    <Route path=path!("/link/:token") view=LinkPage ssr=SsrMode::Async />
+                </Routes>
+            </Router>
+        </main>
+    }
+}
+
+/// The document's title; escaped here, since it is written into the head as it is.
+fn document_title(page: &str, stack: &str) -> String {
+    escaped(&match (page.is_empty(), stack.is_empty()) {
+        (true, true) => "Stagegate".to_owned(),
+        (true, false) => format!("{stack} · Stagegate"),
+        (false, true) => format!("{page} · Stagegate"),
+        (false, false) => format!("{page} · {stack}"),
+    })
+}
+
+/// The page for addresses that lead nowhere.
+#[component]
+fn NotFound() -> impl IntoView {
+    if let Some(response) = use_context::<ResponseOptions>() {
+        response.set_status(StatusCode::NOT_FOUND);
+    }
+    view! {
+        <Title text="Not found" />
+        <div class="page__head">
+            <h1>"There is no such page"</h1>
+        </div>
+        <p class="lede">
+            "The address may be mistyped, or what stood here is gone from the runbook."
+        </p>
+        <p>
+            <a class="btn" href="/">"To the board"</a>
+        </p>
+    }
+}
+
+/// What the last act said.
+fn notice(flash: &Flash) -> AnyView {
+    let (class, role, shape) = if flash.ok {
+        ("notice notice--ok", "status", Icon::Check)
+    } else {
+        ("notice notice--error", "alert", Icon::Cross)
+    };
+    let text = flash.text.clone();
+    view! {
+        <div class=class role=role id="notice">
+            <p class="wrap">{icon(shape)} " " {text}</p>
+        </div>
+    }
+    .into_any()
+}
+
+/// The pages of the navigation.
+const PAGES: [(&str, &str); 9] = [
+    ("/", "Board"),
+    ("/matrix", "Matrix"),
+    ("/sign-offs", "Sign-offs"),
+    ("/ownership", "Ownership"),
+    ("/releases", "Releases"),
+    ("/runs", "Runs"),
+    ("/activity", "Activity"),
+    ("/runbook", "Runbook"),
+    ("/people", "People"),
+];
+
+fn is_here(href: &str, path: &str) -> bool {
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    match href {
+        "/" => path == "/" || path.starts_with("/gates/"),
+        _ => path.strip_prefix(href).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
+    }
+}
+
+fn navigation(path: &str) -> AnyView {
+    let links = PAGES
+        .iter()
+        .map(|(href, word)| {
+            let current = is_here(href, path).then_some("page");
+            view! { <a href=*href aria-current=current>{*word}</a> }
+        })
+        .collect_view();
+    view! { <nav class="top__nav" aria-label="Pages">{links}</nav> }.into_any()
+}
+
+/// The run that the page is about, so that the stream sends its progress too.
+fn run_of(path: &str) -> Option<i64> {
+    path.strip_prefix("/runs/")?.split(['?', '#', '/']).next()?.parse().ok()
+}
+
+fn header(visit: Visit) -> AnyView {
+    let stack = visit.engine.stack_name();
+    let brand = view! {
+        <a class="top__brand" href="/">
+            {icon(Icon::Gate)}
+            <span class="clip">{stack}</span>
+        </a>
+    };
+    if visit.actor.is_none() {
+        return view! { <header class="top">{brand}</header> }.into_any();
+    }
+    let run = run_of(&visit.path);
+    view! {
+        <header class="top">
+            {brand}
+            {navigation(&visit.path)}
+            <div class="top__end">
+                {pill(visit.clone())}
+                <Live run=run />
+                {person(&visit)}
+            </div>
+        </header>
+    }
+    .into_any()
+}
+
+/// The verdict in the header of every page.
+fn pill(visit: Visit) -> AnyView {
+    let verdict = async move {
+        let board = visit.engine.board(visit.actor()?).await?;
+        Ok::<_, engine::Error>(board.judgement.verdict)
+    };
+    view! {
+        <Suspense>
+            {Suspend::new(async move {
+                verdict.await.ok().map(|v| verdict_pill(v.is_go(), v.label()))
+            })}
+        </Suspense>
+    }
+    .into_any()
+}
+
+fn verdict_pill(go: bool, label: String) -> AnyView {
+    let (class, shape) = if go { ("pill pill--go", Icon::Check) } else { ("pill pill--no-go", Icon::Cross) };
+    let spoken = format!("Verdict: {label}");
+    view! {
+        <a class=class href="/" data-live="verdict-pill" aria-label=spoken>
+            {icon(shape)}
+            {label}
+        </a>
+    }
+    .into_any()
+}
+
+/// Name, roles, account, theme, sign-out.
+fn person(visit: &Visit) -> AnyView {
+    let Some(actor) = &visit.actor else { return ().into_any() };
+    let name = actor.name.clone();
+    let roles: Vec<&str> = actor.roles.iter().map(|r| r.label()).collect();
+    let roles = if roles.is_empty() { "no role".to_owned() } else { roles.join(", ") };
+    view! {
+        <details class="menu">
+            <summary>{icon(Icon::Person)} <span class="clip">{name}</span></summary>
+            <div class="menu__panel">
+                <p class="small muted">{roles}</p>
+                <a class="btn" href="/account">"Account and password"</a>
+                <button type="button" class="btn needs-js" data-theme-toggle="">
+                    "Light or dark"
+                </button>
+                <form method="post" action=SignOut::url()>
+                    {envelope(visit, "sign_out")} <button type="submit" class="btn">"Sign out"</button>
+                </form>
+            </div>
+        </details>
+    }
+    .into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_policy_allows_scripts_by_nonce_only() {
+        let policy = content_policy("abc");
+        assert!(policy.contains("script-src 'nonce-abc' 'strict-dynamic' 'wasm-unsafe-eval';"));
+        assert!(!policy.contains("unsafe-inline") && !policy.contains("'unsafe-eval'"));
+        assert!(content_policy("").contains("script-src 'none'"));
+    }
+
+    #[test]
+    fn a_title_holds_no_markup() {
+        let title = document_title("</title><script>", "A & B");
+        assert_eq!(title, "&lt;/title&gt;&lt;script&gt; · A &amp; B");
+    }
+
+    #[test]
+    fn the_navigation_marks_one_page_for_every_address() {
+        for path in ["/", "/gates/A", "/runs/7?x=1", "/runs", "/runbook", "/sign-offs#QA"] {
+            let marked = PAGES.iter().filter(|(href, _)| is_here(href, path)).count();
+            assert_eq!(marked, 1, "{path}");
+        }
+        assert!(!is_here("/runs", "/runsx"));
+    }
+
+    #[test]
+    fn only_a_run_page_follows_a_run() {
+        assert_eq!(run_of("/runs/12#L3"), Some(12));
+        assert_eq!(run_of("/runs"), None);
+        assert_eq!(run_of("/gates/12"), None);
+    }
+
+    #[test]
+    fn every_page_of_the_policy_has_a_route_and_no_other_page_has_one() {
+        use domain::policy::{Door, RULES};
+        let mut routes: Vec<String> =
+            leptos_axum::generate_route_list(App).iter().map(|r| r.path().to_owned()).collect();
+        let mut pages: Vec<String> =
+            RULES.iter().filter(|r| r.door == Door::Page).map(|r| r.path.to_owned()).collect();
+        routes.sort_unstable();
+        pages.sort_unstable();
+        assert_eq!(routes, pages);
+    }
+}

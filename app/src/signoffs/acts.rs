@@ -1,0 +1,47 @@
+//! Signing and deciding. Doorways only: the engine checks password, role and evidence.
+
+#![expect(clippy::too_many_arguments, reason = "a form's fields are the arguments, one each")]
+
+use leptos::prelude::*;
+
+use crate::error::AppError;
+use crate::ssr::{Envelope, act};
+
+/// Signs for a role: `choice` is `go` or `no-go`, `digest` names the evidence that was shown.
+#[server(prefix = "/api", endpoint = "sign_off")]
+pub(crate) async fn sign_off(
+    role: String,
+    #[server(default)] choice: String,
+    #[server(default)] comment: String,
+    digest: String,
+    #[server(default)] password: String,
+    key: String,
+    back: String,
+    form: String,
+) -> Result<(), AppError> {
+    let typed = (choice.clone(), comment.clone());
+    let fields = [("choice", typed.0.as_str()), ("comment", typed.1.as_str())];
+    act(Envelope { key, back, form }, &fields, |engine, ctx| async move {
+        engine.sign_off(&ctx, &role, &choice, &comment, &digest, &password).await
+    })
+    .await
+}
+
+/// Records the Product Owner's decision.
+#[server(prefix = "/api", endpoint = "decide")]
+pub(crate) async fn decide(
+    #[server(default)] choice: String,
+    #[server(default)] note: String,
+    digest: String,
+    #[server(default)] password: String,
+    key: String,
+    back: String,
+    form: String,
+) -> Result<(), AppError> {
+    let typed = (choice.clone(), note.clone());
+    let fields = [("choice", typed.0.as_str()), ("note", typed.1.as_str())];
+    act(Envelope { key, back, form }, &fields, |engine, ctx| async move {
+        engine.decide(&ctx, &choice, &note, &digest, &password).await
+    })
+    .await
+}

@@ -1,0 +1,73 @@
+//! The Product Owner's decision.
+
+use domain::facts::Choice;
+use engine::view::{Offer, SignOffPage};
+use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
+
+use super::acts::Decide;
+use super::sign::choices;
+use crate::ui::{
+    Here, Icon, badge, confirm_form, envelope, hidden, icon, note_field, offer_button, password_field, time,
+};
+
+/// The decision as it stands, and the form to record one.
+pub(super) fn decision_card(here: &Here, page: &SignOffPage) -> AnyView {
+    let (class, state) = match page.judgement.decision.as_ref().map(|d| d.choice) {
+        Some(Choice::Go) => ("card card--green", badge("go", Icon::Check, "Go")),
+        Some(Choice::NoGo) => ("card card--red", badge("no-go", Icon::Cross, "No-Go")),
+        None => ("card", badge("open", Icon::Circle, "Not decided")),
+    };
+    let word = match &page.judgement.decision {
+        Some(decision) => view! {
+            <p>
+                {decision.choice.label()} " by " <strong>{decision.by_name.clone()}</strong> ", "
+                {time(decision.at)}
+            </p>
+            <p class="wrap small">{decision.note.clone()}</p>
+        }
+        .into_any(),
+        None => view! {
+            <p class="small muted">
+                "The Product Owner records it. Go is refused while the verdict is No-Go."
+            </p>
+        }
+        .into_any(),
+    };
+    view! {
+        <section class=class id="decision" data-live="decision">
+            <div class="card__head">
+                <h2>"Decision"</h2>
+                {state}
+            </div>
+            <div class="card__body">{word} <div class="no-print">{form(here, page)}</div></div>
+        </section>
+    }
+    .into_any()
+}
+
+fn form(here: &Here, page: &SignOffPage) -> AnyView {
+    let either = match (&page.decide_go, &page.decide_no_go) {
+        (Offer::No(_), Offer::No(why)) => Offer::No(why.clone()),
+        _ => Offer::Yes,
+    };
+    let panel = || {
+        view! {
+            <form class="form" method="post" action=Decide::url()>
+                {envelope(here, "decide")} {hidden(&[("digest", &page.judgement.digest)])}
+                {choices(here, "decide", &page.decide_go, &page.decide_no_go)}
+                {note_field(here, "decide", "note", "Note", "Why, in a sentence.", true)}
+                {password_field("decide")} {offer_button("Record the decision", "btn--primary", &either)}
+            </form>
+        }
+        .into_any()
+    };
+    confirm_form(
+        here,
+        "decide",
+        view! { {icon(Icon::Flag)} "Record the decision" },
+        "btn--primary",
+        &either,
+        panel,
+    )
+}

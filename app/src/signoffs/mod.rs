@@ -1,0 +1,202 @@
+//! The go/no-go page: checklist, sign-offs, decision. Laid out for a phone first.
+
+mod acts;
+mod decision;
+mod sign;
+
+#[cfg(test)]
+mod tests;
+
+use domain::facts::SignOff;
+use domain::item::ItemState;
+use domain::judge::{Blocker, BlockerKind};
+use engine::view::SignOffPage;
+use leptos::prelude::*;
+use leptos_meta::Title;
+
+use crate::gates::{attest_form, item_words};
+use crate::ssr::page;
+use crate::ui::{Here, Icon, badge, card, check_line, code_text, empty, item_badge, lines, page_head, time};
+
+/// The page of checklist, sign-offs and decision.
+#[component]
+pub fn SignOffsPage() -> impl IntoView {
+    page(move |visit| async move {
+        let sheet = visit.engine.sign_offs(visit.actor()?).await?;
+        Ok(sign_offs_view(&Here::from(&visit), &sheet))
+    })
+}
+
+/// The page as it is laid out.
+pub fn sign_offs_view(here: &Here, page: &SignOffPage) -> AnyView {
+    let verdict = &page.judgement.verdict;
+    let state = if verdict.is_go() {
+        badge("go", Icon::Check, &verdict.label())
+    } else {
+        badge("no-go", Icon::Cross, &verdict.label())
+    };
+    let release = page
+        .release
+        .as_ref()
+        .map_or_else(|| "no release yet".to_owned(), |r| format!("release {}", r.name()));
+    let under = view! {
+        <div class="row" data-live="sheet-state">
+            {state} <span class="mono small muted">{release}</span>
+        </div>
+    };
+    let signs = if page.judgement.sign_offs.is_empty() {
+        empty(
+            "The runbook names no signing roles",
+            view! {
+                <p class="small">
+                    "Name them in a checklist item, such as “Stakeholder sign-offs: Backend / QA”."
+                </p>
+            },
+        )
+    } else {
+        let cards = page.judgement.sign_offs.iter().map(|s| sign::sign_card(here, page, s)).collect_view();
+        view! { <div class="signs">{cards}</div> }.into_any()
+    };
+    view! {
+        <Title text="Sign-offs" />
+        {page_head("Go / No-Go", under, ())}
+        {before(&page.judgement.before_signing)}
+        <section class="stack stack--tight" aria-labelledby="signs">
+            <h2 id="signs">"Sign-offs"</h2>
+            {signs}
+        </section>
+        {decision::decision_card(here, page)}
+        {checklist(here, page)}
+        {earlier(&page.earlier)}
+    }
+    .into_any()
+}
+
+/// What keeps a Go from being signed.
+fn before(blockers: &[Blocker]) -> AnyView {
+    let body = (!blockers.is_empty()).then(|| {
+        let items = blockers
+            .iter()
+            .map(|b| {
+                let href = match &b.kind {
+                    BlockerKind::Gate(id) => format!("/gates/{id}"),
+                    BlockerKind::Runbook => "/runbook".to_owned(),
+                    BlockerKind::Release => "/releases".to_owned(),
+                    _ => "/".to_owned(),
+                };
+                view! {
+                    <li class="small">
+                        <a href=href class="wrap">{b.what.clone()}</a>
+                        " "
+                        <span class="muted">{b.owners.join(", ")}</span>
+                    </li>
+                }
+            })
+            .collect_view();
+        view! {
+            <div class="notice notice--warn">
+                <p class="notice__title">"Before anybody can sign Go"</p>
+                <ul class="stack stack--tight">{items}</ul>
+                <p class="small">"A No-Go can be signed at any time."</p>
+            </div>
+        }
+    });
+    view! { <div data-live="before-signing">{body}</div> }.into_any()
+}
+
+fn checklist(here: &Here, page: &SignOffPage) -> AnyView {
+    let body = if page.checklist.is_empty() {
+        view! { <p class="muted">"The runbook has no checklist."</p> }.into_any()
+    } else {
+        let items = page.checklist.iter().map(|i| item(here, page, i)).collect_view();
+        view! { <ul class="lines">{items}</ul> }.into_any()
+    };
+    let held = page.checklist.iter().filter(|i| i.is_satisfied()).count();
+    let count = format!("{held} of {} hold", page.checklist.len());
+    view! {
+        <section class="card">
+            <div class="card__head">
+                <h2>"Checklist"</h2>
+                <span class="small muted num" data-live="checklist-count">{count}</span>
+            </div>
+            <div class="card__body">{body}</div>
+        </section>
+    }
+    .into_any()
+}
+
+fn item(here: &Here, page: &SignOffPage, state: &ItemState) -> AnyView {
+    let item = &state.item;
+    let checks = state
+        .checks
+        .iter()
+        .map(|c| {
+            let id = c.check.clone();
+            view! {
+                <div class="stack stack--tight">
+                    <span class="mono small muted">{id}</span>
+                    {check_line(c, page.now)}
+                </div>
+            }
+        })
+        .collect_view();
+    let checks = (!state.checks.is_empty()).then(|| {
+        view! {
+            <details class="more">
+                <summary>"Evidence"</summary>
+                <div class="stack">{checks}</div>
+            </details>
+        }
+    });
+    let gate = item.gate.clone().map(|gate| {
+        let href = format!("/gates/{gate}#{}", item.id);
+        view! { <a class="small" href=href>{format!("In gate {gate}")}</a> }
+    });
+    view! {
+        <li id=item.id.clone() data-live=format!("item-{}", item.id)>
+            <div class="stack stack--tight">
+                <div class="row row--between row--top">
+                    <span class="grow">
+                        <span class="mono small muted">{item.id.clone()}</span>
+                        " "
+                        {code_text(&item.text)}
+                    </span>
+                    {item_badge(state)}
+                </div>
+                {item_words(state)} {checks}
+                <div class="row row--top no-print">
+                    {attest_form(here, &page.attest, state)} {gate}
+                </div>
+            </div>
+        </li>
+    }
+    .into_any()
+}
+
+/// Sign-offs that later ones replaced. They stay in sight.
+fn earlier(signed: &[SignOff]) -> Option<AnyView> {
+    if signed.is_empty() {
+        return None;
+    }
+    let items = signed
+        .iter()
+        .map(|s| {
+            let comment = (!s.comment.is_empty()).then(|| lines([&s.comment]));
+            view! {
+                <li>
+                    <p class="small">
+                        <span class="strong">{s.role.label()}</span>
+                        " "
+                        {s.choice.label()}
+                        " by "
+                        {s.by_name.clone()}
+                        ", "
+                        {time(s.at)}
+                    </p>
+                    {comment}
+                </li>
+            }
+        })
+        .collect_view();
+    Some(card("earlier", "Replaced by later sign-offs", (), view! { <ul class="lines">{items}</ul> }))
+}

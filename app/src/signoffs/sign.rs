@@ -1,0 +1,149 @@
+//! One role's sign-off: what stands, why it does not count, and the form to sign.
+
+use domain::facts::{Choice, SignOff};
+use domain::judge::SignOffView;
+use domain::role::Role;
+use engine::view::{Offer, SignOffPage};
+use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
+
+use super::acts::SignOff as SignOffForm;
+use crate::ui::{
+    Here, Icon, badge, confirm_form, envelope, hidden, icon, lines, note_field, offer_button, password_field,
+    time,
+};
+
+/// The card of one signing role.
+pub(super) fn sign_card(here: &Here, page: &SignOffPage, view: &SignOffView) -> AnyView {
+    let (class, state) = match (view.counts(), &view.last) {
+        (Some(Choice::Go), _) => ("sign sign--go", badge("go", Icon::Check, "Go")),
+        (Some(Choice::NoGo), _) => ("sign sign--no-go", badge("no-go", Icon::Cross, "No-Go")),
+        (None, Some(_)) => ("sign sign--stale", badge("stale", Icon::Clock, "Re-confirm")),
+        (None, None) => ("sign", badge("open", Icon::Circle, "Waiting")),
+    };
+    let release = page.release.as_ref().map(|r| r.name()).unwrap_or_default();
+    let word = match &view.last {
+        Some(signed) => said(signed, &release),
+        None => view! { <p class="small muted">"Nobody has signed for this release."</p> }.into_any(),
+    };
+    let stale = (!view.stale.is_empty()).then(|| {
+        view! {
+            <div class="small warn">
+                <p>{icon(Icon::Clock)} " It no longer counts:"</p>
+                {lines(&view.stale)}
+            </div>
+        }
+    });
+    let form = match view.role {
+        Some(role) => sign_form(here, page, role, &view.name, view.last.is_some()),
+        None => view! {
+            <p class="small warn">"No role of this board goes by this name, so nobody can sign for it."</p>
+        }
+        .into_any(),
+    };
+    let id = format!("sign-{}", view.name.replace(char::is_whitespace, "-"));
+    view! {
+        <article class=class id=id.clone() data-live=id.clone()>
+            <div class="row row--between">
+                <h3>{view.name.clone()}</h3>
+                {state}
+            </div>
+            {word} {stale} <div class="no-print">{form}</div>
+        </article>
+    }
+    .into_any()
+}
+
+fn said(signed: &SignOff, release: &str) -> AnyView {
+    let comment = (!signed.comment.is_empty())
+        .then(|| view! { <p class="small sign__comment">{signed.comment.clone()}</p> });
+    let release = release.to_owned();
+    view! {
+        <p class="small">
+            {signed.choice.label()} " by " <strong>{signed.by_name.clone()}</strong> ", "
+            {time(signed.at)} ", on release " <span class="mono">{release}</span>
+        </p>
+        {comment}
+    }
+    .into_any()
+}
+
+fn offer_of(offers: &[(Role, Offer)], role: Role) -> Offer {
+    offers
+        .iter()
+        .find(|(r, _)| *r == role)
+        .map_or_else(|| Offer::No("this role does not sign here".to_owned()), |(_, o)| o.clone())
+}
+
+/// The form of one role, for those who may sign for it; for the others, why not.
+fn sign_form(here: &Here, page: &SignOffPage, role: Role, name: &str, again: bool) -> AnyView {
+    let go = offer_of(&page.go, role);
+    let no_go = offer_of(&page.no_go, role);
+    let either = match (&go, &no_go) {
+        (Offer::No(_), Offer::No(why)) => Offer::No(why.clone()),
+        _ => Offer::Yes,
+    };
+    if let Some(why) = either.reason() {
+        return view! { <p class="small muted">{why.to_owned()}</p> }.into_any();
+    }
+    let form = format!("sign_off:{}", role.slug());
+    let label = if again { format!("Sign again as {name}") } else { format!("Sign as {name}") };
+    let panel = || {
+        view! {
+            <form class="form" method="post" action=SignOffForm::url()>
+                {envelope(here, &form)}
+                {hidden(&[("role", role.slug()), ("digest", &page.judgement.digest)])}
+                {choices(here, &form, &go, &no_go)}
+                {note_field(
+                    here,
+                    &form,
+                    "comment",
+                    "Comment",
+                    "For a No-Go: what would change it.",
+                    false,
+                )} {password_field(&form)}
+                {offer_button(format!("Sign as {name}"), "btn--primary", &either)}
+            </form>
+        }
+        .into_any()
+    };
+    confirm_form(here, &form, view! { {icon(Icon::Person)} {label} }, "btn--primary", &either, panel)
+}
+
+/// Go or No-Go as two large choices; one that would be refused is disabled and says why.
+pub(super) fn choices(here: &Here, form: &str, go: &Offer, no_go: &Offer) -> AnyView {
+    let before = here.draft(form, "choice");
+    let one = |choice: Choice, offer: &Offer, class: &'static str, shape: Icon| {
+        let why = offer.reason().map(|why| {
+            let why = why.to_owned();
+            view! { <span class="small">{why}</span> }
+        });
+        view! {
+            <label class=class>
+                <input
+                    type="radio"
+                    name="choice"
+                    value=choice.slug()
+                    required=true
+                    disabled=offer.reason().is_some()
+                    checked=before == choice.slug()
+                />
+                <span class="stack stack--tight">
+                    <span class="strong">{icon(shape)} " " {choice.label()}</span>
+                    {why}
+                </span>
+            </label>
+        }
+        .into_any()
+    };
+    view! {
+        <fieldset class="fieldset">
+            <legend>"Your word"</legend>
+            <div class="choices">
+                {one(Choice::Go, go, "choice choice--go", Icon::Check)}
+                {one(Choice::NoGo, no_go, "choice choice--no-go", Icon::Cross)}
+            </div>
+        </fieldset>
+    }
+    .into_any()
+}

@@ -1,0 +1,195 @@
+//! Forms: the envelope that every act carries, and buttons that do not lie.
+
+use domain::digest::sha256_hex;
+use engine::view::Offer;
+use leptos::nonce::Nonce;
+use leptos::prelude::*;
+
+use super::frame::{Here, Place};
+use super::text::escaped;
+
+/// 128 random bits in hex: an idempotency key.
+pub fn random_key() -> String {
+    let mut key = sha256_hex(Nonce::new().as_bytes());
+    key.truncate(32);
+    key
+}
+
+/// The hidden fields that every form sends: idempotency key, the page to return to, the form's name.
+pub fn envelope(place: &impl Place, form: &str) -> AnyView {
+    view! {
+        <input type="hidden" name="key" value=random_key() />
+        <input type="hidden" name="back" value=place.path().to_owned() />
+        <input type="hidden" name="form" value=form.to_owned() />
+    }
+    .into_any()
+}
+
+/// Hidden fields of a form.
+pub fn hidden(fields: &[(&str, &str)]) -> AnyView {
+    fields
+        .iter()
+        .map(|(name, value)| {
+            view! { <input type="hidden" name=(*name).to_owned() value=(*value).to_owned() /> }
+        })
+        .collect_view()
+        .into_any()
+}
+
+/// A submit button that is disabled and says why when it would be refused. `class` holds the
+/// modifiers, such as `btn--primary`.
+pub fn offer_button(label: impl IntoView, class: &str, offer: &Offer) -> AnyView {
+    let class = format!("btn {class}");
+    match offer {
+        Offer::Yes => view! { <button type="submit" class=class>{label.into_view()}</button> }.into_any(),
+        Offer::No(why) => {
+            let why = why.clone();
+            view! {
+                <span class="offer">
+                    <button type="submit" class=class disabled=true title=why.clone()>
+                        {label.into_view()}
+                    </button>
+                    <span class="offer__why">{why}</span>
+                </span>
+            }
+            .into_any()
+        }
+    }
+}
+
+/// A whole form that is one button: posts `fields` and the envelope to `action`.
+pub fn post_button(
+    place: &impl Place,
+    form: &str,
+    action: &'static str,
+    fields: &[(&str, &str)],
+    label: impl IntoView,
+    class: &str,
+    offer: &Offer,
+) -> AnyView {
+    if matches!(offer, Offer::No(_)) {
+        return offer_button(label, class, offer);
+    }
+    view! {
+        <form class="inline" method="post" action=action>
+            {envelope(place, form)}
+            {hidden(fields)}
+            {offer_button(label, class, offer)}
+        </form>
+    }
+    .into_any()
+}
+
+/// Reveal and confirm without scripts: a button that opens a panel. Disabled with its reason when
+/// the act would be refused.
+pub fn confirm(label: impl IntoView, class: &str, offer: &Offer, panel: impl FnOnce() -> AnyView) -> AnyView {
+    reveal(false, label, class, offer, panel)
+}
+
+/// As [`confirm`], for the named form: open from the start when that form was refused just now, so
+/// that what was typed is in sight.
+pub fn confirm_form(
+    here: &Here,
+    form: &str,
+    label: impl IntoView,
+    class: &str,
+    offer: &Offer,
+    panel: impl FnOnce() -> AnyView,
+) -> AnyView {
+    reveal(here.refused(form), label, class, offer, panel)
+}
+
+fn reveal(
+    open: bool,
+    label: impl IntoView,
+    class: &str,
+    offer: &Offer,
+    panel: impl FnOnce() -> AnyView,
+) -> AnyView {
+    if matches!(offer, Offer::No(_)) {
+        return offer_button(label, class, offer);
+    }
+    view! {
+        <details class="confirm" data-keep="" open=open>
+            <summary class=format!("btn {class}")>{label.into_view()}</summary>
+            <div class="confirm__panel">{panel()}</div>
+        </details>
+    }
+    .into_any()
+}
+
+/// A labelled line to type in, filled with what was typed before it was refused.
+pub fn text_field(
+    here: &Here,
+    form: &str,
+    name: &'static str,
+    label: &str,
+    hint: &str,
+    required: bool,
+) -> AnyView {
+    let id = format!("{form}:{name}");
+    let hint = (!hint.is_empty()).then(|| {
+        let hint = hint.to_owned();
+        view! { <span class="field__hint">{hint}</span> }
+    });
+    view! {
+        <div class="field">
+            <label for=id.clone()>{label.to_owned()}</label>
+            <input
+                type="text"
+                id=id.clone()
+                name=name
+                value=here.draft(form, name)
+                required=required
+                autocomplete="off"
+            />
+            {hint}
+        </div>
+    }
+    .into_any()
+}
+
+/// A labelled area for a few sentences, filled with what was typed before it was refused.
+pub fn note_field(
+    here: &Here,
+    form: &str,
+    name: &'static str,
+    label: &str,
+    hint: &str,
+    required: bool,
+) -> AnyView {
+    let id = format!("{form}:{name}");
+    let hint = (!hint.is_empty()).then(|| {
+        let hint = hint.to_owned();
+        view! { <span class="field__hint">{hint}</span> }
+    });
+    view! {
+        <div class="field">
+            <label for=id.clone()>{label.to_owned()}</label>
+            <textarea id=id.clone() name=name rows="3" required=required>
+                // The view macro writes the text of a textarea as it is.
+                {escaped(&here.draft(form, name))}
+            </textarea>
+            {hint}
+        </div>
+    }
+    .into_any()
+}
+
+/// The password typed again, for acts that sign.
+pub fn password_field(form: &str) -> AnyView {
+    let id = format!("{form}:password");
+    view! {
+        <div class="field">
+            <label for=id.clone()>"Your password, again"</label>
+            <input
+                type="password"
+                id=id.clone()
+                name="password"
+                required=true
+                autocomplete="current-password"
+            />
+        </div>
+    }
+    .into_any()
+}

@@ -1,0 +1,126 @@
+//! Where a page stands, its head, and what it shows when there is nothing or something went wrong.
+
+use leptos::prelude::*;
+use leptos_router::hooks::use_params_map;
+
+use crate::ssr::{Flash, Visit};
+
+/// Where a form is shown: what it needs to come back and to be filled in again.
+pub trait Place {
+    /// The page's path with its query.
+    fn path(&self) -> &str;
+    /// What the last act said.
+    fn flash(&self) -> Option<&Flash>;
+}
+
+impl Place for Visit {
+    fn path(&self) -> &str {
+        &self.path
+    }
+
+    fn flash(&self) -> Option<&Flash> {
+        self.flash.as_ref()
+    }
+}
+
+/// The part of a visit that views need: no engine, no session.
+#[derive(Debug, Clone, Default)]
+pub struct Here {
+    /// The page's path with its query.
+    pub path: String,
+    /// What the last act said.
+    pub flash: Option<Flash>,
+}
+
+impl Here {
+    /// What somebody typed in the field `name` of `form` before it was refused, else nothing.
+    pub fn draft(&self, form: &str, name: &str) -> String {
+        self.flash
+            .as_ref()
+            .filter(|f| f.form == form)
+            .and_then(|f| f.fields.get(name).cloned())
+            .unwrap_or_default()
+    }
+
+    /// Whether `form` was refused just now, so that its panel is opened again.
+    pub fn refused(&self, form: &str) -> bool {
+        self.flash.as_ref().is_some_and(|f| !f.ok && f.form == form)
+    }
+}
+
+impl From<&Visit> for Here {
+    fn from(visit: &Visit) -> Here {
+        Here { path: visit.path.clone(), flash: visit.flash.clone() }
+    }
+}
+
+impl Place for Here {
+    fn path(&self) -> &str {
+        &self.path
+    }
+
+    fn flash(&self) -> Option<&Flash> {
+        self.flash.as_ref()
+    }
+}
+
+/// The parameter `name` of the route; empty when the route has none.
+pub fn param(name: &str) -> String {
+    use_params_map().with_untracked(|params| params.get(name).unwrap_or_default())
+}
+
+/// A page's heading with what stands beside it.
+pub fn page_head(title: impl IntoView, under: impl IntoView, beside: impl IntoView) -> AnyView {
+    view! {
+        <div class="page__head">
+            <div class="stack stack--tight">
+                <h1>{title.into_view()}</h1>
+                {under.into_view()}
+            </div>
+            <div class="row no-print">{beside.into_view()}</div>
+        </div>
+    }
+    .into_any()
+}
+
+/// A card with a heading; `live` is the id under which it is kept up to date.
+pub fn card(live: &str, title: impl IntoView, beside: impl IntoView, body: impl IntoView) -> AnyView {
+    view! {
+        <section class="card" data-live=live.to_owned()>
+            <div class="card__head">
+                <h2>{title.into_view()}</h2>
+                {beside.into_view()}
+            </div>
+            <div class="card__body">{body.into_view()}</div>
+        </section>
+    }
+    .into_any()
+}
+
+/// Nothing here yet: what would be here, and how it comes about.
+pub fn empty(title: &str, how: impl IntoView) -> AnyView {
+    view! {
+        <div class="empty">
+            <p class="empty__title">{title.to_owned()}</p>
+            {how.into_view()}
+        </div>
+    }
+    .into_any()
+}
+
+/// A page that could not be shown: the reason, and ways on.
+pub fn error_page(why: &str) -> AnyView {
+    view! {
+        <div class="page__head">
+            <h1>"This page cannot be shown"</h1>
+        </div>
+        <div class="notice notice--error" role="alert">
+            <p class="wrap">{why.to_owned()}</p>
+            <p class="row">
+                <a class="btn" href="/">"To the board"</a>
+                <a class="btn btn--quiet" href="">"Try again"</a>
+            </p>
+        </div>
+    }
+    .into_any()
+}

@@ -1,0 +1,125 @@
+//! Deploy and rollback as buttons that name, before anything happens, what will happen.
+
+use domain::facts::Observed;
+use domain::release::{Part, short_commit};
+use engine::view::{Offer, RollbackOffer};
+use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
+
+use super::{Here, Icon, chips, confirm, envelope, hidden, icon, lines, offer_button, time};
+use crate::releases::{Deploy, RollBack};
+
+/// The target in words, to stand beside the button: since when it is good, which migrations lie between.
+pub fn rollback_words(offer: &RollbackOffer) -> AnyView {
+    let migrations = match &offer.migrations {
+        None => "migrations not recorded".to_owned(),
+        Some(names) if names.is_empty() => "no migrations between".to_owned(),
+        Some(names) if names.len() == 1 => "1 migration between".to_owned(),
+        Some(names) => format!("{} migrations between", names.len()),
+    };
+    view! { <span class="small">"good since " {time(offer.good_since)} ", " {migrations}</span> }.into_any()
+}
+
+/// The one-click rollback with its one confirmation: target, services that change, migrations
+/// between and what becomes of the database.
+pub fn rollback_confirm(here: &Here, offer: &RollbackOffer, class: &str) -> AnyView {
+    let commit = offer.target.short_commit();
+    let label = format!("Back to {commit}");
+    let target = offer.target.id.to_string();
+    let form = format!("roll_back:{target}");
+    let panel = || {
+        let services = if offer.services.is_empty() {
+            view! { <p class="small">"No service changes its image."</p> }.into_any()
+        } else {
+            view! { <p class="row small">"Services that change:" {chips(&offer.services)}</p> }.into_any()
+        };
+        view! {
+            <form class="form" method="post" action=RollBack::url()>
+                {envelope(here, &form)} {hidden(&[("release", &target)])}
+                <p class="strong">{format!("Go back to release {}?", offer.target.name())}</p>
+                <p class="small wrap">{offer.target.subject.clone()}</p>
+                <p>{rollback_words(offer)}</p>
+                {services}
+                {database(offer)}
+                {offer_button(format!("Yes, back to {commit}"), "btn--danger", &offer.offer)}
+            </form>
+        }
+        .into_any()
+    };
+    let missing = (!offer.missing_images.is_empty()).then(|| {
+        view! { <p class="small no">"Images that are gone:"</p> {lines(&offer.missing_images)} }
+    });
+    view! {
+        <div class="stack stack--tight">
+            {confirm(view! { {icon(Icon::Back)} {label} }, class, &offer.offer, panel)}
+            {missing}
+        </div>
+    }
+    .into_any()
+}
+
+/// What becomes of the database; asked only when there is something to decide.
+fn database(offer: &RollbackOffer) -> AnyView {
+    let keep = || hidden(&[("database", "keep")]);
+    let names = match &offer.migrations {
+        Some(names) if names.is_empty() => return keep(),
+        Some(names) => view! {
+            <p class="small">"Migrations that the target does not know:"</p>
+            {lines(names)}
+        }
+        .into_any(),
+        None => view! {
+            <p class="small warn">
+                "The migrations of one of the two releases were not recorded. Look before you choose."
+            </p>
+        }
+        .into_any(),
+    };
+    if !offer.can_roll_back_database {
+        return view! {
+            {names}
+            {keep()}
+            <p class="small">"The schema stays as it is; the stack declares no command to roll it back."</p>
+        }
+        .into_any();
+    }
+    view! {
+        {names}
+        <fieldset class="fieldset">
+            <legend>"The database"</legend>
+            <div class="choices">
+                <label class="choice">
+                    <input type="radio" name="database" value="keep" checked=true />
+                    <span>"Keep the schema as it is"</span>
+                </label>
+                <label class="choice">
+                    <input type="radio" name="database" value="rollback" />
+                    <span>"Roll the migrations back with the stack's own command"</span>
+                </label>
+            </div>
+        </fieldset>
+    }
+    .into_any()
+}
+
+/// The deploy button with its confirmation: what lies in the directory, and the services concerned.
+pub fn deploy_confirm(here: &Here, observed: &Observed, offer: &Offer, class: &str) -> AnyView {
+    let commit = short_commit(observed.parts.get(Part::Commit).as_deref());
+    let services: Vec<String> = observed.services.iter().map(|s| s.name.clone()).collect();
+    let label = format!("Deploy {commit}");
+    let panel = || {
+        view! {
+            <form class="form" method="post" action=Deploy::url()>
+                {envelope(here, "deploy")}
+                <p class="strong">{format!("Deploy {commit} to this stack?")}</p>
+                <p class="small">
+                    "It builds the images, keeps them for a rollback, starts the services and waits until each is healthy. A service that does not become healthy is down until the next deploy or rollback."
+                </p>
+                <p class="row small">"Services:" {chips(&services)}</p>
+                {offer_button(format!("Yes, deploy {commit}"), "btn--primary", offer)}
+            </form>
+        }
+        .into_any()
+    };
+    confirm(view! { {icon(Icon::Rocket)} {label.clone()} }, class, offer, panel)
+}

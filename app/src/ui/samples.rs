@@ -1,0 +1,327 @@
+//! Views for tests, judged by the real rules out of small facts.
+
+use std::collections::BTreeMap;
+
+use domain::check::{Check, CheckSpec};
+use domain::evidence::{Evidence, Finding, Outcome};
+use domain::facts::{Facts, Health, Observed, Service};
+use domain::item::check_state;
+use domain::judge::{Judgement, judge};
+use domain::release::{Part, Parts, Release, ReleaseState};
+use domain::role::Role;
+use domain::runbook::{ChecklistItem, Criterion, Gate, MatrixRow, Runbook, SignoffRole, Step, StepKind};
+use domain::time::Millis;
+use engine::view::{
+    BoardView, CheckView, GatePage, MatrixPage, MatrixRowView, Offer, RollbackOffer, RunState, RunView,
+    SignOffPage, StepView, Waiting,
+};
+use leptos::prelude::*;
+
+use super::Here;
+
+/// 2026-03-01 09:30 UTC.
+pub const NOW: Millis = Millis(1_772_357_400_000);
+
+/// A view as HTML.
+pub fn html(view: impl FnOnce() -> AnyView) -> String {
+    let owner = Owner::new();
+    owner.with(|| {
+        leptos_meta::provide_meta_context();
+        view().to_html()
+    })
+}
+
+pub fn here(path: &str) -> Here {
+    Here { path: path.to_owned(), flash: None }
+}
+
+pub fn parts() -> Parts {
+    Parts {
+        values: BTreeMap::from([(Part::Commit, "3f2c9e1aa00".to_owned())]),
+        images: BTreeMap::from([("backend".to_owned(), "sha256:11".to_owned())]),
+    }
+}
+
+pub fn release() -> Release {
+    Release {
+        id: 3,
+        parts: parts(),
+        subject: "Faster search".into(),
+        opened_by: 1,
+        opened_at: NOW,
+        deployed_by: Some(1),
+        deployed_at: Some(NOW),
+        state: ReleaseState::Deployed,
+        migrations: None,
+        rollback_point_at: None,
+    }
+}
+
+pub fn runbook() -> Runbook {
+    let criterion = |id: &str, text: &str| Criterion {
+        id: id.into(),
+        gate: "A".into(),
+        text: text.into(),
+        digest: format!("digest of {id}"),
+        line: 1,
+    };
+    let gate = |id: &str, phase, title: &str| Gate { id: id.into(), phase, title: title.into(), line: 1 };
+    Runbook {
+        title: "Sample".into(),
+        gates: vec![gate("A", 1, "Baseline"), gate("H", 2, "Decision")],
+        criteria: vec![
+            criterion("A.1", "`npm test` is green <script>alert(1)</script>"),
+            criterion("A.2", "Somebody looked at it"),
+        ],
+        checklist: vec![ChecklistItem {
+            id: "H.c1".into(),
+            text: "Stakeholder sign-offs: QA / Security".into(),
+            digest: "d".into(),
+            line: 9,
+            checked: false,
+        }],
+        signoff_roles: ["QA", "Security"].map(|role| SignoffRole { role: role.into(), line: 9 }).to_vec(),
+        matrix: vec![MatrixRow {
+            id: "M.1".into(),
+            category: "Unit".into(),
+            method: "`npm test`".into(),
+            commands: vec!["npm test".into()],
+            owners: vec!["Devs".into(), "QA".into()],
+            acceptance: "≥ 65 %".into(),
+            digest: "d".into(),
+            line: 20,
+        }],
+        ..Runbook::default()
+    }
+}
+
+pub fn check() -> Check {
+    Check {
+        id: "coverage".into(),
+        title: "Unit tests".into(),
+        proves: vec!["A.1".into(), "M.1".into()],
+        spec: CheckSpec::Command {
+            step: Some("A.s1".into()),
+            run: None,
+            cwd: None,
+            value: None,
+            inconclusive_exit: vec![],
+        },
+        want: ">= 65 %".parse().ok(),
+        timeout_ms: 1_000,
+        retries: 0,
+        valid_for_ms: None,
+        binds: vec![Part::Commit],
+    }
+}
+
+pub fn evidence(outcome: Outcome, value: f64) -> Evidence {
+    Evidence {
+        id: 1,
+        check: "coverage".into(),
+        finding: Finding {
+            outcome,
+            value: Some(value),
+            saw: format!("{value} % of lines <b>bold</b>"),
+            wanted: "at least 65 %".into(),
+            next: "Add tests where the report is red".into(),
+        },
+        threshold_digest: check().threshold_digest(),
+        parts: parts(),
+        release: 3,
+        run: 42,
+        by: 1,
+        at: NOW,
+    }
+}
+
+pub fn observed() -> Observed {
+    let service = |name: &str, health| Service {
+        name: name.into(),
+        health,
+        image: "sha256:11".into(),
+        tag: String::new(),
+        restarts: 0,
+        started_at: Some(NOW),
+        ports: vec![],
+        container: String::new(),
+    };
+    Observed {
+        services: vec![service("backend", Health::Healthy), service("postgres", Health::Unhealthy)],
+        parts: parts(),
+        ..Observed::default()
+    }
+}
+
+/// The judgement of the sample, with this evidence.
+pub fn judgement(evidence: &[Evidence], release: Option<&Release>, observed: &Observed) -> Judgement {
+    let (runbook, checks) = (runbook(), [check()]);
+    let owners = BTreeMap::from([("A".to_owned(), vec![Role::Backend, Role::Qa])]);
+    judge(&facts(&runbook, &checks, &owners, evidence, release, observed))
+}
+
+fn facts<'a>(
+    runbook: &'a Runbook,
+    checks: &'a [Check],
+    gate_owners: &'a BTreeMap<String, Vec<Role>>,
+    evidence: &'a [Evidence],
+    release: Option<&'a Release>,
+    observed: &'a Observed,
+) -> Facts<'a> {
+    Facts {
+        now: NOW,
+        runbook,
+        checks,
+        gate_owners,
+        release,
+        evidence,
+        attestations: &[],
+        waivers: &[],
+        acceptances: &[],
+        sign_offs: &[],
+        decisions: &[],
+        observed,
+    }
+}
+
+pub fn run(id: i64, state: RunState) -> RunView {
+    RunView {
+        id,
+        kind: "step".into(),
+        subject: "A.s1".into(),
+        title: "npm ci".into(),
+        release: Some(3),
+        by_name: "Ada".into(),
+        started_at: NOW,
+        ended_at: (state != RunState::Running).then_some(NOW.plus(4_000)),
+        state,
+        summary: "exit 1".into(),
+        expected_ms: Some(8_000),
+        services: vec![],
+    }
+}
+
+pub fn step(run: Offer) -> StepView {
+    StepView {
+        step: Step {
+            id: "A.s1".into(),
+            gate: Some("A".into()),
+            section: "Baseline".into(),
+            title: "Install".into(),
+            command: "npm ci && echo \"<done>\"".into(),
+            note: String::new(),
+            vars: vec![],
+            kind: StepKind::Normal,
+            manual: false,
+            digest: "step digest".into(),
+            line: 4,
+        },
+        last: None,
+        last_is_old: false,
+        run,
+        judged_by: vec!["coverage".into()],
+    }
+}
+
+pub fn rollback() -> RollbackOffer {
+    RollbackOffer {
+        target: Release { id: 2, rollback_point_at: Some(NOW), ..release() },
+        good_since: NOW,
+        services: vec!["backend".into()],
+        migrations: Some(vec!["20260301_add_index".into()]),
+        missing_images: vec![],
+        can_roll_back_database: true,
+        offer: Offer::Yes,
+    }
+}
+
+/// A board whose check failed and whose database is not healthy.
+pub fn board() -> BoardView {
+    let (release, observed) = (release(), observed());
+    let evidence = [evidence(Outcome::Fail, 50.0)];
+    BoardView {
+        now: NOW,
+        stack: "Sample".into(),
+        judgement: judgement(&evidence, Some(&release), &observed),
+        release: Some(release),
+        deployed_by: Some("Ada".into()),
+        observed,
+        running: vec![],
+        recent: vec![run(7, RunState::Failed)],
+        waiting: vec![Waiting {
+            role: "QA".into(),
+            people: vec!["Grace".into()],
+            what: "sign".into(),
+            href: "/sign-offs".into(),
+            you: true,
+        }],
+        moved_on: None,
+        problems: vec![],
+        next_step: Some(step(Offer::Yes)),
+        deploy: Offer::Yes,
+        rollback: Some(rollback()),
+        failed_deploy: None,
+    }
+}
+
+pub fn check_view(evidence: &[Evidence]) -> CheckView {
+    let (runbook, checks, owners) = (runbook(), [check()], BTreeMap::new());
+    let (release, observed) = (release(), observed());
+    let facts = facts(&runbook, &checks, &owners, evidence, Some(&release), &observed);
+    CheckView {
+        state: check_state(&checks[0], &facts),
+        check: check(),
+        history: evidence.iter().rev().cloned().collect(),
+        running: None,
+        run: Offer::Yes,
+    }
+}
+
+/// The page of gate A with a failing check and an open attestation.
+pub fn gate() -> GatePage {
+    let evidence = [evidence(Outcome::Fail, 50.0)];
+    let judgement = judgement(&evidence, Some(&release()), &observed());
+    GatePage {
+        now: NOW,
+        gate: judgement.gates[0].clone(),
+        steps: vec![step(Offer::No("only DevOps may run steps".into()))],
+        checks: vec![check_view(&evidence)],
+        release: Some(release()),
+        accept: Offer::No("2 criteria are open".into()),
+        attest: Offer::Yes,
+        waive: Offer::No("only Security or PO may waive".into()),
+        run_all: Offer::Yes,
+        neighbours: (None, Some("H".into())),
+    }
+}
+
+pub fn matrix() -> MatrixPage {
+    let row = runbook().matrix[0].clone();
+    let evidence = [evidence(Outcome::Inconclusive, 0.0)];
+    MatrixPage {
+        rows: vec![
+            MatrixRowView { row: row.clone(), checks: vec![check_view(&evidence)] },
+            MatrixRowView { row: MatrixRow { id: "M.2".into(), ..row }, checks: vec![] },
+        ],
+        release: Some(release()),
+        run_all: Offer::Yes,
+    }
+}
+
+/// The sign-off page of somebody who holds QA: No-Go is possible, Go is not yet.
+pub fn sign_offs() -> SignOffPage {
+    let judgement = judgement(&[], Some(&release()), &observed());
+    let no = |why: &str| Offer::No(why.to_owned());
+    SignOffPage {
+        now: NOW,
+        checklist: judgement.gates[1].items.clone(),
+        judgement,
+        release: Some(release()),
+        go: vec![(Role::Qa, no("gate A is not accepted")), (Role::Security, no("you do not hold Security"))],
+        no_go: vec![(Role::Qa, Offer::Yes), (Role::Security, no("you do not hold Security"))],
+        decide_go: no("only the PO decides"),
+        decide_no_go: no("only the PO decides"),
+        attest: no("only owners of the gate attest"),
+        earlier: vec![],
+    }
+}

@@ -1,0 +1,125 @@
+//! Tests of the shared pieces.
+
+use std::collections::BTreeMap;
+
+use domain::evidence::Outcome;
+use engine::view::{Offer, RunState};
+use leptos::prelude::*;
+
+use super::samples::{self, NOW, here, html};
+use super::*;
+use crate::ssr::Flash;
+
+#[test]
+fn a_button_that_would_be_refused_is_disabled_and_says_why() {
+    let no = Offer::No("only DevOps may <deploy>".into());
+    let out = html(|| offer_button("Deploy", "btn--primary", &no));
+    assert!(out.contains("disabled") && out.contains("only DevOps may &lt;deploy&gt;"), "{out}");
+    let out = html(|| offer_button("Deploy", "", &Offer::Yes));
+    assert!(!out.contains("disabled"), "{out}");
+}
+
+#[test]
+fn a_refused_confirmation_shows_no_panel() {
+    let out = html(|| confirm("Deploy", "", &Offer::No("a run goes on".into()), || "panel".into_any()));
+    assert!(!out.contains("panel") && out.contains("a run goes on"), "{out}");
+}
+
+#[test]
+fn every_form_carries_a_fresh_key_its_page_and_its_name() {
+    let place = here("/gates/A?x=1");
+    let form = || html(|| envelope(&place, "attest:A.1"));
+    let out = form();
+    assert!(out.contains("name=\"back\" value=\"/gates/A?x=1\""), "{out}");
+    assert!(out.contains("name=\"form\" value=\"attest:A.1\""), "{out}");
+    assert_ne!(out, form());
+    let key = random_key();
+    assert!(key.len() == 32 && key.bytes().all(|b| b.is_ascii_hexdigit()), "{key}");
+}
+
+#[test]
+fn what_was_typed_comes_back_escaped_and_only_into_its_own_form() {
+    let mut place = here("/gates/A");
+    place.flash = Some(Flash {
+        ok: false,
+        text: "too short".into(),
+        form: "attest:A.1".into(),
+        fields: BTreeMap::from([("note".to_owned(), "</textarea><script>x".to_owned())]),
+    });
+    let mine = html(|| note_field(&place, "attest:A.1", "note", "Note", "", true));
+    assert!(mine.contains("&lt;/textarea&gt;&lt;script&gt;x</textarea>"), "{mine}");
+    let other = html(|| note_field(&place, "attest:A.2", "note", "Note", "", true));
+    assert!(!other.contains("script"), "{other}");
+    let open = html(|| confirm_form(&place, "attest:A.1", "x", "", &Offer::Yes, || ().into_any()));
+    assert!(open.contains(" open"), "{open}");
+    let shut = html(|| confirm_form(&place, "attest:A.2", "x", "", &Offer::Yes, || ().into_any()));
+    assert!(!shut.contains(" open"), "{shut}");
+}
+
+#[test]
+fn times_carry_the_instant_and_utc() {
+    let out = html(|| time(NOW));
+    assert!(out.contains("datetime=\"2026-03-01T09:30:00.000Z\""), "{out}");
+    assert!(out.contains("title=\"2026-03-01 09:30 UTC\""), "{out}");
+    assert!(out.contains(&format!("data-t=\"{}\"", NOW.0)), "{out}");
+}
+
+#[test]
+fn backticks_become_code_and_markup_stays_text() {
+    let out = html(|| code_text("run `a < b` now <i>"));
+    assert!(out.contains("<code>a &lt; b</code>") && out.contains("now &lt;i&gt;"), "{out}");
+    assert!(html(|| code_text("one ` alone")).contains("one ` alone"));
+}
+
+#[test]
+fn evidence_says_what_it_saw_wanted_and_what_to_do_next() {
+    let out = html(|| finding(&samples::evidence(Outcome::Fail, 50.0), NOW.plus(120_000)));
+    for part in ["50 % of lines &lt;b&gt;", "at least 65 %", "Add tests", "2 min", "/runs/42"] {
+        assert!(out.contains(part), "{part} in {out}");
+    }
+    let passed = html(|| finding(&samples::evidence(Outcome::Pass, 70.0), NOW));
+    assert!(!passed.contains("Add tests"), "{passed}");
+}
+
+#[test]
+fn a_line_of_values_needs_two_and_stays_inside_its_box() {
+    let one = samples::evidence(Outcome::Pass, 70.0);
+    assert!(!html(|| sparkline(std::slice::from_ref(&one))).contains("svg"));
+    let flat = html(|| sparkline(&[one.clone(), one.clone()]));
+    assert!(flat.contains("points=\"2.0,22.0 98.0,22.0\""), "{flat}");
+}
+
+#[test]
+fn an_estimate_never_claims_to_be_done() {
+    let run = samples::run(1, RunState::Running);
+    let out = html(|| run_progress(&run, NOW.plus(1_000_000)));
+    assert!(out.contains("value=\"97\""), "{out}");
+}
+
+#[test]
+fn the_rollback_names_target_services_migrations_and_asks_about_the_database() {
+    let out = html(|| rollback_confirm(&here("/"), &samples::rollback(), ""));
+    for part in [
+        "Back to 3f2c9e1",
+        "#2 · 3f2c9e1",
+        "backend",
+        "20260301_add_index",
+        "1 migration between",
+        "name=\"release\" value=\"2\"",
+        "value=\"keep\" checked",
+        "value=\"rollback\"",
+    ] {
+        assert!(out.contains(part), "{part} in {out}");
+    }
+    let mut plain = samples::rollback();
+    plain.migrations = Some(vec![]);
+    let out = html(|| rollback_confirm(&here("/"), &plain, ""));
+    assert!(out.contains("no migrations between") && out.contains("name=\"database\" value=\"keep\""));
+    assert!(!out.contains("value=\"rollback\""), "{out}");
+}
+
+#[test]
+fn only_web_addresses_become_links() {
+    assert!(!html(|| web_link("javascript:alert(1)")).contains("href"));
+    assert!(html(|| web_link("https://example.org/x")).contains("href"));
+}

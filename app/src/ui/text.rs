@@ -1,0 +1,88 @@
+//! Times, spans and runs of text.
+
+use domain::role::Role;
+use domain::time::{Millis, human_span};
+use leptos::prelude::*;
+
+/// A point in time: UTC as rendered, in the viewer's zone once the page lives, UTC on hover.
+pub fn time(at: Millis) -> AnyView {
+    let utc = format!("{} UTC", at.short());
+    view! {
+        <time datetime=at.rfc3339() title=utc.clone() data-t=at.0.to_string()>{utc.clone()}</time>
+    }
+    .into_any()
+}
+
+/// Time since `from`, counted on while the page lives. Where the time of rendering is not known, the
+/// starting time stands in until then.
+pub fn since(from: Millis, now: impl Into<Option<Millis>>) -> AnyView {
+    let text = match now.into() {
+        Some(now) => human_span(now.since(from)),
+        None => format!("since {} UTC", from.short()),
+    };
+    view! { <span class="num" data-since=from.0.to_string()>{text}</span> }.into_any()
+}
+
+/// A span of milliseconds in words.
+pub fn span(ms: u64) -> AnyView {
+    view! { <span class="num">{human_span(ms)}</span> }.into_any()
+}
+
+/// Text of the runbook: what stands between backticks is shown as code, all of it as text nodes.
+pub fn code_text(text: &str) -> AnyView {
+    if text.matches('`').count() % 2 == 1 {
+        return text.to_owned().into_any();
+    }
+    text.split('`')
+        .enumerate()
+        .filter(|(_, part)| !part.is_empty())
+        .map(|(i, part)| {
+            let part = part.to_owned();
+            if i % 2 == 1 { view! { <code>{part}</code> }.into_any() } else { part.into_any() }
+        })
+        .collect_view()
+        .into_any()
+}
+
+/// Words as chips: owners, services, tags.
+pub fn chips<S: AsRef<str>>(words: impl IntoIterator<Item = S>) -> AnyView {
+    let chips =
+        words.into_iter().map(|w| view! { <span class="chip">{w.as_ref().to_owned()}</span> }).collect_view();
+    view! { <span class="chips">{chips}</span> }.into_any()
+}
+
+/// A plain list, one line each; nothing when there are none.
+pub fn lines<S: AsRef<str>>(items: impl IntoIterator<Item = S>) -> AnyView {
+    let items: Vec<String> = items.into_iter().map(|i| i.as_ref().to_owned()).collect();
+    if items.is_empty() {
+        return ().into_any();
+    }
+    let items = items.into_iter().map(|i| view! { <li>{code_text(&i)}</li> }).collect_view();
+    view! { <ul class="stack stack--tight small">{items}</ul> }.into_any()
+}
+
+/// Roles as chips.
+pub fn roles(roles: &[Role]) -> AnyView {
+    chips(roles.iter().map(|r| r.label()))
+}
+
+/// An address that somebody typed: a link when it is a web address, else text.
+pub fn web_link(address: &str) -> AnyView {
+    let address = address.to_owned();
+    if address.starts_with("https://") || address.starts_with("http://") {
+        view! {
+            <a class="wrap" href=address.clone() rel="noopener noreferrer nofollow">
+                {address.clone()}
+            </a>
+        }
+        .into_any()
+    } else {
+        view! { <span class="wrap">{address}</span> }.into_any()
+    }
+}
+
+/// Text with the characters of markup written as entities, for the two places that the view layer
+/// writes as they are: the content of a textarea and of the title.
+pub(crate) fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
