@@ -157,9 +157,9 @@ pub fn check_state(check: &Check, facts: &Facts<'_>) -> CheckState {
         failures,
     };
     if facts.release.is_none() {
-        return state(Standing::Missing, mine().last(), vec![]);
+        return state(Standing::Missing, mine().next_back(), vec![]);
     }
-    if let Some(e) = mine().filter(counting).last() {
+    if let Some(e) = mine().rfind(counting) {
         let standing = match e.finding.outcome {
             Outcome::Pass => Standing::Pass,
             Outcome::Fail => Standing::Fail,
@@ -167,7 +167,7 @@ pub fn check_state(check: &Check, facts: &Facts<'_>) -> CheckState {
         };
         return state(standing, Some(e), vec![]);
     }
-    match mine().last() {
+    match mine().next_back() {
         None => state(Standing::Missing, None, vec![]),
         Some(e) => state(Standing::Stale, Some(e), staleness(e, check, parts, facts.now)),
     }

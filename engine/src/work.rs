@@ -196,7 +196,7 @@ async fn run_all(session: &Session, probes: &[ProbeWork]) -> Vec<CheckFinding> {
         if session.cancelled().is_cancelled() {
             break;
         }
-        session.progress(&serde_json::json!({
+        session.progress(serde_json::json!({
             "summary": format!("check {} of {}: {}", done + 1, probes.len(), work.check.title),
         }));
         session.say(&format!("— {} ({})", work.check.title, work.check.id));

@@ -3,6 +3,8 @@
 //! Every probe runs as in production: inside a supervisor process of its own. That process is this test
 //! binary again, told by its environment to be one.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails fails its test")]
+
 #[path = "checks"]
 mod support {
     pub mod probe;

@@ -60,6 +60,13 @@ pub async fn serve(
         .map_err(ServeError::Server)
 }
 
+fn has_hashes() -> bool {
+    std::env::current_exe()
+        .ok()
+        .and_then(|exe| Some(exe.parent()?.join("hash.txt")))
+        .is_some_and(|file| file.is_file())
+}
+
 fn router(
     engine: Engine,
     settings: &Settings,
@@ -69,7 +76,8 @@ fn router(
         .output_name("stagegate")
         .site_root(settings.site.to_string_lossy().into_owned())
         .site_pkg_dir("pkg")
-        .hash_files(true)
+        // Without the names' hashes beside the binary the files have plain names.
+        .hash_files(has_hashes())
         .env(leptos::config::Env::PROD)
         .build();
     let pages = generate_route_list(App);

@@ -24,9 +24,9 @@ fn exit_codes_decide_where_nothing_is_measured() {
     assert!(seen.finding.next.contains("line"), "{:?}", seen.finding);
     stack.see(run("no-such-program-here")).fails("exit code 127");
     let declared = json!({ "kind": "command", "run": "exit 75", "inconclusive_exit": [75] });
-    stack.see(declared).is_unsure("exit code 75");
-    stack.see_want(run("true"), ">= 1").is_unsure("no value is declared");
-    stack.see(json!({ "kind": "command" })).is_unsure("neither a step");
+    stack.see(declared).unsure("exit code 75");
+    stack.see_want(run("true"), ">= 1").unsure("no value is declared");
+    stack.see(json!({ "kind": "command" })).unsure("neither a step");
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn a_step_runs_as_it_is_typed_in_the_directory_of_the_stack() {
     assert!(seen.log.contains(dir.to_str().unwrap()) && seen.log.contains("here\n"), "{}", seen.log);
     stack
         .see(json!({ "kind": "command", "run": "ls here", "cwd": "nowhere" }))
-        .is_unsure("no directory nowhere");
+        .unsure("no directory nowhere");
 }
 
 #[test]
@@ -72,13 +72,11 @@ fn a_report_that_this_run_did_not_write_does_not_count() {
     let old = SystemTime::now() - Duration::from_secs(86_400);
     std::fs::File::options().write(true).open(path).unwrap().set_modified(old).unwrap();
     let value = |file: &str| json!({ "file": file, "format": "coverage_summary" });
-    stack.see_want(with_value("true", value("report.json")), ">= 65 %").is_unsure("not written by this run");
-    stack.see_want(with_value("true", value("none.json")), ">= 65 %").is_unsure("there is no file none.json");
-    stack.see_want(with_value("mkfifo pipe", value("pipe")), ">= 65 %").is_unsure("no regular file");
-    stack
-        .see_want(with_value("echo half > h.json", value("h.json")), ">= 65 %")
-        .is_unsure("no complete JSON");
-    stack.see_want(with_value("printf '\\xff' > b.json", value("b.json")), ">= 65 %").is_unsure("not UTF-8");
+    stack.see_want(with_value("true", value("report.json")), ">= 65 %").unsure("not written by this run");
+    stack.see_want(with_value("true", value("none.json")), ">= 65 %").unsure("there is no file none.json");
+    stack.see_want(with_value("mkfifo pipe", value("pipe")), ">= 65 %").unsure("no regular file");
+    stack.see_want(with_value("echo half > h.json", value("h.json")), ">= 65 %").unsure("no complete JSON");
+    stack.see_want(with_value("printf '\\xff' > b.json", value("b.json")), ">= 65 %").unsure("not UTF-8");
 }
 
 #[test]
@@ -87,7 +85,7 @@ fn values_are_found_in_the_output() {
     let regex = json!({ "regex": r"^Lines\s*:\s*([\d.]+)" });
     let text = "printf '\\033[32mLines : 71.2 %%\\033[0m\\n' >&2";
     stack.see_want(with_value(text, regex.clone()), ">= 65 %").passes("71.2 in “Lines : 71.2 %”");
-    stack.see_want(with_value("echo nothing", regex), ">= 65 %").is_unsure("does not occur");
+    stack.see_want(with_value("echo nothing", regex), ">= 65 %").unsure("does not occur");
     // One line of JSON much longer than what a page shows of a line, with other lines around it.
     let text = r#"echo '> load'; printf '{"pad":"%0100000d","p95":7}\n' 1; echo bye; echo '{"p95":900}' >&2"#;
     stack.see_want(with_value(text, json!({ "pointer": "/p95" })), "< 600 ms").passes("/p95 is 7");
@@ -102,7 +100,7 @@ fn an_audit_that_could_not_ask_is_inconclusive_whatever_its_exit_code() {
     let stack = Stack::new();
     let value = json!({ "format": "npm_audit_critical" });
     let error = r#"echo '{"error":{"code":"ENOAUDIT","summary":"405 Method Not Allowed"}}'; exit 1"#;
-    stack.see(with_value(error, value.clone())).is_unsure("npm audit could not ask: 405");
+    stack.see(with_value(error, value.clone())).unsure("npm audit could not ask: 405");
     let counts = |critical: u32| {
         format!(
             r#"echo '{{"metadata":{{"vulnerabilities":{{"info":0,"low":1,"moderate":0,"high":2,"critical":{critical}}},"dependencies":{{"total":9}}}}}}'; exit 1"#
@@ -136,9 +134,9 @@ fn suites_are_judged_by_the_tests_that_ran() {
     stack.see_want(spec("18.xml", 0), ">= 95 %").fails("18 of 20");
     stack.see(spec("39.xml", 0)).fails("39 of 40");
     stack.see_want(spec("all.xml", 1), ">= 95 %").fails("exit code 1");
-    stack.see_want(spec("0.xml", 0), ">= 0 %").is_unsure("ran no test");
-    stack.see_want(spec("0.xml", 1), ">= 95 %").is_unsure("ran no test");
-    stack.see(run("echo 'No test files found, exiting with code 0'")).is_unsure("no test ran");
+    stack.see_want(spec("0.xml", 0), ">= 0 %").unsure("ran no test");
+    stack.see_want(spec("0.xml", 1), ">= 95 %").unsure("ran no test");
+    stack.see(run("echo 'No test files found, exiting with code 0'")).unsure("no test ran");
     stack.see(run("echo 'No tests found in shared'; echo '12 passed'")).passes("exit code 0");
 }
 
@@ -146,9 +144,9 @@ fn suites_are_judged_by_the_tests_that_ran() {
 fn a_command_that_does_not_end_is_inconclusive() {
     let mut stack = Stack::new();
     stack.timeout = Duration::from_millis(600);
-    stack.see(run("sleep 60")).is_unsure("took too long");
+    stack.see(run("sleep 60")).unsure("took too long");
     stack.timeout = Duration::from_secs(20);
-    stack.see(run("kill -9 $$")).is_unsure("signal 9");
+    stack.see(run("kill -9 $$")).unsure("signal 9");
 }
 
 #[test]
@@ -188,7 +186,7 @@ fn a_command_is_tried_again_with_its_own_output() {
     // What an earlier attempt wrote must not stand for this one.
     let text = "test -e other && exit 0; touch other; echo n=9; exit 1";
     let spec = with_value(text, json!({ "regex": r"n=(\d+)" }));
-    stack.see_want(spec, "> 5").is_unsure("does not occur");
+    stack.see_want(spec, "> 5").unsure("does not occur");
 }
 
 #[test]

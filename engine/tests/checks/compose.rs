@@ -1,7 +1,5 @@
 //! These need a Docker engine with Compose; without one they fail and say so.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails fails its test")]
-
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -105,14 +103,14 @@ fn a_healthy_stack_passes_until_a_service_is_ill() {
     live.compose(&["rm", "-sf", "web"]);
     live.0.see(ask("healthy")).fails("web has no container");
     let other = json!({ "kind": "compose", "assert": "healthy", "services": ["wen"] });
-    live.0.see(other).is_unsure("declare no service wen");
+    live.0.see(other).unsure("declare no service wen");
 }
 
 #[test]
 fn a_health_check_that_has_not_agreed_yet_is_inconclusive() {
     let health = "    healthcheck:\n      test: [\"CMD\", \"/bin/busybox\", \"true\"]\n      interval: 60s\n";
     let live = Live::up(&service("slow", "sleep 600", health));
-    live.0.see(ask("healthy")).is_unsure("the health check of slow");
+    live.0.see(ask("healthy")).unsure("the health check of slow");
 }
 
 #[test]
@@ -123,7 +121,7 @@ fn a_crash_loop_is_seen_and_a_calm_stack_waited_for() {
     let spec = |service: &str, seconds: u32| json!({ "kind": "compose", "assert": "no_restarts", "services": [service], "seconds": seconds });
     let seen = live.0.see(spec("web", 4)).passes("up for");
     assert!(seen.finding.value.unwrap() >= 4.0);
-    live.0.see(spec("web", 600)).is_unsure("up for only");
+    live.0.see(spec("web", 600)).unsure("up for only");
     live.0.see(spec("loop", 10)).fails("loop");
 }
 
@@ -136,8 +134,8 @@ fn only_allowed_ports_may_be_published() {
     live.0.see(spec(&["${PORT}"])).passes(&format!("web 127.0.0.1:{port}"));
     live.0.see(spec(&["127.0.0.1:*"])).passes(&port.to_string());
     live.0.see(spec(&["80", "443"])).fails(&format!("web publishes 127.0.0.1:{port}"));
-    live.0.see(spec(&["${NONE}"])).is_unsure("${NONE}");
-    live.0.see(spec(&["http"])).is_unsure("neither a port");
+    live.0.see(spec(&["${NONE}"])).unsure("${NONE}");
+    live.0.see(spec(&["http"])).unsure("neither a port");
     // Declared in the file and not yet deployed: it counts already.
     live.0.file(
         "docker-compose.yml",
@@ -145,7 +143,7 @@ fn only_allowed_ports_may_be_published() {
     );
     live.0.see(spec(&["${PORT}"])).fails("web publishes 6379");
     live.compose(&["down", "-t", "0"]);
-    live.0.see(spec(&["${PORT}", "6379"])).is_unsure("no service is running");
+    live.0.see(spec(&["${PORT}", "6379"])).unsure("no service is running");
 }
 
 #[test]
@@ -157,7 +155,7 @@ fn versions_are_compared() {
     let live = Live::declare(&service("web", "true", ""));
     let spec = |engine: &str| json!({ "kind": "compose", "assert": "versions", "engine": engine });
     live.0.see(spec("999")).fails("Engine ");
-    live.0.see(spec("new")).is_unsure("not comparable");
+    live.0.see(spec("new")).unsure("not comparable");
 }
 
 #[test]
@@ -167,7 +165,7 @@ fn files_that_compose_refuses_fail() {
     live.0.file("docker-compose.yml", "services:\n  web:\n    imagine: x\n");
     let seen = live.0.see(ask("valid")).fails("refuses the files");
     assert!(seen.log.contains("imagine"), "{}", seen.log);
-    live.0.see(ask("healthy")).is_unsure("refuses the files");
+    live.0.see(ask("healthy")).unsure("refuses the files");
 }
 
 #[test]
@@ -190,6 +188,6 @@ fn without_an_engine_nothing_is_known() {
     let two = [("web".to_owned(), "sha256:1".to_owned())].into();
     live.0.points = vec![two, [("web".to_owned(), "sha256:2".to_owned())].into()];
     for assert in ["healthy", "no_restarts", "ports", "versions", "rollback_images"] {
-        live.0.see(ask(assert)).is_unsure("did not answer");
+        live.0.see(ask(assert)).unsure("did not answer");
     }
 }

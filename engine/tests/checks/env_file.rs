@@ -31,13 +31,13 @@ fn modes_are_judged_to_the_bit() {
     }
     set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
     stack.see(ask("mode", json!({ "mode": "0640" }))).passes("0640");
-    stack.see(ask("mode", json!({ "mode": "rw" }))).is_unsure("not octal");
+    stack.see(ask("mode", json!({ "mode": "rw" }))).unsure("not octal");
 }
 
 #[test]
 fn an_absent_file_fails_and_an_undeclared_one_is_inconclusive() {
     let mut stack = Stack::new();
-    stack.see(ask("mode", json!({}))).is_unsure("declares no env file");
+    stack.see(ask("mode", json!({}))).unsure("declares no env file");
     stack.env_file = true;
     for assert in ["mode", "no_placeholders"] {
         stack.see(ask(assert, json!({}))).fails("there is no file .env.staging");
@@ -55,7 +55,7 @@ fn every_required_key_must_be_filled() {
         .hides(SECRET);
     let seen = stack.see(ask("keys", json!({ "keys": ["JWT_SECRET", "EMPTY", "REDIS_URL", "PLEX_*"] })));
     seen.fails("EMPTY (empty), PLEX_* (missing), REDIS_URL (missing)").hides(SECRET);
-    stack.see(ask("keys", json!({}))).is_unsure("no key is required");
+    stack.see(ask("keys", json!({}))).unsure("no key is required");
     stack.example("JWT_SECRET=\nPORT=3000\nROTATION=\n");
     stack.see(ask("keys", json!({}))).fails("ROTATION (missing)");
     stack.see(ask("keys", json!({ "keys": ["ROTATION?"] }))).passes("all 2 keys");
@@ -66,9 +66,9 @@ fn an_example_that_cannot_be_read_is_inconclusive() {
     let mut stack = Stack::new();
     stack.env("A=b\n");
     stack.example = true;
-    stack.see(ask("keys", json!({}))).is_unsure("the example");
+    stack.see(ask("keys", json!({}))).unsure("the example");
     stack.example("what is this\n");
-    stack.see(ask("no_placeholders", json!({}))).is_unsure("line 1");
+    stack.see(ask("no_placeholders", json!({}))).unsure("line 1");
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn placeholders_and_secrets_of_the_example_are_found() {
         seen.fails("DATABASE_URL (as in the example), JWT_SECRET (as in the example), MAIL (placeholder)");
     seen.hides("dev-only-jwt").hides("dev-pw-1");
     stack.env("# nothing\n");
-    stack.see(ask("no_placeholders", json!({}))).is_unsure("holds no key");
+    stack.see(ask("no_placeholders", json!({}))).unsure("holds no key");
 }
 
 #[test]
@@ -105,8 +105,8 @@ fn a_key_must_equal_what_is_declared() {
     stack.see(equals("OTHER")).fails("differs by a slash");
     stack.see(equals("PORT")).fails("PORT differs");
     stack.see(equals("NONE")).fails("NONE is missing");
-    stack.see(ask("equals", json!({ "keys": ["PORT"], "equals": "${web}" }))).is_unsure("${web}");
-    stack.see(ask("equals", json!({ "keys": ["PORT"] }))).is_unsure("does not name");
+    stack.see(ask("equals", json!({ "keys": ["PORT"], "equals": "${web}" }))).unsure("${web}");
+    stack.see(ask("equals", json!({ "keys": ["PORT"] }))).unsure("does not name");
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn origins_are_only_the_declared_ones() {
     stack.see(plain()).fails("ALLOWED_ORIGINS is missing");
     stack.see(ask("origins", json!({ "keys": ["CORS"] }))).passes("staging");
     stack.urls.clear();
-    stack.see(plain()).is_unsure("no URL is declared");
+    stack.see(plain()).unsure("no URL is declared");
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn the_env_file_must_never_have_been_committed() {
     let mut stack = Stack::new();
     stack.env(&format!("A={SECRET}\n"));
     let ask = || ask("untracked", json!({}));
-    stack.see(ask()).is_unsure("no git repository");
+    stack.see(ask()).unsure("no git repository");
     stack.git(&["init", "-q"]);
     stack.git(&["commit", "-q", "--allow-empty", "-m", "one"]);
     stack.see(ask()).passes("stands in no commit");

@@ -73,7 +73,7 @@ fn secrets_are_not_sent_to_strangers() {
     let spec = json!({
         "kind": "http", "url": format!("{}/", stranger.url()), "headers": { "x-token": "${METRICS_TOKEN}" },
     });
-    stack(&own).see(spec).is_unsure("METRICS_TOKEN was not sent").hides(TOKEN);
+    stack(&own).see(spec).unsure("METRICS_TOKEN was not sent").hides(TOKEN);
     assert_eq!(stranger.asked(), 0);
 }
 
@@ -94,33 +94,31 @@ fn silence_is_inconclusive_and_says_where() {
     let mut stack = stack(&web);
     let nobody = nobody();
     let url = format!("http://{nobody}/");
-    stack.see(json!({ "kind": "http", "url": url })).is_unsure(&format!("nothing listens on {nobody}"));
+    stack.see(json!({ "kind": "http", "url": url })).unsure(&format!("nothing listens on {nobody}"));
     stack
         .see(json!({ "kind": "http", "url": url, "requests": 50, "measure": "error_rate" }))
-        .is_unsure("nothing listens");
-    stack.see(json!({ "kind": "http", "url": "http://no-such-host.invalid/" })).is_unsure("does not resolve");
+        .unsure("nothing listens");
+    stack.see(json!({ "kind": "http", "url": "http://no-such-host.invalid/" })).unsure("does not resolve");
     stack
         .see(json!({ "kind": "http", "url": format!("https://{}/", web.address) }))
-        .is_unsure(&web.address.to_string());
+        .unsure(&web.address.to_string());
     stack.timeout = std::time::Duration::from_millis(700);
     let hanging = stack.see(json!({ "kind": "http", "url": "${api}/" }));
-    assert!(hanging.is_unsure("").finding.saw.contains("within"));
+    assert!(hanging.unsure("").finding.saw.contains("within"));
 }
 
 #[test]
 fn declarations_that_cannot_be_filled_are_inconclusive() {
     let web = Web::serve(|_| reply(200, "text"));
     let stack = stack(&web);
-    stack.see(json!({ "kind": "http", "url": "${nowhere}/" })).is_unsure("${nowhere}");
-    stack
-        .see(json!({ "kind": "http", "url": "${api}/", "headers": { "x": "${EMPTY}" } }))
-        .is_unsure("${EMPTY}");
-    stack.see(json!({ "kind": "http", "url": "file:///etc/passwd" })).is_unsure("neither http nor https");
+    stack.see(json!({ "kind": "http", "url": "${nowhere}/" })).unsure("${nowhere}");
+    stack.see(json!({ "kind": "http", "url": "${api}/", "headers": { "x": "${EMPTY}" } })).unsure("${EMPTY}");
+    stack.see(json!({ "kind": "http", "url": "file:///etc/passwd" })).unsure("neither http nor https");
     assert_eq!(web.asked(), 0);
     stack
         .see_want(json!({ "kind": "http", "url": "${api}/", "pointer": "/a" }), ">= 1")
-        .is_unsure("no complete JSON");
-    stack.see_want(json!({ "kind": "http", "url": "${api}/" }), ">= 1").is_unsure("nothing to compare");
+        .unsure("no complete JSON");
+    stack.see_want(json!({ "kind": "http", "url": "${api}/" }), ">= 1").unsure("nothing to compare");
 }
 
 #[test]
@@ -128,7 +126,7 @@ fn only_the_beginning_of_a_long_body_is_read() {
     let web = Web::serve(|_| reply(200, &format!("first {} last", "x".repeat(300_000))));
     let stack = stack(&web);
     stack.see(json!({ "kind": "http", "url": "${api}/", "body_contains": "first" })).passes("200");
-    stack.see(json!({ "kind": "http", "url": "${api}/", "body_contains": "last" })).is_unsure("64 KiB");
+    stack.see(json!({ "kind": "http", "url": "${api}/", "body_contains": "last" })).unsure("64 KiB");
 }
 
 #[test]
@@ -145,8 +143,8 @@ fn error_rates_leave_429_out() {
     let limited = Web::serve(|_| reply(429, ""));
     stack(&limited)
         .see(json!({ "kind": "http", "url": "${api}/", "requests": 3, "measure": "error_rate" }))
-        .is_unsure("no request counts");
-    stack(&limited).see(json!({ "kind": "http", "url": "${api}/" })).is_unsure("429");
+        .unsure("no request counts");
+    stack(&limited).see(json!({ "kind": "http", "url": "${api}/" })).unsure("429");
 }
 
 #[test]
@@ -159,7 +157,7 @@ fn latency_is_judged_over_good_answers() {
     let broken = Web::serve(|r| reply(if r.number.is_multiple_of(2) { 500 } else { 200 }, ""));
     stack(&broken).see_want(spec.clone(), "< 5 s").fails("more than a tenth");
     let all_broken = Web::serve(|_| reply(500, ""));
-    stack(&all_broken).see_want(spec, "< 5 s").is_unsure("no answer to measure");
+    stack(&all_broken).see_want(spec, "< 5 s").unsure("no answer to measure");
 }
 
 #[test]
@@ -171,7 +169,7 @@ fn a_rate_limit_must_show() {
     let open = Web::serve(|_| reply(200, ""));
     stack(&open).see(spec.clone()).fails("0 of 8");
     let broken = Web::serve(|_| reply(500, ""));
-    stack(&broken).see(spec).is_unsure("0 of 8");
+    stack(&broken).see(spec).unsure("0 of 8");
 }
 
 #[test]

@@ -34,10 +34,10 @@ fn a_port_with_nothing_behind_it_fails() {
 #[test]
 fn an_address_that_cannot_be_found_is_inconclusive() {
     let stack = Stack::new();
-    stack.see(json!({ "kind": "port", "address": "no-such-host.invalid:80" })).is_unsure("not known");
+    stack.see(json!({ "kind": "port", "address": "no-such-host.invalid:80" })).unsure("not known");
     stack
         .see(json!({ "kind": "port", "address": "no-such-host.invalid:80", "open": false }))
-        .is_unsure("not known");
-    stack.see(json!({ "kind": "port", "address": "localhost" })).is_unsure("no host:port");
-    stack.see(json!({ "kind": "port", "address": "127.0.0.1:${PORT}" })).is_unsure("${PORT}");
+        .unsure("not known");
+    stack.see(json!({ "kind": "port", "address": "localhost" })).unsure("no host:port");
+    stack.see(json!({ "kind": "port", "address": "127.0.0.1:${PORT}" })).unsure("${PORT}");
 }

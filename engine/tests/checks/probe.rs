@@ -1,7 +1,5 @@
 //! A stack in a temporary directory, and checks carried out on it.
 
-#![allow(clippy::unwrap_used, reason = "a helper that fails fails its test")]
-
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
@@ -216,7 +214,7 @@ impl Seen {
 
     /// It is inconclusive, and `saw` holds `part`.
     #[track_caller]
-    pub fn is_unsure(self, part: &str) -> Seen {
+    pub fn unsure(self, part: &str) -> Seen {
         self.is(Outcome::Inconclusive, part)
     }
 

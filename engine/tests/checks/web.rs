@@ -1,7 +1,5 @@
 //! A small HTTP server on the loopback address that answers as a closure says.
 
-#![allow(clippy::unwrap_used, reason = "a helper that fails fails its test")]
-
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;

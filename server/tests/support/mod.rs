@@ -1,0 +1,209 @@
+//! A real server of the real binary, on a port and a data directory of its own.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use reqwest::header::{HeaderMap, HeaderValue};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Response};
+
+pub const PASSWORD: &str = "three green lights";
+
+/// A running server and its people. Ends with the value.
+pub struct Server {
+    child: Child,
+    pub base: String,
+    pub dir: tempfile::TempDir,
+    setup: String,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub const RUNBOOK: &str = "\
+# Small
+
+## Phase 1 — Ready (Gate A)
+
+```bash
+# Say hello
+echo hello
+```
+
+Acceptance (Gate A):
+- Somebody looked.
+
+## Phase 2 — Go (Gate H)
+
+- [ ] Gate A accepted
+- [ ] Stakeholder sign-offs: Backend / QA
+
+## Ownership Log
+- Seen by: ____ on: ____
+";
+
+pub const CONFIG: &str = "runbook = \"runbook.md\"\n[stack]\nname = \"Small\"\nfiles = [\"compose.yml\"]\n";
+
+impl Server {
+    pub fn start() -> Server {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        write("runbook.md", RUNBOOK);
+        write("stagegate.toml", CONFIG);
+        write("compose.yml", "services:\n  web:\n    image: stagegate-test/none:1\n");
+        write("site/pkg/stagegate.css", "body{}");
+        write("site/favicon.svg", "<svg xmlns='http://www.w3.org/2000/svg'/>");
+        let (child, base, setup) = spawn(dir.path());
+        Server { child, base, dir, setup: setup.unwrap() }
+    }
+
+    /// Kills the server as a power cut would and starts another on the same data.
+    pub fn restart(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        let (child, base, _) = spawn(self.dir.path());
+        self.child = child;
+        self.base = base;
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    /// A browser without a session.
+    pub fn browser(&self) -> Client {
+        client(true)
+    }
+
+    /// The first admin, made with the setup link.
+    pub async fn admin(&self) -> Client {
+        let browser = self.browser();
+        let token = self.setup.rsplit('/').next().unwrap().to_owned();
+        let form = [
+            ("token", token.as_str()),
+            ("name", "Root"),
+            ("login", "root"),
+            ("password", PASSWORD),
+            ("again", PASSWORD),
+        ];
+        let answer = self.post(&browser, "/api/use_link", &form).await;
+        assert!(answer.status().is_redirection(), "{}", answer.status());
+        browser
+    }
+
+    /// Somebody with this role, added from the console and signed in.
+    pub async fn person(&self, role: &str) -> Client {
+        let out = Command::new(env!("CARGO_BIN_EXE_stagegate"))
+            .args(["user", "add", role, "--role", role, "--config"])
+            .arg(self.dir.path().join("stagegate.toml"))
+            .output()
+            .unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        let text = String::from_utf8(out.stdout).unwrap();
+        let token = text
+            .split_whitespace()
+            .find_map(|w| w.strip_prefix("/link/"))
+            .expect("the command prints a link");
+        let browser = self.browser();
+        let form = [("token", token), ("password", PASSWORD), ("again", PASSWORD)];
+        let answer = self.post(&browser, "/api/use_link", &form).await;
+        assert!(answer.status().is_redirection(), "{}", answer.status());
+        browser
+    }
+
+    /// A form post from one of our own pages.
+    pub async fn post(&self, browser: &Client, path: &str, form: &[(&str, &str)]) -> Response {
+        let body: Vec<String> = form
+            .iter()
+            .map(|(k, v)| format!("{k}={}", percent(v)))
+            .chain([format!("key={}", unique()), "back=%2F".to_owned(), "form=test".to_owned()])
+            .collect();
+        browser
+            .post(self.url(path))
+            .header("origin", &self.base)
+            .header("accept", "text/html")
+            .header("referer", self.url("/"))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(body.join("&"))
+            .send()
+            .await
+            .unwrap()
+    }
+
+    pub async fn get(&self, browser: &Client, path: &str) -> Response {
+        browser.get(self.url(path)).header("accept", "text/html").send().await.unwrap()
+    }
+}
+
+pub fn client(cookies: bool) -> Client {
+    let mut headers = HeaderMap::new();
+    headers.insert("user-agent", HeaderValue::from_static("stagegate-test"));
+    Client::builder()
+        .cookie_store(cookies)
+        .redirect(Policy::none())
+        .default_headers(headers)
+        .timeout(Duration::from_secs(20))
+        .build()
+        .unwrap()
+}
+
+pub fn percent(text: &str) -> String {
+    text.bytes()
+        .map(|b| {
+            if b.is_ascii_alphanumeric() { (b as char).to_string() } else { format!("%{b:02X}") }
+        })
+        .collect()
+}
+
+pub fn unique() -> String {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    format!("test-key-{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+fn spawn(dir: &Path) -> (Child, String, Option<String>) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_stagegate"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--config"])
+        .arg(dir.join("stagegate.toml"))
+        .arg("--site")
+        .arg(dir.join("site"))
+        .env("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .spawn()
+        .unwrap();
+    let out = child.stdout.take().unwrap();
+    let (send, lines) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(out).lines().map_while(Result::ok) {
+            if send.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    let mut base = None;
+    let mut setup = None;
+    // The setup link comes last, and not at all when somebody exists.
+    while let Ok(line) = lines.recv_timeout(Duration::from_secs(if base.is_none() { 30 } else { 2 })) {
+        if let Some(at) = line.find("http://") {
+            let url = line[at..].split_whitespace().next().unwrap().to_owned();
+            if url.contains("/link/") {
+                setup = Some(url);
+                break;
+            }
+            base = Some(url);
+        }
+    }
+    (child, base.expect("the server says where it listens"), setup)
+}
