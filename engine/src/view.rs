@@ -305,6 +305,10 @@ pub struct RollbackOffer {
 /// The releases' page.
 #[derive(Debug, Clone)]
 pub struct ReleasesPage {
+    /// When it was judged.
+    pub now: Millis,
+    /// The stack as it is.
+    pub observed: Observed,
     /// The release that is judged.
     pub current: Option<Release>,
     /// All of them, newest first.

@@ -6,7 +6,7 @@ use domain::evidence::{Finding, Outcome as Found};
 use domain::release::Parts;
 use serde::{Deserialize, Serialize};
 
-use crate::checks::{Output, ProbeWork, judge_command, probe, settled};
+use crate::checks::{Output, ProbeWork, TrackedFiles, judge_command, probe, settled};
 use crate::compose::{
     DeployResult, DeployWork, RollbackResult, RollbackWork, deploy, rollback,
 };
@@ -168,11 +168,18 @@ async fn work(session: &Session, work: &Work) -> Outcome {
 
 async fn step(session: &Session, command: &str, judged_by: &[ProbeWork]) -> Outcome {
     let started_at_ms = u64::try_from(crate::store::now().0).unwrap_or(0);
+    let place = session.plan().cwd.clone();
+    let before = TrackedFiles::of(session, &place).await;
     let exit = session.exec(Cmd::bash(command)).await;
     let dir = session.dir();
     let mark = format!("Ended: {exit}.");
     session.say(&mark);
     let written = settled(&dir, &session.redact(&mark)).await;
+    let after = TrackedFiles::of(session, &place).await;
+    let remark = before.zip(after).and_then(|(before, after)| after.remark(&before));
+    if let Some(remark) = &remark {
+        session.say(&format!("Careful: {remark}."));
+    }
     // One execution serves all checks that judge the step.
     let checks = judged_by
         .iter()
@@ -182,7 +189,10 @@ async fn step(session: &Session, command: &str, judged_by: &[ProbeWork]) -> Outc
                 Err(error) => Err(std::io::Error::other(error.to_string())),
             };
             let stack_dir = &work.project.dir;
-            let finding = judge_command(&work.check, &exit, &output, stack_dir, started_at_ms);
+            let mut finding = judge_command(&work.check, &exit, &output, stack_dir, started_at_ms);
+            if let Some(remark) = &remark {
+                finding.saw = format!("{}; {remark}", finding.saw);
+            }
             session.say(&format!("{}: {}; {}", work.check.title, finding.outcome.slug(), finding.saw));
             CheckFinding::of(&work.check, finding)
         })

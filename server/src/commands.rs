@@ -20,7 +20,8 @@ pub fn run(cli: Cli) -> CommandResult {
     match cli.command {
         Command::Check(args) => check::run(&args),
         Command::Version => {
-            println!("stagegate {}", env!("CARGO_PKG_VERSION"));
+            let sqlite = engine::store::sqlite_version();
+            println!("stagegate {} (SQLite {sqlite})", env!("CARGO_PKG_VERSION"));
             Ok(ExitCode::SUCCESS)
         }
         Command::Supervise { dir } => {

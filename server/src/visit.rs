@@ -35,7 +35,8 @@ pub async fn doorman(State(engine): State<Engine>, mut request: Request, next: N
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return StatusCode::NOT_FOUND.into_response();
         }
-        request.extensions_mut().insert(visit(engine, actor, session, None, request.uri()));
+        let visit = visit(engine, actor, session, None, request.uri());
+        request.extensions_mut().insert(visit);
         return next.run(request).await;
     };
     let wants_page = rule.door == Door::Page && *request.method() == Method::GET;
@@ -44,9 +45,11 @@ pub async fn doorman(State(engine): State<Engine>, mut request: Request, next: N
             None if wants_page => Redirect::to(&sign_in_path(request.uri())).into_response(),
             None => (StatusCode::UNAUTHORIZED, "Please sign in.\n").into_response(),
             Some(actor) => {
+                let back = referer(request.headers());
                 engine.note_refusal(&actor, &path).await;
-                if rule.door == Door::Act { refuse_act(&session, &request, &path).await } else {
-                    StatusCode::FORBIDDEN.into_response()
+                match rule.door {
+                    Door::Act => refuse_act(&session, &back, &path).await,
+                    _ => StatusCode::FORBIDDEN.into_response(),
                 }
             }
         };
@@ -86,9 +89,18 @@ fn sign_in_path(uri: &Uri) -> String {
     if path == "/" { "/sign-in".to_owned() } else { format!("/sign-in?next={path}") }
 }
 
+/// The page of ours that a request came from.
+fn referer(headers: &http::HeaderMap) -> String {
+    headers
+        .get(http::header::REFERER)
+        .and_then(|v| v.to_str().ok())
+        .and_then(|v| v.parse::<Uri>().ok())
+        .map_or_else(|| "/".to_owned(), |u| app::ssr::local_path(u.path()))
+}
+
 /// A person without the role pressed a button that should have been disabled: send them back with
 /// the reason.
-async fn refuse_act(session: &Session, request: &Request, path: &str) -> Response {
+async fn refuse_act(session: &Session, back: &str, path: &str) -> Response {
     let act = path.trim_start_matches("/api/");
     let flash = Flash {
         ok: false,
@@ -96,14 +108,8 @@ async fn refuse_act(session: &Session, request: &Request, path: &str) -> Respons
         form: String::new(),
         fields: Default::default(),
     };
-    let back = request
-        .headers()
-        .get(http::header::REFERER)
-        .and_then(|v| v.to_str().ok())
-        .and_then(|v| v.parse::<Uri>().ok())
-        .map_or_else(|| "/".to_owned(), |u| app::ssr::local_path(u.path()));
     if session.insert(FLASH, &flash).await.is_err() {
         return (StatusCode::FORBIDDEN, flash.text).into_response();
     }
-    Redirect::to(&back).into_response()
+    Redirect::to(back).into_response()
 }

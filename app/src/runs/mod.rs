@@ -3,7 +3,7 @@
 //! Only the terminal is compiled for the browser as well.
 
 pub mod line;
-mod terminal;
+pub mod terminal;
 
 #[cfg(feature = "ssr")]
 mod acts;

@@ -14,6 +14,8 @@ impl Engine {
     pub async fn releases(&self, actor: &Actor) -> Result<ReleasesPage, Error> {
         let judged = self.judged();
         Ok(ReleasesPage {
+            now: judged.now,
+            observed: judged.observed.clone(),
             current: judged.release().cloned(),
             releases: judged.known.releases.iter().map(|r| self.release_row(&judged, r)).collect(),
             deploy: judged.offer_deploy(actor),

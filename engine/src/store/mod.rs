@@ -165,6 +165,11 @@ async fn refuse_what_cannot_work(mut conn: SqliteConnection) -> Result<(), Store
     Ok(())
 }
 
+/// The version of SQLite that is linked in.
+pub fn sqlite_version() -> String {
+    String::from_utf8_lossy(libsqlite3_sys::SQLITE_VERSION.to_bytes()).into_owned()
+}
+
 fn is_safe_sqlite(version: &str) -> bool {
     let mut numbers = version.split('.').map(|n| n.parse::<u32>().unwrap_or(0));
     let mut next = || numbers.next().unwrap_or(0);
@@ -180,6 +185,11 @@ pub(crate) fn now() -> Millis {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_linked_sqlite_is_safe() {
+        assert!(is_safe_sqlite(&sqlite_version()), "{}", sqlite_version());
+    }
 
     #[test]
     fn only_versions_without_the_wal_bug_are_safe() {

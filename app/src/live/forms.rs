@@ -1,0 +1,55 @@
+//! A button that was pressed shows it at once, and a form is sent once.
+
+use leptos::prelude::{document, window};
+use wasm_bindgen::JsCast;
+use web_sys::{Element, Event, HtmlButtonElement, SubmitEvent};
+
+use super::js::{elements, flag, later, listen};
+
+/// Marks a form that is on its way.
+pub(super) const BUSY: &str = "data-busy";
+
+/// Listens to every form of the page.
+pub(super) fn start() {
+    listen(&document(), "submit", sent);
+    // Coming back with the back button shows the page as it was left.
+    listen(&window(), "pageshow", |event| {
+        if flag(&event, "persisted") {
+            wake();
+        }
+    });
+}
+
+fn sent(event: Event) {
+    let form = event.target().and_then(|t| t.dyn_into::<Element>().ok());
+    let Some(form) = form.filter(|f| f.get_attribute("method").as_deref() != Some("dialog")) else {
+        return;
+    };
+    if event.default_prevented() {
+        return;
+    }
+    if form.has_attribute(BUSY) {
+        event.prevent_default();
+        return;
+    }
+    let _ = form.set_attribute(BUSY, "");
+    let pressed = event
+        .dyn_ref::<SubmitEvent>()
+        .and_then(SubmitEvent::submitter)
+        .map(Element::from)
+        .or_else(|| form.query_selector("button[type=submit]").ok().flatten());
+    let Some(button) = pressed.and_then(|b| b.dyn_into::<HtmlButtonElement>().ok()) else { return };
+    let _ = button.set_attribute("aria-busy", "true");
+    // Disabled at once, its own value would not be sent.
+    later(0, move || button.set_disabled(true));
+}
+
+fn wake() {
+    for form in elements(document().query_selector_all("form[data-busy]")) {
+        let _ = form.remove_attribute(BUSY);
+    }
+    for button in elements(document().query_selector_all("button[aria-busy]")) {
+        let _ = button.remove_attribute("aria-busy");
+        let _ = button.remove_attribute("disabled");
+    }
+}

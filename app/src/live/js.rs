@@ -1,0 +1,51 @@
+//! The few doors into the browser that more than one place needs.
+
+use js_sys::Reflect;
+use wasm_bindgen::prelude::Closure;
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::{Element, Event, EventTarget, NodeList};
+
+/// Hears `name` on `target` for as long as the page lives.
+pub(crate) fn listen(target: &EventTarget, name: &str, hear: impl FnMut(Event) + 'static) {
+    let closure = Closure::<dyn FnMut(Event)>::new(hear);
+    let _ = target.add_event_listener_with_callback(name, closure.as_ref().unchecked_ref());
+    closure.forget();
+}
+
+/// Does something after `ms` milliseconds.
+pub(crate) fn later(ms: i32, then: impl FnOnce() + 'static) {
+    let then = Closure::once_into_js(then);
+    let _ = leptos::prelude::window()
+        .set_timeout_with_callback_and_timeout_and_arguments_0(then.unchecked_ref(), ms);
+}
+
+/// The number under `key`.
+pub(crate) fn number(of: &JsValue, key: &str) -> Option<f64> {
+    Reflect::get(of, &key.into()).ok()?.as_f64()
+}
+
+/// The text under `key`; empty when there is none.
+pub(crate) fn text(of: &JsValue, key: &str) -> String {
+    Reflect::get(of, &key.into()).ok().and_then(|v| v.as_string()).unwrap_or_default()
+}
+
+/// Whether something true lies under `key`.
+pub(crate) fn flag(of: &JsValue, key: &str) -> bool {
+    Reflect::get(of, &key.into()).is_ok_and(|v| v.is_truthy())
+}
+
+/// Calls the method `name` without arguments, if there is one.
+pub(crate) fn call(of: &JsValue, name: &str) {
+    if let Ok(method) = Reflect::get(of, &name.into())
+        && let Some(method) = method.dyn_ref::<js_sys::Function>()
+    {
+        let _ = method.call0(of);
+    }
+}
+
+/// The elements of a list.
+pub(crate) fn elements(list: Result<NodeList, JsValue>) -> impl Iterator<Item = Element> {
+    let list = list.ok();
+    let length = list.as_ref().map_or(0, NodeList::length);
+    (0..length).filter_map(move |i| list.as_ref()?.item(i)?.dyn_into().ok())
+}

@@ -1,0 +1,115 @@
+//! What the live page says and compares, apart from the browser.
+
+/// The keys and what they do, as the list of keys shows them.
+pub const KEYS: [(&str, &str); 10] = [
+    ("g b", "Board"),
+    ("g m", "Matrix"),
+    ("g s", "Sign-offs"),
+    ("g o", "Ownership"),
+    ("g r", "Releases"),
+    ("g u", "Runs"),
+    ("g a", "Activity"),
+    ("g k", "Runbook"),
+    ("g p", "People"),
+    ("?", "This list"),
+];
+
+/// The page that `g` and then `key` lead to.
+pub fn page_of(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "b" => "/",
+        "m" => "/matrix",
+        "s" => "/sign-offs",
+        "o" => "/ownership",
+        "r" => "/releases",
+        "u" => "/runs",
+        "a" => "/activity",
+        "k" => "/runbook",
+        "p" => "/people",
+        _ => return None,
+    })
+}
+
+/// A point in time on the reader's calendar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Local {
+    /// Days since some day, the same for all.
+    pub day: i64,
+    /// Year.
+    pub year: u32,
+    /// Month from 1.
+    pub month: u32,
+    /// Day of the month from 1.
+    pub date: u32,
+    /// Day of the week, Sunday is 0.
+    pub weekday: u32,
+    /// Hour.
+    pub hour: u32,
+    /// Minute.
+    pub minute: u32,
+}
+
+/// A time as one would say it `now`: `today 14:02`, `Tuesday 14:02`, `2026-03-01 14:02`.
+pub fn spoken(at: Local, now: Local) -> String {
+    const DAYS: [&str; 7] =
+        ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+    let clock = format!("{:02}:{:02}", at.hour, at.minute);
+    match now.day - at.day {
+        0 => format!("today {clock}"),
+        1 => format!("yesterday {clock}"),
+        2..=6 => format!("{} {clock}", DAYS[at.weekday as usize % 7]),
+        _ => format!("{}-{:02}-{:02} {clock}", at.year, at.month, at.date),
+    }
+}
+
+/// HTML without the values of its idempotency keys: they differ each time and mean nothing to a reader.
+pub fn without_keys(html: &str) -> String {
+    const BEFORE: &str = "name=\"key\" value=\"";
+    let mut parts = html.split(BEFORE);
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        out.push_str(BEFORE);
+        out.push_str(part.find('"').map_or(part, |end| &part[end..]));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn local(day: i64, hour: u32) -> Local {
+        Local { day, year: 2026, month: 3, date: 1, weekday: 2, hour, minute: 2 }
+    }
+
+    #[test]
+    fn times_are_said_as_people_say_them() {
+        let now = local(100, 9);
+        assert_eq!(spoken(local(100, 14), now), "today 14:02");
+        assert_eq!(spoken(local(99, 23), now), "yesterday 23:02");
+        assert_eq!(spoken(local(95, 14), now), "Tuesday 14:02");
+        assert_eq!(spoken(local(93, 14), now), "2026-03-01 14:02", "a week ago the day's name misleads");
+        assert_eq!(spoken(local(101, 14), now), "2026-03-01 14:02", "the future has a date");
+    }
+
+    #[test]
+    fn only_the_keys_of_forms_are_left_out_of_comparisons() {
+        let form = |key: &str, step: &str| {
+            format!(
+                "<input type=\"hidden\" name=\"key\" value=\"{key}\"><input name=\"step\" value=\"{step}\"><p>é</p>"
+            )
+        };
+        let twice = |key: &str| form(key, "A.s1").repeat(2);
+        assert_eq!(without_keys(&twice("00ff")), without_keys(&twice("11ee")));
+        assert_ne!(without_keys(&form("00ff", "A.s1")), without_keys(&form("00ff", "A.s2")));
+        assert_eq!(without_keys("<p>no form</p>"), "<p>no form</p>");
+    }
+
+    #[test]
+    fn every_key_that_is_listed_leads_somewhere() {
+        for (keys, _) in KEYS.iter().filter(|(keys, _)| keys.starts_with("g ")) {
+            assert!(page_of(&keys[2..]).is_some_and(|p| p.starts_with('/')), "{keys}");
+        }
+        assert_eq!(page_of("x"), None);
+    }
+}

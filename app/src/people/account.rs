@@ -1,0 +1,66 @@
+//! The own account: roles, password, sign-out.
+
+use domain::facts::Actor;
+use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
+use leptos_meta::Title;
+
+use super::acts::{ChangePassword, SignOut};
+use super::{Secret, new_password, secret_field};
+use crate::ssr::page;
+use crate::ui::{Here, envelope, page_head, roles};
+
+const FORM: &str = "change_password";
+
+/// The page.
+#[component]
+pub fn AccountPage() -> impl IntoView {
+    page(move |visit| async move { Ok(account_view(&Here::from(&visit), visit.actor()?)) })
+}
+
+/// The account as it is laid out.
+pub fn account_view(here: &Here, actor: &Actor) -> AnyView {
+    let held = if actor.roles.is_empty() {
+        view! { <p class="muted">"You hold no role yet: you can see everything and change nothing."</p> }.into_any()
+    } else {
+        roles(&actor.roles)
+    };
+    view! {
+        <Title text="Account" />
+        {page_head(actor.name.clone(), (), ())}
+        <div class="split">
+            <section class="card">
+                <div class="card__head">
+                    <h2>"Change the password"</h2>
+                </div>
+                <form class="form card__body" method="post" action=ChangePassword::url()>
+                    {envelope(here, FORM)} {secret_field(FORM, "old", "Password now", Secret::Present)}
+                    {new_password(FORM)}
+                    <p class="row">
+                        <button type="submit" class="btn btn--primary">"Change it"</button>
+                    </p>
+                </form>
+            </section>
+            <div class="stack">
+                <section class="card">
+                    <div class="card__head">
+                        <h2>"Your roles"</h2>
+                    </div>
+                    <div class="card__body">
+                        {held}
+                        <p class="small muted">"Admins hand out roles on the " <a href="/people">"people"</a> " page."</p>
+                    </div>
+                </section>
+                <section class="card">
+                    <form class="form card__body" method="post" action=SignOut::url()>
+                        {envelope(here, "sign_out:account")}
+                        <p class="row">
+                            <button type="submit" class="btn">"Sign out of this browser"</button>
+                        </p>
+                    </form>
+                </section>
+            </div>
+        </div>
+    }
+    .into_any()
+}

@@ -1,0 +1,164 @@
+//! What people do with accounts. Doorways only: the engine checks and decides. No password is ever
+//! kept for showing a form again.
+
+#![expect(clippy::too_many_arguments, reason = "a form's fields are the arguments, one each")]
+
+use engine::{Done, Error};
+use leptos::prelude::*;
+
+use crate::error::AppError;
+use crate::ssr::{Envelope, Visit, act, finish, local_path};
+
+/// The session key of the person's id.
+const PERSON: &str = "person";
+
+/// Makes the visitor this person, in a session with a new id.
+async fn enter(visit: &Visit, person: i64) -> Result<(), Error> {
+    visit.session.cycle_id().await.map_err(Error::internal)?;
+    visit.session.insert(PERSON, person).await.map_err(Error::internal)
+}
+
+/// The two fields of a new password must say the same.
+fn same(password: &str, again: &str) -> Result<(), Error> {
+    if password == again { Ok(()) } else { Err(Error::invalid("The two passwords differ. Nothing was changed.")) }
+}
+
+fn go_to(page: &str) -> Done {
+    Done { to: local_path(page), said: String::new() }
+}
+
+/// Signs in with login and password, and goes on to `next`.
+#[server(prefix = "/api", endpoint = "sign_in")]
+pub(crate) async fn sign_in(
+    #[server(default)] login: String,
+    #[server(default)] password: String,
+    #[server(default)] next: String,
+    key: String,
+    back: String,
+    form: String,
+) -> Result<(), AppError> {
+    let visit = Visit::current();
+    let answer = async {
+        let actor = visit.engine.sign_in(&login, &password, &visit.ip).await?;
+        enter(&visit, actor.id).await?;
+        Ok(go_to(&next))
+    };
+    let answer = answer.await;
+    finish(&visit, Envelope { key, back, form }, &[("login", &login)], answer).await
+}
+
+/// Uses a one-time link up: makes the person or takes them, sets the password where one is chosen, and
+/// signs in.
+#[server(prefix = "/api", endpoint = "use_link")]
+pub(crate) async fn use_link(
+    token: String,
+    #[server(default)] name: String,
+    #[server(default)] login: String,
+    #[server(default)] password: String,
+    #[server(default)] again: String,
+    key: String,
+    back: String,
+    form: String,
+) -> Result<(), AppError> {
+    let visit = Visit::current();
+    let answer = async {
+        same(&password, &again)?;
+        let actor = visit.engine.use_link(&token, &name, &login, &password, &visit.ip).await?;
+        enter(&visit, actor.id).await?;
+        Ok(Done { to: "/".to_owned(), said: format!("Welcome, {}.", actor.name) })
+    };
+    let answer = answer.await;
+    finish(&visit, Envelope { key, back, form }, &[("name", &name), ("login", &login)], answer).await
+}
+
+/// Ends the session.
+#[server(prefix = "/api", endpoint = "sign_out")]
+pub(crate) async fn sign_out(key: String, back: String, form: String) -> Result<(), AppError> {
+    let visit = Visit::current();
+    let answer = async {
+        visit.session.flush().await.map_err(Error::internal)?;
+        visit.engine.note_sign_out(visit.actor()?).await?;
+        Ok(go_to("/sign-in"))
+    };
+    let answer = answer.await;
+    finish(&visit, Envelope { key, back, form }, &[], answer).await
+}
+
+/// Changes the own password.
+#[server(prefix = "/api", endpoint = "change_password")]
+pub(crate) async fn change_password(
+    #[server(default)] old: String,
+    #[server(default)] password: String,
+    #[server(default)] again: String,
+    key: String,
+    back: String,
+    form: String,
+) -> Result<(), AppError> {
+    let person = Visit::current();
+    let answer = act(Envelope { key, back, form }, &[], |engine, ctx| async move {
+        same(&password, &again)?;
+        engine.change_password(&ctx, &old, &password).await
+    });
+    answer.await?;
+    // A session that was copied before the change is worth nothing after it.
+    person.session.cycle_id().await.map_err(|e| AppError::from(Error::internal(e)))
+}
+
+/// Invites somebody; the next page shows the one-time link, once.
+#[server(prefix = "/api", endpoint = "invite")]
+pub(crate) async fn invite(
+    #[server(default)] name: String,
+    #[server(default)] login: String,
+    #[server(default)] roles: Vec<String>,
+    key: String,
+    back: String,
+    form: String,
+) -> Result<(), AppError> {
+    let typed = (name.clone(), login.clone(), roles.join(","));
+    let fields = [("name", typed.0.as_str()), ("login", typed.1.as_str()), ("roles", typed.2.as_str())];
+    act(Envelope { key, back, form }, &fields, |engine, ctx| async move {
+        engine.invite(&ctx, &name, &login, &roles).await
+    })
+    .await
+}
+
+/// Sets the roles of a person.
+#[server(prefix = "/api", endpoint = "set_roles")]
+pub(crate) async fn set_roles(
+    person: i64,
+    #[server(default)] roles: Vec<String>,
+    key: String,
+    back: String,
+    form: String,
+) -> Result<(), AppError> {
+    act(Envelope { key, back, form }, &[], |engine, ctx| async move {
+        engine.set_roles(&ctx, person, &roles).await
+    })
+    .await
+}
+
+/// Gives somebody a link with which to choose a new password.
+#[server(prefix = "/api", endpoint = "reset_person")]
+pub(crate) async fn reset_person(
+    person: i64,
+    key: String,
+    back: String,
+    form: String,
+) -> Result<(), AppError> {
+    act(Envelope { key, back, form }, &[], |engine, ctx| async move { engine.reset_person(&ctx, person).await })
+        .await
+}
+
+/// Ends somebody's access, or gives it back.
+#[server(prefix = "/api", endpoint = "disable_person")]
+pub(crate) async fn disable_person(
+    person: i64,
+    key: String,
+    back: String,
+    form: String,
+) -> Result<(), AppError> {
+    act(Envelope { key, back, form }, &[], |engine, ctx| async move {
+        engine.disable_person(&ctx, person).await
+    })
+    .await
+}

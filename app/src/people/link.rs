@@ -1,0 +1,83 @@
+//! A one-time link before it is used. Looking at it does not use it up: link previews look too.
+
+use engine::view::LinkView;
+use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
+use leptos_meta::Title;
+
+use super::acts::UseLink;
+use super::{login_field, new_password};
+use crate::ssr::page;
+use crate::ui::{Here, envelope, hidden, param, text_field};
+
+const FORM: &str = "use_link";
+
+/// The page of a one-time link.
+#[component]
+pub fn LinkPage() -> impl IntoView {
+    let token = param("token");
+    page(move |visit| async move {
+        let link = visit.engine.link(&token).await?;
+        Ok(link_view(&Here::from(&visit), &token, &link))
+    })
+}
+
+/// The link as it is laid out.
+pub fn link_view(here: &Here, token: &str, link: &LinkView) -> AnyView {
+    let is_setup = link.kind == "setup";
+    let (title, about, button) = match link.kind.as_str() {
+        "setup" => (
+            "Set up Stagegate".to_owned(),
+            "You will be the first admin. Invite the others afterwards; admins decide nothing about releases unless they hold other roles too.",
+            "Create my account".to_owned(),
+        ),
+        "invite" => (format!("Welcome, {}", link.name), "Choose a password, and you are in.", "Join".to_owned()),
+        "reset" => {
+            (format!("A new password for {}", link.name), "The old one stops working.", "Set it and sign in".to_owned())
+        }
+        _ => (
+            format!("Sign in as {}", link.name),
+            if link.wants_password { "Choose a password: signatures ask for it." } else { "This link works once." },
+            format!("Sign in as {}", link.name),
+        ),
+    };
+    let who = if is_setup {
+        view! {
+            {text_field(here, FORM, "name", "Your name", "As the others will see it.", true)}
+            {login_field(here, FORM, Some("What you type to sign in; an e-mail address will do."))}
+        }
+        .into_any()
+    } else {
+        let login = link.login.clone();
+        // Hidden, but filled: password managers store the password under it.
+        view! {
+            <p class="small muted">"Login: " <span class="mono">{login.clone()}</span></p>
+            <input
+                class="visually-hidden"
+                type="text"
+                name="login"
+                value=login
+                autocomplete="username"
+                tabindex="-1"
+                aria-hidden="true"
+                readonly=true
+            />
+        }
+        .into_any()
+    };
+    let password = link.wants_password.then(|| new_password(FORM));
+    view! {
+        <Title text=title.clone() />
+        <div class="auth stack">
+            <h1 class="wrap">{title}</h1>
+            <p class="muted">{about}</p>
+            <section class="card">
+                <form class="form card__body" method="post" action=UseLink::url()>
+                    {envelope(here, FORM)} {hidden(&[("token", token)])} {who} {password}
+                    <button type="submit" class="btn btn--primary btn--big">{button}</button>
+                </form>
+            </section>
+        </div>
+    }
+    .into_any()
+}

@@ -1,0 +1,60 @@
+//! Signing in. Says the same for a wrong name and a wrong password.
+
+use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
+use leptos_meta::Title;
+use leptos_router::hooks::use_query_map;
+
+use super::acts::SignIn;
+use super::{Secret, login_field, secret_field};
+use crate::ssr::{local_path, page};
+use crate::ui::{Here, envelope, hidden};
+
+const FORM: &str = "sign_in";
+
+/// The page; `?next=` is where it leads.
+#[component]
+pub fn SignInPage() -> impl IntoView {
+    let next = use_query_map().with_untracked(|q| q.get("next")).unwrap_or_default();
+    page(move |visit| async move {
+        let name = visit.actor.as_ref().map(|a| a.name.clone());
+        Ok(sign_in_view(&Here::from(&visit), &local_path(&next), visit.engine.is_new(), name.as_deref()))
+    })
+}
+
+/// The sign-in form; `is_new` while nobody exists, `already` names who is signed in.
+pub fn sign_in_view(here: &Here, next: &str, is_new: bool, already: Option<&str>) -> AnyView {
+    let first = is_new.then(|| {
+        view! {
+            <div class="notice notice--info">
+                <p class="notice__title">"Nobody has an account yet"</p>
+                <p>
+                    "Open the one-time link that the server printed when it started; starting it again prints a new one."
+                </p>
+            </div>
+        }
+    });
+    let already = already.map(|name| {
+        let words = format!("You are signed in as {name}. ");
+        view! { <p class="small muted">{words} <a href="/">"To the board"</a></p> }
+    });
+    view! {
+        <Title text="Sign in" />
+        <div class="auth stack">
+            <h1>"Sign in"</h1>
+            {first}
+            <section class="card">
+                <form class="form card__body" method="post" action=SignIn::url()>
+                    {envelope(here, FORM)}
+                    {hidden(&[("next", next)])}
+                    {login_field(here, FORM, None)}
+                    {secret_field(FORM, "password", "Password", Secret::Present)}
+                    <button type="submit" class="btn btn--primary btn--big">"Sign in"</button>
+                </form>
+            </section>
+            {already}
+            <p class="small muted">"No password, or forgotten? An admin can send you a one-time link."</p>
+        </div>
+    }
+    .into_any()
+}

@@ -1,0 +1,34 @@
+//! Doorways only: the engine opens, deploys and rolls back.
+
+use leptos::prelude::*;
+
+use crate::error::AppError;
+use crate::ssr::{Envelope, act};
+
+/// Opens a release from the directory without deploying it.
+#[server(prefix = "/api", endpoint = "open_release")]
+pub(crate) async fn open_release(key: String, back: String, form: String) -> Result<(), AppError> {
+    act(Envelope { key, back, form }, &[], |engine, ctx| async move { engine.open_release(&ctx).await })
+        .await
+}
+
+/// Deploys what lies in the directory.
+#[server(prefix = "/api", endpoint = "deploy")]
+pub(crate) async fn deploy(key: String, back: String, form: String) -> Result<(), AppError> {
+    act(Envelope { key, back, form }, &[], |engine, ctx| async move { engine.deploy(&ctx).await }).await
+}
+
+/// Goes back to a release; `database` is `keep` or `rollback`.
+#[server(prefix = "/api", endpoint = "roll_back")]
+pub(crate) async fn roll_back(
+    release: i64,
+    #[server(default)] database: String,
+    key: String,
+    back: String,
+    form: String,
+) -> Result<(), AppError> {
+    act(Envelope { key, back, form }, &[], |engine, ctx| async move {
+        engine.roll_back(&ctx, release, &database).await
+    })
+    .await
+}

@@ -1,0 +1,84 @@
+//! Releases: what was judged and deployed, and the ways back.
+
+mod acts;
+mod history;
+mod release;
+
+pub(crate) use acts::{Deploy, OpenRelease, RollBack};
+pub use release::{ReleasePage, release_view};
+
+use engine::view::ReleasesPage as ReleasesPageView;
+use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
+use leptos_meta::Title;
+
+use self::history::history;
+use crate::ssr::page;
+use crate::ui::{
+    Here, card, deploy_confirm, empty, page_head, post_button, rollback_confirm, run_line,
+    run_progress,
+};
+
+/// The page of all releases.
+#[component]
+pub fn ReleasesPage() -> impl IntoView {
+    page(move |visit| async move {
+        let releases = visit.engine.releases(visit.actor()?).await?;
+        Ok(releases_view(&Here::from(&visit), &releases))
+    })
+}
+
+/// The releases as they are laid out.
+pub fn releases_view(here: &Here, page: &ReleasesPageView) -> AnyView {
+    let running = page.running.as_ref().map(|r| {
+        let line = run_line(r, page.now);
+        card("rel-running", "Going on now", line, run_progress(r, page.now))
+    });
+    let failed = page.failed_deploy.as_ref().map(|r| {
+        view! {
+            <div class="notice notice--error" role="alert" data-live="rel-failed">
+                <p class="notice__title">{r.title.clone()} " did not end well"</p>
+                <p class="wrap">
+                    {r.summary.clone()} " "
+                    <a href=format!("/runs/{}", r.id)>"See what it said"</a>
+                </p>
+            </div>
+        }
+    });
+    let ways_back = if page.rollbacks.is_empty() {
+        empty("No way back yet", "A release that was deployed and healthy here can be gone back to.")
+    } else {
+        let first_class = if page.failed_deploy.is_some() { "btn--danger" } else { "" };
+        page.rollbacks
+            .iter()
+            .enumerate()
+            .map(|(i, offer)| rollback_confirm(here, offer, if i == 0 { first_class } else { "" }))
+            .collect_view()
+            .into_any()
+    };
+    let head = &page.head;
+    let subject = head.subject.clone();
+    let changed = head.changed.then(|| {
+        view! { <p class="small muted">"Tracked files differ from that commit; the release says so with a *."</p> }
+    });
+    let directory = view! {
+        <p class="wrap">
+            <code class="strong">{head.commit.clone()}</code> " " {subject}
+        </p>
+        {changed}
+        <div class="row row--top">
+            {deploy_confirm(here, &page.observed, &page.deploy, "btn--primary")}
+            {post_button(here, "open_release", OpenRelease::url(), &[], "Open without deploying", "", &page.open)}
+        </div>
+    };
+    view! {
+        <Title text="Releases" />
+        {page_head("Releases", (), ())}
+        {failed}
+        {running}
+        {card("rel-directory", "In the directory", (), directory)}
+        {card("rel-back", "Ways back", (), view! { <div class="stack">{ways_back}</div> })}
+        {history(page)}
+    }
+    .into_any()
+}

@@ -1,0 +1,150 @@
+//! One release: its parts, its images, its migrations, its runs and what was decided.
+
+use domain::release::Part;
+use engine::Error;
+use engine::view::ReleaseRow;
+use leptos::prelude::*;
+use leptos_meta::Title;
+
+use super::history::decision;
+use crate::ssr::page;
+use crate::ui::{card, lines, page_head, param, release_badge, run_table, time};
+
+/// The page of one release.
+#[component]
+pub fn ReleasePage() -> impl IntoView {
+    let id = param("id");
+    page(move |visit| async move {
+        let number = id.parse().map_err(|_| Error::not_found("A release of this number"))?;
+        let row = visit.engine.release(visit.actor()?, number).await?;
+        Ok(release_view(&row))
+    })
+}
+
+/// A release as it is laid out.
+pub fn release_view(row: &ReleaseRow) -> AnyView {
+    let release = &row.release;
+    let under = view! {
+        <div class="row" data-live="release-state">
+            {release_badge(release.state)} <span class="muted wrap">{release.subject.clone()}</span>
+        </div>
+    };
+    let back = view! { <a class="btn btn--quiet" href="/releases">"All releases"</a> };
+    let runs = if row.runs.is_empty() {
+        view! { <p class="muted">"It has not been deployed."</p> }.into_any()
+    } else {
+        run_table(&row.runs, None)
+    };
+    view! {
+        <Title text=format!("Release {}", release.name()) />
+        {page_head(format!("Release {}", release.name()), under, back)}
+        <div class="split">
+            <div class="stack">
+                {card("release-runs", "Deploys and rollbacks", (), runs)}
+                {decisions(row)}
+                {images(row)}
+            </div>
+            <div class="stack">{facts(row)} {migrations(row)}</div>
+        </div>
+    }
+    .into_any()
+}
+
+fn facts(row: &ReleaseRow) -> AnyView {
+    let release = &row.release;
+    let deployed = release.deployed_at.map(|at| {
+        let by = row.deployed_by.as_ref().map(|name| format!(" by {name}"));
+        view! { <dt>"Deployed"</dt><dd>{time(at)} {by}</dd> }
+    });
+    let good = release.rollback_point_at.map(|at| view! { <dt>"Good since"</dt><dd>{time(at)}</dd> });
+    let parts = [Part::Commit, Part::Config, Part::Env, Part::Runbook]
+        .into_iter()
+        .map(|part| {
+            let value = release.parts.get(part).unwrap_or_else(|| "could not be read".to_owned());
+            view! { <dt>{part.label()}</dt><dd class="mono small">{value}</dd> }
+        })
+        .collect_view();
+    card(
+        "release-facts",
+        "Facts",
+        (),
+        view! {
+            <dl class="kv">
+                <dt>"Opened"</dt>
+                <dd>{time(release.opened_at)} " by " {row.opened_by.clone()}</dd>
+                {deployed}
+                {good}
+                {parts}
+                <dt>"Fingerprint"</dt>
+                <dd class="mono small">{release.parts.fingerprint()}</dd>
+            </dl>
+        },
+    )
+}
+
+fn images(row: &ReleaseRow) -> AnyView {
+    let images = &row.release.parts.images;
+    let body = if images.is_empty() {
+        view! { <p class="muted">"No image is known before it has been deployed."</p> }.into_any()
+    } else {
+        let lines = images
+            .iter()
+            .map(|(service, image)| {
+                let new = row.changed.contains(service).then_some("new");
+                view! {
+                    <tr>
+                        <td data-label="Service" class="mono strong">{service.clone()}</td>
+                        <td data-label="Image" class="mono small wrap">{image.clone()}</td>
+                        <td data-label="Changed">{new}</td>
+                    </tr>
+                }
+            })
+            .collect_view();
+        view! {
+            <div class="table-wrap">
+                <table class="table table--cards">
+                    <thead>
+                        <tr>
+                            <th scope="col">"Service"</th>
+                            <th scope="col">"Image ID"</th>
+                            <th scope="col">"Against the one before"</th>
+                        </tr>
+                    </thead>
+                    <tbody>{lines}</tbody>
+                </table>
+            </div>
+        }
+        .into_any()
+    };
+    card("release-images", "Images", (), body)
+}
+
+fn migrations(row: &ReleaseRow) -> AnyView {
+    let body = match &row.release.migrations {
+        None => view! { <p class="small muted">"Not recorded."</p> }.into_any(),
+        Some(names) if names.is_empty() => {
+            view! { <p class="small muted">"None were applied when its deploy ended."</p> }.into_any()
+        }
+        Some(names) => lines(names),
+    };
+    card("release-migrations", "Migrations applied", (), body)
+}
+
+fn decisions(row: &ReleaseRow) -> AnyView {
+    if row.decisions.is_empty() {
+        return view! { <div data-live="release-decisions"></div> }.into_any();
+    }
+    let each = row
+        .decisions
+        .iter()
+        .map(|d| {
+            view! {
+                <li class="stack stack--tight">
+                    <div class="row">{decision(d)} <span class="small muted">{time(d.at)}</span></div>
+                    <p class="wrap">{d.note.clone()}</p>
+                </li>
+            }
+        })
+        .collect_view();
+    card("release-decisions", "Decisions", (), view! { <ul class="lines">{each}</ul> })
+}

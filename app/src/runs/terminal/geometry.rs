@@ -1,0 +1,119 @@
+//! Where lines lie: scroll position to line and back, for logs taller than a browser can scroll.
+
+/// Height of a row in CSS pixels; the styles say the same.
+pub const ROW: f64 = 20.0;
+/// The tallest scrolled box, in CSS pixels. Browsers stop counting between 17 and 33 million.
+pub const TALLEST: f64 = 8_000_000.0;
+/// Rows kept above and below what is seen, so that scrolling finds them there.
+pub const AROUND: u64 = 60;
+
+/// A log of `total` lines in a window `height` pixels high.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Geometry {
+    /// Lines laid out.
+    pub total: u64,
+    /// Height of the window, pixels.
+    pub height: f64,
+}
+
+impl Geometry {
+    fn content(self) -> f64 {
+        self.total as f64 * ROW
+    }
+
+    /// Height of the box that is scrolled.
+    pub fn spacer(self) -> f64 {
+        self.content().min(TALLEST)
+    }
+
+    /// The greatest scroll position.
+    pub fn bottom(self) -> f64 {
+        (self.spacer() - self.height).max(0.0)
+    }
+
+    /// The line at the upper edge, with the share of it that is scrolled away.
+    pub fn line_at(self, scroll: f64) -> f64 {
+        let lines = (self.content() - self.height).max(0.0) / ROW;
+        if self.bottom() > 0.0 { (scroll / self.bottom()).clamp(0.0, 1.0) * lines } else { 0.0 }
+    }
+
+    /// The scroll position that puts `line` a third down the window.
+    pub fn scroll_for(self, line: u64) -> f64 {
+        let lines = (self.content() - self.height).max(0.0) / ROW;
+        let top = (line as f64 - self.height / ROW / 3.0).clamp(0.0, lines);
+        if lines > 0.0 { top / lines * self.bottom() } else { 0.0 }
+    }
+
+    /// The lines to lay out, first and one past the last, when the upper edge is at `top`.
+    pub fn window(self, top: f64) -> (u64, u64) {
+        let first = (top as u64).saturating_sub(AROUND);
+        let last = (top + self.height / ROW) as u64 + 1 + AROUND;
+        (first.min(self.total), last.min(self.total))
+    }
+}
+
+/// A number with its thousands apart: `1,000,000`.
+pub fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_log_scrolls_pixel_by_pixel() {
+        let g = Geometry { total: 1_000, height: 700.0 };
+        assert_eq!(g.spacer(), 20_000.0);
+        assert_eq!(g.line_at(0.0), 0.0);
+        assert!((g.line_at(130.0) - 6.5).abs() < 1e-9);
+        assert_eq!(g.line_at(g.bottom()), 965.0);
+    }
+
+    #[test]
+    fn every_line_of_a_million_can_be_reached_and_found_again() {
+        let g = Geometry { total: 1_000_000, height: 700.0 };
+        assert_eq!(g.spacer(), TALLEST);
+        assert_eq!(g.line_at(g.bottom()), 999_965.0);
+        for line in [0, 1, 17, 499_999, 750_123, 999_980, 999_999] {
+            // A browser keeps scroll positions to about a pixel.
+            let top = g.line_at(g.scroll_for(line).round());
+            assert!(top <= line as f64 + 0.01 && (line as f64) < top + 35.0, "{line} {top}");
+        }
+    }
+
+    #[test]
+    fn few_rows_are_laid_out_wherever_one_looks() {
+        for total in [0, 1, 30, 1_000, 1_000_000, 50_000_000] {
+            let g = Geometry { total, height: 900.0 };
+            for share in [0.0, 0.3, 1.0] {
+                let (first, last) = g.window(g.line_at(g.bottom() * share));
+                assert!(first <= last && last <= total && last - first <= 200, "{total} {share}");
+            }
+        }
+        let end = Geometry { total: 1_000_000, height: 900.0 };
+        assert_eq!(end.window(end.line_at(end.bottom())).1, 1_000_000);
+    }
+
+    #[test]
+    fn a_log_that_fits_does_not_scroll() {
+        let g = Geometry { total: 3, height: 700.0 };
+        assert_eq!((g.bottom(), g.line_at(50.0), g.scroll_for(2)), (0.0, 0.0, 0.0));
+    }
+
+    #[test]
+    fn thousands_stand_apart() {
+        assert_eq!(grouped(0), "0");
+        assert_eq!(grouped(999), "999");
+        assert_eq!(grouped(1_000), "1,000");
+        assert_eq!(grouped(1_234_567), "1,234,567");
+    }
+}

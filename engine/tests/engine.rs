@@ -1,0 +1,24 @@
+//! The engine as pages and commands ask it: real SQLite, real supervisors, a real Docker engine.
+//!
+//! Each test has a stack, a runbook and a data directory of its own and removes what it made. The tests with
+//! `docker` in their name deploy; the others start processes and nothing else.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails fails its test")]
+
+#[path = "engine"]
+mod support {
+    pub mod bench;
+    pub mod texts;
+}
+#[path = "engine"]
+mod cases {
+    mod docker;
+    mod docker_refusals;
+    mod files;
+    mod gates;
+    mod keys;
+    mod people;
+    mod sign_offs;
+    mod steps;
+    mod unreachable;
+}

@@ -1,0 +1,97 @@
+//! The files that say what is judged, read again while the server runs; the ownership log made of them.
+
+use std::time::Duration;
+
+use engine::ErrorKind;
+use engine::view::RunState;
+
+use crate::support::bench::{Bench, actor, audit_is_whole, board, step_digest, until};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_runbook_is_read_again_and_an_old_digest_refused() {
+    let bench = Bench::new("reread");
+    let engine = bench.start().await;
+    let old = step_digest(&engine, "A.s1").await;
+    bench.step(&engine, "qa", "A.s1").await;
+    bench.attest(&engine, "backend", "A.2").await.unwrap();
+    bench.edit("runbook.md", "sh unit.sh\n#", "sh unit.sh -v\n#");
+    bench.edit("runbook.md", "Somebody looked at the page", "Two people looked at the page");
+    until("the new runbook", Duration::from_secs(2), || async { step_digest(&engine, "A.s1").await != old })
+        .await;
+    let refused = engine.run_step(&bench.by(&engine, "qa").await, "A.s1", &old).await.unwrap_err();
+    assert!(refused.public().contains("read it again"), "{refused}");
+    let item = board(&engine).await.judgement.item("A.2").unwrap().clone();
+    assert!(!item.is_satisfied(), "a word on another text counts");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_configuration_leaves_the_last_good_reading_in_force_and_says_so() {
+    let bench = Bench::new("broken");
+    let engine = bench.start().await;
+    assert!(board(&engine).await.problems.is_empty(), "{:?}", board(&engine).await.problems);
+    let good = std::fs::read_to_string(bench.dir().join("stagegate.toml")).unwrap();
+    bench.write("stagegate.toml", &good.replace("[[check]]", "[[chekc]]"));
+    until("the complaint", Duration::from_secs(2), || async { !board(&engine).await.problems.is_empty() })
+        .await;
+    let said = format!("{:?}", board(&engine).await.problems);
+    assert!(said.contains("last good reading") && said.contains("chekc"), "{said}");
+    assert_eq!(bench.step(&engine, "qa", "A.s1").await.run.state, RunState::Passed);
+    bench.write("stagegate.toml", "\u{0}\u{1}");
+    tokio::time::sleep(Duration::from_millis(1_300)).await;
+    assert!(!board(&engine).await.problems.is_empty());
+    bench.write("stagegate.toml", &good);
+    until("the good file", Duration::from_secs(2), || async { board(&engine).await.problems.is_empty() }).await;
+    std::fs::remove_file(bench.dir().join("runbook.md")).unwrap();
+    until("the complaint", Duration::from_secs(2), || async { !board(&engine).await.problems.is_empty() })
+        .await;
+    assert_eq!(board(&engine).await.judgement.gates.len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stack_that_cannot_be_read_is_said_and_not_deployed() {
+    let bench = Bench::new("faults");
+    let engine = bench.start().await;
+    bench.step(&engine, "qa", "A.s1").await;
+    bench.write("docker-compose.yml", "services: [\n");
+    until("the fault", Duration::from_secs(8), || async { !board(&engine).await.observed.faults.is_empty() })
+        .await;
+    let deploy = engine.deploy(&bench.by(&engine, "devops").await).await.unwrap_err();
+    assert_eq!(deploy.kind(), ErrorKind::Refused);
+    assert_eq!(board(&engine).await.deploy.reason(), Some(deploy.public().as_str()));
+    // Steps still run, and what cannot be read opens no new release.
+    bench.step(&engine, "qa", "A.s1").await;
+    assert_eq!(board(&engine).await.release.unwrap().id, 1);
+    audit_is_whole(&engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ownership_log_takes_what_fits_keeps_its_history_and_comes_back_as_markdown() {
+    let bench = Bench::new("owner");
+    let engine = bench.start().await;
+    let fill = async |login: &str, field: &str, value: &str| {
+        engine.fill_field(&bench.by(&engine, login).await, field, value).await
+    };
+    let page = engine.ownership(&actor(&engine, "docs").await).await.unwrap();
+    assert_eq!(page.filled, (0, 8));
+    let ids: Vec<_> = page.lines.iter().flat_map(|l| &l.fields).map(|f| f.field.id.as_str()).collect();
+    assert_eq!(ids[..5], ["own.1.by", "own.1.on", "own.2.commit", "own.2.date", "own.2.tags"]);
+    for (field, bad) in
+        [("own.1.on", "yesterday"), ("own.2.commit", "main"), ("own.3.duration", "long"), ("own.1.by", " ")]
+    {
+        assert_eq!(fill("docs", field, bad).await.unwrap_err().kind(), ErrorKind::Invalid, "{field}");
+    }
+    assert_eq!(fill("docs", "own.9.by", "x").await.unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(fill("admin", "own.1.by", "x").await.unwrap_err().kind(), ErrorKind::Refused);
+    fill("docs", "own.1.by", "Ada").await.unwrap();
+    fill("qa", "own.1.by", "Grace *Hopper*").await.unwrap();
+    fill("qa", "own.2.commit", &bench.head()[..7]).await.unwrap();
+    let page = engine.ownership(&actor(&engine, "docs").await).await.unwrap();
+    let history: Vec<_> =
+        page.lines[0].fields[0].history.iter().map(|e| (e.value.as_str(), e.by_name.as_str())).collect();
+    assert_eq!(history, [("Grace *Hopper*", "QA"), ("Ada", "Docs")]);
+    assert_eq!(page.filled, (2, 8));
+    let text = engine.ownership_markdown().await.unwrap();
+    assert!(text.contains("- Host provisioned by: Grace \\*Hopper\\*  on: ____"), "{text}");
+    assert!(text.contains(&format!("- First deploy commit: {}  date: ____", &bench.head()[..7])), "{text}");
+    audit_is_whole(&engine).await;
+}

@@ -1,0 +1,157 @@
+//! Links, sign-in, roles, leaving.
+
+use std::time::Duration;
+
+use domain::role::Role;
+use engine::ErrorKind;
+use engine::store::links::LinkKind;
+use engine::store::sessions;
+
+use crate::support::bench::{Bench, PASSWORD, actor, add, audit_is_whole, step_digest};
+
+fn token(path: &str) -> &str {
+    path.strip_prefix("/link/").unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_setup_link_makes_the_first_admin_once() {
+    let bench = Bench::new("setup");
+    let engine = bench.open().await;
+    assert!(engine.is_new());
+    let old = engine.setup_link().await.unwrap();
+    let link = engine.setup_link().await.unwrap();
+    assert!(engine.link(token(&old)).await.is_err(), "an earlier setup link still works");
+    assert!(engine.link(token(&link)).await.unwrap().wants_password);
+    let weak = engine.use_link(token(&link), "Ada", "ada", "short", "").await.unwrap_err();
+    assert_eq!(weak.kind(), ErrorKind::Invalid);
+    let ada = engine.use_link(token(&link), " Ada ", "Ada@Home", PASSWORD, "").await.unwrap();
+    assert_eq!((ada.name.as_str(), ada.roles.as_slice()), ("Ada", &[Role::Admin][..]));
+    assert!(!engine.is_new());
+    let again = engine.use_link(token(&link), "Eve", "eve", PASSWORD, "").await.unwrap_err();
+    assert!(again.public().contains("used already"), "{again}");
+    assert!(engine.sign_in("ada@home", PASSWORD, "127.0.0.1").await.is_ok());
+    audit_is_whole(&engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_setup_link_is_worth_nothing_once_somebody_exists() {
+    let bench = Bench::new("late-setup");
+    let engine = bench.open().await;
+    let link = engine.setup_link().await.unwrap();
+    add(&engine, "Ada", "ada", &[Role::Admin]).await;
+    assert!(engine.use_link(token(&link), "Eve", "eve", PASSWORD, "").await.is_err());
+    assert_eq!(engine.people(&actor(&engine, "ada").await).await.unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invited_person_comes_with_their_roles_and_the_link_is_shown_once() {
+    let bench = Bench::new("invite");
+    let engine = bench.start().await;
+    let ctx = bench.keyed(&engine, "admin", "invite-1").await;
+    let roles = ["qa".to_owned(), "docs".to_owned()];
+    let done = engine.invite(&ctx, "Grace", "grace", &roles).await.unwrap();
+    let path = done.said.split_whitespace().last().unwrap().to_owned();
+    let again = engine.invite(&ctx, "Grace", "grace", &roles).await.unwrap();
+    assert!(!again.said.contains("/link/"), "{}", again.said);
+    let view = engine.link(token(&path)).await.unwrap();
+    assert_eq!((view.kind.as_str(), view.login.as_str(), view.wants_password), ("invite", "grace", true));
+    // Who follows the link chooses neither login nor roles.
+    let grace = engine.use_link(token(&path), "Root", "root", PASSWORD, "").await.unwrap();
+    assert_eq!((grace.name.as_str(), grace.roles.as_slice()), ("Grace", &[Role::Qa, Role::Docs][..]));
+    let twice = engine.invite(&bench.by(&engine, "admin").await, "Grace", "grace", &roles).await;
+    assert!(twice.unwrap_err().public().contains("taken"));
+    let qa = engine.invite(&bench.by(&engine, "qa").await, "X", "x", &roles).await.unwrap_err();
+    assert_eq!(qa.kind(), ErrorKind::Refused);
+    assert!(audit_is_whole(&engine).await.iter().all(|r| !r.event.detail.contains("/link/")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn roles_are_set_by_admins_and_count_at_once() {
+    let bench = Bench::new("roles");
+    let engine = bench.start().await;
+    let qa = actor(&engine, "qa").await.id;
+    let words = |roles: &[&str]| roles.iter().map(|r| (*r).to_owned()).collect::<Vec<_>>();
+    let ctx = bench.by(&engine, "admin").await;
+    engine.set_roles(&ctx, qa, &words(&["po", "qa", "qa"])).await.unwrap();
+    assert_eq!(engine.actor(qa).unwrap().roles, [Role::Qa, Role::Po]);
+    let unknown = engine.set_roles(&bench.by(&engine, "admin").await, qa, &words(&["root"])).await;
+    assert_eq!(unknown.unwrap_err().kind(), ErrorKind::Invalid);
+    let me = actor(&engine, "admin").await.id;
+    let last = engine.set_roles(&bench.by(&engine, "admin").await, me, &words(&["qa"])).await.unwrap_err();
+    assert!(last.public().contains("last admin"), "{last}");
+    let other = engine.set_roles(&bench.by(&engine, "qa").await, qa, &words(&["admin"])).await.unwrap_err();
+    assert_eq!(other.kind(), ErrorKind::Refused);
+    audit_is_whole(&engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sign_in_tells_nobody_who_exists_and_slows_guessing_down() {
+    let bench = Bench::new("sign-in");
+    let engine = bench.start().await;
+    assert_eq!(engine.sign_in(" QA ", PASSWORD, "10.0.0.1").await.unwrap().name, "QA");
+    let wrong = engine.sign_in("security", "not the password", "10.0.0.2").await.unwrap_err();
+    let nobody = engine.sign_in("nobody", "not the password", "10.0.0.3").await.unwrap_err();
+    assert_eq!((wrong.kind(), wrong.public()), (nobody.kind(), nobody.public()));
+    let mut kinds = vec![];
+    for _ in 0..4 {
+        kinds.push(engine.sign_in("security", "not the password", "10.0.0.2").await.unwrap_err().kind());
+    }
+    assert!(kinds.contains(&ErrorKind::Throttled), "{kinds:?}");
+    let rows = audit_is_whole(&engine).await;
+    let refusals = rows.iter().filter(|r| r.event.act == "session.sign_in" && r.event.detail != "");
+    assert!(refusals.count() >= 6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_disabled_neither_signs_in_nor_acts() {
+    let bench = Bench::new("disabled");
+    let engine = bench.start().await;
+    let held = bench.by(&engine, "qa").await;
+    let link = engine.person_link("qa", LinkKind::SignIn).await.unwrap();
+    engine.disable_person(&bench.by(&engine, "admin").await, held.actor.id).await.unwrap();
+    assert!(engine.actor(held.actor.id).is_none());
+    assert!(engine.sign_in("qa", PASSWORD, "127.0.0.1").await.is_err());
+    assert!(engine.use_link(token(&link), "", "", "", "").await.is_err());
+    // A request that was under way when it happened.
+    let digest = step_digest(&engine, "A.s1").await;
+    assert_eq!(engine.run_step(&held, "A.s1", &digest).await.unwrap_err().kind(), ErrorKind::Refused);
+    let own = bench.by(&engine, "admin").await;
+    assert!(engine.disable_person(&own, own.actor.id).await.is_err());
+    engine.disable_person(&bench.by(&engine, "admin").await, held.actor.id).await.unwrap();
+    assert!(engine.sign_in("qa", PASSWORD, "127.0.0.1").await.is_ok());
+    audit_is_whole(&engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_console_changes_counts_in_a_running_server() {
+    let bench = Bench::new("console");
+    let server = bench.start().await;
+    let qa = actor(&server, "qa").await.id;
+    let console = bench.open().await;
+    console.set_roles_from_console("qa", &[Role::Docs]).await.unwrap();
+    let link = console.person_link("docs", LinkKind::Reset).await.unwrap();
+    assert!(server.link(token(&link)).await.is_ok());
+    console.close().await;
+    crate::support::bench::until("the new roles", Duration::from_secs(4), || async {
+        server.actor(qa).unwrap().roles == [Role::Docs]
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reset_from_the_console_ends_the_persons_sessions() {
+    use tower_sessions::SessionStore;
+    use tower_sessions::session::{Id, Record};
+    let bench = Bench::new("reset");
+    let engine = bench.start().await;
+    let qa = actor(&engine, "qa").await.id;
+    let mut record = Record {
+        id: Id::default(),
+        data: [(sessions::PERSON_KEY.to_owned(), serde_json::json!(qa))].into(),
+        expiry_date: time::OffsetDateTime::now_utc() + Duration::from_secs(600),
+    };
+    engine.sessions().create(&mut record).await.unwrap();
+    assert_eq!(sessions::count_of(engine.store().readers(), qa).await.unwrap(), 1);
+    engine.person_link("qa", LinkKind::Reset).await.unwrap();
+    assert_eq!(sessions::count_of(engine.store().readers(), qa).await.unwrap(), 0);
+}

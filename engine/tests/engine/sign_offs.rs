@@ -1,0 +1,53 @@
+//! What a signature asks for. The way to Go is told with a real deploy.
+
+use domain::facts::Choice;
+use domain::role::Role;
+use engine::ErrorKind;
+
+use crate::support::bench::{Bench, PASSWORD, actor, add, audit_is_whole, board};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signature_needs_role_password_and_what_was_shown_and_one_person_counts_once() {
+    let bench = Bench::new("sign");
+    let engine = bench.start().await;
+    add(&engine, "Both", "both", &[Role::Qa, Role::Security]).await;
+    let sign = async |login: &str, role: &str, choice: &str, digest: &str, password: &str| {
+        engine.sign_off(&bench.by(&engine, login).await, role, choice, "not yet", digest, password).await
+    };
+    let digest = board(&engine).await.judgement.digest;
+    let none = sign("qa", "qa", "no-go", &digest, PASSWORD).await.unwrap_err();
+    assert!(none.public().contains("No release"), "{none}");
+    bench.step(&engine, "qa", "A.s1").await;
+    let digest = board(&engine).await.judgement.digest;
+
+    let early = sign("qa", "qa", "go", &digest, PASSWORD).await.unwrap_err();
+    assert!(early.public().contains("not deployed yet"), "{early}");
+    let wrong = sign("qa", "qa", "no-go", &digest, "a guess of mine").await.unwrap_err();
+    assert!(wrong.public().contains("password is wrong"), "{wrong}");
+    let old = sign("backend", "backend", "no-go", "0000", PASSWORD).await.unwrap_err();
+    assert!(old.public().contains("changed since"), "{old}");
+    let other = sign("backend", "qa", "no-go", &digest, PASSWORD).await.unwrap_err();
+    assert!(other.public().contains("This is for QA"), "{other}");
+    let docs = sign("docs", "docs", "no-go", &digest, PASSWORD).await.unwrap_err();
+    assert!(docs.public().contains("asks no sign-off of Docs"), "{docs}");
+    assert_eq!(sign("qa", "root", "go", &digest, PASSWORD).await.unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(sign("qa", "qa", "maybe", &digest, PASSWORD).await.unwrap_err().kind(), ErrorKind::Invalid);
+
+    sign("both", "qa", "no-go", &digest, PASSWORD).await.unwrap();
+    let twice = sign("both", "security", "no-go", &digest, PASSWORD).await.unwrap_err();
+    assert!(twice.public().contains("counts once"), "{twice}");
+    let page = engine.sign_offs(&actor(&engine, "both").await).await.unwrap();
+    let qa = page.judgement.sign_offs.iter().find(|s| s.role == Some(Role::Qa)).unwrap();
+    assert_eq!(qa.counts(), Some(Choice::NoGo));
+    assert!(page.judgement.verdict.blockers.iter().any(|b| b.what == "QA says No-Go"));
+
+    let decide = async |login: &str, choice: &str| {
+        engine.decide(&bench.by(&engine, login).await, choice, "because", &digest, PASSWORD).await
+    };
+    assert!(decide("po", "go").await.unwrap_err().public().contains("verdict is No-Go"));
+    assert_eq!(decide("qa", "no-go").await.unwrap_err().kind(), ErrorKind::Refused);
+    decide("po", "no-go").await.unwrap();
+    assert_eq!(board(&engine).await.judgement.decision.unwrap().choice, Choice::NoGo);
+    let rows = audit_is_whole(&engine).await;
+    assert!(rows.iter().any(|r| r.event.act == "password.confirm" && r.event.detail == "wrong password"));
+}

@@ -1,0 +1,132 @@
+//! The command line, as people and scripts meet it.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expects")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn stagegate(args: &[&str], dir: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_stagegate"))
+        .args(args)
+        .current_dir(dir)
+        .env_remove("STAGEGATE_CONFIG")
+        .output()
+        .unwrap()
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// A directory with a small runbook and its configuration.
+fn stack(config: &str) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let runbook = "# S\n\n## Phase 1 (Gate A)\n\nAcceptance (Gate A):\n- Coverage is high.\n";
+    std::fs::write(dir.path().join("runbook.md"), runbook).unwrap();
+    std::fs::write(dir.path().join("compose.yml"), "services: {}\n").unwrap();
+    std::fs::write(dir.path().join("stagegate.toml"), config).unwrap();
+    dir
+}
+
+const PLAIN: &str = "runbook = \"runbook.md\"\n[stack]\nname = \"S\"\nfiles = [\"compose.yml\"]\n";
+
+#[test]
+fn check_tells_what_it_recognised_in_the_bundled_runbook() {
+    let runbook = "end2end/medianest/docs/staging-runbook.md";
+    let output = stagegate(&["check", "--runbook", runbook, "--json"], &repository());
+    assert!(output.status.success(), "{}", err(&output));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let count = |key: &str| report[key].as_array().unwrap_or_else(|| panic!("{key} is a list")).len();
+    let counts = ["gates", "matrix", "checklist", "dris", "signoff_roles", "ownership"].map(count);
+    assert_eq!(counts, [8, 6, 7, 6, 6, 5]);
+    assert_eq!(count("criteria"), 14);
+    assert!(count("steps") > 20);
+    assert!(report["problems"].is_array());
+}
+
+#[test]
+fn the_bundled_configuration_fits_its_runbook() {
+    let output = stagegate(&["check", "--config", "end2end/medianest/stagegate.toml"], &repository());
+    assert!(output.status.success(), "{}{}", out(&output), err(&output));
+    assert!(out(&output).contains("0 errors, 0 warnings"), "{}", out(&output));
+}
+
+#[test]
+fn all_mistakes_of_a_configuration_are_told_at_once_with_their_places() {
+    let config = format!(
+        "{PLAIN}colour = \"red\"\n\n[[check]]\nid = \"a\"\nkind = \"command\"\nrun = \"true\"\n\n\
+         [[check]]\nid = \"b\"\nkind = \"command\"\nrun = \"true\"\n\
+         proves = [{{ criterion = \"A.1\", says = \"latency\" }}, {{ criterion = \"Z.9\" }}]\n"
+    );
+    let dir = stack(&config);
+    let output = stagegate(&["check"], dir.path());
+    assert!(!output.status.success());
+    let text = out(&output);
+    for part in ["colour", "proves nothing", "latency", "Z.9"] {
+        assert!(text.contains(part), "“{part}” is missing in:\n{text}");
+    }
+    assert!(text.contains("stagegate.toml:5:1"), "file, line and column:\n{text}");
+    let served = stagegate(&["verify"], dir.path());
+    assert!(!served.status.success() && err(&served).contains("colour"), "{}", err(&served));
+}
+
+#[test]
+fn a_runbook_that_is_none_is_reported_and_not_fatal() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("junk.md"), [0_u8, 255, 254, 7, b'#', b'\n', 0x80]).unwrap();
+    let output = stagegate(&["check", "--runbook", "junk.md", "--json"], dir.path());
+    assert_eq!(output.status.code(), Some(1), "{}", err(&output));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(!report["problems"].as_array().unwrap().is_empty());
+    let missing = stagegate(&["check", "--runbook", "nowhere.md"], dir.path());
+    assert!(err(&missing).contains("nowhere.md"), "{}", err(&missing));
+}
+
+#[test]
+fn people_are_added_from_the_console_and_the_chain_verifies_until_somebody_tampers() {
+    let dir = stack(PLAIN);
+    let added = stagegate(&["user", "add", "ada", "--role", "qa", "--name", "Ada"], dir.path());
+    assert!(added.status.success() && out(&added).contains("/link/"), "{}", err(&added));
+    let again = stagegate(&["user", "add", "ada"], dir.path());
+    assert!(!again.status.success() && err(&again).contains("taken"), "{}", err(&again));
+    let roles = stagegate(&["user", "roles", "ada", "po", "admin"], dir.path());
+    assert!(out(&roles).contains("PO, Admin"), "{}", err(&roles));
+    let wrong = stagegate(&["user", "roles", "ada", "king"], dir.path());
+    assert!(!wrong.status.success() && err(&wrong).contains("king"), "{}", err(&wrong));
+    let verified = stagegate(&["verify"], dir.path());
+    assert!(verified.status.success() && out(&verified).contains("whole"), "{}", err(&verified));
+
+    let database = dir.path().join(".stagegate/stagegate.db");
+    let script = "import sqlite3, sys\n\
+        db = sqlite3.connect(sys.argv[1])\n\
+        for (name,) in db.execute(\"select name from sqlite_master where type = 'trigger'\").fetchall():\n\
+        \x20   db.execute('drop trigger ' + name)\n\
+        db.execute(\"update audit_event set subject = 'eve' where seq = 1\")\n\
+        db.commit()\n";
+    let tampered =
+        Command::new("python3").args(["-c", script]).arg(&database).output().unwrap();
+    assert!(tampered.status.success(), "{}", err(&tampered));
+    let broken = stagegate(&["verify"], dir.path());
+    assert!(!broken.status.success() && err(&broken).contains("event 1"), "{}", err(&broken));
+}
+
+#[test]
+fn help_and_version_say_what_there_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let help = out(&stagegate(&["--help"], dir.path()));
+    for command in ["serve", "check", "user", "verify", "version"] {
+        assert!(help.contains(command), "{help}");
+    }
+    assert!(!help.contains("supervise"), "that one is not for people");
+    assert!(out(&stagegate(&["version"], dir.path())).contains("SQLite 3."));
+    let refused =
+        stagegate(&["serve", "--demo", "--listen", "0.0.0.0:0", "--site", "."], stack(PLAIN).path());
+    assert!(!refused.status.success());
+}
