@@ -4,6 +4,9 @@
 //! Pages and server functions exist on the server only: a page is read by rendering it, an act is a
 //! plain form post. So the browser's WASM holds nothing but the islands, and no read has an endpoint.
 
+// Pages are one deep type each; laying them out in an optimised build goes deeper than the default.
+#![recursion_limit = "512"]
+
 #[cfg(feature = "ssr")]
 pub mod activity;
 #[cfg(feature = "ssr")]

@@ -1,5 +1,8 @@
 //! `stagegate`: parses the command line, runs the command, prints the error.
 
+// The pages' types are deep; an optimised build lays them out here too.
+#![recursion_limit = "512"]
+
 mod cli;
 mod commands;
 mod doors;

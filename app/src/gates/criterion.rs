@@ -96,10 +96,10 @@ fn waiver(waiver: &Waiver) -> AnyView {
     .into_any()
 }
 
-/// Giving one's word, or taking it back; only where no check decides.
+/// Giving one's word, or taking it back; only where no check decides, or where one sees only a part.
 pub fn attest_form(here: &Here, offer: &Offer, state: &ItemState) -> Option<AnyView> {
     let item = &state.item;
-    if item.proof != Proof::Attestation {
+    if item.proof != Proof::Attestation && !item.needs_word {
         return None;
     }
     let form = format!("attest:{}", item.id);

@@ -6,7 +6,7 @@
 
 #![allow(missing_docs, reason = "the macro makes an undocumented struct of an island's arguments")]
 
-#![cfg_attr(feature = "hydrate", expect(missing_docs, reason = "the island macro makes a struct of its own"))]
+#![expect(missing_docs, reason = "the island macro makes a struct of its own")]
 
 #[cfg(feature = "hydrate")]
 mod clock;

@@ -1,0 +1,130 @@
+//! People, sign-in and links as HTML.
+
+use std::collections::BTreeMap;
+
+use domain::facts::Actor;
+use domain::role::Role;
+use engine::view::{LinkView, PersonView};
+
+use super::{account_view, link_view, people_view, sign_in_view};
+use crate::ssr::Flash;
+use crate::ui::samples::{NOW, here, html};
+
+fn actor(id: i64, name: &str, roles: &[Role]) -> Actor {
+    Actor { id, name: name.into(), roles: roles.to_vec() }
+}
+
+fn person(actor: Actor) -> PersonView {
+    PersonView {
+        login: actor.name.to_lowercase(),
+        actor,
+        disabled: false,
+        ready: true,
+        created_at: NOW,
+    }
+}
+
+fn team() -> Vec<PersonView> {
+    vec![person(actor(1, "Ada", &[Role::Admin])), person(actor(2, "Grace <b>", &[Role::Qa]))]
+}
+
+fn link(kind: &str, wants_password: bool) -> LinkView {
+    LinkView { kind: kind.into(), name: "Ada".into(), login: "ada".into(), wants_password }
+}
+
+#[test]
+fn sign_in_needs_no_script_and_says_one_thing_for_every_mistake() {
+    let mut place = here("/sign-in?next=/gates/A");
+    place.flash = Some(Flash {
+        ok: false,
+        text: "Name or password is wrong.".into(),
+        form: "sign_in".into(),
+        fields: BTreeMap::from([("login".to_owned(), "ada\"><script>".to_owned())]),
+    });
+    let out = html(|| sign_in_view(&place, "/gates/A", false, None));
+    assert!(out.contains("action=\"/api/sign_in\"") && out.contains("method=\"post\""), "{out}");
+    assert!(out.contains("name=\"next\" value=\"/gates/A\""), "{out}");
+    assert!(out.contains("autocomplete=\"current-password\""), "{out}");
+    assert!(out.contains("value=\"ada&quot;") && !out.contains("<script>"), "{out}");
+    assert!(!out.contains("leptos-island"), "{out}");
+}
+
+#[test]
+fn an_empty_installation_says_where_its_first_link_is() {
+    let out = html(|| sign_in_view(&here("/sign-in"), "/", true, None));
+    assert!(out.contains("one-time link that the server printed"), "{out}");
+}
+
+#[test]
+fn a_sign_in_link_is_used_by_a_button_not_by_looking() {
+    let out = html(|| link_view(&here("/link/t0k"), "t0k", &link("sign-in", false)));
+    assert!(out.contains("Sign in as Ada</button>") && out.contains("action=\"/api/use_link\""), "{out}");
+    assert!(out.contains("name=\"token\" value=\"t0k\"") && !out.contains("type=\"password\""), "{out}");
+}
+
+#[test]
+fn a_password_is_chosen_twice_and_only_the_first_admin_names_themselves() {
+    for (kind, names) in [("setup", true), ("invite", false), ("reset", false), ("sign-in", false)] {
+        let out = html(|| link_view(&here("/link/t"), "t", &link(kind, true)));
+        assert_eq!(out.matches("autocomplete=\"new-password\"").count(), 2, "{kind} {out}");
+        assert_eq!(out.contains("name=\"name\""), names, "{kind} {out}");
+        assert_eq!(out.matches("name=\"login\"").count(), 1, "{kind} {out}");
+    }
+}
+
+#[test]
+fn admins_can_change_roles_and_nobody_can_lock_themselves_out() {
+    let me = actor(1, "Ada", &[Role::Admin]);
+    let out = html(|| people_view(&here("/people"), &me, &team()));
+    assert_eq!(out.matches("action=\"/api/set_roles\"").count(), 2, "{out}");
+    assert_eq!(out.matches("action=\"/api/disable_person\"").count(), 1, "{out}");
+    assert!(out.contains("nobody locks themselves out"), "{out}");
+    assert!(out.contains("name=\"roles[]\" value=\"qa\" checked"), "{out}");
+    assert!(out.contains("Grace &lt;b&gt;") && !out.contains("Grace <b>"), "{out}");
+}
+
+#[test]
+fn others_see_who_holds_what_and_no_button() {
+    let me = actor(2, "Grace", &[Role::Qa]);
+    let out = html(|| people_view(&here("/people"), &me, &team()));
+    assert!(!out.contains("<form") && out.contains("QA"), "{out}");
+    assert!(out.contains("nobody"), "roles that nobody holds are said: {out}");
+}
+
+#[test]
+fn a_one_time_link_is_shown_from_what_was_said_and_from_nowhere_else() {
+    let me = actor(1, "Ada", &[Role::Admin]);
+    let mut place = here("/people");
+    place.flash = Some(Flash {
+        ok: true,
+        text: "One-time link for Grace, shown only now: /link/abc".into(),
+        form: "invite".into(),
+        fields: BTreeMap::new(),
+    });
+    let out = html(|| people_view(&place, &me, &team()));
+    assert!(out.contains("href=\"/link/abc\"") && out.contains("Pass this link on now"), "{out}");
+    assert!(!html(|| people_view(&here("/people"), &me, &team())).contains("/link/"));
+}
+
+#[test]
+fn a_refused_invitation_keeps_what_was_typed() {
+    let me = actor(1, "Ada", &[Role::Admin]);
+    let mut place = here("/people");
+    let fields = [("name", "Linus"), ("login", "linus"), ("roles", "qa,po")];
+    place.flash = Some(Flash {
+        ok: false,
+        text: "The login is taken.".into(),
+        form: "invite".into(),
+        fields: fields.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
+    });
+    let out = html(|| people_view(&place, &me, &[]));
+    assert!(out.contains("value=\"Linus\"") && out.contains("value=\"linus\""), "{out}");
+    assert_eq!(out.matches(" checked").count(), 2, "{out}");
+}
+
+#[test]
+fn the_account_asks_for_the_old_password_and_the_new_one_twice() {
+    let out = html(|| account_view(&here("/account"), &actor(2, "Grace", &[])));
+    assert_eq!(out.matches("type=\"password\"").count(), 3, "{out}");
+    assert!(out.contains("You hold no role yet") && out.contains("action=\"/api/sign_out\""), "{out}");
+}

@@ -1,0 +1,124 @@
+//! Releases as HTML.
+
+use domain::facts::{Choice, Decision};
+use domain::release::{Release, ReleaseState};
+use engine::view::{HeadView, Offer, ReleaseRow, ReleasesPage, RunState};
+
+use super::{release_view, releases_view};
+use crate::ui::samples::{self, NOW, here, html};
+
+fn row() -> ReleaseRow {
+    ReleaseRow {
+        release: Release {
+            subject: "Faster <search>".into(),
+            migrations: Some(vec!["20260301_add_index".into()]),
+            ..samples::release()
+        },
+        opened_by: "Ada".into(),
+        deployed_by: Some("Grace".into()),
+        runs: vec![samples::run(7, RunState::Passed)],
+        changed: vec!["backend".into()],
+        decisions: vec![Decision {
+            id: 1,
+            release: 3,
+            choice: Choice::NoGo,
+            note: "search is slow".into(),
+            digest: "d".into(),
+            by: 2,
+            by_name: "Linus".into(),
+            at: NOW,
+        }],
+    }
+}
+
+fn releases() -> ReleasesPage {
+    ReleasesPage {
+        current: Some(samples::release()),
+        releases: vec![row()],
+        deploy: Offer::Yes,
+        open: Offer::No("nothing has changed".into()),
+        head: HeadView { commit: "aa11bb2".into(), subject: "Add <b>".into(), changed: false },
+        rollbacks: vec![samples::rollback()],
+        running: None,
+        failed_deploy: None,
+    }
+}
+
+fn shown(page: &ReleasesPage) -> String {
+    html(|| releases_view(&here("/releases"), page))
+}
+
+#[test]
+fn a_deploy_names_what_it_would_deploy_before_it_happens() {
+    let out = shown(&releases());
+    for part in ["aa11bb2", "Add &lt;b&gt;", "Deploy aa11bb2 to this stack?", "action=\"/api/deploy\"", "backend"] {
+        assert!(out.contains(part), "{part} in {out}");
+    }
+    assert!(!out.contains("differ from the commit"), "{out}");
+}
+
+#[test]
+fn a_changed_tree_is_said_before_it_is_deployed() {
+    let mut page = releases();
+    page.head.changed = true;
+    assert!(shown(&page).contains("Tracked files differ from the commit"));
+}
+
+#[test]
+fn what_would_be_refused_is_disabled_with_its_reason() {
+    let mut page = releases();
+    page.deploy = Offer::No("Ada is deploying".into());
+    let out = shown(&page);
+    assert!(out.contains("Ada is deploying") && !out.contains("action=\"/api/deploy\""), "{out}");
+    assert!(out.contains("nothing has changed") && !out.contains("action=\"/api/open_release\""), "{out}");
+}
+
+#[test]
+fn after_a_failed_deploy_the_way_back_stands_first_and_once() {
+    let mut page = releases();
+    page.failed_deploy = Some(samples::run(9, RunState::Failed));
+    let out = shown(&page);
+    assert_eq!(out.matches("action=\"/api/roll_back\"").count(), 1, "{out}");
+    let at = |what: &str| out.find(what).unwrap_or_else(|| panic!("{what} in {out}"));
+    assert!(at("The last deploy failed") < at("action=\"/api/roll_back\""));
+    assert!(at("action=\"/api/roll_back\"") < at("action=\"/api/deploy\""));
+}
+
+#[test]
+fn a_target_whose_images_are_gone_is_refused_and_names_them() {
+    let mut page = releases();
+    page.rollbacks[0].missing_images = vec!["backend sha256:11".into()];
+    page.rollbacks[0].offer = Offer::No("1 image is gone".into());
+    let out = shown(&page);
+    assert!(out.contains("backend sha256:11") && !out.contains("action=\"/api/roll_back\""), "{out}");
+}
+
+#[test]
+fn nothing_to_go_back_to_says_how_that_changes() {
+    let mut page = releases();
+    page.rollbacks.clear();
+    assert!(shown(&page).contains("There is nothing to go back to yet"));
+}
+
+#[test]
+fn history_tells_who_what_and_what_was_decided() {
+    let out = shown(&releases());
+    for part in ["Faster &lt;search&gt;", "Ada", "Grace", "No-Go by Linus", "search is slow", "Judged now", "/runs/7"] {
+        assert!(out.contains(part), "{part} in {out}");
+    }
+}
+
+#[test]
+fn a_release_shows_its_images_its_migrations_and_what_could_not_be_read() {
+    let out = html(|| release_view(&row()));
+    for part in ["sha256:11", "20260301_add_index", "could not be read", "search is slow", "new<"] {
+        assert!(out.contains(part), "{part} in {out}");
+    }
+    let mut opened = row();
+    opened.release.state = ReleaseState::Opened;
+    opened.release.parts.images.clear();
+    opened.release.migrations = None;
+    opened.runs.clear();
+    let out = html(|| release_view(&opened));
+    assert!(out.contains("It has not been deployed") && out.contains("Not recorded"), "{out}");
+}

@@ -19,7 +19,7 @@ mod tail;
 mod tests;
 
 #[cfg(feature = "ssr")]
-pub(crate) use acts::{CancelRun, RunCheck, RunGate, RunStep};
+pub(crate) use acts::{RunCheck, RunGate, RunStep};
 #[cfg(feature = "ssr")]
 pub use list::{RunsPage, runs_view};
 #[cfg(feature = "ssr")]

@@ -1,0 +1,131 @@
+//! Runs as HTML.
+
+use domain::evidence::Outcome;
+use domain::log::{LogLine, Span, Stream};
+use engine::view::{FailingService, Offer, RunPage, RunState};
+use leptos::prelude::*;
+
+use super::tail::tail;
+use super::{run_view, runs_view};
+use crate::ui::samples::{self, here, html};
+
+fn line(n: u64, text: &str, stream: Stream) -> LogLine {
+    let span = Span { text: text.into(), fg: Some(1), bold: true, ..Span::default() };
+    LogLine { n, at_ms: 1_250, stream, spans: vec![span], truncated: n == 9 }
+}
+
+fn page(kind: &str, state: RunState) -> RunPage {
+    let mut run = samples::run(12, state);
+    run.kind = kind.into();
+    RunPage {
+        run,
+        command: "npm test && echo \"<done>\"".into(),
+        exit: (state != RunState::Running).then(|| "exit 1".into()),
+        lines: 10,
+        tail: vec![line(8, "<script>alert(1)</script>", Stream::Out), line(9, "boom", Stream::Err)],
+        evidence: vec![],
+        failing: vec![],
+        proof: vec![],
+        cancel: Offer::Yes,
+        rollback: None,
+    }
+}
+
+fn shown(page: &RunPage) -> String {
+    // Islands exist inside a reactive owner of their own; the sample one is enough.
+    html(|| run_view(&here("/runs/12"), page))
+}
+
+#[test]
+fn a_log_line_is_text_with_its_number_its_time_and_its_stream() {
+    let lines = page("step", RunState::Failed).tail;
+    let out = html(|| tail(12, 10, &lines));
+    assert!(out.contains("&lt;script&gt;alert(1)") && !out.contains("<script>"), "{out}");
+    for part in [
+        "id=\"L9\"",
+        "href=\"#L10\"",
+        "0:01.250",
+        "log-line log-line--err log-line--cut",
+        "class=\"fg-1 bold\"",
+        "8 earlier lines of 10",
+        "href=\"/runs/12/log\"",
+    ] {
+        assert!(out.contains(part), "{part} in {out}");
+    }
+}
+
+#[test]
+fn an_empty_log_says_so() {
+    assert!(html(|| tail(12, 0, &[])).contains("No line has been written yet"));
+}
+
+#[test]
+fn a_running_command_can_be_stopped_and_reads_itself_again_without_scripts() {
+    let out = shown(&page("step", RunState::Running));
+    assert!(out.contains("action=\"/api/cancel_run\"") && out.contains("name=\"run\" value=\"12\""), "{out}");
+    assert!(out.contains("<noscript><meta http-equiv=\"refresh\" content=\"3\""), "{out}");
+    assert!(out.contains("data-expected=\"8000\""), "{out}");
+    let over = shown(&page("step", RunState::Passed));
+    assert!(!over.contains("cancel_run") && !over.contains("http-equiv"), "{over}");
+}
+
+#[test]
+fn a_stop_that_would_be_refused_says_why() {
+    let mut running = page("step", RunState::Running);
+    running.cancel = Offer::No("this is for DevOps".into());
+    let out = shown(&running);
+    assert!(out.contains("this is for DevOps") && !out.contains("action=\"/api/cancel_run\""), "{out}");
+}
+
+#[test]
+fn a_failed_deploy_shows_what_the_services_said_and_the_way_back() {
+    let mut failed = page("deploy", RunState::Failed);
+    failed.failing = vec![FailingService {
+        name: "backend".into(),
+        health: "unhealthy".into(),
+        last_lines: vec!["cannot reach <db>".into()],
+    }];
+    failed.rollback = Some(samples::rollback());
+    let out = shown(&failed);
+    for part in ["backend", "unhealthy", "cannot reach &lt;db&gt;", "Back to 3f2c9e1", "action=\"/api/roll_back\""] {
+        assert!(out.contains(part), "{part} in {out}");
+    }
+    failed.rollback = None;
+    assert!(shown(&failed).contains("no other release to go back to"));
+}
+
+#[test]
+fn the_proof_of_a_rollback_names_the_service_that_runs_something_else() {
+    let mut back = page("rollback", RunState::Failed);
+    back.proof = vec![
+        ("api".into(), "sha256:1".into(), "sha256:1".into()),
+        ("web".into(), "sha256:2".into(), String::new()),
+    ];
+    let out = shown(&back);
+    assert!(out.contains("At least one service does not run"), "{out}");
+    assert!(out.contains("nothing runs") && out.contains("Same") && out.contains("Another"), "{out}");
+}
+
+#[test]
+fn evidence_of_the_run_says_what_it_saw() {
+    let mut checked = page("check", RunState::Failed);
+    checked.evidence = vec![samples::evidence(Outcome::Fail, 50.0)];
+    let out = shown(&checked);
+    assert!(out.contains("50 % of lines") && out.contains("at least 65 %") && out.contains("1 check<"), "{out}");
+}
+
+#[test]
+fn the_terminal_stands_outside_of_what_is_exchanged() {
+    let out = shown(&page("step", RunState::Running));
+    let island = out.find("<leptos-island").unwrap_or_else(|| panic!("no island in {out}"));
+    let before = &out[..island];
+    assert!(before.rfind("<section class=\"terminal\"") > before.rfind("data-live"), "{out}");
+    assert!(!out.contains("style="), "{out}");
+}
+
+#[test]
+fn the_list_leads_to_each_run_and_marks_the_kind() {
+    let out = html(|| runs_view("check", &[samples::run(7, RunState::Failed)]));
+    assert!(out.contains("href=\"/runs/7\"") && out.contains("href=\"/runs?kind=check\" aria-current=\"page\""), "{out}");
+    assert!(html(|| runs_view("", &[]).into_any()).contains("Nothing of this kind has run yet"));
+}

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use domain::facts::Actor;
 use domain::role::Role;
 use engine::auth::passwords::{Cost, Passwords};
-use engine::store::{StoreError, people};
+use engine::store::people;
 use engine::view::{BoardView, RunPage, RunState};
 use engine::{Ctx, Done, Engine, Error, NewPerson};
 use tempfile::TempDir;
@@ -336,18 +336,6 @@ pub async fn audit_is_whole(engine: &Engine) -> Vec<engine::audit::Row> {
         );
     }
     rows
-}
-
-/// Runs a write of the store.
-pub async fn write<F>(engine: &Engine, job: F)
-where
-    F: for<'c> FnOnce(
-            &'c mut sqlx::SqliteConnection,
-        ) -> futures::future::BoxFuture<'c, Result<(), StoreError>>
-        + Send
-        + 'static,
-{
-    engine.store().write(job).await.unwrap();
 }
 
 /// Cargo puts examples beside the tests that it builds with them.

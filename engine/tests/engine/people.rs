@@ -151,7 +151,7 @@ async fn a_reset_from_the_console_ends_the_persons_sessions() {
         expiry_date: time::OffsetDateTime::now_utc() + Duration::from_secs(600),
     };
     engine.sessions().create(&mut record).await.unwrap();
-    assert_eq!(sessions::count_of(engine.store().readers(), qa).await.unwrap(), 1);
+    assert_eq!(sessions::count_of(engine.store().readers(), qa, domain::time::Millis(0)).await.unwrap(), 1);
     engine.person_link("qa", LinkKind::Reset).await.unwrap();
-    assert_eq!(sessions::count_of(engine.store().readers(), qa).await.unwrap(), 0);
+    assert_eq!(sessions::count_of(engine.store().readers(), qa, domain::time::Millis(0)).await.unwrap(), 0);
 }

@@ -147,6 +147,8 @@ impl Server {
 }
 
 pub fn client(cookies: bool) -> Client {
+    // An error means that another test was first.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let mut headers = HeaderMap::new();
     headers.insert("user-agent", HeaderValue::from_static("stagegate-test"));
     Client::builder()
@@ -178,6 +180,7 @@ fn spawn(dir: &Path) -> (Child, String, Option<String>) {
         .arg(dir.join("stagegate.toml"))
         .arg("--site")
         .arg(dir.join("site"))
+        .env("STAGEGATE_LOG", "error")
         .env("DOCKER_HOST", "unix:///nonexistent/docker.sock")
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())

@@ -1,0 +1,127 @@
+// A copy of the bundled example with a git history, ports and a Compose project of its own. The original is only read.
+import { execFileSync } from "node:child_process";
+import { cpSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { basename, join } from "node:path";
+import { freePorts, removeFolder, root, temporaryFolder } from "./files.ts";
+
+const original = join(root, "end2end/medianest");
+// What is made by the commands of the runbook, so that the copy has to make it.
+const made = new Set(["node_modules", "dist", "coverage", "reports", "backups", ".env.staging", ".stagegate", ".git"]);
+
+export class Example {
+  readonly folder: string;
+  readonly project: string;
+  readonly api: string;
+  readonly frontend: string;
+
+  private constructor(folder: string, project: string, port: number, frontendPort: number) {
+    this.folder = folder;
+    this.project = project;
+    this.api = `http://127.0.0.1:${port}`;
+    this.frontend = `http://127.0.0.1:${frontendPort}`;
+  }
+
+  static async copy(): Promise<Example> {
+    const folder = temporaryFolder("medianest");
+    cpSync(original, folder, { recursive: true, filter: (path) => !made.has(basename(path)) });
+    const project = `stagegate-test-${randomBytes(4).toString("hex")}`;
+    const [port, frontendPort] = await freePorts(2);
+    const example = new Example(folder, project, port!, frontendPort!);
+    example.git("init", "--quiet", "--initial-branch=main");
+    example.git("config", "user.name", "Story");
+    example.git("config", "user.email", "story@localhost");
+    example.commit("MediaNest 1.0.0");
+    example.node("scripts/fill-env.mjs", "--port", `${port}`, "--frontend-port", `${frontendPort}`, "--project", project);
+    return example;
+  }
+
+  get config(): string {
+    return join(this.folder, "stagegate.toml");
+  }
+
+  commit(message: string): string {
+    this.git("add", "--all");
+    this.git("commit", "--quiet", "--message", message);
+    return this.head();
+  }
+
+  /** The commit that lies in the directory, as short as the pages show it. */
+  head(): string {
+    return this.git("rev-parse", "--short=7", "HEAD").trim();
+  }
+
+  /** Puts real values where the environment file has placeholders of foreign services. */
+  fillForeignSecrets(): void {
+    const path = join(this.folder, ".env.staging");
+    const text = readFileSync(path, "utf8").replace(/CHANGE_ME\w*/g, () => randomBytes(16).toString("hex"));
+    writeFileSync(path, text);
+  }
+
+  /** The value of a key of the environment file. */
+  secret(key: string): string {
+    const text = readFileSync(join(this.folder, ".env.staging"), "utf8");
+    return new RegExp(`^${key}=(.*)$`, "m").exec(text)?.[1] ?? "";
+  }
+
+  /** What the running stack says of itself; nothing when it does not answer. */
+  async version(): Promise<string | undefined> {
+    try {
+      const answer = await fetch(`${this.api}/health`, { signal: AbortSignal.timeout(5_000) });
+      return answer.ok ? ((await answer.json()) as { version?: string }).version : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  node(...args: string[]): string {
+    return run(process.execPath, args, this.folder);
+  }
+
+  private git(...args: string[]): string {
+    return run("git", args, this.folder);
+  }
+
+  /** Removes everything it left in Docker and on the disk. */
+  remove(): void {
+    const quietly = (act: () => void) => {
+      try {
+        act();
+      } catch (error) {
+        console.error(`cleaning up ${this.project}: ${String(error)}`);
+      }
+    };
+    const label = `label=com.docker.compose.project=${this.project}`;
+    quietly(() => {
+      if (!existsSync(join(this.folder, ".env.staging"))) return;
+      docker("compose", "--project-directory", this.folder, "--env-file", join(this.folder, ".env.staging"), "-f",
+        join(this.folder, "docker-compose.yml"), "down", "--volumes", "--remove-orphans", "--timeout", "3");
+    });
+    quietly(() => remove(["rm", "--force", "--volumes"], docker("ps", "--all", "--quiet", "--filter", label)));
+    quietly(() => remove(["volume", "rm", "--force"], docker("volume", "ls", "--quiet", "--filter", label)));
+    quietly(() => remove(["network", "rm"], docker("network", "ls", "--quiet", "--filter", label)));
+    quietly(() => {
+      // Protective tags are names of their own: they go first, then whatever was built for the project.
+      const tags = docker("images", "--format", "{{.Repository}}:{{.Tag}}").split("\n");
+      const ours = tags.filter((tag) => tag.startsWith(`stagegate/keep/${this.project}/`) || tag.startsWith(`${this.project}/`));
+      remove(["rmi", "--force"], ours.join("\n"));
+    });
+    quietly(() => remove(["rmi", "--force"], docker("images", "--all", "--quiet", "--filter", label)));
+    removeFolder(this.folder);
+  }
+}
+
+function docker(...args: string[]): string {
+  return run("docker", args, root);
+}
+
+function remove(command: string[], lines: string): void {
+  const names = [...new Set(lines.split("\n").filter(Boolean))];
+  if (names.length > 0) docker(...command, ...names);
+}
+
+/** Runs a command to its end, two minutes at most. Settings of the caller's stack must not reach the copy's. */
+function run(command: string, args: string[], folder: string): string {
+  const { COMPOSE_PROJECT_NAME: _project, COMPOSE_FILE: _file, ...env } = process.env;
+  return execFileSync(command, args, { cwd: folder, encoding: "utf8", timeout: 120_000, env, stdio: ["ignore", "pipe", "pipe"] });
+}

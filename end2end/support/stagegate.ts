@@ -1,0 +1,129 @@
+// The release binary as a person starts it: from a shell, reading from its output what they need to know.
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { createWriteStream, existsSync, readFileSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { binary, freePorts, keptFolder, site } from "./files.ts";
+
+export class Stagegate {
+  /** Where the board is. */
+  readonly base: string;
+  readonly log: string;
+  /** The link of the first start, on which nobody exists yet. */
+  setupLink = "";
+  private child: ChildProcess | undefined;
+
+  private constructor(
+    private readonly config: string,
+    private readonly data: string,
+    private readonly listen: string,
+    name: string,
+  ) {
+    this.base = `http://${listen}`;
+    this.log = join(keptFolder("logs"), `${name}.log`);
+  }
+
+  /** Starts `stagegate serve`; `name` names its log. */
+  static async serve(config: string, data: string, name: string): Promise<Stagegate> {
+    if (!existsSync(binary)) throw new Error(`${binary} is missing: run make build`);
+    const [port] = await freePorts(1);
+    const server = new Stagegate(config, data, `127.0.0.1:${port}`, name);
+    await server.start("w");
+    return server;
+  }
+
+  /** Starts it again on the same data and the same address. */
+  async again(): Promise<void> {
+    await this.start("a");
+  }
+
+  private async start(flags: "w" | "a"): Promise<void> {
+    const log = createWriteStream(this.log, { flags });
+    const args = ["serve", "--config", this.config, "--data", this.data, "--listen", this.listen];
+    const child = spawn(binary, args, { env: { ...cleanEnv(), STAGEGATE_SITE: site }, stdio: ["ignore", "pipe", "pipe"] });
+    this.child = child;
+    let said = "";
+    const take = (chunk: Buffer) => {
+      said += chunk.toString("utf8");
+      log.write(chunk);
+    };
+    child.stdout?.on("data", take);
+    child.stderr?.on("data", take);
+    const ended = () => child.exitCode !== null || child.signalCode !== null;
+    for (let tries = 0; tries < 200; tries++) {
+      if (ended()) throw new Error(`stagegate ended at once:\n${said}`);
+      const link = /http:\/\/\S+\/link\/\S+/.exec(said);
+      if (link) this.setupLink = link[0];
+      if ((link || flags === "a") && (await this.answers())) return;
+      await new Promise((done) => setTimeout(done, 100));
+    }
+    child.kill("SIGKILL");
+    throw new Error(`stagegate did not come up within 20 s:\n${said}`);
+  }
+
+  async answers(): Promise<boolean> {
+    try {
+      return (await fetch(`${this.base}/healthz`, { signal: AbortSignal.timeout(2_000) })).ok;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Ends the server with a signal and waits until it is gone. */
+  async end(signal: "SIGTERM" | "SIGKILL"): Promise<void> {
+    const child = this.child;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    const gone = new Promise<void>((done) => child.once("exit", () => done()));
+    child.kill(signal);
+    const late = setTimeout(() => child.kill("SIGKILL"), 10_000);
+    await gone;
+    clearTimeout(late);
+  }
+
+  /** Ends the server, and the runs that outlive it by design. */
+  async stop(): Promise<void> {
+    await this.end("SIGTERM");
+    for (const pid of supervisorsOf(this.data)) {
+      try {
+        process.kill(pid, "SIGTERM");
+      } catch {
+        // It ended by itself.
+      }
+    }
+  }
+
+  /** Runs another command of the binary on the same state; gives its exit code and what it printed. */
+  command(name: string): { code: number; said: string } {
+    try {
+      const said = execFileSync(binary, [name, "--config", this.config, "--data", this.data], {
+        encoding: "utf8",
+        env: cleanEnv(),
+        timeout: 60_000,
+        stdio: ["ignore", "pipe", "pipe"],
+      });
+      return { code: 0, said };
+    } catch (error) {
+      const failed = error as { status?: number; stdout?: string; stderr?: string };
+      return { code: failed.status ?? -1, said: `${failed.stdout ?? ""}${failed.stderr ?? ""}` };
+    }
+  }
+}
+
+/** The environment without what would steer the server or the stack from outside. */
+function cleanEnv(): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(process.env).filter(([key]) => !/^(STAGEGATE|COMPOSE)_/.test(key)));
+}
+
+/** Supervisors whose run lies below this data directory. */
+function supervisorsOf(data: string): number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => {
+      try {
+        const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+        return words[1] === "supervise" && words[2]?.startsWith(`${data}/`);
+      } catch {
+        return false;
+      }
+    })
+    .map(Number);
+}
