@@ -457,17 +457,25 @@ fn blockers_before_signing(
         };
         push(BlockerKind::Gate(gate.id.clone()), what, complaints(&open), labels(&gate.owners));
     }
-    let decision_items = gates.iter().filter(|g| g.is_decision).flat_map(|g| {
-        g.items.iter().map(move |i| (Some(g.id.clone()), i))
-    });
-    for (gate, item) in decision_items.chain(loose.iter().map(|i| (None, i))) {
-        let derived = matches!(item.item.proof, Proof::SignOffs | Proof::GatesAccepted);
-        if derived || item.is_satisfied() {
-            continue;
+    // What the sign-offs and the other gates settle is told by those; one line is enough for the rest.
+    let open_of = |items: &[ItemState]| -> Vec<ItemState> {
+        let own = |i: &&ItemState| !matches!(i.item.proof, Proof::SignOffs | Proof::GatesAccepted);
+        items.iter().filter(own).filter(|i| !i.is_satisfied()).cloned().collect()
+    };
+    let checklist_owners = || labels(&[Role::Qa, Role::Po]);
+    for gate in gates.iter().filter(|g| g.is_decision) {
+        let open = open_of(&gate.items);
+        if !open.is_empty() {
+            let what = format!("Gate {}: {} of the checklist open", gate.id, open.len());
+            let details = complaints(&open.iter().collect::<Vec<_>>());
+            push(BlockerKind::Gate(gate.id.clone()), what, details, checklist_owners());
         }
-        let kind = gate.map_or(BlockerKind::Runbook, BlockerKind::Gate);
-        let owners = labels(&[Role::Qa, Role::Po]);
-        push(kind, format!("{}: {}", item.item.id, item.item.text), complaints(&[item]), owners);
+    }
+    let open = open_of(loose);
+    if !open.is_empty() {
+        let what = format!("{} of the checklist open", open.len());
+        let details = complaints(&open.iter().collect::<Vec<_>>());
+        push(BlockerKind::SignOffs, what, details, checklist_owners());
     }
     out
 }

@@ -279,7 +279,7 @@ fn an_empty_board_is_no_go_and_names_every_owner() {
         [
             "Gate A: 2 of 2 criteria open",
             "Gate B: 1 of 1 criteria open",
-            "H.c2: dashboards shown",
+            "Gate H: 1 of the checklist open",
             "Sign-offs missing: Backend, QA, PO",
         ]
     );

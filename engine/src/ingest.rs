@@ -48,8 +48,11 @@ impl Engine {
     /// Takes up the runs that went on (or ended) while no server ran.
     pub(crate) async fn take_up(&self) -> Result<(), Error> {
         for run in runs::active(self.store().readers()).await? {
-            if let Ok(dir) = self.run_dir(run.id) {
-                reconcile(dir.path()).await?;
+            // One run that cannot be read must not keep the server from starting.
+            if let Ok(dir) = self.run_dir(run.id)
+                && let Err(error) = reconcile(dir.path()).await
+            {
+                tracing::error!(run = run.id, %error, "a run could not be looked at");
             }
             self.watch(run.id);
         }
@@ -61,7 +64,8 @@ impl Engine {
             return Ok(());
         };
         if run.state != runs::RunState::Running {
-            return Ok(());
+            // Another process took it in.
+            return self.refresh().await;
         }
         let ended = self.read_end(id).await?;
         let follow_up = ended.as_ref().is_some_and(|e| {
@@ -94,7 +98,14 @@ impl Engine {
     async fn read_end(&self, id: i64) -> Result<Option<End>, Error> {
         let Ok(dir) = self.run_dir(id) else { return Ok(None) };
         let status: Status = reconcile(dir.path()).await?;
-        let State::Ended { exit, ended_at_ms } = status.state else { return Ok(None) };
+        let (exit, ended_at_ms) = match status.state {
+            State::Ended { exit, ended_at_ms } => (exit, ended_at_ms),
+            State::Interrupted => return Ok(None),
+            // Its end was not seen, which is not to say that there was one.
+            State::Starting | State::Running => {
+                return Err(Error::unavailable(format!("Run {id} goes on.")));
+            }
+        };
         let result = Reader::open(dir.path())?.result()?.unwrap_or(Value::Null);
         let findings: Findings = serde_json::from_value(result.clone()).unwrap_or_default();
         let job = dir.plan().ok().and_then(|p| serde_json::from_value::<Job>(p.work).ok());

@@ -97,12 +97,13 @@ impl Judged {
         parts
     }
 
-    /// Whether the directory is another one than the release was opened from, and in which parts.
+    /// Whether the directory is another one than the release was opened from, and in which parts. What
+    /// cannot be read now says nothing.
     pub(crate) fn moved_parts(&self) -> Vec<Part> {
         let Some(release) = self.release() else { return vec![] };
         [Part::Commit, Part::Config, Part::Env, Part::Runbook]
             .into_iter()
-            .filter(|p| self.observed.parts.values.get(p) != release.parts.values.get(p))
+            .filter(|p| self.observed.parts.values.get(p).is_some_and(|now| release.parts.values.get(p) != Some(now)))
             .collect()
     }
 

@@ -23,9 +23,12 @@ pub(crate) struct Known {
     pub acceptances: Vec<Acceptance>,
     pub sign_offs: Vec<SignOff>,
     pub decisions: Vec<Decision>,
+    /// What was written in the ownership log, newest first.
     pub ownership: Vec<store::ownership::Entry>,
     /// The newest runs, newest first.
     pub runs: Vec<Run>,
+    /// The newest audit event when this was read; a newer one means that something may differ.
+    pub head: i64,
 }
 
 /// How many runs are held.
@@ -36,8 +39,11 @@ const EVIDENCE: i64 = 50;
 impl Known {
     pub(crate) async fn load(store: &Store) -> Result<Known, Error> {
         let db = store.readers();
+        // Read first: what is written while the rest is read is then read once more.
+        let head = head(store).await?;
         let current = store::releases::current(db).await?.map(|r| r.id);
         Ok(Known {
+            head,
             people: store::people::list(db).await?,
             releases: store::releases::list(db, -1).await?,
             current,
@@ -103,6 +109,12 @@ impl Known {
         let run = self.runs.iter().find(alike)?;
         Some(run.ended_at?.since(run.started_at))
     }
+}
+
+/// Number of the newest audit event; every change of the store makes one.
+pub(crate) async fn head(store: &Store) -> Result<i64, Error> {
+    let newest = crate::audit::list(store.readers(), crate::audit::Filter::default(), 1).await?;
+    Ok(newest.first().map_or(0, |row| row.seq))
 }
 
 /// Whether runs of this kind touch what runs; one at a time does.

@@ -100,6 +100,11 @@ struct Inner {
     missing: Arc<MissingImages>,
     /// One refresh at a time, so that an older reading never replaces a newer.
     refreshing: tokio::sync::Mutex<()>,
+    /// Held by acts whose rules look at what other acts do: what they were allowed on is still so when
+    /// they begin.
+    acting: tokio::sync::Mutex<()>,
+    /// Reads the parts of the release as they lie on disk; `None` until the stack is observed.
+    parts: RwLock<Option<Arc<compose::PartsReader>>>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -134,6 +139,8 @@ impl Engine {
             chain: RwLock::new(Err("not verified yet".to_owned())),
             missing,
             refreshing: tokio::sync::Mutex::new(()),
+            acting: tokio::sync::Mutex::new(()),
+            parts: RwLock::new(None),
         })))
     }
 
@@ -230,6 +237,24 @@ impl Engine {
     /// Asks the observer to look now.
     pub(crate) fn look_again(&self) {
         self.0.look.notify_one();
+    }
+
+    /// Lets acts that depend on one another come one after another. Taken before the rules are asked.
+    pub(crate) async fn in_turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.0.acting.lock().await
+    }
+
+    /// Reads the store anew when another process, such as the command line, has changed it.
+    pub(crate) async fn catch_up(&self) {
+        let read = async {
+            if known::head(&self.0.store).await? > self.known().head {
+                self.refresh().await?;
+            }
+            Ok::<_, Error>(())
+        };
+        if let Err(error) = read.await {
+            tracing::debug!(%error, "the store could not be looked at");
+        }
     }
 
     /// Reads the store anew.

@@ -10,13 +10,15 @@ use domain::release::Part;
 use domain::runbook::{Problem, Severity};
 
 use crate::Engine;
-use crate::compose::{Address, Docker, Key, Watcher, images_present};
+use crate::compose::{Address, Docker, Key, PartsReader, Watcher, images_present};
 use crate::error::Error;
 use crate::runbook::Config;
 use crate::stack::Stack;
 
 /// How often the files' times are looked at.
 const FILES_EVERY: Duration = Duration::from_secs(1);
+/// How long an act waits for a look at the directory.
+const LOOK_PATIENCE: Duration = Duration::from_secs(5);
 /// How often the images of the ways back are looked for, beside after every run.
 const IMAGES_EVERY: Duration = Duration::from_secs(20);
 
@@ -44,6 +46,8 @@ impl Engine {
         let mut times = self.file_times();
         loop {
             let project = self.stack().project.clone();
+            let reader = Arc::new(PartsReader::new(project.clone(), key.clone()));
+            *self.0.parts.write().unwrap_or_else(|e| e.into_inner()) = Some(reader);
             let watcher = Watcher::start(Address::from_env(), project.clone(), key.clone());
             let mut seen = watcher.observed();
             let mut tick = tokio::time::interval(FILES_EVERY);
@@ -59,6 +63,7 @@ impl Engine {
                     }
                     () = self.0.look.notified() => watcher.refresh(),
                     _ = tick.tick() => {
+                        self.catch_up().await;
                         let now = self.file_times();
                         if now != times {
                             times = now;
@@ -72,6 +77,32 @@ impl Engine {
                     }
                 }
             }
+        }
+    }
+
+    /// Looks at the directory now. The watcher looks every few seconds; what a run is bound to is what
+    /// lies there when it begins.
+    pub(crate) async fn look_first(&self) {
+        let reader = self.0.parts.read().unwrap_or_else(|e| e.into_inner()).clone();
+        let Some(reader) = reader else { return };
+        let Ok(seen) = tokio::time::timeout(LOOK_PATIENCE, reader.read()).await else { return };
+        let mut observed = self.observed();
+        observed.parts.values = seen.parts.values;
+        observed.subject = seen.subject;
+        if !seen.faults.is_empty() {
+            observed.faults = seen.faults;
+        }
+        self.take_observation(observed);
+        self.look_again();
+    }
+
+    /// Looks now whether the images of the ways back are still there.
+    pub(crate) async fn look_for_images_first(&self) {
+        let looked = tokio::time::timeout(LOOK_PATIENCE, self.look_for_images()).await;
+        if let Ok(Ok(missing)) = looked
+            && self.0.missing.set(missing)
+        {
+            self.bump();
         }
     }
 
@@ -122,11 +153,7 @@ impl Engine {
     async fn follow_images(&self) {
         let mut revision = self.revisions();
         loop {
-            if let Ok(missing) = self.look_for_images().await
-                && self.0.missing.set(missing)
-            {
-                self.bump();
-            }
+            self.look_for_images_first().await;
             // After an act things may differ at once; otherwise now and then is enough.
             let _ = tokio::time::timeout(IMAGES_EVERY, revision.changed()).await;
             tokio::time::sleep(Duration::from_secs(2)).await;

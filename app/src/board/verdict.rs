@@ -7,6 +7,9 @@ use leptos::prelude::*;
 
 use crate::ui::{Icon, icon, time};
 
+/// How many blockers are shown with their particulars; the rest stand in one folded line.
+const AT_ONCE: usize = 4;
+
 /// The banner.
 pub(super) fn banner(board: &BoardView) -> AnyView {
     let verdict = &board.judgement.verdict;
@@ -75,10 +78,24 @@ fn blockers(blockers: &[Blocker]) -> AnyView {
         1 => "1 thing stands between here and Go".to_owned(),
         n => format!("{n} things stand between here and Go"),
     };
-    let items = blockers.iter().map(blocker).collect_view();
+    let (first, rest) = blockers.split_at(blockers.len().min(AT_ONCE));
+    let items = first.iter().map(blocker).collect_view();
+    let rest = (!rest.is_empty()).then(|| {
+        let words: Vec<&str> = rest.iter().map(|b| b.what.as_str()).collect();
+        let summary = format!("and {} more: {}", rest.len(), words.join("; "));
+        let rest = rest.iter().map(blocker).collect_view();
+        // Not kept open over a change: the verdict must never be an old one.
+        view! {
+            <details class="blockers__rest">
+                <summary class="wrap">{summary}</summary>
+                <ol class="blockers">{rest}</ol>
+            </details>
+        }
+    });
     view! {
         <h3>{heading}</h3>
         <ol class="blockers">{items}</ol>
+        {rest}
     }
     .into_any()
 }
@@ -113,7 +130,7 @@ fn particulars(details: &[String]) -> AnyView {
             let rest = rest.iter().map(|d| view! { <li>{d.clone()}</li> }).collect_view();
             view! {
                 <p class="blocker__why">{first}</p>
-                <details data-keep>
+                <details>
                     <summary>{more}</summary>
                     <ul class="blocker__why">{rest}</ul>
                 </details>

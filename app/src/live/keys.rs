@@ -26,10 +26,10 @@ pub(super) fn start() {
         if key == "g" {
             led.set(Date::now());
         } else if key == "?" {
-            if let Some(list) = document().get_element_by_id("keys") {
-                if !list.has_attribute("open") {
-                    call(&list, "showModal");
-                }
+            if let Some(list) = document().get_element_by_id("keys")
+                && !list.has_attribute("open")
+            {
+                call(&list, "showModal");
             }
         } else if follows && let Some(page) = page_of(&key) {
             let _ = window().location().set_href(page);

@@ -119,7 +119,8 @@ fn the_terminal_stands_outside_of_what_is_exchanged() {
     let out = shown(&page("step", RunState::Running));
     let island = out.find("<leptos-island").unwrap_or_else(|| panic!("no island in {out}"));
     let before = &out[..island];
-    assert!(before.rfind("<section class=\"terminal\"") > before.rfind("data-live"), "{out}");
+    assert!(before.rfind("class=\"terminal\"") > before.rfind("</section>"), "{out}");
+    assert!(before.rfind("</section>") > before.rfind("data-live"), "{out}");
     assert!(!out.contains("style="), "{out}");
 }
 

@@ -172,6 +172,7 @@ fn facts<'a>(
         now: NOW,
         runbook,
         checks,
+        attest: &[],
         gate_owners,
         release,
         evidence,

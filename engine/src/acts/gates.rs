@@ -21,6 +21,7 @@ impl Engine {
         note: &str,
     ) -> Result<Done, Error> {
         let note = said(note, "a note on what was accepted", 2_000)?;
+        let _turn = self.in_turn().await;
         let judged = self.judged();
         let shown = judged.judgement.gate(gate).is_some_and(|g| g.digest == digest);
         let allowed = all([

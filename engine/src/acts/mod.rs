@@ -22,7 +22,7 @@ use sqlx::SqliteConnection;
 use crate::audit::{self, Act, Event, Outcome};
 use crate::error::Error;
 use crate::store::idempotency::{self, Claim};
-use crate::store::StoreError;
+use crate::store::{StoreError, runs as run_store};
 use crate::view::{Done, Offer};
 use crate::Engine;
 
@@ -104,6 +104,12 @@ impl Engine {
             self.append_event(refusal).await?;
             return Err(Error::refused(why));
         }
+        // Who was disabled a moment ago may still hold a session of that moment.
+        if self.actor(ctx.actor.id).is_none() {
+            let why = "You may not act here any more.";
+            self.append_event(event.outcome(Outcome::Refused).detail(why)).await?;
+            return Err(Error::refused(why));
+        }
         let act = Act::begin(self.store(), event).await?;
         body(Begun { act, key: ctx.key.clone() }).await
     }
@@ -138,6 +144,11 @@ impl Engine {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
                 Claim::InFlight => {
+                    // The server may have stopped between starting the run and answering.
+                    if let Some(run) = run_store::by_key(self.store().readers(), &ctx.key).await? {
+                        let to = format!("/runs/{}", run.id);
+                        return Ok(Some(Done { to, said: String::new() }));
+                    }
                     return Err(Error::conflict("This was sent already and is still being done."));
                 }
                 Claim::Mismatch => {

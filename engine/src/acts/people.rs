@@ -150,6 +150,10 @@ impl Engine {
             .write(move |tx| {
                 Box::pin(async move {
                     let link = links::consume(&mut *tx, &token_hash, now).await?;
+                    // The setup link is for an empty house; whoever came in another way has closed it.
+                    if link.kind == LinkKind::Setup && !people::list(&mut *tx).await?.is_empty() {
+                        return Err(LinkUse::Link(LinkError::Unknown));
+                    }
                     let id = match link.person {
                         Some(id) => id,
                         None => {
@@ -291,6 +295,7 @@ impl Engine {
         roles: &[String],
     ) -> Result<Done, Error> {
         let roles = parse_roles(roles)?;
+        let _turn = self.in_turn().await;
         let judged = self.judged();
         let who = judged
             .known
@@ -324,6 +329,7 @@ impl Engine {
 
     /// Ends somebody's access, or gives it back.
     pub async fn disable_person(&self, ctx: &Ctx, person: i64) -> Result<Done, Error> {
+        let _turn = self.in_turn().await;
         let judged = self.judged();
         let who = judged
             .known
@@ -442,6 +448,9 @@ impl Engine {
         self.store()
             .write(move |tx| {
                 Box::pin(async move {
+                    if let (LinkKind::Reset, Some(person)) = (link.kind, link.person) {
+                        sessions::end_all(&mut *tx, person, None).await?;
+                    }
                     match link.person {
                         Some(person) => links::withdraw_of(&mut *tx, person).await?,
                         None => links::withdraw_setup(&mut *tx).await?,

@@ -20,6 +20,8 @@ const RETURN_MS: u64 = 10 * 60_000;
 impl Engine {
     /// Opens a release from what lies in the directory.
     pub async fn open_release(&self, ctx: &Ctx) -> Result<Done, Error> {
+        let _turn = self.in_turn().await;
+        self.look_first().await;
         let judged = self.judged();
         let allowed = judged.offer_open(&ctx.actor);
         self.perform(ctx, "release.open", &self.subject(), &[], allowed, async |mut begun| {
@@ -36,6 +38,8 @@ impl Engine {
 
     /// Deploys what lies in the directory.
     pub async fn deploy(&self, ctx: &Ctx) -> Result<Done, Error> {
+        let _turn = self.in_turn().await;
+        self.look_first().await;
         let judged = self.judged();
         let allowed = judged.offer_deploy(&ctx.actor);
         self.perform(ctx, "deploy.start", &judged.stack.name, &[], allowed, async |begun| {
@@ -85,6 +89,8 @@ impl Engine {
 
     /// Goes back to a release. `database` is `keep` (the schema stays) or `rollback` (the stack's command).
     pub async fn roll_back(&self, ctx: &Ctx, release: i64, database: &str) -> Result<Done, Error> {
+        let _turn = self.in_turn().await;
+        self.look_for_images_first().await;
         let judged = self.judged();
         let target = judged
             .known

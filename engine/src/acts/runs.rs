@@ -34,6 +34,8 @@ pub(crate) struct Start {
 impl Engine {
     /// Runs a step of the runbook. `digest` is the one shown: a step whose text changed is refused.
     pub async fn run_step(&self, ctx: &Ctx, step: &str, digest: &str) -> Result<Done, Error> {
+        let _turn = self.in_turn().await;
+        self.look_first().await;
         let judged = self.judged();
         let found = judged
             .stack
@@ -79,6 +81,8 @@ impl Engine {
 
     /// Runs a check.
     pub async fn run_check(&self, ctx: &Ctx, check: &str) -> Result<Done, Error> {
+        let _turn = self.in_turn().await;
+        self.look_first().await;
         let judged = self.judged();
         let found = judged
             .stack
@@ -92,6 +96,8 @@ impl Engine {
 
     /// Runs all checks of a gate, or of the matrix (`matrix`), one after another in one run.
     pub async fn run_gate(&self, ctx: &Ctx, gate: &str) -> Result<Done, Error> {
+        let _turn = self.in_turn().await;
+        self.look_first().await;
         let judged = self.judged();
         let of_matrix = gate == "matrix";
         let wanted: Vec<&str> = if of_matrix {
@@ -230,7 +236,12 @@ impl Engine {
         let work = serde_json::to_value(&job).map_err(Error::internal)?;
         let (kind, subject, gate) = (start.kind, start.subject.clone(), start.gate.clone());
         let (title, release) = (start.title.clone(), start.release);
-        let run_key = key.clone();
+        // A run of this key that did not start keeps the key; the second try goes beside it.
+        let before = runs::by_key(self.store().readers(), &key).await?;
+        let run_key = match before {
+            Some(run) => format!("{key} after run {}", run.id),
+            None => key.clone(),
+        };
         let id: i64 = self
             .store()
             .write(move |tx| {

@@ -43,12 +43,14 @@ impl Engine {
             self.confirm_password(ctx, password).await?;
         }
         let params = [choice.slug(), &comment, digest];
+        let _turn = self.in_turn().await;
         self.perform(ctx, "release.sign", role.slug(), &params, allowed, async |begun| {
-            // Rules and password were asked a moment apart: the digest must still be the one signed.
-            let shown = self.judged().judgement;
-            if shown.digest != digest {
+            // Rules and password were asked a moment apart: both must still hold.
+            let now = self.judged();
+            let refused = now.offer_sign(&ctx.actor, role, choice).reason().is_some();
+            if refused || now.judgement.digest != digest {
                 return Err(Error::conflict(
-                    "The evidence changed while you were signing; look again.",
+                    "Something changed while you were signing; look again.",
                 ));
             }
             let word = SignOff {
@@ -60,7 +62,7 @@ impl Engine {
                 choice,
                 comment: comment.clone(),
                 digest: digest.to_owned(),
-                shown: shown.shown,
+                shown: now.judgement.shown,
                 at: self.now(),
             };
             let done = Done {

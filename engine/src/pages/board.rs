@@ -91,6 +91,12 @@ fn waiting(judged: &Judged, actor: &Actor) -> Vec<Waiting> {
         });
     };
     if judged.release().is_none() {
+        let first = judged.judgement.gates.iter().find(|g| !g.is_decision);
+        let owners = first.map(|g| g.owners.clone()).unwrap_or_default();
+        for role in owners {
+            let id = first.map(|g| g.id.clone()).unwrap_or_default();
+            ask(role, format!("begin with gate {id}"), format!("/gates/{id}"));
+        }
         return out;
     }
     let next_gate = judged

@@ -36,7 +36,7 @@ impl Engine {
     pub async fn ownership_markdown(&self) -> Result<String, Error> {
         let judged = self.judged();
         let value = |id: &str| {
-            judged.known.ownership.iter().rfind(|e| e.field == id).map(|e| e.value.as_str())
+            judged.known.ownership.iter().find(|e| e.field == id).map(|e| e.value.as_str())
         };
         Ok(markdown("Ownership Log", &judged.stack.runbook.ownership, value))
     }
@@ -47,7 +47,6 @@ fn field_view(judged: &Judged, line: &OwnershipLine, field: &Field) -> Ownership
         .known
         .ownership
         .iter()
-        .rev()
         .filter(|e| e.field == field.id)
         .map(|e| OwnershipEntry { value: e.value.clone(), by_name: e.by_name.clone(), at: e.at })
         .collect();

@@ -64,8 +64,7 @@ impl Bench {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let project = format!("stagegate-test-{name}-{}-{number}", std::process::id());
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let bench =
-            Bench { home: tempfile::tempdir().unwrap(), project, port, keys: AtomicU32::new(1) };
+        let bench = Bench { home: tempfile::tempdir().unwrap(), project, port, keys: AtomicU32::new(1) };
         fs::create_dir_all(bench.dir()).unwrap();
         bench
     }
@@ -75,10 +74,7 @@ impl Bench {
         self.write("stagegate.toml", &texts::config(&self.project, extra));
         self.write("unit.sh", "cat unit.txt; test -e unit.ok\n");
         self.write(".gitignore", "unit.txt\nunit.ok\nnote.txt\n.env.bench\n");
-        let env = format!(
-            "TOKEN={SECRET}\nPORT={}\nCOMPOSE_PROJECT_NAME={}\n",
-            self.port, self.project
-        );
+        let env = format!("TOKEN={SECRET}\nPORT={}\nCOMPOSE_PROJECT_NAME={}\n", self.port, self.project);
         self.write(".env.bench", &env);
         self.units_pass();
         self.git(&["init", "-q"]);

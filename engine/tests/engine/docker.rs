@@ -31,11 +31,18 @@ async fn from_the_first_deploy_to_go_and_back_from_a_bad_one_with_docker() {
     let one = first.release.clone().unwrap();
     assert_eq!((one.id, one.state), (1, ReleaseState::Deployed));
     assert_eq!(one.parts.images.keys().collect::<Vec<_>>(), ["web", "worker"]);
-    assert_eq!((first.deployed_by.as_deref(), one.parts.get(Part::Commit)), (Some("DevOps"), Some(bench.head())));
+    assert_eq!(
+        (first.deployed_by.as_deref(), one.parts.get(Part::Commit)),
+        (Some("DevOps"), Some(bench.head()))
+    );
     let [smoke] = page.evidence.as_slice() else { panic!("{:?}", page.evidence) };
     assert_eq!((smoke.finding.outcome, &smoke.parts.images), (Found::Pass, &one.parts.images), "{smoke:?}");
     assert!(first.judgement.item("F.1").unwrap().is_satisfied(), "{:?}", first.judgement.item("F.1"));
-    assert_eq!(first.judgement.gate("A").unwrap().state, GateState::Accepted, "deploying changed what A is about");
+    assert_eq!(
+        first.judgement.gate("A").unwrap().state,
+        GateState::Accepted,
+        "deploying changed what A is about"
+    );
     assert!(first.moved_on.is_none(), "{:?}", first.moved_on);
     let said = bench.accept(&engine, "qa", "F").await.unwrap().said;
     assert!(said.contains("rollback point"), "{said}");
@@ -46,7 +53,9 @@ async fn from_the_first_deploy_to_go_and_back_from_a_bad_one_with_docker() {
     one_click_leads_back(&bench, &engine).await;
 
     let rows = audit_is_whole(&engine).await;
-    for act in ["deploy.start", "deploy.end", "rollback.start", "rollback.end", "release.sign", "release.decide"] {
+    for act in
+        ["deploy.start", "deploy.end", "rollback.start", "rollback.end", "release.sign", "release.decide"]
+    {
         assert!(rows.iter().any(|r| r.event.act == act), "{act} is not in the log");
     }
     assert!(rows.iter().all(|r| !r.event.detail.contains(SECRET)));
@@ -109,7 +118,10 @@ async fn a_bad_deploy_is_said(bench: &Bench, engine: &engine::Engine) {
     assert!(page.rollback.is_some());
     let bad = board(engine).await;
     let two = bad.release.clone().unwrap();
-    assert_eq!((two.id, two.state, two.parts.get(Part::Commit)), (2, ReleaseState::Failed, Some(bench.head())));
+    assert_eq!(
+        (two.id, two.state, two.parts.get(Part::Commit)),
+        (2, ReleaseState::Failed, Some(bench.head()))
+    );
     assert_eq!(two.subject, "second, and bad");
     assert!(!bad.judgement.verdict.is_go() && bad.judgement.decision.is_none());
     assert!(bad.judgement.verdict.blockers.iter().any(|b| b.what.contains("deploy of this release failed")));

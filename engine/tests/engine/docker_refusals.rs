@@ -104,3 +104,40 @@ async fn a_failed_deploy_goes_back_by_itself_where_the_stack_asks_for_it_with_do
     assert_eq!(board(&engine).await.running.len(), 0);
     audit_is_whole(&engine).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_smoke_check_that_fails_is_evidence_after_a_deploy_and_spoils_a_rollback_with_docker() {
+    let bench = Bench::tinystack("smoke", "");
+    bench.edit("stagegate.toml", "body_contains = \"ok\"", "body_contains = \"version\\\":\\\"2\"");
+    bench.edit("stagegate.toml", "retries = 2", "retries = 0");
+    bench.commit("wants version 2");
+    let engine = bench.start().await;
+    let done = engine.deploy(&bench.by(&engine, "backend").await).await.unwrap();
+    let page = ended(&engine, run_id(&done)).await;
+    assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
+    assert_eq!(page.evidence[0].finding.outcome, domain::evidence::Outcome::Fail);
+    let now = board(&engine).await;
+    assert_eq!(now.release.unwrap().state, ReleaseState::Deployed);
+    assert!(now.judgement.item("F.1").unwrap().is_red());
+    bench.edit("docker-compose.yml", "VERSION:-1", "VERSION:-2");
+    bench.commit("version 2");
+    let done = engine.deploy(&bench.by(&engine, "backend").await).await.unwrap();
+    let page = ended(&engine, run_id(&done)).await;
+    assert_eq!(page.evidence[0].finding.outcome, domain::evidence::Outcome::Pass, "{}", log(&page));
+    assert!(board(&engine).await.judgement.item("F.1").unwrap().is_satisfied());
+    let done = engine.roll_back(&bench.by(&engine, "qa").await, 1, "keep").await.unwrap();
+    let page = ended(&engine, run_id(&done)).await;
+    assert_eq!(page.run.state, RunState::Failed, "{}", log(&page));
+    assert!(page.run.summary.contains("web-health did not pass"), "{}", page.run.summary);
+    assert!(page.proof.iter().all(|(_, wanted, running)| wanted == running));
+    // It is not called a rollback: release 2 is judged still, and the board says that another one runs.
+    let now = board(&engine).await;
+    assert_eq!(now.release.as_ref().map(|r| (r.id, r.state)), Some((2, ReleaseState::Deployed)));
+    assert_eq!(now.failed_deploy.map(|r| r.id), Some(page.run.id));
+    until("the drift to be seen", Duration::from_secs(10), || async {
+        !board(&engine).await.judgement.drift.is_empty()
+    })
+    .await;
+    assert!(!board(&engine).await.judgement.verdict.is_go());
+    audit_is_whole(&engine).await;
+}

@@ -3,9 +3,7 @@
 use domain::judge::GateState;
 use engine::ErrorKind;
 
-use crate::support::bench::{
-    Bench, add, audit_is_whole, board, gate_digest, item_digest,
-};
+use crate::support::bench::{Bench, add, audit_is_whole, board, gate_digest, item_digest};
 use domain::role::Role;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -29,18 +27,27 @@ async fn gates_are_accepted_in_order_when_nothing_is_open_and_as_they_were_shown
     let wrong = bench.attest(&engine, "backend", "A.1").await.unwrap_err();
     assert!(wrong.public().contains("decided by its checks"), "{wrong}");
     let link = engine
-        .attest(&bench.by(&engine, "backend").await, "A.2", &item_digest(&engine, "A.2").await, true, "seen", "javascript:alert(1)")
+        .attest(
+            &bench.by(&engine, "backend").await,
+            "A.2",
+            &item_digest(&engine, "A.2").await,
+            true,
+            "seen",
+            "javascript:alert(1)",
+        )
         .await
         .unwrap_err();
     assert_eq!(link.kind(), ErrorKind::Invalid);
     bench.attest(&engine, "backend", "A.2").await.unwrap();
 
-    let old = engine.accept_gate(&bench.by(&engine, "backend").await, "A", &before, "fine").await.unwrap_err();
+    let old =
+        engine.accept_gate(&bench.by(&engine, "backend").await, "A", &before, "fine").await.unwrap_err();
     assert!(old.public().contains("changed since"), "{old}");
     let stranger = bench.accept(&engine, "qa", "A").await.unwrap_err();
     assert!(stranger.public().contains("owners: Backend"), "{stranger}");
     let digest = gate_digest(&engine, "A").await;
-    let silent = engine.accept_gate(&bench.by(&engine, "backend").await, "A", &digest, "  ").await.unwrap_err();
+    let silent =
+        engine.accept_gate(&bench.by(&engine, "backend").await, "A", &digest, "  ").await.unwrap_err();
     assert_eq!(silent.kind(), ErrorKind::Invalid);
     bench.accept(&engine, "backend", "A").await.unwrap();
     assert_eq!(board(&engine).await.judgement.gate("A").unwrap().state, GateState::Accepted);
@@ -63,7 +70,10 @@ async fn gates_are_accepted_in_order_when_nothing_is_open_and_as_they_were_shown
 
     // A word taken back opens the gate again.
     let digest = item_digest(&engine, "A.2").await;
-    engine.attest(&bench.by(&engine, "backend").await, "A.2", &digest, false, "I was wrong", "").await.unwrap();
+    engine
+        .attest(&bench.by(&engine, "backend").await, "A.2", &digest, false, "I was wrong", "")
+        .await
+        .unwrap();
     assert_eq!(board(&engine).await.judgement.gate("A").unwrap().state, GateState::Open);
     audit_is_whole(&engine).await;
 }
@@ -81,10 +91,12 @@ async fn security_waives_with_reason_and_end_but_not_what_it_found_itself() {
     assert_eq!(past.unwrap_err().kind(), ErrorKind::Invalid);
     let qa = engine.waive(&bench.by(&engine, "qa").await, "A.1", &digest, "why", &until).await.unwrap_err();
     assert!(qa.public().contains("Security or PO"), "{qa}");
-    let own = engine.waive(&bench.by(&engine, "second").await, "A.1", &digest, "why", &until).await.unwrap_err();
+    let own =
+        engine.waive(&bench.by(&engine, "second").await, "A.1", &digest, "why", &until).await.unwrap_err();
     assert!(own.public().contains("ran the check"), "{own}");
     let derived = item_digest(&engine, "H.c2").await;
-    let all = engine.waive(&bench.by(&engine, "po").await, "H.c2", &derived, "why", &until).await.unwrap_err();
+    let all =
+        engine.waive(&bench.by(&engine, "po").await, "H.c2", &derived, "why", &until).await.unwrap_err();
     assert!(all.public().contains("cannot be waived"), "{all}");
     engine.waive(&bench.by(&engine, "security").await, "A.1", &digest, "known flake", &until).await.unwrap();
     let judgement = board(&engine).await.judgement;

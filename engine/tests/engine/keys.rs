@@ -94,8 +94,7 @@ async fn a_refused_act_works_with_the_same_key_once_the_cause_is_gone() {
 async fn a_run_whose_supervisor_did_not_start_can_be_started_again_with_the_same_key() {
     let bench = Bench::new("no-exe");
     let exe = bench.dir().join("../later");
-    let engine =
-        Engine::open(bench.dir().join("stagegate.toml"), bench.data(), exe.clone()).await.unwrap();
+    let engine = Engine::open(bench.dir().join("stagegate.toml"), bench.data(), exe.clone()).await.unwrap();
     engine.start_up().await.unwrap();
     crate::support::bench::add(&engine, "QA", "qa", &[domain::role::Role::Qa]).await;
     crate::support::bench::add(&engine, "DevOps", "devops", &[domain::role::Role::DevOps]).await;
@@ -107,4 +106,41 @@ async fn a_run_whose_supervisor_did_not_start_can_be_started_again_with_the_same
     let done = engine.run_step(&ctx, "A.s1", &digest).await.unwrap();
     ended(&engine, run_id(&done)).await;
     audit_is_whole(&engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_was_never_made_before_the_server_died_ends_as_interrupted() {
+    use engine::store::{releases, runs::*};
+    let bench = Bench::new("died");
+    let engine = bench.start().await;
+    engine.open_release(&bench.by(&engine, "devops").await).await.unwrap();
+    let by = actor(&engine, "devops").await.id;
+    let run = engine
+        .store()
+        .write(move |tx| {
+            Box::pin(async move {
+                let new = NewRun {
+                    kind: RunKind::Deploy,
+                    subject: "release 1",
+                    gate: None,
+                    title: "Deploy release #1",
+                    release: Some(1),
+                    by,
+                    by_name: "DevOps",
+                    at: domain::time::Millis(1),
+                    key: Some("lost"),
+                };
+                start(tx, &new).await
+            })
+        })
+        .await
+        .unwrap();
+    let next = bench.open().await;
+    next.start_up().await.unwrap();
+    let page = ended(&next, run).await;
+    assert_eq!(page.run.state, engine::view::RunState::Interrupted);
+    let current = releases::current(next.store().readers()).await.unwrap().unwrap();
+    assert_eq!(current.state, domain::release::ReleaseState::Failed);
+    assert_eq!(board(&next).await.deploy.reason(), None);
+    audit_is_whole(&next).await;
 }

@@ -155,3 +155,16 @@ async fn a_reset_from_the_console_ends_the_persons_sessions() {
     engine.person_link("qa", LinkKind::Reset).await.unwrap();
     assert_eq!(sessions::count_of(engine.store().readers(), qa, domain::time::Millis(0)).await.unwrap(), 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_admins_who_demote_each_other_at_once_leave_one() {
+    let bench = Bench::new("admins");
+    let engine = bench.start().await;
+    let second = add(&engine, "Second", "second", &[Role::Admin]).await;
+    let first = actor(&engine, "admin").await.id;
+    let qa = ["qa".to_owned()];
+    let (a, b) = (bench.by(&engine, "admin").await, bench.by(&engine, "second").await);
+    let (one, two) = tokio::join!(engine.set_roles(&a, second, &qa), engine.set_roles(&b, first, &qa));
+    assert!(one.is_ok() != two.is_ok(), "{one:?} {two:?}");
+    audit_is_whole(&engine).await;
+}

@@ -51,3 +51,20 @@ async fn a_signature_needs_role_password_and_what_was_shown_and_one_person_count
     let rows = audit_is_whole(&engine).await;
     assert!(rows.iter().any(|r| r.event.act == "password.confirm" && r.event.detail == "wrong password"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_person_who_signs_two_roles_at_the_same_moment_counts_once() {
+    let bench = Bench::new("at-once");
+    let engine = bench.start().await;
+    add(&engine, "Both", "both", &[Role::Qa, Role::Security]).await;
+    bench.step(&engine, "qa", "A.s1").await;
+    let digest = board(&engine).await.judgement.digest;
+    let sign = async |role: &str| {
+        let ctx = bench.by(&engine, "both").await;
+        engine.sign_off(&ctx, role, "no-go", "not yet", &digest, PASSWORD).await
+    };
+    let (one, two) = tokio::join!(sign("qa"), sign("security"));
+    assert!(one.is_ok() != two.is_ok(), "{one:?} {two:?}");
+    assert_eq!(board(&engine).await.judgement.sign_offs.iter().filter(|s| s.last.is_some()).count(), 1);
+    audit_is_whole(&engine).await;
+}

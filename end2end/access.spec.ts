@@ -1,0 +1,109 @@
+// Can it be used with a keyboard, and by those who do not see it? axe looks at every page in light and dark.
+import AxeBuilder from "@axe-core/playwright";
+import { expect, test } from "@playwright/test";
+import { startStep } from "./support/acts.ts";
+import { Complaints } from "./support/complaints.ts";
+import { People, type Person } from "./support/people.ts";
+import { Small } from "./support/small.ts";
+
+let small: Small;
+let admin: Person;
+let devops: Person;
+let people: People;
+
+test.beforeAll(async ({ browser }) => {
+  small = await Small.start("access");
+  people = new People(browser, small.server, new Complaints());
+  admin = await people.admin("Ada");
+  devops = await people.join(await people.invite(admin, "Dana", ["DevOps", "admin"]), "Dana");
+  await startStep(devops.page, "A.s1");
+});
+
+test.afterAll(async () => {
+  await small?.remove();
+});
+
+const pages = ["/", "/gates/A", "/gates/H", "/matrix", "/sign-offs", "/ownership", "/releases", "/releases/1", "/runs", "/runs/1",
+  "/activity", "/runbook", "/people", "/account"];
+
+for (const colorScheme of ["light", "dark"] as const) {
+  test(`axe finds nothing serious on any page (${colorScheme})`, async () => {
+    const page = devops.page;
+    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+    const found: string[] = [];
+    const look = async (path: string, at = page) => {
+      const { violations } = await new AxeBuilder({ page: at }).withTags(["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]).analyze();
+      for (const violation of violations) {
+        if (violation.impact !== "serious" && violation.impact !== "critical") continue;
+        for (const node of violation.nodes) found.push(`${path}: ${violation.id}: ${node.target.join(" ")}: ${node.failureSummary ?? ""}`);
+      }
+    };
+    for (const path of pages) {
+      await page.goto(path);
+      await page.evaluate(() => document.querySelectorAll("details").forEach((d) => (d.open = true)));
+      await look(path);
+    }
+    const { context, page: door } = await people.stranger("stranger", { colorScheme, reducedMotion: "reduce" });
+    await door.goto("/sign-in");
+    await look("/sign-in", door);
+    await context.close();
+    expect(found).toEqual([]);
+  });
+}
+
+test("the keyboard reaches everything: skip link first, and one sees where one is", async () => {
+  const page = devops.page;
+  await page.goto("/");
+  await page.keyboard.press("Tab");
+  const skip = page.getByRole("link", { name: "Skip to content" });
+  await expect(skip).toBeFocused();
+  await expect(skip).toBeInViewport();
+  await page.keyboard.press("Enter");
+  await expect(page.locator("#main")).toBeFocused();
+  // Everything that can be reached shows that it was.
+  const seen = new Set<string>();
+  for (let stops = 0; stops < 40; stops++) {
+    await page.keyboard.press("Tab");
+    const stop = await page.evaluate(() => {
+      const e = document.activeElement as HTMLElement;
+      const style = getComputedStyle(e);
+      const ring = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0;
+      return { what: `${e.tagName} ${e.textContent?.trim().slice(0, 40)}`, visible: ring || style.boxShadow !== "none" };
+    });
+    if (stop.what.startsWith("BODY")) break;
+    expect(stop.visible, `focus on ${stop.what} can be seen`).toBe(true);
+    seen.add(stop.what);
+  }
+  expect(seen.size).toBeGreaterThan(10);
+});
+
+test("keys lead from page to page, but not while somebody types", async () => {
+  const page = devops.page;
+  await page.goto("/");
+  await expect(page.locator('.live[role="status"]')).toHaveText("live");
+  await page.keyboard.press("g");
+  await page.keyboard.press("m");
+  await expect(page).toHaveURL(/\/matrix$/);
+  await expect(page.locator('.live[role="status"]')).toHaveText("live");
+  await page.keyboard.press("?");
+  await expect(page.locator("dialog#keys")).toBeVisible();
+  await page.keyboard.press("Escape");
+  await expect(page.locator("dialog#keys")).toBeHidden();
+  await page.goto("/ownership");
+  await page.locator('input[name="value"]:visible').first().focus();
+  await page.keyboard.type("gm?");
+  await expect(page).toHaveURL(/\/ownership$/);
+  await expect(page.locator('input[name="value"]:visible').first()).toHaveValue("gm?");
+});
+
+test("the page fits a phone: nothing has to be scrolled sideways", async () => {
+  const phone = await people.signIn(devops, { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true });
+  const wide: string[] = [];
+  for (const path of pages) {
+    await phone.page.goto(path);
+    const over = await phone.page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+    if (over > 1) wide.push(`${path} is ${over} px too wide`);
+  }
+  expect(wide).toEqual([]);
+  await phone.context.close();
+});
