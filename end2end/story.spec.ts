@@ -178,16 +178,17 @@ test("a release goes from an empty board to Go, a bad one fails, and one click b
     await expect(page.locator('[data-live="accept-state"]')).not.toHaveText("Accepted");
   });
 
-  await test.step("gate C: a placeholder is found, put right, and looked at again", async () => {
+  await test.step("gate C: a secrets file that everybody can read is found, put right by its step, and looked at again", async () => {
     const page = person("Sina").page;
+    example.exposeSecrets();
     await runStep(page, "C.s1");
-    await runStep(page, "C.s2");
-    await runStep(page, "C.s3");
     await runAll(page, "C", "Failed");
     await page.goto("/gates/C");
     await expect(byId(page, "C.1").locator(".badge").first()).toHaveText("Failing");
+    await expect(byId(page, "C.1")).toContainText("0644");
     await shots(page, "gate-C-failing");
-    example.fillForeignSecrets();
+    await runStep(page, "C.s2");
+    await runStep(page, "C.s3");
     await runAll(page, "C");
     await page.goto("/gates/C");
     await expect(byId(page, "C.1").locator(".badge").first()).toHaveText("Proved");

@@ -126,11 +126,7 @@ pub struct Envelope {
 
 /// Carries out an act for the signed-in person and sends the browser on. Refusals and failures go
 /// back to the form with what was typed; `fields` must hold no password.
-pub async fn act<F, Fut>(
-    envelope: Envelope,
-    fields: &[(&str, &str)],
-    body: F,
-) -> Result<(), AppError>
+pub async fn act<F, Fut>(envelope: Envelope, fields: &[(&str, &str)], body: F) -> Result<(), AppError>
 where
     F: FnOnce(Engine, Ctx) -> Fut,
     Fut: Future<Output = Result<Done, Error>>,
@@ -150,19 +146,12 @@ pub async fn finish(
 ) -> Result<(), AppError> {
     let (to, flash) = match answer {
         Ok(done) => {
-            let flash = Flash {
-                ok: true,
-                text: done.said,
-                form: envelope.form,
-                fields: BTreeMap::new(),
-            };
+            let flash = Flash { ok: true, text: done.said, form: envelope.form, fields: BTreeMap::new() };
             (done.to, flash)
         }
         Err(error) => {
-            let fields =
-                fields.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-            let flash =
-                Flash { ok: false, text: error.public(), form: envelope.form, fields };
+            let fields = fields.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+            let flash = Flash { ok: false, text: error.public(), form: envelope.form, fields };
             (local_path(&envelope.back), flash)
         }
     };

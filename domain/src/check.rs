@@ -393,9 +393,8 @@ impl FromStr for Want {
         let (symbol, comparison) =
             table.into_iter().find(|(symbol, _)| text.starts_with(symbol)).ok_or_else(bad)?;
         let rest = text[symbol.len()..].trim();
-        let split = rest
-            .find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '-' | '+')))
-            .unwrap_or(rest.len());
+        let split =
+            rest.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '-' | '+'))).unwrap_or(rest.len());
         let number: f64 = rest[..split].parse().map_err(|_| bad())?;
         if !number.is_finite() {
             return Err(bad());

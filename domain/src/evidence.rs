@@ -103,11 +103,9 @@ impl Staleness {
                 Part::Runbook => "the runbook changed".to_owned(),
             },
             Staleness::ThresholdChanged => "the check itself changed".to_owned(),
-            Staleness::TooOld { age_ms, allowed_ms } => format!(
-                "it is {} old and counts for {}",
-                human_span(*age_ms),
-                human_span(*allowed_ms)
-            ),
+            Staleness::TooOld { age_ms, allowed_ms } => {
+                format!("it is {} old and counts for {}", human_span(*age_ms), human_span(*allowed_ms))
+            }
         }
     }
 }
@@ -202,10 +200,7 @@ mod tests {
         assert_eq!(reasons(&parts("a", "1"), 11_001).len(), 1);
         let mut other = check();
         other.want = Some("== 0".parse().unwrap());
-        assert_eq!(
-            staleness(&e, &other, &parts("a", "1"), Millis(10_000)),
-            [Staleness::ThresholdChanged]
-        );
+        assert_eq!(staleness(&e, &other, &parts("a", "1"), Millis(10_000)), [Staleness::ThresholdChanged]);
     }
 
     #[test]

@@ -46,11 +46,8 @@ pub struct Item {
 /// person's word besides their checks.
 pub fn items(runbook: &Runbook, checks: &[Check], attest: &[String]) -> Vec<Item> {
     let proof_of = |id: &str| {
-        let bound: Vec<String> = checks
-            .iter()
-            .filter(|c| c.proves.iter().any(|p| p == id))
-            .map(|c| c.id.clone())
-            .collect();
+        let bound: Vec<String> =
+            checks.iter().filter(|c| c.proves.iter().any(|p| p == id)).map(|c| c.id.clone()).collect();
         if bound.is_empty() { Proof::Attestation } else { Proof::Checks(bound) }
     };
     let criteria = runbook.criteria.iter().map(|c| Item {
@@ -82,8 +79,8 @@ pub fn decision_gate(runbook: &Runbook) -> Option<String> {
         .iter()
         .find_map(|c| c.id.split_once('.').map(|(gate, _)| gate.to_owned()))
         .or_else(|| {
-            (!runbook.checklist.is_empty()).then(|| runbook.gates.last().map(|g| g.id.clone()))?
-        })?;
+        (!runbook.checklist.is_empty()).then(|| runbook.gates.last().map(|g| g.id.clone()))?
+    })?;
     runbook.gates.iter().any(|g| g.id == gate).then_some(gate)
 }
 
@@ -100,8 +97,7 @@ fn derived(text: &str, runbook: &Runbook) -> Option<Proof> {
         return Some(Proof::SignOffs);
     }
     let names_gates = plain.contains("gate ") || plain.contains("gates ");
-    (names_gates && plain.contains("accepted") && !runbook.gates.is_empty())
-        .then_some(Proof::GatesAccepted)
+    (names_gates && plain.contains("accepted") && !runbook.gates.is_empty()).then_some(Proof::GatesAccepted)
 }
 
 /// How one check stands for the release that is judged.
@@ -212,8 +208,7 @@ impl ItemState {
 
     /// Whether something was seen to be wrong (and not only not yet seen).
     pub fn is_red(&self) -> bool {
-        !self.is_satisfied()
-            && self.checks.iter().any(|c| c.standing == Standing::Fail)
+        !self.is_satisfied() && self.checks.iter().any(|c| c.standing == Standing::Fail)
     }
 
     /// The row that signers see.
@@ -243,12 +238,9 @@ impl ItemState {
 /// the caller, who knows the gates and the sign-offs.
 pub fn item_state(item: &Item, facts: &Facts<'_>) -> ItemState {
     let checks: Vec<CheckState> = match &item.proof {
-        Proof::Checks(ids) => facts
-            .checks
-            .iter()
-            .filter(|c| ids.contains(&c.id))
-            .map(|c| check_state(c, facts))
-            .collect(),
+        Proof::Checks(ids) => {
+            facts.checks.iter().filter(|c| ids.contains(&c.id)).map(|c| check_state(c, facts)).collect()
+        }
         _ => vec![],
     };
     let waiver = facts
@@ -261,8 +253,7 @@ pub fn item_state(item: &Item, facts: &Facts<'_>) -> ItemState {
         .attestations
         .iter()
         .rfind(|a| a.item == item.id && facts.release.is_some_and(|r| r.id == a.release));
-    let attestation =
-        last_word.filter(|a| a.holds && a.text_digest == item.digest).cloned();
+    let attestation = last_word.filter(|a| a.holds && a.text_digest == item.digest).cloned();
     let proved = !checks.is_empty() && checks.iter().all(|c| c.standing == Standing::Pass);
     let has_word = attestation.is_some() || !item.needs_word;
     let status = if proved && has_word {

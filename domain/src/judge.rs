@@ -5,9 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::digest_fields;
 use crate::facts::{Acceptance, Choice, Decision, Facts, ShownRow, SignOff};
-use crate::item::{
-    Item, ItemState, Proof, Status, decision_gate, gate_owners, item_state, items,
-};
+use crate::item::{Item, ItemState, Proof, Status, decision_gate, gate_owners, item_state, items};
 use crate::release::{Part, ReleaseState};
 use crate::role::Role;
 
@@ -176,20 +174,15 @@ pub fn judge(facts: &Facts<'_>) -> Judgement {
         items(facts.runbook, facts.checks, facts.attest).iter().map(|i| item_state(i, facts)).collect();
     let decision_gate = decision_gate(facts.runbook);
     let mut gates = gate_views(facts, &states, decision_gate.as_deref());
-    let accepted =
-        gates.iter().filter(|g| !g.is_decision).all(|g| g.state == GateState::Accepted);
+    let accepted = gates.iter().filter(|g| !g.is_decision).all(|g| g.state == GateState::Accepted);
     settle(&mut states, &Proof::GatesAccepted, accepted);
 
-    let shown: Vec<ShownRow> = states
-        .iter()
-        .filter(|s| s.item.proof != Proof::SignOffs)
-        .map(ItemState::shown)
-        .collect();
+    let shown: Vec<ShownRow> =
+        states.iter().filter(|s| s.item.proof != Proof::SignOffs).map(ItemState::shown).collect();
     let fingerprint = facts.release.map(|r| r.parts.fingerprint()).unwrap_or_default();
     let digest = digest_rows(&fingerprint, &shown);
     let sign_offs = sign_off_views(facts, &digest, &shown);
-    let all_go =
-        !sign_offs.is_empty() && sign_offs.iter().all(|s| s.counts() == Some(Choice::Go));
+    let all_go = !sign_offs.is_empty() && sign_offs.iter().all(|s| s.counts() == Some(Choice::Go));
     settle(&mut states, &Proof::SignOffs, all_go);
 
     let drift = drift(facts);
@@ -217,17 +210,7 @@ pub fn judge(facts: &Facts<'_>) -> Judgement {
             gate.state = GateState::Accepted;
         }
     }
-    Judgement {
-        gates,
-        loose_items,
-        sign_offs,
-        digest,
-        shown,
-        before_signing,
-        verdict,
-        decision,
-        drift,
-    }
+    Judgement { gates, loose_items, sign_offs, digest, shown, before_signing, verdict, decision, drift }
 }
 
 fn gate_of(item: &Item, gates: &[GateView]) -> Option<String> {
@@ -247,17 +230,13 @@ fn settle(states: &mut [ItemState], proof: &Proof, holds: bool) {
 }
 
 fn digest_rows(head: &str, rows: &[ShownRow]) -> String {
-    let fields = rows.iter().flat_map(|r| {
-        [r.item.clone(), r.text_digest.clone(), r.state.clone(), r.failures.to_string()]
-    });
+    let fields = rows
+        .iter()
+        .flat_map(|r| [r.item.clone(), r.text_digest.clone(), r.state.clone(), r.failures.to_string()]);
     digest_fields(std::iter::once(head.to_owned()).chain(fields))
 }
 
-fn gate_views(
-    facts: &Facts<'_>,
-    states: &[ItemState],
-    decision_gate: Option<&str>,
-) -> Vec<GateView> {
+fn gate_views(facts: &Facts<'_>, states: &[ItemState], decision_gate: Option<&str>) -> Vec<GateView> {
     let mut views: Vec<GateView> = Vec::new();
     for gate in &facts.runbook.gates {
         let items = items_of(states, &gate.id);
@@ -266,22 +245,16 @@ fn gate_views(
         let digest = digest_rows(&format!("gate {} {release:?}", gate.id), &rows);
         let is_decision = decision_gate == Some(gate.id.as_str());
         let satisfied = items.iter().all(ItemState::is_satisfied);
-        let acceptance = facts
-            .acceptances
-            .iter()
-            .rfind(|a| a.gate == gate.id && Some(a.release) == release)
-            .cloned();
+        let acceptance =
+            facts.acceptances.iter().rfind(|a| a.gate == gate.id && Some(a.release) == release).cloned();
         let holds = satisfied && acceptance.as_ref().is_some_and(|a| a.digest == digest);
         let state = match (release.is_some() && satisfied && !is_decision, holds && !is_decision) {
             (_, true) => GateState::Accepted,
             (true, false) => GateState::Ready,
             (false, false) => GateState::Open,
         };
-        let waits_for = views
-            .iter()
-            .filter(|v| v.state != GateState::Accepted)
-            .map(|v| v.id.clone())
-            .collect();
+        let waits_for =
+            views.iter().filter(|v| v.state != GateState::Accepted).map(|v| v.id.clone()).collect();
         views.push(GateView {
             id: gate.id.clone(),
             title: gate.title.clone(),
@@ -304,11 +277,8 @@ fn sign_off_views(facts: &Facts<'_>, digest: &str, shown: &[ShownRow]) -> Vec<Si
     let mut views = Vec::new();
     for name in &facts.runbook.signoff_roles {
         let role = Role::from_owner_word(&name.role).first().copied();
-        let last = facts
-            .sign_offs
-            .iter()
-            .rfind(|s| Some(s.release) == release && Some(s.role) == role)
-            .cloned();
+        let last =
+            facts.sign_offs.iter().rfind(|s| Some(s.release) == release && Some(s.role) == role).cloned();
         let mut stale = Vec::new();
         if let Some(signed) = &last {
             // A No-Go stands until its signer takes it back; only a Go can go stale.
@@ -331,22 +301,16 @@ pub fn what_changed(then: &[ShownRow], now: &[ShownRow]) -> Vec<String> {
         .iter()
         .filter_map(|row| match then.iter().find(|t| t.item == row.item) {
             None => Some(format!("{} is new", row.item)),
-            Some(t) if t.text_digest != row.text_digest => {
-                Some(format!("the text of {} changed", row.item))
-            }
+            Some(t) if t.text_digest != row.text_digest => Some(format!("the text of {} changed", row.item)),
             Some(t) if t.state != row.state => {
                 Some(format!("{} was {} and is {}", row.item, t.state, row.state))
             }
-            Some(t) if t.failures != row.failures => {
-                Some(format!("{} did not hold in between", row.item))
-            }
+            Some(t) if t.failures != row.failures => Some(format!("{} did not hold in between", row.item)),
             Some(_) => None,
         })
         .collect();
     changes.extend(
-        then.iter()
-            .filter(|t| !now.iter().any(|n| n.item == t.item))
-            .map(|t| format!("{} is gone", t.item)),
+        then.iter().filter(|t| !now.iter().any(|n| n.item == t.item)).map(|t| format!("{} is gone", t.item)),
     );
     if changes.is_empty() {
         changes.push("the release itself changed".to_owned());
@@ -409,18 +373,12 @@ fn blockers_before_signing(
     }
     match facts.release.map(|r| r.state) {
         None => push(BlockerKind::Release, "No release is open".into(), vec![], devops()),
-        Some(ReleaseState::Opened) => push(
-            BlockerKind::Release,
-            "The release is not deployed yet".into(),
-            vec![],
-            devops(),
-        ),
-        Some(ReleaseState::Failed) => push(
-            BlockerKind::Release,
-            "The deploy of this release failed".into(),
-            vec![],
-            devops(),
-        ),
+        Some(ReleaseState::Opened) => {
+            push(BlockerKind::Release, "The release is not deployed yet".into(), vec![], devops())
+        }
+        Some(ReleaseState::Failed) => {
+            push(BlockerKind::Release, "The deploy of this release failed".into(), vec![], devops())
+        }
         Some(ReleaseState::RolledBackFrom) => push(
             BlockerKind::Release,
             "This release was rolled back and is marked bad".into(),
@@ -484,9 +442,7 @@ fn complaints(items: &[&ItemState]) -> Vec<String> {
     items
         .iter()
         .flat_map(|i| match &i.status {
-            Status::Open(why) => {
-                why.iter().map(|w| format!("{}: {w}", i.item.id)).collect::<Vec<_>>()
-            }
+            Status::Open(why) => why.iter().map(|w| format!("{}: {w}", i.item.id)).collect::<Vec<_>>(),
             _ => vec![],
         })
         .collect()

@@ -80,10 +80,7 @@ mod tests {
             n: 7,
             at_ms: 12,
             stream: Stream::Out,
-            spans: vec![Span {
-                text: "ok".into(),
-                ..Span::default()
-            }],
+            spans: vec![Span { text: "ok".into(), ..Span::default() }],
             truncated: false,
         };
         let json = serde_json::to_string(&line).unwrap();

@@ -54,8 +54,7 @@ fn is_date(value: &str) -> bool {
     let number = |s: &str, len: usize| {
         (s.len() == len && s.bytes().all(|b| b.is_ascii_digit())).then(|| s.parse::<u32>().ok())?
     };
-    let (Some(year), Some(month), Some(day)) = (number(year, 4), number(month, 2), number(day, 2))
-    else {
+    let (Some(year), Some(month), Some(day)) = (number(year, 4), number(month, 2), number(day, 2)) else {
         return false;
     };
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
@@ -75,8 +74,8 @@ fn is_commit(value: &str) -> bool {
 
 fn is_duration(value: &str) -> bool {
     const UNITS: [&str; 14] = [
-        "ms", "s", "sec", "secs", "second", "seconds", "m", "min", "mins", "minutes", "h", "hours",
-        "hour", "minute",
+        "ms", "s", "sec", "secs", "second", "seconds", "m", "min", "mins", "minutes", "h", "hours", "hour",
+        "minute",
     ];
     let spaced: String = value
         .chars()
@@ -166,9 +165,7 @@ mod tests {
     #[test]
     fn the_log_comes_back_filled_in() {
         let line = OwnershipLine::read("own.1".into(), "VM by: ____  on: ____".into(), 1);
-        let text = markdown("Ownership Log", &[line], |id| {
-            (id == "own.1.by").then_some("Ada_B <script>")
-        });
+        let text = markdown("Ownership Log", &[line], |id| (id == "own.1.by").then_some("Ada_B <script>"));
         assert_eq!(text, "## Ownership Log\n\n- VM by: Ada\\_B \\<script\\>  on: ____\n");
     }
 }

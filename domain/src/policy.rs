@@ -48,17 +48,10 @@ const fn rule(path: &'static str, door: Door, who: Who) -> Rule {
     Rule { path, door, who }
 }
 
-const OPERATORS: Who =
-    Who::Roles(&[Role::DevOps, Role::Backend, Role::Frontend, Role::Qa, Role::Security]);
+const OPERATORS: Who = Who::Roles(&[Role::DevOps, Role::Backend, Role::Frontend, Role::Qa, Role::Security]);
 const DEPLOYERS: Who = Who::Roles(&[Role::DevOps, Role::Backend]);
-const RETURNERS: Who = Who::Roles(&[
-    Role::DevOps,
-    Role::Backend,
-    Role::Frontend,
-    Role::Qa,
-    Role::Security,
-    Role::Po,
-]);
+const RETURNERS: Who =
+    Who::Roles(&[Role::DevOps, Role::Backend, Role::Frontend, Role::Qa, Role::Security, Role::Po]);
 const DRIS: Who = Who::Roles(&[
     Role::DevOps,
     Role::Backend,
@@ -223,11 +216,8 @@ mod tests {
 
     #[test]
     fn only_sign_in_and_links_act_without_a_session() {
-        let open: Vec<&str> = RULES
-            .iter()
-            .filter(|r| r.door == Door::Act && r.who == Who::Anyone)
-            .map(|r| r.path)
-            .collect();
+        let open: Vec<&str> =
+            RULES.iter().filter(|r| r.door == Door::Act && r.who == Who::Anyone).map(|r| r.path).collect();
         assert_eq!(open, ["/api/sign_in", "/api/use_link"]);
     }
 }

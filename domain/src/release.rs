@@ -25,8 +25,7 @@ pub enum Part {
 
 impl Part {
     /// Every part.
-    pub const ALL: [Part; 5] =
-        [Part::Commit, Part::Config, Part::Images, Part::Env, Part::Runbook];
+    pub const ALL: [Part; 5] = [Part::Commit, Part::Config, Part::Images, Part::Env, Part::Runbook];
 
     /// The word for it on pages and in `binds`.
     pub fn label(self) -> &'static str {
@@ -77,11 +76,7 @@ impl Parts {
         let mut names: Vec<&String> = self.images.keys().chain(other.images.keys()).collect();
         names.sort();
         names.dedup();
-        names
-            .into_iter()
-            .filter(|s| self.images.get(*s) != other.images.get(*s))
-            .cloned()
-            .collect()
+        names.into_iter().filter(|s| self.images.get(*s) != other.images.get(*s)).cloned().collect()
     }
 }
 

@@ -1,4 +1,5 @@
 //! The rules, by example and by random sequences of acts.
+#![allow(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 use std::collections::BTreeMap;
 
@@ -43,8 +44,7 @@ impl World {
             digest: format!("digest {gate}.{n}"),
             line: n,
         };
-        let gate =
-            |id: &str, phase| Gate { id: id.into(), phase, title: id.into(), line: 1 };
+        let gate = |id: &str, phase| Gate { id: id.into(), phase, title: id.into(), line: 1 };
         let item = |n: usize, text: &str| ChecklistItem {
             id: format!("H.c{n}"),
             text: text.into(),
@@ -560,8 +560,7 @@ fn perform(w: &mut World, act: &Act) {
             w.observed.parts = release(*id).parts;
         }
         Act::Break(bad) => {
-            w.observed.services =
-                vec![service(if *bad { Health::Unhealthy } else { Health::Healthy })];
+            w.observed.services = vec![service(if *bad { Health::Unhealthy } else { Health::Healthy })];
         }
         Act::Reword => w.runbook.criteria[1].digest.push('x'),
     }

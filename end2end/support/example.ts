@@ -1,6 +1,6 @@
 // A copy of the bundled example with a git history, ports and a Compose project of its own. The original is only read.
 import { execFileSync } from "node:child_process";
-import { cpSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { randomBytes } from "node:crypto";
 import { basename, join } from "node:path";
 import { freePorts, removeFolder, root, temporaryFolder } from "./files.ts";
@@ -33,6 +33,7 @@ export class Example {
     example.git("config", "user.email", "story@localhost");
     example.commit("MediaNest 1.0.0");
     example.node("scripts/fill-env.mjs", "--port", `${port}`, "--frontend-port", `${frontendPort}`, "--project", project);
+    example.fillForeignSecrets();
     return example;
   }
 
@@ -52,10 +53,15 @@ export class Example {
   }
 
   /** Puts real values where the environment file has placeholders of foreign services. */
-  fillForeignSecrets(): void {
+  private fillForeignSecrets(): void {
     const path = join(this.folder, ".env.staging");
     const text = readFileSync(path, "utf8").replace(/CHANGE_ME\w*/g, () => randomBytes(16).toString("hex"));
     writeFileSync(path, text);
+  }
+
+  /** Lets everybody on the machine read the environment file, as a careless copy does. */
+  exposeSecrets(): void {
+    chmodSync(join(this.folder, ".env.staging"), 0o644);
   }
 
   /** The value of a key of the environment file. */

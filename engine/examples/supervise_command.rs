@@ -5,9 +5,7 @@ use engine::runner::{Cmd, Exit, Outcome, Session, supervise};
 
 fn argv(value: &serde_json::Value) -> Vec<String> {
     let words = value.as_array().into_iter().flatten();
-    words
-        .filter_map(|word| word.as_str().map(str::to_owned))
-        .collect()
+    words.filter_map(|word| word.as_str().map(str::to_owned)).collect()
 }
 
 async fn work(session: &Session) -> Outcome {
@@ -25,24 +23,15 @@ async fn work(session: &Session) -> Outcome {
         for task in tasks {
             exits.push(task.await.ok());
         }
-        return Outcome {
-            exit: Exit::Code(0),
-            result: serde_json::json!({ "exits": exits }),
-        };
+        return Outcome { exit: Exit::Code(0), result: serde_json::json!({ "exits": exits }) };
     }
     if let Some(one) = plan.get("capture") {
         let (exit, bytes) = session.capture(Cmd::new(argv(one)), 1_000).await;
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        return Outcome {
-            exit,
-            result: serde_json::json!({ "len": bytes.len(), "text": text }),
-        };
+        return Outcome { exit, result: serde_json::json!({ "len": bytes.len(), "text": text }) };
     }
     let mut cmd = Cmd::new(plan.get("argv").map(argv).unwrap_or_default());
-    cmd.timeout = plan
-        .get("timeout_ms")
-        .and_then(|ms| ms.as_u64())
-        .map(std::time::Duration::from_millis);
+    cmd.timeout = plan.get("timeout_ms").and_then(|ms| ms.as_u64()).map(std::time::Duration::from_millis);
     let exit = session.exec(cmd).await;
     if let Some(after) = plan.get("after") {
         let mut cmd = Cmd::new(argv(after));
@@ -50,24 +39,14 @@ async fn work(session: &Session) -> Outcome {
         cmd.timeout = Some(std::time::Duration::from_secs(5));
         session.exec(cmd).await;
     }
-    Outcome {
-        exit,
-        result: serde_json::json!({"done": true}),
-    }
+    Outcome { exit, result: serde_json::json!({"done": true}) }
 }
 
 fn main() {
     let args: Vec<_> = std::env::args().collect();
-    let [_, verb, dir] = args.as_slice() else {
-        std::process::exit(64)
-    };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .worker_threads(2)
-        .build();
-    let Ok(runtime) = runtime else {
-        std::process::exit(70)
-    };
+    let [_, verb, dir] = args.as_slice() else { std::process::exit(64) };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build();
+    let Ok(runtime) = runtime else { std::process::exit(70) };
     if verb != "supervise" {
         std::process::exit(64);
     }

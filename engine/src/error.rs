@@ -124,9 +124,7 @@ impl From<crate::store::links::LinkError> for Error {
 impl From<crate::auth::passwords::PasswordError> for Error {
     fn from(error: crate::auth::passwords::PasswordError) -> Error {
         match error {
-            crate::auth::passwords::PasswordError::Busy => {
-                Error::throttled(sentence(&error.to_string()))
-            }
+            crate::auth::passwords::PasswordError::Busy => Error::throttled(sentence(&error.to_string())),
             other => Error::internal(format!("{other:?}")),
         }
     }

@@ -144,9 +144,7 @@ struct End {
 fn outcome_of(run: &Run, exit: &Exit) -> RunOutcome {
     match exit {
         Exit::Code(0) => RunOutcome::Passed,
-        Exit::Code(code) if *code == INCONCLUSIVE && run.kind == RunKind::Check => {
-            RunOutcome::Inconclusive
-        }
+        Exit::Code(code) if *code == INCONCLUSIVE && run.kind == RunKind::Check => RunOutcome::Inconclusive,
         Exit::Cancelled { .. } => RunOutcome::Cancelled,
         _ => RunOutcome::Failed,
     }
@@ -205,12 +203,7 @@ async fn store_end(
 ) -> Result<(), StoreError> {
     let End { exit, at, result, findings, mut parts, keeps_schema } = end;
     let outcome = outcome_of(run, &exit);
-    let ending = Ending {
-        at,
-        outcome,
-        exit: serde_json::to_value(&exit).unwrap_or_default(),
-        result,
-    };
+    let ending = Ending { at, outcome, exit: serde_json::to_value(&exit).unwrap_or_default(), result };
     if !runs::end(&mut *tx, run.id, &ending).await? {
         return Ok(());
     }
@@ -252,11 +245,8 @@ async fn store_end(
             store::evidence::add(&mut *tx, &evidence).await?;
         }
     }
-    if let Some(message) = findings
-        .deploy
-        .as_ref()
-        .map(|d| &d.message)
-        .or(findings.rollback.as_ref().map(|r| &r.message))
+    if let Some(message) =
+        findings.deploy.as_ref().map(|d| &d.message).or(findings.rollback.as_ref().map(|r| &r.message))
     {
         detail = message.clone();
     } else if !findings.checks.is_empty() {

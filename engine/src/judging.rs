@@ -8,10 +8,10 @@ use domain::policy;
 use domain::release::{Part, Parts, Release, ReleaseState, short_commit};
 use domain::time::Millis;
 
+use crate::Engine;
 use crate::known::Known;
 use crate::stack::Stack;
 use crate::view::Offer;
-use crate::Engine;
 
 /// One moment, judged.
 pub(crate) struct Judged {
@@ -32,12 +32,7 @@ impl Engine {
     }
 }
 
-fn facts<'a>(
-    now: Millis,
-    stack: &'a Stack,
-    known: &'a Known,
-    observed: &'a Observed,
-) -> Facts<'a> {
+fn facts<'a>(now: Millis, stack: &'a Stack, known: &'a Known, observed: &'a Observed) -> Facts<'a> {
     Facts {
         now,
         runbook: &stack.runbook,
@@ -103,7 +98,9 @@ impl Judged {
         let Some(release) = self.release() else { return vec![] };
         [Part::Commit, Part::Config, Part::Env, Part::Runbook]
             .into_iter()
-            .filter(|p| self.observed.parts.values.get(p).is_some_and(|now| release.parts.values.get(p) != Some(now)))
+            .filter(|p| {
+                self.observed.parts.values.get(p).is_some_and(|now| release.parts.values.get(p) != Some(now))
+            })
             .collect()
     }
 

@@ -63,10 +63,7 @@ impl Known {
     }
 
     pub(crate) fn name(&self, id: i64) -> String {
-        self.people
-            .iter()
-            .find(|p| p.id == id)
-            .map_or_else(|| "somebody".to_owned(), |p| p.name.clone())
+        self.people.iter().find(|p| p.id == id).map_or_else(|| "somebody".to_owned(), |p| p.name.clone())
     }
 
     pub(crate) fn holders(&self, role: Role) -> Vec<&Person> {
@@ -93,9 +90,7 @@ impl Known {
 
     /// The deploy or rollback that goes on.
     pub(crate) fn changing(&self) -> Option<&Run> {
-        self.runs
-            .iter()
-            .find(|r| r.state == RunState::Running && changes_the_stack(r.kind))
+        self.runs.iter().find(|r| r.state == RunState::Running && changes_the_stack(r.kind))
     }
 
     /// How long the last good run of the same subject took, milliseconds.

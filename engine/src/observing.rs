@@ -163,8 +163,7 @@ impl Engine {
 
     async fn look_for_images(&self) -> Result<BTreeSet<String>, Error> {
         let known = self.known();
-        let wanted: BTreeSet<&String> =
-            known.releases.iter().flat_map(|r| r.parts.images.values()).collect();
+        let wanted: BTreeSet<&String> = known.releases.iter().flat_map(|r| r.parts.images.values()).collect();
         if wanted.is_empty() {
             return Ok(BTreeSet::new());
         }

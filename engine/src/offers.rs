@@ -40,12 +40,7 @@ impl Judged {
     }
 
     pub(crate) fn offer_deploy(&self, actor: &Actor) -> Offer {
-        all([
-            self.may(actor, "deploy"),
-            self.stack_works(),
-            self.engine_answers(),
-            self.nothing_changes(),
-        ])
+        all([self.may(actor, "deploy"), self.stack_works(), self.engine_answers(), self.nothing_changes()])
     }
 
     pub(crate) fn offer_open(&self, actor: &Actor) -> Offer {
@@ -116,10 +111,9 @@ impl Judged {
 
     pub(crate) fn offer_attest(&self, actor: &Actor, gate: &str) -> Offer {
         all([
-            when(
-                actor.holds_any(&self.attesters(gate)),
-                || format!("This is for {}.", crate::judging::names(&self.attesters(gate))),
-            ),
+            when(actor.holds_any(&self.attesters(gate)), || {
+                format!("This is for {}.", crate::judging::names(&self.attesters(gate)))
+            }),
             when(self.release().is_some(), || {
                 "No release is open yet; run a step or open one first.".to_owned()
             }),
@@ -128,8 +122,7 @@ impl Judged {
 
     /// Who may attest in a gate: its owners; in the decision gate every signing role.
     fn attesters(&self, gate: &str) -> Vec<Role> {
-        let mut roles: Vec<Role> =
-            self.judgement.gate(gate).map(|g| g.owners.clone()).unwrap_or_default();
+        let mut roles: Vec<Role> = self.judgement.gate(gate).map(|g| g.owners.clone()).unwrap_or_default();
         if self.judgement.gate(gate).is_none_or(|g| g.is_decision) {
             roles.extend(self.judgement.sign_offs.iter().filter_map(|s| s.role));
         }
@@ -188,10 +181,9 @@ impl Judged {
                 let first = verdict.blockers.first().map_or("", |b| b.what.as_str());
                 format!("The verdict is No-Go: {first}.")
             }),
-            when(
-                self.judgement.decision.as_ref().is_none_or(|d| d.choice != choice),
-                || format!("{} is recorded already.", choice.label()),
-            ),
+            when(self.judgement.decision.as_ref().is_none_or(|d| d.choice != choice), || {
+                format!("{} is recorded already.", choice.label())
+            }),
         ])
     }
 

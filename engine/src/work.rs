@@ -7,9 +7,7 @@ use domain::release::Parts;
 use serde::{Deserialize, Serialize};
 
 use crate::checks::{Output, ProbeWork, TrackedFiles, judge_command, probe, settled};
-use crate::compose::{
-    DeployResult, DeployWork, RollbackResult, RollbackWork, deploy, rollback,
-};
+use crate::compose::{DeployResult, DeployWork, RollbackResult, RollbackWork, deploy, rollback};
 use crate::runner::{Cmd, Exit, Outcome, RunnerError, Session, supervise};
 
 /// The work of a run.
@@ -89,11 +87,7 @@ pub struct CheckFinding {
 
 impl CheckFinding {
     fn of(check: &Check, finding: Finding) -> CheckFinding {
-        CheckFinding {
-            check: check.id.clone(),
-            threshold_digest: check.threshold_digest(),
-            finding,
-        }
+        CheckFinding { check: check.id.clone(), threshold_digest: check.threshold_digest(), finding }
     }
 }
 
@@ -130,11 +124,8 @@ async fn work(session: &Session, work: &Work) -> Outcome {
             }
             let done = deploy(session, plan).await;
             let result: Option<DeployResult> = serde_json::from_value(done.result).ok();
-            let checks = if result.as_ref().is_some_and(|r| r.ok) {
-                run_all(session, smoke).await
-            } else {
-                vec![]
-            };
+            let checks =
+                if result.as_ref().is_some_and(|r| r.ok) { run_all(session, smoke).await } else { vec![] };
             // A deploy is done when its services are healthy; a smoke check that fails then is
             // evidence against the release, not a deploy that did not happen.
             outcome(done.exit, &Findings { checks, deploy: result, rollback: None })

@@ -6,8 +6,7 @@ use std::time::Duration;
 use domain::facts::Actor;
 use domain::time::Millis;
 use engine::audit::{
-    self, Act, Event, Filter, GENESIS, Head, Outcome, VerifyError, VerifyReport, verify,
-    verify_against,
+    self, Act, Event, Filter, GENESIS, Head, Outcome, VerifyError, VerifyReport, verify, verify_against,
 };
 use engine::store::{Store, StoreError};
 use sqlx::sqlite::SqliteConnectOptions;
@@ -18,9 +17,7 @@ async fn log_of(events: i64) -> (TempDir, Store) {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).await.unwrap();
     for n in 1..=events {
-        append(&store, Event::new(Millis(n), None, "gate.accept", format!("gate {n}")))
-            .await
-            .unwrap();
+        append(&store, Event::new(Millis(n), None, "gate.accept", format!("gate {n}"))).await.unwrap();
     }
     (dir, store)
 }
@@ -33,10 +30,7 @@ async fn append(store: &Store, event: Event) -> Result<audit::Row, StoreError> {
 async fn intruder(store: &Store) -> SqliteConnection {
     let mut conn = SqliteConnectOptions::new().filename(store.file()).connect().await.unwrap();
     for trigger in ["audit_event_keeps", "audit_event_stays", "audit_event_has_no_gaps"] {
-        sqlx::query(sqlx::AssertSqlSafe(format!("DROP TRIGGER {trigger}")))
-            .execute(&mut conn)
-            .await
-            .unwrap();
+        sqlx::query(sqlx::AssertSqlSafe(format!("DROP TRIGGER {trigger}"))).execute(&mut conn).await.unwrap();
     }
     conn
 }
@@ -71,8 +65,7 @@ async fn the_chain_has_no_gaps_and_verifies() {
                 .ok()
         });
     }
-    let mut seqs: Vec<i64> =
-        writers.join_all().await.into_iter().flatten().map(|r| r.seq).collect();
+    let mut seqs: Vec<i64> = writers.join_all().await.into_iter().flatten().map(|r| r.seq).collect();
     seqs.sort();
     assert_eq!(seqs, (1..=48).collect::<Vec<_>>());
     let report = verify(store.readers()).await.unwrap();
@@ -127,12 +120,10 @@ async fn a_chain_written_anew_is_found_by_a_head_kept_elsewhere() {
     append(&store, Event::new(Millis(9), None, "a", "b")).await.unwrap();
     assert_eq!(verify_against(store.readers(), &witness).await.unwrap().events, 4);
     let mut conn = intruder(&store).await;
-    sqlx::raw_sql(
-        "DELETE FROM audit_event; DELETE FROM sqlite_sequence WHERE name = 'audit_event'",
-    )
-    .execute(&mut conn)
-    .await
-    .unwrap();
+    sqlx::raw_sql("DELETE FROM audit_event; DELETE FROM sqlite_sequence WHERE name = 'audit_event'")
+        .execute(&mut conn)
+        .await
+        .unwrap();
     assert_eq!(verify(store.readers()).await.unwrap().events, 0, "the chain alone cannot tell");
     let cut = verify_against(store.readers(), &witness).await;
     assert!(matches!(cut, Err(VerifyError::Broken(b)) if b.seq == 1));
@@ -166,10 +157,7 @@ async fn an_act_leaves_its_intent_before_and_its_outcome_after() {
     let before = audit::list(store.readers(), Filter::default(), 10).await.unwrap();
     assert_eq!((before.len(), before[0].event.outcome), (1, Outcome::Intent));
     act.in_run(8);
-    store
-        .write(move |tx| Box::pin(async move { act.done(tx, Millis(2), "healthy").await }))
-        .await
-        .unwrap();
+    store.write(move |tx| Box::pin(async move { act.done(tx, Millis(2), "healthy").await })).await.unwrap();
     let rows = audit::list(store.readers(), Filter::default(), 10).await.unwrap();
     let done = &rows[0].event;
     assert_eq!(
@@ -229,10 +217,7 @@ async fn an_act_whose_transaction_is_undone_after_its_outcome_reads_failed() {
     };
     tokio::time::timeout(Duration::from_secs(10), wait).await.unwrap();
     let rows = audit::list(store.readers(), Filter::default(), 10).await.unwrap();
-    assert_eq!(
-        (rows.len(), rows[0].event.outcome, rows[0].event.intent),
-        (2, Outcome::Failed, Some(1))
-    );
+    assert_eq!((rows.len(), rows[0].event.outcome, rows[0].event.intent), (2, Outcome::Failed, Some(1)));
 }
 
 #[tokio::test]
@@ -240,14 +225,10 @@ async fn intents_of_a_server_that_died_get_an_outcome_at_the_next_start() {
     let (dir, store) = log_of(0).await;
     append(&store, Event::new(Millis(1), None, "deploy.start", "C:\\x\n")).await.unwrap();
     let act = Act::begin(&store, Event::new(Millis(2), None, "a.b", "c")).await.unwrap();
-    store
-        .write(move |tx| Box::pin(async move { act.done(tx, Millis(3), "").await }))
-        .await
-        .unwrap();
+    store.write(move |tx| Box::pin(async move { act.done(tx, Millis(3), "").await })).await.unwrap();
     store.close().await;
     let store = Store::open(dir.path()).await.unwrap();
-    let settle =
-        async || store.write(|tx| Box::pin(audit::settle_orphans(tx, Millis(9)))).await.unwrap();
+    let settle = async || store.write(|tx| Box::pin(audit::settle_orphans(tx, Millis(9)))).await.unwrap();
     assert_eq!(settle().await, 1);
     let rows = audit::list(store.readers(), Filter::default(), 10).await.unwrap();
     assert_eq!((rows[0].event.intent, rows[0].event.outcome), (Some(1), Outcome::Failed));
@@ -276,15 +257,10 @@ async fn an_intent_has_one_outcome() {
 async fn pages_follow_one_another_and_filters_select() {
     let (_dir, store) = log_of(0).await;
     let ada = Actor { id: 1, name: "Ada\r\nroot".into(), roles: vec![] };
-    for (act, actor) in [
-        ("deploy.start", Some(&ada)),
-        ("deploy_x", None),
-        ("sign.in", Some(&ada)),
-        ("deploy.end", None),
-    ] {
-        append(&store, Event::new(Millis(1), actor, act, "s").outcome(Outcome::Done))
-            .await
-            .unwrap();
+    for (act, actor) in
+        [("deploy.start", Some(&ada)), ("deploy_x", None), ("sign.in", Some(&ada)), ("deploy.end", None)]
+    {
+        append(&store, Event::new(Millis(1), actor, act, "s").outcome(Outcome::Done)).await.unwrap();
     }
     let seqs = async |filter, limit| {
         let rows = audit::list(store.readers(), filter, limit).await.unwrap();
@@ -295,9 +271,7 @@ async fn pages_follow_one_another_and_filters_select() {
     assert_eq!(seqs(Filter { actor: Some(1), ..Filter::default() }, 9).await, [3, 1]);
     assert_eq!(seqs(Filter { act: Some("deploy."), ..Filter::default() }, 9).await, [4, 1]);
     assert_eq!(seqs(Filter { act: Some("sign.in"), ..Filter::default() }, 9).await, [3]);
-    assert!(
-        seqs(Filter { outcome: Some(Outcome::Refused), ..Filter::default() }, 9).await.is_empty()
-    );
+    assert!(seqs(Filter { outcome: Some(Outcome::Refused), ..Filter::default() }, 9).await.is_empty());
     let rows = audit::list(store.readers(), Filter::default(), 9).await.unwrap();
     assert_eq!(rows[3].event.actor_name, "Ada\\r\\nroot", "a name cannot forge a line");
 }

@@ -1,6 +1,7 @@
 //! Deploy, rollback and watching on a real engine, with tiny stacks of one static busybox.
 //!
 //! Every test uses a project of its own and removes what it made. Without an engine the tests fail and say so.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails fails its test")]
 
 #[cfg(test)]
 mod compose_bench;

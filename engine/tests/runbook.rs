@@ -1,5 +1,6 @@
 //! The parser against runbooks of many shapes. Each file under `data/runbooks` has its expected
 //! answer beside it as JSON; the answers were written by looking at the Markdown.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails fails its test")]
 
 use std::path::{Path, PathBuf};
 
@@ -72,10 +73,7 @@ fn has_the_shape_of_the_staging_runbook(bytes: &[u8], criteria: [usize; 8]) -> R
     let runbook = parse(bytes);
     let letters: String = runbook.gates.iter().map(|g| g.id.as_str()).collect();
     assert_eq!(letters, "ABCDEFGH");
-    assert_eq!(
-        runbook.gates.iter().map(|g| g.phase).collect::<Vec<_>>(),
-        (1..=8).collect::<Vec<_>>()
-    );
+    assert_eq!(runbook.gates.iter().map(|g| g.phase).collect::<Vec<_>>(), (1..=8).collect::<Vec<_>>());
     for (gate, want) in runbook.gates.iter().zip(criteria) {
         let have = runbook.criteria.iter().filter(|c| c.gate == gate.id).count();
         assert_eq!(have, want, "criteria of Gate {}", gate.id);
@@ -218,8 +216,7 @@ fn the_text_report_names_every_line_it_used() {
 fn big_files_and_deep_nesting_are_read_in_bounded_time() {
     // Unoptimised code is slow: it gets less to read, and more time.
     let (mega, seconds) = if cfg!(debug_assertions) { (1 << 20, 30) } else { (5 << 20, 2) };
-    let fill =
-        |head: &str, line: &str| head.to_owned() + &line.repeat((mega - head.len()) / line.len());
+    let fill = |head: &str, line: &str| head.to_owned() + &line.repeat((mega - head.len()) / line.len());
     let staging = std::fs::read_to_string(data("staging.md")).unwrap();
     let limit = std::time::Duration::from_secs(seconds);
     for (name, text) in [
@@ -227,10 +224,7 @@ fn big_files_and_deep_nesting_are_read_in_bounded_time() {
         ("quotes", fill(&format!("{}a\n", "> ".repeat(10_000)), "a\n")),
         ("lists", fill(&format!("{}a\n", "- ".repeat(10_000)), "a\n")),
         ("brackets", fill("", "[")),
-        (
-            "gates",
-            (0..mega / 50).map(|i| format!("## X (Gate Z{i})\n\nAcceptance:\n- a\n\n")).collect(),
-        ),
+        ("gates", (0..mega / 50).map(|i| format!("## X (Gate Z{i})\n\nAcceptance:\n- a\n\n")).collect()),
         ("criteria", fill("## X (Gate A)\n\nAcceptance:\n", "- a\n")),
         ("commands", fill("```bash\n", "ls\n")),
         ("an open quote", fill("```bash\necho '", "ls\n")),

@@ -1,4 +1,5 @@
 //! `stagegate.toml`: what is read, and that every mistake is told at once with its place.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails fails its test")]
 
 use std::path::{Path, PathBuf};
 
@@ -229,9 +230,7 @@ fn checks_that_cannot_be_told_apart_or_prove_nothing_are_errors() {
     let found = errors(&toml);
     assert_eq!(found.len(), 3, "{found:#?}");
     assert!(found[0].starts_with("4:6 the check `a` proves nothing"), "{found:#?}");
-    assert!(
-        found.iter().any(|e| e.starts_with("8:6 a check with the id `a` stands already at line 4"))
-    );
+    assert!(found.iter().any(|e| e.starts_with("8:6 a check with the id `a` stands already at line 4")));
 }
 
 #[test]
@@ -258,8 +257,7 @@ fn a_file_that_cannot_be_read_is_an_error_and_no_panic() {
     std::fs::write(&path, b"a = '\xFF'\n").unwrap();
     assert!(Config::load(&path).unwrap_err()[0].message.contains("UTF-8"));
     std::fs::write(&path, "runbook = 'none.md'\n[stack]\nfiles = ['c.yml']\n").unwrap();
-    let messages: Vec<String> =
-        Config::load(&path).unwrap_err().into_iter().map(|p| p.message).collect();
+    let messages: Vec<String> = Config::load(&path).unwrap_err().into_iter().map(|p| p.message).collect();
     assert!(messages.iter().any(|m| m.contains("none.md")), "{messages:?}");
     assert!(messages.iter().any(|m| m.contains("c.yml")), "{messages:?}");
 }

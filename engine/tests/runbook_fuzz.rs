@@ -1,5 +1,6 @@
 //! No bytes make the parser or the configuration reader panic, and what they say stays true to
 //! the file.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails fails its test")]
 
 use std::collections::HashSet;
 

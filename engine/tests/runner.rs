@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use domain::log::Stream;
 use engine::runner::{
-    Exit, FOLD_BYTES, LockSpec, Plan, Reader, RunDir, RunnerError, State, Status, Tails, cancel,
-    create, follow, launch, lock_holder, reconcile,
+    Exit, FOLD_BYTES, LockSpec, Plan, Reader, RunDir, RunnerError, State, Status, Tails, cancel, create,
+    follow, launch, lock_holder, reconcile,
 };
 use serde_json::json;
 use tempfile::TempDir;
@@ -19,16 +19,8 @@ const NOBODY: [i32; 0] = [];
 /// Cargo puts examples beside the tests that it builds with them.
 fn supervisor() -> PathBuf {
     let exe = std::env::current_exe().unwrap();
-    let found = exe
-        .parent()
-        .unwrap()
-        .parent()
-        .unwrap()
-        .join("examples/supervise_command");
-    assert!(
-        found.exists(),
-        "build the example supervise_command first (cargo test builds it by itself)"
-    );
+    let found = exe.parent().unwrap().parent().unwrap().join("examples/supervise_command");
+    assert!(found.exists(), "build the example supervise_command first (cargo test builds it by itself)");
     found
 }
 
@@ -43,9 +35,7 @@ struct Started {
 
 impl Bench {
     fn new() -> Self {
-        Self {
-            home: tempfile::tempdir().unwrap(),
-        }
+        Self { home: tempfile::tempdir().unwrap() }
     }
 
     fn path(&self) -> &Path {
@@ -63,10 +53,7 @@ impl Bench {
     fn start(&self, plan: &Plan) -> Started {
         let dir = create(&self.path().join("runs"), plan).unwrap();
         launch(&supervisor(), &dir).unwrap();
-        Started {
-            reader: Reader::open(dir.path()).unwrap(),
-            dir,
-        }
+        Started { reader: Reader::open(dir.path()).unwrap(), dir }
     }
 
     async fn run(&self, script: &str) -> (Started, Exit) {
@@ -81,9 +68,7 @@ impl Drop for Bench {
         // A failed test must not leave its processes behind: supervisors first, they would report.
         let home = self.path().display().to_string();
         for pid in with_word(&home).into_iter().chain(tagged(self.path())) {
-            let _ = std::process::Command::new("kill")
-                .args(["-9", &pid.to_string()])
-                .status();
+            let _ = std::process::Command::new("kill").args(["-9", &pid.to_string()]).status();
         }
     }
 }
@@ -96,11 +81,7 @@ impl Started {
             if status.state.is_over() {
                 return status;
             }
-            assert!(
-                Instant::now() < until,
-                "the run does not end: {status:?}\n{}",
-                self.text()
-            );
+            assert!(Instant::now() < until, "the run does not end: {status:?}\n{}", self.text());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -108,21 +89,16 @@ impl Started {
     async fn end(&self) -> Exit {
         match self.over().await.state {
             State::Ended { exit, .. } => exit,
-            other => panic!(
-                "{other:?}: {}",
-                fs::read_to_string(self.dir.path().join("supervisor.err")).unwrap()
-            ),
+            other => {
+                panic!("{other:?}: {}", fs::read_to_string(self.dir.path().join("supervisor.err")).unwrap())
+            }
         }
     }
 
     async fn says(&self, text: &str) {
         let until = Instant::now() + Duration::from_secs(20);
         while !self.text().contains(text) {
-            assert!(
-                Instant::now() < until,
-                "never said {text:?}: {}",
-                self.text()
-            );
+            assert!(Instant::now() < until, "never said {text:?}: {}", self.text());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -133,29 +109,19 @@ impl Started {
 
     fn lines(&self, stream: Stream) -> Vec<String> {
         let all = self.reader.lines(0, usize::MAX, FOLD_BYTES).unwrap();
-        all.iter()
-            .filter(|line| line.stream == stream)
-            .map(|line| line.text())
-            .collect()
+        all.iter().filter(|line| line.stream == stream).map(|line| line.text()).collect()
     }
 }
 
 /// Processes whose environment names a run below `home`.
 fn tagged(home: &Path) -> Vec<i32> {
-    let mark = format!(
-        "STAGEGATE_RUN_DIR={}",
-        fs::canonicalize(home).unwrap().display()
-    );
-    living(|pid| {
-        fs::read(format!("/proc/{pid}/environ")).is_ok_and(|env| has(&env, mark.as_bytes()))
-    })
+    let mark = format!("STAGEGATE_RUN_DIR={}", fs::canonicalize(home).unwrap().display());
+    living(|pid| fs::read(format!("/proc/{pid}/environ")).is_ok_and(|env| has(&env, mark.as_bytes())))
 }
 
 /// Processes with this word in their command line.
 fn with_word(word: &str) -> Vec<i32> {
-    living(|pid| {
-        fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|cmd| has(&cmd, word.as_bytes()))
-    })
+    living(|pid| fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|cmd| has(&cmd, word.as_bytes())))
 }
 
 fn has(hay: &[u8], needle: &[u8]) -> bool {
@@ -170,8 +136,7 @@ fn living(keep: impl Fn(i32) -> bool) -> Vec<i32> {
 
 fn is_zombie(pid: i32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ")
-        .is_none_or(|(_, rest)| rest.starts_with('Z'))
+    stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('Z'))
 }
 
 /// A duration for `sleep` that no other process on the machine uses.
@@ -180,13 +145,7 @@ fn odd_sleep(n: u32) -> String {
 }
 
 fn kill_9(pid: u32) {
-    assert!(
-        std::process::Command::new("kill")
-            .args(["-9", &pid.to_string()])
-            .status()
-            .unwrap()
-            .success()
-    );
+    assert!(std::process::Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
 }
 
 #[tokio::test]
@@ -200,10 +159,7 @@ async fn exit_codes_and_signals_are_told_as_they_were() {
         let run = bench.start(&bench.plan(id, script));
         assert_eq!(run.end().await, want);
         assert_eq!(run.reader.result().unwrap(), Some(json!({"done": true})));
-        assert_eq!(
-            run.reader.progress().unwrap(),
-            Some(json!({"step": "began"}))
-        );
+        assert_eq!(run.reader.progress().unwrap(), Some(json!({"step": "began"})));
     }
 }
 
@@ -213,10 +169,7 @@ async fn what_cannot_be_started_says_why() {
     let mut plan = bench.plan("a", "");
     plan.work = json!({"argv": ["no-such-program-here"]});
     let exit = bench.start(&plan).end().await;
-    assert_eq!(
-        exit,
-        Exit::NotStarted("the program no-such-program-here was not found".into())
-    );
+    assert_eq!(exit, Exit::NotStarted("the program no-such-program-here was not found".into()));
     let mut plan = bench.plan("b", "true");
     plan.cwd = bench.path().join("gone");
     assert_eq!(
@@ -227,23 +180,11 @@ async fn what_cannot_be_started_says_why() {
     plan.env_file = Some(bench.path().join("env"));
     fs::write(bench.path().join("env"), "A=1\nhunter2hunter2\n").unwrap();
     let exit = bench.start(&plan).end().await;
-    assert_eq!(
-        exit,
-        Exit::NotStarted("the env file cannot be used: line 2 has no '='".into())
-    );
+    assert_eq!(exit, Exit::NotStarted("the env file cannot be used: line 2 has no '='".into()));
     let dir = create(&bench.path().join("runs"), &bench.plan("d", "true")).unwrap();
     assert!(launch(Path::new("/no/such/supervisor"), &dir).is_err());
     let state = Reader::open(dir.path()).unwrap().status().unwrap().state;
-    assert!(
-        matches!(
-            state,
-            State::Ended {
-                exit: Exit::NotStarted(_),
-                ..
-            }
-        ),
-        "{state:?}"
-    );
+    assert!(matches!(state, State::Ended { exit: Exit::NotStarted(_), .. }), "{state:?}");
 }
 
 #[tokio::test]
@@ -256,10 +197,7 @@ async fn ids_that_leave_the_directory_are_refused_and_files_are_private() {
     let (run, _) = bench.run("true").await;
     let again = create(&bench.path().join("runs"), &bench.plan("run", "true"));
     assert!(matches!(again, Err(RunnerError::Exists(_))));
-    assert!(matches!(
-        launch(&supervisor(), &run.dir),
-        Err(RunnerError::Over)
-    ));
+    assert!(matches!(launch(&supervisor(), &run.dir), Err(RunnerError::Over)));
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(run.dir.path()), 0o700);
     for entry in fs::read_dir(run.dir.path()).unwrap() {
@@ -273,11 +211,7 @@ async fn two_hundred_thousand_lines_come_through_in_order() {
     let bench = Bench::new();
     let mut plan = bench.plan("run", "seq 1 200000");
     plan.env_file = Some(bench.path().join("env"));
-    fs::write(
-        bench.path().join("env"),
-        "JWT_SECRET=correct horse battery staple\n",
-    )
-    .unwrap();
+    fs::write(bench.path().join("env"), "JWT_SECRET=correct horse battery staple\n").unwrap();
     let begin = Instant::now();
     let run = bench.start(&plan);
     assert_eq!(run.end().await, Exit::Code(0));
@@ -289,26 +223,16 @@ async fn two_hundred_thousand_lines_come_through_in_order() {
     }
     assert!(lines.is_sorted_by_key(|line| line.at_ms));
     let some = run.reader.lines(123_456, 2, FOLD_BYTES).unwrap();
-    assert_eq!(
-        some.iter().map(|line| line.text()).collect::<Vec<_>>(),
-        ["123457", "123458"]
-    );
+    assert_eq!(some.iter().map(|line| line.text()).collect::<Vec<_>>(), ["123457", "123458"]);
     assert_eq!(run.reader.lines(199_999, 5, FOLD_BYTES).unwrap().len(), 1);
     assert!(run.reader.lines(200_000, 5, FOLD_BYTES).unwrap().is_empty());
-    assert!(
-        run.reader
-            .lines(u64::MAX / 16, 5, FOLD_BYTES)
-            .unwrap()
-            .is_empty()
-    );
+    assert!(run.reader.lines(u64::MAX / 16, 5, FOLD_BYTES).unwrap().is_empty());
 }
 
 #[tokio::test]
 async fn both_streams_keep_whole_lines_and_their_own_order() {
     let bench = Bench::new();
-    let (run, _) = bench
-        .run("for i in $(seq 2000); do echo o$i; echo e$i >&2; done")
-        .await;
+    let (run, _) = bench.run("for i in $(seq 2000); do echo o$i; echo e$i >&2; done").await;
     let want = |c| (1..=2000).map(|i| format!("{c}{i}")).collect::<Vec<_>>();
     assert_eq!(run.lines(Stream::Out), want('o'));
     assert_eq!(run.lines(Stream::Err), want('e'));
@@ -347,7 +271,8 @@ async fn hostile_children_are_all_gone_within_five_seconds_of_a_cancel() {
 #[tokio::test]
 async fn a_polite_child_may_finish_its_work_within_the_grace() {
     let bench = Bench::new();
-    let script = "trap 'echo tidying; sleep 0.2; echo done; exit 3' TERM; echo ready; while :; do sleep 0.05; done";
+    let script =
+        "trap 'echo tidying; sleep 0.2; echo done; exit 3' TERM; echo ready; while :; do sleep 0.05; done";
     let mut plan = bench.plan("run", script);
     plan.grace_ms = 5_000;
     let run = bench.start(&plan);
@@ -367,10 +292,7 @@ async fn a_timeout_of_the_run_and_of_one_command_end_it() {
     plan.work = json!({"argv": ["sleep", "60"], "timeout_ms": 300});
     let run = bench.start(&plan);
     assert_eq!(run.end().await, Exit::Timeout);
-    assert_eq!(
-        run.lines(Stream::Notice),
-        ["Stopping: stopped: it took too long."]
-    );
+    assert_eq!(run.lines(Stream::Notice), ["Stopping: stopped: it took too long."]);
 }
 
 #[tokio::test]
@@ -403,10 +325,7 @@ async fn captured_output_is_not_logged_and_is_bounded() {
     plan.work = json!({"capture": ["bash", "-c", "echo for the program; echo for people >&2"]});
     let run = bench.start(&plan);
     assert_eq!(run.end().await, Exit::Code(0));
-    assert_eq!(
-        run.reader.result().unwrap(),
-        Some(json!({"len": 16, "text": "for the program\n"}))
-    );
+    assert_eq!(run.reader.result().unwrap(), Some(json!({"len": 16, "text": "for the program\n"})));
     assert_eq!(run.text(), "for people\n");
     let mut plan = bench.plan("b", "");
     plan.work = json!({"capture": ["yes"]});
@@ -423,10 +342,7 @@ async fn commands_side_by_side_do_not_end_each_other() {
     let run = bench.start(&plan);
     assert_eq!(run.end().await, Exit::Code(0));
     let exits = run.reader.result().unwrap().unwrap();
-    assert_eq!(
-        exits,
-        json!({"exits": [{"kind": "code", "value": 1}, {"kind": "code", "value": 2}]})
-    );
+    assert_eq!(exits, json!({"exits": [{"kind": "code", "value": 1}, {"kind": "code", "value": 2}]}));
     assert_eq!(run.lines(Stream::Out), ["later"]);
 }
 
@@ -435,17 +351,13 @@ async fn background_processes_neither_hang_a_run_nor_outlive_it() {
     let bench = Bench::new();
     let (holds, daemon) = (odd_sleep(20), odd_sleep(21));
     let begin = Instant::now();
-    let script =
-        format!("sleep {holds} & (setsid nohup sleep {daemon} >/dev/null 2>&1 &); echo main done");
+    let script = format!("sleep {holds} & (setsid nohup sleep {daemon} >/dev/null 2>&1 &); echo main done");
     let (run, exit) = bench.run(&script).await;
     assert_eq!(exit, Exit::Code(0));
     assert!(begin.elapsed() < Duration::from_secs(8));
     assert_eq!((with_word(&holds), with_word(&daemon)), (vec![], vec![]));
     let notices = run.lines(Stream::Notice).join("\n");
-    assert!(
-        notices.contains("Ending background processes") && notices.contains("sleep ("),
-        "{notices}"
-    );
+    assert!(notices.contains("Ending background processes") && notices.contains("sleep ("), "{notices}");
 }
 
 #[tokio::test]
@@ -478,10 +390,7 @@ async fn secrets_reach_no_file_of_the_run_in_any_form() {
     let url = "postgresql://me:Tr0ub4dor3@db:5432/app";
     fs::write(
         bench.path().join("env"),
-        format!(
-            "JWT_SECRET=\"{}\"\nDATABASE_URL={url}\n",
-            secret.replace('"', "\\\"")
-        ),
+        format!("JWT_SECRET=\"{}\"\nDATABASE_URL={url}\n", secret.replace('"', "\\\"")),
     )
     .unwrap();
     let script = r#"
@@ -498,23 +407,12 @@ async fn secrets_reach_no_file_of_the_run_in_any_form() {
     plan.work = json!({"capture": ["printenv", "JWT_SECRET"]});
     let captured = bench.start(&plan);
     assert_eq!(captured.end().await, Exit::Code(0));
-    assert_eq!(
-        captured.reader.result().unwrap().unwrap()["text"],
-        "[JWT_SECRET]\n"
-    );
+    assert_eq!(captured.reader.result().unwrap().unwrap()["text"], "[JWT_SECRET]\n");
     for dir in [run.dir.path(), captured.dir.path()] {
         for entry in fs::read_dir(dir).unwrap() {
             let path = entry.unwrap().path();
             let bytes = fs::read(&path).unwrap();
-            for part in [
-                "p@ss'w",
-                "Tr0ub4",
-                "rd/\u{fc}",
-                "cEBzcyd3",
-                "707373",
-                "704073",
-                "4dor3",
-            ] {
+            for part in ["p@ss'w", "Tr0ub4", "rd/\u{fc}", "cEBzcyd3", "707373", "704073", "4dor3"] {
                 assert!(
                     !has(&bytes, part.as_bytes()),
                     "{part} in {}: {}",
@@ -524,25 +422,16 @@ async fn secrets_reach_no_file_of_the_run_in_any_form() {
             }
         }
     }
-    assert!(
-        run.text().matches("[JWT_SECRET]").count() >= 6,
-        "{}",
-        run.text()
-    );
-    assert!(
-        run.text().contains("[DATABASE_URL]") && run.text().ends_with("tail p@ss'"),
-        "{}",
-        run.text()
-    );
+    assert!(run.text().matches("[JWT_SECRET]").count() >= 6, "{}", run.text());
+    assert!(run.text().contains("[DATABASE_URL]") && run.text().ends_with("tail p@ss'"), "{}", run.text());
 }
 
 #[tokio::test]
 async fn a_line_without_an_end_is_seen_while_it_is_written() {
     let bench = Bench::new();
-    let run = bench.start(&bench.plan(
-        "run",
-        "printf 'Password: '; sleep 0.7; echo x; printf '1%%\\r2%%\\r3%%'; sleep 0.7",
-    ));
+    let run = bench.start(
+        &bench.plan("run", "printf 'Password: '; sleep 0.7; echo x; printf '1%%\\r2%%\\r3%%'; sleep 0.7"),
+    );
     run.says("Password: ").await;
     assert!(!run.text().contains('x'));
     assert_eq!(run.lines(Stream::Out), ["Password: "]);
@@ -559,109 +448,54 @@ async fn long_lines_and_bytes_that_are_no_text_are_shown_folded_and_marked() {
     assert_eq!(exit, Exit::Code(0));
     assert_eq!(run.reader.count().unwrap(), 3);
     let lines = run.reader.lines(0, 3, FOLD_BYTES).unwrap();
-    assert_eq!(
-        (lines[0].text().len(), lines[0].truncated),
-        (FOLD_BYTES, true)
-    );
-    assert_eq!(
-        (lines[1].text().as_str(), lines[1].truncated),
-        ("a\u{fffd}\u{fffd}b", false)
-    );
-    assert_eq!(
-        (lines[2].text().as_str(), lines[2].truncated),
-        ("short", false)
-    );
+    assert_eq!((lines[0].text().len(), lines[0].truncated), (FOLD_BYTES, true));
+    assert_eq!((lines[1].text().as_str(), lines[1].truncated), ("a\u{fffd}\u{fffd}b", false));
+    assert_eq!((lines[2].text().as_str(), lines[2].truncated), ("short", false));
     let whole = run.reader.lines(0, 1, 2_000_000).unwrap();
-    assert_eq!(
-        (whole[0].text().len(), whole[0].truncated),
-        (1_000_000, false)
-    );
+    assert_eq!((whole[0].text().len(), whole[0].truncated), (1_000_000, false));
 }
 
 #[tokio::test]
 async fn a_second_reader_sees_all_that_the_first_saw_and_the_end() {
     let bench = Bench::new();
-    let run =
-        bench.start(&bench.plan("run", "for i in 1 2 3; do echo $i; sleep 0.2; done; exit 9"));
+    let run = bench.start(&bench.plan("run", "for i in 1 2 3; do echo $i; sleep 0.2; done; exit 9"));
     let mut tip = follow(run.dir.path()).unwrap();
     run.says("2").await;
     let seen = run.lines(Stream::Out);
     let later = Reader::open(&bench.path().join("runs/run")).unwrap();
-    let again: Vec<_> = later
-        .lines(0, seen.len(), FOLD_BYTES)
-        .unwrap()
-        .iter()
-        .map(|line| line.text())
-        .collect();
+    let again: Vec<_> =
+        later.lines(0, seen.len(), FOLD_BYTES).unwrap().iter().map(|line| line.text()).collect();
     assert_eq!(again, seen);
     while tip.changed().await.is_ok() {}
     let last = tip.borrow().clone();
     assert_eq!((last.lines, last.bytes), (3, 6));
-    assert!(
-        matches!(
-            last.state,
-            State::Ended {
-                exit: Exit::Code(9),
-                ..
-            }
-        ),
-        "{last:?}"
-    );
-    assert!(matches!(
-        later.status().unwrap().state,
-        State::Ended {
-            exit: Exit::Code(9),
-            ..
-        }
-    ));
+    assert!(matches!(last.state, State::Ended { exit: Exit::Code(9), .. }), "{last:?}");
+    assert!(matches!(later.status().unwrap().state, State::Ended { exit: Exit::Code(9), .. }));
 }
 
 #[tokio::test]
 async fn a_run_outlives_the_server_that_started_it() {
     let bench = Bench::new();
-    let plan = bench.plan(
-        "run",
-        "for i in $(seq 40); do echo $i; sleep 0.02; done; exit 5",
-    );
+    let plan = bench.plan("run", "for i in $(seq 40); do echo $i; sleep 0.02; done; exit 5");
     let dir = create(&bench.path().join("runs"), &plan).unwrap();
     let mut server = std::process::Command::new("bash");
-    server
-        .args(["-c", "\"$0\" supervise \"$1\" 2>/dev/null & wait"])
-        .arg(supervisor())
-        .arg(dir.path());
-    let mut server = std::os::unix::process::CommandExt::process_group(&mut server, 0)
-        .spawn()
-        .unwrap();
-    let run = Started {
-        reader: Reader::open(dir.path()).unwrap(),
-        dir,
-    };
+    server.args(["-c", "\"$0\" supervise \"$1\" 2>/dev/null & wait"]).arg(supervisor()).arg(dir.path());
+    let mut server = std::os::unix::process::CommandExt::process_group(&mut server, 0).spawn().unwrap();
+    let run = Started { reader: Reader::open(dir.path()).unwrap(), dir };
     run.says("3\n").await;
     // The whole group is killed, as a terminal or a service manager would.
     let group = format!("-{}", server.id());
-    assert!(
-        std::process::Command::new("kill")
-            .args(["-9", "--", &group])
-            .status()
-            .unwrap()
-            .success()
-    );
+    assert!(std::process::Command::new("kill").args(["-9", "--", &group]).status().unwrap().success());
     server.wait().unwrap();
     assert_eq!(run.end().await, Exit::Code(5));
-    assert_eq!(
-        run.lines(Stream::Out),
-        (1..=40).map(|i| i.to_string()).collect::<Vec<_>>()
-    );
+    assert_eq!(run.lines(Stream::Out), (1..=40).map(|i| i.to_string()).collect::<Vec<_>>());
 }
 
 #[tokio::test]
 async fn a_secret_that_the_output_cap_cuts_in_two_is_not_shown_in_part() {
     let bench = Bench::new();
     fs::write(bench.path().join("env"), "JWT_SECRET=Tr0ub4dor3-correct\n").unwrap();
-    let mut plan = bench.plan(
-        "run",
-        "printf 0123456789; printf %s \"$JWT_SECRET\"; sleep 5",
-    );
+    let mut plan = bench.plan("run", "printf 0123456789; printf %s \"$JWT_SECRET\"; sleep 5");
     plan.env_file = Some(bench.path().join("env"));
     plan.output_cap = 20;
     let run = bench.start(&plan);
@@ -688,50 +522,26 @@ async fn a_killed_supervisor_means_interrupted_and_its_leftovers_are_ended() {
     let bench = Bench::new();
     let sleep = odd_sleep(40);
     let lock = bench.path().join("lock");
-    let mut plan = bench.plan(
-        "run",
-        &format!("(setsid sleep {sleep} &); sleep {sleep} & echo ready; wait"),
-    );
-    plan.lock = Some(LockSpec {
-        path: lock.clone(),
-        holder: "Dana".into(),
-    });
+    let mut plan = bench.plan("run", &format!("(setsid sleep {sleep} &); sleep {sleep} & echo ready; wait"));
+    plan.lock = Some(LockSpec { path: lock.clone(), holder: "Dana".into() });
     let run = bench.start(&plan);
     run.says("ready").await;
     let other = bench.start(&bench.plan("other", &format!("sleep {}; true", odd_sleep(41))));
     let holder = lock_holder(&lock).unwrap().unwrap();
     assert_eq!(
-        (
-            holder.run.as_str(),
-            holder.holder.as_str(),
-            holder.what.as_str()
-        ),
+        (holder.run.as_str(), holder.holder.as_str(), holder.what.as_str()),
         ("run", "Dana", "a test")
     );
-    assert_eq!(
-        reconcile(run.dir.path()).await.unwrap().state,
-        State::Running,
-        "a living run is left alone"
-    );
+    assert_eq!(reconcile(run.dir.path()).await.unwrap().state, State::Running, "a living run is left alone");
     kill_9(run.reader.status().unwrap().pid.unwrap());
     let killed = Instant::now();
     while run.reader.status().unwrap().state != State::Interrupted {
         assert!(killed.elapsed() < Duration::from_secs(5));
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    assert_eq!(
-        lock_holder(&lock).unwrap(),
-        None,
-        "the lock is free as soon as its holder is dead"
-    );
-    assert!(
-        !with_word(&sleep).is_empty(),
-        "the children go on until somebody reconciles"
-    );
-    assert_eq!(
-        reconcile(run.dir.path()).await.unwrap().state,
-        State::Interrupted
-    );
+    assert_eq!(lock_holder(&lock).unwrap(), None, "the lock is free as soon as its holder is dead");
+    assert!(!with_word(&sleep).is_empty(), "the children go on until somebody reconciles");
+    assert_eq!(reconcile(run.dir.path()).await.unwrap().state, State::Interrupted);
     assert_eq!(with_word(&sleep), NOBODY);
     assert_eq!(run.reader.status().unwrap().state, State::Interrupted);
     let until = Instant::now() + Duration::from_secs(5);
@@ -749,22 +559,13 @@ async fn of_two_claimants_one_gets_the_lock_and_the_other_is_told_who() {
     let lock = bench.path().join("lock");
     assert_eq!(lock_holder(&lock).unwrap(), None);
     let mut plan = bench.plan("one", "echo ready; sleep 60");
-    plan.lock = Some(LockSpec {
-        path: lock.clone(),
-        holder: "Dana".into(),
-    });
+    plan.lock = Some(LockSpec { path: lock.clone(), holder: "Dana".into() });
     let one = bench.start(&plan);
     one.says("ready").await;
     plan.id = "two".into();
-    plan.lock = Some(LockSpec {
-        path: lock.clone(),
-        holder: "Robin".into(),
-    });
+    plan.lock = Some(LockSpec { path: lock.clone(), holder: "Robin".into() });
     let two = bench.start(&plan);
-    assert_eq!(
-        two.end().await,
-        Exit::NotStarted("held by Dana for a test (run one)".into())
-    );
+    assert_eq!(two.end().await, Exit::NotStarted("held by Dana for a test (run one)".into()));
     assert_eq!(lock_holder(&lock).unwrap().unwrap().holder, "Dana");
     cancel(one.dir.path(), "test").unwrap();
     one.over().await;
@@ -778,10 +579,7 @@ async fn a_race_for_the_lock_has_exactly_one_winner() {
     let runs: Vec<_> = (0..4)
         .map(|n| {
             let mut plan = bench.plan(&format!("r{n}"), "sleep 4");
-            plan.lock = Some(LockSpec {
-                path: lock.clone(),
-                holder: format!("p{n}"),
-            });
+            plan.lock = Some(LockSpec { path: lock.clone(), holder: format!("p{n}") });
             bench.start(&plan)
         })
         .collect();
@@ -795,17 +593,10 @@ async fn a_race_for_the_lock_has_exactly_one_winner() {
 #[tokio::test]
 async fn a_cancel_before_the_start_means_that_nothing_is_done() {
     let bench = Bench::new();
-    let dir = create(
-        &bench.path().join("runs"),
-        &bench.plan("run", "touch done-it"),
-    )
-    .unwrap();
+    let dir = create(&bench.path().join("runs"), &bench.plan("run", "touch done-it")).unwrap();
     cancel(dir.path(), "Dana").unwrap();
     launch(&supervisor(), &dir).unwrap();
-    let run = Started {
-        reader: Reader::open(dir.path()).unwrap(),
-        dir,
-    };
+    let run = Started { reader: Reader::open(dir.path()).unwrap(), dir };
     assert_eq!(run.end().await, Exit::Cancelled { by: "Dana".into() });
     assert!(!bench.path().join("done-it").exists());
 }
@@ -826,24 +617,9 @@ async fn a_full_disk_stops_the_run_and_is_told() {
     }
     let dir = create(&small, &bench.plan("run", "yes")).unwrap();
     launch(&supervisor(), &dir).unwrap();
-    let run = Started {
-        reader: Reader::open(dir.path()).unwrap(),
-        dir,
-    };
+    let run = Started { reader: Reader::open(dir.path()).unwrap(), dir };
     let ended = run.over().await;
-    let _ = std::process::Command::new("umount")
-        .arg("-l")
-        .arg(&small)
-        .status();
-    assert!(
-        matches!(
-            ended.state,
-            State::Ended {
-                exit: Exit::DiskFull,
-                ..
-            }
-        ),
-        "{ended:?}"
-    );
+    let _ = std::process::Command::new("umount").arg("-l").arg(&small).status();
+    assert!(matches!(ended.state, State::Ended { exit: Exit::DiskFull, .. }), "{ended:?}");
     assert!(ended.note.unwrap().contains("disk is full"));
 }

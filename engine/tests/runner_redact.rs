@@ -29,18 +29,10 @@ fn samples() -> Vec<(String, String)> {
             state
         };
         let len = 8 + n % 40;
-        let letters =
-            b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&*+-/=?@^_.~";
-        all.push(
-            (0..len)
-                .map(|_| char::from(letters[(next() % letters.len() as u64) as usize]))
-                .collect(),
-        );
+        let letters = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&*+-/=?@^_.~";
+        all.push((0..len).map(|_| char::from(letters[(next() % letters.len() as u64) as usize])).collect());
     }
-    all.into_iter()
-        .enumerate()
-        .map(|(n, secret)| (format!("S{n}"), secret))
-        .collect()
+    all.into_iter().enumerate().map(|(n, secret)| (format!("S{n}"), secret)).collect()
 }
 
 static SAMPLES: LazyLock<Vec<(String, String)>> = LazyLock::new(samples);

@@ -18,8 +18,7 @@ use engine::store::releases::{self, NewRelease, ReleaseEvent, What};
 use engine::store::runs::{self, Ending, Filter, NewRun, RunKind, RunOutcome, RunState};
 use engine::store::sessions::{self, PERSON_KEY, Sessions};
 use engine::store::{
-    Store, StoreError, acceptances, attestations, decisions, evidence, ownership, sign_offs,
-    waivers,
+    Store, StoreError, acceptances, attestations, decisions, evidence, ownership, sign_offs, waivers,
 };
 use serde_json::json;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -46,14 +45,8 @@ async fn raw(store: &Store) -> SqliteConnection {
 }
 
 async fn ada(store: &Store) -> i64 {
-    write!(store, |tx| people::create(
-        tx,
-        "Ada",
-        "Ada@Example.org ",
-        &[Role::Qa, Role::DevOps],
-        Millis(1)
-    )
-    .await)
+    write!(store, |tx| people::create(tx, "Ada", "Ada@Example.org ", &[Role::Qa, Role::DevOps], Millis(1))
+        .await)
     .unwrap()
 }
 
@@ -109,8 +102,7 @@ async fn run(store: &Store, subject: &'static str, at: i64) -> i64 {
 #[tokio::test]
 async fn the_data_directory_is_private_and_the_pragmas_hold() {
     let (dir, store) = fresh().await;
-    let mode =
-        |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&dir.path().join("data")), 0o700);
     assert_eq!(mode(store.file()), 0o600);
     let pragmas = write!(store, |tx| {
@@ -139,10 +131,7 @@ async fn data_of_a_newer_version_is_refused_and_left_alone() {
         .unwrap();
     let error = Store::open(&dir.path().join("data")).await.unwrap_err();
     assert!(
-        matches!(
-            error,
-            StoreError::NewerData { found: 20_991_231_000_000, known: 20_261_123_000_900 }
-        ),
+        matches!(error, StoreError::NewerData { found: 20_991_231_000_000, known: 20_261_123_000_900 }),
         "{error:?}"
     );
 }
@@ -158,8 +147,7 @@ async fn a_data_directory_that_is_a_file_is_a_clear_error() {
 #[tokio::test]
 async fn a_file_that_is_no_database_is_an_error_and_no_panic() {
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("stagegate.db"), "not a database, not at all".repeat(100))
-        .unwrap();
+    std::fs::write(dir.path().join("stagegate.db"), "not a database, not at all".repeat(100)).unwrap();
     assert!(matches!(Store::open(dir.path()).await, Err(StoreError::Io(_))));
 }
 
@@ -173,8 +161,7 @@ async fn sixty_four_writers_at_once_are_all_there_after_reopening() {
             let result = store
                 .write(move |tx| {
                     Box::pin(async move {
-                        let id = people::create(tx, "P", &format!("p{n}"), &[Role::Qa], Millis(n))
-                            .await?;
+                        let id = people::create(tx, "P", &format!("p{n}"), &[Role::Qa], Millis(n)).await?;
                         // Every eighth fails after it wrote: only its own row may go.
                         if n % 8 == 0 { Err(PersonError::Unknown) } else { Ok(id) }
                     })
@@ -187,10 +174,7 @@ async fn sixty_four_writers_at_once_are_all_there_after_reopening() {
         let (n, result) = done.unwrap();
         assert_eq!(result.is_err(), n % 8 == 0);
         if let Ok(id) = result {
-            assert_eq!(
-                people::by_id(store.readers(), id).await.unwrap().unwrap().login,
-                format!("p{n}")
-            );
+            assert_eq!(people::by_id(store.readers(), id).await.unwrap().unwrap().login, format!("p{n}"));
         }
     }
     store.close().await;
@@ -214,10 +198,7 @@ async fn a_panicking_job_is_answered_and_hurts_nobody() {
     let fine = ada(&store);
     let (broken, fine) = tokio::join!(broken, fine);
     assert!(matches!(broken, Err(PersonError::Store(StoreError::BrokenOff))), "{broken:?}");
-    assert_eq!(
-        people::list(store.readers()).await.unwrap().iter().map(|p| p.id).collect::<Vec<_>>(),
-        [fine]
-    );
+    assert_eq!(people::list(store.readers()).await.unwrap().iter().map(|p| p.id).collect::<Vec<_>>(), [fine]);
 }
 
 trait Never {
@@ -276,19 +257,18 @@ async fn a_transaction_that_sqlite_gives_up_is_never_acknowledged() {
     // On conflict this rolls back everything, as SQLite does by itself when the disk fails.
     let give_up = store.write(move |tx| {
         Box::pin(async move {
-            sqlx::query("INSERT OR ROLLBACK INTO person (id, name, login, created_at) VALUES (?, 'x', 'x', 1)")
-                .bind(id)
-                .execute(tx)
-                .await?;
+            sqlx::query(
+                "INSERT OR ROLLBACK INTO person (id, name, login, created_at) VALUES (?, 'x', 'x', 1)",
+            )
+            .bind(id)
+            .execute(tx)
+            .await?;
             Ok::<(), StoreError>(())
         })
     });
     // All three queue up before the writer's task has its turn, so they share a transaction.
     let (before, given_up, after) = tokio::join!(add("before"), give_up, add("after"));
-    assert!(
-        before.is_err() && given_up.is_err() && after.is_err(),
-        "{before:?} {given_up:?} {after:?}"
-    );
+    assert!(before.is_err() && given_up.is_err() && after.is_err(), "{before:?} {given_up:?} {after:?}");
     assert_eq!(people::list(store.readers()).await.unwrap().len(), 1);
     add("later").await.unwrap();
     assert_eq!(people::list(store.readers()).await.unwrap().len(), 2);
@@ -326,11 +306,8 @@ async fn append_only_tables_refuse_update_delete_and_replace() {
     let run = run(&store, "c", 1).await;
     let said = words(&store, by, release, run).await;
     assert_eq!(said, 7);
-    write!(store, |tx| engine::audit::append(
-        tx,
-        &engine::audit::Event::new(Millis(1), None, "a", "b")
-    )
-    .await)
+    write!(store, |tx| engine::audit::append(tx, &engine::audit::Event::new(Millis(1), None, "a", "b"))
+        .await)
     .unwrap();
     for table in [
         "release",
@@ -420,12 +397,7 @@ async fn words(store: &Store, by: i64, release: i64, run: i64) -> usize {
         note: "n".into(),
         at: Millis(9),
     };
-    let shown = ShownRow {
-        item: "A.1".into(),
-        text_digest: "d".into(),
-        state: "passed".into(),
-        failures: 2,
-    };
+    let shown = ShownRow { item: "A.1".into(), text_digest: "d".into(), state: "passed".into(), failures: 2 };
     let sign_off = SignOff {
         id: 1,
         release,
@@ -448,14 +420,8 @@ async fn words(store: &Store, by: i64, release: i64, run: i64) -> usize {
         by_name: by_name.clone(),
         at: Millis(9),
     };
-    let entry = ownership::Entry {
-        id: 1,
-        field: "O.1".into(),
-        value: "Ada".into(),
-        by,
-        by_name,
-        at: Millis(9),
-    };
+    let entry =
+        ownership::Entry { id: 1, field: "O.1".into(), value: "Ada".into(), by, by_name, at: Millis(9) };
     let all = (found, attestation, waiver, acceptance, sign_off, decision, entry);
     let (f, a, w, c, s, d, o) = all.clone();
     write!(store, |tx| {
@@ -492,8 +458,7 @@ async fn people_are_found_however_their_login_is_typed() {
         (person.id, person.roles.as_slice(), person.ready),
         (id, &[Role::DevOps, Role::Qa][..], false)
     );
-    let taken =
-        write!(store, |tx| people::create(tx, "B", "ada@EXAMPLE.org", &[], Millis(1)).await);
+    let taken = write!(store, |tx| people::create(tx, "B", "ada@EXAMPLE.org", &[], Millis(1)).await);
     assert!(matches!(taken, Err(PersonError::LoginTaken(_))), "{taken:?}");
     for (name, login) in [("", "x"), ("X", " "), ("X", &"x".repeat(201))] {
         let (name, login) = (name.to_owned(), login.to_owned());
@@ -533,10 +498,7 @@ async fn a_link_opens_once_even_for_many_at_the_same_time() {
     let token = Token::generate().unwrap();
     let hash = token.hash();
     write!(store, |tx| links::create(tx, &hash, &invitation(100), Millis(1)).await).unwrap();
-    assert_eq!(
-        links::look(store.readers(), &token.hash(), Millis(2)).await.unwrap(),
-        invitation(100)
-    );
+    assert_eq!(links::look(store.readers(), &token.hash(), Millis(2)).await.unwrap(), invitation(100));
     let mut users = tokio::task::JoinSet::new();
     for _ in 0..20 {
         let (store, hash) = (store.clone(), token.hash());
@@ -552,8 +514,7 @@ async fn links_expire_are_withdrawn_and_survive_a_failed_use() {
     let (_dir, store) = fresh().await;
     let person = ada(&store).await;
     let token = Token::generate().unwrap();
-    let link =
-        Link { kind: LinkKind::Reset, person: Some(person), roles: vec![], ..invitation(100) };
+    let link = Link { kind: LinkKind::Reset, person: Some(person), roles: vec![], ..invitation(100) };
     let hash = token.hash();
     write!(store, |tx| links::create(tx, &hash, &link, Millis(1)).await).unwrap();
     let seen = links::look(store.readers(), &token.hash(), Millis(2)).await.unwrap();
@@ -599,9 +560,7 @@ async fn a_stolen_database_holds_no_usable_session_id() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap();
         assert!(!bytes.windows(id.len()).any(|w| w == id.as_bytes()));
         assert!(
-            !bytes
-                .windows(16)
-                .any(|w| w == session.id.0.to_le_bytes() || w == session.id.0.to_be_bytes())
+            !bytes.windows(16).any(|w| w == session.id.0.to_le_bytes() || w == session.id.0.to_be_bytes())
         );
     }
 }
@@ -675,8 +634,7 @@ async fn the_current_release_follows_deploys_and_rollbacks() {
         releases::by_id(store.readers(), two).await.unwrap().unwrap().state,
         ReleaseState::RolledBackFrom
     );
-    let ids =
-        |list: Vec<domain::release::Release>| list.into_iter().map(|r| r.id).collect::<Vec<_>>();
+    let ids = |list: Vec<domain::release::Release>| list.into_iter().map(|r| r.id).collect::<Vec<_>>();
     assert_eq!(ids(releases::list(store.readers(), 10).await.unwrap()), [two, one]);
     assert_eq!(ids(releases::list(store.readers(), 1).await.unwrap()), [two]);
     assert_eq!(ids(releases::rollback_points(store.readers()).await.unwrap()), [one]);
@@ -708,16 +666,10 @@ async fn the_images_of_a_release_are_settled_by_its_first_deploy() {
 async fn a_run_ends_once_and_is_found_by_what_it_is_about() {
     let (_dir, store) = fresh().await;
     ada(&store).await;
-    let [a, b, c] =
-        [run(&store, "x", 100).await, run(&store, "x", 200).await, run(&store, "y", 300).await];
-    let ending = |at, outcome| Ending {
-        at: Millis(at),
-        outcome,
-        exit: json!({"code": 0}),
-        result: json!(null),
-    };
-    let end =
-        async |id, ending: Ending| write!(store, |tx| runs::end(tx, id, &ending).await).unwrap();
+    let [a, b, c] = [run(&store, "x", 100).await, run(&store, "x", 200).await, run(&store, "y", 300).await];
+    let ending =
+        |at, outcome| Ending { at: Millis(at), outcome, exit: json!({"code": 0}), result: json!(null) };
+    let end = async |id, ending: Ending| write!(store, |tx| runs::end(tx, id, &ending).await).unwrap();
     assert_eq!(runs::active(store.readers()).await.unwrap().len(), 3);
     assert!(end(a, ending(150, RunOutcome::Passed)).await);
     assert!(!end(a, ending(999, RunOutcome::Failed)).await, "it ended already");
@@ -726,10 +678,7 @@ async fn a_run_ends_once_and_is_found_by_what_it_is_about() {
     let run = runs::by_id(store.readers(), a).await.unwrap().unwrap();
     assert_eq!((run.state, run.ended_at), (RunState::Ended(RunOutcome::Passed), Some(Millis(150))));
     assert_eq!(run.exit, Some(json!({"code": 0})));
-    assert_eq!(
-        runs::by_id(store.readers(), c).await.unwrap().unwrap().state,
-        RunState::Interrupted
-    );
+    assert_eq!(runs::by_id(store.readers(), c).await.unwrap().unwrap().state, RunState::Interrupted);
     assert!(runs::active(store.readers()).await.unwrap().is_empty());
     assert_eq!(runs::durations(store.readers(), RunKind::Check, "x", 5).await.unwrap(), [50]);
     let ids = async |filter| {
@@ -804,20 +753,11 @@ async fn judging_gets_all_of_the_release_and_the_last_of_each_check() {
     let y1 = add("y", new).await;
     let y2 = add("y", new).await;
     let ids = |list: Vec<Evidence>| list.into_iter().map(|e| e.id).collect::<Vec<_>>();
-    assert_eq!(
-        ids(evidence::for_judging(store.readers(), Some(new), 1).await.unwrap()),
-        [x2, y1, y2]
-    );
+    assert_eq!(ids(evidence::for_judging(store.readers(), Some(new), 1).await.unwrap()), [x2, y1, y2]);
     assert_eq!(ids(evidence::for_judging(store.readers(), None, 1).await.unwrap()), [x2, y2]);
     assert_eq!(ids(evidence::of_check(store.readers(), "y", 1).await.unwrap()), [y2]);
     assert_eq!(evidence::of_run(store.readers(), run).await.unwrap().len(), 4);
-    assert!(
-        evidence::of_run(store.readers(), run)
-            .await
-            .unwrap()
-            .iter()
-            .all(|e| e.finding.value.is_none())
-    );
+    assert!(evidence::of_run(store.readers(), run).await.unwrap().iter().all(|e| e.finding.value.is_none()));
 }
 
 #[tokio::test]
@@ -835,8 +775,7 @@ async fn the_last_entry_of_a_field_counts_and_the_others_stay() {
         };
         write!(store, |tx| ownership::add(tx, &entry).await).unwrap();
     }
-    let values =
-        |list: Vec<ownership::Entry>| list.into_iter().map(|e| e.value).collect::<Vec<_>>();
+    let values = |list: Vec<ownership::Entry>| list.into_iter().map(|e| e.value).collect::<Vec<_>>();
     assert_eq!(values(ownership::latest(store.readers()).await.unwrap()), ["b", "c"]);
     assert_eq!(values(ownership::history(store.readers(), Some("O.2")).await.unwrap()), ["c", "a"]);
     assert_eq!(values(ownership::history(store.readers(), None).await.unwrap()), ["c", "b", "a"]);
@@ -853,8 +792,7 @@ async fn of_fifty_equal_requests_exactly_one_is_fresh() {
     for _ in 0..50 {
         let store = store.clone();
         callers.spawn(async move {
-            write!(store, |tx| idempotency::claim(tx, "k", by, "deploy", "d", Millis(1)).await)
-                .unwrap()
+            write!(store, |tx| idempotency::claim(tx, "k", by, "deploy", "d", Millis(1)).await).unwrap()
         });
     }
     let claims = callers.join_all().await;

@@ -4,10 +4,10 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use app::ssr::Visit;
 use axum::Extension;
 use axum::extract::Query;
 use axum::response::sse::{Event, KeepAlive, Sse};
-use app::ssr::Visit;
 use engine::runner::Tip;
 use futures::Stream;
 use serde::Deserialize;
@@ -83,9 +83,6 @@ fn changed_event(revision: u64) -> Event {
 
 fn run_event(id: i64, tip: &Tip) -> Event {
     let over = tip.state.is_over();
-    let data = format!(
-        "{{\"id\":{id},\"lines\":{},\"bytes\":{},\"over\":{over}}}",
-        tip.lines, tip.bytes
-    );
+    let data = format!("{{\"id\":{id},\"lines\":{},\"bytes\":{},\"over\":{over}}}", tip.lines, tip.bytes);
     Event::default().event("run").data(data)
 }

@@ -42,8 +42,7 @@ pub async fn origin_gate(State(site): State<Site>, request: Request, next: Next)
         return next.run(request).await;
     }
     tracing::warn!(path = %request.uri().path(), "a request from another origin was refused");
-    (StatusCode::FORBIDDEN, "This request did not come from a page of this Stagegate.\n")
-        .into_response()
+    (StatusCode::FORBIDDEN, "This request did not come from a page of this Stagegate.\n").into_response()
 }
 
 /// The policy of answers that bring no policy of their own: nothing may load.
@@ -56,9 +55,7 @@ pub async fn headers(State(site): State<Site>, request: Request, next: Next) -> 
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     let mut set = |name: &'static str, value: &'static str| {
-        headers
-            .entry(HeaderName::from_static(name))
-            .or_insert_with(|| HeaderValue::from_static(value));
+        headers.entry(HeaderName::from_static(name)).or_insert_with(|| HeaderValue::from_static(value));
     };
     set("content-security-policy", STRICT_POLICY);
     set("x-content-type-options", "nosniff");

@@ -67,11 +67,7 @@ fn has_hashes() -> bool {
         .is_some_and(|file| file.is_file())
 }
 
-fn router(
-    engine: Engine,
-    settings: &Settings,
-    stop: CancellationToken,
-) -> Result<Router, ServeError> {
+fn router(engine: Engine, settings: &Settings, stop: CancellationToken) -> Result<Router, ServeError> {
     let options = LeptosOptions::builder()
         .output_name("stagegate")
         .site_root(settings.site.to_string_lossy().into_owned())

@@ -26,7 +26,9 @@ pub struct Settings {
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// `--demo` on an address that others can reach.
-    #[error("--demo makes people with sign-in links on the console, so it works on loopback addresses only, not on {0}")]
+    #[error(
+        "--demo makes people with sign-in links on the console, so it works on loopback addresses only, not on {0}"
+    )]
     DemoInPublic(SocketAddr),
     /// The page's files are not where they should be.
     #[error("the page's files were not found at {0}; build them with `make build` or name them with --site")]
@@ -76,10 +78,7 @@ pub fn settle(flags: &cli::Serve, file: &FileSettings) -> Result<Settings, Setti
             why: format!("“{text}” is no address such as 127.0.0.1:4400"),
         })?),
     };
-    let listen = flags
-        .listen
-        .or(from_file)
-        .unwrap_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4400));
+    let listen = flags.listen.or(from_file).unwrap_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4400));
     if flags.demo && !listen.ip().is_loopback() {
         return Err(SettingsError::DemoInPublic(listen));
     }
@@ -96,10 +95,7 @@ pub fn settle(flags: &cli::Serve, file: &FileSettings) -> Result<Settings, Setti
 }
 
 /// The absolute paths of `stagegate.toml` and of the data directory.
-pub fn stack_paths(
-    stack: &cli::Stack,
-    file: &FileSettings,
-) -> Result<(PathBuf, PathBuf), SettingsError> {
+pub fn stack_paths(stack: &cli::Stack, file: &FileSettings) -> Result<(PathBuf, PathBuf), SettingsError> {
     let config = std::path::absolute(&stack.config).map_err(SettingsError::Directory)?;
     let beside = config.parent().unwrap_or(Path::new("/")).to_owned();
     let data = match (&stack.data, &file.data) {

@@ -24,8 +24,7 @@ pub async fn doorman(State(engine): State<Engine>, mut request: Request, next: N
         Ok(person) => person,
         Err(error) => {
             tracing::error!(%error, "the session could not be read");
-            return (StatusCode::SERVICE_UNAVAILABLE, "Sessions cannot be read right now.\n")
-                .into_response();
+            return (StatusCode::SERVICE_UNAVAILABLE, "Sessions cannot be read right now.\n").into_response();
         }
     };
     let actor = person.and_then(|id| engine.actor(id));

@@ -110,8 +110,7 @@ fn people_are_added_from_the_console_and_the_chain_verifies_until_somebody_tampe
         \x20   db.execute('drop trigger ' + name)\n\
         db.execute(\"update audit_event set subject = 'eve' where seq = 1\")\n\
         db.commit()\n";
-    let tampered =
-        Command::new("python3").args(["-c", script]).arg(&database).output().unwrap();
+    let tampered = Command::new("python3").args(["-c", script]).arg(&database).output().unwrap();
     assert!(tampered.status.success(), "{}", err(&tampered));
     let broken = stagegate(&["verify"], dir.path());
     assert!(!broken.status.success() && err(&broken).contains("event 1"), "{}", err(&broken));

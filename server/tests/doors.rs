@@ -125,10 +125,29 @@ async fn every_answer_carries_the_security_headers() {
     let server = Server::start();
     let admin = server.admin().await;
     let paths = [
-        "/", "/gates/A", "/gates/Z", "/matrix", "/sign-offs", "/ownership", "/ownership.md", "/releases",
-        "/runs", "/runs/999", "/runs/999/log", "/runs/999/lines", "/activity", "/runbook", "/people",
-        "/account", "/sign-in", "/link/none", "/healthz", "/favicon.svg", "/pkg/stagegate.css",
-        "/pkg/none.js", "/nowhere",
+        "/",
+        "/gates/A",
+        "/gates/Z",
+        "/matrix",
+        "/sign-offs",
+        "/ownership",
+        "/ownership.md",
+        "/releases",
+        "/runs",
+        "/runs/999",
+        "/runs/999/log",
+        "/runs/999/lines",
+        "/activity",
+        "/runbook",
+        "/people",
+        "/account",
+        "/sign-in",
+        "/link/none",
+        "/healthz",
+        "/favicon.svg",
+        "/pkg/stagegate.css",
+        "/pkg/none.js",
+        "/nowhere",
     ];
     for path in paths {
         let answer = server.get(&admin, path).await;
@@ -187,11 +206,7 @@ async fn a_session_ends_with_sign_out_and_its_cookie_is_worth_nothing_then() {
     let server = Server::start();
     let _admin = server.admin().await;
     let plain = client(false);
-    let body = format!(
-        "login=root&password={}&key={}&back=%2F&form=x",
-        percent(PASSWORD),
-        unique()
-    );
+    let body = format!("login=root&password={}&key={}&back=%2F&form=x", percent(PASSWORD), unique());
     let answer = plain
         .post(server.url("/api/sign_in"))
         .header("origin", &server.base)

@@ -26,7 +26,8 @@ pub fn ActivityPage() -> impl IntoView {
 pub fn activity_view(page: &ActivityView, is_later: bool) -> AnyView {
     let chain = match &page.chain {
         Ok(said) => {
-            view! { <p class="small go" data-live="chain">{icon(Icon::Check)} " " {said.clone()}</p> }.into_any()
+            view! { <p class="small go" data-live="chain">{icon(Icon::Check)} " " {said.clone()}</p> }
+                .into_any()
         }
         Err(why) => view! {
             <div class="notice notice--error" role="alert" data-live="chain">
@@ -37,7 +38,10 @@ pub fn activity_view(page: &ActivityView, is_later: bool) -> AnyView {
         .into_any(),
     };
     let body = if page.rows.is_empty() {
-        empty("Nothing has been done yet", view! { <p class="small">"Every act is written here, before and after it is done."</p> })
+        empty(
+            "Nothing has been done yet",
+            view! { <p class="small">"Every act is written here, before and after it is done."</p> },
+        )
     } else {
         table(&page.rows)
     };

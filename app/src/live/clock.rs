@@ -26,7 +26,8 @@ pub(super) fn start() {
             count(&page, now());
         }
     });
-    let _ = window().set_interval_with_callback_and_timeout_and_arguments_0(every.as_ref().unchecked_ref(), 1_000);
+    let _ = window()
+        .set_interval_with_callback_and_timeout_and_arguments_0(every.as_ref().unchecked_ref(), 1_000);
     every.forget();
 }
 
@@ -62,7 +63,8 @@ fn count(page: &Document, now: f64) {
         }
     }
     for bar in elements(page.query_selector_all("progress[data-from]")) {
-        if let (Some(from), Some(expected)) = (attribute(&bar, "data-from"), attribute(&bar, "data-expected")) {
+        if let (Some(from), Some(expected)) = (attribute(&bar, "data-from"), attribute(&bar, "data-expected"))
+        {
             // An estimate never claims to be done before the run says so.
             let share = ((now - from) * 100.0 / expected).clamp(0.0, 97.0).floor();
             let _ = bar.set_attribute("value", &share.to_string());

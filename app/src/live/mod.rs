@@ -5,7 +5,6 @@
 //! reads and every form still works.
 
 #![allow(missing_docs, reason = "the macro makes an undocumented struct of an island's arguments")]
-
 #![expect(missing_docs, reason = "the island macro makes a struct of its own")]
 
 #[cfg(feature = "hydrate")]
@@ -75,9 +74,8 @@ pub fn Live(
     });
     #[cfg(not(feature = "hydrate"))]
     let _ = run;
-    let sign_in = move || {
-        (link.get() == Link::SignedOut).then(|| view! { <a class="small" href="">"Sign in"</a> })
-    };
+    let sign_in =
+        move || (link.get() == Link::SignedOut).then(|| view! { <a class="small" href="">"Sign in"</a> });
     let keys = words::KEYS
         .iter()
         .map(|(keys, what)| view! { <dt><kbd>{*keys}</kbd></dt><dd>{*what}</dd> })

@@ -61,9 +61,13 @@ pub(super) fn start(run: Option<i64>, link: RwSignal<Link>) {
         over: Cell::new(false),
     });
     let here = stream.clone();
-    listen(&document(), "visibilitychange", move |_| {
-        if document().hidden() { here.close() } else { here.open() }
-    });
+    listen(
+        &document(),
+        "visibilitychange",
+        move |_| {
+            if document().hidden() { here.close() } else { here.open() }
+        },
+    );
     let here = stream.clone();
     listen(&window(), "pagehide", move |_| here.close());
     let here = stream.clone();
@@ -108,11 +112,7 @@ impl Stream {
     fn lost(self: &Rc<Self>) {
         self.missed.set(true);
         self.link.set(Link::Waiting);
-        let refused = self
-            .source
-            .borrow()
-            .as_ref()
-            .is_some_and(|s| s.ready_state() == EventSource::CLOSED);
+        let refused = self.source.borrow().as_ref().is_some_and(|s| s.ready_state() == EventSource::CLOSED);
         if refused {
             self.close();
             let here = self.clone();

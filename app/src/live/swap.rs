@@ -38,8 +38,7 @@ pub(super) fn swap(fresh: &Document) {
 }
 
 fn live(page: &Document) -> impl Iterator<Item = (String, Element)> + use<> {
-    elements(page.query_selector_all("[data-live]"))
-        .filter_map(|e| Some((e.get_attribute("data-live")?, e)))
+    elements(page.query_selector_all("[data-live]")).filter_map(|e| Some((e.get_attribute("data-live")?, e)))
 }
 
 /// Whether somebody types in it, has it open to confirm something, or has just sent it.

@@ -51,8 +51,7 @@ pub struct Local {
 
 /// A time as one would say it `now`: `today 14:02`, `Tuesday 14:02`, `2026-03-01 14:02`.
 pub fn spoken(at: Local, now: Local) -> String {
-    const DAYS: [&str; 7] =
-        ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+    const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
     let clock = format!("{:02}:{:02}", at.hour, at.minute);
     match now.day - at.day {
         0 => format!("today {clock}"),

@@ -21,7 +21,8 @@ pub fn AccountPage() -> impl IntoView {
 /// The account as it is laid out.
 pub fn account_view(here: &Here, actor: &Actor) -> AnyView {
     let held = if actor.roles.is_empty() {
-        view! { <p class="muted">"You hold no role yet: you can see everything and change nothing."</p> }.into_any()
+        view! { <p class="muted">"You hold no role yet: you can see everything and change nothing."</p> }
+            .into_any()
     } else {
         roles(&actor.roles)
     };

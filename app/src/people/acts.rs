@@ -20,7 +20,11 @@ async fn enter(visit: &Visit, person: i64) -> Result<(), Error> {
 
 /// The two fields of a new password must say the same.
 fn same(password: &str, again: &str) -> Result<(), Error> {
-    if password == again { Ok(()) } else { Err(Error::invalid("The two passwords differ. Nothing was changed.")) }
+    if password == again {
+        Ok(())
+    } else {
+        Err(Error::invalid("The two passwords differ. Nothing was changed."))
+    }
 }
 
 fn go_to(page: &str) -> Done {
@@ -145,8 +149,12 @@ pub(crate) async fn reset_person(
     back: String,
     form: String,
 ) -> Result<(), AppError> {
-    act(Envelope { key, back, form }, &[], |engine, ctx| async move { engine.reset_person(&ctx, person).await })
-        .await
+    act(
+        Envelope { key, back, form },
+        &[],
+        |engine, ctx| async move { engine.reset_person(&ctx, person).await },
+    )
+    .await
 }
 
 /// Ends somebody's access, or gives it back.
@@ -157,8 +165,10 @@ pub(crate) async fn disable_person(
     back: String,
     form: String,
 ) -> Result<(), AppError> {
-    act(Envelope { key, back, form }, &[], |engine, ctx| async move {
-        engine.disable_person(&ctx, person).await
-    })
+    act(
+        Envelope { key, back, form },
+        &[],
+        |engine, ctx| async move { engine.disable_person(&ctx, person).await },
+    )
     .await
 }

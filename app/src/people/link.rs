@@ -31,13 +31,21 @@ pub fn link_view(here: &Here, token: &str, link: &LinkView) -> AnyView {
             "You will be the first admin. Invite the others afterwards; admins decide nothing about releases unless they hold other roles too.",
             "Create my account".to_owned(),
         ),
-        "invite" => (format!("Welcome, {}", link.name), "Choose a password, and you are in.", "Join".to_owned()),
-        "reset" => {
-            (format!("A new password for {}", link.name), "The old one stops working.", "Set it and sign in".to_owned())
+        "invite" => {
+            (format!("Welcome, {}", link.name), "Choose a password, and you are in.", "Join".to_owned())
         }
+        "reset" => (
+            format!("A new password for {}", link.name),
+            "The old one stops working.",
+            "Set it and sign in".to_owned(),
+        ),
         _ => (
             format!("Sign in as {}", link.name),
-            if link.wants_password { "Choose a password: signatures ask for it." } else { "This link works once." },
+            if link.wants_password {
+                "Choose a password: signatures ask for it."
+            } else {
+                "This link works once."
+            },
             format!("Sign in as {}", link.name),
         ),
     };

@@ -148,7 +148,10 @@ fn change(here: &Here, me: &Actor, person: &PersonView) -> AnyView {
         let (words, button) = if person.disabled {
             ("They can sign in again with the password they had.", format!("Give {name} access again"))
         } else {
-            ("Their sessions end now and their links stop working. What they did stays.", format!("End the access of {name}"))
+            (
+                "Their sessions end now and their links stop working. What they did stays.",
+                format!("End the access of {name}"),
+            )
         };
         view! {
             <form class="form" method="post" action=DisablePerson::url()>
@@ -160,8 +163,7 @@ fn change(here: &Here, me: &Actor, person: &PersonView) -> AnyView {
         .into_any()
     };
     let myself = person.actor.id == me.id;
-    let may_disable =
-        if myself { Offer::No("nobody locks themselves out".to_owned()) } else { Offer::Yes };
+    let may_disable = if myself { Offer::No("nobody locks themselves out".to_owned()) } else { Offer::Yes };
     let end = if person.disabled { "Give access" } else { "End access" };
     view! {
         <div class="row">

@@ -35,7 +35,8 @@ fn secret_field(form: &str, name: &'static str, label: &'static str, secret: Sec
         Secret::Present => ("current-password", None, None),
         Secret::New => {
             let shortest = engine::auth::passwords::SHORTEST;
-            let hint = (name == "password").then(|| format!("At least {shortest} characters; a few words are best."));
+            let hint = (name == "password")
+                .then(|| format!("At least {shortest} characters; a few words are best."));
             ("new-password", Some(shortest.to_string()), hint)
         }
     };

@@ -15,13 +15,7 @@ fn actor(id: i64, name: &str, roles: &[Role]) -> Actor {
 }
 
 fn person(actor: Actor) -> PersonView {
-    PersonView {
-        login: actor.name.to_lowercase(),
-        actor,
-        disabled: false,
-        ready: true,
-        created_at: NOW,
-    }
+    PersonView { login: actor.name.to_lowercase(), actor, disabled: false, ready: true, created_at: NOW }
 }
 
 fn team() -> Vec<PersonView> {

@@ -8,8 +8,7 @@ use crate::ssr::{Envelope, act};
 /// Opens a release from the directory without deploying it.
 #[server(prefix = "/api", endpoint = "open_release")]
 pub(crate) async fn open_release(key: String, back: String, form: String) -> Result<(), AppError> {
-    act(Envelope { key, back, form }, &[], |engine, ctx| async move { engine.open_release(&ctx).await })
-        .await
+    act(Envelope { key, back, form }, &[], |engine, ctx| async move { engine.open_release(&ctx).await }).await
 }
 
 /// Deploys what lies in the directory.

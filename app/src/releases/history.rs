@@ -19,12 +19,7 @@ pub(super) fn history(page: &ReleasesPage) -> AnyView {
         view! { <ol class="lines">{rows}</ol> }.into_any()
     };
     let count = format!("{} in all", page.releases.len());
-    card(
-        "release-history",
-        "History",
-        view! { <span class="small muted num">{count}</span> },
-        body,
-    )
+    card("release-history", "History", view! { <span class="small muted num">{count}</span> }, body)
 }
 
 fn line(row: &ReleaseRow, is_current: bool) -> AnyView {

@@ -15,8 +15,7 @@ use leptos_meta::Title;
 use self::history::history;
 use crate::ssr::page;
 use crate::ui::{
-    Here, card, deploy_confirm, empty, page_head, post_button, rollback_confirm, run_line,
-    run_progress,
+    Here, card, deploy_confirm, empty, page_head, post_button, rollback_confirm, run_line, run_progress,
 };
 
 /// The page of all releases.

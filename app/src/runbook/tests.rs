@@ -25,7 +25,9 @@ fn shown(page: &RunbookPage) -> String {
 #[test]
 fn what_was_recognised_is_counted_and_linked() {
     let out = shown(&book());
-    for part in ["docs/runbook.md", "href=\"/gates/A\"", "Acceptance criteria", "href=\"/matrix\"", "was understood"] {
+    for part in
+        ["docs/runbook.md", "href=\"/gates/A\"", "Acceptance criteria", "href=\"/matrix\"", "was understood"]
+    {
         assert!(out.contains(part), "{part} in {out}");
     }
 }

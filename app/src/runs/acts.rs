@@ -34,24 +34,14 @@ pub(crate) async fn run_check(
 
 /// Runs all checks of a gate, or those of the `matrix`.
 #[server(prefix = "/api", endpoint = "run_gate")]
-pub(crate) async fn run_gate(
-    gate: String,
-    key: String,
-    back: String,
-    form: String,
-) -> Result<(), AppError> {
+pub(crate) async fn run_gate(gate: String, key: String, back: String, form: String) -> Result<(), AppError> {
     act(Envelope { key, back, form }, &[], |engine, ctx| async move { engine.run_gate(&ctx, &gate).await })
         .await
 }
 
 /// Ends a run.
 #[server(prefix = "/api", endpoint = "cancel_run")]
-pub(crate) async fn cancel_run(
-    run: i64,
-    key: String,
-    back: String,
-    form: String,
-) -> Result<(), AppError> {
+pub(crate) async fn cancel_run(run: i64, key: String, back: String, form: String) -> Result<(), AppError> {
     act(Envelope { key, back, form }, &[], |engine, ctx| async move { engine.cancel_run(&ctx, run).await })
         .await
 }

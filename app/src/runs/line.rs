@@ -83,9 +83,16 @@ mod tests {
 
     #[test]
     fn colours_of_the_cube_take_the_nearest_of_sixteen() {
-        for (index, class) in
-            [(9, "fg-9"), (196, "fg-9"), (46, "fg-10"), (21, "fg-12"), (226, "fg-11"), (16, "fg-0"), (231, "fg-15"), (124, "fg-1")]
-        {
+        for (index, class) in [
+            (9, "fg-9"),
+            (196, "fg-9"),
+            (46, "fg-10"),
+            (21, "fg-12"),
+            (226, "fg-11"),
+            (16, "fg-0"),
+            (231, "fg-15"),
+            (124, "fg-1"),
+        ] {
             assert_eq!(colour_class(index), class, "{index}");
         }
         for index in 0..=255 {

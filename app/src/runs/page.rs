@@ -86,9 +86,7 @@ fn progress(run: &RunView) -> AnyView {
             ></progress>
         }
         .into_any(),
-        None => {
-            view! { <progress class="bar bar--unknown" aria-label="In progress"></progress> }.into_any()
-        }
+        None => view! { <progress class="bar bar--unknown" aria-label="In progress"></progress> }.into_any(),
     };
     let words = match expected {
         Some(ms) => format!(" of about {}", human_span(ms)),

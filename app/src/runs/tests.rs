@@ -87,7 +87,9 @@ fn a_failed_deploy_shows_what_the_services_said_and_the_way_back() {
     }];
     failed.rollback = Some(samples::rollback());
     let out = shown(&failed);
-    for part in ["backend", "unhealthy", "cannot reach &lt;db&gt;", "Back to 3f2c9e1", "action=\"/api/roll_back\""] {
+    for part in
+        ["backend", "unhealthy", "cannot reach &lt;db&gt;", "Back to 3f2c9e1", "action=\"/api/roll_back\""]
+    {
         assert!(out.contains(part), "{part} in {out}");
     }
     failed.rollback = None;
@@ -111,7 +113,10 @@ fn evidence_of_the_run_says_what_it_saw() {
     let mut checked = page("check", RunState::Failed);
     checked.evidence = vec![samples::evidence(Outcome::Fail, 50.0)];
     let out = shown(&checked);
-    assert!(out.contains("50 % of lines") && out.contains("at least 65 %") && out.contains("1 check<"), "{out}");
+    assert!(
+        out.contains("50 % of lines") && out.contains("at least 65 %") && out.contains("1 check<"),
+        "{out}"
+    );
 }
 
 #[test]
@@ -127,6 +132,9 @@ fn the_terminal_stands_outside_of_what_is_exchanged() {
 #[test]
 fn the_list_leads_to_each_run_and_marks_the_kind() {
     let out = html(|| runs_view("check", &[samples::run(7, RunState::Failed)]));
-    assert!(out.contains("href=\"/runs/7\"") && out.contains("href=\"/runs?kind=check\" aria-current=\"page\""), "{out}");
+    assert!(
+        out.contains("href=\"/runs/7\"") && out.contains("href=\"/runs?kind=check\" aria-current=\"page\""),
+        "{out}"
+    );
     assert!(html(|| runs_view("", &[]).into_any()).contains("Nothing of this kind has run yet"));
 }

@@ -97,10 +97,8 @@ impl super::OwnershipLine {
                 w => w,
             };
             let wanted = format!("{id}.{word}");
-            let earlier = fields
-                .iter()
-                .filter(|f| f.id == wanted || f.id.starts_with(&format!("{wanted}-")))
-                .count();
+            let earlier =
+                fields.iter().filter(|f| f.id == wanted || f.id.starts_with(&format!("{wanted}-"))).count();
             let field_id = if earlier == 0 { wanted } else { format!("{wanted}-{}", earlier + 1) };
             let kind = FieldKind::of_label(&label);
             fields.push(super::Field { id: field_id, label, kind, line });
@@ -121,8 +119,7 @@ mod tests {
             "Release commit: ____  date: ____  tags: ____ took: ___ remarks: ______".into(),
             9,
         );
-        let seen: Vec<(&str, FieldKind)> =
-            line.fields.iter().map(|f| (f.id.as_str(), f.kind)).collect();
+        let seen: Vec<(&str, FieldKind)> = line.fields.iter().map(|f| (f.id.as_str(), f.kind)).collect();
         assert_eq!(
             seen,
             [

@@ -72,10 +72,7 @@ mod tests {
             message: "the table has no owner column".into(),
             hint: "add one".into(),
         };
-        assert_eq!(
-            problem.to_string(),
-            "runbook:3:7: warning: the table has no owner column (add one)"
-        );
+        assert_eq!(problem.to_string(), "runbook:3:7: warning: the table has no owner column (add one)");
         problem.file = Some("a.toml".into());
         problem.hint.clear();
         assert_eq!(problem.to_string(), "a.toml:3:7: warning: the table has no owner column");

@@ -5,30 +5,22 @@ use domain::item::{ItemState, Proof};
 use domain::time::Millis;
 
 use super::{Ctx, said};
+use crate::Engine;
 use crate::error::Error;
 use crate::judging::{Judged, all, when};
 use crate::store::{acceptances, attestations, releases, waivers};
 use crate::view::Done;
-use crate::Engine;
 
 impl Engine {
     /// Accepts a gate. `digest` is the one shown: what changed since must be looked at first.
-    pub async fn accept_gate(
-        &self,
-        ctx: &Ctx,
-        gate: &str,
-        digest: &str,
-        note: &str,
-    ) -> Result<Done, Error> {
+    pub async fn accept_gate(&self, ctx: &Ctx, gate: &str, digest: &str, note: &str) -> Result<Done, Error> {
         let note = said(note, "a note on what was accepted", 2_000)?;
         let _turn = self.in_turn().await;
         let judged = self.judged();
         let shown = judged.judgement.gate(gate).is_some_and(|g| g.digest == digest);
         let allowed = all([
             judged.offer_accept(&ctx.actor, gate),
-            when(shown, || {
-                "The gate changed since this page was shown; look again.".to_owned()
-            }),
+            when(shown, || "The gate changed since this page was shown; look again.".to_owned()),
         ]);
         let release = judged.release().cloned();
         self.perform(ctx, "gate.accept", gate, &[digest, &note], allowed, async |begun| {
@@ -57,10 +49,7 @@ impl Engine {
                 note: format!("gate {gate} accepted"),
             });
             let made = if point.is_some() { " This release is a rollback point now." } else { "" };
-            let done = Done {
-                to: format!("/gates/{gate}"),
-                said: format!("Gate {gate} is accepted.{made}"),
-            };
+            let done = Done { to: format!("/gates/{gate}"), said: format!("Gate {gate} is accepted.{made}") };
             self.store_done(begun, done, note.clone(), move |tx| {
                 Box::pin(async move {
                     acceptances::add(&mut *tx, &word).await?;
@@ -146,11 +135,7 @@ impl Engine {
         let end = end_of_day(until, now)?;
         let judged = self.judged();
         let state = judged.find_item(item)?;
-        let ran_it = state
-            .checks
-            .iter()
-            .filter_map(|c| c.last.as_ref())
-            .any(|e| e.by == ctx.actor.id);
+        let ran_it = state.checks.iter().filter_map(|c| c.last.as_ref()).any(|e| e.by == ctx.actor.id);
         let allowed = all([
             judged.offer_waive(&ctx.actor),
             when(state.item.digest == text_digest, || {
@@ -210,10 +195,7 @@ impl Engine {
                 until: now,
                 holds: false,
             };
-            let done = Done {
-                to: home_of(&judged, state),
-                said: format!("The waiver of {item} is ended."),
-            };
+            let done = Done { to: home_of(&judged, state), said: format!("The waiver of {item} is ended.") };
             self.store_done(begun, done, String::new(), move |tx| {
                 Box::pin(async move { waivers::add(tx, &waiver).await.map(|_| ()) })
             })

@@ -19,12 +19,12 @@ use domain::facts::Actor;
 use futures::future::BoxFuture;
 use sqlx::SqliteConnection;
 
+use crate::Engine;
 use crate::audit::{self, Act, Event, Outcome};
 use crate::error::Error;
 use crate::store::idempotency::{self, Claim};
 use crate::store::{StoreError, runs as run_store};
 use crate::view::{Done, Offer};
-use crate::Engine;
 
 /// Who acts, and with which form.
 #[derive(Debug, Clone)]
@@ -76,9 +76,7 @@ impl Engine {
             let key = ctx.key.clone();
             let _: Result<(), StoreError> = self
                 .store()
-                .write(move |tx| {
-                    Box::pin(async move { idempotency::abandon(tx, &key).await })
-                })
+                .write(move |tx| Box::pin(async move { idempotency::abandon(tx, &key).await }))
                 .await;
         }
         self.refresh().await?;
@@ -129,9 +127,7 @@ impl Engine {
             let claim: Claim = self
                 .store()
                 .write(move |tx| {
-                    Box::pin(async move {
-                        idempotency::claim(tx, &key, person, &act, &digest, now).await
-                    })
+                    Box::pin(async move { idempotency::claim(tx, &key, person, &act, &digest, now).await })
                 })
                 .await
                 .map_err(|e: StoreError| Error::from(e))?;
@@ -169,9 +165,7 @@ impl Engine {
         write: W,
     ) -> Result<Done, Error>
     where
-        W: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<(), StoreError>>
-            + Send
-            + 'static,
+        W: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<(), StoreError>> + Send + 'static,
     {
         let now = self.now();
         let answer = serde_json::to_value(&done).map_err(Error::internal)?;

@@ -3,10 +3,10 @@
 use domain::ownership::check_value;
 
 use super::Ctx;
+use crate::Engine;
 use crate::error::Error;
 use crate::store::ownership::{Entry, add};
 use crate::view::Done;
-use crate::Engine;
 
 impl Engine {
     /// Writes a value into a field.
@@ -31,10 +31,7 @@ impl Engine {
                 by_name: ctx.actor.name.clone(),
                 at: self.now(),
             };
-            let done = Done {
-                to: format!("/ownership#{field}"),
-                said: format!("{}: {value}.", found.label),
-            };
+            let done = Done { to: format!("/ownership#{field}"), said: format!("{}: {value}.", found.label) };
             self.store_done(begun, done, value.clone(), move |tx| {
                 Box::pin(async move { add(tx, &entry).await.map(|_| ()) })
             })

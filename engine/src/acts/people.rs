@@ -87,8 +87,7 @@ impl Engine {
 
     /// Records that somebody signed out.
     pub async fn note_sign_out(&self, actor: &Actor) -> Result<(), Error> {
-        let event = Event::new(self.now(), Some(actor), "session.sign_out", "")
-            .outcome(Outcome::Done);
+        let event = Event::new(self.now(), Some(actor), "session.sign_out", "").outcome(Outcome::Done);
         self.append_event(event).await
     }
 
@@ -131,8 +130,7 @@ impl Engine {
         password: &str,
         _ip: &str,
     ) -> Result<Actor, Error> {
-        let LinkView { kind, name: made_for, login: made_login, wants_password } =
-            self.link(token).await?;
+        let LinkView { kind, name: made_for, login: made_login, wants_password } = self.link(token).await?;
         let (name, login) = if kind == LinkKind::Setup.slug() {
             (name.trim().to_owned(), people::normal_login(login))
         } else {
@@ -169,8 +167,8 @@ impl Engine {
                         sessions::end_all(&mut *tx, id, None).await?;
                     }
                     let actor = people::by_id(&mut *tx, id).await?.map(|p| p.actor());
-                    let event = Event::new(now, actor.as_ref(), "link.use", link.kind.slug())
-                        .outcome(Outcome::Done);
+                    let event =
+                        Event::new(now, actor.as_ref(), "link.use", link.kind.slug()).outcome(Outcome::Done);
                     audit::append(tx, &event).await?;
                     Ok::<_, LinkUse>(id)
                 })
@@ -181,7 +179,7 @@ impl Engine {
         self.actor(person).ok_or_else(|| Error::refused("This person may not sign in any more."))
     }
 
-    /// Changes the own password; other sessions of the person end.
+    /// Changes the own password; the sessions of the person end. The server renews the one at hand.
     pub async fn change_password(&self, ctx: &Ctx, old: &str, new: &str) -> Result<Done, Error> {
         self.confirm_password(ctx, old).await?;
         let known = self.known();
@@ -191,11 +189,12 @@ impl Engine {
         let allowed = crate::view::Offer::Yes;
         self.perform(ctx, "password.change", &me.login, &[], allowed, async |begun| {
             let id = ctx.actor.id;
-            let done =
-                Done { to: "/account".to_owned(), said: "The password is changed.".to_owned() };
+            let done = Done { to: "/account".to_owned(), said: "The password is changed.".to_owned() };
             self.store_done(begun, done, String::new(), move |tx| {
                 Box::pin(async move {
-                    people::set_password(tx, id, &hash).await.map_err(PersonError::into_store)
+                    people::set_password(&mut *tx, id, &hash).await.map_err(PersonError::into_store)?;
+                    // The own one too: the server gives it a new id in the same request.
+                    sessions::end_all(tx, id, None).await.map(|_| ())
                 })
             })
             .await
@@ -204,13 +203,7 @@ impl Engine {
     }
 
     /// Invites somebody: the answer holds a one-time link, shown once.
-    pub async fn invite(
-        &self,
-        ctx: &Ctx,
-        name: &str,
-        login: &str,
-        roles: &[String],
-    ) -> Result<Done, Error> {
+    pub async fn invite(&self, ctx: &Ctx, name: &str, login: &str, roles: &[String]) -> Result<Done, Error> {
         let roles = parse_roles(roles)?;
         let (name, login) = (name.trim().to_owned(), people::normal_login(login));
         if name.is_empty() || login.is_empty() || name.len() > 200 || login.len() > 200 {
@@ -256,12 +249,7 @@ impl Engine {
         .await
     }
 
-    async fn give_link(
-        &self,
-        begun: super::Begun,
-        link: Link,
-        detail: String,
-    ) -> Result<Done, Error> {
+    async fn give_link(&self, begun: super::Begun, link: Link, detail: String) -> Result<Done, Error> {
         let token = Token::generate().map_err(Error::internal)?;
         let path = format!("/link/{}", token.reveal());
         let (hash, now) = (token.hash(), self.now());
@@ -288,12 +276,7 @@ impl Engine {
     }
 
     /// Sets the roles of a person. The last admin stays one.
-    pub async fn set_roles(
-        &self,
-        ctx: &Ctx,
-        person: i64,
-        roles: &[String],
-    ) -> Result<Done, Error> {
+    pub async fn set_roles(&self, ctx: &Ctx, person: i64, roles: &[String]) -> Result<Done, Error> {
         let roles = parse_roles(roles)?;
         let _turn = self.in_turn().await;
         let judged = self.judged();
@@ -312,10 +295,7 @@ impl Engine {
         let words: Vec<&str> = roles.iter().map(|r| r.slug()).collect();
         let words = words.join(", ");
         self.perform(ctx, "person.roles", &who.login, &[&words], allowed, async |begun| {
-            let done = Done {
-                to: "/people".to_owned(),
-                said: format!("{} holds now: {words}.", who.name),
-            };
+            let done = Done { to: "/people".to_owned(), said: format!("{} holds now: {words}.", who.name) };
             let roles = roles.clone();
             self.store_done(begun, done, words.clone(), move |tx| {
                 Box::pin(async move {
@@ -348,13 +328,10 @@ impl Engine {
         let act = if disable { "person.disable" } else { "person.enable" };
         self.perform(ctx, act, &who.login, &[], allowed, async |begun| {
             let word = if disable { "may not sign in any more" } else { "may sign in again" };
-            let done =
-                Done { to: "/people".to_owned(), said: format!("{} {word}.", who.name) };
+            let done = Done { to: "/people".to_owned(), said: format!("{} {word}.", who.name) };
             self.store_done(begun, done, String::new(), move |tx| {
                 Box::pin(async move {
-                    people::set_disabled(&mut *tx, person, disable)
-                        .await
-                        .map_err(PersonError::into_store)?;
+                    people::set_disabled(&mut *tx, person, disable).await.map_err(PersonError::into_store)?;
                     links::withdraw_of(&mut *tx, person).await?;
                     sessions::end_all(tx, person, None).await.map(|_| ())
                 })

@@ -2,8 +2,8 @@
 
 use domain::release::ReleaseState;
 
-use super::runs::{Start, rollback_images};
 use super::Ctx;
+use super::runs::{Start, rollback_images};
 use crate::Engine;
 use crate::compose::{DbChoice, DeployWork, RollbackTarget, RollbackWork};
 use crate::error::Error;
@@ -45,9 +45,7 @@ impl Engine {
         self.perform(ctx, "deploy.start", &judged.stack.name, &[], allowed, async |begun| {
             // One that was deployed before keeps its images; another build is another release.
             let release = match judged.release() {
-                Some(r) if r.state == ReleaseState::Opened && judged.moved_parts().is_empty() => {
-                    r.id
-                }
+                Some(r) if r.state == ReleaseState::Opened && judged.moved_parts().is_empty() => r.id,
                 _ => self.open_release_row(ctx, &judged).await?,
             };
             let start = self.deploy_plan(&judged, release);
@@ -80,7 +78,8 @@ impl Engine {
             gate: None,
             title: format!("Deploy release #{release}"),
             release,
-            parts: judged.parts_for_evidence(),
+            // What lies there is what will run; the release before it has nothing to do with that.
+            parts: judged.observed.parts.clone(),
             work: Work::Deploy { before, deploy: Box::new(deploy), smoke: self.smoke(judged) },
             timeout_ms: BUILD_MS + stack.health_timeout_ms,
             locks: true,

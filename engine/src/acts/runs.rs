@@ -57,11 +57,7 @@ impl Engine {
                 .filter(|c| c.spec.step() == Some(step))
                 .map(|c| judged.stack.probe(c, &[]))
                 .collect();
-            let timeout_ms = judged_by
-                .iter()
-                .map(|p| p.check.timeout_ms)
-                .max()
-                .unwrap_or(Plan::TIMEOUT_MS);
+            let timeout_ms = judged_by.iter().map(|p| p.check.timeout_ms).max().unwrap_or(Plan::TIMEOUT_MS);
             let release = self.ensure_release(ctx, &judged).await?;
             let start = Start {
                 kind: RunKind::Step,
@@ -84,11 +80,8 @@ impl Engine {
         let _turn = self.in_turn().await;
         self.look_first().await;
         let judged = self.judged();
-        let found = judged
-            .stack
-            .check(check)
-            .cloned()
-            .ok_or_else(|| Error::not_found(format!("Check {check}")))?;
+        let found =
+            judged.stack.check(check).cloned().ok_or_else(|| Error::not_found(format!("Check {check}")))?;
         let allowed = judged.offer_check(&ctx.actor, check);
         let (title, gate) = (found.title.clone(), gate_of(&judged, &found));
         self.run_checks(ctx, &judged, "check.run", check, gate, title, vec![found], allowed).await
@@ -103,10 +96,7 @@ impl Engine {
         let wanted: Vec<&str> = if of_matrix {
             judged.stack.runbook.matrix.iter().map(|r| r.id.as_str()).collect()
         } else {
-            let view = judged
-                .judgement
-                .gate(gate)
-                .ok_or_else(|| Error::not_found(format!("Gate {gate}")))?;
+            let view = judged.judgement.gate(gate).ok_or_else(|| Error::not_found(format!("Gate {gate}")))?;
             view.items.iter().map(|i| i.item.id.as_str()).collect()
         };
         let checks: Vec<Check> = judged
@@ -117,11 +107,8 @@ impl Engine {
             .cloned()
             .collect();
         let subject = if of_matrix { "matrix".to_owned() } else { format!("gate {gate}") };
-        let running = judged
-            .known
-            .running()
-            .into_iter()
-            .any(|r| r.kind == RunKind::Check && r.subject == subject);
+        let running =
+            judged.known.running().into_iter().any(|r| r.kind == RunKind::Check && r.subject == subject);
         let allowed = all([
             judged.may(&ctx.actor, "run_gate"),
             when(!checks.is_empty(), || "No check is bound here.".to_owned()),
@@ -183,15 +170,12 @@ impl Engine {
         let judged = self.judged();
         let found = judged.known.runs.iter().find(|r| r.id == run);
         let goes_on = found.is_some_and(|r| r.state == runs::RunState::Running);
-        let allowed = all([
-            judged.may(&ctx.actor, "cancel_run"),
-            when(goes_on, || "This run is over.".to_owned()),
-        ]);
+        let allowed =
+            all([judged.may(&ctx.actor, "cancel_run"), when(goes_on, || "This run is over.".to_owned())]);
         self.perform(ctx, "run.cancel", &format!("run {run}"), &[], allowed, async |begun| {
             let dir = self.run_dir(run)?;
             runner::cancel(dir.path(), &ctx.actor.name)?;
-            let done =
-                Done { to: format!("/runs/{run}"), said: "The run is being stopped.".to_owned() };
+            let done = Done { to: format!("/runs/{run}"), said: "The run is being stopped.".to_owned() };
             self.store_done(begun, done, String::new(), |_| Box::pin(async { Ok(()) })).await
         })
         .await
@@ -201,9 +185,7 @@ impl Engine {
     /// was deployed yet and the directory has moved on.
     pub(crate) async fn ensure_release(&self, ctx: &Ctx, judged: &Judged) -> Result<i64, Error> {
         match judged.release() {
-            Some(release)
-                if release.state != ReleaseState::Opened || judged.moved_parts().is_empty() =>
-            {
+            Some(release) if release.state != ReleaseState::Opened || judged.moved_parts().is_empty() => {
                 Ok(release.id)
             }
             _ => self.open_release_row(ctx, judged).await,
@@ -211,15 +193,13 @@ impl Engine {
     }
 
     pub(crate) async fn open_release_row(&self, ctx: &Ctx, judged: &Judged) -> Result<i64, Error> {
-        let parts =
-            Parts { values: judged.observed.parts.values.clone(), images: BTreeMap::new() };
+        let parts = Parts { values: judged.observed.parts.values.clone(), images: BTreeMap::new() };
         let (by, by_name, at) = (ctx.actor.id, ctx.actor.name.clone(), self.now());
         let subject = self.subject();
         self.store()
             .write(move |tx| {
                 Box::pin(async move {
-                    let new =
-                        NewRelease { parts: &parts, subject: &subject, by, by_name: &by_name, at };
+                    let new = NewRelease { parts: &parts, subject: &subject, by, by_name: &by_name, at };
                     releases::open(tx, &new).await
                 })
             })
@@ -277,8 +257,8 @@ impl Engine {
             extra_env: [("CI".to_owned(), "true".to_owned())].into(),
             ..Plan::new(id.to_string(), start.title, stack.dir.clone())
         };
-        let launched = runner::create(&self.paths().runs, &plan)
-            .and_then(|dir| runner::launch(&self.paths().exe, &dir));
+        let launched =
+            runner::create(&self.paths().runs, &plan).and_then(|dir| runner::launch(&self.paths().exe, &dir));
         if let Err(error) = launched {
             let public = Error::from(error);
             act.failed(self.now(), &public.public()).await?;
@@ -290,8 +270,7 @@ impl Engine {
         }
         self.watch(id);
         let done = Done { to: format!("/runs/{id}"), said: String::new() };
-        self.store_done(Begun { act, key }, done, String::new(), |_| Box::pin(async { Ok(()) }))
-            .await
+        self.store_done(Begun { act, key }, done, String::new(), |_| Box::pin(async { Ok(()) })).await
     }
 }
 
@@ -309,9 +288,8 @@ pub(crate) fn rollback_images(judged: &Judged) -> Vec<BTreeMap<String, String>> 
 
 fn gate_of(judged: &Judged, check: &Check) -> Option<String> {
     judged.judgement.gates.iter().find_map(|g| {
-        let bound = g.items.iter().any(|i| {
-            matches!(&i.item.proof, Proof::Checks(ids) if ids.contains(&check.id))
-        });
+        let bound =
+            g.items.iter().any(|i| matches!(&i.item.proof, Proof::Checks(ids) if ids.contains(&check.id)));
         bound.then(|| g.id.clone())
     })
 }

@@ -5,11 +5,11 @@ use domain::facts::{Choice, Decision, SignOff};
 use domain::role::Role;
 
 use super::{Ctx, said};
+use crate::Engine;
 use crate::error::Error;
 use crate::judging::{all, when};
 use crate::store::{decisions, sign_offs};
 use crate::view::Done;
-use crate::Engine;
 
 impl Engine {
     /// Signs the current release for a role. `digest` is that of the evidence shown.
@@ -22,11 +22,9 @@ impl Engine {
         digest: &str,
         password: &str,
     ) -> Result<Done, Error> {
-        let role: Role = role.parse().map_err(|e: domain::role::UnknownRole| {
-            Error::invalid(e.to_string())
-        })?;
-        let choice = Choice::from_slug(choice)
-            .ok_or_else(|| Error::invalid("Please choose Go or No-Go."))?;
+        let role: Role =
+            role.parse().map_err(|e: domain::role::UnknownRole| Error::invalid(e.to_string()))?;
+        let choice = Choice::from_slug(choice).ok_or_else(|| Error::invalid("Please choose Go or No-Go."))?;
         let comment = match choice {
             Choice::NoGo => said(comment, "why not, and what would change it", 2_000)?,
             Choice::Go => comment.trim().chars().take(2_000).collect(),
@@ -49,9 +47,7 @@ impl Engine {
             let now = self.judged();
             let refused = now.offer_sign(&ctx.actor, role, choice).reason().is_some();
             if refused || now.judgement.digest != digest {
-                return Err(Error::conflict(
-                    "Something changed while you were signing; look again.",
-                ));
+                return Err(Error::conflict("Something changed while you were signing; look again."));
             }
             let word = SignOff {
                 id: 0,
@@ -65,10 +61,8 @@ impl Engine {
                 shown: now.judgement.shown,
                 at: self.now(),
             };
-            let done = Done {
-                to: "/sign-offs".to_owned(),
-                said: format!("{role} signed {}.", choice.label()),
-            };
+            let done =
+                Done { to: "/sign-offs".to_owned(), said: format!("{role} signed {}.", choice.label()) };
             let detail = format!("{} {comment}", choice.label());
             self.store_done(begun, done, detail, move |tx| {
                 Box::pin(async move { sign_offs::add(tx, &word).await.map(|_| ()) })
@@ -87,8 +81,7 @@ impl Engine {
         digest: &str,
         password: &str,
     ) -> Result<Done, Error> {
-        let choice = Choice::from_slug(choice)
-            .ok_or_else(|| Error::invalid("Please choose Go or No-Go."))?;
+        let choice = Choice::from_slug(choice).ok_or_else(|| Error::invalid("Please choose Go or No-Go."))?;
         let note = said(note, "the reason for the decision", 2_000)?;
         let judged = self.judged();
         let release = judged.release().map(|r| r.id);
@@ -117,10 +110,7 @@ impl Engine {
                 by_name: ctx.actor.name.clone(),
                 at: self.now(),
             };
-            let done = Done {
-                to: "/".to_owned(),
-                said: format!("{} is recorded.", choice.label()),
-            };
+            let done = Done { to: "/".to_owned(), said: format!("{} is recorded.", choice.label()) };
             self.store_done(begun, done, note.clone(), move |tx| {
                 Box::pin(async move { decisions::add(tx, &word).await.map(|_| ()) })
             })

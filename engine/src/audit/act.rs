@@ -23,8 +23,7 @@ impl Act {
     pub async fn begin(store: &Store, event: Event) -> Result<Act, StoreError> {
         let event = Event { outcome: Outcome::Intent, intent: None, ..event };
         let written = event.clone();
-        let row =
-            store.write(move |tx| Box::pin(async move { append(tx, &written).await })).await?;
+        let row = store.write(move |tx| Box::pin(async move { append(tx, &written).await })).await?;
         Ok(Act { store: store.clone(), event, intent: row.seq, open: true })
     }
 
@@ -58,20 +57,13 @@ impl Act {
     /// Writes that the act failed, in a transaction of its own, with the reason in words fit for pages.
     pub async fn failed(mut self, at: Millis, why: &str) -> Result<Row, StoreError> {
         let event = self.outcome(Outcome::Failed, at, why);
-        let row =
-            self.store.write(move |tx| Box::pin(async move { append(tx, &event).await })).await?;
+        let row = self.store.write(move |tx| Box::pin(async move { append(tx, &event).await })).await?;
         self.open = false;
         Ok(row)
     }
 
     fn outcome(&self, outcome: Outcome, at: Millis, detail: &str) -> Event {
-        Event {
-            outcome,
-            at,
-            intent: Some(self.intent),
-            detail: detail.to_owned(),
-            ..self.event.clone()
-        }
+        Event { outcome, at, intent: Some(self.intent), detail: detail.to_owned(), ..self.event.clone() }
     }
 }
 
@@ -85,9 +77,7 @@ impl Drop for Act {
         // Inside a job this queues behind the job's own commit, and so sees what became of it.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
-                let settled = store
-                    .write(move |tx| Box::pin(async move { settle(tx, &event).await }))
-                    .await;
+                let settled = store.write(move |tx| Box::pin(async move { settle(tx, &event).await })).await;
                 match settled {
                     Ok(()) | Err(StoreError::Closed) => {}
                     Err(error) => {

@@ -196,8 +196,7 @@ pub(super) fn unescape(text: &str) -> String {
             ('\\', Some('r')) => out.push('\r'),
             ('\\', Some('t')) => out.push('\t'),
             ('\\', Some('u')) => {
-                let code: String =
-                    rest.by_ref().skip(1).take_while(|digit| *digit != '}').collect();
+                let code: String = rest.by_ref().skip(1).take_while(|digit| *digit != '}').collect();
                 out.extend(u32::from_str_radix(&code, 16).ok().and_then(char::from_u32));
             }
             ('\\', Some(other)) => out.push(other),

@@ -26,10 +26,9 @@ pub const GENESIS: &str = "00000000000000000000000000000000000000000000000000000
 /// writer at a time; so two events can never follow the same row.
 pub async fn append(conn: &mut SqliteConnection, event: &Event) -> Result<Row, StoreError> {
     let event = event.cleaned();
-    let last =
-        sqlx::query!(r#"SELECT seq AS "seq!", hash FROM audit_event ORDER BY seq DESC LIMIT 1"#)
-            .fetch_optional(&mut *conn)
-            .await?;
+    let last = sqlx::query!(r#"SELECT seq AS "seq!", hash FROM audit_event ORDER BY seq DESC LIMIT 1"#)
+        .fetch_optional(&mut *conn)
+        .await?;
     let (seq, prev_hash) = match last {
         Some(last) => (last.seq + 1, last.hash),
         None => (1, GENESIS.to_owned()),

@@ -100,8 +100,7 @@ async fn walk(db: &SqlitePool, witness: Option<&Head>) -> Result<VerifyReport, V
                 release: r.release,
                 run: r.run,
                 intent: r.intent,
-                outcome: Outcome::from_slug(&r.outcome)
-                    .map_err(|_| broken(seq, "its outcome is unknown"))?,
+                outcome: Outcome::from_slug(&r.outcome).map_err(|_| broken(seq, "its outcome is unknown"))?,
                 detail: r.detail,
             };
             if r.hash != event::hash(seq, &event, &head.hash) {

@@ -217,12 +217,8 @@ impl Passwords {
             STANDARD_NO_PAD.encode(&random[..16]),
             STANDARD_NO_PAD.encode(&random[16..]),
         );
-        let inner = Inner {
-            cost,
-            permits: Arc::new(Semaphore::new(AT_ONCE)),
-            waiting: AtomicUsize::new(0),
-            nobody,
-        };
+        let inner =
+            Inner { cost, permits: Arc::new(Semaphore::new(AT_ONCE)), waiting: AtomicUsize::new(0), nobody };
         Ok(Passwords { inner: Arc::new(inner) })
     }
 
@@ -237,11 +233,7 @@ impl Passwords {
 
     /// Compares what was typed with what is stored. `None` stands for a person who does not exist, is disabled
     /// or has no password; it takes the same path and the same work.
-    pub async fn verify(
-        &self,
-        typed: String,
-        stored: Option<String>,
-    ) -> Result<Verdict, PasswordError> {
+    pub async fn verify(&self, typed: String, stored: Option<String>) -> Result<Verdict, PasswordError> {
         let cost = self.inner.cost;
         let exists = stored.is_some();
         let stored = stored.unwrap_or_else(|| self.inner.nobody.clone());
@@ -270,8 +262,7 @@ impl Passwords {
     ) -> Result<T, PasswordError> {
         let place = Place::take(Arc::clone(&self.inner))?;
         let permits = Arc::clone(&self.inner.permits);
-        let permit =
-            permits.acquire_owned().await.map_err(|e| PasswordError::Hash(e.to_string()))?;
+        let permit = permits.acquire_owned().await.map_err(|e| PasswordError::Hash(e.to_string()))?;
         // Permit and place go with the thread: a caller that goes away does not make room for another hash.
         let work = tokio::task::spawn_blocking(move || {
             let result = work();

@@ -16,11 +16,7 @@ const VERIFY_EVERY: Duration = Duration::from_secs(300);
 
 impl Engine {
     /// The newest events, or those before `before`.
-    pub async fn activity(
-        &self,
-        _actor: &Actor,
-        before: Option<i64>,
-    ) -> Result<ActivityPage, Error> {
+    pub async fn activity(&self, _actor: &Actor, before: Option<i64>) -> Result<ActivityPage, Error> {
         let filter = Filter { before, ..Filter::default() };
         let rows = audit::list(self.store().readers(), filter, ROWS).await?;
         let more_before = rows.last().map(|r| r.seq).filter(|seq| *seq > 1 && rows.len() as i64 == ROWS);

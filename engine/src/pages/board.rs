@@ -6,11 +6,11 @@ use domain::release::ReleaseState;
 use domain::role::Role;
 use domain::runbook::StepKind;
 
+use crate::Engine;
 use crate::error::Error;
 use crate::judging::Judged;
 use crate::store::runs::{RunKind, RunOutcome, RunState};
 use crate::view::{BoardView, RunView, Waiting};
-use crate::Engine;
 
 impl Engine {
     /// The board, as this person sees it.
@@ -40,10 +40,7 @@ impl Engine {
         Ok(BoardView {
             now: judged.now,
             stack: judged.stack.name.clone(),
-            deployed_by: release
-                .as_ref()
-                .and_then(|r| r.deployed_by)
-                .map(|id| judged.known.name(id)),
+            deployed_by: release.as_ref().and_then(|r| r.deployed_by).map(|id| judged.known.name(id)),
             release,
             running,
             recent,
@@ -67,9 +64,9 @@ impl Engine {
             RunState::Ended(_) | RunState::Interrupted => true,
         };
         let concerns = last.kind != RunKind::Deploy
-            || judged.release().is_some_and(|r| {
-                Some(r.id) == last.release && r.state != ReleaseState::Deployed
-            });
+            || judged
+                .release()
+                .is_some_and(|r| Some(r.id) == last.release && r.state != ReleaseState::Deployed);
         (bad && concerns).then(|| self.run_view(judged, last))
     }
 }
@@ -99,11 +96,7 @@ fn waiting(judged: &Judged, actor: &Actor) -> Vec<Waiting> {
         }
         return out;
     }
-    let next_gate = judged
-        .judgement
-        .gates
-        .iter()
-        .find(|g| !g.is_decision && g.state != GateState::Accepted);
+    let next_gate = judged.judgement.gates.iter().find(|g| !g.is_decision && g.state != GateState::Accepted);
     if let Some(gate) = next_gate {
         let open = gate.items.len() - gate.satisfied();
         let what = match open {

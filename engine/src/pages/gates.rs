@@ -5,11 +5,11 @@ use domain::facts::Actor;
 use domain::release::Part;
 use domain::runbook::{Step, StepKind};
 
+use crate::Engine;
 use crate::error::Error;
 use crate::judging::{Judged, when};
 use crate::store::runs::RunKind;
 use crate::view::{CheckView, GatePage, Offer, StepView};
-use crate::Engine;
 
 impl Engine {
     /// The page of the gate `id`.
@@ -59,9 +59,7 @@ impl Engine {
         let last_is_old = last.is_some_and(|run| {
             let then = run.release.and_then(|id| judged.known.release(id));
             let now = judged.release();
-            let commit = |r: Option<&domain::release::Release>| {
-                r.and_then(|r| r.parts.get(Part::Commit))
-            };
+            let commit = |r: Option<&domain::release::Release>| r.and_then(|r| r.parts.get(Part::Commit));
             run.release != now.map(|r| r.id) && commit(then) != commit(now)
         });
         StepView {

@@ -5,10 +5,10 @@ use domain::facts::Actor;
 use domain::item::{CheckState, check_state};
 
 use super::gates::run_all_offer;
+use crate::Engine;
 use crate::error::Error;
 use crate::judging::Judged;
 use crate::view::{MatrixPage, MatrixRowView};
-use crate::Engine;
 
 impl Engine {
     /// The matrix, every row with its checks.

@@ -6,11 +6,11 @@ use domain::release::ReleaseState;
 use domain::runbook::{Field, FieldKind, OwnershipLine};
 use domain::time::human_span;
 
+use crate::Engine;
 use crate::error::Error;
 use crate::judging::Judged;
 use crate::store::runs::{RunKind, RunOutcome, RunState};
 use crate::view::{OwnershipEntry, OwnershipFieldView, OwnershipLineView, OwnershipPage};
-use crate::Engine;
 
 impl Engine {
     /// The ownership log.
@@ -35,9 +35,8 @@ impl Engine {
     /// The runbook's own section, filled in, as Markdown.
     pub async fn ownership_markdown(&self) -> Result<String, Error> {
         let judged = self.judged();
-        let value = |id: &str| {
-            judged.known.ownership.iter().find(|e| e.field == id).map(|e| e.value.as_str())
-        };
+        let value =
+            |id: &str| judged.known.ownership.iter().find(|e| e.field == id).map(|e| e.value.as_str());
         Ok(markdown("Ownership Log", &judged.stack.runbook.ownership, value))
     }
 }
@@ -50,8 +49,8 @@ fn field_view(judged: &Judged, line: &OwnershipLine, field: &Field) -> Ownership
         .filter(|e| e.field == field.id)
         .map(|e| OwnershipEntry { value: e.value.clone(), by_name: e.by_name.clone(), at: e.at })
         .collect();
-    let suggestion = suggestion(judged, line, field)
-        .filter(|s| history.first().is_none_or(|e| e.value != *s));
+    let suggestion =
+        suggestion(judged, line, field).filter(|s| history.first().is_none_or(|e| e.value != *s));
     OwnershipFieldView { field: field.clone(), history, suggestion }
 }
 
@@ -84,9 +83,7 @@ fn suggestion(judged: &Judged, line: &OwnershipLine, field: &Field) -> Option<St
         })?;
         return match field.kind {
             FieldKind::Date => drill.ended_at.map(|at| at.date()),
-            FieldKind::Duration => {
-                Some(human_span(drill.ended_at?.since(drill.started_at)))
-            }
+            FieldKind::Duration => Some(human_span(drill.ended_at?.since(drill.started_at))),
             FieldKind::Person => Some(drill.by_name.clone()),
             FieldKind::Commit | FieldKind::Tags => None,
             FieldKind::Text => Some(format!("run {}: {}", drill.id, drill.title)),

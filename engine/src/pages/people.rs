@@ -2,11 +2,11 @@
 
 use domain::facts::Actor;
 
+use crate::Engine;
+use crate::acts::token_hash;
 use crate::error::Error;
 use crate::store::links;
 use crate::view::{LinkView, PersonView};
-use crate::Engine;
-use crate::acts::token_hash;
 
 impl Engine {
     /// Everybody, in the order of their names. Who is no admin sees no logins of others.
@@ -41,8 +41,7 @@ impl Engine {
         let known = self.known();
         let person = link.person.and_then(|id| known.people.iter().find(|p| p.id == id));
         // Signing needs a password, so who has none yet chooses one with the first link.
-        let wants_password =
-            link.kind != links::LinkKind::SignIn || person.is_some_and(|p| !p.ready);
+        let wants_password = link.kind != links::LinkKind::SignIn || person.is_some_and(|p| !p.ready);
         let (name, login) = match person {
             Some(p) => (p.name.clone(), p.login.clone()),
             None => (link.name, link.login),

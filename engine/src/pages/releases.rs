@@ -3,11 +3,11 @@
 use domain::facts::Actor;
 use domain::release::{Part, Release, short_commit};
 
+use crate::Engine;
 use crate::error::Error;
 use crate::judging::Judged;
 use crate::known::changes_the_stack;
 use crate::view::{HeadView, ReleaseRow, ReleasesPage};
-use crate::Engine;
 
 impl Engine {
     /// The releases' page.
@@ -30,10 +30,7 @@ impl Engine {
     /// One release.
     pub async fn release(&self, _actor: &Actor, id: i64) -> Result<ReleaseRow, Error> {
         let judged = self.judged();
-        let release = judged
-            .known
-            .release(id)
-            .ok_or_else(|| Error::not_found(format!("Release {id}")))?;
+        let release = judged.known.release(id).ok_or_else(|| Error::not_found(format!("Release {id}")))?;
         Ok(self.release_row(&judged, release))
     }
 
@@ -54,17 +51,10 @@ impl Engine {
                 .map(|r| self.run_view(judged, r))
                 .collect(),
             changed: match before {
-                Some(b) if !release.parts.images.is_empty() => {
-                    release.parts.changed_services(&b.parts)
-                }
+                Some(b) if !release.parts.images.is_empty() => release.parts.changed_services(&b.parts),
                 _ => vec![],
             },
-            decisions: known
-                .decisions
-                .iter()
-                .filter(|d| d.release == release.id)
-                .cloned()
-                .collect(),
+            decisions: known.decisions.iter().filter(|d| d.release == release.id).cloned().collect(),
             release: release.clone(),
         }
     }

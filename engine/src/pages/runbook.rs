@@ -3,9 +3,9 @@
 use domain::facts::Actor;
 use domain::runbook::StepKind;
 
+use crate::Engine;
 use crate::error::Error;
 use crate::view::RunbookPage;
-use crate::Engine;
 
 impl Engine {
     /// The runbook's page.

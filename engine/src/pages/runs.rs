@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use domain::facts::{Actor, Service};
 use domain::log::LogLine;
 
+use crate::Engine;
 use crate::error::Error;
 use crate::judging::{Judged, all, when};
 use crate::known::changes_the_stack;
@@ -13,7 +14,6 @@ use crate::store::runs::{self, Run, RunKind, RunOutcome};
 use crate::store::{self};
 use crate::view::{FailingService, RunPage, RunState, RunView};
 use crate::work::{Findings, Job, Work};
-use crate::Engine;
 
 /// How many of the last lines a page shows without WASM.
 const TAIL: usize = 500;
@@ -59,14 +59,11 @@ impl Engine {
             .unwrap_or_default();
         let proof = rollback
             .map(|r| {
-                r.proof
-                    .iter()
-                    .map(|p| (p.service.clone(), p.wanted.clone(), p.running.clone()))
-                    .collect()
+                r.proof.iter().map(|p| (p.service.clone(), p.wanted.clone(), p.running.clone())).collect()
             })
             .unwrap_or_default();
-        let went_wrong = changes_the_stack(run.kind)
-            && !matches!(view.state, RunState::Running | RunState::Passed);
+        let went_wrong =
+            changes_the_stack(run.kind) && !matches!(view.state, RunState::Running | RunState::Passed);
         Ok(RunPage {
             command: self.command_of(&run),
             exit: run.exit.as_ref().and_then(exit_of).map(|e| e.to_string()),
@@ -85,12 +82,7 @@ impl Engine {
     }
 
     /// Lines `from..from+n` of a run's log, and how many there are.
-    pub async fn run_lines(
-        &self,
-        id: i64,
-        from: u64,
-        n: usize,
-    ) -> Result<(u64, Vec<LogLine>), Error> {
+    pub async fn run_lines(&self, id: i64, from: u64, n: usize) -> Result<(u64, Vec<LogLine>), Error> {
         let dir = self.run_dir(id)?;
         let read = move || -> Result<(u64, Vec<LogLine>), Error> {
             let reader = reader(&dir)?;
@@ -119,9 +111,7 @@ impl Engine {
         if let Some(run) = judged.known.runs.iter().find(|r| r.id == id) {
             return Ok(run.clone());
         }
-        runs::by_id(self.store().readers(), id)
-            .await?
-            .ok_or_else(|| Error::not_found(format!("Run {id}")))
+        runs::by_id(self.store().readers(), id).await?.ok_or_else(|| Error::not_found(format!("Run {id}")))
     }
 
     pub(crate) fn run_view(&self, judged: &Judged, run: &Run) -> RunView {
@@ -133,11 +123,8 @@ impl Engine {
             runs::RunState::Ended(RunOutcome::Inconclusive) => RunState::Inconclusive,
             runs::RunState::Ended(RunOutcome::Cancelled) => RunState::Cancelled,
         };
-        let (summary, services) = if state == RunState::Running {
-            self.progress_of(run.id)
-        } else {
-            summary(run, state)
-        };
+        let (summary, services) =
+            if state == RunState::Running { self.progress_of(run.id) } else { summary(run, state) };
         RunView {
             id: run.id,
             kind: run.kind.slug().to_owned(),
@@ -162,10 +149,8 @@ impl Engine {
             .and_then(|r| r.progress().ok().flatten())
             .unwrap_or_default();
         let text = |key: &str| progress.get(key).and_then(|v| v.as_str()).map(str::to_owned);
-        let services = progress
-            .get("services")
-            .and_then(|s| serde_json::from_value(s.clone()).ok())
-            .unwrap_or_default();
+        let services =
+            progress.get("services").and_then(|s| serde_json::from_value(s.clone()).ok()).unwrap_or_default();
         (text("message").or(text("summary")).or(text("phase")).unwrap_or_default(), services)
     }
 
@@ -201,10 +186,7 @@ fn reader(dir: &RunDir) -> Result<Reader, Error> {
 
 /// What the run found; nothing when it was interrupted.
 pub(crate) fn findings(run: &Run) -> Findings {
-    run.result
-        .clone()
-        .and_then(|value| serde_json::from_value(value).ok())
-        .unwrap_or_default()
+    run.result.clone().and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default()
 }
 
 fn exit_of(value: &serde_json::Value) -> Option<Exit> {

@@ -3,10 +3,10 @@
 use domain::facts::{Actor, Choice};
 use domain::role::Role;
 
+use crate::Engine;
 use crate::error::Error;
 use crate::judging::Judged;
 use crate::view::{Offer, SignOffPage};
-use crate::Engine;
 
 impl Engine {
     /// The sign-off page, as this person sees it.

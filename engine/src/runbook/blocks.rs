@@ -59,8 +59,7 @@ pub(super) struct Row {
 
 /// Reads the blocks of `text`.
 pub(super) fn read_blocks(text: &str) -> Vec<Block> {
-    let options =
-        Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS;
+    let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS;
     let mut builder = Builder { source: text, ..Builder::default() };
     for (event, range) in Parser::new_ext(text, options).into_offset_iter() {
         builder.event(event, range);
@@ -222,12 +221,7 @@ impl Builder<'_> {
             return;
         }
         self.open.push(self.items.len());
-        self.items.push(Item {
-            depth: self.open.len(),
-            text: String::new(),
-            task: None,
-            source: range,
-        });
+        self.items.push(Item { depth: self.open.len(), text: String::new(), task: None, source: range });
     }
 
     fn end_item(&mut self) {
@@ -256,8 +250,7 @@ impl Builder<'_> {
         if !fence.fenced {
             return;
         }
-        let inside =
-            self.open.last().map(|i| self.items[*i].text.trim().to_owned()).unwrap_or_default();
+        let inside = self.open.last().map(|i| self.items[*i].text.trim().to_owned()).unwrap_or_default();
         let closed = is_closed(self.source.get(range.clone()).unwrap_or_default());
         let Fence { info, text, .. } = fence;
         self.emit(Block::Code { info, text, at: range.start, inside, closed });

@@ -118,9 +118,8 @@ pub struct ServerTable {
 /// tells what is wrong with it.
 pub fn server_table(text: &str) -> ServerTable {
     let root: toml::Table = text.parse().unwrap_or_default();
-    let read = |key: &str| {
-        root.get("server").and_then(|s| s.get(key)).and_then(|v| v.as_str()).map(str::to_owned)
-    };
+    let read =
+        |key: &str| root.get("server").and_then(|s| s.get(key)).and_then(|v| v.as_str()).map(str::to_owned);
     ServerTable { listen: read("listen"), data: read("data"), public_url: read("public_url") }
 }
 

@@ -166,8 +166,7 @@ pub(super) fn split_names(text: &str) -> Vec<String> {
     text.replace(" and ", "/")
         .split(['/', ',', ';', '&', '+', '|', '•'])
         .map(|name| {
-            name.trim_matches(|c: char| c.is_whitespace() || matches!(c, '.' | '`' | '_' | '*'))
-                .to_owned()
+            name.trim_matches(|c: char| c.is_whitespace() || matches!(c, '.' | '`' | '_' | '*')).to_owned()
         })
         .filter(|name| !name.is_empty())
         .collect()
@@ -175,8 +174,7 @@ pub(super) fn split_names(text: &str) -> Vec<String> {
 
 /// Reads `Backend DRI: migrations, seeds` into the role and what it answers for.
 pub(super) fn role_line(text: &str) -> Option<(String, String)> {
-    let dash =
-        |t: &str| t.find(" \u{2014} ").or_else(|| t.find(" \u{2013} ")).or_else(|| t.find(" - "));
+    let dash = |t: &str| t.find(" \u{2014} ").or_else(|| t.find(" \u{2013} ")).or_else(|| t.find(" - "));
     let (left, right) = match text.split_once([':', '：']) {
         Some(parts) => parts,
         None => match dash(text) {
@@ -248,9 +246,7 @@ mod tests {
             let want = Lead { gate: gate.map(str::to_owned), inline: inline.into() };
             assert_eq!(acceptance_lead(text), Some(want), "{text}");
         }
-        for text in
-            ["Acceptance tests run nightly", "Accepted:", "Acceptance of risk is documented"]
-        {
+        for text in ["Acceptance tests run nightly", "Accepted:", "Acceptance of risk is documented"] {
             assert_eq!(acceptance_lead(text), None, "{text}");
         }
     }

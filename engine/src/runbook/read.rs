@@ -139,8 +139,7 @@ impl Reader<'_> {
         }
         if !self.full.contains(&kind) {
             self.full.push(kind);
-            let message =
-                format!("there are more than {most} {kind}; those from here on are not read");
+            let message = format!("there are more than {most} {kind}; those from here on are not read");
             self.problem(Severity::Error, at, message, "split the runbook");
         }
         false

@@ -69,11 +69,8 @@ impl Report {
 
 fn findings(runbook: &Runbook, checks: &[Check]) -> Vec<Finding> {
     let proof = |id: &str| {
-        let ids: Vec<&str> = checks
-            .iter()
-            .filter(|c| c.proves.iter().any(|p| p == id))
-            .map(|c| c.id.as_str())
-            .collect();
+        let ids: Vec<&str> =
+            checks.iter().filter(|c| c.proves.iter().any(|p| p == id)).map(|c| c.id.as_str()).collect();
         if ids.is_empty() { String::new() } else { format!("  [proved by {}]", ids.join(", ")) }
     };
     let mut all = Vec::new();

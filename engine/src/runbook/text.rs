@@ -31,8 +31,7 @@ pub(super) fn decode(bytes: &[u8]) -> Decoded {
         [0xFE, 0xFF, rest @ ..] => (utf16(rest, u16::from_be_bytes), false),
         _ => (String::from_utf8_lossy(bytes).into_owned(), nuls > 0),
     };
-    let text =
-        if text.contains('\r') { text.replace("\r\n", "\n").replace('\r', "\n") } else { text };
+    let text = if text.contains('\r') { text.replace("\r\n", "\n").replace('\r', "\n") } else { text };
     let (text, too_deep) = flatten(text);
     let wrong = text.matches('\u{FFFD}').count();
     let damaged = text.find('\u{FFFD}').map(|at| (at, wrong));
@@ -83,8 +82,7 @@ fn is_too_deep(line: &str) -> bool {
             b'>' => 1,
             b'-' | b'*' | b'+' if blank_at(at + 1) => 1,
             b'0'..=b'9'
-                if matches!(bytes.get(at + digits), Some(b'.' | b')'))
-                    && blank_at(at + digits + 1) =>
+                if matches!(bytes.get(at + digits), Some(b'.' | b')')) && blank_at(at + digits + 1) =>
             {
                 digits + 1
             }

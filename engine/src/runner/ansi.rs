@@ -58,10 +58,7 @@ fn escape(text: &str) -> (Option<&str>, &str) {
             if !is_final {
                 return (None, &body[end..]);
             }
-            (
-                body[end..].starts_with('m').then(|| &body[..end]),
-                &body[end + 1..],
-            )
+            (body[end..].starts_with('m').then(|| &body[..end]), &body[end + 1..])
         }
         // Strings for the terminal: titles, links, clipboard. They end at BEL or ESC \, or with the line.
         Some(']' | 'P' | 'X' | '^' | '_') => {
@@ -72,11 +69,8 @@ fn escape(text: &str) -> (Option<&str>, &str) {
         }
         Some('\u{20}'..='\u{2f}') => {
             let after = body.trim_start_matches(|c: char| matches!(c, '\u{20}'..='\u{2f}'));
-            let skip = after
-                .chars()
-                .next()
-                .filter(|c| matches!(c, '\u{30}'..='\u{7e}'))
-                .map_or(0, char::len_utf8);
+            let skip =
+                after.chars().next().filter(|c| matches!(c, '\u{30}'..='\u{7e}')).map_or(0, char::len_utf8);
             (None, &after[skip..])
         }
         Some('\u{30}'..='\u{7e}') => (None, &body[1..]),
@@ -85,13 +79,9 @@ fn escape(text: &str) -> (Option<&str>, &str) {
 }
 
 fn select(style: &mut Span, params: &str) {
-    let mut codes = params.split([';', ':']).map(|code| {
-        if code.is_empty() {
-            0
-        } else {
-            code.parse().unwrap_or(u16::MAX)
-        }
-    });
+    let mut codes = params
+        .split([';', ':'])
+        .map(|code| if code.is_empty() { 0 } else { code.parse().unwrap_or(u16::MAX) });
     while let Some(code) = codes.next() {
         match code {
             0 => *style = Span::default(),
@@ -162,21 +152,13 @@ mod tests {
     use super::*;
 
     fn plain(line: &str) -> String {
-        spans(line.as_bytes())
-            .iter()
-            .map(|span| span.text.as_str())
-            .collect()
+        spans(line.as_bytes()).iter().map(|span| span.text.as_str()).collect()
     }
 
     #[test]
     fn colours_become_attributes() {
-        let got = spans(
-            b"a \x1b[1;31mred\x1b[0;4m u\x1b[m \x1b[38;5;200mx\x1b[38;2;255;0;0my\x1b[39;92mz",
-        );
-        let shown: Vec<_> = got
-            .iter()
-            .map(|s| (s.text.as_str(), s.fg, s.bold, s.underline))
-            .collect();
+        let got = spans(b"a \x1b[1;31mred\x1b[0;4m u\x1b[m \x1b[38;5;200mx\x1b[38;2;255;0;0my\x1b[39;92mz");
+        let shown: Vec<_> = got.iter().map(|s| (s.text.as_str(), s.fg, s.bold, s.underline)).collect();
         assert_eq!(
             shown,
             [
@@ -194,10 +176,7 @@ mod tests {
     #[test]
     fn other_escape_codes_leave_no_trace() {
         assert_eq!(plain("a\x1b[2K\x1b[1Gb\x1b[?25lc\x1b(Bd\x1b7e"), "abcde");
-        assert_eq!(
-            plain("a\x1b]8;;https://x\x1b\\link\x1b]8;;\x07b\x1bPq#\x1b\\c"),
-            "alinkbc"
-        );
+        assert_eq!(plain("a\x1b]8;;https://x\x1b\\link\x1b]8;;\x07b\x1bPq#\x1b\\c"), "alinkbc");
         assert_eq!(plain("a\x1b]52;c;aGk="), "a");
         assert_eq!(plain("a\x1b[31"), "a");
         assert_eq!(plain("a\x1b"), "a");
@@ -209,10 +188,7 @@ mod tests {
             plain("a\u{202e}b\u{0}\u{8}\u{7f}\u{9b}31m\tc"),
             "a<U+202E>b\u{2400}\u{2408}\u{2421}<U+009B>31m\tc"
         );
-        assert_eq!(
-            plain("\u{1f468}\u{200d}\u{1f469} \u{fc}"),
-            "\u{1f468}\u{200d}\u{1f469} \u{fc}"
-        );
+        assert_eq!(plain("\u{1f468}\u{200d}\u{1f469} \u{fc}"), "\u{1f468}\u{200d}\u{1f469} \u{fc}");
         assert_eq!(spans(b"a\xffb")[0].text, "a\u{fffd}b");
     }
 

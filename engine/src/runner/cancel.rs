@@ -20,12 +20,5 @@ pub struct Cancel {
 /// ended is not changed. Fails when there is no such run or the wish cannot be stored.
 pub fn cancel(dir: &Path, by: &str) -> Result<()> {
     let dir = RunDir::open(dir)?;
-    write_json(
-        &dir.cancel(),
-        &Cancel {
-            by: by.to_owned(),
-            at_ms: now_ms(),
-        },
-        "cancel wish",
-    )
+    write_json(&dir.cancel(), &Cancel { by: by.to_owned(), at_ms: now_ms() }, "cancel wish")
 }

@@ -43,10 +43,7 @@ pub struct Cmd {
 impl Cmd {
     /// A command with nothing special about it.
     pub fn new<I: IntoIterator<Item = S>, S: Into<String>>(argv: I) -> Self {
-        Self {
-            argv: argv.into_iter().map(Into::into).collect(),
-            ..Self::default()
-        }
+        Self { argv: argv.into_iter().map(Into::into).collect(), ..Self::default() }
     }
 
     /// A script of the runbook, given to `bash -c` unchanged.
@@ -78,16 +75,8 @@ pub(super) async fn run(session: &Session, cmd: &Cmd, sink: &mut Sink) -> Exit {
         Ok(child) => child,
         Err(error) => return not_started(session, explain(cmd, &error)),
     };
-    let pid = child
-        .id()
-        .and_then(|pid| i32::try_from(pid).ok())
-        .unwrap_or_default();
-    let scope = Scope::Command {
-        tags: session.tags(),
-        awaited: awaited.clone(),
-        pid,
-        number,
-    };
+    let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or_default();
+    let scope = Scope::Command { tags: session.tags(), awaited: awaited.clone(), pid, number };
     let exit = listen(session, cmd, sink, &mut child, &scope).await;
     awaited.done(pid);
     exit
@@ -105,11 +94,7 @@ fn prepare(session: &Session, cmd: &Cmd, number: u64) -> Result<Command, String>
         return Err("the directory to run in does not exist".to_owned());
     }
     let mut command = Command::new(program);
-    command
-        .args(args)
-        .current_dir(cwd)
-        .env_clear()
-        .envs(session.base_env());
+    command.args(args).current_dir(cwd).env_clear().envs(session.base_env());
     if !cmd.clear {
         command.envs(session.env());
     }
@@ -250,12 +235,7 @@ async fn finish_pipes(
         let Ok(got) = tokio::time::timeout_at(until, read(out, &mut buffer)).await else {
             break;
         };
-        keep(
-            session,
-            sink,
-            lanes.0,
-            buffer.get(..got).unwrap_or_default(),
-        );
+        keep(session, sink, lanes.0, buffer.get(..got).unwrap_or_default());
     }
     while err.is_some() {
         let Ok(got) = tokio::time::timeout_at(until, read(err, &mut buffer)).await else {
@@ -287,10 +267,7 @@ async fn sweep(session: &Session, scope: &Scope) {
 
 fn report(session: &Session, survivors: &[super::procs::Process]) {
     if !survivors.is_empty() {
-        session.say(&format!(
-            "These processes could not be ended: {}.",
-            names(survivors)
-        ));
+        session.say(&format!("These processes could not be ended: {}.", names(survivors)));
     }
 }
 

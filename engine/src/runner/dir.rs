@@ -81,12 +81,8 @@ pub struct RunDir(PathBuf);
 impl RunDir {
     /// Names the directory of a run that exists. Fails with [`RunnerError::NotFound`].
     pub fn open(dir: &Path) -> Result<Self> {
-        let found = fs::canonicalize(dir)
-            .ok()
-            .filter(|dir| dir.join("plan.json").is_file());
-        found.map(Self).ok_or_else(|| RunnerError::NotFound {
-            dir: dir.to_owned(),
-        })
+        let found = fs::canonicalize(dir).ok().filter(|dir| dir.join("plan.json").is_file());
+        found.map(Self).ok_or_else(|| RunnerError::NotFound { dir: dir.to_owned() })
     }
 
     /// Names the directory of the run `id` under `runs`. Fails on ids that are no ids, and when there is none.
@@ -147,9 +143,7 @@ impl RunDir {
     }
 
     fn missing(&self) -> RunnerError {
-        RunnerError::NotFound {
-            dir: self.0.clone(),
-        }
+        RunnerError::NotFound { dir: self.0.clone() }
     }
 }
 
@@ -161,14 +155,8 @@ impl AsRef<Path> for RunDir {
 
 fn check_id(id: &str) -> Result<()> {
     let fits = (1..=64).contains(&id.len())
-        && id
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
-    if fits {
-        Ok(())
-    } else {
-        Err(RunnerError::BadId(id.to_owned()))
-    }
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+    if fits { Ok(()) } else { Err(RunnerError::BadId(id.to_owned())) }
 }
 
 /// Makes the directory of a run under `runs`, readable by its owner alone, and stores the plan in it.
@@ -182,15 +170,11 @@ pub fn create(runs: &Path, plan: &Plan) -> Result<RunDir> {
         .create(runs)
         .map_err(RunnerError::io("make the directory of runs", runs))?;
     let path = runs.join(&plan.id);
-    DirBuilder::new()
-        .mode(0o700)
-        .create(&path)
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => RunnerError::Exists(plan.id.clone()),
-            _ => RunnerError::io("make the directory of the run", &path)(error),
-        })?;
-    let path =
-        fs::canonicalize(&path).map_err(RunnerError::io("find the directory of the run", &path))?;
+    DirBuilder::new().mode(0o700).create(&path).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => RunnerError::Exists(plan.id.clone()),
+        _ => RunnerError::io("make the directory of the run", &path)(error),
+    })?;
+    let path = fs::canonicalize(&path).map_err(RunnerError::io("find the directory of the run", &path))?;
     let dir = RunDir(path);
     let fill = || -> Result<()> {
         for file in [dir.log(), dir.index(), dir.alive()] {

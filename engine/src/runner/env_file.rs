@@ -73,10 +73,7 @@ pub struct EnvVar {
 impl std::fmt::Debug for EnvVar {
     // Values stay out of debug output, which may end up in a log.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("EnvVar")
-            .field("key", &self.key)
-            .field("line", &self.line)
-            .finish_non_exhaustive()
+        f.debug_struct("EnvVar").field("key", &self.key).field("line", &self.line).finish_non_exhaustive()
     }
 }
 
@@ -97,19 +94,11 @@ impl EnvFile {
     pub fn parse(bytes: &[u8]) -> Result<Self, EnvFileError> {
         let text = std::str::from_utf8(bytes).map_err(|error| {
             let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
-            EnvFileError::NotText {
-                line: 1 + before.iter().filter(|byte| **byte == b'\n').count(),
-            }
+            EnvFileError::NotText { line: 1 + before.iter().filter(|byte| **byte == b'\n').count() }
         })?;
-        let text = text
-            .strip_prefix('\u{feff}')
-            .unwrap_or(text)
-            .replace("\r\n", "\n");
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n");
         let mut file = Self::default();
-        let mut rest = Rest {
-            text: &text,
-            line: 1,
-        };
+        let mut rest = Rest { text: &text, line: 1 };
         while let Some(var) = rest.next_var(&file)? {
             file.vars.push(var);
         }
@@ -118,31 +107,18 @@ impl EnvFile {
 
     /// The variables as commands get them.
     pub fn to_map(&self) -> BTreeMap<String, String> {
-        self.vars
-            .iter()
-            .map(|var| (var.key.clone(), var.value.clone()))
-            .collect()
+        self.vars.iter().map(|var| (var.key.clone(), var.value.clone())).collect()
     }
 
     /// The value of a variable.
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.vars
-            .iter()
-            .rev()
-            .find(|var| var.key == key)
-            .map(|var| var.value.as_str())
+        self.vars.iter().rev().find(|var| var.key == key).map(|var| var.value.as_str())
     }
 
     /// Assignments whose name was assigned before: the later one wins, which is seldom what was meant.
     pub fn repeated(&self) -> impl Iterator<Item = &EnvVar> {
-        let again = |(at, var): (usize, &EnvVar)| {
-            self.vars.iter().take(at).any(|other| other.key == var.key)
-        };
-        self.vars
-            .iter()
-            .enumerate()
-            .filter(move |pair| again(*pair))
-            .map(|(_, var)| var)
+        let again = |(at, var): (usize, &EnvVar)| self.vars.iter().take(at).any(|other| other.key == var.key);
+        self.vars.iter().enumerate().filter(move |pair| again(*pair)).map(|(_, var)| var)
     }
 }
 
@@ -206,12 +182,7 @@ impl<'a> Rest<'a> {
         if value.contains('\0') {
             return Err(EnvFileError::Nul { line, key });
         }
-        Ok(Some(EnvVar {
-            key,
-            value,
-            raw,
-            line,
-        }))
+        Ok(Some(EnvVar { key, value, raw, line }))
     }
 
     fn quoted(
@@ -229,45 +200,29 @@ impl<'a> Rest<'a> {
             closes
         });
         let Some((at, _)) = close else {
-            return Err(EnvFileError::OpenQuote {
-                line,
-                key: key.to_owned(),
-            });
+            return Err(EnvFileError::OpenQuote { line, key: key.to_owned() });
         };
         let raw = self.take(at, 1).to_owned();
         let last_line = self.line;
         let after = self.take_line().trim();
         if !after.is_empty() && !after.starts_with('#') {
-            return Err(EnvFileError::AfterQuote {
-                line: last_line,
-                key: key.to_owned(),
-            });
+            return Err(EnvFileError::AfterQuote { line: last_line, key: key.to_owned() });
         }
-        let value = if quote == '"' {
-            unescape(&raw, before)
-        } else {
-            raw.clone()
-        };
+        let value = if quote == '"' { unescape(&raw, before) } else { raw.clone() };
         Ok((raw, value))
     }
 }
 
 fn is_key(key: &str) -> bool {
     key.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && key
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'))
+        && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'))
 }
 
 /// Cuts a comment off an unquoted value. A `#` inside a word belongs to the value.
 fn uncommented(text: &str) -> &str {
-    let comment = text.char_indices().find(|(at, c)| {
-        *c == '#'
-            && text[..*at]
-                .chars()
-                .next_back()
-                .is_none_or(char::is_whitespace)
-    });
+    let comment = text
+        .char_indices()
+        .find(|(at, c)| *c == '#' && text[..*at].chars().next_back().is_none_or(char::is_whitespace));
     comment.map_or(text, |(at, _)| &text[..at])
 }
 
@@ -302,10 +257,7 @@ mod tests {
 
     fn map(text: &str) -> Vec<(String, String)> {
         let file = EnvFile::parse(text.as_bytes()).unwrap();
-        file.vars
-            .into_iter()
-            .map(|var| (var.key, var.value))
-            .collect()
+        file.vars.into_iter().map(|var| (var.key, var.value)).collect()
     }
 
     fn one(text: &str) -> String {
@@ -342,10 +294,7 @@ mod tests {
 
     #[test]
     fn references_are_filled_from_earlier_lines_but_not_in_single_quotes() {
-        assert_eq!(
-            one("U=me\nA=hi $U ${U}! ${X:-you} ${X-z} $"),
-            "hi me me! you z $"
-        );
+        assert_eq!(one("U=me\nA=hi $U ${U}! ${X:-you} ${X-z} $"), "hi me me! you z $");
         assert_eq!(one("U=me\nA='$U'"), "$U");
         assert_eq!(one("U=me\nA=\"\\$U ${U}\""), "$U me");
         assert_eq!(one("A=5$"), "5$");
@@ -355,10 +304,7 @@ mod tests {
     fn the_last_of_two_assignments_wins_and_is_reported() {
         let file = EnvFile::parse(b"A=1\nB=2\nA=3\n").unwrap();
         assert_eq!(file.get("A"), Some("3"));
-        let again: Vec<_> = file
-            .repeated()
-            .map(|var| (var.key.as_str(), var.line))
-            .collect();
+        let again: Vec<_> = file.repeated().map(|var| (var.key.as_str(), var.line)).collect();
         assert_eq!(again, [("A", 3)]);
     }
 
@@ -366,23 +312,11 @@ mod tests {
     fn faults_name_their_line_and_never_the_value() {
         let fault = |text: &[u8]| EnvFile::parse(text).unwrap_err().to_string();
         assert_eq!(fault(b"A=1\nhunter2\n"), "line 2 has no '='");
-        assert_eq!(
-            fault(b"1A=hunter2"),
-            "line 1 does not begin with the name of a variable"
-        );
-        assert_eq!(
-            fault(b"\nA=\"hunter2"),
-            "the quote opened in line 2 (A) is never closed"
-        );
-        assert_eq!(
-            fault(b"A='x' hunter2"),
-            "text follows the closing quote in line 1 (A)"
-        );
+        assert_eq!(fault(b"1A=hunter2"), "line 1 does not begin with the name of a variable");
+        assert_eq!(fault(b"\nA=\"hunter2"), "the quote opened in line 2 (A) is never closed");
+        assert_eq!(fault(b"A='x' hunter2"), "text follows the closing quote in line 1 (A)");
         assert_eq!(fault(b"A=1\nB=\xff"), "line 2 is not UTF-8 text");
-        assert_eq!(
-            fault(b"A=hunter2\0"),
-            "the value in line 1 (A) holds a NUL byte"
-        );
+        assert_eq!(fault(b"A=hunter2\0"), "the value in line 1 (A) holds a NUL byte");
         let shown = format!("{:?}", EnvFile::parse(b"A=hunter2").unwrap());
         assert!(!shown.contains("hunter2"));
     }

@@ -50,11 +50,9 @@ async fn watch_run(reader: Reader, dir: RunDir, send: watch::Sender<Tip>) {
         }
         tokio::time::sleep(POLL).await;
         polls = polls.wrapping_add(1);
-        let changed = fs::metadata(dir.status())
-            .and_then(|found| found.modified())
-            .ok();
-        let known = (changed == seen && !polls.is_multiple_of(POLLS_PER_PULSE))
-            .then(|| send.borrow().state.clone());
+        let changed = fs::metadata(dir.status()).and_then(|found| found.modified()).ok();
+        let known =
+            (changed == seen && !polls.is_multiple_of(POLLS_PER_PULSE)).then(|| send.borrow().state.clone());
         seen = changed;
         // A run whose files cannot be read at the moment is looked at again; one that is gone is over.
         match look(&reader, known) {
@@ -77,11 +75,7 @@ fn look(reader: &Reader, known: Option<State>) -> Result<Tip> {
         Some(state) => state,
         None => reader.status()?.state,
     };
-    Ok(Tip {
-        lines: reader.count()?,
-        bytes: reader.bytes()?,
-        state,
-    })
+    Ok(Tip { lines: reader.count()?, bytes: reader.bytes()?, state })
 }
 
 /// All followed runs of a server: who follows the same run shares one watcher.

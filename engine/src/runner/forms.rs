@@ -27,36 +27,21 @@ pub(super) fn forms(secret: &str) -> BTreeSet<Vec<u8>> {
     if let Ok(json) = serde_json::to_string(secret) {
         let inner = json[1..json.len() - 1].to_owned();
         forms.insert(inner.replace('/', "\\/").into_bytes());
-        let go = inner
-            .replace('&', "\\u0026")
-            .replace('<', "\\u003c")
-            .replace('>', "\\u003e");
+        let go = inner.replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003e");
         forms.insert(go.into_bytes());
         // A JSON text inside a JSON text, as log shippers make.
-        forms.insert(
-            inner
-                .replace('\\', "\\\\")
-                .replace('"', "\\\"")
-                .into_bytes(),
-        );
+        forms.insert(inner.replace('\\', "\\\\").replace('"', "\\\"").into_bytes());
         forms.insert(inner.into_bytes());
     }
     forms.insert(secret.replace('\'', r"'\''").into_bytes());
     forms.insert(secret.replace('\'', r#"'"'"'"#).into_bytes());
     forms.insert(backslashed(secret, |c| matches!(c, '$' | '`' | '"' | '\\')).into_bytes());
     forms.insert(backslashed(secret, |c| c.is_ascii() && !is_shell_plain(c)).into_bytes());
-    let html = secret
-        .replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;");
+    let html = secret.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     forms.insert(html.clone().into_bytes());
     for quote in ["&quot;", "&#34;"] {
         for apostrophe in ["&#39;", "&#x27;", "&apos;"] {
-            forms.insert(
-                html.replace('"', quote)
-                    .replace('\'', apostrophe)
-                    .into_bytes(),
-            );
+            forms.insert(html.replace('"', quote).replace('\'', apostrophe).into_bytes());
         }
     }
     forms
@@ -120,8 +105,7 @@ fn lower_escapes(text: &str) -> String {
 }
 
 fn is_shell_plain(c: char) -> bool {
-    c.is_ascii_alphanumeric()
-        || matches!(c, '_' | '-' | '.' | '/' | ':' | '=' | '@' | '%' | '+' | ',')
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ':' | '=' | '@' | '%' | '+' | ',')
 }
 
 fn backslashed(text: &str, needs: impl Fn(char) -> bool) -> String {
@@ -166,9 +150,7 @@ mod tests {
         let coder = GeneralPurpose::new(&STANDARD, NO_PAD);
         for before in ["", "x", "xy", "xyz", "user:"] {
             let text = coder.encode(format!("{before}{secret}@tail"));
-            let found = forms(secret)
-                .iter()
-                .any(|form| text.contains(&*String::from_utf8_lossy(form)));
+            let found = forms(secret).iter().any(|form| text.contains(&*String::from_utf8_lossy(form)));
             assert!(found, "not found in {text}");
         }
     }

@@ -55,11 +55,7 @@ mod tests {
     #[test]
     fn a_record_returns_as_it_was() {
         for stream in [Stream::Out, Stream::Err, Stream::Notice] {
-            let record = Record {
-                offset: u64::MAX - 3,
-                at_ms: (1 << 48) - 2,
-                stream,
-            };
+            let record = Record { offset: u64::MAX - 3, at_ms: (1 << 48) - 2, stream };
             assert_eq!(Record::from_bytes(record.to_bytes()), record);
         }
     }

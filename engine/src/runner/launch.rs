@@ -43,10 +43,7 @@ pub fn launch(exe: &Path, dir: &RunDir) -> Result<()> {
         }
         Err(error) => {
             let why = "the supervisor could not be started".to_owned();
-            status.state = State::Ended {
-                exit: Exit::NotStarted(why),
-                ended_at_ms: now_ms(),
-            };
+            status.state = State::Ended { exit: Exit::NotStarted(why), ended_at_ms: now_ms() };
             write_json(&dir.status(), &status, "status")?;
             Err(RunnerError::io("start the supervisor", exe)(error))
         }

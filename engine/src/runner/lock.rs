@@ -36,13 +36,7 @@ impl Drop for Held {
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
 /// Takes the lock, trying for `patience`. `Ok(Err(holder))` when somebody else keeps it.
@@ -52,20 +46,11 @@ pub(super) async fn claim(
     patience: Duration,
 ) -> Result<std::result::Result<Held, Option<Holder>>> {
     let mut file = open(path).map_err(RunnerError::io("open the lock", path))?;
-    if !wait_for(&file, patience)
-        .await
-        .map_err(RunnerError::io("take the lock", path))?
-    {
+    if !wait_for(&file, patience).await.map_err(RunnerError::io("take the lock", path))? {
         return Ok(Err(read_holder(path)));
     }
-    let text = serde_json::to_vec(me).map_err(|source| RunnerError::Malformed {
-        what: "lock",
-        source,
-    })?;
-    let write = file
-        .set_len(0)
-        .and_then(|()| file.rewind())
-        .and_then(|()| file.write_all(&text));
+    let text = serde_json::to_vec(me).map_err(|source| RunnerError::Malformed { what: "lock", source })?;
+    let write = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(&text));
     // The name is for people. Without room for it the lock still holds.
     drop(write);
     Ok(Ok(Held(file)))
@@ -102,10 +87,7 @@ pub(super) fn is_held(path: &Path) -> io::Result<bool> {
 fn read_holder(path: &Path) -> Option<Holder> {
     // The name is written just after the lock is taken; a reader may come in between.
     for _ in 0..5 {
-        if let Some(holder) = fs::read(path)
-            .ok()
-            .and_then(|text| serde_json::from_slice(&text).ok())
-        {
+        if let Some(holder) = fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok()) {
             return Some(holder);
         }
         std::thread::sleep(Duration::from_millis(5));
@@ -120,11 +102,6 @@ pub fn lock_holder(path: &Path) -> Result<Option<Holder>> {
     if !is_held(path).map_err(RunnerError::io("look at the lock", path))? {
         return Ok(None);
     }
-    let nameless = || Holder {
-        run: String::new(),
-        holder: String::new(),
-        since_ms: 0,
-        what: String::new(),
-    };
+    let nameless = || Holder { run: String::new(), holder: String::new(), since_ms: 0, what: String::new() };
     Ok(Some(read_holder(path).unwrap_or_else(nameless)))
 }

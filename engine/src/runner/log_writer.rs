@@ -55,10 +55,7 @@ pub(super) struct LogWriter {
 impl LogWriter {
     pub(super) fn open(dir: &RunDir, secrets: Secrets, start: Instant) -> Result<Self> {
         let append = |path: &std::path::Path| {
-            OpenOptions::new()
-                .append(true)
-                .open(path)
-                .map_err(RunnerError::io("open the log", path))
+            OpenOptions::new().append(true).open(path).map_err(RunnerError::io("open the log", path))
         };
         Ok(Self {
             log: append(&dir.log())?,
@@ -81,27 +78,14 @@ impl LogWriter {
         self.next += 1;
         let now = Instant::now();
         let redactor = self.secrets.stream();
-        self.lanes.insert(
-            lane,
-            LaneState {
-                stream,
-                redactor,
-                partial: Vec::new(),
-                last: now,
-                first: now,
-            },
-        );
+        self.lanes.insert(lane, LaneState { stream, redactor, partial: Vec::new(), last: now, first: now });
         lane
     }
 
     /// Takes output in. Fails when a batch was due and could not be stored; then nothing more is stored.
     pub(super) fn push(&mut self, lane: Lane, bytes: &[u8]) -> io::Result<()> {
         self.feed(lane, |redactor, out| redactor.push(bytes, out), true);
-        if self.bytes.len() >= BATCH {
-            self.flush()
-        } else {
-            Ok(())
-        }
+        if self.bytes.len() >= BATCH { self.flush() } else { Ok(()) }
     }
 
     /// Forgets what a lane holds back: its stream was cut, perhaps within a secret, whose first part must not
@@ -134,19 +118,13 @@ impl LogWriter {
     /// Shows parts of lines that have waited long enough, and writes what is gathered.
     pub(super) fn tick(&mut self) -> io::Result<()> {
         let now = Instant::now();
-        let waiting: Vec<_> = self
-            .lanes
-            .iter()
-            .map(|(lane, state)| (*lane, now - state.last))
-            .collect();
+        let waiting: Vec<_> = self.lanes.iter().map(|(lane, state)| (*lane, now - state.last)).collect();
         for (lane, quiet) in waiting {
             if quiet < QUIET {
                 continue;
             }
             self.feed(lane, Redactor::quiet, false);
-            let cuts_other = self
-                .open
-                .is_some_and(|open| open != lane && self.lanes.contains_key(&open));
+            let cuts_other = self.open.is_some_and(|open| open != lane && self.lanes.contains_key(&open));
             if !cuts_other || quiet >= QUIET_OTHER {
                 self.put_partial(lane);
             }
@@ -175,10 +153,7 @@ impl LogWriter {
         with(&mut state.redactor, &mut state.partial);
         if let Some(end) = state.partial.iter().rposition(|byte| *byte == b'\n') {
             let first = std::mem::replace(&mut state.first, now);
-            for (at, line) in state.partial[..=end]
-                .split_inclusive(|byte| *byte == b'\n')
-                .enumerate()
-            {
+            for (at, line) in state.partial[..=end].split_inclusive(|byte| *byte == b'\n').enumerate() {
                 // The line may have begun in the file already.
                 if at > 0 || self.open != Some(lane) {
                     self.start_line(state.stream, if at == 0 { first } else { now });
@@ -196,18 +171,10 @@ impl LogWriter {
     }
 
     fn put_partial(&mut self, lane: Lane) {
-        let Some(state) = self
-            .lanes
-            .get_mut(&lane)
-            .filter(|state| !state.partial.is_empty())
-        else {
+        let Some(state) = self.lanes.get_mut(&lane).filter(|state| !state.partial.is_empty()) else {
             return;
         };
-        let (partial, stream, first) = (
-            std::mem::take(&mut state.partial),
-            state.stream,
-            state.first,
-        );
+        let (partial, stream, first) = (std::mem::take(&mut state.partial), state.stream, state.first);
         if self.open != Some(lane) {
             self.start_line(stream, first);
         }
@@ -219,16 +186,8 @@ impl LogWriter {
         if self.open.take().is_some() {
             self.append(b"\n");
         }
-        let at_ms =
-            u64::try_from(at.saturating_duration_since(self.start).as_millis()).unwrap_or(u64::MAX);
-        self.records.extend_from_slice(
-            &Record {
-                offset: self.length,
-                at_ms,
-                stream,
-            }
-            .to_bytes(),
-        );
+        let at_ms = u64::try_from(at.saturating_duration_since(self.start).as_millis()).unwrap_or(u64::MAX);
+        self.records.extend_from_slice(&Record { offset: self.length, at_ms, stream }.to_bytes());
     }
 
     fn append(&mut self, bytes: &[u8]) {
@@ -243,10 +202,7 @@ impl LogWriter {
             self.records.clear();
             return Ok(());
         }
-        let wrote = self
-            .log
-            .write_all(&self.bytes)
-            .and_then(|()| self.index.write_all(&self.records));
+        let wrote = self.log.write_all(&self.bytes).and_then(|()| self.index.write_all(&self.records));
         self.bytes.clear();
         self.records.clear();
         self.failed = wrote.is_err();

@@ -86,30 +86,20 @@ fn all() -> BTreeMap<i32, Process> {
     let Ok(entries) = fs::read_dir("/proc") else {
         return BTreeMap::new();
     };
-    let pids = entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter_map(|pid| Some((pid, Process::read(pid)?)))
-        .collect()
+    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter_map(|pid| Some((pid, Process::read(pid)?))).collect()
 }
 
 /// The processes below `roots`, without the roots.
 fn below(all: &BTreeMap<i32, Process>, roots: impl IntoIterator<Item = i32>) -> BTreeSet<i32> {
     let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
     for process in all.values() {
-        children
-            .entry(process.parent)
-            .or_default()
-            .push(process.pid);
+        children.entry(process.parent).or_default().push(process.pid);
     }
     let mut found = BTreeSet::new();
     let mut todo: Vec<_> = roots.into_iter().collect();
     while let Some(pid) = todo.pop() {
-        let new = children
-            .get(&pid)
-            .into_iter()
-            .flatten()
-            .filter(|child| found.insert(**child));
+        let new = children.get(&pid).into_iter().flatten().filter(|child| found.insert(**child));
         todo.extend(new.copied().collect::<Vec<_>>());
     }
     found
@@ -133,10 +123,7 @@ impl Awaited {
     }
 
     pub(super) fn done(&self, pid: i32) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&pid);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&pid);
     }
 
     fn is_alone(&self) -> bool {
@@ -147,17 +134,11 @@ impl Awaited {
     pub(super) fn reap_others(&self) {
         let awaited = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let peek = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        if !matches!(
-            rustix::process::waitid(rustix::process::WaitId::All, peek),
-            Ok(Some(_))
-        ) {
+        if !matches!(rustix::process::waitid(rustix::process::WaitId::All, peek), Ok(Some(_))) {
             return;
         }
         let me = own_pid();
-        for process in all()
-            .values()
-            .filter(|p| p.parent == me && p.zombie && !awaited.contains(&p.pid))
-        {
+        for process in all().values().filter(|p| p.parent == me && p.zombie && !awaited.contains(&p.pid)) {
             if let Some(pid) = Pid::from_raw(process.pid) {
                 let _ = rustix::process::waitpid(Some(pid), WaitOptions::NOHANG);
             }
@@ -175,12 +156,7 @@ pub(super) enum Scope {
     /// Everything below this process, the supervisor.
     Run(Tags, Awaited),
     /// One command of the run; everything below this process while no other command runs beside it.
-    Command {
-        tags: Tags,
-        awaited: Awaited,
-        pid: i32,
-        number: u64,
-    },
+    Command { tags: Tags, awaited: Awaited, pid: i32, number: u64 },
     /// What carries the tags of a run whose supervisor is gone, and everything below.
     Leftovers(Tags),
 }
@@ -203,9 +179,7 @@ impl Tags {
     /// Tagged with this run, and with no other directory.
     fn are_on(&self, process: &Process) -> bool {
         let other = |var: &[u8]| {
-            var.starts_with(DIR_TAG.as_bytes())
-                && var.get(DIR_TAG.len()) == Some(&b'=')
-                && var != self.dir
+            var.starts_with(DIR_TAG.as_bytes()) && var.get(DIR_TAG.len()) == Some(&b'=') && var != self.dir
         };
         process.environ_has(&[&self.run], other)
     }
@@ -226,10 +200,7 @@ impl Scope {
             if !deep {
                 return Vec::new();
             }
-            all.values()
-                .filter(|p| p.pid != me && !p.zombie && tags.are_on(p))
-                .map(|p| p.pid)
-                .collect()
+            all.values().filter(|p| p.pid != me && !p.zombie && tags.are_on(p)).map(|p| p.pid).collect()
         };
         let mut found = match self {
             Self::Run(tags, _) => {
@@ -244,9 +215,7 @@ impl Scope {
                 found.extend(tagged);
                 found
             }
-            Self::Command {
-                tags, pid, number, ..
-            } => {
+            Self::Command { tags, pid, number, .. } => {
                 let mark = format!("{COMMAND_TAG}={number}").into_bytes();
                 let own = |p: &&Process| {
                     p.pid != me
@@ -277,12 +246,7 @@ impl Scope {
         };
         found.remove(&me);
         found.remove(&1);
-        found
-            .iter()
-            .filter_map(|pid| all.get(pid))
-            .filter(|p| !p.zombie)
-            .cloned()
-            .collect()
+        found.iter().filter_map(|pid| all.get(pid)).filter(|p| !p.zombie).cloned().collect()
     }
 
     /// The living processes that are meant, looked for with all means.
@@ -328,25 +292,16 @@ impl Scope {
             let mut found = Vec::new();
             for round in 0..40 {
                 let members = self.members(round == 0);
-                let new: Vec<_> = members
-                    .into_iter()
-                    .filter(|p| frozen.insert((p.pid, p.began)))
-                    .collect();
+                let new: Vec<_> = members.into_iter().filter(|p| frozen.insert((p.pid, p.began))).collect();
                 if new.is_empty() && round > 0 {
                     break;
                 }
                 new.iter().for_each(|process| process.signal(Signal::STOP));
                 found.extend(new);
             }
-            found
-                .iter()
-                .for_each(|process| process.signal(Signal::KILL));
+            found.iter().for_each(|process| process.signal(Signal::KILL));
             self.reap();
-            quiet_rounds = if found.is_empty() {
-                quiet_rounds + 1
-            } else {
-                0
-            };
+            quiet_rounds = if found.is_empty() { quiet_rounds + 1 } else { 0 };
             if quiet_rounds >= 2 {
                 return Vec::new();
             }
@@ -360,11 +315,7 @@ impl Scope {
 
 /// The names and ids of processes, for people.
 pub(super) fn names(processes: &[Process]) -> String {
-    let mut named: Vec<_> = processes
-        .iter()
-        .take(8)
-        .map(|p| format!("{} ({})", p.name, p.pid))
-        .collect();
+    let mut named: Vec<_> = processes.iter().take(8).map(|p| format!("{} ({})", p.name, p.pid)).collect();
     if processes.len() > named.len() {
         named.push(format!("{} more", processes.len() - named.len()));
     }

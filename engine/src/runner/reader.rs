@@ -44,8 +44,8 @@ impl Reader {
         if status.state.is_over() {
             return Ok(status);
         }
-        let held = is_held(&self.dir.alive())
-            .map_err(RunnerError::io("look at the run", &self.dir.alive()))?;
+        let held =
+            is_held(&self.dir.alive()).map_err(RunnerError::io("look at the run", &self.dir.alive()))?;
         if held {
             return Ok(status);
         }
@@ -71,9 +71,7 @@ impl Reader {
     }
 
     fn length(&self, path: &Path) -> Result<u64> {
-        fs::metadata(path)
-            .map(|found| found.len())
-            .map_err(RunnerError::io("read the log", path))
+        fs::metadata(path).map(|found| found.len()).map_err(RunnerError::io("read the log", path))
     }
 
     /// The file to hand out for download: plain bytes, redacted, with the colour codes as written.
@@ -101,25 +99,14 @@ impl Reader {
             let count = index.metadata()?.len() / RECORD as u64;
             // The log is measured after the index: what a record points at is there.
             let length = log.metadata()?.len();
-            let take = usize::try_from(count.saturating_sub(from))
-                .unwrap_or(usize::MAX)
-                .min(n);
-            let with_next = usize::try_from(count.saturating_sub(from))
-                .unwrap_or(usize::MAX)
-                .min(take.saturating_add(1));
+            let take = usize::try_from(count.saturating_sub(from)).unwrap_or(usize::MAX).min(n);
+            let with_next =
+                usize::try_from(count.saturating_sub(from)).unwrap_or(usize::MAX).min(take.saturating_add(1));
             let mut raw = vec![0; with_next * RECORD];
             index.read_exact_at(&mut raw, from * RECORD as u64)?;
-            let records: Vec<_> = raw
-                .as_chunks::<RECORD>()
-                .0
-                .iter()
-                .map(|bytes| Record::from_bytes(*bytes))
-                .collect();
-            let ends = records
-                .iter()
-                .skip(1)
-                .map(|next| Some(next.offset))
-                .chain([None]);
+            let records: Vec<_> =
+                raw.as_chunks::<RECORD>().0.iter().map(|bytes| Record::from_bytes(*bytes)).collect();
+            let ends = records.iter().skip(1).map(|next| Some(next.offset)).chain([None]);
             let mut lines = Vec::with_capacity(take);
             for ((n, record), end) in (from..).zip(&records).zip(ends).take(take) {
                 lines.push(line(&log, n, *record, end, length, max_bytes)?);
@@ -159,36 +146,20 @@ fn line(
     let text = shown(&bytes).0;
     let cut = text.get(..max).map_or(text, whole_chars);
     let truncated = cut.len() < text.len() || (whole > head_len && text.len() >= head_len as usize);
-    Ok(LogLine {
-        n,
-        at_ms: record.at_ms,
-        stream: record.stream,
-        spans: ansi::spans(cut),
-        truncated,
-    })
+    Ok(LogLine { n, at_ms: record.at_ms, stream: record.stream, spans: ansi::spans(cut), truncated })
 }
 
 /// The part of a line that a terminal would show after all overwriting, and where it begins if overwritten.
 fn shown(line: &[u8]) -> (&[u8], Option<usize>) {
-    let end = line
-        .iter()
-        .rposition(|byte| !matches!(byte, b'\n' | b'\r'))
-        .map_or(0, |at| at + 1);
+    let end = line.iter().rposition(|byte| !matches!(byte, b'\n' | b'\r')).map_or(0, |at| at + 1);
     let text = line.get(..end).unwrap_or_default();
-    let after = text
-        .iter()
-        .rposition(|byte| *byte == b'\r')
-        .map(|at| at + 1);
+    let after = text.iter().rposition(|byte| *byte == b'\r').map(|at| at + 1);
     (text.get(after.unwrap_or(0)..).unwrap_or_default(), after)
 }
 
 /// Drops a character that was cut in two at the end.
 fn whole_chars(bytes: &[u8]) -> &[u8] {
-    let lead = bytes
-        .iter()
-        .rev()
-        .take(3)
-        .position(|byte| !matches!(byte, 0x80..=0xbf));
+    let lead = bytes.iter().rev().take(3).position(|byte| !matches!(byte, 0x80..=0xbf));
     let Some(at) = lead.map(|back| bytes.len() - back - 1) else {
         return bytes;
     };
@@ -198,11 +169,7 @@ fn whole_chars(bytes: &[u8]) -> &[u8] {
         Some(0xf0..=0xf4) => 4,
         _ => 1,
     };
-    if bytes.len() - at < needs {
-        bytes.get(..at).unwrap_or(bytes)
-    } else {
-        bytes
-    }
+    if bytes.len() - at < needs { bytes.get(..at).unwrap_or(bytes) } else { bytes }
 }
 
 fn break_after(log: &File, from: u64, length: u64) -> io::Result<Option<u64>> {

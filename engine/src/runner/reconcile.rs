@@ -22,27 +22,19 @@ pub async fn reconcile(dir: &Path) -> Result<Status> {
     }
     let dir = RunDir::open(dir)?;
     // With this lock no late supervisor can begin meanwhile.
-    let alive =
-        File::open(dir.alive()).map_err(RunnerError::io("open a file of the run", &dir.alive()))?;
+    let alive = File::open(dir.alive()).map_err(RunnerError::io("open a file of the run", &dir.alive()))?;
     if alive.try_lock().is_err() {
         return reader.status();
     }
     let scope = Scope::Leftovers(Tags::new(&status.id, &tag_dir(dir.path())));
-    let left = scope
-        .end(Duration::from_millis(
-            dir.plan().map_or(0, |plan| plan.grace_ms.min(2_000)),
-        ))
-        .await;
+    let left = scope.end(Duration::from_millis(dir.plan().map_or(0, |plan| plan.grace_ms.min(2_000)))).await;
     let mut status = dir.read_status()?;
     if status.state.is_over() {
         return Ok(status);
     }
     status.state = State::Interrupted;
     if !left.is_empty() {
-        status.note = Some(format!(
-            "{} processes of this run could not be ended.",
-            left.len()
-        ));
+        status.note = Some(format!("{} processes of this run could not be ended.", left.len()));
     }
     write_json(&dir.status(), &status, "status")?;
     Ok(status)

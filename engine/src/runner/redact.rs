@@ -48,10 +48,7 @@ impl Secrets {
             // The text as written counts too: a tool may read the file by other rules than ours.
             for value in [&var.value, &var.raw] {
                 pairs.extend(
-                    publicity
-                        .secrets(&var.key, value)
-                        .into_iter()
-                        .map(|secret| (var.key.clone(), secret)),
+                    publicity.secrets(&var.key, value).into_iter().map(|secret| (var.key.clone(), secret)),
                 );
             }
             if publicity.is_weak(&var.key, &var.value) {
@@ -75,11 +72,7 @@ impl Secrets {
     ) -> Result<Self> {
         let hidden: Vec<_> = more
             .iter()
-            .flat_map(|(key, url)| {
-                secrets::of_url(url)
-                    .into_iter()
-                    .map(|secret| (key.clone(), secret))
-            })
+            .flat_map(|(key, url)| secrets::of_url(url).into_iter().map(|secret| (key.clone(), secret)))
             .collect();
         if hidden.is_empty() {
             return Ok(self);
@@ -90,9 +83,7 @@ impl Secrets {
                 .secrets(&var.key, &var.value)
                 .into_iter()
                 .chain(publicity.secrets(&var.key, &var.raw));
-            found
-                .map(|secret| (var.key.clone(), secret))
-                .collect::<Vec<_>>()
+            found.map(|secret| (var.key.clone(), secret)).collect::<Vec<_>>()
         });
         Self::build(own.chain(hidden).collect(), self.0.weak.clone())
     }
@@ -107,30 +98,18 @@ impl Secrets {
         let (sorted, masks): (Vec<_>, Vec<_>) = by_form.into_iter().unzip();
         let mut first = [false; 256];
         for form in &sorted {
-            if let Some(slot) = form
-                .first()
-                .and_then(|byte| first.get_mut(usize::from(*byte)))
-            {
+            if let Some(slot) = form.first().and_then(|byte| first.get_mut(usize::from(*byte))) {
                 *slot = true;
             }
         }
         let search = if sorted.is_empty() {
             None
         } else {
-            let built = AhoCorasick::builder()
-                .match_kind(MatchKind::LeftmostLongest)
-                .build(&sorted);
+            let built = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&sorted);
             Some(built.map_err(|error| RunnerError::Secrets(Box::new(error)))?)
         };
         let longest = sorted.iter().map(Vec::len).max().unwrap_or(0);
-        Ok(Self(Arc::new(Inner {
-            search,
-            sorted,
-            masks,
-            first,
-            longest,
-            weak,
-        })))
+        Ok(Self(Arc::new(Inner { search, sorted, masks, first, longest, weak })))
     }
 
     /// Keys whose names sound secret and whose values are too short to be masked.
@@ -172,10 +151,7 @@ impl Secrets {
 
     /// A filter for one stream of bytes.
     pub fn stream(&self) -> Redactor {
-        Redactor {
-            secrets: self.clone(),
-            held: Vec::new(),
-        }
+        Redactor { secrets: self.clone(), held: Vec::new() }
     }
 }
 
@@ -186,9 +162,7 @@ impl Inner {
         (earliest..text.len())
             .find(|at| {
                 let tail = text.get(*at..).unwrap_or_default();
-                tail.first()
-                    .is_some_and(|byte| self.first[usize::from(*byte)])
-                    && self.begins_a_form(tail)
+                tail.first().is_some_and(|byte| self.first[usize::from(*byte)]) && self.begins_a_form(tail)
             })
             .unwrap_or(text.len())
     }
@@ -196,9 +170,7 @@ impl Inner {
     fn begins_a_form(&self, text: &[u8]) -> bool {
         // Forms that begin with `text` follow it directly in sorted order; `text` itself is complete.
         let after = self.sorted.partition_point(|form| form.as_slice() <= text);
-        self.sorted
-            .get(after)
-            .is_some_and(|form| form.starts_with(text))
+        self.sorted.get(after).is_some_and(|form| form.starts_with(text))
     }
 }
 
@@ -243,11 +215,7 @@ impl Redactor {
         let squeezed = Squeezed::of(&self.held, last);
         let text = squeezed.text.as_slice();
         let hold = |from: usize| {
-            if last {
-                text.len()
-            } else {
-                inner.undecided(text, from)
-            }
+            if last { text.len() } else { inner.undecided(text, from) }
         };
         let mut stop = hold(0);
         let mut done = 0; // in squeezed bytes
@@ -260,9 +228,8 @@ impl Redactor {
             out.extend_from_slice(&self.held[written..start]);
             out.extend_from_slice(inner.masks[found.pattern().as_usize()].as_bytes());
             // Colour codes and line breaks from inside the secret still do their work after the mask.
-            squeezed.skipped(found.start(), found.end(), |from, to| {
-                out.extend_from_slice(&self.held[from..to])
-            });
+            squeezed
+                .skipped(found.start(), found.end(), |from, to| out.extend_from_slice(&self.held[from..to]));
             written = end;
             done = found.end();
             if done > stop {
@@ -270,11 +237,7 @@ impl Redactor {
             }
         }
         // Skipped bytes before the point of doubt are certain; an unfinished code at the end is not.
-        let keep = if stop >= text.len() {
-            squeezed.certain
-        } else {
-            squeezed.raw(stop.max(done))
-        };
+        let keep = if stop >= text.len() { squeezed.certain } else { squeezed.raw(stop.max(done)) };
         let keep = keep.max(written);
         out.extend_from_slice(&self.held[written..keep]);
         self.held.drain(..keep);
@@ -286,19 +249,13 @@ mod tests {
     use super::*;
 
     fn secrets(pairs: &[(&str, &str)]) -> Secrets {
-        Secrets::from_pairs(
-            pairs
-                .iter()
-                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned())),
-        )
-        .unwrap()
+        Secrets::from_pairs(pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))).unwrap()
     }
 
     fn in_chunks(secrets: &Secrets, text: &[u8], size: usize) -> String {
         let mut stream = secrets.stream();
         let mut out = Vec::new();
-        text.chunks(size)
-            .for_each(|chunk| stream.push(chunk, &mut out));
+        text.chunks(size).for_each(|chunk| stream.push(chunk, &mut out));
         stream.finish(&mut out);
         String::from_utf8(out).unwrap()
     }
@@ -316,15 +273,8 @@ mod tests {
     fn colour_codes_and_wraps_inside_a_secret_do_not_hide_it() {
         let secrets = secrets(&[("K", "s3cr3tvalue")]);
         for size in 1..30 {
-            let out = in_chunks(
-                &secrets,
-                b"a s3cr\x1b[1;31m3tva\x1b[0mlue b\ns3cr3\r\ntvalue\nc\n",
-                size,
-            );
-            assert_eq!(
-                out, "a [K]\x1b[1;31m\x1b[0m b\n[K]\r\n\nc\n",
-                "chunks of {size}"
-            );
+            let out = in_chunks(&secrets, b"a s3cr\x1b[1;31m3tva\x1b[0mlue b\ns3cr3\r\ntvalue\nc\n", size);
+            assert_eq!(out, "a [K]\x1b[1;31m\x1b[0m b\n[K]\r\n\nc\n", "chunks of {size}");
         }
     }
 
@@ -332,10 +282,7 @@ mod tests {
     fn a_secret_of_several_lines_is_masked_as_one() {
         let key = "-----BEGIN KEY-----\nMIIBVgIBADANBg\nkqhkiG9w0BAQ\n-----END KEY-----";
         let secrets = secrets(&[("PEM", key)]);
-        assert_eq!(
-            in_chunks(&secrets, format!("<{key}>").as_bytes(), 5),
-            "<[PEM]\n\n\n>"
-        );
+        assert_eq!(in_chunks(&secrets, format!("<{key}>").as_bytes(), 5), "<[PEM]\n\n\n>");
         let json = serde_json::to_string(key).unwrap();
         assert_eq!(in_chunks(&secrets, json.as_bytes(), 5), "\"[PEM]\"");
     }
@@ -358,18 +305,12 @@ mod tests {
         let secrets = secrets(&[("K", "1234567"), ("Q", "a\"b\"c\"d")]);
         let mut value = serde_json::json!({"n": 12345678, "q": ["x a\"b\"c\"d"], "ok": true});
         secrets.redact_json(&mut value);
-        assert_eq!(
-            value,
-            serde_json::json!({"n": "[K]8", "q": ["x [Q]"], "ok": true})
-        );
+        assert_eq!(value, serde_json::json!({"n": "[K]8", "q": ["x [Q]"], "ok": true}));
     }
 
     #[test]
     fn without_secrets_every_byte_passes() {
         let secrets = secrets(&[]);
-        assert_eq!(
-            in_chunks(&secrets, "a\r\n\x1b[1mb\r".as_bytes(), 1),
-            "a\r\n\x1b[1mb\r"
-        );
+        assert_eq!(in_chunks(&secrets, "a\r\n\x1b[1mb\r".as_bytes(), 1), "a\r\n\x1b[1mb\r");
     }
 }

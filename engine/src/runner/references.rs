@@ -24,9 +24,7 @@ pub(super) fn fill(text: &str, before: &EnvFile) -> String {
 fn reference(after: &str, before: &EnvFile) -> (Option<String>, usize) {
     let name_len = |text: &str| {
         let starts = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-        let end = text
-            .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-            .unwrap_or(text.len());
+        let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
         if starts { end } else { 0 }
     };
     if let Some(inner) = after.strip_prefix('{') {
@@ -38,24 +36,16 @@ fn reference(after: &str, before: &EnvFile) -> (Option<String>, usize) {
         let known = before.get(&body[..len]);
         let value = match &body[len..] {
             "" if len > 0 => Some(known.unwrap_or_default().to_owned()),
-            rest if len > 0 && rest.starts_with(":-") => Some(
-                known
-                    .filter(|value| !value.is_empty())
-                    .unwrap_or(&rest[2..])
-                    .to_owned(),
-            ),
-            rest if len > 0 && rest.starts_with('-') => {
-                Some(known.unwrap_or(&rest[1..]).to_owned())
+            rest if len > 0 && rest.starts_with(":-") => {
+                Some(known.filter(|value| !value.is_empty()).unwrap_or(&rest[2..]).to_owned())
             }
+            rest if len > 0 && rest.starts_with('-') => Some(known.unwrap_or(&rest[1..]).to_owned()),
             _ => None,
         };
         return (value, close + 2);
     }
     match name_len(after) {
         0 => (None, 0),
-        len => (
-            Some(before.get(&after[..len]).unwrap_or_default().to_owned()),
-            len,
-        ),
+        len => (Some(before.get(&after[..len]).unwrap_or_default().to_owned()), len),
     }
 }

@@ -88,8 +88,7 @@ impl<'a> Publicity<'a> {
     fn is_public_key(&self, key: &str) -> bool {
         let named = self.public_keys.iter().any(|glob| matches(glob, key));
         // A built-in pattern must not uncover what its name calls a secret; a person's own list may.
-        let built_in =
-            !sounds_secret(key) || key.starts_with("NEXT_PUBLIC_") || key.starts_with("VITE_");
+        let built_in = !sounds_secret(key) || key.starts_with("NEXT_PUBLIC_") || key.starts_with("VITE_");
         named || (built_in && PUBLIC_KEYS.iter().any(|glob| matches(glob, key)))
     }
 
@@ -100,10 +99,7 @@ impl<'a> Publicity<'a> {
             return Vec::new();
         }
         let inside = value.split(',').flat_map(of_url).collect::<Vec<_>>();
-        if inside.is_empty()
-            && !sounds_secret(key)
-            && value.split(',').all(|part| is_address(part.trim()))
-        {
+        if inside.is_empty() && !sounds_secret(key) && value.split(',').all(|part| is_address(part.trim())) {
             return Vec::new();
         }
         let mut found = vec![value.to_owned()];
@@ -120,9 +116,7 @@ impl<'a> Publicity<'a> {
 
 fn sounds_secret(key: &str) -> bool {
     let key = key.to_ascii_uppercase();
-    key.ends_with("_KEY")
-        || key.ends_with("_PASS")
-        || SECRET_PARTS.iter().any(|part| key.contains(part))
+    key.ends_with("_KEY") || key.ends_with("_PASS") || SECRET_PARTS.iter().any(|part| key.contains(part))
 }
 
 /// `*` stands for any text; letters count as written.
@@ -156,11 +150,7 @@ pub(super) fn of_url(value: &str) -> Vec<String> {
     };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     // A password with a bare slash in it is not allowed in a URL and common all the same.
-    let end = if authority.contains('@') {
-        authority.rfind('@')
-    } else {
-        rest.rfind('@')
-    };
+    let end = if authority.contains('@') { authority.rfind('@') } else { rest.rfind('@') };
     let Some(user) = end.and_then(|end| rest.get(..end)) else {
         return Vec::new();
     };
@@ -179,10 +169,7 @@ fn decoded(text: &str) -> String {
     let mut out = Vec::new();
     let mut rest = text.as_bytes();
     while let Some((byte, tail)) = rest.split_first() {
-        let hex = tail
-            .get(..2)
-            .filter(|_| *byte == b'%')
-            .and_then(|hex| std::str::from_utf8(hex).ok());
+        let hex = tail.get(..2).filter(|_| *byte == b'%').and_then(|hex| std::str::from_utf8(hex).ok());
         match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
             Some(code) => {
                 out.push(code);
@@ -199,9 +186,7 @@ fn decoded(text: &str) -> String {
 
 /// A URL or host that gives nothing away: no user part, no query, no path part long enough to be a key.
 fn is_address(value: &str) -> bool {
-    let (scheme, rest) = value
-        .split_once("://")
-        .map_or((None, value), |(scheme, rest)| (Some(scheme), rest));
+    let (scheme, rest) = value.split_once("://").map_or((None, value), |(scheme, rest)| (Some(scheme), rest));
     if rest.contains(['@', '?', '#', ' '])
         || scheme.is_some_and(|s| !s.bytes().all(|b| b.is_ascii_lowercase()))
     {
@@ -214,13 +199,12 @@ fn is_address(value: &str) -> bool {
     };
     let is_host = !host.is_empty()
         && host.len() <= 80
-        && host.bytes().all(|b| {
-            b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'*')
-        })
+        && host
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'*'))
         && host.split('.').all(|label| (1..=30).contains(&label.len()));
-    let is_port = port.is_none_or(|port| {
-        (1..=5).contains(&port.len()) && port.bytes().all(|b| b.is_ascii_digit())
-    });
+    let is_port =
+        port.is_none_or(|port| (1..=5).contains(&port.len()) && port.bytes().all(|b| b.is_ascii_digit()));
     let says_so = scheme.is_some() || port.is_some() || host.contains('.');
     is_host && is_port && says_so && path.split('/').all(|part| part.len() <= 20)
 }
@@ -248,10 +232,7 @@ mod tests {
             ("WHERE", "redis:6379"),
             ("ALLOWED", "https://a.example.org, http://localhost:3001"),
         ] {
-            assert!(
-                of(key, value).is_empty(),
-                "{key}={value} was taken for a secret"
-            );
+            assert!(of(key, value).is_empty(), "{key}={value} was taken for a secret");
         }
     }
 
@@ -263,10 +244,7 @@ mod tests {
             ("NUMBER", "1234567"),
             ("API_TOKEN", "abc.def.ghi"),
             ("SESSION", "eyJhbGciOi.eyJzdWIiOiIx.c2ln"),
-            (
-                "HOOK",
-                "https://hooks.example.org/T000/B0000000/abcdefghijklmnopqrstuvwx",
-            ),
+            ("HOOK", "https://hooks.example.org/T000/B0000000/abcdefghijklmnopqrstuvwx"),
             ("HOOK", "https://example.org/?token=abc"),
             ("TOKEN_PORT", "abcdefgh"),
         ] {
@@ -277,10 +255,7 @@ mod tests {
     #[test]
     fn the_password_inside_a_url_is_a_secret_of_its_own() {
         let url = "postgresql://me:p%40ssw0rd@db:5432/app?schema=public";
-        assert_eq!(
-            of("DATABASE_URL", url),
-            [url, url, "p%40ssw0rd", "p@ssw0rd"]
-        );
+        assert_eq!(of("DATABASE_URL", url), [url, url, "p%40ssw0rd", "p@ssw0rd"]);
         let short = "redis://:abc@redis:6379";
         assert_eq!(of("REDIS_URL", short), [short, short]);
     }
@@ -297,9 +272,7 @@ mod tests {
 
     #[test]
     fn patterns_match_whole_keys() {
-        assert!(
-            matches("*_PORT", "FRONTEND_PORT") && matches("A*C*E", "ABCDE") && matches("A", "A")
-        );
+        assert!(matches("*_PORT", "FRONTEND_PORT") && matches("A*C*E", "ABCDE") && matches("A", "A"));
         assert!(!matches("PORT", "PORTAL") && !matches("A*B", "AC") && !matches("AB*BC", "ABC"));
     }
 }

@@ -32,10 +32,7 @@ pub struct Outcome {
 impl Outcome {
     /// An end with nothing to tell.
     pub fn new(exit: Exit) -> Self {
-        Self {
-            exit,
-            result: serde_json::Value::Null,
-        }
+        Self { exit, result: serde_json::Value::Null }
     }
 }
 
@@ -132,10 +129,7 @@ impl Session {
     /// people. Its standard error goes to the log. More than `cap` bytes end it with [`Exit::OutputCap`].
     pub async fn capture(&self, cmd: Cmd, cap: usize) -> (Exit, Vec<u8>) {
         let _active = self.activate();
-        let mut sink = Sink::Keep {
-            bytes: Vec::new(),
-            cap,
-        };
+        let mut sink = Sink::Keep { bytes: Vec::new(), cap };
         let exit = child::run(self, &cmd, &mut sink).await;
         match sink {
             Sink::Keep { bytes, .. } => (exit, bytes),
@@ -199,17 +193,11 @@ impl Session {
     }
 
     pub(super) fn tag_env(&self) -> [(&'static str, std::ffi::OsString); 2] {
-        [
-            (RUN_TAG, self.0.plan.id.clone().into()),
-            (DIR_TAG, self.0.dir.path().into()),
-        ]
+        [(RUN_TAG, self.0.plan.id.clone().into()), (DIR_TAG, self.0.dir.path().into())]
     }
 
     pub(super) fn base_env(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0
-            .base_env
-            .iter()
-            .map(|(key, value)| (key.as_str(), value.as_str()))
+        self.0.base_env.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
     pub(super) fn secrets(&self) -> &Secrets {
@@ -223,10 +211,7 @@ impl Session {
     /// Takes output of a command in, as long as the cap allows.
     pub(super) fn output(&self, lane: Lane, bytes: &[u8]) {
         let cap = self.0.plan.output_cap;
-        let before = self
-            .0
-            .written
-            .fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        let before = self.0.written.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         let room = usize::try_from(cap.saturating_sub(before)).unwrap_or(usize::MAX);
         let fits = bytes.get(..room.min(bytes.len())).unwrap_or_default();
         let pushed = self.log(|log| log.push(lane, fits));
@@ -260,11 +245,7 @@ impl Session {
     fn check(&self, result: io::Result<()>) {
         if let Err(error) = result {
             let full = is_disk_full(&error);
-            self.stop(if full {
-                Exit::DiskFull
-            } else {
-                Exit::LogFailed(error.kind().to_string())
-            });
+            self.stop(if full { Exit::DiskFull } else { Exit::LogFailed(error.kind().to_string()) });
         }
     }
 }

@@ -16,19 +16,13 @@ pub(super) struct Squeezed {
 
 impl Squeezed {
     pub(super) fn of(raw: &[u8], last: bool) -> Self {
-        let mut this = Self {
-            text: Vec::with_capacity(raw.len()),
-            gaps: Vec::new(),
-            certain: raw.len(),
-        };
+        let mut this = Self { text: Vec::with_capacity(raw.len()), gaps: Vec::new(), certain: raw.len() };
         let mut at = 0;
         let mut in_a_row = 0;
         let mut after_break = false;
         while let Some(rest) = raw.get(at..).filter(|rest| !rest.is_empty()) {
-            let plain = rest
-                .iter()
-                .position(|byte| matches!(byte, 0x1b | b'\n' | b'\r'))
-                .unwrap_or(rest.len());
+            let plain =
+                rest.iter().position(|byte| matches!(byte, 0x1b | b'\n' | b'\r')).unwrap_or(rest.len());
             if plain > 0 {
                 this.text.extend_from_slice(&rest[..plain]);
                 at += plain;
@@ -93,15 +87,13 @@ fn skippable(rest: &[u8], last: bool) -> Skip {
         [b'\n', ..] => Skip::Bytes(1),
         [b'\r', b'\n', ..] => Skip::Bytes(2),
         [b'\r'] | [0x1b] => unfinished,
-        [0x1b, b'[', tail @ ..] => match tail
-            .iter()
-            .take(ESCAPE_MAX)
-            .position(|byte| !matches!(byte, 0x20..=0x3f))
-        {
-            Some(end) if matches!(tail[end], 0x40..=0x7e) => Skip::Bytes(end + 3),
-            None if tail.len() < ESCAPE_MAX => unfinished,
-            _ => Skip::No,
-        },
+        [0x1b, b'[', tail @ ..] => {
+            match tail.iter().take(ESCAPE_MAX).position(|byte| !matches!(byte, 0x20..=0x3f)) {
+                Some(end) if matches!(tail[end], 0x40..=0x7e) => Skip::Bytes(end + 3),
+                None if tail.len() < ESCAPE_MAX => unfinished,
+                _ => Skip::No,
+            }
+        }
         [0x1b, b'(', _, ..] => Skip::Bytes(3),
         [0x1b, b'('] => unfinished,
         _ => Skip::No,

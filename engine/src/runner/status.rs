@@ -106,9 +106,7 @@ pub struct Status {
 
 /// Now, in milliseconds since 1970 UTC.
 pub(super) fn now_ms() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -118,22 +116,17 @@ pub(super) fn read_json<T: serde::de::DeserializeOwned>(
     what: &'static str,
 ) -> Result<Option<T>> {
     match fs::read(path) {
-        Ok(bytes) => serde_json::from_slice(&bytes)
-            .map(Some)
-            .map_err(|source| RunnerError::Malformed { what, source }),
+        Ok(bytes) => {
+            serde_json::from_slice(&bytes).map(Some).map_err(|source| RunnerError::Malformed { what, source })
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(RunnerError::Io {
-            what: "read a file of the run",
-            path: path.to_owned(),
-            source,
-        }),
+        Err(source) => Err(RunnerError::Io { what: "read a file of the run", path: path.to_owned(), source }),
     }
 }
 
 /// Replaces a JSON file of the run: readers see the old or the new text, never a part.
 pub(super) fn write_json<T: Serialize>(path: &Path, value: &T, what: &'static str) -> Result<()> {
-    let text =
-        serde_json::to_vec(value).map_err(|source| RunnerError::Malformed { what, source })?;
+    let text = serde_json::to_vec(value).map_err(|source| RunnerError::Malformed { what, source })?;
     let tmp = path.with_extension(format!("tmp{}", std::process::id()));
     let put = || -> io::Result<()> {
         let mut file = private(&tmp)?;
@@ -151,17 +144,11 @@ pub(super) fn write_json<T: Serialize>(path: &Path, value: &T, what: &'static st
 
 /// Opens a file for writing that only its owner may read.
 pub(super) fn private(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
 }
 
 fn sync_parent(path: &Path) -> io::Result<()> {
-    path.parent()
-        .map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+    path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
 }
 
 /// Room on disk, taken while there is some, in which the last status can be written when there is none.
@@ -184,17 +171,13 @@ impl Reserve {
             file.sync_all()?;
             Ok(file)
         };
-        take()
-            .map(Self)
-            .map_err(RunnerError::io("reserve room for the outcome", &path))
+        take().map(Self).map_err(RunnerError::io("reserve room for the outcome", &path))
     }
 
     /// Makes `status` the last word on the run, from the reserved room.
     pub(super) fn finish(mut self, dir: &RunDir, status: &Status) -> Result<()> {
-        let text = serde_json::to_vec(status).map_err(|source| RunnerError::Malformed {
-            what: "status",
-            source,
-        })?;
+        let text =
+            serde_json::to_vec(status).map_err(|source| RunnerError::Malformed { what: "status", source })?;
         let path = dir.status();
         let mut put = || -> io::Result<()> {
             self.0.write_all(&text)?;

@@ -106,45 +106,30 @@ fn finish(dir: &RunDir, mut status: Status, reserve: Reserve, outcome: Outcome) 
     if outcome.exit == Exit::DiskFull {
         status.note = Some("The disk is full: the end of the log is missing.".to_owned());
     }
-    status.state = State::Ended {
-        exit: outcome.exit,
-        ended_at_ms: now_ms(),
-    };
+    status.state = State::Ended { exit: outcome.exit, ended_at_ms: now_ms() };
     reserve.finish(dir, &status)
 }
 
 fn prepare(dir: &RunDir, start: Instant) -> Result<Session> {
     let plan = dir.plan()?;
-    let env = plan
-        .env_file
-        .as_deref()
-        .map(EnvFile::read)
-        .transpose()?
-        .unwrap_or_default();
+    let env = plan.env_file.as_deref().map(EnvFile::read).transpose()?.unwrap_or_default();
     let base = base_env();
-    let secrets =
-        Secrets::of(&env, &plan.public_keys)?.with_urls(&env, &plan.public_keys, &base)?;
+    let secrets = Secrets::of(&env, &plan.public_keys)?.with_urls(&env, &plan.public_keys, &base)?;
     let log = LogWriter::open(dir, secrets.clone(), start)?;
     let weak = secrets.weak_keys().join(", ");
     let session = Session::new(plan, dir.clone(), env.to_map(), base, secrets, log);
     if !weak.is_empty() {
-        session.say(&format!(
-            "Too short or too plain to be masked in this log: {weak}."
-        ));
+        session.say(&format!("Too short or too plain to be masked in this log: {weak}."));
     }
     Ok(session)
 }
 
 fn base_env() -> Vec<(String, String)> {
-    let mut env: BTreeMap<String, String> = PASSED_ON
-        .iter()
-        .filter_map(|key| Some(((*key).to_owned(), std::env::var(key).ok()?)))
-        .collect();
-    env.entry("PATH".to_owned()).or_insert_with(|| {
-        "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()
-    });
-    env.entry("LANG".to_owned())
-        .or_insert_with(|| "C.UTF-8".to_owned());
+    let mut env: BTreeMap<String, String> =
+        PASSED_ON.iter().filter_map(|key| Some(((*key).to_owned(), std::env::var(key).ok()?))).collect();
+    env.entry("PATH".to_owned())
+        .or_insert_with(|| "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned());
+    env.entry("LANG".to_owned()).or_insert_with(|| "C.UTF-8".to_owned());
     env.insert("TERM".to_owned(), "dumb".to_owned());
     env.insert("CI".to_owned(), "true".to_owned());
     env.into_iter().collect()
@@ -175,10 +160,7 @@ where
     if !scope.living().is_empty() {
         let left = scope.end(session.grace()).await;
         if !left.is_empty() {
-            session.say(&format!(
-                "These processes could not be ended: {}.",
-                names(&left)
-            ));
+            session.say(&format!("These processes could not be ended: {}.", names(&left)));
         }
     }
     watch.abort();
@@ -208,10 +190,9 @@ async fn claim(plan: &Plan) -> std::result::Result<Option<Held>, String> {
     };
     match lock::claim(&spec.path, &me, LOCK_PATIENCE).await {
         Ok(Ok(held)) => Ok(Some(held)),
-        Ok(Err(Some(other))) => Err(format!(
-            "held by {} for {} (run {})",
-            other.holder, other.what, other.run
-        )),
+        Ok(Err(Some(other))) => {
+            Err(format!("held by {} for {} (run {})", other.holder, other.what, other.run))
+        }
         Ok(Err(None)) => Err("held by another run".to_owned()),
         Err(error) => Err(error.to_string()),
     }
@@ -230,15 +211,8 @@ fn wished(dir: &RunDir) -> Option<String> {
 /// Flushes the log, reaps orphans, and looks for reasons to stop.
 async fn watch(dir: RunDir, session: Session) {
     let deadline = Instant::now() + Duration::from_millis(session.plan().timeout_ms);
-    let signals = [
-        SignalKind::terminate(),
-        SignalKind::interrupt(),
-        SignalKind::hangup(),
-    ];
-    let mut signals: Vec<_> = signals
-        .into_iter()
-        .filter_map(|kind| signal(kind).ok())
-        .collect();
+    let signals = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
+    let mut signals: Vec<_> = signals.into_iter().filter_map(|kind| signal(kind).ok()).collect();
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut ticks = 0_u32;
@@ -257,9 +231,7 @@ async fn watch(dir: RunDir, session: Session) {
         } else if Instant::now() >= deadline {
             session.stop(Exit::Timeout);
         } else if signals.iter_mut().any(received) {
-            session.stop(Exit::Cancelled {
-                by: "the system (signal to the supervisor)".to_owned(),
-            });
+            session.stop(Exit::Cancelled { by: "the system (signal to the supervisor)".to_owned() });
         }
     }
 }

@@ -78,11 +78,10 @@ impl From<sqlx::Error> for StoreError {
         match (code, &error) {
             (Some(FULL), _) => StoreError::Full,
             (Some(BUSY | LOCKED), _) => StoreError::Busy,
-            (Some(IOERR | CANTOPEN | READONLY | CORRUPT | NOTADB), _)
-            | (None, sqlx::Error::Io(_)) => StoreError::Io(Arc::new(error)),
-            (Some(CONSTRAINT), sqlx::Error::Database(e)) => {
-                StoreError::Refused(e.message().to_owned())
+            (Some(IOERR | CANTOPEN | READONLY | CORRUPT | NOTADB), _) | (None, sqlx::Error::Io(_)) => {
+                StoreError::Io(Arc::new(error))
             }
+            (Some(CONSTRAINT), sqlx::Error::Database(e)) => StoreError::Refused(e.message().to_owned()),
             (None, sqlx::Error::PoolClosed) => StoreError::Closed,
             _ => StoreError::Database(Arc::new(error)),
         }

@@ -49,8 +49,7 @@ pub async fn of_check(
     check: &str,
     limit: i64,
 ) -> Result<Vec<Evidence>, StoreError> {
-    let mut found =
-        select(db, Pick { check: Some(check), limit: Some(limit), ..Pick::default() }).await?;
+    let mut found = select(db, Pick { check: Some(check), limit: Some(limit), ..Pick::default() }).await?;
     found.reverse();
     Ok(found)
 }
@@ -101,13 +100,7 @@ async fn select(db: impl SqliteExecutor<'_>, pick: Pick<'_>) -> Result<Vec<Evide
             Ok(Evidence {
                 id: r.id,
                 check: r.check_id,
-                finding: Finding {
-                    outcome,
-                    value: r.value,
-                    saw: r.saw,
-                    wanted: r.wanted,
-                    next: r.next,
-                },
+                finding: Finding { outcome, value: r.value, saw: r.saw, wanted: r.wanted, next: r.next },
                 threshold_digest: r.threshold_digest,
                 parts: json::read(&r.parts, "evidence.parts")?,
                 release: r.release,

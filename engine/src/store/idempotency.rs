@@ -43,12 +43,9 @@ pub async fn claim(
     if done.rows_affected() == 1 {
         return Ok(Claim::Fresh);
     }
-    let row = sqlx::query!(
-        "SELECT person, act, params_digest, answer FROM idempotency WHERE key = ?",
-        key
-    )
-    .fetch_one(conn)
-    .await?;
+    let row = sqlx::query!("SELECT person, act, params_digest, answer FROM idempotency WHERE key = ?", key)
+        .fetch_one(conn)
+        .await?;
     if (row.person, row.act.as_str(), row.params_digest.as_str()) != (person, act, params_digest) {
         return Ok(Claim::Mismatch);
     }
@@ -59,15 +56,10 @@ pub async fn claim(
 }
 
 /// Stores the answer of the act. Belongs into the transaction of the act's last change.
-pub async fn complete(
-    conn: &mut SqliteConnection,
-    key: &str,
-    answer: &Value,
-) -> Result<(), StoreError> {
+pub async fn complete(conn: &mut SqliteConnection, key: &str, answer: &Value) -> Result<(), StoreError> {
     let answer = json::write(answer, "idempotency.answer")?;
-    let done = sqlx::query!("UPDATE idempotency SET answer = ? WHERE key = ?", answer, key)
-        .execute(conn)
-        .await?;
+    let done =
+        sqlx::query!("UPDATE idempotency SET answer = ? WHERE key = ?", answer, key).execute(conn).await?;
     if done.rows_affected() == 1 {
         Ok(())
     } else {
@@ -77,19 +69,14 @@ pub async fn complete(
 
 /// Gives a key free whose act was refused before it changed anything, so that the same form can be sent again.
 pub async fn abandon(conn: &mut SqliteConnection, key: &str) -> Result<(), StoreError> {
-    sqlx::query!("DELETE FROM idempotency WHERE key = ? AND answer IS NULL", key)
-        .execute(conn)
-        .await?;
+    sqlx::query!("DELETE FROM idempotency WHERE key = ? AND answer IS NULL", key).execute(conn).await?;
     Ok(())
 }
 
 /// Forgets answered keys older than `before`, and returns how many.
 pub async fn prune(conn: &mut SqliteConnection, before: Millis) -> Result<u64, StoreError> {
-    let done = sqlx::query!(
-        "DELETE FROM idempotency WHERE created_at < ? AND answer IS NOT NULL",
-        before.0
-    )
-    .execute(conn)
-    .await?;
+    let done = sqlx::query!("DELETE FROM idempotency WHERE created_at < ? AND answer IS NOT NULL", before.0)
+        .execute(conn)
+        .await?;
     Ok(done.rows_affected())
 }

@@ -6,10 +6,7 @@ use serde::de::DeserializeOwned;
 use super::StoreError;
 
 /// `value` as JSON text; `what` names table and column for the error.
-pub(super) fn write<T: Serialize + ?Sized>(
-    value: &T,
-    what: &'static str,
-) -> Result<String, StoreError> {
+pub(super) fn write<T: Serialize + ?Sized>(value: &T, what: &'static str) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|_| StoreError::Damaged { what })
 }
 

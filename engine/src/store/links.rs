@@ -108,11 +108,7 @@ pub async fn create(
 }
 
 /// The link behind a token, as long as it can be used; using it is [`consume`].
-pub async fn look(
-    db: impl SqliteExecutor<'_>,
-    token_hash: &str,
-    now: Millis,
-) -> Result<Link, LinkError> {
+pub async fn look(db: impl SqliteExecutor<'_>, token_hash: &str, now: Millis) -> Result<Link, LinkError> {
     let row = sqlx::query!(
         r#"SELECT l.kind AS "kind!: String", l.person AS "person?: i64", l.name AS "name!: String",
                   l.login AS "login!: String", l.roles AS "roles!: String", l.made_by AS "made_by?: i64",
@@ -149,11 +145,7 @@ pub async fn look(
 
 /// Uses a link up and returns it. Of two callers with the same token one gets it, the other
 /// [`LinkError::Used`]. If the caller's transaction is undone, the link is unused again.
-pub async fn consume(
-    conn: &mut SqliteConnection,
-    token_hash: &str,
-    now: Millis,
-) -> Result<Link, LinkError> {
+pub async fn consume(conn: &mut SqliteConnection, token_hash: &str, now: Millis) -> Result<Link, LinkError> {
     let link = look(&mut *conn, token_hash, now).await?;
     let done = sqlx::query!(
         "UPDATE link SET used_at = ?1 WHERE token_hash = ?2 AND used_at IS NULL AND expires_at > ?1",
@@ -167,16 +159,14 @@ pub async fn consume(
 
 /// Withdraws every unused link made out to a person, for instance before a new one is made.
 pub async fn withdraw_of(conn: &mut SqliteConnection, person: i64) -> Result<u64, StoreError> {
-    let done = sqlx::query!("DELETE FROM link WHERE person = ? AND used_at IS NULL", person)
-        .execute(conn)
-        .await?;
+    let done =
+        sqlx::query!("DELETE FROM link WHERE person = ? AND used_at IS NULL", person).execute(conn).await?;
     Ok(done.rows_affected())
 }
 
 /// Withdraws every unused setup link: once there is an admin, and before a new one is printed.
 pub async fn withdraw_setup(conn: &mut SqliteConnection) -> Result<u64, StoreError> {
-    let done = sqlx::query!("DELETE FROM link WHERE kind = 'setup' AND used_at IS NULL")
-        .execute(conn)
-        .await?;
+    let done =
+        sqlx::query!("DELETE FROM link WHERE kind = 'setup' AND used_at IS NULL").execute(conn).await?;
     Ok(done.rows_affected())
 }

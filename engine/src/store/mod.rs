@@ -71,10 +71,7 @@ impl Store {
     pub async fn open(data: &Path) -> Result<Store, StoreError> {
         let file = data.join(FILE_NAME);
         make_private(data, &file).map_err(|e| StoreError::Directory { source: Arc::new(e) })?;
-        let base = SqliteConnectOptions::new()
-            .filename(&file)
-            .foreign_keys(true)
-            .busy_timeout(BUSY_TIMEOUT);
+        let base = SqliteConnectOptions::new().filename(&file).foreign_keys(true).busy_timeout(BUSY_TIMEOUT);
         let probe = base.clone().connect().await?;
         refuse_what_cannot_work(probe).await?;
         let write = base
@@ -153,9 +150,8 @@ async fn refuse_what_cannot_work(mut conn: SqliteConnection) -> Result<(), Store
             .fetch_optional(&mut conn)
             .await?;
     if migrated.is_some() {
-        let found: Option<i64> = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
-            .fetch_one(&mut conn)
-            .await?;
+        let found: Option<i64> =
+            sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations").fetch_one(&mut conn).await?;
         let known = MIGRATOR.iter().map(|m| m.version).max().unwrap_or(0);
         if let Some(found) = found.filter(|found| *found > known) {
             return Err(StoreError::NewerData { found, known });

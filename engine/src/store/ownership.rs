@@ -43,10 +43,7 @@ pub async fn latest(db: impl SqliteExecutor<'_>) -> Result<Vec<Entry>, StoreErro
 }
 
 /// All that was ever written in a field, or in any field, newest first.
-pub async fn history(
-    db: impl SqliteExecutor<'_>,
-    field: Option<&str>,
-) -> Result<Vec<Entry>, StoreError> {
+pub async fn history(db: impl SqliteExecutor<'_>, field: Option<&str>) -> Result<Vec<Entry>, StoreError> {
     select(db, false, field).await
 }
 

@@ -105,21 +105,13 @@ pub async fn create(
 }
 
 /// Replaces the roles of a person.
-pub async fn set_roles(
-    conn: &mut SqliteConnection,
-    person: i64,
-    roles: &[Role],
-) -> Result<(), PersonError> {
+pub async fn set_roles(conn: &mut SqliteConnection, person: i64, roles: &[Role]) -> Result<(), PersonError> {
     by_id(&mut *conn, person).await?.ok_or(PersonError::Unknown)?;
     sqlx::query!("DELETE FROM person_role WHERE person = ?", person).execute(&mut *conn).await?;
     insert_roles(conn, person, roles).await
 }
 
-async fn insert_roles(
-    conn: &mut SqliteConnection,
-    person: i64,
-    roles: &[Role],
-) -> Result<(), PersonError> {
+async fn insert_roles(conn: &mut SqliteConnection, person: i64, roles: &[Role]) -> Result<(), PersonError> {
     for role in Role::ALL.into_iter().filter(|r| roles.contains(r)) {
         let slug = role.slug();
         sqlx::query!("INSERT INTO person_role (person, role) VALUES (?, ?)", person, slug)
@@ -135,10 +127,9 @@ pub async fn set_password(
     person: i64,
     password_hash: &str,
 ) -> Result<(), PersonError> {
-    let done =
-        sqlx::query!("UPDATE person SET password_hash = ? WHERE id = ?", password_hash, person)
-            .execute(conn)
-            .await?;
+    let done = sqlx::query!("UPDATE person SET password_hash = ? WHERE id = ?", password_hash, person)
+        .execute(conn)
+        .await?;
     known(done.rows_affected())
 }
 
@@ -149,9 +140,8 @@ pub async fn set_disabled(
     person: i64,
     disabled: bool,
 ) -> Result<(), PersonError> {
-    let done = sqlx::query!("UPDATE person SET disabled = ? WHERE id = ?", disabled, person)
-        .execute(conn)
-        .await?;
+    let done =
+        sqlx::query!("UPDATE person SET disabled = ? WHERE id = ?", disabled, person).execute(conn).await?;
     known(done.rows_affected())
 }
 
@@ -170,10 +160,7 @@ pub async fn by_id(db: impl SqliteExecutor<'_>, id: i64) -> Result<Option<Person
 }
 
 /// The person with this login, however it was typed.
-pub async fn by_login(
-    db: impl SqliteExecutor<'_>,
-    login: &str,
-) -> Result<Option<Person>, StoreError> {
+pub async fn by_login(db: impl SqliteExecutor<'_>, login: &str) -> Result<Option<Person>, StoreError> {
     Ok(select(db, None, Some(&normal_login(login))).await?.pop())
 }
 
@@ -189,10 +176,7 @@ pub async fn credentials(
     )
     .fetch_optional(db)
     .await?;
-    Ok(row.map(|r| Credentials {
-        person: r.id,
-        password_hash: r.password_hash.filter(|_| !r.disabled),
-    }))
+    Ok(row.map(|r| Credentials { person: r.id, password_hash: r.password_hash.filter(|_| !r.disabled) }))
 }
 
 /// How many admins may sign in. The last one must be neither disabled nor lose the role.

@@ -142,10 +142,7 @@ pub async fn record(conn: &mut SqliteConnection, event: &ReleaseEvent) -> Result
 }
 
 /// All events of a release, oldest first.
-pub async fn events(
-    db: impl SqliteExecutor<'_>,
-    release: i64,
-) -> Result<Vec<ReleaseEvent>, StoreError> {
+pub async fn events(db: impl SqliteExecutor<'_>, release: i64) -> Result<Vec<ReleaseEvent>, StoreError> {
     let rows = sqlx::query!(
         r#"SELECT id AS "id!", release, kind, by, by_name, at, run, note, images, migrations
            FROM release_event WHERE release = ? ORDER BY id"#,
@@ -158,10 +155,9 @@ pub async fn events(
             let migrations = json::read_some(r.migrations, "release_event.migrations")?;
             let what = match (r.kind.as_str(), r.images) {
                 ("opened", _) => What::Opened,
-                ("deployed", Some(images)) => What::Deployed {
-                    images: json::read(&images, "release_event.images")?,
-                    migrations,
-                },
+                ("deployed", Some(images)) => {
+                    What::Deployed { images: json::read(&images, "release_event.images")?, migrations }
+                }
                 ("failed", _) => What::Failed,
                 ("rolled_back_from", _) => What::RolledBackFrom,
                 ("rolled_back_to", _) => What::RolledBackTo { migrations },

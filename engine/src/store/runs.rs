@@ -181,11 +181,7 @@ pub async fn start(conn: &mut SqliteConnection, new: &NewRun<'_>) -> Result<i64,
 }
 
 /// Records how a run ended. `false`: it was not running, and nothing was changed.
-pub async fn end(
-    conn: &mut SqliteConnection,
-    run: i64,
-    ending: &Ending,
-) -> Result<bool, StoreError> {
+pub async fn end(conn: &mut SqliteConnection, run: i64, ending: &Ending) -> Result<bool, StoreError> {
     let exit = json::write(&ending.exit, "run.exit")?;
     let result = json::write(&ending.result, "run.result")?;
     let outcome = ending.outcome.slug();
@@ -204,11 +200,7 @@ pub async fn end(
 }
 
 /// Records that nobody knows how a run ended. `false`: it was not running, and nothing was changed.
-pub async fn interrupt(
-    conn: &mut SqliteConnection,
-    run: i64,
-    at: Millis,
-) -> Result<bool, StoreError> {
+pub async fn interrupt(conn: &mut SqliteConnection, run: i64, at: Millis) -> Result<bool, StoreError> {
     let done = sqlx::query!(
         "UPDATE run SET state = 'interrupted', ended_at = ? WHERE id = ? AND state = 'running'",
         at.0,
@@ -299,8 +291,7 @@ async fn select(db: impl SqliteExecutor<'_>, pick: Pick<'_>) -> Result<Vec<Run>,
     .await?;
     rows.into_iter()
         .map(|r| {
-            let outcome =
-                RunOutcome::ALL.into_iter().find(|o| Some(o.slug()) == r.outcome.as_deref());
+            let outcome = RunOutcome::ALL.into_iter().find(|o| Some(o.slug()) == r.outcome.as_deref());
             Ok(Run {
                 id: r.id,
                 kind: RunKind::ALL

@@ -57,17 +57,12 @@ pub async fn end_all(
 
 /// Removes sessions that have ended, and returns how many. They cannot be used either way.
 pub async fn prune(conn: &mut SqliteConnection, now: Millis) -> Result<u64, StoreError> {
-    let done =
-        sqlx::query!("DELETE FROM session WHERE expires_at <= ?", now.0).execute(conn).await?;
+    let done = sqlx::query!("DELETE FROM session WHERE expires_at <= ?", now.0).execute(conn).await?;
     Ok(done.rows_affected())
 }
 
 /// How many sessions of a person can be used.
-pub async fn count_of(
-    db: impl SqliteExecutor<'_>,
-    person: i64,
-    now: Millis,
-) -> Result<i64, StoreError> {
+pub async fn count_of(db: impl SqliteExecutor<'_>, person: i64, now: Millis) -> Result<i64, StoreError> {
     Ok(sqlx::query_scalar!(
         r#"SELECT count(*) AS "n!: i64" FROM session WHERE person = ? AND expires_at > ?"#,
         person,
@@ -150,9 +145,7 @@ impl SessionStore for Sessions {
         Self: 'c,
     {
         let hash = id_hash(id);
-        Box::pin(async move {
-            self.store.write(move |tx| Box::pin(delete(tx, hash))).await.map_err(backend)
-        })
+        Box::pin(async move { self.store.write(move |tx| Box::pin(delete(tx, hash))).await.map_err(backend) })
     }
 }
 
@@ -208,8 +201,7 @@ async fn load(db: impl SqliteExecutor<'_>, id: Id) -> Result<Option<Record>, Sto
     .await?;
     let Some(row) = row else { return Ok(None) };
     let data: HashMap<String, serde_json::Value> = json::read(&row.data, "session.data")?;
-    let expiry_date =
-        OffsetDateTime::from_unix_timestamp_nanos(i128::from(row.expires_at) * 1_000_000)
-            .map_err(|_| StoreError::Damaged { what: "session.expires_at" })?;
+    let expiry_date = OffsetDateTime::from_unix_timestamp_nanos(i128::from(row.expires_at) * 1_000_000)
+        .map_err(|_| StoreError::Damaged { what: "session.expires_at" })?;
     Ok(Some(Record { id, data, expiry_date }))
 }

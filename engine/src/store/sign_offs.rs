@@ -28,10 +28,7 @@ pub async fn add(conn: &mut SqliteConnection, word: &SignOff) -> Result<i64, Sto
 }
 
 /// All sign-offs on a release, or on every release, oldest first.
-pub async fn list(
-    db: impl SqliteExecutor<'_>,
-    release: Option<i64>,
-) -> Result<Vec<SignOff>, StoreError> {
+pub async fn list(db: impl SqliteExecutor<'_>, release: Option<i64>) -> Result<Vec<SignOff>, StoreError> {
     let rows = sqlx::query!(
         r#"SELECT id AS "id!: i64", release, role, by, by_name, choice, comment, digest, shown, at
            FROM sign_off WHERE (?1 IS NULL OR release = ?1) ORDER BY id"#,

@@ -129,11 +129,7 @@ where
     }
 }
 
-async fn work(
-    first: SqliteConnection,
-    options: SqliteConnectOptions,
-    mut inbox: mpsc::Receiver<Message>,
-) {
+async fn work(first: SqliteConnection, options: SqliteConnectOptions, mut inbox: mpsc::Receiver<Message>) {
     let mut conn = Some(first);
     let mut messages = Vec::with_capacity(BATCH);
     let mut stopping = false;
@@ -175,10 +171,7 @@ async fn work(
 }
 
 /// Runs `jobs` in one transaction and answers every caller. An error means that none was kept.
-async fn commit_together(
-    conn: &mut SqliteConnection,
-    jobs: Vec<Box<dyn Job>>,
-) -> Result<(), StoreError> {
+async fn commit_together(conn: &mut SqliteConnection, jobs: Vec<Box<dyn Job>>) -> Result<(), StoreError> {
     if jobs.is_empty() {
         return Ok(());
     }

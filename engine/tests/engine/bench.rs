@@ -313,7 +313,7 @@ pub fn log(page: &RunPage) -> String {
     page.tail.iter().map(|l| format!("{l:?}\n")).collect()
 }
 
-/// Every act of the log has an outcome, the chain is whole, and the last refusal is by `refused`, if given.
+/// Every act of the log has exactly one outcome and the chain is whole. Returns the log, newest first.
 pub async fn audit_is_whole(engine: &Engine) -> Vec<engine::audit::Row> {
     use engine::audit::{Filter, Outcome, list, verify};
     // An act that is broken off is settled a moment later.

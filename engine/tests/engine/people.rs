@@ -98,7 +98,7 @@ async fn sign_in_tells_nobody_who_exists_and_slows_guessing_down() {
     }
     assert!(kinds.contains(&ErrorKind::Throttled), "{kinds:?}");
     let rows = audit_is_whole(&engine).await;
-    let refusals = rows.iter().filter(|r| r.event.act == "session.sign_in" && r.event.detail != "");
+    let refusals = rows.iter().filter(|r| r.event.act == "session.sign_in" && !r.event.detail.is_empty());
     assert!(refusals.count() >= 6);
 }
 
@@ -139,7 +139,7 @@ async fn what_the_console_changes_counts_in_a_running_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reset_from_the_console_ends_the_persons_sessions() {
+async fn a_changed_password_and_a_reset_from_the_console_end_the_persons_sessions() {
     use tower_sessions::SessionStore;
     use tower_sessions::session::{Id, Record};
     let bench = Bench::new("reset");
@@ -151,9 +151,19 @@ async fn a_reset_from_the_console_ends_the_persons_sessions() {
         expiry_date: time::OffsetDateTime::now_utc() + Duration::from_secs(600),
     };
     engine.sessions().create(&mut record).await.unwrap();
-    assert_eq!(sessions::count_of(engine.store().readers(), qa, domain::time::Millis(0)).await.unwrap(), 1);
+    let now = domain::time::Millis(0);
+    let open = async || sessions::count_of(engine.store().readers(), qa, now).await.unwrap();
+    assert_eq!(open().await, 1);
+    let wrong =
+        engine.change_password(&bench.by(&engine, "qa").await, "a guess of mine", "another long one").await;
+    assert_eq!(wrong.unwrap_err().kind(), ErrorKind::Refused);
+    assert_eq!(open().await, 1);
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    engine.change_password(&bench.by(&engine, "qa").await, PASSWORD, "another long one").await.unwrap();
+    assert_eq!(open().await, 0);
+    engine.sessions().create(&mut record).await.unwrap();
     engine.person_link("qa", LinkKind::Reset).await.unwrap();
-    assert_eq!(sessions::count_of(engine.store().readers(), qa, domain::time::Millis(0)).await.unwrap(), 0);
+    assert_eq!(open().await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -28,11 +28,9 @@ pub async fn run(args: cli::Serve) -> CommandResult {
         .init();
     rustls_ready();
     let settings = settings::settle(&args, &settings::read_file(&args.stack.config)?)?;
-    let engine =
-        Engine::open(settings.config.clone(), settings.data.clone(), own_binary()?).await?;
-    let listener = TcpListener::bind(settings.listen)
-        .await
-        .map_err(|e| ServeError::Listen(settings.listen, e))?;
+    let engine = Engine::open(settings.config.clone(), settings.data.clone(), own_binary()?).await?;
+    let listener =
+        TcpListener::bind(settings.listen).await.map_err(|e| ServeError::Listen(settings.listen, e))?;
     let address = listener.local_addr()?;
     let base = settings.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
     engine.start_up().await?;
@@ -82,9 +80,7 @@ async fn greet(engine: &Engine, base: &str, demo: bool) -> Result<(), Box<dyn Er
             let roles: Vec<&str> = person.roles.iter().map(|r| r.label()).collect();
             let path = match engine.is_known(&person.login) {
                 false => engine.add_person(&person).await?,
-                true => {
-                    engine.person_link(&person.login, engine::store::links::LinkKind::SignIn).await?
-                }
+                true => engine.person_link(&person.login, engine::store::links::LinkKind::SignIn).await?,
             };
             println!("  {:<8} {:<18} {base}{path}", person.name, roles.join(", "));
         }

@@ -162,9 +162,7 @@ pub fn client(cookies: bool) -> Client {
 
 pub fn percent(text: &str) -> String {
     text.bytes()
-        .map(|b| {
-            if b.is_ascii_alphanumeric() { (b as char).to_string() } else { format!("%{b:02X}") }
-        })
+        .map(|b| if b.is_ascii_alphanumeric() { (b as char).to_string() } else { format!("%{b:02X}") })
         .collect()
 }
 

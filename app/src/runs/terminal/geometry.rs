@@ -37,11 +37,20 @@ impl Geometry {
         if self.bottom() > 0.0 { (scroll / self.bottom()).clamp(0.0, 1.0) * lines } else { 0.0 }
     }
 
-    /// The scroll position that puts `line` a third down the window.
-    pub fn scroll_for(self, line: u64) -> f64 {
+    /// Whether one scrolled pixel stands for more than one of the log: growth then moves what is seen.
+    pub fn is_scaled(self) -> bool {
+        self.content() > TALLEST
+    }
+
+    /// The scroll position with `top` at the upper edge; [`Geometry::line_at`] the other way round.
+    pub fn scroll_at(self, top: f64) -> f64 {
         let lines = (self.content() - self.height).max(0.0) / ROW;
-        let top = (line as f64 - self.height / ROW / 3.0).clamp(0.0, lines);
-        if lines > 0.0 { top / lines * self.bottom() } else { 0.0 }
+        if lines > 0.0 { top.clamp(0.0, lines) / lines * self.bottom() } else { 0.0 }
+    }
+
+    /// The upper edge that puts `line` a third down the window.
+    pub fn top_for(self, line: u64) -> f64 {
+        (line as f64 - self.height / ROW / 3.0).max(0.0)
     }
 
     /// The lines to lay out, first and one past the last, when the upper edge is at `top`.
@@ -72,7 +81,7 @@ mod tests {
     #[test]
     fn a_short_log_scrolls_pixel_by_pixel() {
         let g = Geometry { total: 1_000, height: 700.0 };
-        assert_eq!(g.spacer(), 20_000.0);
+        assert!(!g.is_scaled() && g.spacer() == 20_000.0);
         assert_eq!(g.line_at(0.0), 0.0);
         assert!((g.line_at(130.0) - 6.5).abs() < 1e-9);
         assert_eq!(g.line_at(g.bottom()), 965.0);
@@ -81,11 +90,11 @@ mod tests {
     #[test]
     fn every_line_of_a_million_can_be_reached_and_found_again() {
         let g = Geometry { total: 1_000_000, height: 700.0 };
-        assert_eq!(g.spacer(), TALLEST);
+        assert!(g.is_scaled() && g.spacer() == TALLEST);
         assert_eq!(g.line_at(g.bottom()), 999_965.0);
         for line in [0, 1, 17, 499_999, 750_123, 999_980, 999_999] {
             // A browser keeps scroll positions to about a pixel.
-            let top = g.line_at(g.scroll_for(line).round());
+            let top = g.line_at(g.scroll_at(g.top_for(line)).round());
             assert!(top <= line as f64 + 0.01 && (line as f64) < top + 35.0, "{line} {top}");
         }
     }
@@ -106,7 +115,7 @@ mod tests {
     #[test]
     fn a_log_that_fits_does_not_scroll() {
         let g = Geometry { total: 3, height: 700.0 };
-        assert_eq!((g.bottom(), g.line_at(50.0), g.scroll_for(2)), (0.0, 0.0, 0.0));
+        assert_eq!((g.bottom(), g.line_at(50.0), g.scroll_at(g.top_for(2))), (0.0, 0.0, 0.0));
     }
 
     #[test]

@@ -4,7 +4,6 @@
 //! lines by number and hears of growth from [`crate::live`].
 
 #![allow(missing_docs, reason = "the macro makes an undocumented struct of an island's arguments")]
-
 #![expect(missing_docs, reason = "the island macro makes a struct of its own")]
 
 pub mod geometry;

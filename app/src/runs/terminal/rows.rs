@@ -125,13 +125,8 @@ impl Rows {
         let spans = js_sys::Reflect::get(line, &"p".into()).unwrap_or_default();
         for span in spans.dyn_ref::<Array>().map(|a| a.iter()).into_iter().flatten() {
             let colour = number(&span, "f").map(|f| f as u8);
-            let class = span_class(
-                colour,
-                flag(&span, "b"),
-                flag(&span, "d"),
-                flag(&span, "i"),
-                flag(&span, "u"),
-            );
+            let class =
+                span_class(colour, flag(&span, "b"), flag(&span, "d"), flag(&span, "i"), flag(&span, "u"));
             let words = text(&span, "t");
             if class.is_empty() {
                 let _ = body.append_child(&self.document.create_text_node(&words));

@@ -16,6 +16,8 @@ use crate::live::js::{listen, number};
 
 /// Most lines asked for at once.
 const MOST: u64 = 600;
+/// Lines are asked for in blocks of this many, so that scrolling asks seldom.
+const BLOCK: u64 = 200;
 /// Lines kept in memory before the far ones are let go.
 const KEPT: u32 = 20_000;
 /// Height assumed before the window is on the page, pixels.
@@ -36,8 +38,10 @@ struct Screen {
     laid: Cell<u64>,
     /// Lines that the server has.
     known: Cell<u64>,
-    /// A line to scroll to in the next frame.
-    goal: Cell<Option<u64>>,
+    /// The line to put at the upper edge in the next frame.
+    goal: Cell<Option<f64>>,
+    /// The greatest scroll position, as last laid out.
+    bottom: Cell<f64>,
     /// A frame is asked for.
     framed: Cell<bool>,
     /// A request is under way.
@@ -74,6 +78,7 @@ pub(super) fn start(run: i64, lines: u64, knobs: Knobs, live: RwSignal<bool>) {
             laid: Cell::new(lines),
             known: Cell::new(lines),
             goal: Cell::new(None),
+            bottom: Cell::new(0.0),
             framed: Cell::new(false),
             asking: Cell::new(false),
             ready: Cell::new(false),
@@ -137,8 +142,10 @@ impl Screen {
     fn grew(self: &Rc<Self>, lines: u64) {
         self.known.set(lines.max(self.known.get()));
         self.knobs.total.set(self.known.get());
-        // While the end is followed, new lines are laid out when they have come.
-        if !self.is_following() {
+        // While the end is followed, new lines are laid out when they have come. In a log too tall to be
+        // scrolled as it is they wait until the reader comes to the end, or what is read would move.
+        let grown = Geometry { total: self.known.get(), ..self.geometry() };
+        if !self.is_following() && !grown.is_scaled() {
             self.laid.set(self.known.get());
         }
         self.frame();
@@ -146,25 +153,32 @@ impl Screen {
 
     /// The reader scrolled: at the end the end is followed, elsewhere not.
     fn scrolled(self: &Rc<Self>) {
-        let at_end = f64::from(self.view.scroll_top()) >= self.geometry().bottom() - 4.0;
-        if self.is_following() != at_end {
+        let (geometry, scroll) = (self.geometry(), f64::from(self.view.scroll_top()));
+        // Against what was laid out: lines may have come since that are not in the page yet.
+        let at_end = scroll >= self.bottom.get() - 4.0;
+        if at_end && !self.is_following() && self.known.get() > self.laid.get() {
+            // Lines came while the reader was elsewhere: on they go, from where they read.
+            self.goal.set(Some(geometry.line_at(scroll)));
+            self.laid.set(self.known.get());
+        } else if self.is_following() != at_end {
             self.knobs.following.set(at_end);
-            self.laid.set(if at_end { self.laid.get() } else { self.known.get() });
         }
         self.frame();
     }
 
     /// Shows and marks `line`, from 1.
     fn go_to(self: &Rc<Self>, line: u64) {
-        self.laid.set(self.known.get());
         let line = line.clamp(1, self.known.get().max(1)) - 1;
+        if line >= self.laid.get() {
+            self.laid.set(self.known.get());
+        }
         self.knobs.following.set(false);
         self.rows.borrow_mut().mark(Some(line));
         let geometry = self.geometry();
         let top = geometry.line_at(f64::from(self.view.scroll_top()));
         let seen = top..top + geometry.height / ROW - 1.0;
         if !self.ready.get() || !seen.contains(&(line as f64)) {
-            self.goal.set(Some(line));
+            self.goal.set(Some(geometry.top_for(line)));
         }
         self.frame();
     }
@@ -184,11 +198,12 @@ impl Screen {
 
     fn lay_out(&self) {
         let geometry = self.geometry();
+        self.bottom.set(geometry.bottom());
         let _ = self.spacer.style().set_property("height", &format!("{}px", geometry.spacer()));
         // Before the terminal is on the page nothing scrolls: the goal is kept until then.
         let goal = if self.ready.get() { self.goal.take() } else { self.goal.get() };
         let wanted = match goal {
-            Some(line) => Some(geometry.scroll_for(line)),
+            Some(top) => Some(geometry.scroll_at(top)),
             None => self.is_following().then(|| geometry.bottom()),
         };
         let mut scroll = f64::from(self.view.scroll_top());
@@ -213,7 +228,10 @@ impl Screen {
         let missing = self.rows.borrow().missing();
         let (laid, known) = (self.laid.get(), self.known.get());
         let (from, n) = match missing {
-            Some((first, past)) => (first, (past - first).min(MOST)),
+            Some((first, past)) => {
+                let first = first - first % BLOCK;
+                (first, (past.next_multiple_of(BLOCK) - first).min(MOST))
+            }
             None if self.is_following() && known > laid => {
                 let seen = (self.geometry().height / ROW) as u64 + AROUND;
                 // A little more than is known of: the log grows while we ask.
@@ -264,8 +282,8 @@ impl Screen {
         // A log never shrinks; one that does not hold what it should is not asked for it for ever.
         self.known.set(if lines.length() == 0 { total } else { total.max(self.known.get()) });
         self.knobs.total.set(self.known.get());
-        let laid = if self.is_following() { end.max(self.laid.get()) } else { self.known.get() };
-        self.laid.set(laid.min(self.known.get()));
+        let reached = if self.is_following() { end } else { 0 };
+        self.laid.set(reached.max(self.laid.get()).min(self.known.get()));
         Ok(())
     }
 

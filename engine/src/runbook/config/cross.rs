@@ -37,14 +37,12 @@ pub(super) fn cross_check(
             first.insert(id, read.id_at);
         }
         if !read.claims_something {
-            let name =
-                if id.is_empty() { "this check".to_owned() } else { format!("the check `{id}`") };
+            let name = if id.is_empty() { "this check".to_owned() } else { format!("the check `{id}`") };
             let hint = "say what: proves = [{ criterion = \"A.1\", says = \"…\" }]";
             walk.error(read.id_at, format!("{name} proves nothing"), hint);
         }
     }
-    let mut known: Vec<&str> =
-        checks.iter().map(|c| c.id.as_str()).filter(|id| !id.is_empty()).collect();
+    let mut known: Vec<&str> = checks.iter().map(|c| c.id.as_str()).filter(|id| !id.is_empty()).collect();
     known.sort_unstable();
     known.dedup();
     for At { value, span } in &references.checks {
@@ -115,8 +113,7 @@ fn claim_holds(walk: &mut Walk<'_>, runbook: &Runbook, claim: &Claim) {
         walk.error(says.span.start, "`says` is empty", "name words of the text that is proved");
     } else if !fold(&text).contains(&wanted) {
         let message = format!("`{id}` does not say “{}”", says.value);
-        let hint =
-            format!("it says “{}”: correct the id, or `says`", shorten(&squeeze(&text), 100));
+        let hint = format!("it says “{}”: correct the id, or `says`", shorten(&squeeze(&text), 100));
         walk.error(says.span.start, message, hint);
     }
 }
@@ -127,11 +124,8 @@ fn ids_near(id: &str, ids: &[&str]) -> String {
         return "it has none".to_owned();
     }
     let prefix = id.split_once('.').map_or(id, |(p, _)| p);
-    let near: Vec<&str> = ids
-        .iter()
-        .copied()
-        .filter(|i| i.split_once('.').is_some_and(|(p, _)| p == prefix))
-        .collect();
+    let near: Vec<&str> =
+        ids.iter().copied().filter(|i| i.split_once('.').is_some_and(|(p, _)| p == prefix)).collect();
     let listed = if near.is_empty() { ids } else { &near };
     let more = if listed.len() > 12 { ", …" } else { "" };
     format!("there are {}{more}", listed[..listed.len().min(12)].join(", "))

@@ -24,13 +24,9 @@ mod tests {
 
     #[test]
     fn spans_are_read_with_their_unit() {
-        for (text, ms) in [
-            ("500ms", 500),
-            ("90s", 90_000),
-            ("10m", 600_000),
-            ("2 h", 7_200_000),
-            ("7d", 604_800_000),
-        ] {
+        for (text, ms) in
+            [("500ms", 500), ("90s", 90_000), ("10m", 600_000), ("2 h", 7_200_000), ("7d", 604_800_000)]
+        {
             assert_eq!(parse_duration(text), Some(ms), "{text}");
         }
         for text in ["", "10", "0s", "-1s", "1.5h", "1w", "99999999999999999999s", "9999999d"] {

@@ -13,8 +13,7 @@ use super::walk::{At, Walk, suggestion};
 use super::{Config, Deploy, OnFailedDeploy, Reading, Stack};
 
 /// Compose files that are taken when none is named, in Compose's own order.
-const USUAL_FILES: [&str; 4] =
-    ["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"];
+const USUAL_FILES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"];
 
 /// Reads the document and the runbook that it names.
 pub(super) fn read_document(path: &Path, file: &str, text: &str) -> Reading {
@@ -31,7 +30,11 @@ pub(super) fn read_document(path: &Path, file: &str, text: &str) -> Reading {
         return Reading { config: None, runbook: None, runbook_file: file.to_owned(), problems };
     }
     let root = root.get_ref();
-    walk.unknown_keys(root, &["runbook", "attest", "server", "stack", "deploy", "gates", "check"], "the file");
+    walk.unknown_keys(
+        root,
+        &["runbook", "attest", "server", "stack", "deploy", "gates", "check"],
+        "the file",
+    );
     let base = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let (runbook_path, runbook) = read_runbook(&mut walk, root, base);
     check_server(&mut walk, root);
@@ -63,11 +66,7 @@ pub(super) fn read_document(path: &Path, file: &str, text: &str) -> Reading {
     Reading { config, runbook, runbook_file, problems }
 }
 
-fn read_runbook(
-    walk: &mut Walk<'_>,
-    root: &DeTable<'_>,
-    base: &Path,
-) -> (Option<PathBuf>, Option<Runbook>) {
+fn read_runbook(walk: &mut Walk<'_>, root: &DeTable<'_>, base: &Path) -> (Option<PathBuf>, Option<Runbook>) {
     let Some(At { value, span }) = walk.string(root, "runbook") else {
         if !root.contains_key("runbook") {
             let hint = "write runbook = \"docs/staging-runbook.md\" above the first table";
@@ -132,11 +131,10 @@ fn read_stack(walk: &mut Walk<'_>, root: &DeTable<'_>, base: &Path) -> Option<St
         must_exist(walk, &place, exists, &example);
         PathBuf::from(example.value)
     });
-    let name =
-        walk.string(table, "name").map(|n| n.value).or(project.clone()).unwrap_or_else(|| {
-            let full = place.canonicalize().unwrap_or_else(|_| place.clone());
-            full.file_name().map_or("stack".to_owned(), |n| n.to_string_lossy().into_owned())
-        });
+    let name = walk.string(table, "name").map(|n| n.value).or(project.clone()).unwrap_or_else(|| {
+        let full = place.canonicalize().unwrap_or_else(|_| place.clone());
+        full.file_name().map_or("stack".to_owned(), |n| n.to_string_lossy().into_owned())
+    });
     let texts = |found: Option<Vec<At<String>>>| -> Vec<String> {
         found.unwrap_or_default().into_iter().map(|t| t.value).collect()
     };
@@ -165,11 +163,7 @@ fn project_name(walk: &mut Walk<'_>, name: At<String>) -> Option<String> {
         return Some(value);
     }
     let message = format!("“{value}” cannot be a Compose project's name");
-    walk.error(
-        span.start,
-        message,
-        "use small letters, digits, `-` and `_`, a letter or digit first",
-    );
+    walk.error(span.start, message, "use small letters, digits, `-` and `_`, a letter or digit first");
     None
 }
 
@@ -180,12 +174,7 @@ fn must_exist(walk: &mut Walk<'_>, place: &Path, directory_exists: bool, file: &
     }
 }
 
-fn read_files(
-    walk: &mut Walk<'_>,
-    table: &DeTable<'_>,
-    place: &Path,
-    exists: bool,
-) -> Vec<PathBuf> {
+fn read_files(walk: &mut Walk<'_>, table: &DeTable<'_>, place: &Path, exists: bool) -> Vec<PathBuf> {
     if let Some(files) = walk.strings(table, "files") {
         for file in &files {
             must_exist(walk, place, exists, file);
@@ -207,8 +196,7 @@ fn read_urls(walk: &mut Walk<'_>, table: &DeTable<'_>) -> BTreeMap<String, Strin
     for key in urls.keys() {
         let name: &str = key.get_ref();
         let Some(At { value, span }) = walk.string(urls, name) else { continue };
-        if value.starts_with("http://") || value.starts_with("https://") || value.starts_with("${")
-        {
+        if value.starts_with("http://") || value.starts_with("https://") || value.starts_with("${") {
             out.insert(name.to_owned(), value);
         } else {
             let message = format!("`{name}` is no web address");
@@ -221,14 +209,7 @@ fn read_urls(walk: &mut Walk<'_>, table: &DeTable<'_>) -> BTreeMap<String, Strin
 fn read_deploy(walk: &mut Walk<'_>, root: &DeTable<'_>, references: &mut References) -> Deploy {
     let mut deploy = Deploy::default();
     let Some(table) = walk.table(root, "deploy") else { return deploy };
-    let known = [
-        "steps_before",
-        "health_timeout",
-        "on_failed_deploy",
-        "migrations",
-        "db_rollback",
-        "smoke",
-    ];
+    let known = ["steps_before", "health_timeout", "on_failed_deploy", "migrations", "db_rollback", "smoke"];
     walk.unknown_keys(table, &known, "[deploy]");
     if let Some(ms) = walk.duration(table, "health_timeout") {
         deploy.health_timeout_ms = ms;
@@ -273,11 +254,7 @@ fn read_owners(
             let found = Role::from_owner_word(&value);
             if found.is_empty() {
                 let labels: Vec<&str> = Role::ALL.iter().map(|r| r.label()).collect();
-                walk.error(
-                    span.start,
-                    format!("unknown role “{value}”"),
-                    suggestion(&value, &labels),
-                );
+                walk.error(span.start, format!("unknown role “{value}”"), suggestion(&value, &labels));
             }
             roles.extend(found);
         }

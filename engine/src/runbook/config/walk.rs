@@ -143,11 +143,8 @@ pub(super) fn suggestion(name: &str, known: &[&str]) -> String {
     let length = name.chars().count();
     // Two letters changing places are two edits.
     let most = if length < 4 { 1 } else { (length / 3).max(2) };
-    let nearest = known
-        .iter()
-        .map(|k| (distance(name, k), *k))
-        .filter(|(d, _)| *d <= most)
-        .min_by_key(|(d, _)| *d);
+    let nearest =
+        known.iter().map(|k| (distance(name, k), *k)).filter(|(d, _)| *d <= most).min_by_key(|(d, _)| *d);
     match nearest {
         Some((_, near)) => format!("did you mean `{near}`?"),
         None if known.is_empty() => String::new(),

@@ -45,12 +45,6 @@ impl Reader<'_> {
         let number = self.count(&gate);
         let digest = text_digest(&text);
         let line = self.lines.line(at);
-        self.out.criteria.push(Criterion {
-            id: format!("{gate}.{number}"),
-            gate,
-            text,
-            digest,
-            line,
-        });
+        self.out.criteria.push(Criterion { id: format!("{gate}.{number}"), gate, text, digest, line });
     }
 }

@@ -143,11 +143,7 @@ impl Reader<'_> {
         }
         let number = self.count("own");
         let line = self.lines.line(at);
-        self.out.ownership.push(OwnershipLine::read(
-            format!("own.{number}"),
-            text.to_owned(),
-            line,
-        ));
+        self.out.ownership.push(OwnershipLine::read(format!("own.{number}"), text.to_owned(), line));
     }
 
     fn stray_blanks(&mut self, item: &Item) {

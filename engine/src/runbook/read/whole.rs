@@ -104,12 +104,8 @@ impl Reader<'_> {
                 self.problem(
                     Severity::Error,
                     at,
-                    format!(
-                        "these criteria are of Gate {gate}, but no heading names (Gate {gate})"
-                    ),
-                    format!(
-                        "write a heading such as “## Phase 1 — Title (Gate {gate})” above them"
-                    ),
+                    format!("these criteria are of Gate {gate}, but no heading names (Gate {gate})"),
+                    format!("write a heading such as “## Phase 1 — Title (Gate {gate})” above them"),
                 );
             }
         }
@@ -132,10 +128,7 @@ impl Reader<'_> {
             self.problem(
                 Severity::Warning,
                 at,
-                format!(
-                    "Gate {} has no acceptance list, so nothing has to hold to pass it",
-                    gate.id
-                ),
+                format!("Gate {} has no acceptance list, so nothing has to hold to pass it", gate.id),
                 format!("add “Acceptance (Gate {}):” and a list below it", gate.id),
             );
         }
@@ -145,15 +138,9 @@ impl Reader<'_> {
             let at = self.lines.start_of(gate.line);
             if b < a {
                 let message = format!("Gate {} comes after Gate {}", gate.id, before.id);
-                self.problem(
-                    Severity::Warning,
-                    at,
-                    message,
-                    "gates are passed in the order of the file",
-                );
+                self.problem(Severity::Warning, at, message, "gates are passed in the order of the file");
             } else if b > a + 1 {
-                let message =
-                    format!("no gate stands between Gate {} and Gate {}", before.id, gate.id);
+                let message = format!("no gate stands between Gate {} and Gate {}", before.id, gate.id);
                 self.problem(
                     Severity::Note,
                     at,
@@ -178,11 +165,7 @@ impl Reader<'_> {
             );
         }
         let missing = [
-            (
-                self.out.steps.is_empty(),
-                "no commands",
-                "put them into fences that begin with ```bash",
-            ),
+            (self.out.steps.is_empty(), "no commands", "put them into fences that begin with ```bash"),
             (
                 self.out.matrix.is_empty(),
                 "no verification matrix",
@@ -206,8 +189,7 @@ impl Reader<'_> {
             ),
         ];
         for (_, what, hint) in missing.into_iter().filter(|(is_missing, _, _)| *is_missing) {
-            let severity =
-                if what.contains("sign-off") { Severity::Warning } else { Severity::Note };
+            let severity = if what.contains("sign-off") { Severity::Warning } else { Severity::Note };
             self.problem(severity, 0, format!("the runbook has {what}"), hint);
         }
     }
