@@ -15,7 +15,7 @@ test.beforeAll(async ({ browser }) => {
   small = await Small.start("access");
   people = new People(browser, small.server, new Complaints());
   admin = await people.admin("Ada");
-  devops = await people.join(await people.invite(admin, "Dana", ["DevOps", "admin"]), "Dana");
+  devops = await people.join(await people.invite(admin, "Dana", ["DevOps", "Admin"]), "Dana");
   await startStep(devops.page, "A.s1");
 });
 

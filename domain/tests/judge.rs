@@ -429,6 +429,20 @@ fn a_waiver_lets_through_until_it_ends_and_is_counted() {
 }
 
 #[test]
+fn a_check_that_goes_on_failing_under_a_waiver_disturbs_nothing() {
+    let mut w = World::ready_to_sign();
+    w.finds("scan", Outcome::Fail);
+    w.waives("A.1", 2);
+    w.waives("B.1", 2);
+    assert!(w.accepts("A") && w.accepts("B"));
+    for (role, by) in [(Role::Backend, 1), (Role::Qa, 2), (Role::Po, 3)] {
+        w.signs(role, by, Choice::Go);
+    }
+    w.finds("scan", Outcome::Inconclusive);
+    assert_eq!(w.judge().verdict.label(), "Go with 2 waivers");
+}
+
+#[test]
 fn nobody_counts_twice() {
     let mut w = World::ready_to_sign();
     w.signs(Role::Backend, 1, Choice::Go);

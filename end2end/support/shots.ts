@@ -12,8 +12,11 @@ export async function shots(page: Page, name: string): Promise<void> {
   const folder = keptFolder("shots");
   const before = page.viewportSize() ?? desk;
   const number = String(++count).padStart(2, "0");
-  const take = (kind: string) =>
-    page.screenshot({ path: join(folder, `${number}-${name}-${kind}.png`), fullPage: true, animations: "disabled" });
+  const take = async (kind: string) => {
+    // The header stays where the reader is: at the top of the picture, then.
+    await page.evaluate(() => window.scrollTo(0, 0));
+    await page.screenshot({ path: join(folder, `${number}-${name}-${kind}.png`), fullPage: true, animations: "disabled" });
+  };
   await page.setViewportSize(desk);
   await page.emulateMedia({ colorScheme: "light" });
   await take("light");

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use domain::evidence::Outcome;
 use domain::facts::{Actor, Service};
 use domain::log::LogLine;
 
@@ -206,14 +207,22 @@ fn summary(run: &Run, state: RunState) -> (String, Vec<Service>) {
     }
     let exit = run.exit.as_ref().and_then(exit_of);
     if run.kind == RunKind::Check {
-        let worst = found
-            .checks
-            .iter()
-            .find(|c| c.finding.outcome != domain::evidence::Outcome::Pass)
-            .or(found.checks.last());
-        if let Some(check) = worst {
-            return (check.finding.saw.clone(), vec![]);
-        }
+        let passed = found.checks.iter().filter(|c| c.finding.outcome == Outcome::Pass).count();
+        let first_bad = found.checks.iter().find(|c| c.finding.outcome != Outcome::Pass);
+        return match (found.checks.as_slice(), first_bad) {
+            ([only], _) => (only.finding.saw.clone(), vec![]),
+            ([], _) => (exit.map(|e| e.to_string()).unwrap_or_default(), vec![]),
+            (all, None) => (format!("{passed} of {} checks passed", all.len()), vec![]),
+            (all, Some(bad)) => {
+                let said = format!(
+                    "{passed} of {} checks passed; {}: {}",
+                    all.len(),
+                    bad.check,
+                    bad.finding.saw
+                );
+                (said, vec![])
+            }
+        };
     }
     (exit.map(|e| e.to_string()).unwrap_or_default(), vec![])
 }
