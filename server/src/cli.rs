@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 
 /// A staging runbook in Markdown, turned into a live go/no-go board for a Docker Compose stack.
 #[derive(Debug, Parser)]
-#[command(name = "stagegate", version, about, max_term_width = 100, disable_version_flag = true)]
+#[command(name = "stagegate", version, max_term_width = 100, disable_version_flag = true)]
 #[command(after_help = "\
 Examples:
   stagegate check --runbook docs/staging-runbook.md   what is recognised in a runbook

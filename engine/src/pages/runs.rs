@@ -214,12 +214,8 @@ fn summary(run: &Run, state: RunState) -> (String, Vec<Service>) {
             ([], _) => (exit.map(|e| e.to_string()).unwrap_or_default(), vec![]),
             (all, None) => (format!("{passed} of {} checks passed", all.len()), vec![]),
             (all, Some(bad)) => {
-                let said = format!(
-                    "{passed} of {} checks passed; {}: {}",
-                    all.len(),
-                    bad.check,
-                    bad.finding.saw
-                );
+                let said =
+                    format!("{passed} of {} checks passed; {}: {}", all.len(), bad.check, bad.finding.saw);
                 (said, vec![])
             }
         };

@@ -156,7 +156,7 @@ impl fmt::Display for Report {
             many(r.signoff_roles.len(), "sign-off", "sign-offs"),
             many(r.ownership.len(), "ownership line", "ownership lines"),
         )?;
-        write!(
+        writeln!(
             f,
             "{}, {}, {}",
             many(count(Severity::Error), "error", "errors"),

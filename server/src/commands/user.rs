@@ -26,7 +26,7 @@ pub async fn run(action: User) -> CommandResult {
             engine.set_roles_from_console(&login, &roles).await?;
             let words: Vec<&str> = roles.iter().map(|r| r.label()).collect();
             println!("{login} holds now: {}.", words.join(", "));
-            println!("A server that is running sees it with the next act or within a minute.");
+            println!("A server that is running sees it within seconds.");
         }
         User::Reset { stack, login } => {
             let engine = open(&stack).await?;
