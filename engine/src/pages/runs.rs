@@ -200,10 +200,10 @@ fn summary(run: &Run, state: RunState) -> (String, Vec<Service>) {
     }
     let found = findings(run);
     if let Some(deploy) = found.deploy {
-        return (deploy.message, deploy.services);
+        return (with_failing(deploy.message, &deploy.failing), deploy.services);
     }
     if let Some(rollback) = found.rollback {
-        return (rollback.message, rollback.services);
+        return (with_failing(rollback.message, &rollback.failing), rollback.services);
     }
     let exit = run.exit.as_ref().and_then(exit_of);
     if run.kind == RunKind::Check {
@@ -221,4 +221,15 @@ fn summary(run: &Run, state: RunState) -> (String, Vec<Service>) {
         };
     }
     (exit.map(|e| e.to_string()).unwrap_or_default(), vec![])
+}
+
+/// The message, with the services that are not well named in it.
+fn with_failing(message: String, failing: &[crate::compose::FailingService]) -> String {
+    let unnamed: Vec<String> = failing
+        .iter()
+        .filter(|f| !message.contains(&f.name))
+        .map(|f| format!("{} is {}", f.name, f.health.label()))
+        .collect();
+    let message = message.trim_end_matches('.');
+    if unnamed.is_empty() { message.to_owned() } else { format!("{message}: {}", unnamed.join(", ")) }
 }
