@@ -24,8 +24,11 @@ pub(crate) struct Judged {
 
 impl Engine {
     pub(crate) fn judged(&self) -> Judged {
+        self.judged_by(self.observed())
+    }
+
+    pub(crate) fn judged_by(&self, observed: Observed) -> Judged {
         let (stack, known) = (self.stack(), self.known());
-        let observed = self.observed();
         let now = self.now();
         let judgement = judge(&facts(now, &stack, &known, &observed));
         Judged { now, stack, known, observed, judgement }
@@ -119,7 +122,7 @@ impl Judged {
             "Deploy to judge what lies there now."
         };
         Some(format!(
-            "The directory has moved on ({} differ; HEAD is {head}): this board still judges release {}. {next}",
+            "The directory has moved on (changed: {}; HEAD is {head}): this board still judges release {}. {next}",
             words.join(", "),
             release.name()
         ))

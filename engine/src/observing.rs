@@ -12,13 +12,16 @@ use domain::runbook::{Problem, Severity};
 use crate::Engine;
 use crate::compose::{Address, Docker, Key, PartsReader, Watcher, images_present};
 use crate::error::Error;
+use crate::judging::Judged;
 use crate::runbook::Config;
 use crate::stack::Stack;
 
 /// How often the files' times are looked at.
 const FILES_EVERY: Duration = Duration::from_secs(1);
 /// How long an act waits for a look at the directory.
-const LOOK_PATIENCE: Duration = Duration::from_secs(5);
+const LOOK_PATIENCE: Duration = Duration::from_secs(15);
+/// How long a rollback waits to learn whether its images are there; it looks again itself.
+const IMAGES_PATIENCE: Duration = Duration::from_secs(5);
 /// How often the images of the ways back are looked for, beside after every run.
 const IMAGES_EVERY: Duration = Duration::from_secs(20);
 
@@ -80,25 +83,32 @@ impl Engine {
         }
     }
 
-    /// Looks at the directory now. The watcher looks every few seconds; what a run is bound to is what
-    /// lies there when it begins.
-    pub(crate) async fn look_first(&self) {
+    /// Judges by the directory as it lies there now. The watcher looks every few seconds, and what it
+    /// tells may have been read a moment before; what a run is bound to is what lies there when it begins.
+    /// Fails when the directory cannot be read in time: better no run than one bound to the wrong commit.
+    pub(crate) async fn judged_after_a_look(&self) -> Result<Judged, Error> {
         let reader = self.0.parts.read().unwrap_or_else(|e| e.into_inner()).clone();
-        let Some(reader) = reader else { return };
-        let Ok(seen) = tokio::time::timeout(LOOK_PATIENCE, reader.read()).await else { return };
+        let Some(reader) = reader else { return Ok(self.judged()) };
+        let seen = tokio::time::timeout(LOOK_PATIENCE, reader.read()).await.map_err(|_| {
+            Error::unavailable(
+                "The stack's directory could not be read in time; nothing was started. Try again.",
+            )
+        })?;
         let mut observed = self.observed();
         observed.parts.values = seen.parts.values;
+        observed.parts.values.insert(Part::Runbook, self.stack().runbook.digest.clone());
         observed.subject = seen.subject;
         if !seen.faults.is_empty() {
             observed.faults = seen.faults;
         }
-        self.take_observation(observed);
+        self.take_observation(observed.clone());
         self.look_again();
+        Ok(self.judged_by(observed))
     }
 
     /// Looks now whether the images of the ways back are still there.
     pub(crate) async fn look_for_images_first(&self) {
-        let looked = tokio::time::timeout(LOOK_PATIENCE, self.look_for_images()).await;
+        let looked = tokio::time::timeout(IMAGES_PATIENCE, self.look_for_images()).await;
         if let Ok(Ok(missing)) = looked
             && self.0.missing.set(missing)
         {

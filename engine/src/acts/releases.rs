@@ -21,10 +21,9 @@ impl Engine {
     /// Opens a release from what lies in the directory.
     pub async fn open_release(&self, ctx: &Ctx) -> Result<Done, Error> {
         let _turn = self.in_turn().await;
-        self.look_first().await;
-        let judged = self.judged();
+        let judged = self.judged_after_a_look().await?;
         let allowed = judged.offer_open(&ctx.actor);
-        self.perform(ctx, "release.open", &self.subject(), &[], allowed, async |mut begun| {
+        self.perform(ctx, "release.open", &judged.observed.subject, &[], allowed, async |mut begun| {
             let id = self.open_release_row(ctx, &judged).await?;
             begun.act.on_release(id);
             let done = Done {
@@ -39,8 +38,7 @@ impl Engine {
     /// Deploys what lies in the directory.
     pub async fn deploy(&self, ctx: &Ctx) -> Result<Done, Error> {
         let _turn = self.in_turn().await;
-        self.look_first().await;
-        let judged = self.judged();
+        let judged = self.judged_after_a_look().await?;
         let allowed = judged.offer_deploy(&ctx.actor);
         self.perform(ctx, "deploy.start", &judged.stack.name, &[], allowed, async |begun| {
             // One that was deployed before keeps its images; another build is another release.

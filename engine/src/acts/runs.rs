@@ -35,8 +35,7 @@ impl Engine {
     /// Runs a step of the runbook. `digest` is the one shown: a step whose text changed is refused.
     pub async fn run_step(&self, ctx: &Ctx, step: &str, digest: &str) -> Result<Done, Error> {
         let _turn = self.in_turn().await;
-        self.look_first().await;
-        let judged = self.judged();
+        let judged = self.judged_after_a_look().await?;
         let found = judged
             .stack
             .runbook
@@ -78,8 +77,7 @@ impl Engine {
     /// Runs a check.
     pub async fn run_check(&self, ctx: &Ctx, check: &str) -> Result<Done, Error> {
         let _turn = self.in_turn().await;
-        self.look_first().await;
-        let judged = self.judged();
+        let judged = self.judged_after_a_look().await?;
         let found =
             judged.stack.check(check).cloned().ok_or_else(|| Error::not_found(format!("Check {check}")))?;
         let allowed = judged.offer_check(&ctx.actor, check);
@@ -90,8 +88,7 @@ impl Engine {
     /// Runs all checks of a gate, or of the matrix (`matrix`), one after another in one run.
     pub async fn run_gate(&self, ctx: &Ctx, gate: &str) -> Result<Done, Error> {
         let _turn = self.in_turn().await;
-        self.look_first().await;
-        let judged = self.judged();
+        let judged = self.judged_after_a_look().await?;
         let of_matrix = gate == "matrix";
         let wanted: Vec<&str> = if of_matrix {
             judged.stack.runbook.matrix.iter().map(|r| r.id.as_str()).collect()
@@ -195,7 +192,7 @@ impl Engine {
     pub(crate) async fn open_release_row(&self, ctx: &Ctx, judged: &Judged) -> Result<i64, Error> {
         let parts = Parts { values: judged.observed.parts.values.clone(), images: BTreeMap::new() };
         let (by, by_name, at) = (ctx.actor.id, ctx.actor.name.clone(), self.now());
-        let subject = self.subject();
+        let subject = judged.observed.subject.clone();
         self.store()
             .write(move |tx| {
                 Box::pin(async move {

@@ -32,8 +32,11 @@ impl Engine {
             .runbook
             .steps
             .iter()
-            .filter(|s| s.gate.is_some() && s.kind == StepKind::Normal)
-            .filter(|s| !s.manual && !s.deploys())
+            .filter(|s| s.kind == StepKind::Normal && !s.manual && !s.deploys())
+            .filter(|s| {
+                let gate = s.gate.as_deref().and_then(|id| judged.judgement.gate(id));
+                gate.is_some_and(|g| g.state != GateState::Accepted)
+            })
             .map(|s| self.step_view(&judged, actor, s))
             .find(|v| v.last.is_none() || v.last_is_old);
         let release = judged.release().cloned();

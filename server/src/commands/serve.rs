@@ -14,6 +14,14 @@ use super::{CommandResult, own_binary, rustls_ready};
 use crate::serve::{ServeError, serve};
 use crate::{cli, settings};
 
+/// Prints a line. A console that was closed is no reason to stop serving.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($text)*);
+    }};
+}
+
 /// After the signal, streams get this long to end.
 const GRACE: Duration = Duration::from_secs(3);
 
@@ -34,8 +42,8 @@ pub async fn run(args: cli::Serve) -> CommandResult {
     let address = listener.local_addr()?;
     let base = settings.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
     engine.start_up().await?;
-    println!("Stagegate judges {} on {base}", engine.stack_name());
-    println!("State is kept in {}", settings.data.display());
+    say!("Stagegate judges {} on {base}", engine.stack_name());
+    say!("State is kept in {}", settings.data.display());
     greet(&engine, &base, settings.demo).await?;
 
     let stop = CancellationToken::new();
@@ -60,7 +68,7 @@ async fn server_or_signal(
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
-    println!("Stopping; runs go on and are taken up at the next start.");
+    say!("Stopping; runs go on and are taken up at the next start.");
     stop.cancel();
     // A browser that keeps its connection open must not keep the server.
     match tokio::time::timeout(GRACE, &mut server).await {
@@ -75,20 +83,20 @@ async fn server_or_signal(
 /// Prints the links that the first people need.
 async fn greet(engine: &Engine, base: &str, demo: bool) -> Result<(), Box<dyn Error>> {
     if demo {
-        println!("\nThe example's people; each link works once, and asks for a password of your own:");
+        say!("\nThe example's people; each link works once, and asks for a password of your own:");
         for person in demo_people() {
             let roles: Vec<&str> = person.roles.iter().map(|r| r.label()).collect();
             let path = match engine.is_known(&person.login) {
                 false => engine.add_person(&person).await?,
                 true => engine.person_link(&person.login, engine::store::links::LinkKind::SignIn).await?,
             };
-            println!("  {:<8} {:<18} {base}{path}", person.name, roles.join(", "));
+            say!("  {:<8} {:<18} {base}{path}", person.name, roles.join(", "));
         }
-        println!();
+        say!("");
     } else if engine.is_new() {
         let path = engine.setup_link().await?;
-        println!("\nNobody exists yet. This link, valid for seven days, makes the first admin:");
-        println!("  {base}{path}\n");
+        say!("\nNobody exists yet. This link, valid for seven days, makes the first admin:");
+        say!("  {base}{path}\n");
     }
     Ok(())
 }

@@ -64,7 +64,7 @@ impl Server {
         write("compose.yml", "services:\n  web:\n    image: stagegate-test/none:1\n");
         write("site/pkg/stagegate.css", "body{}");
         write("site/favicon.svg", "<svg xmlns='http://www.w3.org/2000/svg'/>");
-        let (child, base, setup) = spawn(dir.path());
+        let (child, base, setup) = spawn(dir.path(), true);
         Server { child, base, dir, setup: setup.unwrap() }
     }
 
@@ -72,7 +72,7 @@ impl Server {
     pub fn restart(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        let (child, base, _) = spawn(self.dir.path());
+        let (child, base, _) = spawn(self.dir.path(), false);
         self.child = child;
         self.base = base;
     }
@@ -172,7 +172,7 @@ pub fn unique() -> String {
     format!("test-key-{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-fn spawn(dir: &Path) -> (Child, String, Option<String>) {
+fn spawn(dir: &Path, is_new: bool) -> (Child, String, Option<String>) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_stagegate"))
         .args(["serve", "--listen", "127.0.0.1:0", "--config"])
         .arg(dir.join("stagegate.toml"))
@@ -188,15 +188,14 @@ fn spawn(dir: &Path) -> (Child, String, Option<String>) {
     let (send, lines) = mpsc::channel();
     std::thread::spawn(move || {
         for line in BufReader::new(out).lines().map_while(Result::ok) {
-            if send.send(line).is_err() {
-                break;
-            }
+            // Nobody may be listening any more; the pipe is read to its end all the same.
+            let _ = send.send(line);
         }
     });
     let mut base = None;
     let mut setup = None;
     // The setup link comes last, and not at all when somebody exists.
-    while let Ok(line) = lines.recv_timeout(Duration::from_secs(if base.is_none() { 30 } else { 2 })) {
+    while let Ok(line) = lines.recv_timeout(Duration::from_secs(30)) {
         if let Some(at) = line.find("http://") {
             let url = line[at..].split_whitespace().next().unwrap().to_owned();
             if url.contains("/link/") {
@@ -204,6 +203,9 @@ fn spawn(dir: &Path) -> (Child, String, Option<String>) {
                 break;
             }
             base = Some(url);
+            if !is_new {
+                break;
+            }
         }
     }
     (child, base.expect("the server says where it listens"), setup)
