@@ -116,7 +116,7 @@ pub struct BoardView {
     pub moved_on: Option<String>,
     /// What is wrong with the runbook or its configuration.
     pub problems: Vec<Problem>,
-    /// The next step of the runbook that has not run well for this release.
+    /// The first step that has not run for this release, in a gate that is not accepted.
     pub next_step: Option<StepView>,
     /// The deploy button.
     pub deploy: Offer,

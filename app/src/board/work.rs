@@ -29,7 +29,7 @@ pub(super) fn next(here: &Here, board: &BoardView) -> AnyView {
         let words = if board.judgement.gates.is_empty() {
             "The runbook names no step that could be run. See what was recognised."
         } else {
-            "Every step of the runbook has run well for this release."
+            "No step waits: each has run for this release, or its gate is accepted."
         };
         return card(
             "next",
