@@ -17,6 +17,7 @@ use leptos_router::{SsrMode, path};
 use crate::activity::ActivityPage;
 use crate::board::BoardPage;
 use crate::gates::GatePage;
+use crate::incidents::{IncidentPage, IncidentsPage};
 use crate::live::Live;
 use crate::matrix::MatrixPage;
 use crate::ownership::OwnershipPage;
@@ -108,6 +109,8 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/ownership") view=OwnershipPage ssr=SsrMode::Async />
                     <Route path=path!("/releases") view=ReleasesPage ssr=SsrMode::Async />
                     <Route path=path!("/releases/:id") view=ReleasePage ssr=SsrMode::Async />
+                    <Route path=path!("/incidents") view=IncidentsPage ssr=SsrMode::Async />
+                    <Route path=path!("/incidents/:id") view=IncidentPage ssr=SsrMode::Async />
                     <Route path=path!("/runs") view=RunsPage ssr=SsrMode::Async />
                     <Route path=path!("/runs/:id") view=RunPage ssr=SsrMode::Async />
                     <Route path=path!("/activity") view=ActivityPage ssr=SsrMode::Async />
@@ -169,12 +172,13 @@ fn notice(flash: &Flash) -> AnyView {
 }
 
 /// The pages of the navigation.
-const PAGES: [(&str, &str); 9] = [
+const PAGES: [(&str, &str); 10] = [
     ("/", "Board"),
     ("/matrix", "Matrix"),
     ("/sign-offs", "Sign-offs"),
     ("/ownership", "Ownership"),
     ("/releases", "Releases"),
+    ("/incidents", "Incidents"),
     ("/runs", "Runs"),
     ("/activity", "Activity"),
     ("/runbook", "Runbook"),

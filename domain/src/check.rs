@@ -161,6 +161,9 @@ pub enum CheckSpec {
         #[serde(default)]
         open: Option<bool>,
     },
+    /// A rollback drill that was proved at both ends. `want` judges how long the way back took;
+    /// `valid_for` says how long it counts.
+    Drill {},
 }
 
 impl CheckSpec {
@@ -174,6 +177,7 @@ impl CheckSpec {
             CheckSpec::File { .. } => "file",
             CheckSpec::Git { .. } => "git",
             CheckSpec::Port { .. } => "port",
+            CheckSpec::Drill {} => "drill",
         }
     }
 
@@ -186,8 +190,13 @@ impl CheckSpec {
             }
             CheckSpec::EnvFile { .. } => vec![Part::Env],
             CheckSpec::Git { .. } => vec![Part::Commit],
-            CheckSpec::File { .. } => vec![],
+            CheckSpec::File { .. } | CheckSpec::Drill {} => vec![],
         }
+    }
+
+    /// Whether running the check looks at something; a drill is only recorded.
+    pub fn can_be_run(&self) -> bool {
+        !matches!(self, CheckSpec::Drill {})
     }
 
     /// The runbook step it judges, if it judges one.

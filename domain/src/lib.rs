@@ -7,6 +7,7 @@ pub mod check;
 pub mod digest;
 pub mod evidence;
 pub mod facts;
+pub mod incident;
 pub mod item;
 pub mod judge;
 pub mod log;

@@ -10,6 +10,7 @@ use crate::acts::Ctx;
 use crate::audit::{self, Event, Outcome};
 use crate::compose::DbChoice;
 use crate::error::Error;
+use crate::incident;
 use crate::runbook::OnFailedDeploy;
 use crate::runner::{Exit, Reader, State, Status, reconcile};
 use crate::store::releases::{self, ReleaseEvent, What};
@@ -220,6 +221,10 @@ async fn store_end(
             };
             releases::record(&mut *tx, &release_event(run, release, what, at)).await?;
         }
+        if run.kind == RunKind::Rollback {
+            let from = releases::current(&mut *tx).await?;
+            incident::open(&mut *tx, run, from.as_ref(), &findings, at).await?;
+        }
         if findings.rollback.as_ref().is_some_and(|r| r.ok) {
             let mut migrations = None;
             if let Some(from) = releases::current(&mut *tx).await?.filter(|r| r.id != release) {
@@ -245,9 +250,10 @@ async fn store_end(
             store::evidence::add(&mut *tx, &evidence).await?;
         }
     }
-    if let Some(message) =
-        findings.deploy.as_ref().map(|d| &d.message).or(findings.rollback.as_ref().map(|r| &r.message))
-    {
+    let message = findings.deploy.as_ref().map(|d| &d.message);
+    let message = message.or(findings.rollback.as_ref().map(|r| &r.message));
+    let message = message.or(findings.drill.as_ref().map(|d| &d.message));
+    if let Some(message) = message {
         detail = message.clone();
     } else if !findings.checks.is_empty() {
         let passed = findings.checks.iter().filter(|c| c.finding.outcome == Found::Pass).count();

@@ -3,6 +3,7 @@
 
 use domain::evidence::Evidence;
 use domain::facts::{Acceptance, Actor, Attestation, Decision, SignOff, Waiver};
+use domain::incident::{Incident, Note};
 use domain::release::Release;
 use domain::role::Role;
 
@@ -25,6 +26,10 @@ pub(crate) struct Known {
     pub decisions: Vec<Decision>,
     /// What was written in the ownership log, newest first.
     pub ownership: Vec<store::ownership::Entry>,
+    /// Incidents, newest first.
+    pub incidents: Vec<Incident>,
+    /// What people added to them, oldest first.
+    pub incident_notes: Vec<Note>,
     /// The newest runs, newest first.
     pub runs: Vec<Run>,
     /// The newest audit event when this was read; a newer one means that something may differ.
@@ -54,6 +59,8 @@ impl Known {
             sign_offs: store::sign_offs::list(db, None).await?,
             decisions: store::decisions::list(db, None).await?,
             ownership: store::ownership::history(db, None).await?,
+            incidents: store::incidents::list(db).await?,
+            incident_notes: store::incidents::notes(db).await?,
             runs: store::runs::list(db, Filter::default(), RUNS).await?,
         })
     }

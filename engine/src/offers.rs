@@ -43,6 +43,27 @@ impl Judged {
         all([self.may(actor, "deploy"), self.stack_works(), self.engine_answers(), self.nothing_changes()])
     }
 
+    /// The drill: where it would go, and whether this person may start it now.
+    pub(crate) fn offer_drill(&self, actor: &Actor) -> (Option<Release>, Offer) {
+        let current = self.release();
+        let runs_whole = current.is_some_and(|r| {
+            r.state == domain::release::ReleaseState::Deployed && r.parts.images == self.observed.parts.images
+        });
+        let way = self.rollbacks(actor).into_iter().find(|r| current.is_none_or(|c| c.id != r.target.id));
+        let offer = all([
+            self.may(actor, "drill"),
+            self.stack_works(),
+            self.engine_answers(),
+            self.nothing_changes(),
+            when(runs_whole, || "A drill starts from a release that runs as it was deployed.".to_owned()),
+            way.as_ref().map_or_else(
+                || Offer::No("There is no earlier release to go to and come back from.".to_owned()),
+                |w| w.offer.clone(),
+            ),
+        ]);
+        (way.map(|w| w.target), offer)
+    }
+
     pub(crate) fn offer_open(&self, actor: &Actor) -> Offer {
         all([
             self.may(actor, "open_release"),
@@ -78,7 +99,9 @@ impl Judged {
     pub(crate) fn offer_check(&self, actor: &Actor, check: &str) -> Offer {
         let running =
             self.known.running().into_iter().find(|r| r.kind == RunKind::Check && r.subject == check);
+        let can_be_run = self.stack.check(check).is_none_or(|c| c.spec.can_be_run());
         all([
+            when(can_be_run, || "A drill, started from the Releases page, records this.".to_owned()),
             self.may(actor, "run_check"),
             when(running.is_none(), || "It is running already.".to_owned()),
             when(self.stack.dir.is_dir(), || {

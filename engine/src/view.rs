@@ -124,6 +124,8 @@ pub struct BoardView {
     pub rollback: Option<RollbackOffer>,
     /// The last deploy, when it failed and nothing was done about it yet.
     pub failed_deploy: Option<RunView>,
+    /// The newest incident, while nobody has named its cause.
+    pub unexplained: Option<IncidentRow>,
 }
 
 /// Somebody who is waited for.
@@ -325,6 +327,60 @@ pub struct ReleasesPage {
     pub running: Option<RunView>,
     /// The last deploy, when it failed.
     pub failed_deploy: Option<RunView>,
+    /// The drill.
+    pub drill: DrillView,
+    /// Incidents, newest first.
+    pub incidents: Vec<IncidentRow>,
+}
+
+/// The drill, as the releases' page offers it.
+#[derive(Debug, Clone)]
+pub struct DrillView {
+    /// The release that it would go to and come back from.
+    pub target: Option<Release>,
+    /// The button.
+    pub offer: Offer,
+    /// The last drill that ended well.
+    pub last: Option<RunView>,
+    /// How it went.
+    pub result: Option<DrillFigures>,
+}
+
+/// The figures of a drill.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DrillFigures {
+    /// Until the way there was proved, milliseconds.
+    pub away_ms: u64,
+    /// Until the return was proved, milliseconds.
+    pub back_ms: u64,
+    /// How the stack answered meanwhile.
+    pub outages: Vec<domain::incident::Outage>,
+}
+
+/// An incident as lists show it.
+#[derive(Debug, Clone)]
+pub struct IncidentRow {
+    /// The incident.
+    pub incident: domain::incident::Incident,
+    /// The release that was left, by name.
+    pub from: Option<String>,
+    /// The release that was gone back to, by name.
+    pub to: String,
+    /// The cause that counts.
+    pub cause: Option<String>,
+    /// Follow-ups that are not done.
+    pub open_follow_ups: usize,
+}
+
+/// An incident's page.
+#[derive(Debug, Clone)]
+pub struct IncidentPage {
+    /// The incident.
+    pub row: IncidentRow,
+    /// What people added, oldest first.
+    pub notes: Vec<domain::incident::Note>,
+    /// The buttons that add to it.
+    pub note: Offer,
 }
 
 /// What lies in the directory.

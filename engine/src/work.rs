@@ -6,8 +6,9 @@ use domain::evidence::{Finding, Outcome as Found};
 use domain::release::Parts;
 use serde::{Deserialize, Serialize};
 
-use crate::checks::{Output, ProbeWork, TrackedFiles, judge_command, probe, settled};
+use crate::checks::{OutageWatch, Output, ProbeWork, TrackedFiles, judge_command, probe, settled};
 use crate::compose::{DeployResult, DeployWork, RollbackResult, RollbackWork, deploy, rollback};
+use crate::drill::{DrillResult, drill};
 use crate::runner::{Cmd, Exit, Outcome, RunnerError, Session, supervise};
 
 /// The work of a run.
@@ -42,6 +43,17 @@ pub enum Work {
         /// The checks that must pass before it counts.
         smoke: Vec<ProbeWork>,
     },
+    /// A rollback on purpose, and the return.
+    Drill {
+        /// Where to and how.
+        away: Box<RollbackWork>,
+        /// The way back to what ran before.
+        back: Box<RollbackWork>,
+        /// The checks that must pass at both ends.
+        smoke: Vec<ProbeWork>,
+        /// The checks that a drill on record satisfies.
+        records: Vec<Check>,
+    },
 }
 
 /// A step that runs before a deploy.
@@ -72,6 +84,10 @@ pub struct Findings {
     pub deploy: Option<DeployResult>,
     /// How the rollback went.
     pub rollback: Option<RollbackResult>,
+    /// How the drill went.
+    pub drill: Option<DrillResult>,
+    /// How the stack answered while containers were replaced.
+    pub outages: Vec<domain::incident::Outage>,
 }
 
 /// What one check found.
@@ -86,7 +102,7 @@ pub struct CheckFinding {
 }
 
 impl CheckFinding {
-    fn of(check: &Check, finding: Finding) -> CheckFinding {
+    pub(crate) fn of(check: &Check, finding: Finding) -> CheckFinding {
         CheckFinding { check: check.id.clone(), threshold_digest: check.threshold_digest(), finding }
     }
 }
@@ -128,33 +144,49 @@ async fn work(session: &Session, work: &Work) -> Outcome {
                 if result.as_ref().is_some_and(|r| r.ok) { run_all(session, smoke).await } else { vec![] };
             // A deploy is done when its services are healthy; a smoke check that fails then is
             // evidence against the release, not a deploy that did not happen.
-            outcome(done.exit, &Findings { checks, deploy: result, rollback: None })
+            outcome(done.exit, &Findings { checks, deploy: result, ..Default::default() })
         }
         Work::Rollback { rollback: plan, smoke } => {
-            let done = rollback(session, plan).await;
-            let mut result: Option<RollbackResult> = serde_json::from_value(done.result).ok();
-            let mut exit = done.exit;
-            let mut checks = vec![];
-            if let Some(rollback) = result.as_mut().filter(|r| r.ok) {
-                checks = run_all(session, smoke).await;
-                let failed: Vec<&str> = checks
-                    .iter()
-                    .filter(|c| c.finding.outcome != Found::Pass)
-                    .map(|c| c.check.as_str())
-                    .collect();
-                if !failed.is_empty() {
-                    rollback.ok = false;
-                    rollback.message = format!(
-                        "Rollback not complete: the target's images run, but {} did not pass",
-                        failed.join(", ")
-                    );
-                    session.say(&rollback.message);
-                    exit = Exit::Code(1);
-                }
-            }
-            outcome(exit, &Findings { checks, deploy: None, rollback: result })
+            let watch = OutageWatch::begin(session, smoke);
+            let done = go_back(session, plan).await;
+            let outages = watch.end().await;
+            let (exit, result, checks) = prove(session, done, smoke).await;
+            outcome(exit, &Findings { checks, rollback: result, outages, ..Default::default() })
+        }
+        Work::Drill { away, back, smoke, records } => drill(session, away, back, smoke, records).await,
+    }
+}
+
+/// A rollback's end and what it found.
+pub(crate) type Gone = (Exit, Option<RollbackResult>);
+
+pub(crate) async fn go_back(session: &Session, plan: &RollbackWork) -> Gone {
+    let done = rollback(session, plan).await;
+    (done.exit, serde_json::from_value(done.result).ok())
+}
+
+/// Runs the smoke checks behind a rollback that went well; one that does not pass makes it incomplete.
+pub(crate) async fn prove(
+    session: &Session,
+    (mut exit, mut result): Gone,
+    smoke: &[ProbeWork],
+) -> (Exit, Option<RollbackResult>, Vec<CheckFinding>) {
+    let mut checks = vec![];
+    if let Some(rollback) = result.as_mut().filter(|r| r.ok) {
+        checks = run_all(session, smoke).await;
+        let failed: Vec<&str> =
+            checks.iter().filter(|c| c.finding.outcome != Found::Pass).map(|c| c.check.as_str()).collect();
+        if !failed.is_empty() {
+            rollback.ok = false;
+            rollback.message = format!(
+                "Rollback not complete: the target's images run, but {} did not pass",
+                failed.join(", ")
+            );
+            session.say(&rollback.message);
+            exit = Exit::Code(1);
         }
     }
+    (exit, result, checks)
 }
 
 async fn step(session: &Session, command: &str, judged_by: &[ProbeWork]) -> Outcome {
@@ -222,7 +254,7 @@ fn exit_of(checks: &[CheckFinding]) -> Exit {
 /// Exit code of a run of checks that could not tell.
 pub const INCONCLUSIVE: i32 = 3;
 
-fn outcome(exit: Exit, findings: &Findings) -> Outcome {
+pub(crate) fn outcome(exit: Exit, findings: &Findings) -> Outcome {
     let result = serde_json::to_value(findings).unwrap_or_default();
     Outcome { exit, result }
 }

@@ -36,12 +36,13 @@ pub enum ServeError {
 }
 
 /// Routes that are no pages and no server functions.
-const OWN_ROUTES: [&str; 7] = [
+const OWN_ROUTES: [&str; 8] = [
     "/healthz",
     "/events",
     "/runs/{id}/lines",
     "/runs/{id}/log",
     "/ownership.md",
+    "/incidents/{id}/report.md",
     "/favicon.svg",
     "/pkg/{*rest}",
 ];
@@ -103,6 +104,7 @@ fn router(engine: Engine, settings: &Settings, stop: CancellationToken) -> Resul
         .route("/runs/{id}/lines", get(downloads::lines))
         .route("/runs/{id}/log", get(downloads::log))
         .route("/ownership.md", get(downloads::ownership))
+        .route("/incidents/{id}/report.md", get(downloads::incident))
         .fallback(leptos_axum::render_app_to_stream(move || shell(fallback_options.clone())))
         .with_state(options)
         .layer(Extension(stop))

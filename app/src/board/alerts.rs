@@ -11,7 +11,7 @@ use crate::ui::{Here, Icon, deploy_confirm, icon, lines, rollback_confirm, rollb
 pub(super) fn alerts(here: &Here, board: &BoardView) -> AnyView {
     view! {
         <div class="stack stack--tight" data-live="alerts">
-            {failed_deploy(here, board)} {unreachable(board)} {faults(board)} {problems(board)}
+            {failed_deploy(here, board)} {incident(board)} {unreachable(board)} {faults(board)} {problems(board)}
         </div>
     }
     .into_any()
@@ -49,6 +49,23 @@ fn failed_deploy(here: &Here, board: &BoardView) -> Option<AnyView> {
                 <div class="row row--top no-print">
                     {back} {deploy_confirm(here, &board.observed, &board.deploy, "")}
                 </div>
+            </div>
+        }
+        .into_any(),
+    )
+}
+
+fn incident(board: &BoardView) -> Option<AnyView> {
+    let row = board.unexplained.as_ref()?;
+    let id = row.incident.id;
+    Some(
+        view! {
+            <div class="notice notice--info" role="status">
+                <p>
+                    {icon(Icon::Flag)} " " <a href=format!("/incidents/{id}")>{format!("Incident {id}")}</a>
+                    " has no cause yet: rolled back to " {row.to.clone()} " by "
+                    {row.incident.by_name.clone()} ", " {time(row.incident.at)} "."
+                </p>
             </div>
         }
         .into_any(),

@@ -261,6 +261,7 @@ pub fn board() -> BoardView {
         next_step: Some(step(Offer::Yes)),
         deploy: Offer::Yes,
         rollback: Some(rollback()),
+        unexplained: None,
         failed_deploy: None,
     }
 }

@@ -2,6 +2,7 @@
 //! and after, and is done once for one idempotency key.
 
 mod gates;
+mod incidents;
 mod ownership;
 mod people;
 mod releases;

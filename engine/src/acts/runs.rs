@@ -100,7 +100,7 @@ impl Engine {
             .stack
             .checks
             .iter()
-            .filter(|c| c.proves.iter().any(|p| wanted.contains(&p.as_str())))
+            .filter(|c| c.spec.can_be_run() && c.proves.iter().any(|p| wanted.contains(&p.as_str())))
             .cloned()
             .collect();
         let subject = if of_matrix { "matrix".to_owned() } else { format!("gate {gate}") };

@@ -7,6 +7,7 @@
 mod command;
 mod compose;
 mod docker;
+mod drill;
 mod env_file;
 mod file;
 mod finding;
@@ -16,6 +17,7 @@ mod http_client;
 mod judge;
 mod junit;
 mod origins;
+mod outage;
 mod output;
 mod placeholders;
 mod port;
@@ -26,7 +28,9 @@ mod template;
 mod tree;
 mod values;
 
+pub(crate) use drill::drilled;
 pub use judge::judge_command;
+pub(crate) use outage::OutageWatch;
 pub(crate) use output::settled;
 pub use output::{Output, OutputLine};
 pub use probe::{ProbeWork, probe};

@@ -9,8 +9,9 @@ use domain::runbook::StepKind;
 use crate::Engine;
 use crate::error::Error;
 use crate::judging::Judged;
+use crate::pages::incidents::incident_row;
 use crate::store::runs::{RunKind, RunOutcome, RunState};
-use crate::view::{BoardView, RunView, Waiting};
+use crate::view::{BoardView, IncidentRow, RunView, Waiting};
 
 impl Engine {
     /// The board, as this person sees it.
@@ -54,6 +55,7 @@ impl Engine {
             deploy: judged.offer_deploy(actor),
             rollback: judged.rollbacks(actor).into_iter().next(),
             failed_deploy: self.failed_deploy(&judged),
+            unexplained: unexplained(&judged),
             observed: judged.observed.clone(),
             judgement: judged.judgement.clone(),
         })
@@ -127,4 +129,10 @@ fn waiting(judged: &Judged, actor: &Actor) -> Vec<Waiting> {
         ask(Role::Po, "record the decision".to_owned(), "/sign-offs".to_owned());
     }
     out
+}
+
+/// The newest incident, as long as nobody has said why it happened.
+fn unexplained(judged: &Judged) -> Option<IncidentRow> {
+    let newest = judged.known.incidents.first()?;
+    Some(incident_row(judged, newest)).filter(|row| row.cause.is_none())
 }

@@ -3,10 +3,11 @@
 mod activity;
 mod board;
 mod gates;
+pub(crate) mod incidents;
 mod matrix;
 mod ownership;
 mod people;
-mod releases;
+pub(crate) mod releases;
 mod runbook;
-mod runs;
+pub(crate) mod runs;
 mod sign_offs;

@@ -44,7 +44,10 @@ impl Engine {
             Err(_) => (0, vec![]),
         };
         let deploy = findings.deploy.as_ref();
-        let rollback = findings.rollback.as_ref();
+        let drill = findings.drill.as_ref();
+        // Of a drill the last way counts: where the stack stands now.
+        let last_way = drill.and_then(|d| d.back.as_ref().or(d.away.as_ref()));
+        let rollback = findings.rollback.as_ref().or(last_way);
         let failing = deploy
             .map(|d| &d.failing)
             .or(rollback.map(|r| &r.failing))
@@ -176,6 +179,10 @@ impl Engine {
                 "retag to the images of {}, up without build or pull, prove the image IDs",
                 rollback.target.release_tag
             ),
+            Some(Work::Drill { away, back, .. }) => format!(
+                "roll back to {}, prove it, return to {}, prove that",
+                away.target.release_tag, back.target.release_tag
+            ),
             None => String::new(),
         }
     }
@@ -204,6 +211,10 @@ fn summary(run: &Run, state: RunState) -> (String, Vec<Service>) {
     }
     if let Some(rollback) = found.rollback {
         return (with_failing(rollback.message, &rollback.failing), rollback.services);
+    }
+    if let Some(drill) = found.drill {
+        let services = drill.back.or(drill.away).map(|r| r.services).unwrap_or_default();
+        return (drill.message.trim_end_matches('.').to_owned(), services);
     }
     let exit = run.exit.as_ref().and_then(exit_of);
     if run.kind == RunKind::Check {

@@ -26,6 +26,7 @@ pub mod attestations;
 pub mod decisions;
 pub mod evidence;
 pub mod idempotency;
+pub mod incidents;
 pub mod links;
 pub mod ownership;
 pub mod people;
