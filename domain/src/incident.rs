@@ -341,7 +341,8 @@ mod tests {
         assert!(outage_lines(&report)[0].contains("10 of 40 times, at most 2.0 s in a row"));
         report.outages[0].missed = 0;
         assert_eq!(outage_lines(&report)[0], "API health: answered 40 of 40 times");
-        report.outages[0] = Outage { missed: 40, answers_now: false, ..report.outages.remove(0) };
+        report.outages[0].missed = 40;
+        report.outages[0].answers_now = false;
         assert!(outage_lines(&report)[0].ends_with("and none when the watch ended"));
         report.outages.clear();
         report.replaced_in_ms = None;
