@@ -284,6 +284,8 @@ pub struct Facts<'a> {
     pub checks: &'a [Check],
     /// Items that need a person's word besides their checks.
     pub attest: &'a [String],
+    /// What preflight found.
+    pub findings: &'a [crate::preflight::Finding],
     /// Declared owners of gates; a gate that is absent is owned by every DRI.
     pub gate_owners: &'a BTreeMap<String, Vec<Role>>,
     /// The release that is judged.

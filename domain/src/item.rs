@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::check::Check;
 use crate::evidence::{Evidence, Outcome, Staleness, staleness};
 use crate::facts::{Attestation, Facts, ShownRow, Waiver};
+use crate::preflight::{Finding, Weight};
 use crate::release::Parts;
 use crate::role::Role;
 use crate::runbook::Runbook;
@@ -21,6 +22,13 @@ pub enum Proof {
     GatesAccepted,
     /// By the sign-offs of all signing roles.
     SignOffs,
+    /// By nothing: preflight found that it would break. It is gone when the cause is.
+    Preflight {
+        /// Where: `docker-compose.yml:12`.
+        place: String,
+        /// The way out.
+        hint: String,
+    },
 }
 
 /// A criterion or checklist item of the runbook.
@@ -42,9 +50,20 @@ pub struct Item {
     pub line: usize,
 }
 
-/// The items of a runbook in its order: criteria, then checklist. `attest` names those that need a
-/// person's word besides their checks.
-pub fn items(runbook: &Runbook, checks: &[Check], attest: &[String]) -> Vec<Item> {
+/// The items of a runbook in its order: what preflight found, criteria, then checklist. `attest` names those
+/// that need a person's word besides their checks.
+pub fn items(runbook: &Runbook, checks: &[Check], attest: &[String], findings: &[Finding]) -> Vec<Item> {
+    let found = findings.iter().filter(|f| f.weight == Weight::Breaks).filter_map(|f| {
+        Some(Item {
+            id: f.item_id()?,
+            gate: f.gate.clone(),
+            text: f.message.clone(),
+            digest: f.digest(),
+            proof: Proof::Preflight { place: f.place(), hint: f.hint.clone() },
+            needs_word: false,
+            line: 0,
+        })
+    });
     let proof_of = |id: &str| {
         let bound: Vec<String> =
             checks.iter().filter(|c| c.proves.iter().any(|p| p == id)).map(|c| c.id.clone()).collect();
@@ -69,7 +88,7 @@ pub fn items(runbook: &Runbook, checks: &[Check], attest: &[String]) -> Vec<Item
         needs_word: attest.contains(&c.id),
         line: c.line,
     });
-    criteria.chain(checklist).collect()
+    found.chain(criteria).chain(checklist).collect()
 }
 
 /// The gate where the decision falls: the one that holds the checklist, else none.
@@ -208,7 +227,8 @@ impl ItemState {
 
     /// Whether something was seen to be wrong (and not only not yet seen).
     pub fn is_red(&self) -> bool {
-        !self.is_satisfied() && self.checks.iter().any(|c| c.standing == Standing::Fail)
+        let seen_to_fail = || self.checks.iter().any(|c| c.standing == Standing::Fail);
+        !self.is_satisfied() && (matches!(self.item.proof, Proof::Preflight { .. }) || seen_to_fail())
     }
 
     /// The row that signers see.
@@ -288,6 +308,7 @@ fn why_open(item: &Item, checks: &[CheckState], last_word: Option<&Attestation>)
         }],
         Proof::GatesAccepted => vec!["not every gate before it is accepted".to_owned()],
         Proof::SignOffs => vec!["not every role has signed Go".to_owned()],
+        Proof::Preflight { place, hint } => vec![format!("{place}: {hint}")],
     }
 }
 

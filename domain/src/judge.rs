@@ -170,8 +170,10 @@ impl Judgement {
 
 /// Judges the facts.
 pub fn judge(facts: &Facts<'_>) -> Judgement {
-    let mut states: Vec<ItemState> =
-        items(facts.runbook, facts.checks, facts.attest).iter().map(|i| item_state(i, facts)).collect();
+    let mut states: Vec<ItemState> = items(facts.runbook, facts.checks, facts.attest, facts.findings)
+        .iter()
+        .map(|i| item_state(i, facts))
+        .collect();
     let decision_gate = decision_gate(facts.runbook);
     let mut gates = gate_views(facts, &states, decision_gate.as_deref());
     let accepted = gates.iter().filter(|g| !g.is_decision).all(|g| g.state == GateState::Accepted);

@@ -13,6 +13,7 @@ pub mod judge;
 pub mod log;
 pub mod ownership;
 pub mod policy;
+pub mod preflight;
 pub mod release;
 pub mod role;
 pub mod runbook;

@@ -24,6 +24,7 @@ struct World {
     runbook: Runbook,
     checks: Vec<Check>,
     attest: Vec<String>,
+    findings: Vec<domain::preflight::Finding>,
     owners: BTreeMap<String, Vec<Role>>,
     release: Option<Release>,
     evidence: Vec<Evidence>,
@@ -69,6 +70,7 @@ impl World {
             },
             checks: vec![check("unit", &["A.1"]), check("scan", &["A.1", "B.1"])],
             attest: vec![],
+            findings: vec![],
             owners: BTreeMap::new(),
             release: Some(release(1)),
             evidence: vec![],
@@ -91,6 +93,7 @@ impl World {
             runbook: &self.runbook,
             checks: &self.checks,
             attest: &self.attest,
+            findings: &self.findings,
             gate_owners: &self.owners,
             release: self.release.as_ref(),
             evidence: &self.evidence,
@@ -268,6 +271,48 @@ fn service(health: Health) -> Service {
 
 fn whats(judged: &Judgement) -> Vec<String> {
     judged.verdict.blockers.iter().map(|b| b.what.clone()).collect()
+}
+
+#[test]
+fn what_preflight_finds_is_red_on_its_gate_until_it_is_gone_or_waived() {
+    use domain::preflight::{Finding, Weight};
+    let finding = |weight| Finding {
+        gate: Some("B".into()),
+        weight,
+        kind: "script-missing".into(),
+        file: "runbook.md".into(),
+        line: 7,
+        message: "step B.s1 runs npm run x, but package.json has no such script".into(),
+        hint: "Add the script.".into(),
+    };
+    let mut world = World::new();
+    world.finds("scan", Outcome::Pass);
+    assert_eq!(world.judge().gate("B").unwrap().state, GateState::Ready);
+    world.findings = vec![finding(Weight::Note)];
+    assert_eq!(world.judge().gate("B").unwrap().state, GateState::Ready, "a note blocks nothing");
+    world.findings = vec![finding(Weight::Breaks)];
+    let judged = world.judge();
+    let gate = judged.gate("B").unwrap();
+    assert!(gate.is_red() && gate.state == GateState::Open);
+    let item = gate.items[0].item.clone();
+    assert!(item.id.starts_with("B.p-") && matches!(gate.items[0].status, Status::Open(_)), "{item:?}");
+    world.waivers.push(Waiver {
+        id: 1,
+        item: item.id.clone(),
+        text_digest: item.digest.clone(),
+        by: 9,
+        by_name: "Sec".into(),
+        reason: "known".into(),
+        at: world.now,
+        until: world.now.plus(DAY),
+        holds: true,
+    });
+    assert_eq!(world.judge().gate("B").unwrap().state, GateState::Ready);
+    // Something else at the same place is not what was let through.
+    world.findings[0].message.push_str(" either");
+    assert_eq!(world.judge().gate("B").unwrap().state, GateState::Open);
+    world.findings.clear();
+    assert_eq!(world.judge().gate("B").unwrap().state, GateState::Ready);
 }
 
 #[test]

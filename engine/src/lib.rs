@@ -17,6 +17,7 @@ mod known;
 mod observing;
 mod offers;
 mod pages;
+pub mod preflight;
 pub mod runbook;
 pub mod runner;
 mod stack;

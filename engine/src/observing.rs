@@ -69,8 +69,9 @@ impl Engine {
                         self.catch_up().await;
                         let now = self.file_times();
                         if now != times {
-                            times = now;
                             self.reload().await;
+                            // What preflight looks at may be other files now.
+                            times = self.file_times();
                             if self.stack().project != project { break; }
                             watcher.refresh();
                             // The runbook is a part too: what was seen last is judged again.
@@ -132,18 +133,24 @@ impl Engine {
         }
     }
 
-    fn file_times(&self) -> [Option<SystemTime>; 2] {
+    /// The times of configuration and runbook, and of all that preflight looked at.
+    fn file_times(&self) -> Vec<Option<SystemTime>> {
         let time = |path: &Path| std::fs::metadata(path).and_then(|m| m.modified()).ok();
-        [time(&self.paths().config), time(&self.stack().runbook_path)]
+        let stack = self.stack();
+        let own = [time(&self.paths().config), time(&stack.runbook_path)];
+        own.into_iter().chain(stack.preflight.looked_at.iter().map(|p| time(p))).collect()
     }
 
     /// Reads the files again. When they cannot be used, the last good reading stays in force and the
     /// board says why.
     async fn reload(&self) {
         let (config, missing) = (self.paths().config.clone(), self.0.missing.clone());
-        let read = tokio::task::spawn_blocking(move || Config::load(&config)).await;
+        let read = tokio::task::spawn_blocking(move || {
+            Config::load(&config).map(|loaded| Stack::of(loaded, missing))
+        })
+        .await;
         let next = match read {
-            Ok(Ok(loaded)) => Stack::of(loaded, missing),
+            Ok(Ok(stack)) => stack,
             Ok(Err(mut problems)) => {
                 let mut stack = Stack::clone(&self.stack());
                 problems.insert(0, still_in_force());
@@ -155,8 +162,11 @@ impl Engine {
                 return;
             }
         };
+        let differs = *self.stack() != next;
         *self.0.stack.write().unwrap_or_else(|e| e.into_inner()) = Arc::new(next);
-        self.bump();
+        if differs {
+            self.bump();
+        }
     }
 
     /// Looks whether the images of every way back still exist.

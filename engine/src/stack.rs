@@ -10,11 +10,18 @@ use domain::runbook::{Problem, Runbook};
 
 use crate::checks::ProbeWork;
 use crate::compose::Project;
+use crate::preflight::{Preflight, preflight};
 use crate::runbook::{Loaded, OnFailedDeploy};
 
 /// Images known to be gone, kept up to date in the background.
 #[derive(Debug, Default)]
 pub(crate) struct MissingImages(std::sync::RwLock<BTreeSet<String>>);
+
+impl PartialEq for MissingImages {
+    fn eq(&self, other: &MissingImages) -> bool {
+        self.read() == other.read()
+    }
+}
 
 impl MissingImages {
     pub(crate) fn read(&self) -> BTreeSet<String> {
@@ -27,7 +34,7 @@ impl MissingImages {
 }
 
 /// Everything that the files say.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Stack {
     pub name: String,
     pub dir: PathBuf,
@@ -48,13 +55,15 @@ pub(crate) struct Stack {
     pub steps_before: Vec<String>,
     pub on_failed_deploy: OnFailedDeploy,
     pub problems: Vec<Problem>,
+    pub preflight: Preflight,
     pub missing_images: std::sync::Arc<MissingImages>,
 }
 
 impl Stack {
-    /// Puts a reading into the form that the engine works with.
+    /// Puts a reading into the form that the engine works with, and looks what cannot work. Blocks.
     pub(crate) fn of(loaded: Loaded, missing_images: std::sync::Arc<MissingImages>) -> Stack {
         let Loaded { config, runbook, mut problems } = loaded;
+        let preflight = preflight(&config, &runbook);
         let dir = std::path::absolute(&config.stack.directory).unwrap_or(config.stack.directory);
         let within = |path: &Path| dir.join(path);
         problems.extend(runbook.problems.iter().cloned());
@@ -82,6 +91,7 @@ impl Stack {
             steps_before: config.deploy.steps_before,
             on_failed_deploy: config.deploy.on_failed,
             problems,
+            preflight,
             missing_images,
             dir,
         }

@@ -194,6 +194,8 @@ pub struct GatePage {
     pub waive: Offer,
     /// The Run all button.
     pub run_all: Offer,
+    /// What preflight found here that is worth knowing and breaks nothing; the rest stands among the items.
+    pub notes: Vec<domain::preflight::Finding>,
     /// The gates before and after.
     pub neighbours: (Option<String>, Option<String>),
 }

@@ -130,8 +130,9 @@ async fn data_of_a_newer_version_is_refused_and_left_alone() {
         .await
         .unwrap();
     let error = Store::open(&dir.path().join("data")).await.unwrap_err();
+    let newest = engine::store::MIGRATOR.iter().map(|m| m.version).max().unwrap();
     assert!(
-        matches!(error, StoreError::NewerData { found: 20_991_231_000_000, known: 20_261_123_000_900 }),
+        matches!(error, StoreError::NewerData { found: 20_991_231_000_000, known } if known == newest),
         "{error:?}"
     );
 }

@@ -90,6 +90,9 @@ pub struct Check {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+    /// Exit with 1 also when a preflight finding would break
+    #[arg(long)]
+    pub strict: bool,
 }
 
 /// `stagegate user`.

@@ -57,6 +57,7 @@ pub fn item_words(state: &ItemState) -> AnyView {
     let open = match (&state.status, &state.item.proof) {
         // A check says better itself what it saw and what it wanted.
         (Status::Open(_), Proof::Checks(_)) => None,
+        (_, Proof::Preflight { place, hint }) => return found(place, hint, waived),
         (Status::Open(why), Proof::SignOffs) => Some((why.join("; "), Some("/sign-offs"))),
         (Status::Open(why), _) => Some((why.join("; "), None)),
         _ => None,
@@ -66,6 +67,19 @@ pub fn item_words(state: &ItemState) -> AnyView {
         view! { <p class="small">{icon(Icon::Circle)} " Open: " {why} "." {link}</p> }
     });
     view! { {attested} {waived} {open} }.into_any()
+}
+
+/// Where preflight found it, and the way out.
+fn found(place: &str, hint: &str, waived: Option<AnyView>) -> AnyView {
+    let (place, hint) = (place.to_owned(), hint.to_owned());
+    view! {
+        <div class="small stack stack--tight">
+            <p class="wrap">{icon(Icon::Warning)} " Found before anything ran: " <code>{place}</code></p>
+            <p class="wrap">{code_text(&hint)}</p>
+        </div>
+        {waived}
+    }
+    .into_any()
 }
 
 fn attestation(word: &Attestation) -> AnyView {

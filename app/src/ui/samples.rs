@@ -173,6 +173,7 @@ fn facts<'a>(
         runbook,
         checks,
         attest: &[],
+        findings: &[],
         gate_owners,
         release,
         evidence,
@@ -293,6 +294,7 @@ pub fn gate() -> GatePage {
         attest: Offer::Yes,
         waive: Offer::No("only Security or PO may waive".into()),
         run_all: Offer::Yes,
+        notes: vec![],
         neighbours: (None, Some("H".into())),
     }
 }

@@ -33,5 +33,6 @@ pub use judge::judge_command;
 pub(crate) use outage::OutageWatch;
 pub(crate) use output::settled;
 pub use output::{Output, OutputLine};
+pub(crate) use placeholders::unfilled_secret;
 pub use probe::{ProbeWork, probe};
 pub use tree::TrackedFiles;

@@ -2,6 +2,7 @@
 
 use domain::check::Check;
 use domain::facts::Actor;
+use domain::preflight::Weight;
 use domain::release::Part;
 use domain::runbook::{Step, StepKind};
 
@@ -44,6 +45,14 @@ impl Engine {
             attest: judged.offer_attest(actor, &gate.id),
             waive: judged.offer_waive(actor),
             run_all,
+            notes: judged
+                .stack
+                .preflight
+                .findings
+                .iter()
+                .filter(|f| f.weight == Weight::Note && f.gate.as_ref() == Some(&gate.id))
+                .cloned()
+                .collect(),
             neighbours: (
                 at.checked_sub(1).map(|i| gates[i].id.clone()),
                 gates.get(at + 1).map(|g| g.id.clone()),
