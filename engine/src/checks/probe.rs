@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::finding::unknown;
 use super::template::Names;
-use super::{command, compose, env_file, file, git, http, port};
+use super::{command, compose, env_file, file, git, http, port, tls};
 use crate::compose::Project;
 use crate::runner::Session;
 
@@ -132,6 +132,7 @@ async fn one_attempt(probe: &Probe<'_>) -> Finding {
             CheckSpec::File { .. } => file::probe(probe),
             CheckSpec::Git { .. } => git::probe(probe).await,
             CheckSpec::Port { .. } => port::probe(probe).await,
+            CheckSpec::Tls(_) => tls::probe(probe).await,
         }
     };
     let is_command = matches!(probe.work.check.spec, CheckSpec::Command { .. });
