@@ -111,13 +111,13 @@ pub enum CheckSpec {
         ca: Option<String>,
         /// Asks with a key of the env file, without it and with a wrong one.
         #[serde(default)]
-        gate: Option<HttpGate>,
+        gate: Option<Box<HttpGate>>,
         /// Asks as a page of an allowed origin and of foreign ones would, with and without preflight.
         #[serde(default)]
-        cors: Option<HttpCors>,
+        cors: Option<Box<HttpCors>>,
         /// Asks until it is turned away, and then until it is let in again.
         #[serde(default)]
-        rate_limit: Option<HttpRateLimit>,
+        rate_limit: Option<Box<HttpRateLimit>>,
     },
     /// Something about the running stack, asked of the engine.
     Compose {

@@ -36,7 +36,8 @@ pub(super) fn ran_no_test(output: &Output) -> Option<String> {
     let mut nothing = None;
     for line in &output.lines {
         let text = line.text.to_lowercase();
-        let words: Vec<&str> = text.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).collect();
+        let words: Vec<&str> =
+            text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|w| !w.is_empty()).collect();
         // Files and suites that could not be loaded are no tests.
         let files = matches!(words.as_slice(), ["test", "files" | "suites", ..] | ["snapshots", ..]);
         if files {
