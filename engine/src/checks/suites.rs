@@ -90,7 +90,7 @@ fn is_nothing(text: &str, words: &[&str]) -> bool {
     }
     match words {
         // mocha; node --test; vitest
-        ["0", "passing", ..] | ["tests", "0"] | ["tests", "no", "tests"] => true,
+        ["0", "passing", ..] | ["tests", "0"] | ["pass", "0"] | ["tests", "no", "tests"] => true,
         // All of them skipped: vitest, jest; pytest; Playwright.
         ["tests", n, "skipped" | "todo", ..] | [n, "skipped" | "deselected"] => n.parse::<u64>().is_ok(),
         [n, "skipped" | "deselected", "in", ..] => n.parse::<u64>().is_ok(),
@@ -134,6 +134,9 @@ mod tests {
             "  3 skipped",
             "# tests 0\n# pass 0\n# fail 0",
             "ℹ tests 0",
+            "# tests 1\n# pass 0\n# fail 0\n# skipped 1",
+            "Test Suites: 1 failed, 1 skipped, 1 of 2 total\nTests:       1 skipped, 1 total\nRan all test suites.",
+            " Test Files  1 failed | 1 skipped (2)\n      Tests  1 skipped (1)",
             "Ran 0 tests in 0.000s\n\nOK",
             "0 examples, 0 failures",
             "[INFO] Tests run: 0, Failures: 0, Errors: 0, Skipped: 0",
@@ -157,6 +160,7 @@ mod tests {
             "running 4 tests\ntest result: ok. 4 passed; 0 failed\n   Doc-tests m\nrunning 0 tests\ntest result: ok. 0 passed; 0 failed",
             "  5 passed (3.1s)\n  2 skipped",
             "# tests 3\n# pass 3\n# skipped 0",
+            "# tests 2\n# pass 0\n# fail 2\n# skipped 0",
             "Ran 5 tests in 0.100s",
             "12 examples, 0 failures",
             "Tests run: 5, Failures: 0",
