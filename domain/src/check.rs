@@ -6,6 +6,12 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+mod report;
+mod web;
+
+pub use report::{ReportFormat, Twice, ValueSource};
+pub use web::{HttpCors, HttpGate, HttpMeasure, HttpRateLimit, TlsSpec};
+
 use crate::digest::digest_fields;
 use crate::release::Part;
 
@@ -61,6 +67,9 @@ pub enum CheckSpec {
         /// Exit codes that mean "could not look" (Inconclusive) and not "looked and it is bad".
         #[serde(default)]
         inconclusive_exit: Vec<i32>,
+        /// Runs it twice: the second run must change nothing, and this is where it says so.
+        #[serde(default)]
+        twice: Option<Twice>,
     },
     /// One or more HTTP requests to a URL of the stack.
     Http {
@@ -85,15 +94,30 @@ pub enum CheckSpec {
         /// Headers that must not be present (or not with that value, when one is given).
         #[serde(default)]
         forbid_headers: BTreeMap<String, String>,
-        /// How many requests are sent, one after another. 1 by default.
+        /// How many requests are sent. 1 by default.
         #[serde(default)]
         requests: Option<u32>,
+        /// How many of them are under way at the same time. 1 by default.
+        #[serde(default)]
+        concurrency: Option<u32>,
         /// What is measured over the requests.
         #[serde(default)]
         measure: Option<HttpMeasure>,
         /// JSON pointer (RFC 6901) into the body, measured as the value.
         #[serde(default)]
         pointer: Option<String>,
+        /// PEM file of the authorities trusted instead of the system's, relative to the stack's directory.
+        #[serde(default)]
+        ca: Option<String>,
+        /// Asks with a key of the env file, without it and with a wrong one.
+        #[serde(default)]
+        gate: Option<Box<HttpGate>>,
+        /// Asks as a page of an allowed origin and of foreign ones would, with and without preflight.
+        #[serde(default)]
+        cors: Option<Box<HttpCors>>,
+        /// Asks until it is turned away, and then until it is let in again.
+        #[serde(default)]
+        rate_limit: Option<Box<HttpRateLimit>>,
     },
     /// Something about the running stack, asked of the engine.
     Compose {
@@ -152,6 +176,15 @@ pub enum CheckSpec {
         /// For `untracked`: the file that must never have been committed.
         #[serde(default)]
         path: Option<String>,
+        /// For `at`, one of these three: the commit, as 7 digits or more; `${NAME}` allowed.
+        #[serde(default)]
+        commit: Option<String>,
+        /// For `at`: the branch whose tip must be checked out; `${NAME}` allowed.
+        #[serde(default)]
+        branch: Option<String>,
+        /// For `at`: the tag that must be checked out; `${NAME}` allowed.
+        #[serde(default)]
+        tag: Option<String>,
     },
     /// A TCP port.
     Port {
@@ -164,6 +197,8 @@ pub enum CheckSpec {
     /// A rollback drill that was proved at both ends. `want` judges how long the way back took;
     /// `valid_for` says how long it counts.
     Drill {},
+    /// A TLS certificate: its chain, its names, its dates.
+    Tls(TlsSpec),
 }
 
 impl CheckSpec {
@@ -178,6 +213,7 @@ impl CheckSpec {
             CheckSpec::Git { .. } => "git",
             CheckSpec::Port { .. } => "port",
             CheckSpec::Drill {} => "drill",
+            CheckSpec::Tls(_) => "tls",
         }
     }
 
@@ -191,6 +227,8 @@ impl CheckSpec {
             CheckSpec::EnvFile { .. } => vec![Part::Env],
             CheckSpec::Git { .. } => vec![Part::Commit],
             CheckSpec::File { .. } | CheckSpec::Drill {} => vec![],
+            // A certificate is renewed without any part of a release changing: its evidence only ages.
+            CheckSpec::Tls(_) => vec![],
         }
     }
 
@@ -206,54 +244,6 @@ impl CheckSpec {
             _ => None,
         }
     }
-}
-
-/// Where a command's measured value stands.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ValueSource {
-    /// A file relative to the command's directory, written by the run itself; without one, the output.
-    #[serde(default)]
-    pub file: Option<String>,
-    /// JSON pointer (RFC 6901) to a number.
-    #[serde(default)]
-    pub pointer: Option<String>,
-    /// Regular expression whose first group is the number.
-    #[serde(default)]
-    pub regex: Option<String>,
-    /// A whole format: read the number that matters in it.
-    #[serde(default)]
-    pub format: Option<ReportFormat>,
-}
-
-/// Report formats that are read as a whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ReportFormat {
-    /// JUnit XML: per cent of tests passed. A suite that ran no test has no number.
-    Junit,
-    /// Istanbul/Vitest `coverage-summary.json`: per cent of lines.
-    CoverageSummary,
-    /// `npm audit --json`: vulnerabilities of severity critical and high. An error answer has no number.
-    NpmAudit,
-    /// `npm audit --json`: critical ones only.
-    NpmAuditCritical,
-    /// autocannon JSON: p95 latency in milliseconds (p97.5 where p95 is not reported).
-    AutocannonP95,
-    /// autocannon JSON: per cent of requests that failed (errors, timeouts and non-2xx, without 429).
-    AutocannonErrors,
-}
-
-/// What is measured over the requests of an HTTP check.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum HttpMeasure {
-    /// 95th percentile of the response time, milliseconds.
-    P95,
-    /// Per cent of requests with an unexpected answer.
-    ErrorRate,
-    /// Number of 429 answers among the requests.
-    RateLimited,
 }
 
 /// Questions to the engine about the stack.
@@ -300,9 +290,11 @@ pub enum GitAssert {
     Clean,
     /// A path was never committed.
     Untracked,
+    /// The declared commit, branch or tag is checked out.
+    At,
 }
 
-/// A threshold: comparison, number, unit. Written `>= 65 %`, `< 600 ms`, `== 0`.
+/// A threshold: comparison, number, unit. Written `>= 65 %`, `< 600 ms`, `== 0`; or `absent`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Want {
@@ -327,6 +319,8 @@ pub enum Comparison {
     AtLeast,
     /// `>`
     Greater,
+    /// `absent`: nothing may be there. No number meets it.
+    Absent,
 }
 
 impl Comparison {
@@ -337,11 +331,17 @@ impl Comparison {
             Comparison::Equal => "==",
             Comparison::AtLeast => ">=",
             Comparison::Greater => ">",
+            Comparison::Absent => "absent",
         }
     }
 }
 
 impl Want {
+    /// Whether nothing may be there at all.
+    pub fn is_absent(&self) -> bool {
+        self.comparison == Comparison::Absent
+    }
+
     /// Whether `value` is wanted. Not a number never is.
     pub fn is_met_by(&self, value: f64) -> bool {
         match self.comparison {
@@ -350,12 +350,16 @@ impl Want {
             Comparison::Equal => value == self.number,
             Comparison::AtLeast => value >= self.number,
             Comparison::Greater => value > self.number,
+            Comparison::Absent => false,
         }
     }
 }
 
 impl fmt::Display for Want {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_absent() {
+            return f.write_str(self.comparison.symbol());
+        }
         write!(f, "{} {}", self.comparison.symbol(), self.number)?;
         if !self.unit.is_empty() {
             write!(f, " {}", self.unit)?;
@@ -380,7 +384,7 @@ impl TryFrom<String> for Want {
 
 /// The text is no threshold.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("“{0}” is no threshold; write one as “>= 65 %”, “< 600 ms” or “== 0”")]
+#[error("“{0}” is no threshold; write one as “>= 65 %”, “< 600 ms”, “== 0” or “absent”")]
 pub struct BadWant(pub String);
 
 impl FromStr for Want {
@@ -389,6 +393,9 @@ impl FromStr for Want {
     fn from_str(s: &str) -> Result<Want, BadWant> {
         let bad = || BadWant(s.to_owned());
         let text = s.trim();
+        if text == Comparison::Absent.symbol() {
+            return Ok(Want { comparison: Comparison::Absent, number: 0.0, unit: String::new() });
+        }
         let table = [
             ("<=", Comparison::AtMost),
             ("≤", Comparison::AtMost),
@@ -424,10 +431,11 @@ mod tests {
             ("< 600ms", "< 600 ms"),
             ("== 0", "== 0"),
             ("≤ 1.5 %", "<= 1.5 %"),
+            (" absent", "absent"),
         ] {
             assert_eq!(text.parse::<Want>().map(|w| w.to_string()), Ok(shown.to_owned()));
         }
-        for text in ["", "65 %", ">=", ">= x", "about 3"] {
+        for text in ["", "65 %", ">=", ">= x", "about 3", "absent 3", "== absent"] {
             assert!(text.parse::<Want>().is_err(), "{text} must not be a threshold");
         }
     }
@@ -437,6 +445,7 @@ mod tests {
         let least: Want = ">= 65 %".parse().unwrap();
         assert!(least.is_met_by(65.0) && !least.is_met_by(64.999) && !least.is_met_by(f64::NAN));
         let less: Want = "< 600 ms".parse().unwrap();
+        assert!(!"absent".parse::<Want>().unwrap().is_met_by(0.0));
         assert!(less.is_met_by(599.9) && !less.is_met_by(600.0));
     }
 
@@ -446,7 +455,13 @@ mod tests {
             id: "coverage".into(),
             title: "Coverage".into(),
             proves: vec!["A.1".into()],
-            spec: CheckSpec::Git { assert: GitAssert::Clean, path: None },
+            spec: CheckSpec::Git {
+                assert: GitAssert::Clean,
+                path: None,
+                commit: None,
+                branch: None,
+                tag: None,
+            },
             want: Some(want.parse().unwrap()),
             timeout_ms: 1,
             retries: 0,

@@ -224,7 +224,7 @@ fn check(id: &str, proves: &[&str]) -> Check {
         id: id.into(),
         title: id.into(),
         proves: proves.iter().map(|p| (*p).to_owned()).collect(),
-        spec: CheckSpec::Git { assert: GitAssert::Clean, path: None },
+        spec: CheckSpec::Git { assert: GitAssert::Clean, path: None, commit: None, branch: None, tag: None },
         want: None,
         timeout_ms: 1,
         retries: 0,

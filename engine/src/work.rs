@@ -6,7 +6,9 @@ use domain::evidence::{Finding, Outcome as Found};
 use domain::release::Parts;
 use serde::{Deserialize, Serialize};
 
-use crate::checks::{OutageWatch, Output, ProbeWork, TrackedFiles, judge_command, probe, settled};
+use crate::checks::{
+    OutageWatch, Output, ProbeWork, TrackedFiles, judge_command, probe, settled, with_remark,
+};
 use crate::compose::{DeployResult, DeployWork, RollbackResult, RollbackWork, deploy, rollback};
 use crate::drill::{DrillResult, drill};
 use crate::runner::{Cmd, Exit, Outcome, RunnerError, Session, supervise};
@@ -214,7 +216,7 @@ async fn step(session: &Session, command: &str, judged_by: &[ProbeWork]) -> Outc
             let stack_dir = &work.project.dir;
             let mut finding = judge_command(&work.check, &exit, &output, stack_dir, started_at_ms);
             if let Some(remark) = &remark {
-                finding.saw = format!("{}; {remark}", finding.saw);
+                finding = with_remark(finding, remark);
             }
             session.say(&format!("{}: {}; {}", work.check.title, finding.outcome.slug(), finding.saw));
             CheckFinding::of(&work.check, finding)

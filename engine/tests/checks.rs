@@ -7,6 +7,8 @@
 
 #[path = "checks"]
 mod support {
+    pub mod authority;
+    pub mod nginx;
     pub mod probe;
     pub mod web;
 }
@@ -18,5 +20,8 @@ mod cases {
     mod file;
     mod git;
     mod http;
+    mod http_front;
     mod port;
+    mod reports;
+    mod tls;
 }

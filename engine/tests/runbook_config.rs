@@ -10,6 +10,9 @@ use domain::runbook::{Problem, Severity};
 use engine::runbook::{Config, Loaded, OnFailedDeploy, Report};
 use tempfile::TempDir;
 
+#[path = "runbook_config/web.rs"]
+mod web;
+
 /// A directory with a runbook, a Compose file, an env example, and `toml` as its configuration.
 fn project(toml: &str) -> (TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();

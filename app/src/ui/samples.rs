@@ -106,6 +106,7 @@ pub fn check() -> Check {
             cwd: None,
             value: None,
             inconclusive_exit: vec![],
+            twice: None,
         },
         want: ">= 65 %".parse().ok(),
         timeout_ms: 1_000,

@@ -1,19 +1,22 @@
 //! A command: run as it is typed, watched, and judged by its end and its figures.
 
+use std::path::{Path, PathBuf};
+
 use domain::check::CheckSpec;
-use domain::evidence::Finding;
+use domain::evidence::{Finding, Outcome};
 
 use super::finding::unknown;
 use super::judge::judge_command;
 use super::output::{Output, settled};
 use super::probe::Probe;
-use super::tree::TrackedFiles;
+use super::tree::{TrackedFiles, with_remark};
+use super::twice;
 use crate::runner::{Cmd, Exit, Reader};
 
 pub(super) async fn probe(probe: &Probe<'_>) -> Finding {
     let session = probe.session;
     let work = probe.work;
-    let (CheckSpec::Command { run, cwd, .. }, dir) = (&work.check.spec, &work.project.dir) else {
+    let (CheckSpec::Command { run, cwd, twice, .. }, dir) = (&work.check.spec, &work.project.dir) else {
         return unknown("a command", "this check is no command", "Correct the declaration.");
     };
     let Some(text) = work.command.as_ref().or(run.as_ref()) else {
@@ -33,30 +36,57 @@ pub(super) async fn probe(probe: &Probe<'_>) -> Finding {
     }
     let before = TrackedFiles::of(session, &place).await;
     probe.say(&format!("Runs: {text}"));
+    let first = run_once(probe, text, &place, "").await;
+    let mut finding = judge_command(&work.check, &first.exit, &|| first.output(), dir, first.started_at_ms);
+    let mut ended = matches!(first.exit, Exit::Code(_));
+    if let Some(twice) = twice
+        && finding.outcome == Outcome::Pass
+    {
+        probe.say(&format!("Runs it a second time: {text}"));
+        let second = run_once(probe, text, &place, ", second run").await;
+        finding = twice::judge(twice, &second.exit, &second.output(), &place, second.started_at_ms);
+        ended = matches!(second.exit, Exit::Code(_));
+    } else if let Some(twice) = twice {
+        finding.wanted = twice::wanted(twice);
+    }
+    let after = if ended { TrackedFiles::of(session, &place).await } else { None };
+    if let Some(remark) = before.zip(after).and_then(|(before, after)| after.remark(&before)) {
+        probe.say(&format!("Careful: {remark}."));
+        finding = with_remark(finding, &remark);
+    }
+    finding
+}
+
+/// One execution of the command.
+struct Ran {
+    exit: Exit,
+    started_at_ms: u64,
+    dir: PathBuf,
+    /// The first line of the log that is its own.
+    from: u64,
+    written: std::io::Result<()>,
+}
+
+impl Ran {
+    fn output(&self) -> std::io::Result<Output> {
+        match &self.written {
+            Ok(()) => Output::of_run(&self.dir, self.from),
+            Err(error) => Err(std::io::Error::other(error.to_string())),
+        }
+    }
+}
+
+async fn run_once(probe: &Probe<'_>, text: &str, place: &Path, which: &str) -> Ran {
+    let session = probe.session;
     let from = Reader::open(&session.dir()).and_then(|reader| reader.count()).unwrap_or(0);
     let started_at_ms = probe.now_ms();
     let mut cmd = Cmd::bash(text);
-    cmd.cwd = Some(place.clone());
+    cmd.cwd = Some(place.to_owned());
     cmd.timeout = Some(probe.left());
     let exit = session.exec(cmd).await;
     // The attempt is named so that an earlier one's line is not taken for this one's.
-    let mark = format!("Ended (attempt {}): {exit}.", probe.attempt);
+    let mark = format!("Ended (attempt {}{which}): {exit}.", probe.attempt);
     probe.say(&mark);
     let written = settled(&session.dir(), &session.redact(&mark)).await;
-    let read = || -> std::io::Result<Output> {
-        match &written {
-            Ok(()) => Output::of_run(&session.dir(), from),
-            Err(error) => Err(std::io::Error::other(error.to_string())),
-        }
-    };
-    let mut finding = judge_command(&work.check, &exit, &read, dir, started_at_ms);
-    let after = match exit {
-        Exit::Code(_) => TrackedFiles::of(session, &place).await,
-        _ => None,
-    };
-    if let Some(remark) = before.zip(after).and_then(|(before, after)| after.remark(&before)) {
-        probe.say(&format!("Careful: {remark}."));
-        finding.saw = format!("{}; {remark}", finding.saw);
-    }
-    finding
+    Ran { exit, started_at_ms, dir: session.dir(), from, written }
 }

@@ -1,20 +1,30 @@
-//! The repository: a clean tree on a commit, and files that must never have been committed.
+//! The repository: a clean tree on a commit, the commit that is checked out, and files that must never have been committed.
 
 use std::path::{Path, PathBuf};
 
 use domain::check::{CheckSpec, GitAssert};
 use domain::evidence::Finding;
 
-use super::finding::{failed, names, passed, unknown};
+use super::finding::{brief, failed, names, passed, unknown};
 use super::probe::Probe;
 use super::tree::{TrackedFiles, git};
 
 pub(super) async fn probe(probe: &Probe<'_>) -> Finding {
-    let CheckSpec::Git { assert, path } = &probe.work.check.spec else {
+    let CheckSpec::Git { assert, path, commit, branch, tag } = &probe.work.check.spec else {
         return unknown("a repository", "this check is about no repository", "Correct the declaration.");
     };
     match assert {
         GitAssert::Clean => clean(probe).await,
+        GitAssert::At => match (commit, branch, tag) {
+            (Some(commit), None, None) => at(probe, Pin::Commit, commit).await,
+            (None, Some(branch), None) => at(probe, Pin::Branch, branch).await,
+            (None, None, Some(tag)) => at(probe, Pin::Tag, tag).await,
+            _ => unknown(
+                "a declared commit, branch or tag",
+                "the check does not name exactly one commit, branch or tag",
+                "Give the check one of `commit`, `branch` and `tag`.",
+            ),
+        },
         GitAssert::Untracked => match path {
             Some(path) => never_committed(probe, Path::new(path), path).await,
             None => unknown(
@@ -49,6 +59,104 @@ async fn clean(probe: &Probe<'_>) -> Finding {
         format!("{head}, and {} tracked files differ: {}", paths.len(), names(&paths)),
         "Commit the changes, or undo them with git restore.",
     )
+}
+
+/// What HEAD is compared with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pin {
+    Commit,
+    Branch,
+    Tag,
+}
+
+impl Pin {
+    fn label(self) -> &'static str {
+        match self {
+            Pin::Commit => "commit",
+            Pin::Branch => "branch",
+            Pin::Tag => "tag",
+        }
+    }
+
+    /// Where git may know it, the nearest first.
+    fn places(self, name: &str) -> Vec<String> {
+        match self {
+            Pin::Commit => vec![name.to_owned()],
+            Pin::Branch => vec![format!("refs/heads/{name}"), format!("refs/remotes/origin/{name}")],
+            Pin::Tag => vec![format!("refs/tags/{name}")],
+        }
+    }
+
+    /// Whether a name may be given to git: it must be no option and no range.
+    fn accepts(self, name: &str) -> bool {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | '+' | '@');
+        match self {
+            Pin::Commit => (7..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_hexdigit()),
+            _ => {
+                !name.starts_with('-') && !name.contains("..") && !name.is_empty() && name.chars().all(plain)
+            }
+        }
+    }
+}
+
+/// Whether HEAD is the commit that a declaration names.
+async fn at(probe: &Probe<'_>, pin: Pin, declared: &str) -> Finding {
+    let dir = &probe.work.project.dir;
+    let kind = pin.label();
+    let name = match probe.names.fill(declared) {
+        Ok(filled) => filled.text,
+        Err(error) => {
+            return unknown(format!("the declared {kind}"), error.to_string(), "Correct the declaration.");
+        }
+    };
+    let wanted = format!("{kind} {name} checked out");
+    if !pin.accepts(&name) {
+        let next = match pin {
+            Pin::Commit => "Write at least 7 hexadecimal digits of the commit.",
+            _ => "Write the plain name, such as main or v1.2.0.",
+        };
+        return unknown(wanted, format!("“{}” is no {kind}", brief(&name, 60)), next);
+    }
+    probe.say(&format!("Asks git which commit is checked out, and which one {kind} {name} is."));
+    if git(probe.session, dir, &["rev-parse", "--git-dir"]).await.is_err() {
+        return unknown(wanted, NO_REPOSITORY, CLONE);
+    }
+    let resolve = async |what: &str| {
+        let what = format!("{what}^{{commit}}");
+        let args = ["rev-parse", "--verify", "--quiet", "--end-of-options", &what];
+        let answer = git(probe.session, dir, &args).await.ok()?;
+        Some(String::from_utf8_lossy(&answer).trim().to_owned())
+    };
+    let Some(head) = resolve("HEAD").await else {
+        return failed(wanted, "the repository has no commit", "Check the release out.");
+    };
+    let mut pinned = None;
+    for place in pin.places(&name) {
+        if let Some(commit) = resolve(&place).await {
+            pinned = Some((place, commit));
+            break;
+        }
+    }
+    let short = |commit: &str| commit.chars().take(7).collect::<String>();
+    match pinned {
+        Some((_, commit)) if commit == head => passed(wanted, format!("{} is checked out", short(&head))),
+        Some((place, commit)) => {
+            let from = if place.starts_with("refs/remotes/") { " (as last fetched)" } else { "" };
+            let saw = format!("{} is checked out; {kind} {name} is {}{from}", short(&head), short(&commit));
+            failed(wanted, saw, format!("git checkout {name}, then deploy what it holds."))
+        }
+        // Another commit than the one checked out, whatever it is.
+        None if pin == Pin::Commit && !head.starts_with(&name.to_lowercase()) => failed(
+            wanted,
+            format!("{} is checked out; {name} is not known in this repository", short(&head)),
+            format!("git fetch, then git checkout {name}."),
+        ),
+        None => unknown(
+            wanted,
+            format!("no {kind} {name} is known in this repository"),
+            "git fetch --tags, or correct the name.",
+        ),
+    }
 }
 
 /// Whether `path` (relative to the stack's directory, or absolute) is neither tracked nor in any commit.

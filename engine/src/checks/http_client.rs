@@ -5,7 +5,8 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use reqwest::header::HeaderMap;
-use reqwest::{Client, Method, Url, redirect};
+use reqwest::{Certificate, Client, Method, Url, redirect};
+use rustls::pki_types::CertificateDer;
 
 /// Most bytes of a body that are kept.
 pub(super) const BODY_MAX: usize = 64 * 1024;
@@ -25,13 +26,15 @@ pub(super) struct Answer {
 }
 
 /// Why nothing came back: a phrase, and what to do.
+#[derive(Clone)]
 pub(super) struct NoAnswer {
     pub(super) saw: String,
     pub(super) next: String,
 }
 
-/// A client for one check. Fails with a phrase for people.
-pub(super) fn client(url: &Url) -> Result<Client, String> {
+/// A client for one check that trusts the authorities `roots`, else those of this machine. Fails with a
+/// phrase for people.
+pub(super) fn client(url: &Url, roots: Option<Vec<CertificateDer<'static>>>) -> Result<Client, String> {
     // The first caller in the process decides; every caller here decides the same.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = Client::builder()
@@ -39,7 +42,11 @@ pub(super) fn client(url: &Url) -> Result<Client, String> {
         .no_proxy()
         .connect_timeout(CONNECT_MAX)
         .user_agent(concat!("stagegate/", env!("CARGO_PKG_VERSION")));
-    if url.scheme() == "http" {
+    if let Some(roots) = roots {
+        let parsed: Result<Vec<_>, _> = roots.iter().map(|der| Certificate::from_der(der)).collect();
+        let parsed = parsed.map_err(|error| format!("a certificate cannot be used ({})", reason(&error)))?;
+        builder = builder.tls_certs_only(parsed);
+    } else if url.scheme() == "http" {
         // Plain requests must work on machines without any root certificates.
         builder = builder.tls_certs_only([]);
     }

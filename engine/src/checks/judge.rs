@@ -8,12 +8,14 @@ use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 use domain::check::{Check, CheckSpec, ValueSource, Want};
-use domain::evidence::Finding;
+use domain::evidence::{Finding, Outcome};
 use domain::time::human_span;
 
+use super::absent::{self, Look};
 use super::finding::{brief, failed, judge_value, passed, unknown};
 use super::output::Output;
-use super::values::{NoValue, Reading, read_value, usual_want};
+use super::suites::ran_no_test;
+use super::values::{NoValue, Reading, is_words, read_value, usual_want};
 use crate::runner::Exit;
 
 /// Largest report that is read, bytes.
@@ -58,20 +60,38 @@ pub fn judge_command(
         let saw = format!("exit code {code}, which is declared as “could not look”{last_words}");
         return unknown(wanted, saw, see_log);
     }
-    let reading = value.as_ref().map(|source| {
-        let dir = cwd.as_ref().map_or_else(|| stack_dir.to_owned(), |c| stack_dir.join(c));
-        read(source, &output, &dir, started_at_ms)
-    });
+    let dir = cwd.as_ref().map_or_else(|| stack_dir.to_owned(), |c| stack_dir.join(c));
     let end = End { code, want: want.as_ref(), wanted, last_words, see_log };
+    // A suite that ran nothing has no figures, whatever stands where they would.
+    let nothing = output.as_ref().ok().and_then(ran_no_test);
+    let Some(source) = value else { return end.without_value(check, nothing) };
+    let text = text_of(source, &output, &dir, started_at_ms);
+    if end.want.is_some_and(Want::is_absent) {
+        return end.absent(text.and_then(|text| text.look(source)));
+    }
+    let reading =
+        text.and_then(|text| Ok((text.read_with(|found| read_value(source, found))?, text.place.clone())));
     match reading {
-        None => end.without_value(check, &output),
-        Some(Ok((reading, place))) => end.with_reading(&reading, &place),
-        Some(Err(none)) => end.without_reading(none),
+        Ok((reading, place)) => {
+            let found = end.with_reading(&reading, &place);
+            match nothing.filter(|_| source.format.is_none() && found.outcome == Outcome::Pass) {
+                Some(line) => no_test(found.wanted, &format!("{}, but", found.saw), &line),
+                None => found,
+            }
+        }
+        Err(none) => end.without_reading(none),
     }
 }
 
+fn no_test(wanted: String, before: &str, line: &str) -> Finding {
+    let saw = format!("{before} no test ran: “{line}”");
+    unknown(wanted, saw, "Find out why the suite found no test to run.")
+}
+
+/// The wish of a command check in words.
 fn wanted(want: Option<&Want>, has_value: bool) -> String {
     match want {
+        Some(want) if want.is_absent() => "exit code 0, and what the check looks for is absent".to_owned(),
         Some(want) => want.to_string(),
         None if has_value => "exit code 0 and a measured value".to_owned(),
         None => "exit code 0".to_owned(),
@@ -79,7 +99,7 @@ fn wanted(want: Option<&Want>, has_value: bool) -> String {
 }
 
 /// The command did not end by itself: nobody knows what it would have found.
-fn ended_early(wanted: &str, exit: &Exit) -> Finding {
+pub(super) fn ended_early(wanted: &str, exit: &Exit) -> Finding {
     let next = match exit {
         Exit::Timeout => "Find out what it waits for, or give the check a longer timeout.",
         Exit::Cancelled { .. } => "Run it again.",
@@ -101,8 +121,11 @@ struct End<'a> {
 }
 
 impl End<'_> {
-    fn without_value(self, check: &Check, output: &io::Result<Output>) -> Finding {
+    fn without_value(self, check: &Check, nothing: Option<String>) -> Finding {
         let saw = format!("exit code {}{}", self.code, self.last_words);
+        if let Some(line) = nothing {
+            return no_test(self.wanted, &format!("exit code {}, but", self.code), &line);
+        }
         if self.code != 0 {
             let next = self.failure_hint();
             return failed(self.wanted, saw, next);
@@ -111,11 +134,20 @@ impl End<'_> {
             let saw = format!("exit code {}, and no value is declared to compare", self.code);
             return unknown(self.wanted, saw, "Say in the check where its value stands.");
         }
-        if let Some(line) = output.as_ref().ok().and_then(ran_no_test) {
-            let saw = format!("exit code 0, but no test ran: “{}”", brief(&line, 120));
-            return unknown(self.wanted, saw, "Find out why the suite found no test to run.");
-        }
         passed(self.wanted, saw)
+    }
+
+    fn absent(self, look: Result<Look, NoValue>) -> Finding {
+        match look {
+            Ok(Look::Something(what)) => failed(self.wanted, format!("there is {what}"), self.see_log),
+            Ok(Look::Nothing(what)) if self.code == 0 => passed(self.wanted, what),
+            Ok(Look::Nothing(what)) => {
+                let saw = format!("{what}, but exit code {}{}", self.code, self.last_words);
+                let next = self.failure_hint();
+                failed(self.wanted, saw, next)
+            }
+            Err(none) => self.without_reading(none),
+        }
     }
 
     fn with_reading(self, reading: &Reading, place: &str) -> Finding {
@@ -124,7 +156,7 @@ impl End<'_> {
             return judge_value(self.want, reading.value, reading.unit, saw, self.see_log);
         }
         let judged = judge_value(self.want, reading.value, reading.unit, saw, &*self.see_log);
-        let met = judged.outcome == domain::evidence::Outcome::Pass && self.want.is_some();
+        let met = judged.outcome == Outcome::Pass && self.want.is_some();
         if met && reading.explains_exit {
             // The tool ends with an error because of what it counted, and the threshold allows that.
             let saw = format!("{}; exit code {} stands for just that", judged.saw, self.code);
@@ -137,6 +169,10 @@ impl End<'_> {
     }
 
     fn without_reading(self, none: NoValue) -> Finding {
+        if none.is_bad {
+            // What it says is bad by itself, whatever its exit code.
+            return failed(self.wanted, none.saw, none.next);
+        }
         let saw = format!("exit code {}; {}", self.code, none.saw);
         if self.code == 0 || none.did_not_look {
             return unknown(self.wanted, saw, none.next);
@@ -153,38 +189,85 @@ impl End<'_> {
     }
 }
 
-/// Reads the declared value and says where it stood.
-fn read(
+/// The text in which a value is looked for.
+pub(super) struct Text {
+    /// The text.
+    pub(super) text: String,
+    /// Another way to put it together, see [`Output::out_rejoined`].
+    rejoined: Option<String>,
+    /// Where it stood, in words for the end of a sentence.
+    pub(super) place: String,
+    /// In words for the beginning.
+    whose: String,
+    /// Whether its beginning is missing.
+    cut: bool,
+}
+
+impl Text {
+    /// Reads something out of it, and says where nothing was found.
+    pub(super) fn read_with(
+        &self,
+        read: impl Fn(&str) -> Result<Reading, NoValue>,
+    ) -> Result<Reading, NoValue> {
+        let reading = match (read(&self.text), &self.rejoined) {
+            (Err(none), Some(whole)) if !none.did_not_look => read(whole).map_err(|_| none),
+            (reading, _) => reading,
+        };
+        let cut = if self.cut { " (only the end of the output was kept)" } else { "" };
+        reading.map_err(|none| NoValue { saw: format!("{}: {}{cut}", self.whose, none.saw), ..none })
+    }
+
+    /// Looks for what must be absent.
+    fn look(&self, source: &ValueSource) -> Result<Look, NoValue> {
+        let next = "Make the command write less, or into a file.";
+        if self.cut {
+            return Err(NoValue::new("only the end of the output was kept", next));
+        }
+        if source.file.is_some() && self.text.trim().is_empty() {
+            return Err(NoValue::new(format!("{}: the file is empty", self.whose), "Run it again."));
+        }
+        let look = match (absent::look(source, &self.text), &self.rejoined) {
+            (Err(none), Some(whole)) => absent::look(source, whole).map_err(|_| none),
+            (look, _) => look,
+        };
+        look.map(|look| match look {
+            Look::Nothing(what) => Look::Nothing(format!("{what}, {}", self.place)),
+            Look::Something(what) => Look::Something(format!("{what}, {}", self.place)),
+        })
+        .map_err(|none| NoValue { saw: format!("{}: {}", self.whose, none.saw), ..none })
+    }
+}
+
+/// The text that `source` points to: a report that the command wrote since `started_at_ms`, else its output.
+pub(super) fn text_of(
     source: &ValueSource,
     output: &io::Result<Output>,
     dir: &Path,
     started_at_ms: u64,
-) -> Result<(Reading, String), NoValue> {
+) -> Result<Text, NoValue> {
     if let Some(file) = &source.file {
         let text = fresh_report(&dir.join(file), file, started_at_ms)?;
-        return match read_value(source, &text) {
-            Ok(reading) => Ok((reading, format!("file {file}"))),
-            Err(none) => Err(NoValue { saw: format!("{file}: {}", none.saw), ..none }),
-        };
+        return Ok(Text {
+            text,
+            rejoined: None,
+            place: format!("file {file}"),
+            whose: file.clone(),
+            cut: false,
+        });
     }
     let output = output.as_ref().map_err(|error| {
         NoValue::new(format!("the output could not be read ({})", error.kind()), "Run it again.")
     })?;
-    let (text, rejoined) = match source.regex {
-        Some(_) => (output.all(), None),
-        None => (output.out(), output.out_rejoined()),
-    };
-    let reading = match (read_value(source, &text), rejoined) {
-        (Err(none), Some(whole)) if !none.did_not_look => read_value(source, &whole).map_err(|_| none),
-        (reading, _) => reading,
-    };
-    match reading {
-        Ok(reading) => Ok((reading, "in the output".to_owned())),
-        Err(none) if output.cut => {
-            Err(NoValue { saw: format!("{} (only the end of the output was kept)", none.saw), ..none })
-        }
-        Err(none) => Err(NoValue { saw: format!("output: {}", none.saw), ..none }),
-    }
+    // Documents are written to standard output; words may stand on both.
+    let words = source.pointer.is_none() && source.format.is_none_or(is_words);
+    let (text, rejoined) = if words { (output.all(), None) } else { (output.out(), output.out_rejoined()) };
+    Ok(Text {
+        text,
+        rejoined,
+        place: "in the output".to_owned(),
+        whose: "output".to_owned(),
+        cut: output.cut,
+    })
 }
 
 /// The text of a report that the command wrote since it began.
@@ -216,31 +299,4 @@ fn fresh_report(path: &Path, name: &str, started_at_ms: u64) -> Result<String, N
         .map_err(|error| NoValue::new(format!("{name} cannot be read ({})", error.kind()), next.clone()))?;
     String::from_utf8(bytes)
         .map_err(|_| NoValue::new(format!("{name} is not UTF-8 text"), "Write the report in UTF-8."))
-}
-
-/// The line in which a test runner says that it found nothing to run, unless another line tells of
-/// tests that did run.
-fn ran_no_test(output: &Output) -> Option<String> {
-    const NOTHING: [&str; 5] = [
-        "no test files found",
-        "no tests found",
-        "no tests ran",
-        "no test specified",
-        "no tests were executed",
-    ];
-    let mut nothing = None;
-    for line in &output.lines {
-        let text = line.text.to_lowercase();
-        let words: Vec<&str> = text.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).collect();
-        let ran = words
-            .windows(2)
-            .any(|w| w[0].parse::<u64>().is_ok_and(|n| n > 0) && matches!(w[1], "passed" | "passing"));
-        if ran {
-            return None;
-        }
-        if nothing.is_none() && NOTHING.iter().any(|n| text.contains(n)) {
-            nothing = Some(line.text.clone());
-        }
-    }
-    nothing
 }

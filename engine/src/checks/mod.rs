@@ -4,6 +4,7 @@
 //! judged by the same rules ([`judge_command`]). Nothing here passes without having been seen, and nothing
 //! here knows gates, releases, the store or the web.
 
+mod absent;
 mod command;
 mod compose;
 mod docker;
@@ -16,16 +17,23 @@ mod http;
 mod http_client;
 mod judge;
 mod junit;
+mod k6;
+mod migrations;
 mod origins;
 mod outage;
 mod output;
 mod placeholders;
+mod playwright;
 mod port;
 mod probe;
 mod reports;
+mod roots;
 mod span;
+mod suites;
 mod template;
+mod tls;
 mod tree;
+mod twice;
 mod values;
 
 pub(crate) use drill::drilled;
@@ -35,4 +43,4 @@ pub(crate) use output::settled;
 pub use output::{Output, OutputLine};
 pub(crate) use placeholders::unfilled_secret;
 pub use probe::{ProbeWork, probe};
-pub use tree::TrackedFiles;
+pub use tree::{TrackedFiles, with_remark};

@@ -66,7 +66,7 @@ fn question(session: &Session, work: &ProbeWork) -> Option<Question> {
     }
     let names = Names::new(&work.urls, session.env().clone());
     let url = Url::parse(&names.fill(url).ok()?.text).ok()?;
-    let client = client(&url).ok()?;
+    let client = client(&url, None).ok()?;
     let status = if status.is_empty() { vec![200] } else { status.clone() };
     Some(Question { what: work.check.title.clone(), client, url, status })
 }

@@ -9,7 +9,7 @@ use domain::evidence::Finding;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpStream, lookup_host};
 
-use super::finding::{failed, judge_value, passed, unknown, with_value};
+use super::finding::{failed, judge_value, names, passed, unknown, with_value};
 use super::probe::Probe;
 
 /// Longest time for one connection.
@@ -23,7 +23,8 @@ enum Tried {
     /// It accepts and hangs up at once.
     Hollow,
     Refused,
-    Silent(String),
+    /// Nothing was seen: why, and what to do.
+    Silent(String, &'static str),
 }
 
 pub(super) async fn probe(probe: &Probe<'_>) -> Finding {
@@ -31,7 +32,7 @@ pub(super) async fn probe(probe: &Probe<'_>) -> Finding {
         return unknown("a port", "this check is about no port", "Correct the declaration.");
     };
     let open = open.unwrap_or(true);
-    let correct = "Write the address as host:port.";
+    let correct = "Write the address as host:port, an IPv6 address as [::1]:port.";
     let address = match probe.names.fill(address) {
         Ok(filled) => filled.text,
         Err(error) => return unknown("an address", error.to_string(), correct),
@@ -41,11 +42,14 @@ pub(super) async fn probe(probe: &Probe<'_>) -> Finding {
     let addresses: Vec<SocketAddr> = match lookup_host(&address).await {
         Ok(found) => found.collect(),
         Err(error) => {
-            let saw = match error.kind() {
-                io::ErrorKind::InvalidInput => format!("{address} is no host:port"),
-                _ => format!("the host of {address} is not known"),
+            return match error.kind() {
+                io::ErrorKind::InvalidInput => unknown(wanted, format!("{address} is no host:port"), correct),
+                _ => unknown(
+                    wanted,
+                    format!("the host of {address} is not known"),
+                    "Correct the address, or the name's entry in DNS.",
+                ),
             };
-            return unknown(wanted, saw, correct);
         }
     };
     let mut tried = vec![];
@@ -60,8 +64,11 @@ async fn connect(address: SocketAddr, patience: Duration) -> Tried {
     let mut stream = match tokio::time::timeout(patience, TcpStream::connect(address)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => return Tried::Refused,
-        Ok(Err(error)) => return Tried::Silent(error.kind().to_string()),
-        Err(_) => return Tried::Silent("no answer in time".to_owned()),
+        Ok(Err(error)) => return no_way(&error),
+        Err(_) => {
+            let saw = format!("no answer within {} s, neither yes nor no", patience.as_secs_f64().ceil());
+            return Tried::Silent(saw, "A firewall drops the packets, or the host is down: look at both.");
+        }
     };
     let ms = began.elapsed().as_secs_f64() * 1_000.0;
     let mut byte = [0; 1];
@@ -70,6 +77,23 @@ async fn connect(address: SocketAddr, patience: Duration) -> Tried {
         // It waits for us to speak, or speaks first: somebody is there.
         Ok(Ok(_)) | Err(_) => Tried::Open(ms),
     }
+}
+
+fn no_way(error: &io::Error) -> Tried {
+    let (saw, next) = match error.kind() {
+        io::ErrorKind::HostUnreachable => {
+            ("the host is unreachable".to_owned(), "Look whether the host is up, and at its firewall.")
+        }
+        io::ErrorKind::NetworkUnreachable => (
+            "no route leads to its network".to_owned(),
+            "Look at this machine's network; an IPv6 address needs IPv6 on the way.",
+        ),
+        io::ErrorKind::PermissionDenied => {
+            ("this machine's own firewall forbids it".to_owned(), "Allow the connection, then run it again.")
+        }
+        kind => (kind.to_string(), "Look at the network and its firewalls."),
+    };
+    Tried::Silent(saw, next)
 }
 
 fn judge_open(probe: &Probe<'_>, wanted: String, tried: &[(SocketAddr, Tried)]) -> Finding {
@@ -94,12 +118,13 @@ fn judge_open(probe: &Probe<'_>, wanted: String, tried: &[(SocketAddr, Tried)]) 
             "Compare the port that the service listens on with the one that is mapped.",
         );
     }
-    if let Some((at, why)) = silent(tried) {
-        return unknown(wanted, format!("{at}: {why}"), "Look at the network and its firewalls.");
+    if let Some((at, why, next)) = silent(tried) {
+        return unknown(wanted, format!("{at}: {why}"), next);
     }
     match tried.first() {
-        Some((at, _)) => {
-            failed(wanted, format!("nothing listens on {at}"), "Start the service, or correct the port.")
+        Some(_) => {
+            let saw = format!("nothing listens on {}", all(tried));
+            failed(wanted, saw, "Start the service, or correct the port.")
         }
         None => unknown(wanted, "the host has no address", "Correct the address."),
     }
@@ -110,23 +135,24 @@ fn judge_closed(wanted: String, tried: &[(SocketAddr, Tried)]) -> Finding {
         let saw = format!("{at} accepts connections");
         return failed(wanted, saw, "Stop publishing the port, or close it in the firewall.");
     }
-    if let Some((at, why)) = silent(tried) {
+    if let Some((at, why, next)) = silent(tried) {
         // Silence may be a firewall, a lost packet or a wrong address: nothing was seen.
-        return unknown(
-            wanted,
-            format!("{at}: {why}"),
-            "Make sure that the address is right and the host is up.",
-        );
+        return unknown(wanted, format!("{at}: {why}"), next);
     }
     match tried.first() {
-        Some((at, _)) => passed(wanted, format!("{at} refuses connections")),
+        Some(_) => passed(wanted, format!("{} refuses connections", all(tried))),
         None => unknown(wanted, "the host has no address", "Correct the address."),
     }
 }
 
-fn silent(tried: &[(SocketAddr, Tried)]) -> Option<(&SocketAddr, &str)> {
+/// The addresses that were tried; a name may have several.
+fn all(tried: &[(SocketAddr, Tried)]) -> String {
+    names(tried.iter().map(|(at, _)| at.to_string()))
+}
+
+fn silent(tried: &[(SocketAddr, Tried)]) -> Option<(&SocketAddr, &str, &'static str)> {
     tried.iter().find_map(|(at, t)| match t {
-        Tried::Silent(why) => Some((at, why.as_str())),
+        Tried::Silent(why, next) => Some((at, why.as_str(), *next)),
         _ => None,
     })
 }

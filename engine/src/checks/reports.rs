@@ -7,7 +7,8 @@ use serde_json::Value;
 use super::finding::figure;
 use super::values::{NoValue, Reading, number_of};
 
-fn number(document: &Value, pointer: &str) -> Option<f64> {
+/// The number at a pointer.
+pub(super) fn number(document: &Value, pointer: &str) -> Option<f64> {
     document.pointer(pointer).and_then(number_of)
 }
 
@@ -144,12 +145,13 @@ fn loads(documents: &[Value]) -> Result<Vec<(&Value, Load)>, NoValue> {
     Ok(loads)
 }
 
-fn worst(readings: Vec<Reading>) -> Result<Reading, NoValue> {
+/// Of several readings the one with the greatest value.
+pub(super) fn worst(readings: Vec<Reading>) -> Result<Reading, NoValue> {
     let many = readings.len();
     let mut worst = readings
         .into_iter()
         .max_by(|a, b| a.value.total_cmp(&b.value))
-        .ok_or_else(|| NoValue::new("there is no autocannon report in it", LOAD_NEXT))?;
+        .ok_or_else(|| NoValue::new("there is no load test's report in it", LOAD_NEXT))?;
     if many > 1 {
         worst.detail.push_str(&format!("; the worst of {many} reports"));
     }

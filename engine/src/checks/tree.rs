@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use domain::evidence::{Finding, Outcome};
+
 use super::finding::names;
 use crate::runner::{Cmd, Exit, Session};
 
@@ -59,6 +61,24 @@ impl TrackedFiles {
     pub fn remark(&self, before: &TrackedFiles) -> Option<String> {
         let changed = self.changed_since(before);
         (!changed.is_empty()).then(|| format!("it changed tracked files: {}", names(&changed)))
+    }
+}
+
+/// A finding about a command that left tracked files changed (`remark` of [`TrackedFiles::remark`]): what
+/// was judged was not what the commit holds, so it is no pass.
+pub fn with_remark(finding: Finding, remark: &str) -> Finding {
+    let saw = format!("{}; {remark}", finding.saw);
+    if finding.outcome != Outcome::Pass {
+        return Finding { saw, ..finding };
+    }
+    Finding {
+        outcome: Outcome::Inconclusive,
+        saw,
+        wanted: format!("{}, and no tracked file changed", finding.wanted),
+        next: "Look at git diff: make the command leave tracked files alone, or commit what it writes or \
+               untrack it; then run it again."
+            .to_owned(),
+        ..finding
     }
 }
 

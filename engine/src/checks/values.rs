@@ -3,10 +3,10 @@
 //! Nothing here guesses: a text that can be read in two ways has no number.
 
 use domain::check::{ReportFormat, ValueSource};
-use regex::RegexBuilder;
+use regex::{Regex, RegexBuilder};
 use serde_json::Value;
 
-use super::{junit, reports};
+use super::{junit, k6, migrations, playwright, reports};
 
 /// A number that was found, and what it says.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,11 +32,18 @@ pub(super) struct NoValue {
     /// Whether the tool itself says that it could not look or had nothing to look at. That outweighs
     /// its exit code.
     pub(super) did_not_look: bool,
+    /// Whether what was seen is bad by itself: no number would make it good.
+    pub(super) is_bad: bool,
 }
 
 impl NoValue {
     pub(super) fn new(saw: impl Into<String>, next: impl Into<String>) -> NoValue {
-        NoValue { saw: saw.into(), next: next.into(), did_not_look: false }
+        NoValue { saw: saw.into(), next: next.into(), did_not_look: false, is_bad: false }
+    }
+
+    /// What was seen is bad by itself.
+    pub(super) fn bad(saw: impl Into<String>, next: impl Into<String>) -> NoValue {
+        NoValue { is_bad: true, ..NoValue::new(saw, next) }
     }
 
     /// The tool says that it could not look.
@@ -70,10 +77,23 @@ pub(super) fn read_value(source: &ValueSource, text: &str) -> Result<Reading, No
 /// The threshold of a report format when the check declares none.
 pub(super) fn usual_want(format: ReportFormat) -> Option<&'static str> {
     match format {
-        ReportFormat::Junit => Some(">= 100 %"),
-        ReportFormat::NpmAudit | ReportFormat::NpmAuditCritical => Some("== 0"),
-        ReportFormat::CoverageSummary | ReportFormat::AutocannonP95 | ReportFormat::AutocannonErrors => None,
+        ReportFormat::Junit | ReportFormat::Playwright => Some(">= 100 %"),
+        ReportFormat::NpmAudit
+        | ReportFormat::NpmAuditCritical
+        | ReportFormat::PlaywrightFlaky
+        | ReportFormat::PrismaStatus
+        | ReportFormat::KnexStatus => Some("== 0"),
+        ReportFormat::CoverageSummary
+        | ReportFormat::AutocannonP95
+        | ReportFormat::AutocannonErrors
+        | ReportFormat::K6P95
+        | ReportFormat::K6Errors => None,
     }
+}
+
+/// Whether a format is a tool's words, which may come on both streams, and no document.
+pub(super) fn is_words(format: ReportFormat) -> bool {
+    matches!(format, ReportFormat::PrismaStatus | ReportFormat::KnexStatus)
 }
 
 fn plain(value: f64, detail: String) -> Reading {
@@ -120,9 +140,7 @@ pub(super) fn by_pointer(pointer: &str, text: &str) -> Result<Reading, NoValue> 
 /// The number in the first group of a regular expression; of several matches the last counts,
 /// because totals stand at the end.
 fn by_regex(pattern: &str, text: &str, quoted: bool) -> Result<Reading, NoValue> {
-    let regex = RegexBuilder::new(pattern).multi_line(true).size_limit(1 << 20).build().map_err(|_| {
-        NoValue::new("the regular expression of the check is not valid", "Correct value.regex.")
-    })?;
+    let regex = by_pattern(pattern)?;
     if regex.captures_len() < 2 {
         return Err(NoValue::new(
             "the regular expression of the check has no group",
@@ -149,9 +167,19 @@ fn by_regex(pattern: &str, text: &str, quoted: bool) -> Result<Reading, NoValue>
     }
 }
 
+/// A declared regular expression, in which `^` and `$` stand for the ends of lines.
+pub(super) fn by_pattern(pattern: &str) -> Result<Regex, NoValue> {
+    RegexBuilder::new(pattern).multi_line(true).size_limit(1 << 20).build().map_err(|_| {
+        NoValue::new("the regular expression of the check is not valid", "Correct it in the declaration.")
+    })
+}
+
 fn by_format(format: ReportFormat, text: &str) -> Result<Reading, NoValue> {
-    if format == ReportFormat::Junit {
-        return junit::read(text);
+    match format {
+        ReportFormat::Junit => return junit::read(text),
+        ReportFormat::PrismaStatus => return migrations::prisma(text),
+        ReportFormat::KnexStatus => return migrations::knex(text),
+        _ => {}
     }
     let documents = json_documents(text);
     if documents.is_empty() {
@@ -163,11 +191,16 @@ fn by_format(format: ReportFormat, text: &str) -> Result<Reading, NoValue> {
         ReportFormat::NpmAuditCritical => reports::npm_audit(&documents, true),
         ReportFormat::AutocannonP95 => reports::autocannon_p95(&documents),
         ReportFormat::AutocannonErrors => reports::autocannon_errors(&documents),
-        ReportFormat::Junit => junit::read(text),
+        ReportFormat::Playwright => playwright::passed(&documents),
+        ReportFormat::PlaywrightFlaky => playwright::flaky(&documents),
+        ReportFormat::K6P95 => k6::p95(&documents),
+        ReportFormat::K6Errors => k6::errors(&documents),
+        ReportFormat::Junit | ReportFormat::PrismaStatus | ReportFormat::KnexStatus => Err(no_json(text)),
     }
 }
 
-fn no_json(text: &str) -> NoValue {
+/// There is no JSON document in a text.
+pub(super) fn no_json(text: &str) -> NoValue {
     let saw = if text.trim().is_empty() { "there is no text" } else { "no complete JSON document" };
     NoValue::new(saw, "Make the command write JSON; a run that was cut off writes half of it.")
 }
@@ -209,11 +242,13 @@ pub(super) fn number_of(value: &Value) -> Option<f64> {
     }
 }
 
-fn kind_of(value: &Value) -> &'static str {
+/// A JSON value's kind in words.
+pub(super) fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a truth value",
-        Value::Number(_) => "a number out of range",
+        Value::Number(n) if n.as_f64().is_none_or(|v| !v.is_finite()) => "a number out of range",
+        Value::Number(_) => "a number",
         Value::String(_) => "a text",
         Value::Array(_) => "a list",
         Value::Object(_) => "an object",

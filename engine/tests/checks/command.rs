@@ -150,22 +150,6 @@ fn a_command_that_does_not_end_is_inconclusive() {
 }
 
 #[test]
-fn changed_tracked_files_are_told() {
-    let stack = Stack::new();
-    stack.file("kept.txt", "a\n");
-    stack.git(&["init", "-q"]);
-    stack.git(&["add", "kept.txt"]);
-    stack.git(&["commit", "-qm", "one"]);
-    let seen = stack.see(run("echo b >> kept.txt; echo new > new.txt"));
-    let seen = seen.passes("it changed tracked files: kept.txt");
-    assert!(seen.log.contains("Careful"), "{}", seen.log);
-    // It stays changed, and changes again.
-    stack.see(run("echo cc >> kept.txt")).passes("it changed tracked files: kept.txt");
-    let seen = stack.see(run("cat kept.txt")).passes("exit code 0");
-    assert!(!seen.finding.saw.contains("changed"), "{}", seen.finding.saw);
-}
-
-#[test]
 fn secrets_in_the_output_reach_no_text() {
     let mut stack = Stack::new();
     stack.env("JWT_SECRET=hunter2-hunter2-hunter2\n");

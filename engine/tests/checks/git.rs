@@ -79,3 +79,55 @@ fn a_part_of_the_history_is_not_enough() {
     stack.git(&["clone", "-q", "--depth", "1", &from, "."]);
     stack.see(untracked(".env")).unsure("only a part of the history");
 }
+
+fn at(pin: &str, name: &str) -> serde_json::Value {
+    json!({ "kind": "git", "assert": "at", pin: name })
+}
+
+#[test]
+fn the_commit_that_is_checked_out_is_compared_with_what_is_declared() {
+    let mut stack = repository();
+    stack.git(&["branch", "-M", "main"]);
+    stack.git(&["tag", "-a", "v1.0.0", "-m", "one"]);
+    let first = stack.git(&["rev-parse", "HEAD"]);
+    stack.env(&format!("COMMIT={first}\n"));
+    stack.see(at("commit", &first)).passes(&first[..7]);
+    stack.see(at("commit", &first[..8].to_uppercase())).passes(&first[..7]);
+    stack.see(at("commit", "${COMMIT}")).passes(&first[..7]);
+    stack.see(at("branch", "main")).passes("is checked out");
+    stack.see(at("tag", "v1.0.0")).passes("is checked out");
+    stack.git(&["checkout", "-q", "-b", "next"]);
+    stack.git(&["commit", "-q", "--allow-empty", "-m", "two"]);
+    let second = stack.git(&["rev-parse", "--short=7", "HEAD"]);
+    let seen = stack.see(at("tag", "v1.0.0"));
+    let seen = seen.fails(&format!("{second} is checked out; tag v1.0.0 is {}", &first[..7]));
+    assert!(seen.finding.next.contains("git checkout v1.0.0"), "{:?}", seen.finding);
+    stack.see(at("branch", "main")).fails("branch main is");
+    stack.see(at("commit", &first)).fails("commit");
+    stack.see(at("commit", "0123456789abcdef")).fails("not known in this repository");
+    stack.see(at("branch", "none")).unsure("no branch none is known");
+    stack.see(at("tag", "none")).unsure("no tag none is known");
+    for (pin, name) in [("commit", "main"), ("branch", "--all"), ("tag", "a..b"), ("branch", "a b")] {
+        stack.see(at(pin, name)).unsure("is no ");
+    }
+    stack.see(at("tag", "${NOWHERE}")).unsure("${NOWHERE}");
+    stack.see(json!({ "kind": "git", "assert": "at" })).unsure("exactly one");
+    let nothing = Stack::new();
+    nothing.see(at("branch", "main")).unsure("no git repository");
+    nothing.git(&["init", "-q"]);
+    nothing.see(at("branch", "main")).fails("no commit");
+}
+
+#[test]
+fn a_branch_that_only_the_origin_has_is_known_as_fetched() {
+    let origin = repository();
+    origin.git(&["branch", "-M", "main"]);
+    origin.git(&["checkout", "-q", "-b", "release"]);
+    origin.git(&["commit", "-q", "--allow-empty", "-m", "two"]);
+    let stack = Stack::new();
+    let from = format!("file://{}", origin.dir().display());
+    stack.git(&["clone", "-q", "--branch", "main", &from, "."]);
+    stack.see(at("branch", "release")).fails("(as last fetched)");
+    stack.git(&["checkout", "-q", "--detach", "origin/release"]);
+    stack.see(at("branch", "release")).passes("is checked out");
+}

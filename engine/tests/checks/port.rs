@@ -41,3 +41,54 @@ fn an_address_that_cannot_be_found_is_inconclusive() {
     stack.see(json!({ "kind": "port", "address": "localhost" })).unsure("no host:port");
     stack.see(json!({ "kind": "port", "address": "127.0.0.1:${PORT}" })).unsure("${PORT}");
 }
+
+#[test]
+fn addresses_of_either_family_and_names_are_tried() {
+    let six = TcpListener::bind("[::1]:0");
+    let stack = Stack::new();
+    if let Ok(six) = six {
+        let at = six.local_addr().unwrap();
+        // Held open, so that nobody is hung up on.
+        let keeper = std::thread::spawn(move || six.accept().map(|(stream, _)| stream));
+        stack.see(json!({ "kind": "port", "address": at.to_string() })).passes(&format!("{at} accepts"));
+        drop(keeper.join().unwrap());
+        stack
+            .see(json!({ "kind": "port", "address": at.to_string() }))
+            .fails(&format!("nothing listens on {at}"));
+    }
+    let web = Web::serve(|_| reply(200, ""));
+    let named = format!("localhost:{}", web.address.port());
+    stack.see(json!({ "kind": "port", "address": named })).passes("127.0.0.1");
+    let shut = json!({ "kind": "port", "address": format!("localhost:{}", nobody().port()), "open": false });
+    stack.see(shut).passes("127.0.0.1");
+    let spec = json!({ "kind": "port", "address": web.address.to_string() });
+    stack.see_want(spec.clone(), "< 3 s").passes("accepts");
+    stack.see_want(spec, "< 0 ms").fails("accepts");
+}
+
+/// A port that answers neither yes nor no: its queue is full, so the kernel drops what comes, as a
+/// firewall does.
+#[tokio::test]
+async fn silence_is_told_from_a_refusal() {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(0).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut held = vec![];
+    for _ in 0..8 {
+        let connecting = tokio::net::TcpStream::connect(address);
+        match tokio::time::timeout(std::time::Duration::from_millis(300), connecting).await {
+            Ok(stream) => held.push(stream.unwrap()),
+            Err(_) => break,
+        }
+    }
+    let seen = tokio::task::spawn_blocking(move || {
+        let spec = |open: bool| json!({ "kind": "port", "address": address.to_string(), "open": open });
+        [true, false].map(|open| Stack::new().see(spec(open)))
+    });
+    for seen in seen.await.unwrap() {
+        let seen = seen.unsure("neither yes nor no");
+        assert!(seen.finding.next.contains("firewall"), "{:?}", seen.finding);
+    }
+    drop((held, listener));
+}

@@ -62,6 +62,20 @@ async fn evidence_is_bound_to_the_files_as_they_lie_when_the_step_begins() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_rewrites_tracked_files_is_no_clean_pass() {
+    let bench = Bench::new("rewrites");
+    bench.write("unit.sh", "cat unit.txt; echo more >> snapshot.txt; test -e unit.ok\n");
+    bench.write("snapshot.txt", "as it was\n");
+    bench.commit("a suite that rewrites what it is judged by");
+    let engine = bench.start().await;
+    let page = bench.step(&engine, "qa", "A.s1").await;
+    let unit = page.evidence.iter().find(|e| e.check == "unit").unwrap();
+    assert_eq!(unit.finding.outcome, Found::Inconclusive, "{:?}", unit.finding);
+    assert!(unit.finding.saw.contains("it changed tracked files: snapshot.txt"), "{:?}", unit.finding);
+    assert!(log(&page).contains("Careful: it changed tracked files: snapshot.txt."));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn steps_that_a_person_must_not_run_so_are_refused_and_audited() {
     let bench = Bench::new("refused");
     let engine = bench.start().await;

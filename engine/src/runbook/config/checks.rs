@@ -8,6 +8,7 @@ use serde::Deserialize as _;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
+use super::sense::make_sense;
 use super::walk::{At, Walk, suggestion};
 
 /// Keys that every kind of check has.
@@ -66,13 +67,16 @@ fn read_check(walk: &mut Walk<'_>, table: &DeTable<'_>, span: Range<usize>) -> R
     let check = read_spec(walk, table, &span).map(|spec| {
         one_of_step_and_run(walk, &spec, span.start);
         let usual = if matches!(spec, CheckSpec::Command { .. }) { 900_000 } else { 60_000 };
+        let timeout_ms = timeout.unwrap_or(usual);
+        make_sense(walk, table, span.start, &spec, want.as_ref(), timeout_ms);
         Check {
             id: id.clone(),
             title: title.unwrap_or_else(|| id.clone()),
             proves: claims.iter().map(|c| c.id.value.clone()).collect(),
-            timeout_ms: timeout.unwrap_or(usual),
+            timeout_ms,
             retries,
-            valid_for_ms,
+            // Days go by without any part of the release changing.
+            valid_for_ms: valid_for_ms.or(matches!(spec, CheckSpec::Tls(_)).then_some(86_400_000)),
             binds: binds.unwrap_or_else(|| spec.default_binds()),
             want,
             spec,
@@ -196,7 +200,7 @@ fn read_spec(walk: &mut Walk<'_>, table: &DeTable<'_>, span: &Range<usize>) -> O
         walk.error(
             span.start,
             "this check has no `kind`",
-            "name one: command, http, compose, env_file, file, git, port, drill",
+            "name one: command, http, compose, env_file, file, git, port, tls, drill",
         );
         return None;
     }
