@@ -14,6 +14,7 @@ mod incident;
 mod ingest;
 mod judging;
 mod known;
+pub mod machine;
 mod observing;
 mod offers;
 mod pages;

@@ -43,7 +43,7 @@ export function createApp({ config, release, library, cache, log }: Parts): Expr
   });
   app.use("/api", perAddress(config.ratePerMinute, tools), express.json({ limit: "32kb" }));
   app.use("/api", mediaRoutes(library, cache));
-  app.use("/api", sessionRoutes(library, config.jwt, log, perAccount(config.loginsPerMinute, tools)));
+  app.use("/api", sessionRoutes(library, config.jwt, log, perAccount(config.logins, config.loginSeconds, tools)));
   app.use("/api", requestRoutes(library, config.flags.requests === true, signedIn(config.jwt)));
   app.get("/api/features", (_req, res) => {
     res.json({ flags: config.flags, integrations: config.integrations });
