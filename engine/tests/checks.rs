@@ -16,6 +16,7 @@ mod support {
 mod cases {
     mod command;
     mod compose;
+    mod database;
     mod env_file;
     mod file;
     mod git;

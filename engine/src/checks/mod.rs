@@ -7,6 +7,7 @@
 mod absent;
 mod command;
 mod compose;
+mod database;
 mod docker;
 mod drill;
 mod env_file;
