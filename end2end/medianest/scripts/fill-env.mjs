@@ -37,7 +37,7 @@ const known = {
   HTTPS_PORT: flags["https-port"],
   PROMETHEUS_PORT: flags["prometheus-port"],
   ALERTMANAGER_PORT: flags["alertmanager-port"],
-  ALLOWED_ORIGINS: `${frontend},http://localhost:${flags["frontend-port"]},https://127.0.0.1:${flags["https-port"]}`,
+  ALLOWED_ORIGINS: `${frontend},https://127.0.0.1:${flags["https-port"]}`,
   FRONTEND_URL: frontend,
   NEXT_PUBLIC_API_URL: `http://127.0.0.1:${flags.port}`,
   POSTGRES_PASSWORD: databasePassword,
