@@ -100,6 +100,8 @@ pub struct GateJson {
     pub title: String,
     /// `open`, `ready`, `accepted`.
     pub state: GateState,
+    /// Digest of its items as they stand; an acceptance names it.
+    pub digest: String,
     /// Something in it was seen to be wrong.
     pub red: bool,
     /// Who may accept it.
@@ -117,6 +119,8 @@ pub struct ItemJson {
     pub id: String,
     /// Its text.
     pub text: String,
+    /// Digest of the text; an attestation or a waiver names it.
+    pub digest: String,
     /// `proved`, `attested`, `waived`, `derived`, `open`.
     pub status: &'static str,
     /// Something was seen to be wrong, and not only not yet seen.
@@ -212,6 +216,7 @@ impl Engine {
                 id: g.id.clone(),
                 title: g.title.clone(),
                 state: g.state,
+                digest: g.digest.clone(),
                 red: g.is_red(),
                 owners: g.owners.iter().map(|r| r.label().to_owned()).collect(),
                 waits_for: g.waits_for.clone(),
@@ -265,6 +270,7 @@ fn item(state: &ItemState) -> ItemJson {
     ItemJson {
         id: state.item.id.clone(),
         text: state.item.text.clone(),
+        digest: state.item.digest.clone(),
         status,
         red: state.is_red(),
         why,
