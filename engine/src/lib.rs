@@ -14,6 +14,7 @@ mod incident;
 mod ingest;
 mod judging;
 mod known;
+pub mod monitoring;
 mod observing;
 mod offers;
 mod pages;

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::finding::unknown;
 use super::template::Names;
-use super::{command, compose, drill, env_file, file, git, http, port, tls};
+use super::{command, compose, drill, env_file, file, git, grafana, http, logs, port, prometheus, tls};
 use crate::compose::Project;
 use crate::runner::Session;
 
@@ -118,11 +118,14 @@ pub async fn probe(session: &Session, work: &ProbeWork) -> Finding {
 
 async fn one_attempt(probe: &Probe<'_>) -> Finding {
     let stop = probe.session.cancelled();
-    // Commands end by themselves at the deadline and take their children along.
-    let patience = match probe.work.check.spec {
-        CheckSpec::Command { .. } => probe.left() + Duration::from_secs(30),
-        _ => probe.left(),
+    // What runs a command to undo another one must not be dropped in between either.
+    let is_command = match &probe.work.check.spec {
+        CheckSpec::Command { .. } => true,
+        CheckSpec::Prometheus(spec) => spec.fire.is_some(),
+        _ => false,
     };
+    // Commands end by themselves at the deadline and take their children along.
+    let patience = if is_command { probe.left() + Duration::from_secs(30) } else { probe.left() };
     let looked = async {
         match &probe.work.check.spec {
             CheckSpec::Command { .. } => command::probe(probe).await,
@@ -134,9 +137,11 @@ async fn one_attempt(probe: &Probe<'_>) -> Finding {
             CheckSpec::Port { .. } => port::probe(probe).await,
             CheckSpec::Drill {} => drill::probe(),
             CheckSpec::Tls(_) => tls::probe(probe).await,
+            CheckSpec::Prometheus(spec) => prometheus::probe(probe, spec).await,
+            CheckSpec::Grafana(spec) => grafana::probe(probe, spec).await,
+            CheckSpec::Logs(spec) => logs::probe(probe, spec).await,
         }
     };
-    let is_command = matches!(probe.work.check.spec, CheckSpec::Command { .. });
     tokio::select! {
         found = tokio::time::timeout(patience, looked) => found.unwrap_or_else(|_| {
             let took = human_span(probe.work.check.timeout_ms);
