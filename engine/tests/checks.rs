@@ -18,6 +18,7 @@ mod cases {
     mod command;
     mod compose;
     mod dashboards;
+    mod database;
     mod env_file;
     mod file;
     mod git;

@@ -8,6 +8,7 @@ mod absent;
 mod alert;
 mod command;
 mod compose;
+mod database;
 mod docker;
 mod drill;
 mod env_file;
