@@ -7,10 +7,12 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 mod data;
+mod monitor;
 mod report;
 mod web;
 
 pub use data::{DatabaseAssert, DatabaseEngine, DatabaseSpec, MigrationTool};
+pub use monitor::{GrafanaSpec, LogAssert, LogSource, LogsSpec, PrometheusAssert, PrometheusSpec};
 pub use report::{ReportFormat, Twice, ValueSource};
 pub use web::{HttpCors, HttpGate, HttpMeasure, HttpRateLimit, TlsSpec};
 
@@ -222,6 +224,12 @@ pub enum CheckSpec {
     Drill {},
     /// A TLS certificate: its chain, its names, its dates.
     Tls(TlsSpec),
+    /// Something about Prometheus: a target, a rule, a query, an alert on its way.
+    Prometheus(Box<PrometheusSpec>),
+    /// A dashboard whose panels must have fresh data.
+    Grafana(GrafanaSpec),
+    /// Lines that services wrote, where they are collected.
+    Logs(LogsSpec),
     /// A database of the stack: migrations, rows, backups, a rehearsed restore.
     Database(Box<DatabaseSpec>),
 }
@@ -239,6 +247,9 @@ impl CheckSpec {
             CheckSpec::Port { .. } => "port",
             CheckSpec::Drill {} => "drill",
             CheckSpec::Tls(_) => "tls",
+            CheckSpec::Prometheus(_) => "prometheus",
+            CheckSpec::Grafana(_) => "grafana",
+            CheckSpec::Logs(_) => "logs",
             CheckSpec::Database(_) => "database",
         }
     }
@@ -255,6 +266,7 @@ impl CheckSpec {
             CheckSpec::File { .. } | CheckSpec::Drill {} => vec![],
             // A certificate is renewed without any part of a release changing: its evidence only ages.
             CheckSpec::Tls(_) => vec![],
+            CheckSpec::Prometheus(_) | CheckSpec::Grafana(_) | CheckSpec::Logs(_) => vec![Part::Config],
             CheckSpec::Database(db) => match db.assert {
                 DatabaseAssert::Migrations => vec![Part::Commit, Part::Images, Part::Env],
                 DatabaseAssert::Rows | DatabaseAssert::Restore => vec![Part::Images, Part::Env],

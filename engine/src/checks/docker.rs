@@ -62,6 +62,21 @@ pub(super) struct Container {
     pub(super) addresses: BTreeMap<String, String>,
 }
 
+/// Lines of one service, and how they are kept.
+#[derive(Debug, Default, Clone)]
+pub(super) struct LogLines {
+    /// The last lines of all its containers.
+    pub(super) lines: Vec<String>,
+    /// When the newest was written, milliseconds since 1970 UTC.
+    pub(super) newest_ms: Option<u64>,
+    /// When the oldest that is kept was written.
+    pub(super) oldest_ms: Option<u64>,
+    /// The log driver; empty when it has no container.
+    pub(super) driver: String,
+    /// Its options.
+    pub(super) options: BTreeMap<String, String>,
+}
+
 /// Why there is no answer.
 pub(super) enum Silence {
     /// The engine or the program did not answer.
@@ -327,6 +342,36 @@ fn unix_ms(text: &str) -> Option<i64> {
     let leap_days = y / 4 - y / 100 + y / 400;
     let days = y * 365 + leap_days + (153 * shifted + 2) / 5 + day - 1 - 719_468;
     Some((((days * 24 + h) * 60 + m) * 60 + s) * 1_000 + thousandths)
+}
+
+/// The last `n` lines of each service, from Docker's own log driver.
+pub(super) async fn log_lines(
+    session: &Session,
+    project: &Project,
+    services: &[String],
+    n: usize,
+) -> Result<BTreeMap<String, LogLines>, String> {
+    let unseen = |error: ComposeError| format!("the Docker engine did not answer ({error})");
+    let docker = Docker::connect(&Address::from_env()).await.map_err(unseen)?;
+    let name = match rendered(session, project).await {
+        Ok(rendered) => rendered.project,
+        Err(_) => return Err("the project's name is not known".to_owned()),
+    };
+    let mut all = BTreeMap::new();
+    for service in services {
+        let kept = crate::compose::kept_lines(&docker, &name, service, n).await.map_err(unseen)?;
+        all.insert(
+            service.clone(),
+            LogLines {
+                lines: kept.lines,
+                newest_ms: kept.newest.and_then(|t| u64::try_from(t.0).ok()),
+                oldest_ms: kept.oldest.and_then(|t| u64::try_from(t.0).ok()),
+                driver: kept.driver,
+                options: kept.options,
+            },
+        );
+    }
+    Ok(all)
 }
 
 #[cfg(test)]

@@ -12,7 +12,9 @@ use tokio::time::Instant;
 
 use super::finding::unknown;
 use super::template::Names;
-use super::{command, compose, database, drill, env_file, file, git, http, port, tls};
+use super::{
+    command, compose, database, drill, env_file, file, git, grafana, http, logs, port, prometheus, tls,
+};
 use crate::compose::Project;
 use crate::runner::Session;
 
@@ -123,6 +125,8 @@ async fn one_attempt(probe: &Probe<'_>) -> Finding {
     let ends_itself = match &probe.work.check.spec {
         CheckSpec::Command { .. } => true,
         CheckSpec::Database(spec) => spec.assert == DatabaseAssert::Restore,
+        // What it began is ended again.
+        CheckSpec::Prometheus(spec) => spec.fire.is_some(),
         _ => false,
     };
     let patience = if ends_itself { probe.left() + Duration::from_secs(30) } else { probe.left() };
@@ -137,6 +141,9 @@ async fn one_attempt(probe: &Probe<'_>) -> Finding {
             CheckSpec::Port { .. } => port::probe(probe).await,
             CheckSpec::Drill {} => drill::probe(),
             CheckSpec::Tls(_) => tls::probe(probe).await,
+            CheckSpec::Prometheus(spec) => prometheus::probe(probe, spec).await,
+            CheckSpec::Grafana(spec) => grafana::probe(probe, spec).await,
+            CheckSpec::Logs(spec) => logs::probe(probe, spec).await,
             CheckSpec::Database(spec) => database::probe(probe, spec).await,
         }
     };

@@ -201,7 +201,8 @@ fn read_spec(walk: &mut Walk<'_>, table: &DeTable<'_>, span: &Range<usize>) -> O
         walk.error(
             span.start,
             "this check has no `kind`",
-            "name one: command, http, compose, env_file, file, git, port, tls, drill, database",
+            "name one: command, http, compose, env_file, file, git, port, tls, prometheus, grafana, logs, \
+             database, drill",
         );
         return None;
     }
