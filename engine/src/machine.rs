@@ -286,7 +286,8 @@ fn checks(judged: &Judged) -> Vec<CheckJson> {
     let one = |check: &domain::check::Check| {
         let CheckState { standing, last, stale, .. } = domain::item::check_state(check, &facts);
         let finding = last.as_ref().map(|e| &e.finding);
-        let words = |of: fn(&domain::evidence::Finding) -> &String| finding.map(of).cloned().unwrap_or_default();
+        let words =
+            |of: fn(&domain::evidence::Finding) -> &String| finding.map(of).cloned().unwrap_or_default();
         CheckJson {
             id: check.id.clone(),
             title: check.title.clone(),
