@@ -12,6 +12,7 @@ use domain::item::{Standing, Status};
 use domain::judge::{BlockerKind, GateState, Judgement, judge};
 use domain::release::{Part, Parts, Release, ReleaseState};
 use domain::role::Role;
+use domain::rules::{Piece, Rules};
 use domain::runbook::{ChecklistItem, Criterion, Dri, Gate, Runbook, SignoffRole};
 use domain::time::Millis;
 use proptest::prelude::*;
@@ -24,6 +25,7 @@ struct World {
     runbook: Runbook,
     checks: Vec<Check>,
     attest: Vec<String>,
+    rules: Rules,
     owners: BTreeMap<String, Vec<Role>>,
     release: Option<Release>,
     evidence: Vec<Evidence>,
@@ -69,6 +71,7 @@ impl World {
             },
             checks: vec![check("unit", &["A.1"]), check("scan", &["A.1", "B.1"])],
             attest: vec![],
+            rules: Rules::default(),
             owners: BTreeMap::new(),
             release: Some(release(1)),
             evidence: vec![],
@@ -91,6 +94,7 @@ impl World {
             runbook: &self.runbook,
             checks: &self.checks,
             attest: &self.attest,
+            rules: &self.rules,
             gate_owners: &self.owners,
             release: self.release.as_ref(),
             evidence: &self.evidence,
@@ -189,8 +193,10 @@ impl World {
             by_name: format!("person {by}"),
             choice,
             comment: "because".into(),
+            would_change: "a fix".into(),
             digest: judged.digest.clone(),
             shown: judged.shown.clone(),
+            parts: self.release.as_ref().map(|r| r.parts.clone()),
             at: self.now,
         });
     }
@@ -503,6 +509,8 @@ fn a_decision_holds_only_for_what_was_shown() {
         choice: Choice::Go,
         note: "ship".into(),
         digest,
+        verdict: String::new(),
+        shown: vec![],
         by: 3,
         by_name: "PO".into(),
         at: w.now,

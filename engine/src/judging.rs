@@ -41,6 +41,7 @@ fn facts<'a>(now: Millis, stack: &'a Stack, known: &'a Known, observed: &'a Obse
         runbook: &stack.runbook,
         checks: &stack.checks,
         attest: &stack.attest,
+        rules: &stack.rules,
         gate_owners: &stack.gate_owners,
         release: known.current(),
         evidence: &known.evidence,

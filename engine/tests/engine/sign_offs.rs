@@ -12,7 +12,7 @@ async fn a_signature_needs_role_password_and_what_was_shown_and_one_person_count
     let engine = bench.start().await;
     add(&engine, "Both", "both", &[Role::Qa, Role::Security]).await;
     let sign = async |login: &str, role: &str, choice: &str, digest: &str, password: &str| {
-        engine.sign_off(&bench.by(&engine, login).await, role, choice, "not yet", digest, password).await
+        engine.sign_off(&bench.by(&engine, login).await, role, choice, "not yet", "green tests", digest, password).await
     };
     let digest = board(&engine).await.judgement.digest;
     let none = sign("qa", "qa", "no-go", &digest, PASSWORD).await.unwrap_err();
@@ -61,7 +61,7 @@ async fn one_person_who_signs_two_roles_at_the_same_moment_counts_once() {
     let digest = board(&engine).await.judgement.digest;
     let sign = async |role: &str| {
         let ctx = bench.by(&engine, "both").await;
-        engine.sign_off(&ctx, role, "no-go", "not yet", &digest, PASSWORD).await
+        engine.sign_off(&ctx, role, "no-go", "not yet", "green tests", &digest, PASSWORD).await
     };
     let (one, two) = tokio::join!(sign("qa"), sign("security"));
     assert!(one.is_ok() != two.is_ok(), "{one:?} {two:?}");
