@@ -10,6 +10,7 @@ pub mod checks;
 pub mod compose;
 mod error;
 mod ingest;
+mod inbox;
 mod judging;
 mod known;
 mod observing;

@@ -16,10 +16,10 @@ fn blockers_name_their_owners_and_lead_to_where_they_are_dealt_with() {
     for part in [
         "No-Go",
         "Gate A: 2 of 2 criteria open",
-        "Backend, QA",
+        "Backend (Grace), QA (Grace)",
         "href=\"/gates/A\"",
         "postgres is unhealthy",
-        "href=\"#services\"",
+        "href=\"/#services\"",
         "Sign-offs missing: QA, Security",
         "href=\"/sign-offs\"",
     ] {

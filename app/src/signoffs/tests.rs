@@ -42,8 +42,10 @@ fn a_stale_sign_off_says_what_changed() {
         by_name: "Grace".into(),
         choice: Choice::Go,
         comment: "fine <img>".into(),
+        would_change: String::new(),
         digest: String::new(),
         shown: vec![],
+        parts: None,
         at: NOW,
     });
     page.judgement.sign_offs[0].stale = vec!["A.1 was proved and is open".into()];
