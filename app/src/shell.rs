@@ -273,16 +273,16 @@ fn pill(visit: Visit) -> AnyView {
     view! {
         <Suspense>
             {Suspend::new(async move {
-                verdict.await.ok().map(|v| verdict_pill(v.is_go(), v.label()))
+                verdict.await.ok().map(|v| verdict_pill(v.is_go(), v.label(), &v.line()))
             })}
         </Suspense>
     }
     .into_any()
 }
 
-fn verdict_pill(go: bool, label: String) -> AnyView {
+fn verdict_pill(go: bool, label: String, line: &str) -> AnyView {
     let (class, shape) = if go { ("pill pill--go", Icon::Check) } else { ("pill pill--no-go", Icon::Cross) };
-    let spoken = format!("Verdict: {label}");
+    let spoken = format!("Verdict: {line}");
     view! {
         <a class=class href="/" data-live="verdict-pill" aria-label=spoken>
             {icon(shape)}

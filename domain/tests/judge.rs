@@ -12,7 +12,7 @@ use domain::item::{Standing, Status};
 use domain::judge::{BlockerKind, GateState, Judgement, judge};
 use domain::release::{Part, Parts, Release, ReleaseState};
 use domain::role::Role;
-use domain::rules::{Piece, Rules};
+use domain::rules::Rules;
 use domain::runbook::{ChecklistItem, Criterion, Dri, Gate, Runbook, SignoffRole};
 use domain::time::Millis;
 use proptest::prelude::*;

@@ -3,7 +3,6 @@
 
 use domain::facts::{Actor, Choice, Waiver};
 use domain::item::ItemState;
-use domain::judge::GateState;
 use domain::policy;
 use domain::time::{DAY_MS, Millis, human_span};
 
@@ -81,15 +80,18 @@ impl Judged {
                 });
             }
         }
+        let mut turn = true;
         for gate in &self.judgement.gates {
+            // Gates go in order: what comes later is asked only of those who were named as its owners.
+            if !turn && !self.stack.gate_owners.contains_key(&gate.id) {
+                continue;
+            }
             let items: Vec<&ItemState> = gate.items.iter().collect();
             todos.extend(self.word_todo(actor, &gate.id, &items, &format!("/gates/{}", gate.id)));
-            if gate.state != GateState::Accepted && !gate.is_decision {
-                // Gates go in order: what comes later is not asked of anybody yet.
-                if gate.items.iter().any(|i| !i.is_satisfied()) {
-                    return todos;
-                }
-            }
+            turn &= gate.is_decision || gate.items.iter().all(ItemState::is_satisfied);
+        }
+        if !turn {
+            return todos;
         }
         let loose: Vec<&ItemState> = self.judgement.loose_items.iter().collect();
         todos.extend(self.word_todo(actor, "", &loose, "/sign-offs"));

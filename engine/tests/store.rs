@@ -131,7 +131,7 @@ async fn data_of_a_newer_version_is_refused_and_left_alone() {
         .unwrap();
     let error = Store::open(&dir.path().join("data")).await.unwrap_err();
     assert!(
-        matches!(error, StoreError::NewerData { found: 20_991_231_000_000, known: 20_261_123_000_900 }),
+        matches!(error, StoreError::NewerData { found: 20_991_231_000_000, known: 20_261_125_002_000 }),
         "{error:?}"
     );
 }

@@ -16,6 +16,7 @@ pub(super) fn head(board: &BoardView) -> AnyView {
     view! {
         <div class="only-print stack stack--tight">
             <p class="strong">{title}</p>
+            <p class="strong">{board.judgement.verdict.line()}</p>
             <p class="small">
                 "As of " {time(board.now)} ", fingerprint " <code>{fingerprint}</code>
             </p>

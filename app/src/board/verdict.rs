@@ -35,8 +35,10 @@ pub(super) fn banner(board: &BoardView) -> AnyView {
 /// What is let through, and until when: part of the verdict, so that nobody reads Go alone.
 fn waived(verdict: &Verdict) -> Option<AnyView> {
     (!verdict.waived.is_empty()).then(|| {
-        let line = verdict.line();
-        view! { <p class="verdict__waived">{icon(Icon::Flag)} " " {line}</p> }.into_any()
+        let named: Vec<String> =
+            verdict.waived.iter().map(|w| format!("{} until {}", w.item, w.last_day())).collect();
+        let named = named.join(", ");
+        view! { <p class="verdict__waived">{icon(Icon::Flag)} " Waived: " {named}</p> }.into_any()
     })
 }
 

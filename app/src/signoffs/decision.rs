@@ -30,7 +30,7 @@ pub(super) fn decision_card(here: &Here, page: &SignOffPage) -> AnyView {
             </p>
             <p class="wrap small">{decision.note.clone()}</p>
             {bound(&decision.verdict)}
-            <p class="small muted">"It stands: what was decided on is what is shown now."</p>
+            <p class="small muted">{stands(decision.choice)}</p>
         }
         .into_any(),
         None if page.judgement.fallen.is_some() => fallen(page),
@@ -51,6 +51,13 @@ pub(super) fn decision_card(here: &Here, page: &SignOffPage) -> AnyView {
         </section>
     }
     .into_any()
+}
+
+fn stands(choice: Choice) -> &'static str {
+    match choice {
+        Choice::Go => "It stands: evidence and sign-offs are those that were decided on.",
+        Choice::NoGo => "It stands until another is recorded.",
+    }
 }
 
 /// The verdict that the decision is bound to.
