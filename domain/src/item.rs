@@ -162,11 +162,12 @@ pub fn check_state(check: &Check, facts: &Facts<'_>) -> CheckState {
     let parts = facts.release.map_or(&none, |r| &r.parts);
     let mine = || facts.evidence.iter().filter(|e| e.check == check.id);
     let counting = |e: &&Evidence| staleness(e, check, parts, facts.now).is_empty();
+    let threshold = check.threshold_digest();
     let failures = mine()
         .filter(|e| e.finding.outcome != Outcome::Pass)
-        .filter(|e| check.binds.iter().all(|p| e.parts.agrees(parts, *p)))
-        .filter(|e| e.threshold_digest == check.threshold_digest())
         .filter(|e| facts.release.is_some_and(|r| e.release == r.id))
+        .filter(|e| e.threshold_digest == threshold)
+        .filter(|e| check.binds.iter().all(|p| e.parts.agrees(parts, *p)))
         .count();
     let failures = u32::try_from(failures).unwrap_or(u32::MAX);
     let state = |standing, last: Option<&Evidence>, stale| CheckState {
@@ -338,8 +339,10 @@ pub fn item_states(items: &[Item], facts: &Facts<'_>) -> Vec<ItemState> {
 }
 
 fn piece_state(piece: &Piece, checks: &[CheckState], others: &[ItemState]) -> PieceState {
-    let open = |word: &str, why: String| PieceState { piece: piece.clone(), holds: false, word: word.into(), why };
-    let holds = |word: &str| PieceState { piece: piece.clone(), holds: true, word: word.into(), why: String::new() };
+    let open =
+        |word: &str, why: String| PieceState { piece: piece.clone(), holds: false, word: word.into(), why };
+    let holds =
+        |word: &str| PieceState { piece: piece.clone(), holds: true, word: word.into(), why: String::new() };
     match piece {
         Piece::Criterion(id) => match others.iter().find(|o| o.item.id == *id) {
             None => open("unknown", format!("the runbook has no {id}")),
@@ -427,7 +430,9 @@ fn why_open(
     word_against: Option<String>,
 ) -> Vec<String> {
     let word_missing = || {
-        word_against.clone().unwrap_or_else(|| "a person has to attest the part that no check sees".to_owned())
+        word_against
+            .clone()
+            .unwrap_or_else(|| "a person has to attest the part that no check sees".to_owned())
     };
     match &item.proof {
         Proof::Checks(_) => {

@@ -241,8 +241,7 @@ pub fn judge(facts: &Facts<'_>) -> Judgement {
         states.iter().filter(|s| s.status == Status::Waived).filter_map(|s| s.waiver.clone()).collect();
     let verdict = Verdict { blockers, waivers: waived.len(), waived };
     let verdict_digest = verdict_digest(&digest, &sign_offs, &verdict);
-    let last =
-        facts.decisions.iter().rfind(|d| facts.release.is_some_and(|r| r.id == d.release)).cloned();
+    let last = facts.decisions.iter().rfind(|d| facts.release.is_some_and(|r| r.id == d.release)).cloned();
     let stands = |d: &Decision| {
         let same = if d.verdict.is_empty() { d.digest == digest } else { d.verdict == verdict_digest };
         d.choice == Choice::NoGo || (verdict.is_go() && same)
@@ -544,14 +543,11 @@ fn no_go_words(signed: &SignOff) -> Vec<String> {
 fn date_blockers(blockers: &mut [Blocker], facts: &Facts<'_>, gates: &[GateView]) {
     for blocker in blockers.iter_mut().filter(|b| b.since.is_none()) {
         blocker.since = match &blocker.kind {
-            BlockerKind::Gate(id) => {
-                gates.iter().find(|g| g.id == *id).and_then(|g| gate_since(g, facts))
-            }
+            BlockerKind::Gate(id) => gates.iter().find(|g| g.id == *id).and_then(|g| gate_since(g, facts)),
             BlockerKind::Stack => facts.observed.unreachable_since,
-            BlockerKind::Release => facts
-                .release
-                .filter(|r| r.state == ReleaseState::Opened)
-                .map(|r| r.opened_at),
+            BlockerKind::Release => {
+                facts.release.filter(|r| r.state == ReleaseState::Opened).map(|r| r.opened_at)
+            }
             BlockerKind::Runbook | BlockerKind::SignOffs => None,
         };
     }

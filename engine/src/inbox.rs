@@ -9,7 +9,7 @@ use domain::time::{DAY_MS, Millis, human_span};
 use crate::Engine;
 use crate::error::Error;
 use crate::judging::Judged;
-use crate::view::{TopView, Todo};
+use crate::view::{Todo, TopView};
 
 /// How long before its end a waiver or an attestation is brought to mind.
 const SOON_MS: u64 = 2 * DAY_MS;
@@ -60,7 +60,9 @@ impl Judged {
             let href = format!("/sign-offs#{}", crate::view::sign_anchor(&view.name));
             let (what, why) = match view.stale.first() {
                 Some(first) => (format!("Re-confirm as {}", view.name), first.clone()),
-                None => (format!("Sign as {}", view.name), "everything before the sign-offs holds".to_owned()),
+                None => {
+                    (format!("Sign as {}", view.name), "everything before the sign-offs holds".to_owned())
+                }
             };
             todos.push(Todo { what, why, href });
         }
@@ -72,7 +74,11 @@ impl Judged {
         let mut todos = Vec::new();
         for gate in &self.judgement.gates {
             if self.offer_accept(actor, &gate.id).reason().is_none() {
-                let why = if gate.fell_back { "it fell back since it was accepted" } else { "every criterion holds" };
+                let why = if gate.fell_back {
+                    "it fell back since it was accepted"
+                } else {
+                    "every criterion holds"
+                };
                 todos.push(Todo {
                     what: format!("Accept gate {}", gate.id),
                     why: why.to_owned(),
@@ -138,7 +144,8 @@ impl Judged {
             let Some(waiver) = self.known.waivers.iter().rfind(|w| w.item == item.item.id && w.holds) else {
                 continue;
             };
-            let taken_back = self.known.waivers.iter().rfind(|w| w.item == item.item.id).is_some_and(|w| !w.holds);
+            let taken_back =
+                self.known.waivers.iter().rfind(|w| w.item == item.item.id).is_some_and(|w| !w.holds);
             if taken_back || waiver.text_digest != item.item.digest {
                 continue;
             }
@@ -150,7 +157,10 @@ impl Judged {
             if needed && waiver.until.since(self.now) <= SOON_MS {
                 let what = format!("The waiver of {} ends {}", waiver.item, ending(waiver, self.now));
                 todos.push(Todo { what, why: waiver.reason.clone(), href });
-            } else if !item.is_satisfied() && waiver.until <= self.now && self.now.since(waiver.until) <= LATE_MS {
+            } else if !item.is_satisfied()
+                && waiver.until <= self.now
+                && self.now.since(waiver.until) <= LATE_MS
+            {
                 let what = format!("The waiver of {} ended on {}", waiver.item, waiver.last_day());
                 todos.push(Todo { what, why: "it is open again".to_owned(), href });
             }

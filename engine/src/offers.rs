@@ -141,13 +141,13 @@ impl Judged {
     pub(crate) fn did_not_run(&self, actor: &Actor, item: &ItemState) -> Offer {
         let release = self.release().map(|r| r.id);
         let ran = self.known.evidence.iter().find(|e| {
-            Some(e.release) == release
-                && e.by == actor.id
-                && item.checks.iter().any(|c| c.check == e.check)
+            Some(e.release) == release && e.by == actor.id && item.checks.iter().any(|c| c.check == e.check)
         });
         when(ran.is_none(), || {
             let ran = ran.map(|e| format!("“{}” (run {})", e.check, e.run)).unwrap_or_default();
-            format!("You ran the check {ran}; whoever ran the check does not waive what it found. Ask another of Security and PO.")
+            format!(
+                "You ran the check {ran}; whoever ran the check does not waive what it found. Ask another of Security and PO."
+            )
         })
     }
 

@@ -397,7 +397,15 @@ async fn words(store: &Store, by: i64, release: i64, run: i64) -> usize {
         note: "n".into(),
         at: Millis(9),
     };
-    let shown = ShownRow { item: "A.1".into(), text_digest: "d".into(), state: "passed".into(), failures: 2, title: "t".into(), values: vec![], saw: vec!["s".into()] };
+    let shown = ShownRow {
+        item: "A.1".into(),
+        text_digest: "d".into(),
+        state: "passed".into(),
+        failures: 2,
+        title: "t".into(),
+        values: vec![],
+        saw: vec!["s".into()],
+    };
     let sign_off = SignOff {
         id: 1,
         release,

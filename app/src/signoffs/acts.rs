@@ -22,11 +22,8 @@ pub(crate) async fn sign_off(
     form: String,
 ) -> Result<(), AppError> {
     let typed = (choice.clone(), comment.clone(), would_change.clone());
-    let fields = [
-        ("choice", typed.0.as_str()),
-        ("comment", typed.1.as_str()),
-        ("would_change", typed.2.as_str()),
-    ];
+    let fields =
+        [("choice", typed.0.as_str()), ("comment", typed.1.as_str()), ("would_change", typed.2.as_str())];
     act(Envelope { key, back, form }, &fields, |engine, ctx| async move {
         engine.sign_off(&ctx, &role, &choice, &comment, &would_change, &digest, &password).await
     })

@@ -15,7 +15,9 @@ use leptos_meta::Title;
 
 use crate::gates::{attest_form, item_words};
 use crate::ssr::page;
-use crate::ui::{Here, Icon, badge, blocker_line, card, check_line, code_text, empty, item_badge, lines, page_head, time};
+use crate::ui::{
+    Here, Icon, badge, blocker_line, card, check_line, code_text, empty, item_badge, lines, page_head, time,
+};
 
 /// The page of checklist, sign-offs and decision.
 #[component]

@@ -44,10 +44,8 @@ mod tests {
 
     #[test]
     fn owners_are_told_with_the_people() {
-        let owners = [
-            ("Backend".to_owned(), vec!["Bela".to_owned(), "Ben".to_owned()]),
-            ("QA".to_owned(), vec![]),
-        ];
+        let owners =
+            [("Backend".to_owned(), vec!["Bela".to_owned(), "Ben".to_owned()]), ("QA".to_owned(), vec![])];
         assert_eq!(whose(&owners), "Backend (Bela, Ben), QA (nobody holds it)");
         assert_eq!(whose(&[]), "nobody's yet");
     }

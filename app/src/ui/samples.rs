@@ -12,8 +12,8 @@ use domain::role::Role;
 use domain::runbook::{ChecklistItem, Criterion, Gate, MatrixRow, Runbook, SignoffRole, Step, StepKind};
 use domain::time::Millis;
 use engine::view::{
-    BlockerView, BoardView, CheckView, GatePage, MatrixPage, MatrixRowView, Offer, RollbackOffer, RunState, RunView,
-    SignOffPage, StepView, Waiting,
+    BlockerView, BoardView, CheckView, GatePage, MatrixPage, MatrixRowView, Offer, RollbackOffer, RunState,
+    RunView, SignOffPage, StepView, Waiting,
 };
 use leptos::prelude::*;
 

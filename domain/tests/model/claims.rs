@@ -43,11 +43,8 @@ pub fn passes(w: &World, check: &str) -> bool {
 
 /// The last word on an item for this release, unless it was taken back, is about another text, or too old.
 pub fn word_counts<'a>(w: &'a World, item: &str) -> Option<&'a Attestation> {
-    let last = w
-        .attestations
-        .iter()
-        .filter(|a| a.item == item && a.release == w.release.id)
-        .max_by_key(|a| a.id)?;
+    let last =
+        w.attestations.iter().filter(|a| a.item == item && a.release == w.release.id).max_by_key(|a| a.id)?;
     let fresh = item != "A.2" || w.now.0 - last.at.0 < i64::try_from(WORD_MS).unwrap();
     (last.holds && fresh && last.text_digest == w.text_of(item)).then_some(last)
 }
@@ -71,10 +68,7 @@ fn last_words(w: &World) -> Vec<Option<&SignOff>> {
     SIGNERS
         .iter()
         .map(|role| {
-            w.sign_offs
-                .iter()
-                .filter(|s| s.role == *role && s.release == w.release.id)
-                .max_by_key(|s| s.id)
+            w.sign_offs.iter().filter(|s| s.role == *role && s.release == w.release.id).max_by_key(|s| s.id)
         })
         .collect()
 }
@@ -86,20 +80,19 @@ pub fn broken(w: &World, judged: &Judgement) -> Option<Claim> {
             return Some(Claim::Satisfied);
         }
     }
-    let met = |gate: &str| CRITERIA.iter().filter(|(id, _, _)| id.starts_with(gate)).all(|(id, _, _)| satisfied(w, id));
+    let met = |gate: &str| {
+        CRITERIA.iter().filter(|(id, _, _)| id.starts_with(gate)).all(|(id, _, _)| satisfied(w, id))
+    };
     for gate in ["A", "B"] {
         let said = w.acceptances.iter().any(|a| a.gate == gate && a.release == w.release.id);
         if judged.gate(gate).unwrap().state == GateState::Accepted && !(met(gate) && said) {
             return Some(Claim::AcceptedUnmet);
         }
     }
-    let counted: Vec<&SignOff> = judged
-        .sign_offs
-        .iter()
-        .filter(|v| v.counts().is_some())
-        .filter_map(|v| v.last.as_ref())
-        .collect();
-    if counted.iter().any(|s| s.choice == Choice::Go && !w.same_as_shown(s)) {
+    let now = w.shown_now();
+    let counted: Vec<&SignOff> =
+        judged.sign_offs.iter().filter(|v| v.counts().is_some()).filter_map(|v| v.last.as_ref()).collect();
+    if counted.iter().any(|s| s.choice == Choice::Go && !w.signed_on_this(s, &now)) {
         return Some(Claim::StaleCounted);
     }
     let mut people: Vec<i64> = counted.iter().map(|s| s.by).collect();
@@ -129,7 +122,7 @@ pub fn broken(w: &World, judged: &Judgement) -> Option<Claim> {
         if !well || w.observed.parts.images != w.release.parts.images {
             return Some(Claim::GoUnwell);
         }
-        if words.iter().flatten().any(|s| !w.same_as_shown(s)) {
+        if words.iter().flatten().any(|s| !w.signed_on_this(s, &now)) {
             return Some(Claim::StaleCounted);
         }
     }

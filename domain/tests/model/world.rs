@@ -125,7 +125,11 @@ impl World {
             acceptances: vec![],
             sign_offs: vec![],
             decisions: vec![],
-            observed: Observed { services: vec![service(true)], parts: release(1).parts, ..Observed::default() },
+            observed: Observed {
+                services: vec![service(true)],
+                parts: release(1).parts,
+                ..Observed::default()
+            },
             signed_on: BTreeMap::new(),
         }
     }
@@ -147,9 +151,7 @@ impl World {
     /// And six people signed Go.
     pub fn signed(dice: &mut Dice) -> World {
         let mut w = World::accepted(dice);
-        for (role, person) in SIGNERS.into_iter().zip(1..) {
-            w.sign(role, person, Choice::Go);
-        }
+        w.all_sign();
         w
     }
 
@@ -205,13 +207,14 @@ impl World {
             }
             19 => {
                 // All sign, each for the role of their own.
-                for (role, person) in SIGNERS.into_iter().zip(1..) {
-                    self.sign(role, person, Choice::Go);
-                }
+                self.all_sign();
             }
             20 | 21 => self.decide(if dice.below(5) == 0 { Choice::NoGo } else { Choice::Go }),
             22 => self.now = self.now.plus(dice.below(3) * DAY_MS / 2 + 1),
-            23 => self.release = Release { id: self.release.id, ..release(1 + i64::try_from(dice.below(2)).unwrap()) },
+            23 => {
+                self.release =
+                    Release { id: self.release.id, ..release(1 + i64::try_from(dice.below(2)).unwrap()) }
+            }
             24 => {
                 let id = 1 + i64::try_from(dice.below(2)).unwrap();
                 self.release = release(id);
@@ -232,7 +235,12 @@ impl World {
 
     /// Whether what was signed is, fact by fact, what there is now.
     pub fn same_as_shown(&self, signed: &SignOff) -> bool {
-        signed.release == self.release.id && self.signed_on.get(&signed.id) == Some(&self.shown_now())
+        self.signed_on_this(signed, &self.shown_now())
+    }
+
+    /// The same, for somebody who has looked already what there is now.
+    pub fn signed_on_this(&self, signed: &SignOff, now: &str) -> bool {
+        signed.release == self.release.id && self.signed_on.get(&signed.id).is_some_and(|then| then == now)
     }
 
     /// What a signer sees, in bare words: release and parts, and for each criterion how it stands and by
@@ -324,10 +332,22 @@ impl World {
         });
     }
 
+    fn all_sign(&mut self) {
+        // A signature changes nothing of what the others are shown.
+        let (judged, now) = (self.judge(), self.shown_now());
+        for (role, person) in SIGNERS.into_iter().zip(1..) {
+            self.put_signature(role, person, Choice::Go, &judged, &now);
+        }
+    }
+
     fn sign(&mut self, role: Role, by: i64, choice: Choice) {
-        let judged = self.judge();
+        let (judged, now) = (self.judge(), self.shown_now());
+        self.put_signature(role, by, choice, &judged, &now);
+    }
+
+    fn put_signature(&mut self, role: Role, by: i64, choice: Choice, judged: &Judgement, now: &str) {
         let id = self.next();
-        self.signed_on.insert(id, self.shown_now());
+        self.signed_on.insert(id, now.to_owned());
         self.sign_offs.push(SignOff {
             id,
             release: self.release.id,
@@ -337,8 +357,8 @@ impl World {
             choice,
             comment: String::new(),
             would_change: String::new(),
-            digest: judged.digest,
-            shown: judged.shown,
+            digest: judged.digest.clone(),
+            shown: judged.shown.clone(),
             parts: Some(self.release.parts.clone()),
             at: self.now,
         });

@@ -36,7 +36,9 @@ mod tests {
 
     #[test]
     fn links_lead_to_the_web_or_to_this_board() {
-        for good in ["", "https://grafana.example/d/1", "http://127.0.0.1:3000/x?y=1#z", "/runs/12", " /runs/12 "] {
+        for good in
+            ["", "https://grafana.example/d/1", "http://127.0.0.1:3000/x?y=1#z", "/runs/12", " /runs/12 "]
+        {
             assert_eq!(address(good).unwrap(), good.trim(), "{good}");
         }
         for bad in [

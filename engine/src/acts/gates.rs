@@ -85,9 +85,7 @@ impl Engine {
             when(state.item.digest == text_digest, || {
                 "The text of this criterion changed since the page was shown; look again.".to_owned()
             }),
-            when(state.takes_word(), || {
-                "This one is decided by its checks, not by a word.".to_owned()
-            }),
+            when(state.takes_word(), || "This one is decided by its checks, not by a word.".to_owned()),
         ]);
         let release = judged.release().map(|r| r.id);
         let params = [text_digest, if holds { "1" } else { "0" }, &note, &link];

@@ -284,8 +284,7 @@ pub(crate) fn rollback_images(judged: &Judged) -> Vec<BTreeMap<String, String>> 
 
 fn gate_of(judged: &Judged, check: &Check) -> Option<String> {
     judged.judgement.gates.iter().find_map(|g| {
-        let bound =
-            g.items.iter().any(|i| i.checks.iter().any(|c| c.check == check.id));
+        let bound = g.items.iter().any(|i| i.checks.iter().any(|c| c.check == check.id));
         bound.then(|| g.id.clone())
     })
 }

@@ -41,9 +41,10 @@ impl Judged {
                     return Some((format!("Accept gate {id}"), format!("/gates/{id}#acceptance")));
                 }
                 let gate = self.judgement.gate(id)?;
-                let word = gate.items.iter().find(|i| {
-                    i.takes_word() && i.attestation.is_none() && !i.is_satisfied()
-                });
+                let word = gate
+                    .items
+                    .iter()
+                    .find(|i| i.takes_word() && i.attestation.is_none() && !i.is_satisfied());
                 let may = self.offer_attest(actor, id).reason().is_none();
                 word.filter(|_| may)
                     .map(|i| (format!("Attest {}", i.item.id), format!("/gates/{id}#{}", i.item.id)))

@@ -70,7 +70,8 @@ pub(super) fn check_rules(
     for At { value, span } in &read.attested {
         let all: Vec<&str> = criteria.iter().chain(&lines).copied().collect();
         if !all.contains(&value.as_str()) {
-            let message = format!("`[attestations]` names `{value}`, which is no criterion or checklist item");
+            let message =
+                format!("`[attestations]` names `{value}`, which is no criterion or checklist item");
             walk.error(span.start, message, ids_near(value, &all));
         }
     }
@@ -79,9 +80,10 @@ pub(super) fn check_rules(
         if !lines.contains(&value.as_str()) {
             let message = format!("the runbook has no checklist item `{value}`");
             walk.error(span.start, message, ids_near(value, &lines));
-        } else if proofs.iter().any(|i| {
-            i.id == *value && matches!(i.proof, Proof::GatesAccepted | Proof::SignOffs)
-        }) {
+        } else if proofs
+            .iter()
+            .any(|i| i.id == *value && matches!(i.proof, Proof::GatesAccepted | Proof::SignOffs))
+        {
             let message = format!("`{value}` is computed from the gates or the sign-offs already");
             walk.error(span.start, message, "take it out of [checklist]");
         }
