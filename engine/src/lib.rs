@@ -10,6 +10,7 @@ pub mod checks;
 pub mod compose;
 mod drill;
 mod error;
+mod inbox;
 mod incident;
 mod ingest;
 mod judging;

@@ -9,6 +9,7 @@ use toml::de::DeTable;
 
 use super::checks::read_checks;
 use super::cross::{References, cross_check};
+use super::rules::{check_rules, read_rules};
 use super::walk::{At, Walk, suggestion};
 use super::{Config, Deploy, OnFailedDeploy, Reading, Stack};
 
@@ -32,7 +33,18 @@ pub(super) fn read_document(path: &Path, file: &str, text: &str) -> Reading {
     let root = root.get_ref();
     walk.unknown_keys(
         root,
-        &["runbook", "attest", "server", "stack", "deploy", "gates", "check"],
+        &[
+            "runbook",
+            "attest",
+            "server",
+            "stack",
+            "deploy",
+            "gates",
+            "attestations",
+            "waivers",
+            "checklist",
+            "check",
+        ],
         "the file",
     );
     let base = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -45,6 +57,8 @@ pub(super) fn read_document(path: &Path, file: &str, text: &str) -> Reading {
     references.items = walk.strings(root, "attest").unwrap_or_default();
     let checks = read_checks(&mut walk, root);
     cross_check(&mut walk, runbook.as_ref(), &checks, &references);
+    let read = read_rules(&mut walk, root);
+    check_rules(&mut walk, runbook.as_ref(), &checks, &read);
     let runbook_file = runbook_path.as_ref().map_or(file.to_owned(), |p| p.display().to_string());
     if let Some(runbook) = &runbook {
         super::cross::note_attestations(&mut walk.problems, runbook, &checks, &runbook_file);
@@ -57,6 +71,7 @@ pub(super) fn read_document(path: &Path, file: &str, text: &str) -> Reading {
             deploy,
             gate_owners,
             attest: references.items.iter().map(|i| i.value.clone()).collect(),
+            rules: read.rules,
             checks: checks.into_iter().filter_map(|c| c.check).collect(),
         }),
         _ => None,
