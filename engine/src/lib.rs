@@ -15,6 +15,7 @@ mod incident;
 mod ingest;
 mod judging;
 mod known;
+pub mod machine;
 pub mod monitoring;
 mod observing;
 mod offers;
