@@ -6,6 +6,7 @@
 mod acts;
 pub mod audit;
 pub mod auth;
+mod ballast;
 pub mod checks;
 pub mod compose;
 mod error;
@@ -15,6 +16,7 @@ mod known;
 mod observing;
 mod offers;
 mod pages;
+mod recovery;
 pub mod runbook;
 pub mod runner;
 mod stack;
@@ -152,6 +154,9 @@ impl Engine {
             .write(move |tx| Box::pin(audit::settle_orphans(tx, now)))
             .await
             .map_err(|e: store::StoreError| Error::from(e))?;
+        if let Err(error) = ballast::keep(&self.paths().data) {
+            tracing::warn!(%error, "no room could be kept for a rollback on a full disk");
+        }
         self.observe().await;
         self.take_up().await?;
         self.keep_chain_verified();
