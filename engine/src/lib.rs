@@ -6,6 +6,7 @@
 mod acts;
 pub mod audit;
 pub mod auth;
+mod ballast;
 pub mod checks;
 pub mod compose;
 mod drill;
@@ -21,6 +22,7 @@ mod observing;
 mod offers;
 mod pages;
 pub mod preflight;
+mod recovery;
 pub mod runbook;
 pub mod runner;
 mod stack;
@@ -158,6 +160,9 @@ impl Engine {
             .write(move |tx| Box::pin(audit::settle_orphans(tx, now)))
             .await
             .map_err(|e: store::StoreError| Error::from(e))?;
+        if let Err(error) = ballast::keep(&self.paths().data) {
+            tracing::warn!(%error, "no room could be kept for a rollback on a full disk");
+        }
         self.observe().await;
         self.take_up().await?;
         self.keep_chain_verified();

@@ -262,6 +262,7 @@ fn item(state: &ItemState) -> ItemJson {
     };
     let proof = match &state.item.proof {
         Proof::Checks(_) => "checks",
+        Proof::Pieces(_) => "parts",
         Proof::Attestation => "attestation",
         Proof::GatesAccepted => "gates",
         Proof::SignOffs => "sign_offs",
@@ -286,7 +287,8 @@ fn checks(judged: &Judged) -> Vec<CheckJson> {
     let one = |check: &domain::check::Check| {
         let CheckState { standing, last, stale, .. } = domain::item::check_state(check, &facts);
         let finding = last.as_ref().map(|e| &e.finding);
-        let words = |of: fn(&domain::evidence::Finding) -> &String| finding.map(of).cloned().unwrap_or_default();
+        let words =
+            |of: fn(&domain::evidence::Finding) -> &String| finding.map(of).cloned().unwrap_or_default();
         CheckJson {
             id: check.id.clone(),
             title: check.title.clone(),

@@ -18,6 +18,7 @@ mod cases {
     mod gates;
     mod keys;
     mod people;
+    mod recovery;
     mod sign_offs;
     mod steps;
     mod unreachable;

@@ -6,6 +6,7 @@
 mod deploy;
 mod docker;
 mod error;
+mod hurry;
 mod images;
 mod journal;
 mod keep;
@@ -19,6 +20,7 @@ mod project;
 mod render;
 mod rollback;
 mod stage;
+mod tidy;
 mod tool;
 mod watcher;
 
