@@ -5,6 +5,7 @@
 mod checks;
 mod cross;
 mod duration;
+mod schedule;
 mod sense;
 mod tables;
 mod walk;

@@ -108,6 +108,8 @@ impl Stack {
             retries: self.retries,
             valid_for_ms: None,
             binds: vec![],
+            images: vec![],
+            schedule: Default::default(),
         }
     }
 

@@ -9,6 +9,7 @@ use toml::de::DeTable;
 
 use super::checks::read_checks;
 use super::cross::{References, cross_check};
+use super::schedule::{check_schedules, read_commands_allowed};
 use super::walk::{At, Walk, suggestion};
 use super::{Config, Deploy, OnFailedDeploy, Reading, Stack};
 
@@ -32,7 +33,7 @@ pub(super) fn read_document(path: &Path, file: &str, text: &str) -> Reading {
     let root = root.get_ref();
     walk.unknown_keys(
         root,
-        &["runbook", "attest", "server", "stack", "deploy", "gates", "check"],
+        &["runbook", "attest", "server", "stack", "deploy", "gates", "schedule", "check"],
         "the file",
     );
     let base = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -44,6 +45,8 @@ pub(super) fn read_document(path: &Path, file: &str, text: &str) -> Reading {
     let gate_owners = read_owners(&mut walk, root, &mut references);
     references.items = walk.strings(root, "attest").unwrap_or_default();
     let checks = read_checks(&mut walk, root);
+    let commands_allowed = read_commands_allowed(&mut walk, root);
+    check_schedules(&mut walk, runbook.as_ref(), &checks, commands_allowed);
     cross_check(&mut walk, runbook.as_ref(), &checks, &references);
     let runbook_file = runbook_path.as_ref().map_or(file.to_owned(), |p| p.display().to_string());
     if let Some(runbook) = &runbook {
