@@ -61,7 +61,8 @@ pub fn part_changes(then: &Parts, now: &Parts) -> Vec<String> {
         .filter(|part| matches!((then.get(*part), now.get(*part)), (Some(a), Some(b)) if a != b))
         .map(|part| {
             let services = if part == Part::Images { now.changed_services(then) } else { vec![] };
-            Staleness::PartChanged { part, services }.reason()
+            let (was, now) = (then.get(part), now.get(part));
+            Staleness::PartChanged { part, services, was, now, at: None }.reason()
         })
         .collect()
 }

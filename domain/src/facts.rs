@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::changes::Change;
 use crate::check::Check;
 use crate::evidence::Evidence;
 use crate::release::{Parts, Release};
@@ -306,6 +307,26 @@ pub struct Observed {
     pub subject: String,
     /// What cannot be read (directory, Compose file, git), one sentence each.
     pub faults: Vec<String>,
+    /// Permissions of the env file, when there is one.
+    #[serde(default)]
+    pub env_mode: Option<u32>,
+    /// Services whose container was started from a tag that names another image by now, or none.
+    #[serde(default)]
+    pub moved_tags: Vec<String>,
+    /// Containers of the project that belong to none of its services.
+    #[serde(default)]
+    pub orphans: Vec<Orphan>,
+}
+
+/// A container of the project that belongs to none of its services.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Orphan {
+    /// The container's name.
+    pub container: String,
+    /// The service that it was made for.
+    pub service: String,
+    /// Its image ID.
+    pub image: String,
 }
 
 /// Everything the rules look at.
@@ -341,4 +362,6 @@ pub struct Facts<'a> {
     pub decisions: &'a [Decision],
     /// The stack as it is.
     pub observed: &'a Observed,
+    /// When watched things became what they are, oldest first.
+    pub changes: &'a [Change],
 }

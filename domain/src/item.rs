@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::check::Check;
+use crate::drift::parts_seen;
 use crate::evidence::{Evidence, Outcome, Staleness, staleness};
 use crate::facts::{Attestation, Facts, ShownRow, ShownValue, Waiver};
 use crate::preflight::{Finding, Weight};
@@ -186,13 +187,25 @@ pub fn check_state(check: &Check, facts: &Facts<'_>) -> CheckState {
     let none = Parts::default();
     let parts = facts.release.map_or(&none, |r| &r.parts);
     let mine = || facts.evidence.iter().filter(|e| e.check == check.id);
-    let counting = |e: &&Evidence| staleness(e, check, parts, facts.now).is_empty();
+    let seen = facts.release.map(|r| parts_seen(r, &facts.observed.parts)).unwrap_or_default();
+    // What was found on other parts than the release's says nothing, and neither does what was found on the
+    // release's while something else is seen to be there.
+    let why_stale = |e: &Evidence| -> Vec<Staleness> {
+        let reasons = staleness(e, check, parts, facts.now);
+        let (reasons, by) = if reasons.is_empty() {
+            (staleness(e, check, &seen, facts.now), &seen)
+        } else {
+            (reasons, parts)
+        };
+        reasons.into_iter().map(|r| r.dated(facts.changes, by)).collect()
+    };
+    let counting = |e: &&Evidence| why_stale(e).is_empty();
     let threshold = check.threshold_digest();
     let failures = mine()
         .filter(|e| e.finding.outcome != Outcome::Pass)
         .filter(|e| facts.release.is_some_and(|r| e.release == r.id))
         .filter(|e| e.threshold_digest == threshold)
-        .filter(|e| check.binds.iter().all(|p| e.parts.agrees(parts, *p)))
+        .filter(|e| check.binds.iter().all(|p| check.agrees(&e.parts, parts, *p)))
         .count();
     let failures = u32::try_from(failures).unwrap_or(u32::MAX);
     let state = |standing, last: Option<&Evidence>, stale| CheckState {
@@ -216,7 +229,7 @@ pub fn check_state(check: &Check, facts: &Facts<'_>) -> CheckState {
     }
     match mine().next_back() {
         None => state(Standing::Missing, None, vec![]),
-        Some(e) => state(Standing::Stale, Some(e), staleness(e, check, parts, facts.now)),
+        Some(e) => state(Standing::Stale, Some(e), why_stale(e)),
     }
 }
 

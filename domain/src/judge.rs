@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::change::{part_changes, row_changes, value_changes, why_stale};
 use crate::digest::digest_fields;
+use crate::drift::{Drift, drift};
 use crate::facts::{Acceptance, Choice, Decision, Facts, ShownRow, SignOff, Waiver};
 use crate::item::{Item, ItemState, Proof, Status, decision_gate, gate_owners, item_states, items};
-use crate::release::{Part, Parts, ReleaseState};
+use crate::release::{Parts, ReleaseState};
 use crate::role::Role;
 use crate::since::gate_since;
 use crate::time::Millis;
@@ -190,8 +191,8 @@ pub struct Judgement {
     pub decision: Option<Decision>,
     /// The last decision on this release, if it no longer stands.
     pub fallen: Option<FallenDecision>,
-    /// What differs between the release and the stack as it is.
-    pub drift: Vec<String>,
+    /// What differs between the release and the stack and directory as they are.
+    pub drift: Vec<Drift>,
 }
 
 impl Judgement {
@@ -224,6 +225,7 @@ pub fn judge(facts: &Facts<'_>) -> Judgement {
     settle(&mut states, &Proof::SignOffs, all_go);
 
     let drift = drift(facts);
+    let lines: Vec<String> = drift.iter().filter(|d| d.blocks).map(|d| d.what.clone()).collect();
     for gate in gates.iter_mut().filter(|g| g.is_decision) {
         gate.items = items_of(&states, &gate.id);
         if gate.items.iter().all(ItemState::is_satisfied) && gate.waits_for.is_empty() {
@@ -233,7 +235,7 @@ pub fn judge(facts: &Facts<'_>) -> Judgement {
     let loose_items: Vec<ItemState> =
         states.iter().filter(|s| gate_of(&s.item, &gates).is_none()).cloned().collect();
     let mut before_signing =
-        without_consequences(blockers_before_signing(facts, &gates, &loose_items, &drift), facts);
+        without_consequences(blockers_before_signing(facts, &gates, &loose_items, &lines), facts);
     date_blockers(&mut before_signing, facts, &gates);
     let mut blockers = before_signing.clone();
     blockers.extend(without_consequences(sign_off_blockers(facts, &sign_offs), facts));
@@ -392,28 +394,6 @@ fn sign_off_views(facts: &Facts<'_>, digest: &str, shown: &[ShownRow]) -> Vec<Si
         views.push(SignOffView { name: name.role.clone(), role, last, stale, changes });
     }
     views
-}
-
-/// What runs or lies on disk and is not what the release says.
-fn drift(facts: &Facts<'_>) -> Vec<String> {
-    let Some(release) = facts.release else { return vec![] };
-    if release.parts.images.is_empty() || facts.observed.unreachable_since.is_some() {
-        return vec![];
-    }
-    let observed = &facts.observed.parts;
-    let mut lines: Vec<String> = release
-        .parts
-        .images
-        .iter()
-        .filter(|(service, image)| observed.images.get(*service).is_some_and(|i| i != *image))
-        .map(|(service, _)| format!("{service} runs another image than the release"))
-        .collect();
-    // A changed runbook or Compose file says that the directory has moved on, not the stack; the
-    // items and checks that it concerns go stale by their own digests.
-    if observed.get(Part::Env).is_some() && !observed.agrees(&release.parts, Part::Env) {
-        lines.push("the env file is another one than the release was opened with".to_owned());
-    }
-    lines
 }
 
 fn labels(roles: &[Role]) -> Vec<String> {

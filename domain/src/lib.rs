@@ -4,10 +4,13 @@
 //! for reasons of the outside world, and the same rules run on the server and in the browser.
 
 pub mod change;
+pub mod changes;
 pub mod check;
 pub mod digest;
+pub mod drift;
 pub mod evidence;
 pub mod facts;
+pub mod flaky;
 pub mod incident;
 pub mod item;
 pub mod judge;
@@ -19,5 +22,6 @@ pub mod release;
 pub mod role;
 pub mod rules;
 pub mod runbook;
+pub mod schedule;
 pub mod since;
 pub mod time;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use domain::check::{Check, CheckSpec, GitAssert};
+use domain::drift::DriftKind;
 use domain::evidence::{Evidence, Finding, Outcome};
 use domain::facts::{
     Acceptance, Attestation, Choice, Decision, Facts, Health, Observed, Service, SignOff, Waiver,
@@ -107,6 +108,7 @@ impl World {
             sign_offs: &self.sign_offs,
             decisions: &self.decisions,
             observed: &self.observed,
+            changes: &[],
         })
     }
 
@@ -236,6 +238,8 @@ fn check(id: &str, proves: &[&str]) -> Check {
         retries: 0,
         valid_for_ms: Some(7 * DAY),
         binds: vec![Part::Commit],
+        images: vec![],
+        schedule: Default::default(),
     }
 }
 
@@ -449,7 +453,7 @@ fn evidence_of_another_commit_does_not_count_and_revives_after_a_return() {
     assert!(!judged.verdict.is_go());
     let state = &judged.item("A.1").unwrap().checks[0];
     assert_eq!(state.standing, Standing::Stale);
-    assert_eq!(state.stale[0].reason(), "the commit changed");
+    assert!(state.stale[0].reason().starts_with("the commit changed "), "{:?}", state.stale);
     w.finds("unit", Outcome::Fail);
     w.release = Some(release(1));
     w.observed.parts = release(1).parts;
@@ -532,7 +536,11 @@ fn the_stack_counts_too() {
     assert_eq!(whats(&w.judge()), ["The Docker engine cannot be reached"]);
     let mut w = go();
     w.observed.parts.images.insert("web".into(), "sha256:other".into());
-    assert_eq!(w.judge().drift, ["web runs another image than the release"]);
+    let drift = w.judge().drift;
+    assert_eq!((drift.len(), drift[0].kind), (1, DriftKind::Image));
+    assert!(
+        w.judge().verdict.blockers[0].details.contains(&"web runs another image than the release".to_owned())
+    );
     assert!(!w.judge().verdict.is_go());
     let mut w = go();
     w.observed.parts.values.insert(Part::Env, "edited".into());

@@ -52,6 +52,7 @@ fn facts<'a>(now: Millis, stack: &'a Stack, known: &'a Known, observed: &'a Obse
         sign_offs: &known.sign_offs,
         decisions: &known.decisions,
         observed,
+        changes: &known.changes,
     }
 }
 

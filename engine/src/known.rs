@@ -1,6 +1,7 @@
 //! What the store knows, held in memory: pages are judged from it and cost no query. Read anew after
 //! every write.
 
+use domain::changes::Change;
 use domain::evidence::Evidence;
 use domain::facts::{Acceptance, Actor, Attestation, Decision, SignOff, Waiver};
 use domain::incident::{Incident, Note};
@@ -24,6 +25,8 @@ pub(crate) struct Known {
     pub acceptances: Vec<Acceptance>,
     pub sign_offs: Vec<SignOff>,
     pub decisions: Vec<Decision>,
+    /// The last change of everything watched, oldest first.
+    pub changes: Vec<Change>,
     /// What was written in the ownership log, newest first.
     pub ownership: Vec<store::ownership::Entry>,
     /// Incidents, newest first.
@@ -58,6 +61,7 @@ impl Known {
             acceptances: store::acceptances::list(db).await?,
             sign_offs: store::sign_offs::list(db, None).await?,
             decisions: store::decisions::list(db, None).await?,
+            changes: store::changes::last(db).await?,
             ownership: store::ownership::history(db, None).await?,
             incidents: store::incidents::list(db).await?,
             incident_notes: store::incidents::notes(db).await?,
@@ -70,6 +74,9 @@ impl Known {
     }
 
     pub(crate) fn name(&self, id: i64) -> String {
+        if id == store::people::SCHEDULE {
+            return store::people::SCHEDULE_NAME.to_owned();
+        }
         self.people.iter().find(|p| p.id == id).map_or_else(|| "somebody".to_owned(), |p| p.name.clone())
     }
 

@@ -108,6 +108,8 @@ struct Inner {
     missing: Arc<MissingImages>,
     /// One refresh at a time, so that an older reading never replaces a newer.
     refreshing: tokio::sync::Mutex<()>,
+    /// Held while changes are compared with those recorded and stored, so that none is recorded twice.
+    noting: tokio::sync::Mutex<()>,
     /// Held by acts whose rules look at what other acts do: what they were allowed on is still so when
     /// they begin.
     acting: tokio::sync::Mutex<()>,
@@ -148,6 +150,7 @@ impl Engine {
             missing,
             refreshing: tokio::sync::Mutex::new(()),
             acting: tokio::sync::Mutex::new(()),
+            noting: tokio::sync::Mutex::new(()),
             parts: RwLock::new(None),
         })))
     }

@@ -238,7 +238,7 @@ impl Engine {
             revision: *self.revisions().borrow(),
             release,
             moved_on: judged.moved_on(),
-            drift: judgement.drift.clone(),
+            drift: judgement.drift.iter().map(|d| d.what.clone()).collect(),
             verdict,
             gates,
             loose_items: judgement.loose_items.iter().map(item).collect(),

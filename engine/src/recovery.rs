@@ -85,7 +85,8 @@ impl Engine {
             return Err(Error::unavailable("There is nobody in whose place it could act."));
         };
         let target = match run.kind {
-            RunKind::Rollback => run.release,
+            // A drill ends where it began.
+            RunKind::Rollback | RunKind::Drill => run.release,
             _ => last_good(&known.releases, &known.runs, run).map(|release| release.id),
         };
         let Some(target) = target else {

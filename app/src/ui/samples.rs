@@ -113,6 +113,8 @@ pub fn check() -> Check {
         retries: 0,
         valid_for_ms: None,
         binds: vec![Part::Commit],
+        images: vec![],
+        schedule: Default::default(),
     }
 }
 
@@ -185,6 +187,7 @@ fn facts<'a>(
         sign_offs: &[],
         decisions: &[],
         observed,
+        changes: &[],
     }
 }
 

@@ -182,6 +182,8 @@ mod tests {
             health,
             image: String::new(),
             tag: String::new(),
+            moved: false,
+            name: String::new(),
             restarts,
             exit_code: Some(3),
             started_at: Some(Millis(1)),

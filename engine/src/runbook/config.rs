@@ -6,6 +6,7 @@ mod checks;
 mod cross;
 mod duration;
 mod rules;
+mod schedule;
 mod sense;
 mod sense_data;
 mod tables;

@@ -10,6 +10,7 @@ use toml::de::DeTable;
 use super::checks::read_checks;
 use super::cross::{References, cross_check};
 use super::rules::{check_rules, read_rules};
+use super::schedule::{check_schedules, read_commands_allowed};
 use super::walk::{At, Walk, suggestion};
 use super::{Config, Deploy, OnFailedDeploy, Reading, Stack};
 
@@ -40,6 +41,7 @@ pub(super) fn read_document(path: &Path, file: &str, text: &str) -> Reading {
             "stack",
             "deploy",
             "gates",
+            "schedule",
             "attestations",
             "waivers",
             "checklist",
@@ -56,6 +58,8 @@ pub(super) fn read_document(path: &Path, file: &str, text: &str) -> Reading {
     let gate_owners = read_owners(&mut walk, root, &mut references);
     references.items = walk.strings(root, "attest").unwrap_or_default();
     let checks = read_checks(&mut walk, root);
+    let commands_allowed = read_commands_allowed(&mut walk, root);
+    check_schedules(&mut walk, runbook.as_ref(), &checks, commands_allowed);
     cross_check(&mut walk, runbook.as_ref(), &checks, &references);
     let read = read_rules(&mut walk, root);
     check_rules(&mut walk, runbook.as_ref(), &checks, &read);
