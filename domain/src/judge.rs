@@ -7,7 +7,7 @@ use crate::digest::digest_fields;
 use crate::drift::{Drift, drift};
 use crate::facts::{Acceptance, Choice, Decision, Facts, ShownRow, SignOff};
 use crate::item::{Item, ItemState, Proof, Status, decision_gate, gate_owners, item_state, items};
-use crate::release::{Part, ReleaseState};
+use crate::release::ReleaseState;
 use crate::role::Role;
 
 /// The state of a gate.
