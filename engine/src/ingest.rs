@@ -12,12 +12,13 @@ use crate::compose::{DbChoice, Journal};
 use crate::error::Error;
 use crate::incident;
 use crate::known::changes_the_stack;
+use crate::run_all::sum_up;
 use crate::runbook::OnFailedDeploy;
 use crate::runner::{Exit, Reader, State, Status, reconcile};
 use crate::store::releases::{self, ReleaseEvent, What};
 use crate::store::runs::{self, Ending, Run, RunKind, RunOutcome};
-use crate::store::{self, StoreError};
-use crate::work::{Findings, INCONCLUSIVE, Job, Work};
+use crate::store::{self, StoreError, migration_lists};
+use crate::work::{CheckFinding, Findings, INCONCLUSIVE, Job, Work};
 
 impl Engine {
     /// Follows a run until it is over, then takes in what it found.
@@ -81,6 +82,10 @@ impl Engine {
         let lost = changes_the_stack(run.kind)
             && journal.as_ref().is_some_and(|journal| !journal.succeeded())
             && (ended.is_none() || !self.engine_is_there().await);
+        let went_well = ended.as_ref().is_some_and(|e| {
+            e.findings.deploy.as_ref().is_some_and(|d| d.ok)
+                || e.findings.rollback.as_ref().is_some_and(|r| r.ok)
+        });
         let now = self.now();
         let record = run.clone();
         self.store()
@@ -96,6 +101,9 @@ impl Engine {
             .map_err(|e: StoreError| Error::from(e))?;
         self.refresh().await?;
         self.look_again();
+        if went_well {
+            self.validate_after(&run).await;
+        }
         if lost {
             self.recover(&run);
         } else if follow_up && self.stack().on_failed_deploy == OnFailedDeploy::Rollback {
@@ -151,8 +159,13 @@ struct End {
     keeps_schema: bool,
 }
 
-fn outcome_of(run: &Run, exit: &Exit) -> RunOutcome {
+/// The word for how a run ended. A step that its checks judge ends as they say, so that run and evidence never
+/// differ in word.
+fn outcome_of(run: &Run, exit: &Exit, checks: &[CheckFinding]) -> RunOutcome {
+    let any = |outcome| checks.iter().any(|c| c.finding.outcome == outcome);
     match exit {
+        Exit::Code(_) if run.kind == RunKind::Step && any(Found::Fail) => RunOutcome::Failed,
+        Exit::Code(_) if run.kind == RunKind::Step && any(Found::Inconclusive) => RunOutcome::Inconclusive,
         Exit::Code(0) => RunOutcome::Passed,
         Exit::Code(code) if *code == INCONCLUSIVE && run.kind == RunKind::Check => RunOutcome::Inconclusive,
         Exit::Cancelled { .. } => RunOutcome::Cancelled,
@@ -221,7 +234,7 @@ async fn store_end(
     now: domain::time::Millis,
 ) -> Result<(), StoreError> {
     let End { exit, at, result, findings, mut parts, keeps_schema } = end;
-    let outcome = outcome_of(run, &exit);
+    let outcome = outcome_of(run, &exit, &findings.checks);
     let ending = Ending { at, outcome, exit: serde_json::to_value(&exit).unwrap_or_default(), result };
     if !runs::end(&mut *tx, run.id, &ending).await? {
         return Ok(());
@@ -253,6 +266,9 @@ async fn store_end(
             let what = What::RolledBackTo { migrations };
             releases::record(&mut *tx, &release_event(run, release, what, at)).await?;
         }
+        if let Some(names) = &findings.migrations {
+            migration_lists::add(&mut *tx, release, run.id, names, at).await?;
+        }
         for found in &findings.checks {
             let evidence = Evidence {
                 id: 0,
@@ -274,8 +290,7 @@ async fn store_end(
     if let Some(message) = message {
         detail = message.clone();
     } else if !findings.checks.is_empty() {
-        let passed = findings.checks.iter().filter(|c| c.finding.outcome == Found::Pass).count();
-        detail = format!("{passed} of {} checks passed; {detail}", findings.checks.len());
+        detail = format!("{}; {detail}", sum_up(&findings.checks));
     }
     let audited = match outcome {
         RunOutcome::Passed => Outcome::Done,

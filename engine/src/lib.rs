@@ -23,13 +23,16 @@ mod offers;
 mod pages;
 pub mod preflight;
 mod recovery;
+mod run_all;
 pub mod runbook;
 pub mod runner;
+mod schedule;
 mod stack;
 pub mod store;
 pub mod view;
 pub mod work;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
@@ -110,6 +113,8 @@ struct Inner {
     refreshing: tokio::sync::Mutex<()>,
     /// Held while changes are compared with those recorded and stored, so that none is recorded twice.
     noting: tokio::sync::Mutex<()>,
+    /// When the clock last tried each scheduled check.
+    tried: Mutex<BTreeMap<String, Millis>>,
     /// Held by acts whose rules look at what other acts do: what they were allowed on is still so when
     /// they begin.
     acting: tokio::sync::Mutex<()>,
@@ -150,6 +155,7 @@ impl Engine {
             missing,
             refreshing: tokio::sync::Mutex::new(()),
             acting: tokio::sync::Mutex::new(()),
+            tried: Mutex::default(),
             noting: tokio::sync::Mutex::new(()),
             parts: RwLock::new(None),
         })))
@@ -169,6 +175,7 @@ impl Engine {
         self.observe().await;
         self.take_up().await?;
         self.keep_chain_verified();
+        self.keep_schedule();
         Ok(())
     }
 

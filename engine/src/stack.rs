@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use domain::check::Check;
 use domain::role::Role;
 use domain::rules::Rules;
-use domain::runbook::{Problem, Runbook};
+use domain::runbook::{Problem, Runbook, StepKind};
 
 use crate::checks::ProbeWork;
 use crate::compose::Project;
 use crate::preflight::{Preflight, preflight};
+use crate::run_all::SetupStep;
 use crate::runbook::{Loaded, OnFailedDeploy};
 
 /// Images known to be gone, kept up to date in the background.
@@ -116,6 +117,20 @@ impl Stack {
             .filter(|g| Some(*g) != decision.as_deref())
             .collect();
         gates.iter().find(|g| **g == "F").or(gates.last()).copied()
+    }
+
+    /// The steps that these checks come after and that none of them judges, in the runbook's order. Steps that
+    /// people do, that bring the stack up or that lead back are left to people.
+    pub(crate) fn setup_of(&self, checks: &[Check]) -> Vec<SetupStep> {
+        let wanted = |id: &str| checks.iter().any(|c| c.schedule.after.iter().any(|a| a == id));
+        let judged = |id: &str| checks.iter().any(|c| c.spec.step() == Some(id));
+        self.runbook
+            .steps
+            .iter()
+            .filter(|s| wanted(&s.id) && !judged(&s.id) && !s.manual && !s.deploys())
+            .filter(|s| s.kind != StepKind::Rollback)
+            .map(|s| SetupStep { id: s.id.clone(), title: s.title.clone(), command: s.command.clone() })
+            .collect()
     }
 
     /// What a supervisor needs to carry out a check.

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::judging::Judged;
 use crate::pages::incidents::incident_row;
 use crate::store::runs::{RunKind, RunOutcome, RunState};
-use crate::view::{BoardView, IncidentRow, RunView, Waiting};
+use crate::view::{BoardView, IncidentRow, RunView, StepView, Waiting};
 
 impl Engine {
     /// The board, as this person sees it.
@@ -39,7 +39,7 @@ impl Engine {
                 gate.is_some_and(|g| g.state != GateState::Accepted)
             })
             .map(|s| self.step_view(&judged, actor, s))
-            .find(|v| v.last.is_none() || v.last_is_old);
+            .find(still_to_do);
         let release = judged.release().cloned();
         Ok(BoardView {
             now: judged.now,
@@ -78,6 +78,12 @@ impl Engine {
                 .is_some_and(|r| Some(r.id) == last.release && r.state != ReleaseState::Deployed);
         (bad && concerns).then(|| self.run_view(judged, last))
     }
+}
+
+/// A step that has not run for this release, or did not go well.
+fn still_to_do(step: &StepView) -> bool {
+    use crate::view::RunState::{Passed, Running};
+    step.last_is_old || step.last.as_ref().is_none_or(|run| !matches!(run.state, Passed | Running))
 }
 
 /// Who is waited for: owners of the first gate that is not accepted, then the signers, then the PO.
