@@ -157,6 +157,7 @@ impl World {
             now: self.now,
             runbook: &Runbook::default(),
             checks: &self.checks,
+            rules: domain::rules::Rules::NONE,
             attest: &[],
             findings: &[],
             gate_owners: &BTreeMap::new(),

@@ -160,6 +160,8 @@ impl World {
             now: self.now,
             runbook: &self.runbook,
             checks: &self.checks,
+            changes: &[],
+            findings: &[],
             attest: &self.attest,
             rules: &self.rules,
             gate_owners: &self.owners,
@@ -390,7 +392,9 @@ fn check(id: &str) -> Check {
             .filter(|(_, checks, _)| checks.contains(&id))
             .map(|(item, _, _)| (*item).to_owned())
             .collect(),
-        spec: CheckSpec::Git { assert: GitAssert::Clean, path: None },
+        images: vec![],
+        schedule: Default::default(),
+        spec: CheckSpec::Git { assert: GitAssert::Clean, path: None, commit: None, branch: None, tag: None },
         want: None,
         timeout_ms: 1,
         retries: 0,
