@@ -85,6 +85,11 @@ export class Example {
     return run(process.execPath, args, this.folder);
   }
 
+  /** Runs a command in the copy. */
+  run(command: string, ...args: string[]): string {
+    return run(command, args, this.folder);
+  }
+
   git(...args: string[]): string {
     return run("git", args, this.folder);
   }

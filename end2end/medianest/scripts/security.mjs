@@ -7,17 +7,20 @@ import { spawnSync } from "node:child_process";
 import { readFileSync, statSync } from "node:fs";
 import { resolve } from "node:path";
 import { root, setting } from "./lib/env.mjs";
-import { INCONCLUSIVE, dropReport, writeReport } from "./lib/report.mjs";
+import { INCONCLUSIVE, dropReport, keepReport, writeReport } from "./lib/report.mjs";
 
 const LEVELS = ["critical", "high", "moderate", "low"];
 const WEEK_MS = 7 * 86_400_000;
 
 dropReport("security");
+dropReport("audit");
 const at = process.argv.indexOf("--from");
 const recorded = at === -1 ? setting("SECURITY_REPORT") : (process.argv[at + 1] ?? "");
 const source = recorded === "" ? "registry" : recorded;
 const text = recorded === "" ? askRegistry() : readRecorded(resolve(root, recorded));
 const counts = countsIn(text);
+// As it was given, for whoever reads audits.
+if (text !== "") keepReport("audit", text);
 
 if (counts === undefined) {
   const reason = reasonIn(text);
