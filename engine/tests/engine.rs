@@ -14,10 +14,12 @@ mod support {
 mod cases {
     mod docker;
     mod docker_refusals;
+    mod drift;
     mod files;
     mod gates;
     mod keys;
     mod people;
+    mod run_all;
     mod sign_offs;
     mod steps;
     mod unreachable;

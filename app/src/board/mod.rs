@@ -1,6 +1,7 @@
 //! The board: can we go? Verdict, blockers, gates, stack, what goes on and who is waited for.
 
 mod alerts;
+mod drift;
 mod gates;
 mod report;
 mod stack;
@@ -35,7 +36,7 @@ pub fn board_view(here: &Here, board: &BoardView) -> AnyView {
         <h1 class="visually-hidden">{format!("Board of {}", board.stack)}</h1>
         {report::head(board)}
         {alerts::alerts(here, board)}
-        {verdict::banner(board)}
+        {verdict::banner(here, board)}
         {work::running(board)}
         {gate_row(&board.judgement.gates, None)}
         <div class="split">
