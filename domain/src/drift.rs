@@ -87,7 +87,9 @@ pub fn drift(facts: &Facts<'_>) -> Vec<Drift> {
 
 fn images(facts: &Facts<'_>, release: &Release, out: &mut Vec<Drift>) {
     for (service, image) in &release.parts.images {
-        let Some(now) = facts.observed.parts.images.get(service).filter(|now| *now != image) else { continue };
+        let Some(now) = facts.observed.parts.images.get(service).filter(|now| *now != image) else {
+            continue;
+        };
         out.push(Drift {
             kind: DriftKind::Image,
             subject: service.clone(),
@@ -185,7 +187,10 @@ fn files(facts: &Facts<'_>, release: &Release, out: &mut Vec<Drift>) {
         out.push(Drift {
             kind: DriftKind::EnvMode,
             subject: String::new(),
-            what: format!("the env file has mode {}, which lets more people read it than it should", mode_text(mode)),
+            what: format!(
+                "the env file has mode {}, which lets more people read it than it should",
+                mode_text(mode)
+            ),
             since: became(facts.changes, MODE_KEY, &mode_text(mode)),
             next: "Take the permissions back: chmod 600.".to_owned(),
             effect: format!("Blocks Go until then. Contradicts what {} found.", ids.join(", ")),

@@ -133,10 +133,9 @@ impl Staleness {
     pub fn dated(mut self, changes: &[Change], parts: &Parts) -> Staleness {
         if let Staleness::PartChanged { part, services, at, .. } = &mut self {
             *at = match part {
-                Part::Images => services
-                    .iter()
-                    .filter_map(|s| became(changes, &image_key(s), parts.images.get(s)?))
-                    .max(),
+                Part::Images => {
+                    services.iter().filter_map(|s| became(changes, &image_key(s), parts.images.get(s)?)).max()
+                }
                 other => parts.values.get(other).and_then(|now| became(changes, &part_key(*other), now)),
             };
         }
@@ -145,7 +144,9 @@ impl Staleness {
 }
 
 fn commit_changed(was: &Option<String>, now: &Option<String>) -> String {
-    let (Some(was), Some(now)) = (was, now) else { return "the commit changed, or cannot be read".to_owned() };
+    let (Some(was), Some(now)) = (was, now) else {
+        return "the commit changed, or cannot be read".to_owned();
+    };
     let base = |commit: &str| commit.split('+').next().unwrap_or_default().to_owned();
     if base(was) == base(now) {
         return format!("the tracked files changed on top of {}", short_commit(Some(&base(now))));

@@ -35,8 +35,11 @@ pub fn flaky<'a>(check: &Check, evidence: impl DoubleEndedIterator<Item = &'a Ev
     let mut newest_first = evidence.rev().filter(|e| e.check == check.id && e.threshold_digest == digest);
     let newest = newest_first.next()?;
     let same = |e: &&Evidence| check.binds.iter().all(|part| check.agrees(&e.parts, &newest.parts, *part));
-    let last: Vec<Outcome> =
-        std::iter::once(newest).chain(newest_first.filter(same)).take(LAST).map(|e| e.finding.outcome).collect();
+    let last: Vec<Outcome> = std::iter::once(newest)
+        .chain(newest_first.filter(same))
+        .take(LAST)
+        .map(|e| e.finding.outcome)
+        .collect();
     let both = last.contains(&Outcome::Pass) && last.contains(&Outcome::Fail);
     let not_passed = last.iter().filter(|o| **o != Outcome::Pass).count();
     both.then_some(Flaky { not_passed, of: last.len() })

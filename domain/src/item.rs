@@ -162,8 +162,11 @@ pub fn check_state(check: &Check, facts: &Facts<'_>) -> CheckState {
     // release's while something else is seen to be there.
     let why_stale = |e: &Evidence| -> Vec<Staleness> {
         let reasons = staleness(e, check, parts, facts.now);
-        let (reasons, by) =
-            if reasons.is_empty() { (staleness(e, check, &seen, facts.now), &seen) } else { (reasons, parts) };
+        let (reasons, by) = if reasons.is_empty() {
+            (staleness(e, check, &seen, facts.now), &seen)
+        } else {
+            (reasons, parts)
+        };
         reasons.into_iter().map(|r| r.dated(facts.changes, by)).collect()
     };
     let counting = |e: &&Evidence| why_stale(e).is_empty();

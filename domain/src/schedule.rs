@@ -23,8 +23,7 @@ pub struct Schedule {
 }
 
 /// Kinds that ask and change nothing. What is not named here is taken to change something.
-const LOOKING: [&str; 9] =
-    ["http", "compose", "env_file", "file", "git", "port", "tls", "grafana", "logs"];
+const LOOKING: [&str; 9] = ["http", "compose", "env_file", "file", "git", "port", "tls", "grafana", "logs"];
 
 impl Check {
     /// Whether running it changes nothing, so that it may run without anybody having asked.

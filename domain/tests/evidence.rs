@@ -45,8 +45,11 @@ fn parts() -> Parts {
             .filter(|p| *p != Part::Images)
             .map(|p| (p, format!("{}-1", p.label())))
             .collect(),
-        images: [("backend".to_owned(), "sha256:b1".to_owned()), ("frontend".to_owned(), "sha256:f1".to_owned())]
-            .into(),
+        images: [
+            ("backend".to_owned(), "sha256:b1".to_owned()),
+            ("frontend".to_owned(), "sha256:f1".to_owned()),
+        ]
+        .into(),
     }
 }
 
@@ -241,10 +244,8 @@ fn reasons_name_what_changed() {
     assert_eq!(said("3f2c9e1aaaa+dirty:1", "8a1b2c3bbbb"), "the commit changed 3f2c9e1* → 8a1b2c3");
     let check = check("c", &Part::ALL);
     let found = evidence(&check, Outcome::Pass, 0);
-    let words: Vec<String> = staleness(&found, &check, &Parts::default(), Millis(0))
-        .iter()
-        .map(Staleness::reason)
-        .collect();
+    let words: Vec<String> =
+        staleness(&found, &check, &Parts::default(), Millis(0)).iter().map(Staleness::reason).collect();
     assert_eq!(
         words,
         [
@@ -265,9 +266,13 @@ fn evidence_ages_and_warns_before() {
     assert!(!expires_soon(&found, &check, Millis(i64::MAX)));
     check.valid_for_ms = Some(10_000);
     assert_eq!(expires_at(&found, &check), Some(Millis(11_000)));
-    for (now, soon, stale) in
-        [(1_000, false, false), (9_999, false, false), (10_000, true, false), (11_000, true, false), (11_001, false, true)]
-    {
+    for (now, soon, stale) in [
+        (1_000, false, false),
+        (9_999, false, false),
+        (10_000, true, false),
+        (11_000, true, false),
+        (11_001, false, true),
+    ] {
         assert_eq!(expires_soon(&found, &check, Millis(now)), soon, "{now}");
         assert_eq!(!staleness(&found, &check, &parts(), Millis(now)).is_empty(), stale, "{now}");
     }
@@ -284,7 +289,8 @@ fn what_is_seen_to_be_another_makes_its_evidence_stale_and_says_since_when() {
     backend.images = vec!["backend".into()];
     let mut frontend = check("frontend", &[Part::Images]);
     frontend.images = vec!["frontend".into()];
-    let mut w = World::new(vec![backend, frontend, check("env", &[Part::Env]), check("commit", &[Part::Commit])]);
+    let mut w =
+        World::new(vec![backend, frontend, check("env", &[Part::Env]), check("commit", &[Part::Commit])]);
     let standing = |w: &World| ["backend", "frontend", "env", "commit"].map(|id| w.state(id).standing);
     assert_eq!(standing(&w), [Standing::Pass; 4]);
     w.sees(500, |o| {

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use domain::check::{Check, CheckSpec, GitAssert};
-use domain::evidence::{Evidence, Finding, Outcome};
 use domain::drift::DriftKind;
+use domain::evidence::{Evidence, Finding, Outcome};
 use domain::facts::{
     Acceptance, Attestation, Choice, Decision, Facts, Health, Observed, Service, SignOff, Waiver,
 };
@@ -532,7 +532,9 @@ fn the_stack_counts_too() {
     w.observed.parts.images.insert("web".into(), "sha256:other".into());
     let drift = w.judge().drift;
     assert_eq!((drift.len(), drift[0].kind), (1, DriftKind::Image));
-    assert!(w.judge().verdict.blockers[0].details.contains(&"web runs another image than the release".to_owned()));
+    assert!(
+        w.judge().verdict.blockers[0].details.contains(&"web runs another image than the release".to_owned())
+    );
     assert!(!w.judge().verdict.is_go());
     let mut w = go();
     w.observed.parts.values.insert(Part::Env, "edited".into());

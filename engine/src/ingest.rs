@@ -11,12 +11,12 @@ use crate::audit::{self, Event, Outcome};
 use crate::compose::DbChoice;
 use crate::error::Error;
 use crate::incident;
+use crate::run_all::sum_up;
 use crate::runbook::OnFailedDeploy;
 use crate::runner::{Exit, Reader, State, Status, reconcile};
 use crate::store::releases::{self, ReleaseEvent, What};
 use crate::store::runs::{self, Ending, Run, RunKind, RunOutcome};
 use crate::store::{self, StoreError, migration_lists};
-use crate::run_all::sum_up;
 use crate::work::{CheckFinding, Findings, INCONCLUSIVE, Job, Work};
 
 impl Engine {
@@ -76,7 +76,8 @@ impl Engine {
                 && !matches!(e.exit, Exit::Cancelled { .. })
         });
         let went_well = ended.as_ref().is_some_and(|e| {
-            e.findings.deploy.as_ref().is_some_and(|d| d.ok) || e.findings.rollback.as_ref().is_some_and(|r| r.ok)
+            e.findings.deploy.as_ref().is_some_and(|d| d.ok)
+                || e.findings.rollback.as_ref().is_some_and(|r| r.ok)
         });
         let now = self.now();
         let record = run.clone();

@@ -48,7 +48,10 @@ pub(crate) async fn run_all(
                 Readiness::Hindered(by) => {
                     states[at] = State::Done { well: false };
                     for check in &unit.checks {
-                        session.say(&format!("— {} is left out: {by} did not go well", probes[*check].check.title));
+                        session.say(&format!(
+                            "— {} is left out: {by} did not go well",
+                            probes[*check].check.title
+                        ));
                         found[*check] = Some(CheckFinding::of(&probes[*check].check, hindered(&by)));
                     }
                     continue;
@@ -199,7 +202,9 @@ fn units(setup: &[SetupStep], probes: &[ProbeWork]) -> Vec<Unit> {
 /// The step that a check judges, when one execution can serve others too.
 fn shared_step(check: &Check) -> Option<&str> {
     match &check.spec {
-        CheckSpec::Command { step: Some(step), cwd: None, twice: None, .. } if check.retries == 0 => Some(step),
+        CheckSpec::Command { step: Some(step), cwd: None, twice: None, .. } if check.retries == 0 => {
+            Some(step)
+        }
         _ => None,
     }
 }
@@ -351,7 +356,12 @@ mod tests {
     fn checks_of_one_step_are_one_execution() {
         let units = units(
             &[],
-            &[step("unit", "A.s1", &[]), port("web"), step("coverage", "A.s1", &[]), step("late", "A.s1", &["web"])],
+            &[
+                step("unit", "A.s1", &[]),
+                port("web"),
+                step("coverage", "A.s1", &[]),
+                step("late", "A.s1", &["web"]),
+            ],
         );
         let checks: Vec<&[usize]> = units.iter().map(|u| u.checks.as_slice()).collect();
         assert_eq!(checks, [&[0, 2][..], &[1], &[3]], "what waits for something is an execution of its own");
@@ -380,8 +390,7 @@ mod tests {
 
     #[test]
     fn what_comes_after_waits_and_is_left_out_when_that_went_badly() {
-        let setup =
-            [SetupStep { id: "A.s0".into(), title: "install".into(), command: "true".into() }];
+        let setup = [SetupStep { id: "A.s0".into(), title: "install".into(), command: "true".into() }];
         let units = units(&setup, &[step("unit", "A.s1", &["A.s0", "not here"]), port("web")]);
         let ask = |state: State| units[1].readiness(&units, &[state, State::Waiting, State::Waiting]);
         assert!(matches!(ask(State::Waiting), Readiness::Waits));
@@ -397,7 +406,11 @@ mod tests {
             threshold_digest: String::new(),
             finding: Finding { outcome, ..hindered("x") },
         };
-        let all = [found("a", Outcome::Pass), found("coverage", Outcome::Fail), found("p95", Outcome::Inconclusive)];
+        let all = [
+            found("a", Outcome::Pass),
+            found("coverage", Outcome::Fail),
+            found("p95", Outcome::Inconclusive),
+        ];
         assert_eq!(sum_up(&all), "1 passed, 1 failed (coverage), 1 could not tell (p95)");
         assert_eq!(sum_up(&all[..1]), "1 passed");
     }

@@ -39,7 +39,9 @@ impl Engine {
     async fn run_due(&self) -> Result<(), Error> {
         // Cheap first: on most seconds nothing is due.
         let stack = self.stack();
-        if stack.checks.iter().all(|c| c.schedule.every_ms.is_none()) || self.due_now(&self.judged()).is_empty() {
+        if stack.checks.iter().all(|c| c.schedule.every_ms.is_none())
+            || self.due_now(&self.judged()).is_empty()
+        {
             return Ok(());
         }
         let _turn = self.in_turn().await;
@@ -57,7 +59,8 @@ impl Engine {
         let actor = Actor { id: SCHEDULE, name: SCHEDULE_NAME.to_owned(), roles: vec![] };
         let ctx = Ctx { actor, key: format!("schedule-{}", judged.now.0), ip: String::new() };
         let title = format!("Scheduled: {}", ids.join(", "));
-        let run = CheckRun { act: "schedule.run", subject: "schedule", gate: None, title, checks, setup: vec![] };
+        let run =
+            CheckRun { act: "schedule.run", subject: "schedule", gate: None, title, checks, setup: vec![] };
         self.run_checks(&ctx, &judged, run, Offer::Yes).await.map(|_| ())
     }
 
@@ -106,7 +109,14 @@ impl Engine {
         });
         let ctx = Ctx { actor, key: format!("validate-after-run-{}", run.id), ip: String::new() };
         let title = format!("Validation after the {what} (run {})", run.id);
-        let run_of = CheckRun { act: "validation.run", subject: "validation", gate: None, title, checks, setup: vec![] };
+        let run_of = CheckRun {
+            act: "validation.run",
+            subject: "validation",
+            gate: None,
+            title,
+            checks,
+            setup: vec![],
+        };
         if let Err(error) = self.run_checks(&ctx, &judged, run_of, Offer::Yes).await {
             tracing::error!(run = run.id, %error, "the checks after it did not start");
         }

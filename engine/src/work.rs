@@ -161,8 +161,11 @@ async fn work(session: &Session, work: &Work) -> Outcome {
             }
             let done = deploy(session, plan).await;
             let result: Option<DeployResult> = serde_json::from_value(done.result).ok();
-            let checks =
-                if result.as_ref().is_some_and(|r| r.ok) { run_all(session, &[], smoke).await } else { vec![] };
+            let checks = if result.as_ref().is_some_and(|r| r.ok) {
+                run_all(session, &[], smoke).await
+            } else {
+                vec![]
+            };
             // Even a deploy that failed may have migrated, and a way back has to name that.
             let failed = result.as_ref().is_some_and(|r| !r.ok && r.phase.touches_services());
             let migrations_cmd = plan.migrations_cmd.as_ref().filter(|_| failed);

@@ -18,6 +18,7 @@ mod cases {
     mod files;
     mod gates;
     mod keys;
+    mod migrations;
     mod people;
     mod run_all;
     mod sign_offs;

@@ -10,6 +10,8 @@ use domain::runbook::{Problem, Severity};
 use engine::runbook::{Config, Loaded, OnFailedDeploy, Report};
 use tempfile::TempDir;
 
+#[path = "runbook_config/schedule.rs"]
+mod schedule;
 #[path = "runbook_config/web.rs"]
 mod web;
 

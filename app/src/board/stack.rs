@@ -5,8 +5,8 @@ use leptos::prelude::*;
 
 use super::drift;
 use crate::ui::{
-    Here, card, chips, deploy_confirm, empty, health_badge, release_badge, rollback_confirm,
-    rollback_words, since, time,
+    Here, card, chips, deploy_confirm, empty, health_badge, release_badge, rollback_confirm, rollback_words,
+    since, time,
 };
 
 /// The services with their health.

@@ -8,8 +8,8 @@ use leptos::server_fn::ServerFn;
 
 use crate::runs::RunCheck;
 use crate::ui::{
-    Here, Icon, badge, check_line, expiry_line, history_dots, icon, post_button, run_progress, standing_badge,
-    trend_plot,
+    Here, Icon, badge, check_line, expiry_line, history_dots, icon, post_button, run_progress,
+    standing_badge, trend_plot,
 };
 
 /// A check with its evidence and its Run button. `now` is the time of rendering, where known.

@@ -22,7 +22,8 @@ struct Point {
 /// `history` is newest first.
 pub fn trend_plot(check: &Check, trend: &[TrendPoint], history: &[Evidence]) -> AnyView {
     let (what, points): (&str, Vec<Point>) = if trend.len() > 1 {
-        let point = |p: &TrendPoint| Point { name: format!("#{}", p.release), value: p.value, outcome: p.outcome };
+        let point =
+            |p: &TrendPoint| Point { name: format!("#{}", p.release), value: p.value, outcome: p.outcome };
         ("by release", trend.iter().map(point).collect())
     } else {
         let point = |e: &Evidence| {

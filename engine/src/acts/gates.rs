@@ -24,46 +24,48 @@ impl Engine {
         ]);
         let release = judged.release().cloned();
         let mut point_of = None;
-        let done = self.perform(ctx, "gate.accept", gate, &[digest, &note], allowed, async |begun| {
-            let release = release.ok_or_else(|| Error::refused("No release is open yet."))?;
-            let word = Acceptance {
-                id: 0,
-                gate: gate.to_owned(),
-                release: release.id,
-                digest: digest.to_owned(),
-                by: ctx.actor.id,
-                by_name: ctx.actor.name.clone(),
-                note: note.clone(),
-                at: self.now(),
-            };
-            let point = (judged.stack.rollback_gate() == Some(gate)
-                && release.deployed_at.is_some()
-                && release.rollback_point_at.is_none())
-            .then(|| releases::ReleaseEvent {
-                id: 0,
-                release: release.id,
-                what: releases::What::RollbackPoint,
-                by: ctx.actor.id,
-                by_name: ctx.actor.name.clone(),
-                at: self.now(),
-                run: None,
-                note: format!("gate {gate} accepted"),
-            });
-            let made = if point.is_some() { " This release is a rollback point now." } else { "" };
-            let done = Done { to: format!("/gates/{gate}"), said: format!("Gate {gate} is accepted.{made}") };
-            point_of = point.as_ref().map(|p| p.release);
-            self.store_done(begun, done, note.clone(), move |tx| {
-                Box::pin(async move {
-                    acceptances::add(&mut *tx, &word).await?;
-                    if let Some(point) = point {
-                        releases::record(tx, &point).await?;
-                    }
-                    Ok(())
+        let done = self
+            .perform(ctx, "gate.accept", gate, &[digest, &note], allowed, async |begun| {
+                let release = release.ok_or_else(|| Error::refused("No release is open yet."))?;
+                let word = Acceptance {
+                    id: 0,
+                    gate: gate.to_owned(),
+                    release: release.id,
+                    digest: digest.to_owned(),
+                    by: ctx.actor.id,
+                    by_name: ctx.actor.name.clone(),
+                    note: note.clone(),
+                    at: self.now(),
+                };
+                let point = (judged.stack.rollback_gate() == Some(gate)
+                    && release.deployed_at.is_some()
+                    && release.rollback_point_at.is_none())
+                .then(|| releases::ReleaseEvent {
+                    id: 0,
+                    release: release.id,
+                    what: releases::What::RollbackPoint,
+                    by: ctx.actor.id,
+                    by_name: ctx.actor.name.clone(),
+                    at: self.now(),
+                    run: None,
+                    note: format!("gate {gate} accepted"),
+                });
+                let made = if point.is_some() { " This release is a rollback point now." } else { "" };
+                let done =
+                    Done { to: format!("/gates/{gate}"), said: format!("Gate {gate} is accepted.{made}") };
+                point_of = point.as_ref().map(|p| p.release);
+                self.store_done(begun, done, note.clone(), move |tx| {
+                    Box::pin(async move {
+                        acceptances::add(&mut *tx, &word).await?;
+                        if let Some(point) = point {
+                            releases::record(tx, &point).await?;
+                        }
+                        Ok(())
+                    })
                 })
+                .await
             })
-            .await
-        })
-        .await?;
+            .await?;
         // A way back has to name the migrations behind it, and steps may have migrated since the deploy.
         if let Some(release) = point_of
             && let Err(error) = self.list_migrations(ctx, release).await

@@ -10,8 +10,8 @@ mod runs;
 mod sign_offs;
 
 pub use people::NewPerson;
-pub(crate) use runs::CheckRun;
 pub(crate) use people::token_hash;
+pub(crate) use runs::CheckRun;
 
 use std::future::Future;
 use std::time::Duration;

@@ -67,8 +67,11 @@ pub struct Seen {
 pub async fn look(docker: &Docker, rendered: &Rendered) -> Result<Seen> {
     let found = instances(docker, &rendered.name).await?;
     let is_service = |name: &str| rendered.expected().any(|expected| expected.name == name);
-    let mut moved_tags: Vec<String> =
-        found.iter().filter(|one| one.moved && is_service(&one.service)).map(|one| one.service.clone()).collect();
+    let mut moved_tags: Vec<String> = found
+        .iter()
+        .filter(|one| one.moved && is_service(&one.service))
+        .map(|one| one.service.clone())
+        .collect();
     moved_tags.dedup();
     let orphans = found.iter().filter(|one| !is_service(&one.service)).map(|one| Orphan {
         container: one.name.clone(),
@@ -156,8 +159,10 @@ pub(super) async fn instances(docker: &Docker, project: &str) -> Result<Vec<Inst
     Ok(found)
 }
 
-type BoxedEvents =
-    futures::stream::BoxStream<'static, std::result::Result<bollard::models::EventMessage, bollard::errors::Error>>;
+type BoxedEvents = futures::stream::BoxStream<
+    'static,
+    std::result::Result<bollard::models::EventMessage, bollard::errors::Error>,
+>;
 
 /// Something happened to a container of the project, or to the name of an image. Running a health check is nothing that happened.
 pub(super) fn events(docker: &Docker, project: &str) -> impl Stream<Item = Result<()>> + use<> {
@@ -187,9 +192,13 @@ pub(super) fn events(docker: &Docker, project: &str) -> impl Stream<Item = Resul
     // Tags carry no label of the project, and are moved seldom.
     let tags = HashMap::from([
         ("type".to_owned(), vec!["image".to_owned()]),
-        ("event".to_owned(), ["tag", "untag", "delete", "load", "import", "pull"].map(str::to_owned).to_vec()),
+        (
+            "event".to_owned(),
+            ["tag", "untag", "delete", "load", "import", "pull"].map(str::to_owned).to_vec(),
+        ),
     ]);
-    let tags = EventsOptions { filters: Some(tags), since: options.since.clone(), ..EventsOptions::default() };
+    let tags =
+        EventsOptions { filters: Some(tags), since: options.since.clone(), ..EventsOptions::default() };
     let stream = |options: EventsOptions| {
         let client = docker.client().clone();
         futures::stream::once(async move { client.events(Some(options)).boxed() }).flatten()

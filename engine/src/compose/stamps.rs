@@ -45,7 +45,8 @@ fn git_files(dir: &Path) -> Vec<PathBuf> {
     // A second worktree keeps its branches in the first one's directory.
     let common = std::fs::read_to_string(git.join("commondir"))
         .map_or_else(|_| git.clone(), |text| git.join(text.trim()));
-    let mut files = vec![git.join("HEAD"), git.join("logs/HEAD"), git.join("index"), common.join("packed-refs")];
+    let mut files =
+        vec![git.join("HEAD"), git.join("logs/HEAD"), git.join("index"), common.join("packed-refs")];
     let head = std::fs::read_to_string(git.join("HEAD")).unwrap_or_default();
     if let Some(branch) = head.trim().strip_prefix("ref: ") {
         files.push(common.join(branch));

@@ -10,9 +10,9 @@ use domain::runbook::StepKind;
 use crate::Engine;
 use crate::error::Error;
 use crate::judging::Judged;
+use crate::pages::gates::expiry;
 use crate::pages::incidents::incident_row;
 use crate::store::runs::{RunKind, RunOutcome, RunState};
-use crate::pages::gates::expiry;
 use crate::view::{BoardView, Expiring, IncidentRow, RunView, StepView, Waiting};
 
 impl Engine {

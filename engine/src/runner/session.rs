@@ -75,21 +75,24 @@ impl Session {
         log: LogWriter,
     ) -> Self {
         let tags = Tags::new(&plan.id, dir.path());
-        Self(Arc::new(Inner {
-            plan,
-            dir,
-            env,
-            base_env,
-            tags,
-            awaited: Awaited::default(),
-            secrets,
-            log: Mutex::new(log),
-            stop: CancellationToken::new(),
-            why: OnceLock::new(),
-            written: AtomicU64::new(0),
-            numbers: AtomicU64::new(1),
-            active: AtomicU64::new(0),
-        }), None)
+        Self(
+            Arc::new(Inner {
+                plan,
+                dir,
+                env,
+                base_env,
+                tags,
+                awaited: Awaited::default(),
+                secrets,
+                log: Mutex::new(log),
+                stop: CancellationToken::new(),
+                why: OnceLock::new(),
+                written: AtomicU64::new(0),
+                numbers: AtomicU64::new(1),
+                active: AtomicU64::new(0),
+            }),
+            None,
+        )
     }
 
     /// What the run was asked to do.

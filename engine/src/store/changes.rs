@@ -28,8 +28,5 @@ pub async fn last(db: impl SqliteExecutor<'_>) -> Result<Vec<Change>, StoreError
     )
     .fetch_all(db)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|r| Change { key: r.key, was: r.was, now: r.now, at: Millis(r.at) })
-        .collect())
+    Ok(rows.into_iter().map(|r| Change { key: r.key, was: r.was, now: r.now, at: Millis(r.at) }).collect())
 }

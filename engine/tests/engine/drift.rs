@@ -24,12 +24,14 @@ async fn turns(engine: &Engine, kind: DriftKind, act: impl FnOnce()) -> Drift {
     until(&format!("{kind:?}"), PATIENCE, || async { of_kind(engine, kind).await.is_some() }).await;
     eprintln!("{kind:?} was told after {} ms", began.elapsed().as_millis());
     // The time of it is stored a moment later.
-    until("its time", PATIENCE, || async { of_kind(engine, kind).await.is_some_and(|d| d.since.is_some()) }).await;
+    until("its time", PATIENCE, || async { of_kind(engine, kind).await.is_some_and(|d| d.since.is_some()) })
+        .await;
     of_kind(engine, kind).await.unwrap()
 }
 
 async fn is_over(engine: &Engine, kind: DriftKind) {
-    until(&format!("the end of {kind:?}"), PATIENCE, || async { of_kind(engine, kind).await.is_none() }).await;
+    until(&format!("the end of {kind:?}"), PATIENCE, || async { of_kind(engine, kind).await.is_none() })
+        .await;
 }
 
 async fn standing(engine: &Engine, check: &str) -> Standing {
@@ -77,7 +79,8 @@ async fn every_drift_is_told_with_its_time_and_is_over_when_it_is_put_right_with
     chmod(0o600);
     is_over(&engine, DriftKind::EnvMode).await;
     let text = std::fs::read_to_string(&env).unwrap();
-    let seen = turns(&engine, DriftKind::Env, || std::fs::write(&env, format!("{text}MORE=1\n")).unwrap()).await;
+    let seen =
+        turns(&engine, DriftKind::Env, || std::fs::write(&env, format!("{text}MORE=1\n")).unwrap()).await;
     assert!(seen.effect.contains("Stale by it: mode"), "{seen:?}");
     assert_eq!(standing(&engine, "mode").await, Standing::Stale);
     std::fs::write(&env, &text).unwrap();
@@ -101,8 +104,19 @@ async fn every_drift_is_told_with_its_time_and_is_over_when_it_is_put_right_with
         let name = format!("{}-{name}", bench.project);
         let service = format!("com.docker.compose.service={service}");
         bench.docker(&[
-            "run", "-d", "--restart=always", "--name", &name, "--label", &label, "--label", &service, &image, "sh",
-            "-c", script,
+            "run",
+            "-d",
+            "--restart=always",
+            "--name",
+            &name,
+            "--label",
+            &label,
+            "--label",
+            &service,
+            &image,
+            "sh",
+            "-c",
+            script,
         ]);
         name
     };
@@ -134,7 +148,8 @@ async fn every_drift_is_told_with_its_time_and_is_over_when_it_is_put_right_with
     // Somebody brings the stack up by hand with another build of web alone.
     let file = bench.dir().join("docker-compose.yml");
     let compose = |words: &[&str]| {
-        let mut argv = vec!["compose", "-p", &bench.project, "--env-file", ".env.bench", "-f", file.to_str().unwrap()];
+        let mut argv =
+            vec!["compose", "-p", &bench.project, "--env-file", ".env.bench", "-f", file.to_str().unwrap()];
         argv.extend(words);
         bench.docker(&argv);
     };
@@ -144,8 +159,14 @@ async fn every_drift_is_told_with_its_time_and_is_over_when_it_is_put_right_with
     })
     .await;
     assert_eq!((seen.subject.as_str(), seen.blocks), ("web", true), "{seen:?}");
-    assert!(seen.effect.contains("Stale by it: web-health") && !seen.effect.contains("worker-up"), "{seen:?}");
-    assert_eq!((standing(&engine, "web-health").await, standing(&engine, "worker-up").await), (Standing::Stale, Standing::Pass));
+    assert!(
+        seen.effect.contains("Stale by it: web-health") && !seen.effect.contains("worker-up"),
+        "{seen:?}"
+    );
+    assert_eq!(
+        (standing(&engine, "web-health").await, standing(&engine, "worker-up").await),
+        (Standing::Stale, Standing::Pass)
+    );
     let judged = board(&engine).await.judgement;
     let stale = judged.item("F.1").unwrap().checks[0].stale[0].clone();
     assert_eq!((stale.reason().as_str(), stale.at()), ("the image of web changed", seen.since));

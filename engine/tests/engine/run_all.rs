@@ -9,9 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use crate::support::bench::{Bench, actor, audit_is_whole, board, ended, log, run_id, step_digest, until};
 
 fn check(id: &str, rest: &str) -> String {
-    format!(
-        "\n[[check]]\nid = \"{id}\"\nproves = [{{ criterion = \"B.1\", says = \"note\" }}]\n{rest}\n"
-    )
+    format!("\n[[check]]\nid = \"{id}\"\nproves = [{{ criterion = \"B.1\", says = \"note\" }}]\n{rest}\n")
 }
 
 /// A server that answers only when two requests wait at the same time.
@@ -25,7 +23,9 @@ async fn answers_two_together() -> u16 {
             for stream in [&mut one, &mut other] {
                 let mut asked = [0; 1024];
                 let _ = stream.read(&mut asked).await;
-                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok").await;
+                let _ = stream
+                    .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok")
+                    .await;
             }
         }
     });
@@ -35,11 +35,18 @@ async fn answers_two_together() -> u16 {
 #[tokio::test(flavor = "multi_thread")]
 async fn all_checks_of_a_gate_run_in_order_after_their_steps_and_a_step_runs_once() {
     let port = answers_two_together().await;
-    let mut extra = check("third", "kind = \"command\"\nrun = \"echo third >> order.txt\"\nafter = [\"second\"]");
-    extra += &check("second", "kind = \"command\"\nrun = \"echo second >> order.txt\"\nafter = [\"first\", \"A.s6\"]");
+    let mut extra =
+        check("third", "kind = \"command\"\nrun = \"echo third >> order.txt\"\nafter = [\"second\"]");
+    extra += &check(
+        "second",
+        "kind = \"command\"\nrun = \"echo second >> order.txt\"\nafter = [\"first\", \"A.s6\"]",
+    );
     extra += &check("first", "kind = \"command\"\nrun = \"echo first >> order.txt\"");
     for id in ["left", "right"] {
-        extra += &check(id, &format!("kind = \"http\"\nurl = \"http://127.0.0.1:{port}/{id}\"\ntimeout = \"20s\""));
+        extra += &check(
+            id,
+            &format!("kind = \"http\"\nurl = \"http://127.0.0.1:{port}/{id}\"\ntimeout = \"20s\""),
+        );
     }
     let bench = Bench::new("runall");
     let config = std::fs::read_to_string(bench.dir().join("stagegate.toml")).unwrap();
@@ -63,7 +70,10 @@ async fn all_checks_of_a_gate_run_in_order_after_their_steps_and_a_step_runs_onc
         let lines: Vec<String> =
             page.tail.iter().map(plain).skip_while(|l| !l.contains(&format!("({id})"))).collect();
         let until_end = lines.iter().take_while(|l| !l.starts_with("Outcome:")).count();
-        assert!(until_end < lines.len() && !lines[1..until_end].iter().any(|l| l.starts_with("— ")), "{lines:?}");
+        assert!(
+            until_end < lines.len() && !lines[1..until_end].iter().any(|l| l.starts_with("— ")),
+            "{lines:?}"
+        );
     }
 
     bench.units_fail();
@@ -89,7 +99,11 @@ async fn what_comes_after_something_that_failed_is_not_run_and_says_so() {
     let done = engine.run_gate(&bench.by(&engine, "devops").await, "B").await.unwrap();
     let page = ended(&engine, run_id(&done)).await;
     assert_eq!(page.run.state, RunState::Failed, "{}", log(&page));
-    assert!(page.run.summary.starts_with("1 passed, 1 failed (first), 1 could not tell (second)"), "{}", page.run.summary);
+    assert!(
+        page.run.summary.starts_with("1 passed, 1 failed (first), 1 could not tell (second)"),
+        "{}",
+        page.run.summary
+    );
     let second = page.evidence.iter().find(|e| e.check == "second").unwrap();
     assert_eq!(second.finding.outcome, Found::Inconclusive);
     assert!(second.finding.saw.contains("“first” comes before it"), "{:?}", second.finding);
@@ -151,8 +165,11 @@ async fn the_clock_starts_what_is_due_once_and_never_beside_something_else() {
     tokio::time::sleep(Duration::from_millis(2_500)).await;
     assert_eq!(scheduled().await.len(), 1, "it is fresh for an hour");
     let rows = audit_is_whole(&engine).await;
-    let acts: Vec<&str> =
-        rows.iter().filter(|r| r.event.actor_name == "Stagegate (schedule)").map(|r| r.event.act.as_str()).collect();
+    let acts: Vec<&str> = rows
+        .iter()
+        .filter(|r| r.event.actor_name == "Stagegate (schedule)")
+        .map(|r| r.event.act.as_str())
+        .collect();
     assert_eq!(acts, ["check.end", "schedule.run", "schedule.run"], "{rows:?}");
     // It is nobody: no list has it, and it can be made somebody in no way.
     let people = engine.people(&actor(&engine, "devops").await).await;

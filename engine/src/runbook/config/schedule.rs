@@ -39,7 +39,11 @@ fn yes_or_no(walk: &mut Walk<'_>, table: &DeTable<'_>, key: &str) -> Option<bool
     match value.get_ref() {
         DeValue::Boolean(said) => Some(*said),
         _ => {
-            walk.error(value.span().start, format!("`{key}` is neither true nor false"), "write true or false");
+            walk.error(
+                value.span().start,
+                format!("`{key}` is neither true nor false"),
+                "write true or false",
+            );
             None
         }
     }
