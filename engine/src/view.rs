@@ -5,6 +5,7 @@
 
 use domain::check::Check;
 use domain::facts::{Actor, Observed};
+use domain::flaky::{Flaky, TrendPoint};
 use domain::item::{CheckState, ItemState};
 use domain::judge::{GateView, Judgement};
 use domain::release::Release;
@@ -128,6 +129,10 @@ pub struct BoardView {
     pub next_step: Option<StepView>,
     /// The deploy button.
     pub deploy: Offer,
+    /// The button that opens a release from what lies in the directory.
+    pub open: Offer,
+    /// Checks whose evidence expires before long, the next first.
+    pub expiring: Vec<Expiring>,
     /// The one-click rollback, when there is a rollback point.
     pub rollback: Option<RollbackOffer>,
     /// The last deploy, when it failed and nothing was done about it yet.
@@ -228,10 +233,36 @@ pub struct CheckView {
     pub state: CheckState,
     /// Its last outcomes, newest first, at most ten.
     pub history: Vec<domain::evidence::Evidence>,
+    /// It both failed and passed on the same parts.
+    pub flaky: Option<Flaky>,
+    /// Its value on each release, oldest first.
+    pub trend: Vec<TrendPoint>,
+    /// When the evidence that counts goes stale by age.
+    pub expires: Option<Expiry>,
     /// A run of it that goes on.
     pub running: Option<RunView>,
     /// The Run button.
     pub run: Offer,
+}
+
+/// When evidence goes stale by age.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expiry {
+    /// The moment.
+    pub at: Millis,
+    /// It is near.
+    pub soon: bool,
+}
+
+/// A check whose evidence goes stale by age before long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expiring {
+    /// The check's title.
+    pub title: String,
+    /// When.
+    pub at: Millis,
+    /// Page where it can be run.
+    pub href: String,
 }
 
 /// A gate's page.

@@ -1,6 +1,7 @@
 //! The board: can we go? Verdict, blockers, gates, stack, what goes on and who is waited for.
 
 mod alerts;
+mod drift;
 mod gates;
 mod inbox;
 mod report;
@@ -38,7 +39,7 @@ pub fn board_view(here: &Here, board: &BoardView) -> AnyView {
         {report::head(board)}
         {alerts::alerts(here, board)}
         {inbox::inbox(board)}
-        {verdict::banner(board)}
+        {verdict::banner(here, board)}
         {work::running(board)}
         {gate_row(&board.judgement.gates, None)}
         <div class="split">

@@ -1,9 +1,9 @@
 //! The stack as it runs, and the release that is judged with its two big buttons.
 
-use domain::drift::Drift;
 use engine::view::BoardView;
 use leptos::prelude::*;
 
+use super::drift;
 use crate::ui::{
     Here, card, chips, deploy_confirm, empty, health_badge, release_badge, rollback_confirm, rollback_words,
     since, time,
@@ -55,14 +55,6 @@ pub(super) fn services(board: &BoardView) -> AnyView {
         }
         .into_any()
     };
-    let drift = (!board.judgement.drift.is_empty()).then(|| {
-        view! {
-            <div class="notice notice--warn">
-                <p class="notice__title">"What runs is not the release that is judged"</p>
-                <ul class="lines">{board.judgement.drift.iter().map(drifted).collect_view()}</ul>
-            </div>
-        }
-    });
     let engine = (!observed.engine_version.is_empty()).then(|| format!("Docker {}", observed.engine_version));
     view! {
         <div id="services">
@@ -70,7 +62,7 @@ pub(super) fn services(board: &BoardView) -> AnyView {
                 "services",
                 "Services",
                 view! { <span class="small muted">{engine}</span> },
-                view! { {drift} {table} },
+                view! { {drift::drift(board)} {table} },
             )}
         </div>
     }
@@ -133,16 +125,4 @@ pub(super) fn release(here: &Here, board: &BoardView) -> AnyView {
         view! { <a class="small" href="/releases">"All releases"</a> },
         view! { {facts} <div class="stack no-print">{deploy} {back}</div> },
     )
-}
-
-/// One thing that drifted: what, since when, what it does, and what to do.
-fn drifted(drift: &Drift) -> AnyView {
-    let since = drift.since.map(|at| view! { ", since " {time(at)} });
-    view! {
-        <li class="stack stack--tight">
-            <p class="strong wrap">{drift.what.clone()} {since}</p>
-            <p class="small wrap">{drift.effect.clone()} " " {drift.next.clone()}</p>
-        </li>
-    }
-    .into_any()
 }

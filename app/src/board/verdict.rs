@@ -4,14 +4,16 @@ use domain::facts::Choice;
 use domain::judge::Verdict;
 use engine::view::{BlockerView, BoardView};
 use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
 
-use crate::ui::{Icon, blocker_line, icon, time};
+use crate::releases::OpenRelease;
+use crate::ui::{Here, Icon, blocker_line, icon, post_button, time};
 
 /// How many blockers are shown with their particulars; the rest stand in one folded line.
 const AT_ONCE: usize = 4;
 
 /// The banner.
-pub(super) fn banner(board: &BoardView) -> AnyView {
+pub(super) fn banner(here: &Here, board: &BoardView) -> AnyView {
     let verdict = &board.judgement.verdict;
     let (class, shape) = if verdict.is_go() {
         ("verdict verdict--go", Icon::Check)
@@ -24,7 +26,7 @@ pub(super) fn banner(board: &BoardView) -> AnyView {
         <section class=class aria-labelledby="verdict" data-live="verdict">
             <div>
                 <h2 class=word id="verdict">{icon(shape)} {label}</h2>
-                {waived(verdict)} <div class="verdict__about">{about(board)}</div>
+                {waived(verdict)} <div class="verdict__about">{about(here, board)}</div>
             </div>
             <div class="verdict__side">{blockers(board, &board.blockers)} {decision(board)}</div>
         </section>
@@ -43,16 +45,20 @@ fn waived(verdict: &Verdict) -> Option<AnyView> {
 }
 
 /// What is judged, in a sentence.
-fn about(board: &BoardView) -> AnyView {
+fn about(here: &Here, board: &BoardView) -> AnyView {
     let Some(release) = &board.release else {
-        return view! { <p>"No release is judged yet."</p> }.into_any();
+        return view! { <p>"No release is judged yet."</p> <div class="row no-print">{open_button(here, board)}</div> }
+            .into_any();
     };
     let deployed = release.deployed_at.map(|at| {
         let by = board.deployed_by.as_ref().map(|name| format!(" by {name}"));
         view! { ", deployed " {time(at)} {by} }
     });
     let moved_on = board.moved_on.clone().map(|text| {
-        view! { <p class="small">{icon(Icon::Warning)} " " {text}</p> }
+        view! {
+            <p class="small">{icon(Icon::Warning)} " " {text}</p>
+            <div class="row no-print">{open_button(here, board)}</div>
+        }
     });
     let subject = (!release.subject.is_empty()).then(|| {
         let subject = release.subject.clone();
@@ -66,6 +72,12 @@ fn about(board: &BoardView) -> AnyView {
         {moved_on}
     }
     .into_any()
+}
+
+/// Opens a release from what lies in the directory, without deploying it.
+fn open_button(here: &Here, board: &BoardView) -> AnyView {
+    let label = "Open a release from HEAD";
+    post_button(here, "open_release", OpenRelease::url(), &[], label, "btn--small", &board.open)
 }
 
 fn blockers(board: &BoardView, blockers: &[BlockerView]) -> AnyView {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use domain::check::{Check, CheckSpec};
 use domain::evidence::{Evidence, Finding, Outcome};
 use domain::facts::{Facts, Health, Observed, Service};
+use domain::flaky::{flaky, trend};
 use domain::item::check_state;
 use domain::judge::{Blocker, BlockerKind, Judgement, judge};
 use domain::release::{Part, Parts, Release, ReleaseState};
@@ -270,6 +271,8 @@ pub fn board() -> BoardView {
         problems: vec![],
         next_step: Some(step(Offer::Yes)),
         deploy: Offer::Yes,
+        open: Offer::Yes,
+        expiring: vec![],
         rollback: Some(rollback()),
         unexplained: None,
         failed_deploy: None,
@@ -302,6 +305,9 @@ pub fn check_view(evidence: &[Evidence]) -> CheckView {
         state: check_state(&checks[0], &facts),
         check: check(),
         history: evidence.iter().rev().cloned().collect(),
+        flaky: flaky(&checks[0], evidence.iter()),
+        trend: trend(&checks[0].id, evidence.iter()),
+        expires: None,
         running: None,
         run: Offer::Yes,
     }

@@ -1,7 +1,10 @@
 //! A gate: its criteria, its steps, its checks.
 
 use domain::check::Check;
+use domain::evidence::{expires_at, expires_soon};
 use domain::facts::Actor;
+use domain::flaky::{flaky, trend};
+use domain::item::{CheckState, Standing};
 use domain::preflight::Weight;
 use domain::release::Part;
 use domain::runbook::{Step, StepKind};
@@ -10,7 +13,7 @@ use crate::Engine;
 use crate::error::Error;
 use crate::judging::{Judged, when};
 use crate::store::runs::RunKind;
-use crate::view::{CheckView, GatePage, Offer, StepView};
+use crate::view::{CheckView, Expiry, GatePage, Offer, StepView};
 
 impl Engine {
     /// The page of the gate `id`.
@@ -130,12 +133,22 @@ impl Engine {
                 .take(10)
                 .cloned()
                 .collect(),
+            flaky: flaky(check, judged.known.evidence.iter()),
+            trend: trend(&check.id, judged.known.evidence.iter()),
+            expires: expiry(judged, check, &state),
             state,
             running,
             run: judged.offer_check(actor, &check.id),
             check: check.clone(),
         }
     }
+}
+
+/// When the evidence that a check stands on goes stale by age.
+pub(crate) fn expiry(judged: &Judged, check: &Check, state: &CheckState) -> Option<Expiry> {
+    let counts = matches!(state.standing, Standing::Pass | Standing::Fail | Standing::Inconclusive);
+    let last = state.last.as_ref().filter(|_| counts)?;
+    Some(Expiry { at: expires_at(last, check)?, soon: expires_soon(last, check, judged.now) })
 }
 
 /// The button that runs several checks.
