@@ -17,7 +17,8 @@ pub use report::{ReportFormat, Twice, ValueSource};
 pub use web::{HttpCors, HttpGate, HttpMeasure, HttpRateLimit, TlsSpec};
 
 use crate::digest::digest_fields;
-use crate::release::Part;
+use crate::release::{Part, Parts};
+use crate::schedule::Schedule;
 
 /// A check as declared: what it probes, what it wants, what it proves.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,9 +41,27 @@ pub struct Check {
     pub valid_for_ms: Option<u64>,
     /// The parts of the release that its evidence depends on.
     pub binds: Vec<Part>,
+    /// When it depends on the images: the services whose images count. Empty: all of them.
+    #[serde(default)]
+    pub images: Vec<String>,
+    /// When it runs by itself, and beside what.
+    #[serde(default)]
+    pub schedule: Schedule,
 }
 
 impl Check {
+    /// Whether two sets of parts are the same in `part`, as far as this check depends on it. What is not known
+    /// on both sides is not the same.
+    pub fn agrees(&self, one: &Parts, other: &Parts, part: Part) -> bool {
+        if part != Part::Images || self.images.is_empty() {
+            return one.agrees(other, part);
+        }
+        self.images.iter().all(|service| match (one.images.get(service), other.images.get(service)) {
+            (Some(a), Some(b)) => a == b,
+            _ => false,
+        })
+    }
+
     /// Digest of everything that decides the outcome. Evidence found under another digest is stale.
     pub fn threshold_digest(&self) -> String {
         let want = self.want.as_ref().map(Want::to_string).unwrap_or_default();
@@ -522,6 +541,8 @@ mod tests {
             retries: 0,
             valid_for_ms: None,
             binds: vec![],
+            images: vec![],
+            schedule: Schedule::default(),
         };
         assert_ne!(check(">= 65 %").threshold_digest(), check(">= 60 %").threshold_digest());
     }

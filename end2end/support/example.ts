@@ -1,6 +1,6 @@
 // A copy of the bundled example with a git history, ports and a Compose project of its own. The original is only read.
 import { execFileSync } from "node:child_process";
-import { chmodSync, cpSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, existsSync, readFileSync } from "node:fs";
 import { randomBytes } from "node:crypto";
 import { basename, join } from "node:path";
 import { freePorts, removeFolder, root, temporaryFolder } from "./files.ts";
@@ -34,7 +34,6 @@ export class Example {
     example.commit("MediaNest 1.0.0");
     example.node("scripts/fill-env.mjs", "--port", `${port}`, "--frontend-port", `${frontendPort}`, "--https-port", `${httpsPort}`,
       "--prometheus-port", `${prometheusPort}`, "--alertmanager-port", `${alertmanagerPort}`, "--project", project);
-    example.fillForeignSecrets();
     return example;
   }
 
@@ -51,13 +50,6 @@ export class Example {
   /** The commit that lies in the directory, as short as the pages show it. */
   head(): string {
     return this.git("rev-parse", "--short=7", "HEAD").trim();
-  }
-
-  /** Puts real values where the environment file has placeholders of foreign services. */
-  private fillForeignSecrets(): void {
-    const path = join(this.folder, ".env.staging");
-    const text = readFileSync(path, "utf8").replace(/CHANGE_ME\w*/g, () => randomBytes(16).toString("hex"));
-    writeFileSync(path, text);
   }
 
   /** Lets everybody on the machine read the environment file, as a careless copy does. */

@@ -238,7 +238,7 @@ impl Engine {
             revision: *self.revisions().borrow(),
             release,
             moved_on: judged.moved_on(),
-            drift: judgement.drift.clone(),
+            drift: judgement.drift.iter().map(|d| d.what.clone()).collect(),
             verdict,
             gates,
             loose_items: judgement.loose_items.iter().map(item).collect(),
@@ -262,6 +262,7 @@ fn item(state: &ItemState) -> ItemJson {
     };
     let proof = match &state.item.proof {
         Proof::Checks(_) => "checks",
+        Proof::Pieces(_) => "parts",
         Proof::Attestation => "attestation",
         Proof::GatesAccepted => "gates",
         Proof::SignOffs => "sign_offs",

@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 
 use domain::check::Check;
 use domain::role::Role;
-use domain::runbook::{Problem, Runbook};
+use domain::rules::Rules;
+use domain::runbook::{Problem, Runbook, StepKind};
 
 use crate::checks::ProbeWork;
 use crate::compose::Project;
 use crate::preflight::{Preflight, preflight};
+use crate::run_all::SetupStep;
 use crate::runbook::{Loaded, OnFailedDeploy};
 
 /// Images known to be gone, kept up to date in the background.
@@ -43,6 +45,7 @@ pub(crate) struct Stack {
     pub runbook_path: PathBuf,
     pub checks: Vec<Check>,
     pub attest: Vec<String>,
+    pub rules: Rules,
     pub gate_owners: BTreeMap<String, Vec<Role>>,
     pub urls: BTreeMap<String, String>,
     pub env_example: Option<PathBuf>,
@@ -79,6 +82,7 @@ impl Stack {
             runbook_path: config.runbook,
             checks: config.checks,
             attest: config.attest,
+            rules: config.rules,
             gate_owners: config.gate_owners,
             urls: config.stack.urls,
             env_example: config.stack.env_example.as_deref().map(within),
@@ -113,6 +117,20 @@ impl Stack {
             .filter(|g| Some(*g) != decision.as_deref())
             .collect();
         gates.iter().find(|g| **g == "F").or(gates.last()).copied()
+    }
+
+    /// The steps that these checks come after and that none of them judges, in the runbook's order. Steps that
+    /// people do, that bring the stack up or that lead back are left to people.
+    pub(crate) fn setup_of(&self, checks: &[Check]) -> Vec<SetupStep> {
+        let wanted = |id: &str| checks.iter().any(|c| c.schedule.after.iter().any(|a| a == id));
+        let judged = |id: &str| checks.iter().any(|c| c.spec.step() == Some(id));
+        self.runbook
+            .steps
+            .iter()
+            .filter(|s| wanted(&s.id) && !judged(&s.id) && !s.manual && !s.deploys())
+            .filter(|s| s.kind != StepKind::Rollback)
+            .map(|s| SetupStep { id: s.id.clone(), title: s.title.clone(), command: s.command.clone() })
+            .collect()
     }
 
     /// What a supervisor needs to carry out a check.

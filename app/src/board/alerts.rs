@@ -2,6 +2,7 @@
 //! runbook that does not fit.
 
 use domain::runbook::Severity;
+use domain::time::human_span;
 use engine::view::BoardView;
 use leptos::prelude::*;
 
@@ -12,6 +13,7 @@ pub(super) fn alerts(here: &Here, board: &BoardView) -> AnyView {
     view! {
         <div class="stack stack--tight" data-live="alerts">
             {failed_deploy(here, board)} {incident(board)} {unreachable(board)} {faults(board)} {problems(board)}
+            {expiring(board)}
         </div>
     }
     .into_any()
@@ -91,6 +93,27 @@ fn unreachable(board: &BoardView) -> Option<AnyView> {
         }
         .into_any(),
     )
+}
+
+/// Evidence that expires before long: better run now than found stale at the decision.
+fn expiring(board: &BoardView) -> Option<AnyView> {
+    let each = board
+        .expiring
+        .iter()
+        .map(|e| {
+            let left = human_span(e.at.since(board.now));
+            view! { <li><a href=e.href.clone()>{e.title.clone()}</a> {format!(" in {left}, ")} {time(e.at)}</li> }
+        })
+        .collect_view();
+    (!board.expiring.is_empty()).then(|| {
+        view! {
+            <div class="notice notice--info" role="status">
+                <p class="notice__title">{icon(Icon::Clock)} " Evidence that expires before long"</p>
+                <ul class="lines">{each}</ul>
+            </div>
+        }
+        .into_any()
+    })
 }
 
 fn faults(board: &BoardView) -> Option<AnyView> {

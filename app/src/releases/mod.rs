@@ -69,7 +69,7 @@ pub fn releases_view(here: &Here, page: &ReleasesPageView) -> AnyView {
         {changed}
         <div class="row row--top">
             {deploy_confirm(here, &page.observed, &page.deploy, "btn--primary")}
-            {post_button(here, "open_release", OpenRelease::url(), &[], "Open without deploying", "", &page.open)}
+            {post_button(here, "open_release", OpenRelease::url(), &[], "Open a release from HEAD", "", &page.open)}
         </div>
     };
     view! {

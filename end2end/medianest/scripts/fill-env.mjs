@@ -43,13 +43,11 @@ const known = {
   POSTGRES_PASSWORD: databasePassword,
   DATABASE_URL: `postgres://medianest:${databasePassword}@db:5432/medianest`,
 };
-// These belong to services that only their owners can give access to.
-const foreign = /^(PLEX|OVERSEERR|UPTIME_KUMA|TMDB|YOUTUBE)_/;
 const lines = readFileSync(join(root, ".env.staging.example"), "utf8").split("\n").map((line) => {
   const [, key, value] = /^([A-Z][A-Z0-9_]*)=(.*)$/.exec(line) ?? [];
   if (key === undefined) return line;
   if (known[key] !== undefined) return `${key}=${known[key]}`;
-  return value.includes("CHANGE_ME") && !foreign.test(key) ? `${key}=${secret()}` : line;
+  return value.includes("CHANGE_ME") ? `${key}=${secret()}` : line;
 });
 writeFileSync(envFile, lines.join("\n"), { mode: 0o600, flag: "wx" });
 console.log(`env:fill: .env.staging written (mode 0600), project ${flags.project}, ports ${ports.join(", ")}`);

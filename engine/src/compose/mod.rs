@@ -6,6 +6,7 @@
 mod deploy;
 mod docker;
 mod error;
+mod hurry;
 mod images;
 mod journal;
 mod keep;
@@ -19,9 +20,12 @@ mod project;
 mod render;
 mod rollback;
 mod stage;
+mod stamps;
+mod tidy;
 mod tool;
 mod watcher;
 
+pub(crate) use deploy::migrations;
 pub use deploy::{DeployResult, DeployWork, deploy};
 pub use docker::{Address, Docker};
 pub use error::{ComposeError, Result};
@@ -35,4 +39,5 @@ pub use progress::{DeployPhase, FailingService, Progress};
 pub use project::Project;
 pub use render::{Rendered, RenderedService, render};
 pub use rollback::{DbChoice, Proof, RollbackResult, RollbackTarget, RollbackWork, rollback};
+pub use stamps::Stamps;
 pub use watcher::Watcher;

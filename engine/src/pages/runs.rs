@@ -10,6 +10,7 @@ use crate::Engine;
 use crate::error::Error;
 use crate::judging::{Judged, all, when};
 use crate::known::changes_the_stack;
+use crate::run_all::sum_up;
 use crate::runner::{Exit, Reader, RunDir, Tip};
 use crate::store::runs::{self, Run, RunKind, RunOutcome};
 use crate::store::{self};
@@ -163,7 +164,8 @@ impl Engine {
         let job = plan.and_then(|p| serde_json::from_value::<Job>(p.work).ok());
         match job.map(|j| j.work) {
             Some(Work::Step { command, .. }) => command,
-            Some(Work::Checks { probes }) => probes
+            Some(Work::Migrations { command }) => command,
+            Some(Work::Checks { probes, .. }) => probes
                 .iter()
                 .map(|p| match &p.command {
                     Some(command) => format!("{}: {command}", p.check.id),
@@ -217,21 +219,22 @@ fn summary(run: &Run, state: RunState) -> (String, Vec<Service>) {
         return (drill.message.trim_end_matches('.').to_owned(), services);
     }
     let exit = run.exit.as_ref().and_then(exit_of);
-    if run.kind == RunKind::Check {
-        let passed = found.checks.iter().filter(|c| c.finding.outcome == Outcome::Pass).count();
-        let first_bad = found.checks.iter().find(|c| c.finding.outcome != Outcome::Pass);
-        return match (found.checks.as_slice(), first_bad) {
-            ([only], _) => (only.finding.saw.clone(), vec![]),
-            ([], _) => (exit.map(|e| e.to_string()).unwrap_or_default(), vec![]),
-            (all, None) => (format!("{passed} of {} checks passed", all.len()), vec![]),
-            (all, Some(bad)) => {
-                let said =
-                    format!("{passed} of {} checks passed; {}: {}", all.len(), bad.check, bad.finding.saw);
-                (said, vec![])
-            }
-        };
+    let exit = exit.map(|e| e.to_string()).unwrap_or_default();
+    if let Some(names) = &found.migrations
+        && run.kind == RunKind::Check
+    {
+        return (format!("{} migrations applied", names.len()), vec![]);
     }
-    (exit.map(|e| e.to_string()).unwrap_or_default(), vec![])
+    let first_bad = found.checks.iter().find(|c| c.finding.outcome != Outcome::Pass);
+    let said = match (run.kind, found.checks.as_slice(), first_bad) {
+        (_, [], _) => exit,
+        (RunKind::Check, [only], _) => only.finding.saw.clone(),
+        (RunKind::Check, all, None) => sum_up(all),
+        (RunKind::Check, all, Some(bad)) => format!("{}; {}: {}", sum_up(all), bad.check, bad.finding.saw),
+        (_, _, None) => exit,
+        (_, _, Some(bad)) => format!("{exit}; {}: {}", bad.check, bad.finding.saw),
+    };
+    (said, vec![])
 }
 
 /// The message, with the services that are not well named in it.

@@ -14,7 +14,7 @@ use super::Subject;
 const USUAL_LENGTH: u32 = 16;
 const USUAL_BITS: u32 = 64;
 /// Words that guessers try first. A secret that is mostly made of them is one word long.
-const WEAK: [&str; 24] = [
+const WEAK: [&str; 23] = [
     "password",
     "passwort",
     "secret",
@@ -35,7 +35,6 @@ const WEAK: [&str; 24] = [
     "dragon",
     "postgres",
     "redis",
-    "medianest",
     "abcdef",
     "123456",
     "1q2w3e",
@@ -149,7 +148,7 @@ mod tests {
             ("abcabcabcabcabcabc", "repeats"),
             ("aaaaaaaaaaaaaaaaaaaaaaaa", "repeats"),
             ("StagingPassword123456", "guessed first"),
-            ("0123456789abcdefghij", "neighbouring"),
+            ("mnopqrstuvwxyzghijkl", "neighbouring"),
             ("abbcabdbacdabbdcabdb", "bits"),
         ] {
             assert!(weak(value).is_some_and(|w| w.contains(why)), "{value}: {:?}", weak(value));
