@@ -2,7 +2,7 @@
 import type { Stagegate } from "../support/stagegate.ts";
 import { type Board, check, items } from "./board.ts";
 import type { Case } from "./case.ts";
-import { type Before, leftBehind, seenBesideChecks } from "./judge.ts";
+import { type Before, compare, leftBehind, seenBesideChecks } from "./judge.ts";
 import type { Stage } from "./stage.ts";
 import { Refused, Visitor } from "./visitor.ts";
 
@@ -120,6 +120,7 @@ export class Bench {
 
   /** Looks at what was spoilt: the quick checks, the case's own, and whatever is stale. */
   async look(one: Case, before: Before): Promise<Board> {
+    if (one.watched) return this.patiently(await this.devops.board(), (now) => compare(one, before, now).falseGreen.length === 0);
     await this.follow();
     const wanted = new Set([...this.quick(), ...ALWAYS, ...(one.checks ?? [])].filter((id) => before.passing.has(id)));
     let board = await this.run([...wanted]);

@@ -22,6 +22,8 @@ export interface Case {
   preflight?: string[];
   /** Checks that take long and are looked at here; the quick ones always are. */
   checks?: string[];
+  /** Nothing is run: what was proved before has to stop counting by itself. */
+  watched?: boolean;
   apply(stage: Stage): Promise<void> | void;
   /** Makes all as before. What `apply` did with `stage.edit` and `stage.env` is undone without it. */
   undo?(stage: Stage): Promise<void> | void;

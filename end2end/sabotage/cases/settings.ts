@@ -96,6 +96,7 @@ export const settings: Case[] = [
     what: "the env file is changed after the deploy",
     needs: "stack",
     breaks: [],
+    watched: true,
     blocker: /env file/,
     says: /env file/,
     apply: (stage) => stage.env("FEATURE_FLAG_WATCH_PARTY", "true"),

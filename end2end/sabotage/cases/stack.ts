@@ -121,6 +121,7 @@ export const stack: Case[] = [
     what: "the backend runs an image that nobody deployed",
     needs: "stack",
     breaks: [],
+    watched: true,
     blocker: /backend runs another image/,
     says: /another image/,
     apply: async (stage) => {
