@@ -2,7 +2,7 @@
 import type { Stagegate } from "../support/stagegate.ts";
 import { type Board, check, items } from "./board.ts";
 import type { Case } from "./case.ts";
-import type { Before } from "./judge.ts";
+import { type Before, leftBehind, seenBesideChecks } from "./judge.ts";
 import type { Stage } from "./stage.ts";
 import { Refused, Visitor } from "./visitor.ts";
 
@@ -15,6 +15,8 @@ const AT_ONCE = 3;
 const ALONE = new Set(["static", "build", "coverage", "migrations-clean", "no-high", "no-critical", "e2e", "load-p95", "load-errors", "runtime", "restore", "alert-arrives", "login-limit", "migrated"]);
 /** Looked at in every case, though it waits for the youngest container. */
 const ALWAYS = new Set(["no-crash-loop"]);
+/** These need no stack, though they prove something of a later gate only. */
+const OF_FILES = new Set(["no-critical"]);
 /** What only more releases, or a drill, can satisfy. */
 const LATER = new Set(["two-ways-back", "drill"]);
 
@@ -43,7 +45,7 @@ export class Bench {
   async lookAtFiles(): Promise<void> {
     const board = await this.devops.board();
     if (board.problems.length > 0) throw new Error(`the configuration has problems: ${board.problems.join("; ")}`);
-    const wanted = board.checks.filter((c) => c.proves.some((id) => /^[AC]\./.test(id))).map((c) => c.id);
+    const wanted = board.checks.filter((c) => OF_FILES.has(c.id) || c.proves.some((id) => /^[AC]\./.test(id))).map((c) => c.id);
     this.mustPass(await this.run(wanted), wanted);
   }
 
@@ -123,15 +125,8 @@ export class Bench {
     let board = await this.run([...wanted]);
     const stale = [...before.passing].filter((id) => check(board, id).standing === "stale" && !wanted.has(id));
     if (stale.length > 0) board = await this.run(stale);
-    if (one.blocker === undefined) return board;
-    // The watcher looks every few seconds.
-    for (let tries = 0; tries < 20; tries++) {
-      const lines = [...board.verdict.blockers.flatMap((b) => [b.what, ...b.details]), ...board.drift];
-      if (lines.some((line) => one.blocker!.test(line))) break;
-      await new Promise((done) => setTimeout(done, 500));
-      board = await this.devops.board();
-    }
-    return board;
+    // Files and containers are watched, but not every moment.
+    return this.patiently(board, (now) => seenBesideChecks(one, before, now));
   }
 
   /** Looks once more at whatever does not stand well now that it was put right. */
@@ -143,7 +138,17 @@ export class Bench {
       if (open.length === 0) break;
       board = await this.run(open);
     }
-    return board;
+    return this.patiently(board, (now) => leftBehind(before, now).length === 0);
+  }
+
+  /** Waits some seconds for the board to say so. */
+  private async patiently(board: Board, holds: (board: Board) => boolean): Promise<Board> {
+    let now = board;
+    for (let tries = 0; tries < 30 && !holds(now); tries++) {
+      await new Promise((done) => setTimeout(done, 500));
+      now = await this.devops.board();
+    }
+    return now;
   }
 
   /** After a case that went wrong: everything once more, so that the next one starts from what is true. */

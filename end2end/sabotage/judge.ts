@@ -49,6 +49,13 @@ export function compare(spoilt: Case, before: Before, board: Board): Compared {
   };
 }
 
+/** Whether what no check has to find is on the board: a blocker, a finding of preflight. */
+export function seenBesideChecks(spoilt: Case, before: Before, board: Board): boolean {
+  const blocks = spoilt.blocker === undefined || lines(board).some((line) => !before.blockers.has(line) && spoilt.blocker!.test(line));
+  const gates = found(board).filter(({ id }) => !before.preflight.has(id)).map(({ gate }) => gate);
+  return blocks && (spoilt.preflight ?? []).every((gate) => gates.includes(gate));
+}
+
 /** What differs from before although all was undone. */
 export function leftBehind(before: Before, board: Board): string[] {
   const checks = [...before.passing].map((id) => check(board, id)).filter((c) => c.standing !== "pass").map(words);

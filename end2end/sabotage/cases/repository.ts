@@ -10,7 +10,7 @@ export const repository: Case[] = [
     what: "a debugger statement is committed",
     needs: "files",
     breaks: ["A.1"],
-    says: /static.*(exit 1|ended with 1|debugger)/,
+    says: /static \(fail\)/,
     apply: (stage) => {
       stage.write("shared/src/left.ts", "debugger;\nexport {};\n");
       stage.commit("Leave a debugger in");
@@ -45,7 +45,7 @@ export const repository: Case[] = [
     breaks: ["A.1", "F.1", "H.c2"],
     says: /64\.9/,
     apply: (stage) => {
-      const at = "const f='coverage/coverage-summary.json',c=JSON.parse(fs.readFileSync(f));c.total.lines.pct=64.9;fs.writeFileSync(f,JSON.stringify(c))";
+      const at = "const f='coverage/coverage-summary.json',c=JSON.parse(fs.readFileSync(f));c.total.lines={total:1000,covered:649,skipped:0,pct:64.9};fs.writeFileSync(f,JSON.stringify(c))";
       const { from, to } = script("test:ci", `node scripts/fresh.mjs coverage/coverage-summary.json && vitest run --coverage && node -e "${at}"`);
       stage.edit("package.json", from, to);
       stage.commit("Cover less");
@@ -57,7 +57,7 @@ export const repository: Case[] = [
     needs: "files",
     breaks: [],
     apply: (stage) => {
-      const at = "const f='coverage/coverage-summary.json',c=JSON.parse(fs.readFileSync(f));c.total.lines.pct=65;fs.writeFileSync(f,JSON.stringify(c))";
+      const at = "const f='coverage/coverage-summary.json',c=JSON.parse(fs.readFileSync(f));c.total.lines={total:1000,covered:650,skipped:0,pct:65};fs.writeFileSync(f,JSON.stringify(c))";
       const { from, to } = script("test:ci", `node scripts/fresh.mjs coverage/coverage-summary.json && vitest run --coverage && node -e "${at}"`);
       stage.edit("package.json", from, to);
       stage.commit("Cover just enough");
