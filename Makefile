@@ -12,7 +12,7 @@ test: ## Install what the tests need and run all of them: unit, integration, bro
 	@.ci/test
 
 install: ## Install the tools that build and tests need; says what it cannot install
-	@.ci/install base docker compose image-tools node nginx chromium rust npm-tools wasm-bindgen cargo-leptos nextest
+	@.ci/install base docker compose image-tools node nginx monitoring chromium rust npm-tools wasm-bindgen cargo-leptos nextest
 
 build: ## Build the release: target/release/stagegate and target/site
 	@.ci/install base node rust npm-tools wasm-bindgen cargo-leptos

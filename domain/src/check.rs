@@ -6,9 +6,11 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+mod prometheus;
 mod report;
 mod web;
 
+pub use prometheus::{PrometheusRule, PrometheusSpec, PrometheusTarget};
 pub use report::{ReportFormat, Twice, ValueSource};
 pub use web::{HttpCors, HttpGate, HttpMeasure, HttpRateLimit, TlsSpec};
 
@@ -196,6 +198,8 @@ pub enum CheckSpec {
     },
     /// A TLS certificate: its chain, its names, its dates.
     Tls(TlsSpec),
+    /// What a Prometheus server knows: a target, an alerting rule, the value of a query.
+    Prometheus(Box<PrometheusSpec>),
 }
 
 impl CheckSpec {
@@ -210,6 +214,7 @@ impl CheckSpec {
             CheckSpec::Git { .. } => "git",
             CheckSpec::Port { .. } => "port",
             CheckSpec::Tls(_) => "tls",
+            CheckSpec::Prometheus(_) => "prometheus",
         }
     }
 
@@ -225,6 +230,7 @@ impl CheckSpec {
             CheckSpec::File { .. } => vec![],
             // A certificate is renewed without any part of a release changing: its evidence only ages.
             CheckSpec::Tls(_) => vec![],
+            CheckSpec::Prometheus(_) => vec![Part::Images, Part::Config, Part::Env],
         }
     }
 

@@ -10,6 +10,7 @@ mod support {
     pub mod authority;
     pub mod nginx;
     pub mod probe;
+    pub mod prometheus_server;
     pub mod web;
 }
 #[path = "checks"]
@@ -22,6 +23,7 @@ mod cases {
     mod http;
     mod http_front;
     mod port;
+    mod prometheus;
     mod reports;
     mod tls;
 }

@@ -24,6 +24,7 @@ mod placeholders;
 mod playwright;
 mod port;
 mod probe;
+mod prometheus;
 mod reports;
 mod roots;
 mod span;

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::finding::unknown;
 use super::template::Names;
-use super::{command, compose, env_file, file, git, http, port, tls};
+use super::{command, compose, env_file, file, git, http, port, prometheus, tls};
 use crate::compose::Project;
 use crate::runner::Session;
 
@@ -133,6 +133,7 @@ async fn one_attempt(probe: &Probe<'_>) -> Finding {
             CheckSpec::Git { .. } => git::probe(probe).await,
             CheckSpec::Port { .. } => port::probe(probe).await,
             CheckSpec::Tls(_) => tls::probe(probe).await,
+            CheckSpec::Prometheus(spec) => prometheus::probe(probe, spec).await,
         }
     };
     let is_command = matches!(probe.work.check.spec, CheckSpec::Command { .. });

@@ -200,7 +200,7 @@ fn read_spec(walk: &mut Walk<'_>, table: &DeTable<'_>, span: &Range<usize>) -> O
         walk.error(
             span.start,
             "this check has no `kind`",
-            "name one: command, http, compose, env_file, file, git, port, tls",
+            "name one: command, http, compose, env_file, file, git, port, tls, prometheus",
         );
         return None;
     }
