@@ -111,6 +111,7 @@ test("a release goes from an empty board to Go, a bad one fails, and one click b
     await runStep(devops, "A.s1", "Passed", 3 * minute);
     await runStep(devops, "A.s2");
     await runStep(devops, "A.s3");
+    await runCheck(devops, "A", "clean-tree");
 
     const qa = person("Quinn").page;
     const run = await startStep(qa, "A.s4");
@@ -151,31 +152,17 @@ test("a release goes from an empty board to Go, a bad one fails, and one click b
     await shots(page, "gate-A-waived");
   });
 
-  await test.step("gate B: checks pass, and people attest what no machine sees", async () => {
+  await test.step("gate B: what can be seen already is, and people attest what no machine sees", async () => {
     const page = person("Dana").page;
     await runStep(page, "B.s1");
     await runStep(page, "B.s2");
     await runStep(page, "B.s3");
-    await runAll(page, "B");
-    await attest(person("Dana"), "B.1", "Signed in over SSH with the staging key");
-    await attest(person("Dana"), "B.2", "No proxy on this host; ports are bound to loopback", "https://wiki.example.org/staging");
+    await runStep(page, "B.s4");
+    // Nothing runs yet, so the proxy cannot be asked.
+    await runAll(page, "B", "Failed");
+    await attest(person("Dana"), "B.1", "Signed in over SSH with the staging key", "https://wiki.example.org/staging");
+    await expect(byId(page, "B.1").locator(".badge").first()).toHaveText("Proved");
     await shots(page, "gate-B");
-  });
-
-  await test.step("B cannot be accepted before A, neither from the page nor past it", async () => {
-    const page = person("Dana").page;
-    await page.goto("/gates/B");
-    const button = page.locator('[data-live="accept-form"] button').first();
-    await expect(button).toBeDisabled();
-    await expect(page.locator('[data-live="accept-form"]')).toContainText("waiting for A");
-    const fields = { gate: "B", digest: "0".repeat(64), note: "forged", key: "forged-1", back: "/gates/B", form: "accept_gate:B" };
-    const ours = { Origin: server.base, Accept: "text/html" };
-    const forged = await page.request.post("/api/accept_gate", { form: fields, headers: ours });
-    expect(await forged.text()).toContain("waiting for A");
-    const foreign = await page.request.post("/api/accept_gate", { form: fields, headers: { Origin: "http://evil.example" } });
-    expect(foreign.status()).toBe(403);
-    await page.goto("/gates/B");
-    await expect(page.locator('[data-live="accept-state"]')).not.toHaveText("Accepted");
   });
 
   await test.step("gate C: a secrets file that everybody can read is found, put right by its step, and looked at again", async () => {
@@ -210,13 +197,37 @@ test("a release goes from an empty board to Go, a bad one fails, and one click b
     await shots(page, "deploy-done");
     expect(await example.version()).toBe("1.0.0");
     await page.goto("/");
-    await expect(page.locator('[data-live="services"] .badge', { hasText: "healthy" })).toHaveCount(4);
+    await expect(page.locator('[data-live="services"] .badge', { hasText: "healthy" })).toHaveCount(7);
     await shots(page, "board-deployed");
+  });
+
+  await test.step("gate B again: the proxy answers with its certificate, and data stores stay inside", async () => {
+    const page = person("Dana").page;
+    await runAll(page, "B");
+    await page.goto("/gates/B");
+    await expect(byId(page, "B.2").locator(".badge").first()).toHaveText("Proved");
+  });
+
+  await test.step("B cannot be accepted before A, neither from the page nor past it", async () => {
+    const page = person("Dana").page;
+    await page.goto("/gates/B");
+    const button = page.locator('[data-live="accept-form"] button').first();
+    await expect(button).toBeDisabled();
+    await expect(page.locator('[data-live="accept-form"]')).toContainText("waiting for A");
+    const fields = { gate: "B", digest: "0".repeat(64), note: "forged", key: "forged-1", back: "/gates/B", form: "accept_gate:B" };
+    const ours = { Origin: server.base, Accept: "text/html" };
+    const forged = await page.request.post("/api/accept_gate", { form: fields, headers: ours });
+    expect(await forged.text()).toContain("waiting for A");
+    const foreign = await page.request.post("/api/accept_gate", { form: fields, headers: { Origin: "http://evil.example" } });
+    expect(foreign.status()).toBe(403);
+    await page.goto("/gates/B");
+    await expect(page.locator('[data-live="accept-state"]')).not.toHaveText("Accepted");
   });
 
   await test.step("gate D: data, backup and a restore that was tried", async () => {
     const page = person("Bela").page;
     for (const step of ["D.s2", "D.s3", "D.s4", "D.s5", "D.s6"]) await runStep(page, step);
+    await runAll(page, "D", "Passed", 4 * minute);
     await page.goto("/gates/D");
     await expect(byId(page, "D.1").locator(".badge").first()).toHaveText("Proved");
     await expect(byId(page, "D.2").locator(".badge").first()).toHaveText("Proved");
@@ -253,9 +264,10 @@ test("a release goes from an empty board to Go, a bad one fails, and one click b
     await accept(person("Dana"), "B", "Host is ready");
     await accept(person("Sina"), "C", "Secrets are in place");
     await accept(person("Bela"), "D", "Backup restored and compared");
-    await accept(person("Dana"), "E", "Four services healthy");
+    await accept(person("Dana"), "E", "Seven services healthy");
     await accept(person("Quinn"), "F", "Everything but the audit was proved");
     await expect(notice(person("Quinn").page)).toContainText("rollback point");
+    await runAll(person("Dana").page, "G", "Passed", 4 * minute);
     await attest(person("Dana"), "G.1", "Dashboards show fresh data, the test alert came through", "https://grafana.example.org/d/staging");
     await accept(person("Dana"), "G", "Dashboards and alerts seen");
     await shots(person("Dana").page, "gate-G-accepted");
@@ -300,6 +312,7 @@ test("a release goes from an empty board to Go, a bad one fails, and one click b
   });
 
   await test.step("the checklist: attested, proved, and one waived by the Product Owner", async () => {
+    await runCheck(person("Dana").page, "H", "json-lines");
     await attest(person("Sina"), "H.c4", "The vault entry was compared with the file");
     await attest(person("Quinn"), "H.c5", "Alerts reach the channel, logs reach the collector");
     await runCheck(person("Dana").page, "H", "two-ways-back", "Failed");
@@ -402,7 +415,7 @@ test("a release goes from an empty board to Go, a bad one fails, and one click b
     rollback = await runEnds(page, "Passed", 3 * minute);
     const proof = page.locator('[data-live="run-outcome"]');
     await expect(proof).toContainText("Proof of the rollback");
-    await expect(proof.locator(".badge", { hasText: "Same" })).toHaveCount(4);
+    await expect(proof.locator(".badge", { hasText: "Same" })).toHaveCount(7);
     await shots(page, "rollback-done");
     expect(await example.version()).toBe("1.0.0");
   });
@@ -423,6 +436,24 @@ test("a release goes from an empty board to Go, a bad one fails, and one click b
     await shots(page, "releases");
     await page.goto("/releases/1");
     await shots(page, "release");
+  });
+
+  await test.step("the rollback opened an incident, and people say why it happened", async () => {
+    const page = person("Bela").page;
+    await page.goto("/");
+    await page.getByRole("link", { name: "Incident 1" }).first().click();
+    await expect(page.getByRole("heading", { level: 1 })).toContainText("Incident 1");
+    await expect(page.locator('[data-live="incident-timeline"]')).toContainText("Quinn decided to go back");
+    await expect(page.locator("main")).toContainText("Last words of backend");
+    await form(page, "name_cause").locator("[name=text]").fill("Its health check answers 503 on purpose");
+    await page.getByRole("button", { name: "Record the cause" }).click();
+    await expect(notice(page)).toContainText("cause is recorded");
+    await form(page, "add_follow_up").locator("[name=text]").fill("Look at /health before a deploy");
+    await page.getByRole("button", { name: "Add" }).click();
+    await expect(page.locator('[data-live="incident-follow-ups"]')).toContainText("Look at /health");
+    const report = await (await page.request.get("/incidents/1/report.md")).text();
+    expect(report).toContain("Its health check answers 503 on purpose");
+    await shots(page, "incident");
   });
 
   await test.step("the activity shows all of it, and the chain is whole", async () => {

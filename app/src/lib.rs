@@ -14,6 +14,8 @@ pub mod board;
 pub mod error;
 #[cfg(feature = "ssr")]
 pub mod gates;
+#[cfg(feature = "ssr")]
+pub mod incidents;
 pub mod live;
 #[cfg(feature = "ssr")]
 pub mod matrix;

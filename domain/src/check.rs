@@ -6,16 +6,19 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-mod prometheus;
+mod data;
+mod monitor;
 mod report;
 mod web;
 
-pub use prometheus::{PrometheusRule, PrometheusSpec, PrometheusTarget};
+pub use data::{DatabaseAssert, DatabaseEngine, DatabaseSpec, MigrationTool};
+pub use monitor::{GrafanaSpec, LogAssert, LogSource, LogsSpec, PrometheusAssert, PrometheusSpec};
 pub use report::{ReportFormat, Twice, ValueSource};
 pub use web::{HttpCors, HttpGate, HttpMeasure, HttpRateLimit, TlsSpec};
 
 use crate::digest::digest_fields;
-use crate::release::Part;
+use crate::release::{Part, Parts};
+use crate::schedule::Schedule;
 
 /// A check as declared: what it probes, what it wants, what it proves.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,9 +41,27 @@ pub struct Check {
     pub valid_for_ms: Option<u64>,
     /// The parts of the release that its evidence depends on.
     pub binds: Vec<Part>,
+    /// When it depends on the images: the services whose images count. Empty: all of them.
+    #[serde(default)]
+    pub images: Vec<String>,
+    /// When it runs by itself, and beside what.
+    #[serde(default)]
+    pub schedule: Schedule,
 }
 
 impl Check {
+    /// Whether two sets of parts are the same in `part`, as far as this check depends on it. What is not known
+    /// on both sides is not the same.
+    pub fn agrees(&self, one: &Parts, other: &Parts, part: Part) -> bool {
+        if part != Part::Images || self.images.is_empty() {
+            return one.agrees(other, part);
+        }
+        self.images.iter().all(|service| match (one.images.get(service), other.images.get(service)) {
+            (Some(a), Some(b)) => a == b,
+            _ => false,
+        })
+    }
+
     /// Digest of everything that decides the outcome. Evidence found under another digest is stale.
     pub fn threshold_digest(&self) -> String {
         let want = self.want.as_ref().map(Want::to_string).unwrap_or_default();
@@ -159,6 +180,27 @@ pub enum CheckSpec {
         /// For `mode`: the octal mode wanted; `0600` by default. A stricter one is good too.
         #[serde(default)]
         mode: Option<String>,
+        /// For `owner`: the user's name or number; by default the user that Stagegate runs as.
+        #[serde(default)]
+        owner: Option<String>,
+        /// For `secrets`: least number of characters; 16 by default.
+        #[serde(default)]
+        min_length: Option<u32>,
+        /// For `secrets`: least estimated entropy in bits; 64 by default.
+        #[serde(default)]
+        min_bits: Option<u32>,
+        /// For `urls`: the schemes that may be used; any when empty.
+        #[serde(default)]
+        schemes: Vec<String>,
+        /// For `urls`: what keys must be, by key. `${NAME}` from `[stack.urls]` allowed.
+        #[serde(default)]
+        declared: BTreeMap<String, String>,
+        /// For `rotated`: the day (`2026-10-01`, UTC) on which each secret was last replaced.
+        #[serde(default)]
+        rotated: BTreeMap<String, String>,
+        /// For `rotated`: greatest age, such as `90d`.
+        #[serde(default)]
+        max_age: Option<String>,
     },
     /// A file that must exist, be fresh, and not be empty. The newest counts; its size in bytes is the value.
     File {
@@ -196,10 +238,19 @@ pub enum CheckSpec {
         #[serde(default)]
         open: Option<bool>,
     },
+    /// A rollback drill that was proved at both ends. `want` judges how long the way back took;
+    /// `valid_for` says how long it counts.
+    Drill {},
     /// A TLS certificate: its chain, its names, its dates.
     Tls(TlsSpec),
-    /// What a Prometheus server knows: a target, an alerting rule, the value of a query.
+    /// Something about Prometheus: a target, a rule, a query, an alert on its way.
     Prometheus(Box<PrometheusSpec>),
+    /// A dashboard whose panels must have fresh data.
+    Grafana(GrafanaSpec),
+    /// Lines that services wrote, where they are collected.
+    Logs(LogsSpec),
+    /// A database of the stack: migrations, rows, backups, a rehearsed restore.
+    Database(Box<DatabaseSpec>),
 }
 
 impl CheckSpec {
@@ -213,8 +264,12 @@ impl CheckSpec {
             CheckSpec::File { .. } => "file",
             CheckSpec::Git { .. } => "git",
             CheckSpec::Port { .. } => "port",
+            CheckSpec::Drill {} => "drill",
             CheckSpec::Tls(_) => "tls",
             CheckSpec::Prometheus(_) => "prometheus",
+            CheckSpec::Grafana(_) => "grafana",
+            CheckSpec::Logs(_) => "logs",
+            CheckSpec::Database(_) => "database",
         }
     }
 
@@ -227,11 +282,21 @@ impl CheckSpec {
             }
             CheckSpec::EnvFile { .. } => vec![Part::Env],
             CheckSpec::Git { .. } => vec![Part::Commit],
-            CheckSpec::File { .. } => vec![],
+            CheckSpec::File { .. } | CheckSpec::Drill {} => vec![],
             // A certificate is renewed without any part of a release changing: its evidence only ages.
             CheckSpec::Tls(_) => vec![],
-            CheckSpec::Prometheus(_) => vec![Part::Images, Part::Config, Part::Env],
+            CheckSpec::Prometheus(_) | CheckSpec::Grafana(_) | CheckSpec::Logs(_) => vec![Part::Config],
+            CheckSpec::Database(db) => match db.assert {
+                DatabaseAssert::Migrations => vec![Part::Commit, Part::Images, Part::Env],
+                DatabaseAssert::Rows | DatabaseAssert::Restore => vec![Part::Images, Part::Env],
+                DatabaseAssert::Backup => vec![],
+            },
         }
+    }
+
+    /// Whether running the check looks at something; a drill is only recorded.
+    pub fn can_be_run(&self) -> bool {
+        !matches!(self, CheckSpec::Drill {})
     }
 
     /// The runbook step it judges, if it judges one.
@@ -259,6 +324,10 @@ pub enum ComposeAssert {
     RollbackImages,
     /// `docker compose config` accepts the files.
     Valid,
+    /// Data stores are reachable inside the stack's own networks only.
+    Internal,
+    /// Behind every published port a process listens.
+    PortMapping,
 }
 
 /// Questions about the env file.
@@ -277,6 +346,14 @@ pub enum EnvAssert {
     Origins,
     /// The file is neither tracked by git nor in its history.
     Untracked,
+    /// It belongs to the wanted user.
+    Owner,
+    /// Secrets are long, hard to guess, and each a different one.
+    Secrets,
+    /// Addresses are well-formed, of an accepted scheme, and as declared.
+    Urls,
+    /// Named secrets were replaced lately, by the days declared.
+    Rotated,
 }
 
 /// Questions about the repository.
@@ -464,6 +541,8 @@ mod tests {
             retries: 0,
             valid_for_ms: None,
             binds: vec![],
+            images: vec![],
+            schedule: Schedule::default(),
         };
         assert_ne!(check(">= 65 %").threshold_digest(), check(">= 60 %").threshold_digest());
     }

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::changes::{Change, became, image_key, part_key};
 use crate::check::Check;
-use crate::release::{Part, Parts};
+use crate::release::{Part, Parts, short_commit};
 use crate::time::{Millis, human_span};
 
 /// What a check concluded. Only `Pass` ever satisfies anything.
@@ -76,6 +77,12 @@ pub enum Staleness {
         part: Part,
         /// The services concerned, when the part is the images.
         services: Vec<String>,
+        /// What it was when the evidence was found, when that is known.
+        was: Option<String>,
+        /// What it is, when that is known.
+        now: Option<String>,
+        /// When it became what it is, as first seen.
+        at: Option<Millis>,
     },
     /// The declaration of the check changed.
     ThresholdChanged,
@@ -89,12 +96,17 @@ pub enum Staleness {
 }
 
 impl Staleness {
-    /// One phrase for people.
+    /// One phrase for people, without the time.
     pub fn reason(&self) -> String {
         match self {
-            Staleness::PartChanged { part: Part::Images, services } if !services.is_empty() => {
-                format!("the image of {} changed", services.join(", "))
+            Staleness::PartChanged { part: Part::Images, services, now, .. } if !services.is_empty() => {
+                let names = services.join(", ");
+                match now {
+                    Some(_) => format!("the image of {names} changed"),
+                    None => format!("the image of {names} is not known for this release yet"),
+                }
             }
+            Staleness::PartChanged { part: Part::Commit, was, now, .. } => commit_changed(was, now),
             Staleness::PartChanged { part, .. } => match part {
                 Part::Commit => "the commit changed".to_owned(),
                 Part::Config => "the Compose configuration changed".to_owned(),
@@ -108,6 +120,38 @@ impl Staleness {
             }
         }
     }
+
+    /// When it came to be so, where that is known.
+    pub fn at(&self) -> Option<Millis> {
+        match self {
+            Staleness::PartChanged { at, .. } => *at,
+            _ => None,
+        }
+    }
+
+    /// The same, with the time at which what is now was first seen.
+    pub fn dated(mut self, changes: &[Change], parts: &Parts) -> Staleness {
+        if let Staleness::PartChanged { part, services, at, .. } = &mut self {
+            *at = match part {
+                Part::Images => {
+                    services.iter().filter_map(|s| became(changes, &image_key(s), parts.images.get(s)?)).max()
+                }
+                other => parts.values.get(other).and_then(|now| became(changes, &part_key(*other), now)),
+            };
+        }
+        self
+    }
+}
+
+fn commit_changed(was: &Option<String>, now: &Option<String>) -> String {
+    let (Some(was), Some(now)) = (was, now) else {
+        return "the commit changed, or cannot be read".to_owned();
+    };
+    let base = |commit: &str| commit.split('+').next().unwrap_or_default().to_owned();
+    if base(was) == base(now) {
+        return format!("the tracked files changed on top of {}", short_commit(Some(&base(now))));
+    }
+    format!("the commit changed {} → {}", short_commit(Some(was)), short_commit(Some(now)))
 }
 
 /// Why `evidence` does not count for a release with these parts now. Empty: it counts.
@@ -115,15 +159,8 @@ pub fn staleness(evidence: &Evidence, check: &Check, release: &Parts, now: Milli
     let mut reasons: Vec<Staleness> = check
         .binds
         .iter()
-        .filter(|part| !evidence.parts.agrees(release, **part))
-        .map(|part| Staleness::PartChanged {
-            part: *part,
-            services: if *part == Part::Images && !release.images.is_empty() {
-                release.changed_services(&evidence.parts)
-            } else {
-                vec![]
-            },
-        })
+        .filter(|part| !check.agrees(&evidence.parts, release, **part))
+        .map(|part| changed(evidence, check, release, *part))
         .collect();
     if evidence.threshold_digest != check.threshold_digest() {
         reasons.push(Staleness::ThresholdChanged);
@@ -136,6 +173,39 @@ pub fn staleness(evidence: &Evidence, check: &Check, release: &Parts, now: Milli
     }
     reasons
 }
+
+fn changed(evidence: &Evidence, check: &Check, release: &Parts, part: Part) -> Staleness {
+    let (was, now) = (evidence.parts.get(part), release.get(part));
+    if part != Part::Images {
+        return Staleness::PartChanged { part, services: vec![], was, now, at: None };
+    }
+    if release.images.is_empty() {
+        // Nothing was deployed yet; naming every service would say no more.
+        return Staleness::PartChanged { part, services: check.images.clone(), was, now: None, at: None };
+    }
+    let mut services = release.changed_services(&evidence.parts);
+    services.retain(|s| check.images.is_empty() || check.images.contains(s));
+    // A service that neither side knows agrees with nothing.
+    services.extend(check.images.iter().filter(|s| !release.images.contains_key(*s)).cloned());
+    services.sort();
+    services.dedup();
+    let known = services.iter().all(|s| release.images.contains_key(s));
+    let now = if check.images.is_empty() || known { now } else { None };
+    Staleness::PartChanged { part, services, was, now, at: None }
+}
+
+/// When evidence goes stale by age alone; `None`: never.
+pub fn expires_at(evidence: &Evidence, check: &Check) -> Option<Millis> {
+    check.valid_for_ms.map(|ms| evidence.at.plus(ms))
+}
+
+/// Whether evidence that counts is about to expire: a tenth of its time is left, or a day when that is less.
+pub fn expires_soon(evidence: &Evidence, check: &Check, now: Millis) -> bool {
+    let Some((valid, end)) = check.valid_for_ms.zip(expires_at(evidence, check)) else { return false };
+    now <= end && end.since(now) <= (valid / 10).min(DAY_MS)
+}
+
+const DAY_MS: u64 = 86_400_000;
 
 #[cfg(test)]
 mod tests {
@@ -159,6 +229,8 @@ mod tests {
             retries: 0,
             valid_for_ms: Some(1_000),
             binds: vec![Part::Commit, Part::Images],
+            images: vec![],
+            schedule: Default::default(),
         }
     }
 
@@ -201,7 +273,7 @@ mod tests {
         let reasons = |p: &Parts, now| {
             staleness(&e, &check(), p, Millis(now)).iter().map(Staleness::reason).collect::<Vec<_>>()
         };
-        assert_eq!(reasons(&parts("b", "1"), 10_000), ["the commit changed"]);
+        assert_eq!(reasons(&parts("b", "1"), 10_000), ["the commit changed a → b"]);
         assert_eq!(reasons(&parts("a", "2"), 10_000), ["the image of web changed"]);
         assert_eq!(reasons(&parts("a", "1"), 11_001).len(), 1);
         let mut other = check();

@@ -1,13 +1,13 @@
 // A copy of the bundled example with a git history, ports and a Compose project of its own. The original is only read.
 import { execFileSync } from "node:child_process";
-import { chmodSync, cpSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, existsSync, readFileSync } from "node:fs";
 import { randomBytes } from "node:crypto";
 import { basename, join } from "node:path";
 import { freePorts, removeFolder, root, temporaryFolder } from "./files.ts";
 
 const original = join(root, "end2end/medianest");
 // What is made by the commands of the runbook, so that the copy has to make it.
-const made = new Set(["node_modules", "dist", "coverage", "reports", "backups", ".env.staging", ".stagegate", ".git"]);
+const made = new Set(["node_modules", "dist", "coverage", "reports", "backups", "tls", ".env.staging", ".stagegate", ".git"]);
 
 export class Example {
   readonly folder: string;
@@ -26,14 +26,14 @@ export class Example {
     const folder = temporaryFolder("medianest");
     cpSync(original, folder, { recursive: true, filter: (path) => !made.has(basename(path)) });
     const project = `stagegate-test-${randomBytes(4).toString("hex")}`;
-    const [port, frontendPort] = await freePorts(2);
+    const [port, frontendPort, httpsPort, prometheusPort, alertmanagerPort] = await freePorts(5);
     const example = new Example(folder, project, port!, frontendPort!);
     example.git("init", "--quiet", "--initial-branch=main");
     example.git("config", "user.name", "Story");
     example.git("config", "user.email", "story@localhost");
     example.commit("MediaNest 1.0.0");
-    example.node("scripts/fill-env.mjs", "--port", `${port}`, "--frontend-port", `${frontendPort}`, "--project", project);
-    example.fillForeignSecrets();
+    example.node("scripts/fill-env.mjs", "--port", `${port}`, "--frontend-port", `${frontendPort}`, "--https-port", `${httpsPort}`,
+      "--prometheus-port", `${prometheusPort}`, "--alertmanager-port", `${alertmanagerPort}`, "--project", project);
     return example;
   }
 
@@ -50,13 +50,6 @@ export class Example {
   /** The commit that lies in the directory, as short as the pages show it. */
   head(): string {
     return this.git("rev-parse", "--short=7", "HEAD").trim();
-  }
-
-  /** Puts real values where the environment file has placeholders of foreign services. */
-  private fillForeignSecrets(): void {
-    const path = join(this.folder, ".env.staging");
-    const text = readFileSync(path, "utf8").replace(/CHANGE_ME\w*/g, () => randomBytes(16).toString("hex"));
-    writeFileSync(path, text);
   }
 
   /** Lets everybody on the machine read the environment file, as a careless copy does. */
@@ -84,7 +77,12 @@ export class Example {
     return run(process.execPath, args, this.folder);
   }
 
-  private git(...args: string[]): string {
+  /** Runs a command in the copy. */
+  run(command: string, ...args: string[]): string {
+    return run(command, args, this.folder);
+  }
+
+  git(...args: string[]): string {
     return run("git", args, this.folder);
   }
 

@@ -8,14 +8,17 @@ use serde_json::Value;
 use crate::Engine;
 use crate::acts::Ctx;
 use crate::audit::{self, Event, Outcome};
-use crate::compose::DbChoice;
+use crate::compose::{DbChoice, Journal};
 use crate::error::Error;
+use crate::incident;
+use crate::known::changes_the_stack;
+use crate::run_all::sum_up;
 use crate::runbook::OnFailedDeploy;
 use crate::runner::{Exit, Reader, State, Status, reconcile};
 use crate::store::releases::{self, ReleaseEvent, What};
 use crate::store::runs::{self, Ending, Run, RunKind, RunOutcome};
-use crate::store::{self, StoreError};
-use crate::work::{Findings, INCONCLUSIVE, Job, Work};
+use crate::store::{self, StoreError, migration_lists};
+use crate::work::{CheckFinding, Findings, INCONCLUSIVE, Job, Work};
 
 impl Engine {
     /// Follows a run until it is over, then takes in what it found.
@@ -56,6 +59,7 @@ impl Engine {
             }
             self.watch(run.id);
         }
+        self.recover_what_was_left();
         Ok(())
     }
 
@@ -73,13 +77,22 @@ impl Engine {
                 && e.findings.deploy.as_ref().is_none_or(|d| !d.ok)
                 && !matches!(e.exit, Exit::Cancelled { .. })
         });
+        let journal = self.journal_of(&run);
+        // How it ended while the engine was away says nothing about the release.
+        let lost = changes_the_stack(run.kind)
+            && journal.as_ref().is_some_and(|journal| !journal.succeeded())
+            && (ended.is_none() || !self.engine_is_there().await);
+        let went_well = ended.as_ref().is_some_and(|e| {
+            e.findings.deploy.as_ref().is_some_and(|d| d.ok)
+                || e.findings.rollback.as_ref().is_some_and(|r| r.ok)
+        });
         let now = self.now();
         let record = run.clone();
         self.store()
             .write(move |tx| {
                 Box::pin(async move {
                     match ended {
-                        None => interrupted(tx, &record, now).await,
+                        None => interrupted(tx, &record, journal, now).await,
                         Some(end) => store_end(tx, &record, end, now).await,
                     }
                 })
@@ -88,7 +101,12 @@ impl Engine {
             .map_err(|e: StoreError| Error::from(e))?;
         self.refresh().await?;
         self.look_again();
-        if follow_up && self.stack().on_failed_deploy == OnFailedDeploy::Rollback {
+        if went_well {
+            self.validate_after(&run).await;
+        }
+        if lost {
+            self.recover(&run);
+        } else if follow_up && self.stack().on_failed_deploy == OnFailedDeploy::Rollback {
             self.return_by_itself(&run).await;
         }
         Ok(())
@@ -141,8 +159,13 @@ struct End {
     keeps_schema: bool,
 }
 
-fn outcome_of(run: &Run, exit: &Exit) -> RunOutcome {
+/// The word for how a run ended. A step that its checks judge ends as they say, so that run and evidence never
+/// differ in word.
+fn outcome_of(run: &Run, exit: &Exit, checks: &[CheckFinding]) -> RunOutcome {
+    let any = |outcome| checks.iter().any(|c| c.finding.outcome == outcome);
     match exit {
+        Exit::Code(_) if run.kind == RunKind::Step && any(Found::Fail) => RunOutcome::Failed,
+        Exit::Code(_) if run.kind == RunKind::Step && any(Found::Inconclusive) => RunOutcome::Inconclusive,
         Exit::Code(0) => RunOutcome::Passed,
         Exit::Code(code) if *code == INCONCLUSIVE && run.kind == RunKind::Check => RunOutcome::Inconclusive,
         Exit::Cancelled { .. } => RunOutcome::Cancelled,
@@ -168,17 +191,26 @@ fn audit_event(run: &Run, at: domain::time::Millis, outcome: Outcome, detail: St
 async fn interrupted(
     tx: &mut sqlx::SqliteConnection,
     run: &Run,
+    journal: Option<Journal>,
     now: domain::time::Millis,
 ) -> Result<(), StoreError> {
     if !runs::interrupt(&mut *tx, run.id, now).await? {
         return Ok(());
     }
+    let mut detail = "interrupted, outcome unknown".to_owned();
     if run.kind == RunKind::Deploy
         && let Some(release) = run.release
     {
-        releases::record(&mut *tx, &release_event(run, release, What::Failed, now)).await?;
+        let what = match journal.filter(Journal::succeeded) {
+            // It died after its last service was well: the new release runs, only its smoke checks are missing.
+            Some(journal) => {
+                detail = "interrupted after every service was well; its smoke checks did not run".to_owned();
+                What::Deployed { images: journal.images, migrations: None }
+            }
+            None => What::Failed,
+        };
+        releases::record(&mut *tx, &release_event(run, release, what, now)).await?;
     }
-    let detail = "interrupted, outcome unknown".to_owned();
     audit::append(tx, &audit_event(run, now, Outcome::Failed, detail)).await.map(|_| ())
 }
 
@@ -202,7 +234,7 @@ async fn store_end(
     now: domain::time::Millis,
 ) -> Result<(), StoreError> {
     let End { exit, at, result, findings, mut parts, keeps_schema } = end;
-    let outcome = outcome_of(run, &exit);
+    let outcome = outcome_of(run, &exit, &findings.checks);
     let ending = Ending { at, outcome, exit: serde_json::to_value(&exit).unwrap_or_default(), result };
     if !runs::end(&mut *tx, run.id, &ending).await? {
         return Ok(());
@@ -220,6 +252,10 @@ async fn store_end(
             };
             releases::record(&mut *tx, &release_event(run, release, what, at)).await?;
         }
+        if run.kind == RunKind::Rollback {
+            let from = releases::current(&mut *tx).await?;
+            incident::open(&mut *tx, run, from.as_ref(), &findings, at).await?;
+        }
         if findings.rollback.as_ref().is_some_and(|r| r.ok) {
             let mut migrations = None;
             if let Some(from) = releases::current(&mut *tx).await?.filter(|r| r.id != release) {
@@ -229,6 +265,9 @@ async fn store_end(
             }
             let what = What::RolledBackTo { migrations };
             releases::record(&mut *tx, &release_event(run, release, what, at)).await?;
+        }
+        if let Some(names) = &findings.migrations {
+            migration_lists::add(&mut *tx, release, run.id, names, at).await?;
         }
         for found in &findings.checks {
             let evidence = Evidence {
@@ -245,13 +284,13 @@ async fn store_end(
             store::evidence::add(&mut *tx, &evidence).await?;
         }
     }
-    if let Some(message) =
-        findings.deploy.as_ref().map(|d| &d.message).or(findings.rollback.as_ref().map(|r| &r.message))
-    {
+    let message = findings.deploy.as_ref().map(|d| &d.message);
+    let message = message.or(findings.rollback.as_ref().map(|r| &r.message));
+    let message = message.or(findings.drill.as_ref().map(|d| &d.message));
+    if let Some(message) = message {
         detail = message.clone();
     } else if !findings.checks.is_empty() {
-        let passed = findings.checks.iter().filter(|c| c.finding.outcome == Found::Pass).count();
-        detail = format!("{passed} of {} checks passed; {detail}", findings.checks.len());
+        detail = format!("{}; {detail}", sum_up(&findings.checks));
     }
     let audited = match outcome {
         RunOutcome::Passed => Outcome::Done,

@@ -41,6 +41,8 @@ fn facts<'a>(now: Millis, stack: &'a Stack, known: &'a Known, observed: &'a Obse
         runbook: &stack.runbook,
         checks: &stack.checks,
         attest: &stack.attest,
+        findings: &stack.preflight.findings,
+        rules: &stack.rules,
         gate_owners: &stack.gate_owners,
         release: known.current(),
         evidence: &known.evidence,
@@ -50,6 +52,7 @@ fn facts<'a>(now: Millis, stack: &'a Stack, known: &'a Known, observed: &'a Obse
         sign_offs: &known.sign_offs,
         decisions: &known.decisions,
         observed,
+        changes: &known.changes,
     }
 }
 

@@ -1,8 +1,10 @@
 //! What the store knows, held in memory: pages are judged from it and cost no query. Read anew after
 //! every write.
 
+use domain::changes::Change;
 use domain::evidence::Evidence;
 use domain::facts::{Acceptance, Actor, Attestation, Decision, SignOff, Waiver};
+use domain::incident::{Incident, Note};
 use domain::release::Release;
 use domain::role::Role;
 
@@ -23,8 +25,14 @@ pub(crate) struct Known {
     pub acceptances: Vec<Acceptance>,
     pub sign_offs: Vec<SignOff>,
     pub decisions: Vec<Decision>,
+    /// The last change of everything watched, oldest first.
+    pub changes: Vec<Change>,
     /// What was written in the ownership log, newest first.
     pub ownership: Vec<store::ownership::Entry>,
+    /// Incidents, newest first.
+    pub incidents: Vec<Incident>,
+    /// What people added to them, oldest first.
+    pub incident_notes: Vec<Note>,
     /// The newest runs, newest first.
     pub runs: Vec<Run>,
     /// The newest audit event when this was read; a newer one means that something may differ.
@@ -33,6 +41,8 @@ pub(crate) struct Known {
 
 /// How many runs are held.
 const RUNS: i64 = 500;
+/// How many runs say how long the next one will take.
+const USUAL: usize = 5;
 /// How much evidence of each check is held, beside all that concerns the current release.
 const EVIDENCE: i64 = 50;
 
@@ -53,7 +63,10 @@ impl Known {
             acceptances: store::acceptances::list(db).await?,
             sign_offs: store::sign_offs::list(db, None).await?,
             decisions: store::decisions::list(db, None).await?,
+            changes: store::changes::last(db).await?,
             ownership: store::ownership::history(db, None).await?,
+            incidents: store::incidents::list(db).await?,
+            incident_notes: store::incidents::notes(db).await?,
             runs: store::runs::list(db, Filter::default(), RUNS).await?,
         })
     }
@@ -63,6 +76,9 @@ impl Known {
     }
 
     pub(crate) fn name(&self, id: i64) -> String {
+        if id == store::people::SCHEDULE {
+            return store::people::SCHEDULE_NAME.to_owned();
+        }
         self.people.iter().find(|p| p.id == id).map_or_else(|| "somebody".to_owned(), |p| p.name.clone())
     }
 
@@ -93,16 +109,29 @@ impl Known {
         self.runs.iter().find(|r| r.state == RunState::Running && changes_the_stack(r.kind))
     }
 
-    /// How long the last good run of the same subject took, milliseconds.
+    /// How long the last runs of the same subject took that went to their end: the middle one, milliseconds.
     pub(crate) fn expected_ms(&self, kind: RunKind, subject: &str) -> Option<u64> {
+        // A run of checks takes as long whatever it finds; the others end early when they fail.
+        let whole = |r: &&Run| match r.state {
+            RunState::Ended(RunOutcome::Passed) => true,
+            RunState::Ended(RunOutcome::Failed | RunOutcome::Inconclusive) => kind == RunKind::Check,
+            _ => false,
+        };
         let alike = |r: &&Run| {
             r.kind == kind
-                && r.state == RunState::Ended(RunOutcome::Passed)
                 // Deploys and rollbacks of different releases take alike.
                 && (r.subject == subject || changes_the_stack(kind))
         };
-        let run = self.runs.iter().find(alike)?;
-        Some(run.ended_at?.since(run.started_at))
+        let mut took: Vec<u64> = self
+            .runs
+            .iter()
+            .filter(whole)
+            .filter(alike)
+            .filter_map(|run| Some(run.ended_at?.since(run.started_at)))
+            .take(USUAL)
+            .collect();
+        took.sort_unstable();
+        took.get(took.len() / 2).copied()
     }
 }
 

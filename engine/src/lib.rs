@@ -6,22 +6,33 @@
 mod acts;
 pub mod audit;
 pub mod auth;
+mod ballast;
 pub mod checks;
 pub mod compose;
+mod drill;
 mod error;
+mod inbox;
+mod incident;
 mod ingest;
 mod judging;
 mod known;
+pub mod machine;
+pub mod monitoring;
 mod observing;
 mod offers;
 mod pages;
+pub mod preflight;
+mod recovery;
+mod run_all;
 pub mod runbook;
 pub mod runner;
+mod schedule;
 mod stack;
 pub mod store;
 pub mod view;
 pub mod work;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
@@ -100,6 +111,10 @@ struct Inner {
     missing: Arc<MissingImages>,
     /// One refresh at a time, so that an older reading never replaces a newer.
     refreshing: tokio::sync::Mutex<()>,
+    /// Held while changes are compared with those recorded and stored, so that none is recorded twice.
+    noting: tokio::sync::Mutex<()>,
+    /// When the clock last tried each scheduled check.
+    tried: Mutex<BTreeMap<String, Millis>>,
     /// Held by acts whose rules look at what other acts do: what they were allowed on is still so when
     /// they begin.
     acting: tokio::sync::Mutex<()>,
@@ -140,6 +155,8 @@ impl Engine {
             missing,
             refreshing: tokio::sync::Mutex::new(()),
             acting: tokio::sync::Mutex::new(()),
+            tried: Mutex::default(),
+            noting: tokio::sync::Mutex::new(()),
             parts: RwLock::new(None),
         })))
     }
@@ -152,9 +169,13 @@ impl Engine {
             .write(move |tx| Box::pin(audit::settle_orphans(tx, now)))
             .await
             .map_err(|e: store::StoreError| Error::from(e))?;
+        if let Err(error) = ballast::keep(&self.paths().data) {
+            tracing::warn!(%error, "no room could be kept for a rollback on a full disk");
+        }
         self.observe().await;
         self.take_up().await?;
         self.keep_chain_verified();
+        self.keep_schedule();
         Ok(())
     }
 

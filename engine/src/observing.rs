@@ -4,20 +4,24 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use domain::changes::news;
 use domain::release::Part;
 use domain::runbook::{Problem, Severity};
 
 use crate::Engine;
-use crate::compose::{Address, Docker, Key, PartsReader, Watcher, images_present};
+use crate::compose::{Address, Docker, Key, PartsReader, Stamps, Watcher, images_present};
 use crate::error::Error;
 use crate::judging::Judged;
 use crate::runbook::Config;
 use crate::stack::Stack;
+use crate::store::{StoreError, changes};
 
-/// How often the files' times are looked at.
-const FILES_EVERY: Duration = Duration::from_secs(1);
+/// How often the times of the configuration and the runbook are looked at.
+const FILES_EVERY: Duration = Duration::from_millis(250);
+/// How often it is looked for changes that other processes made.
+const CATCH_UP_EVERY: Duration = Duration::from_secs(1);
 /// How long an act waits for a look at the directory.
 const LOOK_PATIENCE: Duration = Duration::from_secs(15);
 /// How long a rollback waits to learn whether its images are there; it looks again itself.
@@ -54,28 +58,35 @@ impl Engine {
             let watcher = Watcher::start(Address::from_env(), project.clone(), key.clone());
             let mut seen = watcher.observed();
             let mut tick = tokio::time::interval(FILES_EVERY);
+            let mut catch_up = tokio::time::interval(CATCH_UP_EVERY);
             loop {
                 tokio::select! {
                     changed = seen.changed() => {
                         if changed.is_err() { break; }
                         let observed = seen.borrow_and_update().clone();
                         self.take_observation(observed);
+                        self.note_changes().await;
                         if let Some(first) = first.take() {
                             let _ = first.send(());
                         }
                     }
                     () = self.0.look.notified() => watcher.refresh(),
-                    _ = tick.tick() => {
+                    _ = catch_up.tick() => {
                         self.catch_up().await;
+                        self.note_changes().await;
+                    }
+                    _ = tick.tick() => {
                         let now = self.file_times();
                         if now != times {
-                            times = now;
                             self.reload().await;
+                            // What preflight looks at may be other files now.
+                            times = self.file_times();
                             if self.stack().project != project { break; }
                             watcher.refresh();
                             // The runbook is a part too: what was seen last is judged again.
                             let observed = seen.borrow().clone();
                             self.take_observation(observed);
+                            self.note_changes().await;
                         }
                     }
                 }
@@ -98,10 +109,12 @@ impl Engine {
         observed.parts.values = seen.parts.values;
         observed.parts.values.insert(Part::Runbook, self.stack().runbook.digest.clone());
         observed.subject = seen.subject;
+        observed.env_mode = seen.env_mode;
         if !seen.faults.is_empty() {
             observed.faults = seen.faults;
         }
         self.take_observation(observed.clone());
+        self.note_changes().await;
         self.look_again();
         Ok(self.judged_by(observed))
     }
@@ -132,18 +145,51 @@ impl Engine {
         }
     }
 
-    fn file_times(&self) -> [Option<SystemTime>; 2] {
-        let time = |path: &Path| std::fs::metadata(path).and_then(|m| m.modified()).ok();
-        [time(&self.paths().config), time(&self.stack().runbook_path)]
+    /// The times of configuration and runbook, and of all that preflight looked at.
+    /// Records what became another since it was recorded last. Does not fail: what cannot be stored now is
+    /// seen again in a moment.
+    async fn note_changes(&self) {
+        let _one = self.0.noting.lock().await;
+        let news = news(&self.known().changes, &self.observed(), self.now());
+        if news.is_empty() {
+            return;
+        }
+        let stored = self
+            .store()
+            .write(move |tx| {
+                Box::pin(async move {
+                    for change in &news {
+                        changes::add(&mut *tx, change).await?;
+                    }
+                    Ok::<_, StoreError>(())
+                })
+            })
+            .await;
+        let read = match stored {
+            Ok(()) => self.refresh().await,
+            Err(error) => Err(error.into()),
+        };
+        if let Err(error) = read {
+            tracing::warn!(%error, "what changed could not be recorded");
+        }
+    }
+
+    fn file_times(&self) -> Stamps {
+        let stack = self.stack();
+        let own = [self.paths().config.as_path(), stack.runbook_path.as_path()];
+        Stamps::of_files(own.into_iter().chain(stack.preflight.looked_at.iter().map(|p| p.as_path())))
     }
 
     /// Reads the files again. When they cannot be used, the last good reading stays in force and the
     /// board says why.
     async fn reload(&self) {
         let (config, missing) = (self.paths().config.clone(), self.0.missing.clone());
-        let read = tokio::task::spawn_blocking(move || Config::load(&config)).await;
+        let read = tokio::task::spawn_blocking(move || {
+            Config::load(&config).map(|loaded| Stack::of(loaded, missing))
+        })
+        .await;
         let next = match read {
-            Ok(Ok(loaded)) => Stack::of(loaded, missing),
+            Ok(Ok(stack)) => stack,
             Ok(Err(mut problems)) => {
                 let mut stack = Stack::clone(&self.stack());
                 problems.insert(0, still_in_force());
@@ -155,8 +201,11 @@ impl Engine {
                 return;
             }
         };
+        let differs = *self.stack() != next;
         *self.0.stack.write().unwrap_or_else(|e| e.into_inner()) = Arc::new(next);
-        self.bump();
+        if differs {
+            self.bump();
+        }
     }
 
     /// Looks whether the images of every way back still exist.

@@ -6,15 +6,24 @@ use std::path::{Path, PathBuf};
 
 use domain::check::Check;
 use domain::role::Role;
-use domain::runbook::{Problem, Runbook};
+use domain::rules::Rules;
+use domain::runbook::{Problem, Runbook, StepKind};
 
 use crate::checks::ProbeWork;
 use crate::compose::Project;
+use crate::preflight::{Preflight, preflight};
+use crate::run_all::SetupStep;
 use crate::runbook::{Loaded, OnFailedDeploy};
 
 /// Images known to be gone, kept up to date in the background.
 #[derive(Debug, Default)]
 pub(crate) struct MissingImages(std::sync::RwLock<BTreeSet<String>>);
+
+impl PartialEq for MissingImages {
+    fn eq(&self, other: &MissingImages) -> bool {
+        self.read() == other.read()
+    }
+}
 
 impl MissingImages {
     pub(crate) fn read(&self) -> BTreeSet<String> {
@@ -27,7 +36,7 @@ impl MissingImages {
 }
 
 /// Everything that the files say.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Stack {
     pub name: String,
     pub dir: PathBuf,
@@ -36,6 +45,7 @@ pub(crate) struct Stack {
     pub runbook_path: PathBuf,
     pub checks: Vec<Check>,
     pub attest: Vec<String>,
+    pub rules: Rules,
     pub gate_owners: BTreeMap<String, Vec<Role>>,
     pub urls: BTreeMap<String, String>,
     pub env_example: Option<PathBuf>,
@@ -48,13 +58,15 @@ pub(crate) struct Stack {
     pub steps_before: Vec<String>,
     pub on_failed_deploy: OnFailedDeploy,
     pub problems: Vec<Problem>,
+    pub preflight: Preflight,
     pub missing_images: std::sync::Arc<MissingImages>,
 }
 
 impl Stack {
-    /// Puts a reading into the form that the engine works with.
+    /// Puts a reading into the form that the engine works with, and looks what cannot work. Blocks.
     pub(crate) fn of(loaded: Loaded, missing_images: std::sync::Arc<MissingImages>) -> Stack {
         let Loaded { config, runbook, mut problems } = loaded;
+        let preflight = preflight(&config, &runbook);
         let dir = std::path::absolute(&config.stack.directory).unwrap_or(config.stack.directory);
         let within = |path: &Path| dir.join(path);
         problems.extend(runbook.problems.iter().cloned());
@@ -70,6 +82,7 @@ impl Stack {
             runbook_path: config.runbook,
             checks: config.checks,
             attest: config.attest,
+            rules: config.rules,
             gate_owners: config.gate_owners,
             urls: config.stack.urls,
             env_example: config.stack.env_example.as_deref().map(within),
@@ -82,6 +95,7 @@ impl Stack {
             steps_before: config.deploy.steps_before,
             on_failed_deploy: config.deploy.on_failed,
             problems,
+            preflight,
             missing_images,
             dir,
         }
@@ -103,6 +117,20 @@ impl Stack {
             .filter(|g| Some(*g) != decision.as_deref())
             .collect();
         gates.iter().find(|g| **g == "F").or(gates.last()).copied()
+    }
+
+    /// The steps that these checks come after and that none of them judges, in the runbook's order. Steps that
+    /// people do, that bring the stack up or that lead back are left to people.
+    pub(crate) fn setup_of(&self, checks: &[Check]) -> Vec<SetupStep> {
+        let wanted = |id: &str| checks.iter().any(|c| c.schedule.after.iter().any(|a| a == id));
+        let judged = |id: &str| checks.iter().any(|c| c.spec.step() == Some(id));
+        self.runbook
+            .steps
+            .iter()
+            .filter(|s| wanted(&s.id) && !judged(&s.id) && !s.manual && !s.deploys())
+            .filter(|s| s.kind != StepKind::Rollback)
+            .map(|s| SetupStep { id: s.id.clone(), title: s.title.clone(), command: s.command.clone() })
+            .collect()
     }
 
     /// What a supervisor needs to carry out a check.

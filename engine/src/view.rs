@@ -5,6 +5,7 @@
 
 use domain::check::Check;
 use domain::facts::{Actor, Observed};
+use domain::flaky::{Flaky, TrendPoint};
 use domain::item::{CheckState, ItemState};
 use domain::judge::{GateView, Judgement};
 use domain::release::Release;
@@ -110,6 +111,14 @@ pub struct BoardView {
     pub running: Vec<RunView>,
     /// The last few runs that ended.
     pub recent: Vec<RunView>,
+    /// What waits for the person looking, most urgent first.
+    pub inbox: Vec<Todo>,
+    /// What stands between here and Go, with the people concerned.
+    pub blockers: Vec<BlockerView>,
+    /// The waivers in force, the first to end first.
+    pub waivers: Vec<WaiverView>,
+    /// The button that ends a waiver.
+    pub end_waiver: Offer,
     /// Who is waited for, most urgent first.
     pub waiting: Vec<Waiting>,
     /// Says that the directory has moved on from the release, when it has.
@@ -120,10 +129,69 @@ pub struct BoardView {
     pub next_step: Option<StepView>,
     /// The deploy button.
     pub deploy: Offer,
+    /// The button that opens a release from what lies in the directory.
+    pub open: Offer,
+    /// Checks whose evidence expires before long, the next first.
+    pub expiring: Vec<Expiring>,
     /// The one-click rollback, when there is a rollback point.
     pub rollback: Option<RollbackOffer>,
     /// The last deploy, when it failed and nothing was done about it yet.
     pub failed_deploy: Option<RunView>,
+    /// The newest incident, while nobody has named its cause.
+    pub unexplained: Option<IncidentRow>,
+}
+
+/// Something that waits for the person looking.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Todo {
+    /// The act, in a few words: `Accept gate C`.
+    pub what: String,
+    /// Why it waits, one phrase.
+    pub why: String,
+    /// Place where it is done.
+    pub href: String,
+}
+
+/// What the header of every page shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopView {
+    /// The verdict.
+    pub verdict: domain::judge::Verdict,
+    /// How many things wait for the person looking.
+    pub waiting: usize,
+}
+
+/// The place of a role's card on the sign-off page.
+pub fn sign_anchor(role: &str) -> String {
+    format!("sign-{}", role.replace(char::is_whitespace, "-"))
+}
+
+/// A blocker with the people who can do something about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockerView {
+    /// The blocker.
+    pub blocker: domain::judge::Blocker,
+    /// Its owners and who holds each role; nobody: an empty list.
+    pub owners: Vec<(String, Vec<String>)>,
+    /// Place where it is dealt with.
+    pub href: String,
+    /// What the person looking may do about it now, and where: `Accept gate C`.
+    pub act: Option<(String, String)>,
+}
+
+/// A waiver in force, as the board shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaiverView {
+    /// The waiver.
+    pub waiver: domain::facts::Waiver,
+    /// Its last day in words: `today`, `tomorrow`, `on 30 Nov`.
+    pub ends: String,
+    /// Whole days after today until its last day.
+    pub days_left: u64,
+    /// Whether the item is let through by it now; else the item holds without.
+    pub needed: bool,
+    /// Place of the item.
+    pub href: String,
 }
 
 /// Somebody who is waited for.
@@ -165,10 +233,36 @@ pub struct CheckView {
     pub state: CheckState,
     /// Its last outcomes, newest first, at most ten.
     pub history: Vec<domain::evidence::Evidence>,
+    /// It both failed and passed on the same parts.
+    pub flaky: Option<Flaky>,
+    /// Its value on each release, oldest first.
+    pub trend: Vec<TrendPoint>,
+    /// When the evidence that counts goes stale by age.
+    pub expires: Option<Expiry>,
     /// A run of it that goes on.
     pub running: Option<RunView>,
     /// The Run button.
     pub run: Offer,
+}
+
+/// When evidence goes stale by age.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expiry {
+    /// The moment.
+    pub at: Millis,
+    /// It is near.
+    pub soon: bool,
+}
+
+/// A check whose evidence goes stale by age before long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expiring {
+    /// The check's title.
+    pub title: String,
+    /// When.
+    pub at: Millis,
+    /// Page where it can be run.
+    pub href: String,
 }
 
 /// A gate's page.
@@ -188,10 +282,18 @@ pub struct GatePage {
     pub accept: Offer,
     /// The Attest button.
     pub attest: Offer,
-    /// The Waive button.
+    /// The Waive button, before what each criterion says.
     pub waive: Offer,
+    /// The criteria that the person looking may not waive though they may others, and why.
+    pub not_waivable: Vec<(String, String)>,
+    /// The last day a waiver may have (`YYYY-MM-DD`).
+    pub waive_until: String,
+    /// How long an attestation counts here, by item; items that are absent never age.
+    pub attested_for: std::collections::BTreeMap<String, u64>,
     /// The Run all button.
     pub run_all: Offer,
+    /// What preflight found here that is worth knowing and breaks nothing; the rest stands among the items.
+    pub notes: Vec<domain::preflight::Finding>,
     /// The gates before and after.
     pub neighbours: (Option<String>, Option<String>),
 }
@@ -237,8 +339,23 @@ pub struct SignOffPage {
     pub decide_no_go: Offer,
     /// The Attest button of checklist items.
     pub attest: Offer,
+    /// For each checklist item made of parts: the title and the place of each part.
+    pub parts: std::collections::BTreeMap<String, Vec<PartView>>,
+    /// What stands before a Go signature, with the people concerned.
+    pub before: Vec<BlockerView>,
     /// Sign-offs on this release that were replaced by later ones, oldest first.
     pub earlier: Vec<domain::facts::SignOff>,
+}
+
+/// A part of a checklist item, as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartView {
+    /// How it stands.
+    pub state: domain::item::PieceState,
+    /// The criterion's text, the check's title.
+    pub title: String,
+    /// Place where it is looked at; empty for none.
+    pub href: String,
 }
 
 /// The ownership log.
@@ -325,6 +442,60 @@ pub struct ReleasesPage {
     pub running: Option<RunView>,
     /// The last deploy, when it failed.
     pub failed_deploy: Option<RunView>,
+    /// The drill.
+    pub drill: DrillView,
+    /// Incidents, newest first.
+    pub incidents: Vec<IncidentRow>,
+}
+
+/// The drill, as the releases' page offers it.
+#[derive(Debug, Clone)]
+pub struct DrillView {
+    /// The release that it would go to and come back from.
+    pub target: Option<Release>,
+    /// The button.
+    pub offer: Offer,
+    /// The last drill that ended well.
+    pub last: Option<RunView>,
+    /// How it went.
+    pub result: Option<DrillFigures>,
+}
+
+/// The figures of a drill.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DrillFigures {
+    /// Until the way there was proved, milliseconds.
+    pub away_ms: u64,
+    /// Until the return was proved, milliseconds.
+    pub back_ms: u64,
+    /// How the stack answered meanwhile.
+    pub outages: Vec<domain::incident::Outage>,
+}
+
+/// An incident as lists show it.
+#[derive(Debug, Clone)]
+pub struct IncidentRow {
+    /// The incident.
+    pub incident: domain::incident::Incident,
+    /// The release that was left, by name.
+    pub from: Option<String>,
+    /// The release that was gone back to, by name.
+    pub to: String,
+    /// The cause that counts.
+    pub cause: Option<String>,
+    /// Follow-ups that are not done.
+    pub open_follow_ups: usize,
+}
+
+/// An incident's page.
+#[derive(Debug, Clone)]
+pub struct IncidentPage {
+    /// The incident.
+    pub row: IncidentRow,
+    /// What people added, oldest first.
+    pub notes: Vec<domain::incident::Note>,
+    /// The buttons that add to it.
+    pub note: Offer,
 }
 
 /// What lies in the directory.

@@ -6,8 +6,10 @@ use domain::evidence::{Finding, Outcome as Found};
 use domain::release::Parts;
 use serde::{Deserialize, Serialize};
 
-use crate::checks::{Output, ProbeWork, TrackedFiles, judge_command, probe, settled, with_remark};
-use crate::compose::{DeployResult, DeployWork, RollbackResult, RollbackWork, deploy, rollback};
+use crate::checks::{OutageWatch, ProbeWork};
+use crate::compose::{DeployResult, DeployWork, RollbackResult, RollbackWork, deploy, migrations, rollback};
+use crate::drill::{DrillResult, drill};
+use crate::run_all::{SetupStep, judged_step, run_all};
 use crate::runner::{Cmd, Exit, Outcome, RunnerError, Session, supervise};
 
 /// The work of a run.
@@ -20,11 +22,22 @@ pub enum Work {
         command: String,
         /// The checks whose `step` this is, each with what it needs to judge.
         judged_by: Vec<ProbeWork>,
+        /// Command that lists the applied migrations, which the step may have changed.
+        #[serde(default)]
+        migrations_cmd: Option<String>,
     },
-    /// Checks, one after another.
+    /// Checks, in order, side by side where they allow it.
     Checks {
+        /// Steps that come before some of them.
+        #[serde(default)]
+        setup: Vec<SetupStep>,
         /// The checks, each with what it needs.
         probes: Vec<ProbeWork>,
+    },
+    /// A look at the database: which migrations are applied.
+    Migrations {
+        /// Command that lists them.
+        command: String,
     },
     /// A deploy, and the smoke checks after it.
     Deploy {
@@ -41,6 +54,17 @@ pub enum Work {
         rollback: Box<RollbackWork>,
         /// The checks that must pass before it counts.
         smoke: Vec<ProbeWork>,
+    },
+    /// A rollback on purpose, and the return.
+    Drill {
+        /// Where to and how.
+        away: Box<RollbackWork>,
+        /// The way back to what ran before.
+        back: Box<RollbackWork>,
+        /// The checks that must pass at both ends.
+        smoke: Vec<ProbeWork>,
+        /// The checks that a drill on record satisfies.
+        records: Vec<Check>,
     },
 }
 
@@ -72,6 +96,12 @@ pub struct Findings {
     pub deploy: Option<DeployResult>,
     /// How the rollback went.
     pub rollback: Option<RollbackResult>,
+    /// How the drill went.
+    pub drill: Option<DrillResult>,
+    /// How the stack answered while containers were replaced.
+    pub outages: Vec<domain::incident::Outage>,
+    /// The database migrations that were applied at the end, where that was looked at.
+    pub migrations: Option<Vec<String>>,
 }
 
 /// What one check found.
@@ -86,7 +116,7 @@ pub struct CheckFinding {
 }
 
 impl CheckFinding {
-    fn of(check: &Check, finding: Finding) -> CheckFinding {
+    pub(crate) fn of(check: &Check, finding: Finding) -> CheckFinding {
         CheckFinding { check: check.id.clone(), threshold_digest: check.threshold_digest(), finding }
     }
 }
@@ -107,11 +137,18 @@ pub async fn carry_out(dir: &std::path::Path) -> Result<(), RunnerError> {
 
 async fn work(session: &Session, work: &Work) -> Outcome {
     match work {
-        Work::Step { command, judged_by } => step(session, command, judged_by).await,
-        Work::Checks { probes } => {
-            let findings = Findings { checks: run_all(session, probes).await, ..Default::default() };
+        Work::Step { command, judged_by, migrations_cmd } => {
+            step(session, command, judged_by, migrations_cmd.as_ref()).await
+        }
+        Work::Checks { setup, probes } => {
+            let findings = Findings { checks: run_all(session, setup, probes).await, ..Default::default() };
             let exit = exit_of(&findings.checks);
             outcome(exit, &findings)
+        }
+        Work::Migrations { command } => {
+            let migrations = list_migrations(session, Some(command)).await;
+            let exit = Exit::Code(if migrations.is_some() { 0 } else { INCONCLUSIVE });
+            outcome(exit, &Findings { migrations, ..Default::default() })
         }
         Work::Deploy { before, deploy: plan, smoke } => {
             for step in before {
@@ -124,87 +161,77 @@ async fn work(session: &Session, work: &Work) -> Outcome {
             }
             let done = deploy(session, plan).await;
             let result: Option<DeployResult> = serde_json::from_value(done.result).ok();
-            let checks =
-                if result.as_ref().is_some_and(|r| r.ok) { run_all(session, smoke).await } else { vec![] };
+            let checks = if result.as_ref().is_some_and(|r| r.ok) {
+                run_all(session, &[], smoke).await
+            } else {
+                vec![]
+            };
+            // Even a deploy that failed may have migrated, and a way back has to name that.
+            let failed = result.as_ref().is_some_and(|r| !r.ok && r.phase.touches_services());
+            let migrations_cmd = plan.migrations_cmd.as_ref().filter(|_| failed);
+            let migrations = list_migrations(session, migrations_cmd).await;
             // A deploy is done when its services are healthy; a smoke check that fails then is
             // evidence against the release, not a deploy that did not happen.
-            outcome(done.exit, &Findings { checks, deploy: result, rollback: None })
+            outcome(done.exit, &Findings { checks, deploy: result, migrations, ..Default::default() })
         }
         Work::Rollback { rollback: plan, smoke } => {
-            let done = rollback(session, plan).await;
-            let mut result: Option<RollbackResult> = serde_json::from_value(done.result).ok();
-            let mut exit = done.exit;
-            let mut checks = vec![];
-            if let Some(rollback) = result.as_mut().filter(|r| r.ok) {
-                checks = run_all(session, smoke).await;
-                let failed: Vec<&str> = checks
-                    .iter()
-                    .filter(|c| c.finding.outcome != Found::Pass)
-                    .map(|c| c.check.as_str())
-                    .collect();
-                if !failed.is_empty() {
-                    rollback.ok = false;
-                    rollback.message = format!(
-                        "Rollback not complete: the target's images run, but {} did not pass",
-                        failed.join(", ")
-                    );
-                    session.say(&rollback.message);
-                    exit = Exit::Code(1);
-                }
-            }
-            outcome(exit, &Findings { checks, deploy: None, rollback: result })
+            let watch = OutageWatch::begin(session, smoke);
+            let done = go_back(session, plan).await;
+            let outages = watch.end().await;
+            let (exit, result, checks) = prove(session, done, smoke).await;
+            outcome(exit, &Findings { checks, rollback: result, outages, ..Default::default() })
         }
+        Work::Drill { away, back, smoke, records } => drill(session, away, back, smoke, records).await,
     }
 }
 
-async fn step(session: &Session, command: &str, judged_by: &[ProbeWork]) -> Outcome {
-    let started_at_ms = u64::try_from(crate::store::now().0).unwrap_or(0);
-    let place = session.plan().cwd.clone();
-    let before = TrackedFiles::of(session, &place).await;
-    let exit = session.exec(Cmd::bash(command)).await;
-    let dir = session.dir();
-    let mark = format!("Ended: {exit}.");
-    session.say(&mark);
-    let written = settled(&dir, &session.redact(&mark)).await;
-    let after = TrackedFiles::of(session, &place).await;
-    let remark = before.zip(after).and_then(|(before, after)| after.remark(&before));
-    if let Some(remark) = &remark {
-        session.say(&format!("Careful: {remark}."));
-    }
-    // One execution serves all checks that judge the step.
-    let checks = judged_by
-        .iter()
-        .map(|work| {
-            let output = || match &written {
-                Ok(()) => Output::of_run(&dir, 0),
-                Err(error) => Err(std::io::Error::other(error.to_string())),
-            };
-            let stack_dir = &work.project.dir;
-            let mut finding = judge_command(&work.check, &exit, &output, stack_dir, started_at_ms);
-            if let Some(remark) = &remark {
-                finding = with_remark(finding, remark);
-            }
-            session.say(&format!("{}: {}; {}", work.check.title, finding.outcome.slug(), finding.saw));
-            CheckFinding::of(&work.check, finding)
-        })
-        .collect();
-    outcome(exit, &Findings { checks, ..Default::default() })
+/// A rollback's end and what it found.
+pub(crate) type Gone = (Exit, Option<RollbackResult>);
+
+pub(crate) async fn go_back(session: &Session, plan: &RollbackWork) -> Gone {
+    let done = rollback(session, plan).await;
+    (done.exit, serde_json::from_value(done.result).ok())
 }
 
-async fn run_all(session: &Session, probes: &[ProbeWork]) -> Vec<CheckFinding> {
-    let mut findings = Vec::new();
-    for (done, work) in probes.iter().enumerate() {
-        if session.cancelled().is_cancelled() {
-            break;
+/// Runs the smoke checks behind a rollback that went well; one that does not pass makes it incomplete.
+pub(crate) async fn prove(
+    session: &Session,
+    (mut exit, mut result): Gone,
+    smoke: &[ProbeWork],
+) -> (Exit, Option<RollbackResult>, Vec<CheckFinding>) {
+    let mut checks = vec![];
+    if let Some(rollback) = result.as_mut().filter(|r| r.ok) {
+        checks = run_all(session, &[], smoke).await;
+        let failed: Vec<&str> =
+            checks.iter().filter(|c| c.finding.outcome != Found::Pass).map(|c| c.check.as_str()).collect();
+        if !failed.is_empty() {
+            rollback.ok = false;
+            rollback.message = format!(
+                "Rollback not complete: the target's images run, but {} did not pass",
+                failed.join(", ")
+            );
+            session.say(&rollback.message);
+            exit = Exit::Code(1);
         }
-        session.progress(serde_json::json!({
-            "summary": format!("check {} of {}: {}", done + 1, probes.len(), work.check.title),
-        }));
-        session.say(&format!("— {} ({})", work.check.title, work.check.id));
-        let finding = probe(session, work).await;
-        findings.push(CheckFinding::of(&work.check, finding));
     }
-    findings
+    (exit, result, checks)
+}
+
+async fn step(
+    session: &Session,
+    command: &str,
+    judged_by: &[ProbeWork],
+    migrations_cmd: Option<&String>,
+) -> Outcome {
+    let judges: Vec<&ProbeWork> = judged_by.iter().collect();
+    let (exit, checks) = judged_step(session, command, None, &judges).await;
+    let migrations = list_migrations(session, migrations_cmd).await;
+    outcome(exit, &Findings { checks, migrations, ..Default::default() })
+}
+
+/// The migrations that are applied now; `None` when nobody asks or they cannot be read.
+async fn list_migrations(session: &Session, command: Option<&String>) -> Option<Vec<String>> {
+    migrations(session, command?, &session.plan().cwd).await
 }
 
 /// 0 when all passed, 1 when one failed, 3 when none failed but one could not tell.
@@ -222,7 +249,7 @@ fn exit_of(checks: &[CheckFinding]) -> Exit {
 /// Exit code of a run of checks that could not tell.
 pub const INCONCLUSIVE: i32 = 3;
 
-fn outcome(exit: Exit, findings: &Findings) -> Outcome {
+pub(crate) fn outcome(exit: Exit, findings: &Findings) -> Outcome {
     let result = serde_json::to_value(findings).unwrap_or_default();
     Outcome { exit, result }
 }

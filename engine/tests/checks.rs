@@ -10,20 +10,23 @@ mod support {
     pub mod authority;
     pub mod nginx;
     pub mod probe;
-    pub mod prometheus_server;
+    pub mod prometheus;
     pub mod web;
 }
 #[path = "checks"]
 mod cases {
     mod command;
     mod compose;
+    mod dashboards;
+    mod database;
     mod env_file;
     mod file;
     mod git;
     mod http;
     mod http_front;
+    mod logs;
+    mod metrics;
     mod port;
-    mod prometheus;
     mod reports;
     mod tls;
 }

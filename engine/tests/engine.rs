@@ -14,10 +14,14 @@ mod support {
 mod cases {
     mod docker;
     mod docker_refusals;
+    mod drift;
     mod files;
     mod gates;
     mod keys;
+    mod migrations;
     mod people;
+    mod recovery;
+    mod run_all;
     mod sign_offs;
     mod steps;
     mod unreachable;

@@ -177,6 +177,7 @@ fn the_json_has_the_promised_keys_and_every_one_is_a_list() {
         "ownership",
         "problems",
         "recognised",
+        "findings",
     ];
     for key in lists {
         assert!(json[key].is_array(), "{key}");

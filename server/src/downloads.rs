@@ -1,4 +1,4 @@
-//! Data that is no page: log lines for the terminal, the raw log, the ownership log as Markdown.
+//! Data that is no page: log lines for the terminal, the raw log, reports as Markdown, the judgement as JSON.
 
 use app::ssr::{Visit, status_of};
 use axum::Extension;
@@ -62,13 +62,28 @@ pub async fn log(Path(id): Path<i64>, Extension(visit): Extension<Visit>) -> Res
     }
 }
 
+/// `GET /board.json`: the judgement, for other tools.
+pub async fn board(Extension(visit): Extension<Visit>) -> Response {
+    // It is true for this moment only.
+    ([(header::CACHE_CONTROL, "no-store")], Json(visit.engine.board_json())).into_response()
+}
+
 /// `GET /ownership.md`: the runbook's own section, filled in.
 pub async fn ownership(Extension(visit): Extension<Visit>) -> Response {
-    match visit.engine.ownership_markdown().await {
+    markdown("ownership-log.md", visit.engine.ownership_markdown().await)
+}
+
+/// `GET /incidents/{id}/report.md`: an incident with its cause and follow-ups.
+pub async fn incident(Path(id): Path<i64>, Extension(visit): Extension<Visit>) -> Response {
+    markdown(&format!("incident-{id}.md"), visit.engine.incident_markdown(id).await)
+}
+
+fn markdown(name: &str, text: Result<String, engine::Error>) -> Response {
+    match text {
         Ok(text) => {
             let headers = [
-                (header::CONTENT_TYPE, "text/markdown; charset=utf-8"),
-                (header::CONTENT_DISPOSITION, "attachment; filename=\"ownership-log.md\""),
+                (header::CONTENT_TYPE, "text/markdown; charset=utf-8".to_owned()),
+                (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
             ];
             (headers, text).into_response()
         }

@@ -36,12 +36,14 @@ pub enum ServeError {
 }
 
 /// Routes that are no pages and no server functions.
-const OWN_ROUTES: [&str; 7] = [
+const OWN_ROUTES: [&str; 9] = [
     "/healthz",
+    "/board.json",
     "/events",
     "/runs/{id}/lines",
     "/runs/{id}/log",
     "/ownership.md",
+    "/incidents/{id}/report.md",
     "/favicon.svg",
     "/pkg/{*rest}",
 ];
@@ -102,7 +104,9 @@ fn router(engine: Engine, settings: &Settings, stop: CancellationToken) -> Resul
         .route("/events", get(events::events))
         .route("/runs/{id}/lines", get(downloads::lines))
         .route("/runs/{id}/log", get(downloads::log))
+        .route("/board.json", get(downloads::board))
         .route("/ownership.md", get(downloads::ownership))
+        .route("/incidents/{id}/report.md", get(downloads::incident))
         .fallback(leptos_axum::render_app_to_stream(move || shell(fallback_options.clone())))
         .with_state(options)
         .layer(Extension(stop))

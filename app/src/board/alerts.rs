@@ -2,6 +2,7 @@
 //! runbook that does not fit.
 
 use domain::runbook::Severity;
+use domain::time::human_span;
 use engine::view::BoardView;
 use leptos::prelude::*;
 
@@ -11,7 +12,8 @@ use crate::ui::{Here, Icon, deploy_confirm, icon, lines, rollback_confirm, rollb
 pub(super) fn alerts(here: &Here, board: &BoardView) -> AnyView {
     view! {
         <div class="stack stack--tight" data-live="alerts">
-            {failed_deploy(here, board)} {unreachable(board)} {faults(board)} {problems(board)}
+            {failed_deploy(here, board)} {incident(board)} {unreachable(board)} {faults(board)} {problems(board)}
+            {expiring(board)}
         </div>
     }
     .into_any()
@@ -55,6 +57,23 @@ fn failed_deploy(here: &Here, board: &BoardView) -> Option<AnyView> {
     )
 }
 
+fn incident(board: &BoardView) -> Option<AnyView> {
+    let row = board.unexplained.as_ref()?;
+    let id = row.incident.id;
+    Some(
+        view! {
+            <div class="notice notice--info" role="status">
+                <p>
+                    {icon(Icon::Flag)} " " <a href=format!("/incidents/{id}")>{format!("Incident {id}")}</a>
+                    " has no cause yet: rolled back to " {row.to.clone()} " by "
+                    {row.incident.by_name.clone()} ", " {time(row.incident.at)} "."
+                </p>
+            </div>
+        }
+        .into_any(),
+    )
+}
+
 fn unreachable(board: &BoardView) -> Option<AnyView> {
     let from = board.observed.unreachable_since?;
     let why = board.observed.unreachable_why.clone();
@@ -74,6 +93,27 @@ fn unreachable(board: &BoardView) -> Option<AnyView> {
         }
         .into_any(),
     )
+}
+
+/// Evidence that expires before long: better run now than found stale at the decision.
+fn expiring(board: &BoardView) -> Option<AnyView> {
+    let each = board
+        .expiring
+        .iter()
+        .map(|e| {
+            let left = human_span(e.at.since(board.now));
+            view! { <li><a href=e.href.clone()>{e.title.clone()}</a> {format!(" in {left}, ")} {time(e.at)}</li> }
+        })
+        .collect_view();
+    (!board.expiring.is_empty()).then(|| {
+        view! {
+            <div class="notice notice--info" role="status">
+                <p class="notice__title">{icon(Icon::Clock)} " Evidence that expires before long"</p>
+                <ul class="lines">{each}</ul>
+            </div>
+        }
+        .into_any()
+    })
 }
 
 fn faults(board: &BoardView) -> Option<AnyView> {

@@ -1,10 +1,13 @@
 //! The board: can we go? Verdict, blockers, gates, stack, what goes on and who is waited for.
 
 mod alerts;
+mod drift;
 mod gates;
+mod inbox;
 mod report;
 mod stack;
 mod verdict;
+mod waivers;
 mod work;
 
 #[cfg(test)]
@@ -35,15 +38,19 @@ pub fn board_view(here: &Here, board: &BoardView) -> AnyView {
         <h1 class="visually-hidden">{format!("Board of {}", board.stack)}</h1>
         {report::head(board)}
         {alerts::alerts(here, board)}
-        {verdict::banner(board)}
+        {inbox::inbox(board)}
+        {verdict::banner(here, board)}
         {work::running(board)}
         {gate_row(&board.judgement.gates, None)}
         <div class="split">
             <div class="stack">
                 {work::next(here, board)} {stack::services(board)} {work::recent(board)}
             </div>
-            <div class="stack">{work::waiting(board)} {stack::release(here, board)}</div>
+            <div class="stack">
+                {waivers::waivers(here, board)} {work::waiting(board)} {stack::release(here, board)}
+            </div>
         </div>
+        {report::gates(board)}
         {report::signatures(board)}
     }
     .into_any()

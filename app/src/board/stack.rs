@@ -3,9 +3,10 @@
 use engine::view::BoardView;
 use leptos::prelude::*;
 
+use super::drift;
 use crate::ui::{
-    Here, card, chips, deploy_confirm, empty, health_badge, lines, release_badge, rollback_confirm,
-    rollback_words, since, time,
+    Here, card, chips, deploy_confirm, empty, health_badge, release_badge, rollback_confirm, rollback_words,
+    since, time,
 };
 
 /// The services with their health.
@@ -54,14 +55,6 @@ pub(super) fn services(board: &BoardView) -> AnyView {
         }
         .into_any()
     };
-    let drift = (!board.judgement.drift.is_empty()).then(|| {
-        view! {
-            <div class="notice notice--warn">
-                <p class="notice__title">"What runs is not the release that is judged"</p>
-                {lines(&board.judgement.drift)}
-            </div>
-        }
-    });
     let engine = (!observed.engine_version.is_empty()).then(|| format!("Docker {}", observed.engine_version));
     view! {
         <div id="services">
@@ -69,7 +62,7 @@ pub(super) fn services(board: &BoardView) -> AnyView {
                 "services",
                 "Services",
                 view! { <span class="small muted">{engine}</span> },
-                view! { {drift} {table} },
+                view! { {drift::drift(board)} {table} },
             )}
         </div>
     }

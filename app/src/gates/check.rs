@@ -1,14 +1,15 @@
 //! A check: what it wants, what it saw last, its history, its Run button.
 
 use domain::item::Standing;
-use domain::time::Millis;
+use domain::time::{Millis, human_span};
 use engine::view::CheckView;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 
 use crate::runs::RunCheck;
 use crate::ui::{
-    Here, Icon, check_line, history_dots, icon, post_button, run_progress, sparkline, standing_badge,
+    Here, Icon, badge, check_line, expiry_line, history_dots, icon, post_button, run_progress,
+    standing_badge, trend_plot,
 };
 
 /// A check with its evidence and its Run button. `now` is the time of rendering, where known.
@@ -26,6 +27,8 @@ pub fn check_card(here: &Here, view: &CheckView, now: impl Into<Option<Millis>>)
         &view.run,
     );
     let running = view.running.as_ref().map(|run| run_progress(run, now));
+    let flaky = view.flaky.map(|f| badge("inconclusive", Icon::Warning, &f.label()));
+    let rhythm = check.schedule.every_ms.map(|ms| format!(", every {}", human_span(ms)));
     let want = check.want.as_ref().map(|w| format!("wants {w}"));
     view! {
         <div class="check-card">
@@ -37,12 +40,16 @@ pub fn check_card(here: &Here, view: &CheckView, now: impl Into<Option<Millis>>)
                     ", "
                     {check.spec.kind().replace('_', " ")}
                     {want.map(|w| format!(", {w}"))}
+                    {rhythm}
                 </span>
+                {flaky}
             </div>
             <div class="row no-print">{button}</div>
             <div class="wide stack stack--tight">
-                {running} {check_line(&view.state, now)}
-                <div class="row">{history_dots(&view.history)} {sparkline(&view.history)}</div>
+                {running} {check_line(&view.state, now)} {expiry_line(view.expires, now)}
+                <div class="row">
+                    {history_dots(&view.history)} {trend_plot(check, &view.trend, &view.history)}
+                </div>
             </div>
         </div>
     }

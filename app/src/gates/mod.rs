@@ -14,13 +14,14 @@ use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use leptos_meta::Title;
 
+pub(crate) use acts::EndWaiver;
 pub use check::check_card;
 pub use criterion::{attest_form, item_words};
 pub use step::step_card;
 
 use crate::runs::RunGate;
 use crate::ssr::page;
-use crate::ui::{Here, Icon, code_text, empty, gate_badge, icon, page_head, param, post_button, roles};
+use crate::ui::{Here, Icon, card, code_text, empty, gate_badge, icon, page_head, param, post_button, roles};
 
 /// The page of one gate.
 #[component]
@@ -67,10 +68,28 @@ pub fn gate_view(here: &Here, page: &GatePageView) -> AnyView {
         {page_head(title, under, beside)}
         <div class="split">
             <div class="stack">{criteria(here, page)} {steps(here, page)}</div>
-            <div class="stack">{accept::accept_card(here, page)}</div>
+            <div class="stack">{accept::accept_card(here, page)} {notes(page)}</div>
         </div>
     }
     .into_any()
+}
+
+/// What preflight found that breaks nothing.
+fn notes(page: &GatePageView) -> Option<AnyView> {
+    let notes = page
+        .notes
+        .iter()
+        .map(|f| {
+            view! {
+                <li class="stack stack--tight">
+                    <p class="wrap">{code_text(&f.message)}</p>
+                    <p class="small muted wrap"><code>{f.place()}</code> " · " {code_text(&f.hint)}</p>
+                </li>
+            }
+        })
+        .collect_view();
+    (!page.notes.is_empty())
+        .then(|| card("gate-notes", "Worth knowing", (), view! { <ul class="lines">{notes}</ul> }))
 }
 
 fn neighbours(page: &GatePageView) -> AnyView {

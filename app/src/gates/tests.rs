@@ -50,3 +50,46 @@ fn a_step_that_may_not_be_run_shows_its_command_and_the_reason() {
     assert!(out.contains("only DevOps may run steps"), "{out}");
     assert!(!out.contains("<script>") && !out.contains("<done>"), "{out}");
 }
+
+#[test]
+fn what_preflight_found_says_where_it_is_and_how_it_goes_away() {
+    use domain::item::{Item, ItemState, Proof, Status};
+    use domain::preflight::{Finding, Weight};
+    let mut page = crate::ui::samples::gate();
+    page.gate.items.insert(
+        0,
+        ItemState {
+            item: Item {
+                id: "A.p-12345678".into(),
+                gate: Some("A".into()),
+                text: "`web` copies <gone>".into(),
+                digest: "d".into(),
+                proof: Proof::Preflight { place: "Dockerfile:4".into(), hint: "Add the file.".into() },
+                needs_word: false,
+                line: 0,
+            },
+            status: Status::Open(vec!["Dockerfile:4: Add the file.".into()]),
+            checks: vec![],
+            old_word: None,
+            pieces: vec![],
+            attestation: None,
+            waiver: None,
+        },
+    );
+    page.notes.push(Finding {
+        gate: Some("A".into()),
+        weight: Weight::Note,
+        kind: "health-check-missing".into(),
+        file: "docker-compose.yml".into(),
+        line: 9,
+        message: "nothing checks web".into(),
+        hint: "Add one.".into(),
+    });
+    let out = html(|| gate_view(&here("/gates/A"), &page));
+    for part in
+        ["copies &lt;gone&gt;", "Dockerfile:4", "Add the file.", "docker-compose.yml:9", "Worth knowing"]
+    {
+        assert!(out.contains(part), "{part} in {out}");
+    }
+    assert!(out.contains("card--red"), "{out}");
+}

@@ -17,6 +17,12 @@ pub(crate) async fn deploy(key: String, back: String, form: String) -> Result<()
     act(Envelope { key, back, form }, &[], |engine, ctx| async move { engine.deploy(&ctx).await }).await
 }
 
+/// Rolls back and returns on purpose.
+#[server(prefix = "/api", endpoint = "drill")]
+pub(crate) async fn drill(key: String, back: String, form: String) -> Result<(), AppError> {
+    act(Envelope { key, back, form }, &[], |engine, ctx| async move { engine.drill(&ctx).await }).await
+}
+
 /// Goes back to a release; `database` is `keep` or `rollback`.
 #[server(prefix = "/api", endpoint = "roll_back")]
 pub(crate) async fn roll_back(

@@ -1,10 +1,11 @@
 //! Releases: what was judged and deployed, and the ways back.
 
 mod acts;
+mod drill;
 mod history;
 mod release;
 
-pub(crate) use acts::{Deploy, OpenRelease, RollBack};
+pub(crate) use acts::{Deploy, Drill, OpenRelease, RollBack};
 pub use release::{ReleasePage, release_view};
 
 use engine::view::ReleasesPage as ReleasesPageView;
@@ -13,6 +14,7 @@ use leptos::server_fn::ServerFn;
 use leptos_meta::Title;
 
 use self::history::history;
+use crate::incidents::incident_list;
 use crate::ssr::page;
 use crate::ui::{
     Here, card, deploy_confirm, empty, page_head, post_button, rollback_confirm, run_line, run_progress,
@@ -67,7 +69,7 @@ pub fn releases_view(here: &Here, page: &ReleasesPageView) -> AnyView {
         {changed}
         <div class="row row--top">
             {deploy_confirm(here, &page.observed, &page.deploy, "btn--primary")}
-            {post_button(here, "open_release", OpenRelease::url(), &[], "Open without deploying", "", &page.open)}
+            {post_button(here, "open_release", OpenRelease::url(), &[], "Open a release from HEAD", "", &page.open)}
         </div>
     };
     view! {
@@ -77,7 +79,15 @@ pub fn releases_view(here: &Here, page: &ReleasesPageView) -> AnyView {
         {running}
         {card("rel-directory", "In the directory", (), directory)}
         {card("rel-back", "Ways back", (), view! { <div class="stack">{ways_back}</div> })}
+        {drill::drill(here, page)}
+        {incidents(page)}
         {history(page)}
     }
     .into_any()
+}
+
+fn incidents(page: &ReleasesPageView) -> Option<AnyView> {
+    let newest: Vec<_> = page.incidents.iter().take(3).cloned().collect();
+    let all = view! { <a class="small" href="/incidents">"All incidents"</a> };
+    (!newest.is_empty()).then(|| card("rel-incidents", "Incidents", all, incident_list(&newest)))
 }

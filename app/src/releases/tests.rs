@@ -2,7 +2,7 @@
 
 use domain::facts::{Choice, Decision};
 use domain::release::{Release, ReleaseState};
-use engine::view::{HeadView, Offer, ReleaseRow, ReleasesPage, RunState};
+use engine::view::{DrillFigures, DrillView, HeadView, Offer, ReleaseRow, ReleasesPage, RunState};
 
 use super::{release_view, releases_view};
 use crate::ui::samples::{self, NOW, here, html};
@@ -24,6 +24,8 @@ fn row() -> ReleaseRow {
             choice: Choice::NoGo,
             note: "search is slow".into(),
             digest: "d".into(),
+            verdict: String::new(),
+            shown: vec![],
             by: 2,
             by_name: "Linus".into(),
             at: NOW,
@@ -41,6 +43,13 @@ fn releases() -> ReleasesPage {
         rollbacks: vec![samples::rollback()],
         running: None,
         failed_deploy: None,
+        drill: DrillView {
+            target: Some(Release { id: 2, ..samples::release() }),
+            offer: Offer::Yes,
+            last: None,
+            result: None,
+        },
+        incidents: vec![],
     }
 }
 
@@ -121,4 +130,28 @@ fn a_release_shows_its_images_its_migrations_and_what_could_not_be_read() {
     opened.runs.clear();
     let out = html(|| release_view(&opened));
     assert!(out.contains("It has not been deployed") && out.contains("Not recorded"), "{out}");
+}
+
+#[test]
+fn a_drill_says_where_it_would_go_and_how_the_last_one_went() {
+    let mut page = releases();
+    let out = shown(&page);
+    assert!(out.contains("No drill on record yet") && out.contains("action=\"/api/drill\""), "{out}");
+    assert!(out.contains("Roll back to release #2"), "{out}");
+    page.drill.last = Some(samples::run(11, RunState::Passed));
+    page.drill.result = Some(DrillFigures {
+        away_ms: 9_400,
+        back_ms: 8_000,
+        outages: vec![domain::incident::Outage {
+            what: "API health".into(),
+            asked: 90,
+            missed: 20,
+            longest_ms: 1_100,
+            answers_now: true,
+        }],
+    });
+    page.drill.offer = Offer::No("Ada is deploying".into());
+    let out = shown(&page);
+    assert!(out.contains("/runs/11") && out.contains("20 of 90 questions missed"), "{out}");
+    assert!(out.contains("Ada is deploying") && !out.contains("action=\"/api/drill\""), "{out}");
 }

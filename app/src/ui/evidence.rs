@@ -1,8 +1,9 @@
 //! Evidence as people read it: what was seen, what was wanted, what to do next, how old it is.
 
-use domain::evidence::{Evidence, Outcome, Staleness};
+use domain::evidence::{Evidence, Outcome};
 use domain::item::{CheckState, Standing};
 use domain::time::{Millis, human_span};
+use engine::view::Expiry;
 use leptos::prelude::*;
 
 use super::{Icon, icon, time};
@@ -39,15 +40,36 @@ pub fn check_line(state: &CheckState, now: impl Into<Option<Millis>>) -> AnyView
     let Some(last) = &state.last else {
         return view! { <p class="small muted">"It has not run for this release."</p> }.into_any();
     };
-    let stale = (state.standing == Standing::Stale).then(|| {
-        let why: Vec<String> = state.stale.iter().map(Staleness::reason).collect();
-        view! {
-            <p class="small warn">
-                {icon(Icon::Clock)} " Stale: " {why.join("; ")} ". Run it again."
-            </p>
-        }
-    });
+    let stale = (state.standing == Standing::Stale).then(|| stale_line(state));
     view! { {stale} {finding(last, now)} }.into_any()
+}
+
+/// Why the last evidence does not count, each with the time since when, where that is known.
+fn stale_line(state: &CheckState) -> AnyView {
+    let why = state
+        .stale
+        .iter()
+        .enumerate()
+        .map(|(i, reason)| {
+            let before = if i == 0 { "" } else { "; " };
+            let at = reason.at().map(|at| view! { ", " {time(at)} });
+            view! { {before} {reason.reason()} {at} }
+        })
+        .collect_view();
+    view! { <p class="small warn">{icon(Icon::Clock)} " Stale: " {why} ". Run it again."</p> }.into_any()
+}
+
+/// How long evidence still counts; louder when that is not long.
+pub fn expiry_line(expires: Option<Expiry>, now: impl Into<Option<Millis>>) -> AnyView {
+    let Some(Expiry { at, soon }) = expires else { return ().into_any() };
+    let left = now.into().map(|now| format!("expires in {}, ", human_span(at.since(now))));
+    let left = left.unwrap_or_else(|| "expires ".to_owned());
+    if soon {
+        view! { <p class="small warn">{icon(Icon::Clock)} " This " {left} {time(at)} ". Run it again in time."</p> }
+            .into_any()
+    } else {
+        view! { <p class="small muted">"This " {left} {time(at)} "."</p> }.into_any()
+    }
 }
 
 /// The last outcomes as shapes, oldest first, each a link to its run.
@@ -79,43 +101,4 @@ pub fn history_dots(history: &[Evidence]) -> AnyView {
         .collect_view();
     view! { <span class="dots" role="group" aria-label="Last outcomes, oldest first">{dots}</span> }
         .into_any()
-}
-
-/// The measured values over time as a small line, oldest first; nothing below two values.
-pub fn sparkline(history: &[Evidence]) -> AnyView {
-    let values: Vec<f64> =
-        history.iter().rev().filter_map(|e| e.finding.value).filter(|v| v.is_finite()).collect();
-    if values.len() < 2 {
-        return ().into_any();
-    }
-    let low = values.iter().copied().fold(f64::INFINITY, f64::min);
-    let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let spread = if high > low { high - low } else { 1.0 };
-    let steps = (values.len() - 1) as f64;
-    let points: Vec<String> = values
-        .iter()
-        .enumerate()
-        .map(|(i, v)| {
-            let x = 2.0 + i as f64 / steps * 96.0;
-            let y = 22.0 - (v - low) / spread * 20.0;
-            format!("{x:.1},{y:.1}")
-        })
-        .collect();
-    let label = format!(
-        "Last {} values, lowest {low}, highest {high}, now {}",
-        values.len(),
-        values.last().copied().unwrap_or_default()
-    );
-    view! {
-        <svg class="spark" viewBox="0 0 100 24" preserveAspectRatio="none" role="img" aria-label=label>
-            <polyline
-                points=points.join(" ")
-                fill="none"
-                stroke="currentColor"
-                stroke-width="1.5"
-                vector-effect="non-scaling-stroke"
-            ></polyline>
-        </svg>
-    }
-    .into_any()
 }

@@ -1,22 +1,26 @@
 //! Small pieces that every page shares. They lay out what they are given: no engine, no judgement.
 
 mod badge;
+mod blocker;
 mod evidence;
 mod form;
 mod frame;
 mod icon;
+mod plot;
 mod rollback;
 mod run;
 mod text;
 
 pub use badge::{badge, gate_badge, health_badge, item_badge, release_badge, run_badge, standing_badge};
-pub use evidence::{check_line, finding, history_dots, sparkline};
+pub use blocker::blocker_line;
+pub use evidence::{check_line, expiry_line, finding, history_dots};
 pub use form::{
     confirm, confirm_form, envelope, hidden, note_field, offer_button, password_field, post_button,
     random_key, text_field,
 };
 pub use frame::{Here, Place, card, empty, error_page, page_head, param};
 pub use icon::{Icon, icon};
+pub use plot::trend_plot;
 pub use rollback::{deploy_confirm, rollback_confirm, rollback_words};
 pub use run::{run_line, run_progress, run_table};
 pub(crate) use text::escaped;

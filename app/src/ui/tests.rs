@@ -82,11 +82,36 @@ fn evidence_says_what_it_saw_wanted_and_what_to_do_next() {
 }
 
 #[test]
-fn a_line_of_values_needs_two_and_stays_inside_its_box() {
-    let one = samples::evidence(Outcome::Pass, 70.0);
-    assert!(!html(|| sparkline(std::slice::from_ref(&one))).contains("svg"));
-    let flat = html(|| sparkline(&[one.clone(), one.clone()]));
-    assert!(flat.contains("points=\"2.0,22.0 98.0,22.0\""), "{flat}");
+fn a_plot_shows_values_against_the_threshold_and_needs_two() {
+    let check = samples::check();
+    let on = |release: i64, value: f64, outcome| {
+        let mut e = samples::evidence(outcome, value);
+        e.release = release;
+        e
+    };
+    let one = on(3, 70.0, Outcome::Pass);
+    assert!(!html(|| trend_plot(&check, &[], std::slice::from_ref(&one))).contains("svg"));
+    let runs = html(|| trend_plot(&check, &[], &[one.clone(), one.clone()]));
+    assert!(runs.contains("Values of the last runs: run 42 70 %, run 42 70 %, wants &gt;= 65 %"), "{runs}");
+    let list = [on(1, 60.0, Outcome::Fail), on(2, 66.5, Outcome::Pass), on(3, 70.0, Outcome::Pass)];
+    let points = domain::flaky::trend("coverage", list.iter());
+    let out = html(|| trend_plot(&check, &points, &[]));
+    assert!(out.contains("Values by release: #1 60 %, #2 66.5 %, #3 70 %, wants &gt;= 65 %"), "{out}");
+    for part in ["points=\"4.0,32.0 60.0,13.8 116.0,4.0\"", "plot__fail", "plot__want", "y1=\"18.0\""] {
+        assert!(out.contains(part), "{part} in {out}");
+    }
+    assert!(!out.contains("style="), "the content security policy forbids it");
+}
+
+#[test]
+fn a_check_says_when_it_is_flaky_and_when_its_evidence_expires() {
+    let list = [samples::evidence(Outcome::Fail, 50.0), samples::evidence(Outcome::Pass, 70.0)];
+    let mut view = samples::check_view(&list);
+    view.expires = Some(engine::view::Expiry { at: NOW.plus(3 * 3_600_000), soon: true });
+    let out = html(|| crate::gates::check_card(&here("/gates/A"), &view, NOW));
+    for part in ["flaky: 1 of the last 2 did not pass", "expires in 3 h", "Run it again in time"] {
+        assert!(out.contains(part), "{part} in {out}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Opening, deploying, rolling back.
 
-use domain::release::ReleaseState;
+use domain::release::{Release, ReleaseState};
 
 use super::Ctx;
 use super::runs::{Start, rollback_images};
@@ -87,6 +87,11 @@ impl Engine {
     /// Goes back to a release. `database` is `keep` (the schema stays) or `rollback` (the stack's command).
     pub async fn roll_back(&self, ctx: &Ctx, release: i64, database: &str) -> Result<Done, Error> {
         let _turn = self.in_turn().await;
+        match crate::ballast::release(&self.paths().data) {
+            Ok(true) => tracing::warn!("the disk is full: the room kept for a rollback was let go"),
+            Ok(false) => {}
+            Err(error) => tracing::error!(%error, "the room kept for a rollback could not be let go"),
+        }
         self.look_for_images_first().await;
         let judged = self.judged();
         let target = judged
@@ -112,18 +117,7 @@ impl Engine {
         let subject = target.name();
         self.perform(ctx, "rollback.start", &subject, &[database], allowed, async |begun| {
             let stack = &judged.stack;
-            let rollback = RollbackWork {
-                project: stack.project.clone(),
-                target: RollbackTarget {
-                    release_tag: tag_of(target.id),
-                    images: target.parts.images.clone(),
-                    keep_dir: self.keep_dir(target.id),
-                },
-                health_timeout_ms: stack.health_timeout_ms,
-                changed: offer.services.clone(),
-                stateless: stack.stateless.clone(),
-                db,
-            };
+            let rollback = self.rollback_work(&judged, &target, offer.services.clone(), db);
             let start = Start {
                 kind: RunKind::Rollback,
                 subject: format!("release {}", target.id),
@@ -133,6 +127,65 @@ impl Engine {
                 parts: target.parts.clone(),
                 work: Work::Rollback { rollback: Box::new(rollback), smoke: self.smoke(&judged) },
                 timeout_ms: RETURN_MS + stack.health_timeout_ms,
+                locks: true,
+            };
+            self.start(ctx, begun, start).await
+        })
+        .await
+    }
+
+    fn rollback_work(
+        &self,
+        judged: &Judged,
+        target: &Release,
+        changed: Vec<String>,
+        db: DbChoice,
+    ) -> RollbackWork {
+        let stack = &judged.stack;
+        RollbackWork {
+            project: stack.project.clone(),
+            target: RollbackTarget {
+                release_tag: tag_of(target.id),
+                images: target.parts.images.clone(),
+                keep_dir: self.keep_dir(target.id),
+            },
+            health_timeout_ms: stack.health_timeout_ms,
+            changed,
+            stateless: stack.stateless.clone(),
+            db,
+        }
+    }
+
+    /// Rolls back to the last good release and returns, on purpose; the schema stays.
+    pub async fn drill(&self, ctx: &Ctx) -> Result<Done, Error> {
+        let _turn = self.in_turn().await;
+        self.look_for_images_first().await;
+        let judged = self.judged_after_a_look().await?;
+        let (target, allowed) = judged.offer_drill(&ctx.actor);
+        let subject = target.as_ref().map(Release::name).unwrap_or_default();
+        self.perform(ctx, "drill.start", &subject, &[], allowed, async |begun| {
+            let missing = || Error::refused("There is no release to go to and come back from.");
+            let target = target.clone().ok_or_else(missing)?;
+            let current = judged.release().cloned().ok_or_else(missing)?;
+            let changed = target.parts.changed_services(&current.parts);
+            let way = |to: &Release| {
+                Box::new(self.rollback_work(&judged, to, changed.clone(), DbChoice::KeepSchema))
+            };
+            let work = Work::Drill {
+                away: way(&target),
+                back: way(&current),
+                smoke: self.smoke(&judged),
+                records: judged.stack.checks.iter().filter(|c| !c.spec.can_be_run()).cloned().collect(),
+            };
+            let start = Start {
+                kind: RunKind::Drill,
+                subject: format!("release {}", target.id),
+                gate: None,
+                title: format!("Drill: to release {} and back", target.name()),
+                release: current.id,
+                parts: current.parts.clone(),
+                work,
+                timeout_ms: 2 * (RETURN_MS + judged.stack.health_timeout_ms),
                 locks: true,
             };
             self.start(ctx, begun, start).await

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use domain::check::Check;
-use domain::item::Proof;
 use domain::release::{Parts, ReleaseState};
+use domain::schedule::in_order;
 
 use super::{Begun, Ctx};
 use crate::Engine;
 use crate::error::Error;
 use crate::judging::{Judged, all, when};
+use crate::run_all::SetupStep;
 use crate::runner::{self, LockSpec, Plan};
 use crate::store::StoreError;
 use crate::store::releases::{self, NewRelease};
@@ -29,6 +30,20 @@ pub(crate) struct Start {
     pub timeout_ms: u64,
     /// Holds the stack's lock while it lasts.
     pub locks: bool,
+}
+
+/// Checks that are run together.
+pub(crate) struct CheckRun<'a> {
+    /// The act's name in the audit log.
+    pub act: &'a str,
+    /// What the run is about: a check, a gate, the matrix, the schedule.
+    pub subject: &'a str,
+    pub gate: Option<String>,
+    pub title: String,
+    /// In the order in which they shall run.
+    pub checks: Vec<Check>,
+    /// The steps that come before some of them.
+    pub setup: Vec<SetupStep>,
 }
 
 impl Engine {
@@ -57,6 +72,9 @@ impl Engine {
                 .map(|c| judged.stack.probe(c, &[]))
                 .collect();
             let timeout_ms = judged_by.iter().map(|p| p.check.timeout_ms).max().unwrap_or(Plan::TIMEOUT_MS);
+            // A step may migrate; before the first deploy there is nothing to ask.
+            let deployed = judged.release().is_some_and(|r| r.state != ReleaseState::Opened);
+            let migrations_cmd = judged.stack.migrations.clone().filter(|_| deployed);
             let release = self.ensure_release(ctx, &judged).await?;
             let start = Start {
                 kind: RunKind::Step,
@@ -65,7 +83,7 @@ impl Engine {
                 title: found.title.clone(),
                 release,
                 parts: judged.parts_for_evidence(),
-                work: Work::Step { command: found.command.clone(), judged_by },
+                work: Work::Step { command: found.command.clone(), judged_by, migrations_cmd },
                 timeout_ms,
                 locks: false,
             };
@@ -82,10 +100,13 @@ impl Engine {
             judged.stack.check(check).cloned().ok_or_else(|| Error::not_found(format!("Check {check}")))?;
         let allowed = judged.offer_check(&ctx.actor, check);
         let (title, gate) = (found.title.clone(), gate_of(&judged, &found));
-        self.run_checks(ctx, &judged, "check.run", check, gate, title, vec![found], allowed).await
+        let checks = vec![found];
+        let run = CheckRun { act: "check.run", subject: check, gate, title, checks, setup: vec![] };
+        self.run_checks(ctx, &judged, run, allowed).await
     }
 
-    /// Runs all checks of a gate, or of the matrix (`matrix`), one after another in one run.
+    /// Runs all checks of a gate, or of the matrix (`matrix`), in one run: in order, after the steps that they
+    /// come after, side by side where they allow it.
     pub async fn run_gate(&self, ctx: &Ctx, gate: &str) -> Result<Done, Error> {
         let _turn = self.in_turn().await;
         let judged = self.judged_after_a_look().await?;
@@ -100,7 +121,7 @@ impl Engine {
             .stack
             .checks
             .iter()
-            .filter(|c| c.proves.iter().any(|p| wanted.contains(&p.as_str())))
+            .filter(|c| c.spec.can_be_run() && c.proves.iter().any(|p| wanted.contains(&p.as_str())))
             .cloned()
             .collect();
         let subject = if of_matrix { "matrix".to_owned() } else { format!("gate {gate}") };
@@ -120,21 +141,22 @@ impl Engine {
             format!("All checks of gate {gate}")
         };
         let gate = (!of_matrix).then(|| gate.to_owned());
-        self.run_checks(ctx, &judged, "gate.run", &subject, gate, title, checks, allowed).await
+        let steps: Vec<String> = judged.stack.runbook.steps.iter().map(|s| s.id.clone()).collect();
+        let checks = in_order(&checks, &steps);
+        let setup = judged.stack.setup_of(&checks);
+        let run = CheckRun { act: "gate.run", subject: &subject, gate, title, checks, setup };
+        self.run_checks(ctx, &judged, run, allowed).await
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the two callers share all of it")]
-    async fn run_checks(
+    /// Starts a run of checks, if that is allowed. To be called in turn.
+    pub(crate) async fn run_checks(
         &self,
         ctx: &Ctx,
         judged: &Judged,
-        act: &str,
-        subject: &str,
-        gate: Option<String>,
-        title: String,
-        checks: Vec<Check>,
+        run: CheckRun<'_>,
         allowed: Offer,
     ) -> Result<Done, Error> {
+        let CheckRun { act, subject, gate, title, checks, setup } = run;
         let digests: Vec<String> = checks.iter().map(Check::threshold_digest).collect();
         let params: Vec<&str> = digests.iter().map(String::as_str).collect();
         self.perform(ctx, act, subject, &params, allowed, async |begun| {
@@ -142,8 +164,8 @@ impl Engine {
             let timeout_ms = checks
                 .iter()
                 .map(|c| c.timeout_ms.saturating_mul(u64::from(c.retries) + 1))
-                .sum::<u64>()
-                .saturating_add(60_000);
+                .chain(setup.iter().map(|_| Plan::TIMEOUT_MS))
+                .fold(60_000, u64::saturating_add);
             let probes = checks.iter().map(|c| judged.stack.probe(c, &points)).collect();
             let release = self.ensure_release(ctx, judged).await?;
             let start = Start {
@@ -153,13 +175,37 @@ impl Engine {
                 title,
                 release,
                 parts: judged.parts_for_evidence(),
-                work: Work::Checks { probes },
+                work: Work::Checks { setup, probes },
                 timeout_ms,
                 locks: false,
             };
             self.start(ctx, begun, start).await
         })
         .await
+    }
+
+    /// Lists the applied migrations of the deployed release, in a run of its own; nothing without a command that
+    /// lists them. To be called in turn.
+    pub(crate) async fn list_migrations(&self, ctx: &Ctx, release: i64) -> Result<(), Error> {
+        let Some(command) = self.stack().migrations.clone() else { return Ok(()) };
+        let judged = self.judged();
+        let ctx = Ctx { key: format!("{}-migrations", ctx.key), ..ctx.clone() };
+        self.perform(&ctx, "migrations.list", &format!("release {release}"), &[], Offer::Yes, async |begun| {
+            let start = Start {
+                kind: RunKind::Check,
+                subject: "migrations".to_owned(),
+                gate: None,
+                title: "Applied migrations".to_owned(),
+                release,
+                parts: judged.parts_for_evidence(),
+                work: Work::Migrations { command },
+                timeout_ms: Plan::TIMEOUT_MS,
+                locks: false,
+            };
+            self.start(&ctx, begun, start).await
+        })
+        .await
+        .map(|_| ())
     }
 
     /// Ends a run: its whole process tree is asked, then made, to stop.
@@ -285,8 +331,7 @@ pub(crate) fn rollback_images(judged: &Judged) -> Vec<BTreeMap<String, String>> 
 
 fn gate_of(judged: &Judged, check: &Check) -> Option<String> {
     judged.judgement.gates.iter().find_map(|g| {
-        let bound =
-            g.items.iter().any(|i| matches!(&i.item.proof, Proof::Checks(ids) if ids.contains(&check.id)));
+        let bound = g.items.iter().any(|i| i.checks.iter().any(|c| c.check == check.id));
         bound.then(|| g.id.clone())
     })
 }

@@ -17,7 +17,6 @@ use super::http_client::{ask, client};
 use super::probe::Probe;
 use super::roots;
 use question::{Question, question};
-pub(super) use question::{Refused, is_own_host, stranger};
 use tally::Tally;
 
 /// Most requests under way at the same time.

@@ -61,18 +61,6 @@ pub(super) async fn ask(
     headers: &HeaderMap,
     patience: Duration,
 ) -> Result<Answer, NoAnswer> {
-    ask_up_to(BODY_MAX, client, method, url, headers, patience).await
-}
-
-/// As [`ask`], but keeps up to `most` bytes of the body.
-pub(super) async fn ask_up_to(
-    most: usize,
-    client: &Client,
-    method: &Method,
-    url: &Url,
-    headers: &HeaderMap,
-    patience: Duration,
-) -> Result<Answer, NoAnswer> {
     let patience = patience.min(REQUEST_MAX);
     let began = Instant::now();
     let exchange = async {
@@ -81,7 +69,7 @@ pub(super) async fn ask_up_to(
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let (mut body, mut cut) = (Vec::new(), false);
         while let Some(chunk) = response.chunk().await? {
-            let room = most - body.len();
+            let room = BODY_MAX - body.len();
             body.extend_from_slice(&chunk[..chunk.len().min(room)]);
             if chunk.len() > room {
                 cut = true;

@@ -5,20 +5,27 @@
 //! here knows gates, releases, the store or the web.
 
 mod absent;
+mod alert;
 mod command;
 mod compose;
+mod database;
 mod docker;
+mod drill;
 mod env_file;
 mod file;
 mod finding;
 mod git;
+mod grafana;
 mod http;
 mod http_client;
+mod json_api;
 mod judge;
 mod junit;
 mod k6;
+mod logs;
 mod migrations;
 mod origins;
+mod outage;
 mod output;
 mod placeholders;
 mod playwright;
@@ -35,8 +42,12 @@ mod tree;
 mod twice;
 mod values;
 
+pub(crate) use drill::drilled;
+use finding::judge_value_in as in_unit_of;
 pub use judge::judge_command;
+pub(crate) use outage::OutageWatch;
 pub(crate) use output::settled;
 pub use output::{Output, OutputLine};
+pub(crate) use placeholders::unfilled_secret;
 pub use probe::{ProbeWork, probe};
 pub use tree::{TrackedFiles, with_remark};

@@ -46,6 +46,14 @@ pub(super) fn is_placeholder(value: &str) -> bool {
     wrapped || yours || filler || (inside && !lower.contains(' '))
 }
 
+/// Whether a key certainly was not filled in: a secret that holds a placeholder (in whole, or as the password in
+/// a URL), or any value that says of itself that it is to be changed.
+pub(crate) fn unfilled_secret(key: &str, value: &str) -> bool {
+    let letters: String = value.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect();
+    let says_so = ["changeme", "replaceme", "fillmein"].iter().any(|p| letters.contains(p));
+    says_so || (is_secret_key(key) && is_placeholder(value)) || password_in(value).is_some_and(is_placeholder)
+}
+
 /// Whether the value that a key shares with the example can be a secret at all. Switches, numbers and
 /// spans of time behind secret-looking names (`TOKEN_TTL=15m`) cannot.
 pub(super) fn could_be_secret(value: &str) -> bool {

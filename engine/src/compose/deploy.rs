@@ -164,6 +164,7 @@ async fn run(
     stage.journal.images = images;
 
     stage.enter(DeployPhase::Starting)?;
+    stage.tidy(docker, &rendered.name).await?;
     let health = Duration::from_millis(work.health_timeout_ms);
     // Everything is here by now; asking a registry could only bring something else.
     let argv = project.argv(&["up", "-d", "--no-build", "--pull", "never"]);
@@ -267,7 +268,7 @@ async fn room(docker: &Docker) -> Result<(), Stop> {
 }
 
 /// The names that the command prints. A command that fails leaves them unknown, which is not the same as none.
-async fn migrations(session: &Session, command: &str, dir: &Path) -> Option<Vec<String>> {
+pub(crate) async fn migrations(session: &Session, command: &str, dir: &Path) -> Option<Vec<String>> {
     let mut cmd = Cmd::bash(command);
     cmd.cwd = Some(dir.to_owned());
     cmd.timeout = Some(MIGRATIONS_PATIENCE);

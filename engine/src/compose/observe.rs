@@ -7,7 +7,7 @@ use bollard::models::{
     RestartPolicyNameEnum,
 };
 use bollard::query_parameters::{EventsOptions, InspectContainerOptions, ListContainersOptions, LogsOptions};
-use domain::facts::{Health, Service};
+use domain::facts::{Health, Orphan, Service};
 use domain::time::Millis;
 use futures::{Stream, StreamExt, TryStreamExt};
 
@@ -33,6 +33,10 @@ pub(super) struct Instance {
     /// Image ID.
     pub(super) image: String,
     pub(super) tag: String,
+    /// It was started from a name that means another image by now, or none.
+    pub(super) moved: bool,
+    /// The container's own name.
+    pub(super) name: String,
     pub(super) restarts: u64,
     pub(super) exit_code: Option<i64>,
     pub(super) started_at: Option<Millis>,
@@ -46,6 +50,35 @@ pub(super) struct Instance {
 /// as the worst of them.
 pub async fn snapshot(docker: &Docker, rendered: &Rendered) -> Result<Vec<Service>> {
     Ok(services(rendered, &instances(docker, &rendered.name).await?))
+}
+
+/// What a look at the engine found.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Seen {
+    /// The services as [`snapshot`] tells them.
+    pub services: Vec<Service>,
+    /// Services with a container whose tag names another image by now, or none.
+    pub moved_tags: Vec<String>,
+    /// Containers of the project that belong to none of its services.
+    pub orphans: Vec<Orphan>,
+}
+
+/// As [`snapshot`], with what does not fit.
+pub async fn look(docker: &Docker, rendered: &Rendered) -> Result<Seen> {
+    let found = instances(docker, &rendered.name).await?;
+    let is_service = |name: &str| rendered.expected().any(|expected| expected.name == name);
+    let mut moved_tags: Vec<String> = found
+        .iter()
+        .filter(|one| one.moved && is_service(&one.service))
+        .map(|one| one.service.clone())
+        .collect();
+    moved_tags.dedup();
+    let orphans = found.iter().filter(|one| !is_service(&one.service)).map(|one| Orphan {
+        container: one.name.clone(),
+        service: one.service.clone(),
+        image: one.image.clone(),
+    });
+    Ok(Seen { services: services(rendered, &found), moved_tags, orphans: orphans.collect() })
 }
 
 /// Image ID of each service that has a container.
@@ -126,7 +159,12 @@ pub(super) async fn instances(docker: &Docker, project: &str) -> Result<Vec<Inst
     Ok(found)
 }
 
-/// Something happened to a container of the project. Running a health check is nothing that happened.
+type BoxedEvents = futures::stream::BoxStream<
+    'static,
+    std::result::Result<bollard::models::EventMessage, bollard::errors::Error>,
+>;
+
+/// Something happened to a container of the project, or to the name of an image. Running a health check is nothing that happened.
 pub(super) fn events(docker: &Docker, project: &str) -> impl Stream<Item = Result<()>> + use<> {
     const ACTIONS: [&str; 13] = [
         "create",
@@ -151,9 +189,25 @@ pub(super) fn events(docker: &Docker, project: &str) -> impl Stream<Item = Resul
     // From a moment ago: what happens while the question is on its way must not be missed.
     let since = (now().0 / 1_000).to_string();
     let options = EventsOptions { filters: Some(filters), since: Some(since), ..EventsOptions::default() };
-    let client = docker.client().clone();
-    futures::stream::once(async move { client.events(Some(options)).boxed() })
-        .flatten()
+    // Tags carry no label of the project, and are moved seldom.
+    let tags = HashMap::from([
+        ("type".to_owned(), vec!["image".to_owned()]),
+        (
+            "event".to_owned(),
+            ["tag", "untag", "delete", "load", "import", "pull"].map(str::to_owned).to_vec(),
+        ),
+    ]);
+    let tags =
+        EventsOptions { filters: Some(tags), since: options.since.clone(), ..EventsOptions::default() };
+    let stream = |options: EventsOptions| {
+        let client = docker.client().clone();
+        futures::stream::once(async move { client.events(Some(options)).boxed() }).flatten()
+    };
+    // Either one that ends, ends both: the engine is gone, or has to be asked anew.
+    let ends = |one: BoxedEvents| one.map(Some).chain(futures::stream::iter([None]));
+    futures::stream::select(ends(stream(options).boxed()), ends(stream(tags).boxed()))
+        .take_while(|event| std::future::ready(event.is_some()))
+        .filter_map(std::future::ready)
         .map(|event| event.map(|_| ()).map_err(explain))
 }
 
@@ -204,12 +258,15 @@ fn instance(summary: &ContainerSummary, details: &ContainerInspectResponse) -> I
     };
     let ended = matches!(status, Status::EXITED | Status::DEAD | Status::RESTARTING);
     let image = summary.image.clone().unwrap_or_default();
+    let asked = details.config.as_ref().and_then(|config| config.image.clone()).unwrap_or_default();
     Instance {
         service: summary.labels.as_ref().and_then(|l| l.get(SERVICE_LABEL)).cloned().unwrap_or_default(),
         id: details.id.clone().unwrap_or_default(),
         health,
         image: details.image.clone().unwrap_or_default(),
         // The engine shows a bare ID where the name means another image by now.
+        moved: is_bare_id(&image) && !asked.is_empty() && !is_bare_id(&asked),
+        name: details.name.as_deref().unwrap_or_default().trim_start_matches('/').to_owned(),
         tag: if is_bare_id(&image) { String::new() } else { image },
         restarts: details.restart_count.and_then(|n| u64::try_from(n).ok()).unwrap_or(0),
         exit_code: exit_code.filter(|_| ended),
@@ -248,7 +305,7 @@ fn ports(summary: &ContainerSummary) -> Vec<String> {
 }
 
 /// Reads the engine's times, `2026-03-01T09:30:00.123456789Z`; its zero time is none.
-fn parse_time(text: &str) -> Option<Millis> {
+pub(super) fn parse_time(text: &str) -> Option<Millis> {
     let (date, clock) = text.split_once('T')?;
     let mut date = date.splitn(3, '-');
     let year: i32 = date.next()?.parse().ok()?;
@@ -315,6 +372,8 @@ mod tests {
             health,
             image: "sha256:1".to_owned(),
             tag: String::new(),
+            moved: false,
+            name: String::new(),
             restarts: 2,
             exit_code: None,
             started_at: None,

@@ -12,6 +12,7 @@ use super::error::{ComposeError, Result};
 use super::keyed::Key;
 use super::project::Project;
 use super::render::{Rendered, render};
+use super::stamps::mode;
 use super::tool::{Answer, Tool};
 
 /// A rendering is asked for again after so long even if no known file changed: a Compose file may include
@@ -29,6 +30,8 @@ pub struct PartsSeen {
     pub rendered: Option<Arc<Rendered>>,
     /// What cannot be read, one sentence each.
     pub faults: Vec<String>,
+    /// Permissions of the env file, when there is one.
+    pub env_mode: Option<u32>,
 }
 
 /// Reads the parts of one project again and again, at little cost.
@@ -75,6 +78,7 @@ impl PartsReader {
             Some(file) => tokio::fs::read(file).await.ok(),
             None => Some(Vec::new()),
         };
+        seen.env_mode = self.project.env_path().and_then(|file| mode(&file));
         if let Some(env) = env {
             seen.parts.values.insert(Part::Env, self.key.digest(&env));
         }

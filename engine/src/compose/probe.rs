@@ -181,6 +181,8 @@ mod tests {
             id: id.to_owned(),
             health,
             image: String::new(),
+            moved: false,
+            name: String::new(),
             tag: String::new(),
             restarts,
             exit_code: Some(3),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::facts::{Observed, Service};
+use domain::facts::Observed;
 use futures::StreamExt;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -12,11 +12,12 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use super::docker::{Address, Docker};
 use super::error::{ComposeError, Result};
 use super::keyed::Key;
-use super::observe::{events, image_ids, snapshot};
+use super::observe::{Seen, events, image_ids, look};
 use super::parts::{PartsReader, PartsSeen};
 use super::progress::now;
 use super::project::Project;
 use super::render::Rendered;
+use super::stamps::Stamps;
 
 /// Everything is looked at again after so long, even if nothing seems to have happened.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
@@ -29,6 +30,8 @@ const HEARTBEAT_PATIENCE: Duration = Duration::from_secs(3);
 const CONNECT_PATIENCE: Duration = Duration::from_secs(3);
 /// A slow look is no lost engine: that is for the heartbeat to say.
 const LOOK_PATIENCE: Duration = Duration::from_secs(15);
+/// How often the files' times are looked at.
+const FILES_EVERY: Duration = Duration::from_millis(250);
 /// Time between two attempts to reach an engine that is gone.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -71,10 +74,23 @@ impl Watcher {
 /// Reading files and asking Compose takes a while and must not delay what the engine tells.
 async fn read_parts(reader: PartsReader, out: watch::Sender<Option<PartsSeen>>, poke: Arc<Notify>) {
     loop {
+        // Taken before the files are read: what is written meanwhile is then read once more.
+        let stamps = Stamps::of(reader.project());
         let _ = out.send(Some(reader.read().await));
         tokio::select! {
             () = sleep(LOOK_AGAIN) => {}
             () = poke.notified() => {}
+            () = changed(&reader, &stamps) => {}
+        }
+    }
+}
+
+/// Returns when a file that the release is read from is another than it was.
+async fn changed(reader: &PartsReader, stamps: &Stamps) {
+    loop {
+        sleep(FILES_EVERY).await;
+        if Stamps::of(reader.project()) != *stamps {
+            return;
         }
     }
 }
@@ -140,7 +156,7 @@ impl Look {
                 break rendered;
             }
             // The engine answers, but there is nothing to look for.
-            self.found(Vec::new());
+            self.found(Seen::default());
             if self.parts.changed().await.is_err() {
                 return Ok(());
             }
@@ -171,8 +187,8 @@ impl Look {
             if current.name != rendered.name {
                 return Ok(());
             }
-            let services = snapshot(docker, &current).await?;
-            self.found(services);
+            let seen = look(docker, &current).await?;
+            self.found(seen);
         }
     }
 
@@ -186,13 +202,16 @@ impl Look {
         self.now.parts.values = seen.parts.values;
         self.now.faults = seen.faults;
         self.now.subject = seen.subject;
+        self.now.env_mode = seen.env_mode;
     }
 
-    fn found(&mut self, services: Vec<Service>) {
+    fn found(&mut self, seen: Seen) {
         self.now.unreachable_since = None;
         self.now.unreachable_why.clear();
-        self.now.parts.images = image_ids(&services);
-        self.now.services = services;
+        self.now.parts.images = image_ids(&seen.services);
+        self.now.services = seen.services;
+        self.now.moved_tags = seen.moved_tags;
+        self.now.orphans = seen.orphans;
         self.tell();
     }
 
@@ -202,6 +221,8 @@ impl Look {
         self.now.unreachable_why = why;
         self.now.engine_version.clear();
         self.now.services.clear();
+        self.now.moved_tags.clear();
+        self.now.orphans.clear();
         self.now.parts.images.clear();
         self.tell();
     }

@@ -1,6 +1,7 @@
 //! The board: can we go?
 
 use domain::facts::{Actor, Choice};
+use domain::item::Standing;
 use domain::judge::GateState;
 use domain::release::ReleaseState;
 use domain::role::Role;
@@ -9,8 +10,10 @@ use domain::runbook::StepKind;
 use crate::Engine;
 use crate::error::Error;
 use crate::judging::Judged;
+use crate::pages::gates::expiry;
+use crate::pages::incidents::incident_row;
 use crate::store::runs::{RunKind, RunOutcome, RunState};
-use crate::view::{BoardView, RunView, Waiting};
+use crate::view::{BoardView, Expiring, IncidentRow, RunView, StepView, Waiting};
 
 impl Engine {
     /// The board, as this person sees it.
@@ -38,7 +41,7 @@ impl Engine {
                 gate.is_some_and(|g| g.state != GateState::Accepted)
             })
             .map(|s| self.step_view(&judged, actor, s))
-            .find(|v| v.last.is_none() || v.last_is_old);
+            .find(still_to_do);
         let release = judged.release().cloned();
         Ok(BoardView {
             now: judged.now,
@@ -47,13 +50,20 @@ impl Engine {
             release,
             running,
             recent,
+            inbox: judged.inbox(actor),
+            blockers: judged.blockers(actor, &judged.judgement.verdict.blockers),
+            waivers: judged.waivers(),
+            end_waiver: judged.may(actor, "end_waiver"),
             waiting,
             moved_on: judged.moved_on(),
             problems: judged.stack.problems.clone(),
             next_step,
             deploy: judged.offer_deploy(actor),
+            open: judged.offer_open(actor),
+            expiring: expiring(&judged),
             rollback: judged.rollbacks(actor).into_iter().next(),
             failed_deploy: self.failed_deploy(&judged),
+            unexplained: unexplained(&judged),
             observed: judged.observed.clone(),
             judgement: judged.judgement.clone(),
         })
@@ -72,6 +82,29 @@ impl Engine {
                 .is_some_and(|r| Some(r.id) == last.release && r.state != ReleaseState::Deployed);
         (bad && concerns).then(|| self.run_view(judged, last))
     }
+}
+
+/// Checks that pass and whose evidence expires before long, the next first.
+fn expiring(judged: &Judged) -> Vec<Expiring> {
+    let mut out: Vec<Expiring> = Vec::new();
+    for gate in &judged.judgement.gates {
+        for state in gate.items.iter().flat_map(|i| &i.checks).filter(|s| s.standing == Standing::Pass) {
+            let Some(check) = judged.stack.check(&state.check) else { continue };
+            let Some(expiry) = expiry(judged, check, state).filter(|e| e.soon) else { continue };
+            if !out.iter().any(|e| e.title == check.title) {
+                let href = format!("/gates/{}", gate.id);
+                out.push(Expiring { title: check.title.clone(), at: expiry.at, href });
+            }
+        }
+    }
+    out.sort_by_key(|e| e.at);
+    out
+}
+
+/// A step that has not run for this release, or did not go well.
+fn still_to_do(step: &StepView) -> bool {
+    use crate::view::RunState::{Passed, Running};
+    step.last_is_old || step.last.as_ref().is_none_or(|run| !matches!(run.state, Passed | Running))
 }
 
 /// Who is waited for: owners of the first gate that is not accepted, then the signers, then the PO.
@@ -127,4 +160,10 @@ fn waiting(judged: &Judged, actor: &Actor) -> Vec<Waiting> {
         ask(Role::Po, "record the decision".to_owned(), "/sign-offs".to_owned());
     }
     out
+}
+
+/// The newest incident, as long as nobody has said why it happened.
+fn unexplained(judged: &Judged) -> Option<IncidentRow> {
+    let newest = judged.known.incidents.first()?;
+    Some(incident_row(judged, newest)).filter(|row| row.cause.is_none())
 }

@@ -1,7 +1,11 @@
 //! A gate: its criteria, its steps, its checks.
 
 use domain::check::Check;
+use domain::evidence::{expires_at, expires_soon};
 use domain::facts::Actor;
+use domain::flaky::{flaky, trend};
+use domain::item::{CheckState, Standing};
+use domain::preflight::Weight;
 use domain::release::Part;
 use domain::runbook::{Step, StepKind};
 
@@ -9,7 +13,7 @@ use crate::Engine;
 use crate::error::Error;
 use crate::judging::{Judged, when};
 use crate::store::runs::RunKind;
-use crate::view::{CheckView, GatePage, Offer, StepView};
+use crate::view::{CheckView, Expiry, GatePage, Offer, StepView};
 
 impl Engine {
     /// The page of the gate `id`.
@@ -43,7 +47,29 @@ impl Engine {
             accept: judged.offer_accept(actor, &gate.id),
             attest: judged.offer_attest(actor, &gate.id),
             waive: judged.offer_waive(actor),
+            not_waivable: gate
+                .items
+                .iter()
+                .filter_map(|i| {
+                    let offer = judged.did_not_run(actor, i);
+                    offer.reason().map(|why| (i.item.id.clone(), why.to_owned()))
+                })
+                .collect(),
+            waive_until: judged.now.plus(judged.stack.rules.waiver_longest()).date(),
+            attested_for: gate
+                .items
+                .iter()
+                .filter_map(|i| Some((i.item.id.clone(), judged.stack.rules.attested_for(&i.item.id)?)))
+                .collect(),
             run_all,
+            notes: judged
+                .stack
+                .preflight
+                .findings
+                .iter()
+                .filter(|f| f.weight == Weight::Note && f.gate.as_ref() == Some(&gate.id))
+                .cloned()
+                .collect(),
             neighbours: (
                 at.checked_sub(1).map(|i| gates[i].id.clone()),
                 gates.get(at + 1).map(|g| g.id.clone()),
@@ -107,12 +133,22 @@ impl Engine {
                 .take(10)
                 .cloned()
                 .collect(),
+            flaky: flaky(check, judged.known.evidence.iter()),
+            trend: trend(&check.id, judged.known.evidence.iter()),
+            expires: expiry(judged, check, &state),
             state,
             running,
             run: judged.offer_check(actor, &check.id),
             check: check.clone(),
         }
     }
+}
+
+/// When the evidence that a check stands on goes stale by age.
+pub(crate) fn expiry(judged: &Judged, check: &Check, state: &CheckState) -> Option<Expiry> {
+    let counts = matches!(state.standing, Standing::Pass | Standing::Fail | Standing::Inconclusive);
+    let last = state.last.as_ref().filter(|_| counts)?;
+    Some(Expiry { at: expires_at(last, check)?, soon: expires_soon(last, check, judged.now) })
 }
 
 /// The button that runs several checks.

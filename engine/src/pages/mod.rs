@@ -1,12 +1,14 @@
 //! What pages ask: the judged moment laid out for each.
 
 mod activity;
+mod blockers;
 mod board;
 mod gates;
+pub(crate) mod incidents;
 mod matrix;
 mod ownership;
 mod people;
-mod releases;
+pub(crate) mod releases;
 mod runbook;
-mod runs;
+pub(crate) mod runs;
 mod sign_offs;

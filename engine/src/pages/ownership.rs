@@ -9,6 +9,7 @@ use domain::time::human_span;
 use crate::Engine;
 use crate::error::Error;
 use crate::judging::Judged;
+use crate::pages::releases::drill_figures;
 use crate::store::runs::{RunKind, RunOutcome, RunState};
 use crate::view::{OwnershipEntry, OwnershipFieldView, OwnershipLineView, OwnershipPage};
 
@@ -77,16 +78,30 @@ fn suggestion(judged: &Judged, line: &OwnershipLine, field: &Field) -> Option<St
         };
     }
     if text.contains("drill") || text.contains("rollback") {
-        let drill = judged.known.runs.iter().find(|r| {
-            matches!(r.kind, RunKind::Drill | RunKind::Rollback)
-                && r.state == RunState::Ended(RunOutcome::Passed)
-        })?;
+        let passed = RunState::Ended(RunOutcome::Passed);
+        let of = |kind| judged.known.runs.iter().find(|r| r.kind == kind && r.state == passed);
+        // A drill was on purpose; a real rollback shows the same where there was no drill yet.
+        let drill = of(RunKind::Drill).or_else(|| of(RunKind::Rollback))?;
+        let figures = drill_figures(drill);
         return match field.kind {
             FieldKind::Date => drill.ended_at.map(|at| at.date()),
             FieldKind::Duration => Some(human_span(drill.ended_at?.since(drill.started_at))),
             FieldKind::Person => Some(drill.by_name.clone()),
             FieldKind::Commit | FieldKind::Tags => None,
-            FieldKind::Text => Some(format!("run {}: {}", drill.id, drill.title)),
+            FieldKind::Text => Some(match &figures {
+                None => format!("run {}: {}", drill.id, drill.title),
+                Some(f) => format!(
+                    "run {}: away in {}, back in {}{}",
+                    drill.id,
+                    human_span(f.away_ms),
+                    human_span(f.back_ms),
+                    f.outages
+                        .iter()
+                        .map(|o| o.longest_ms)
+                        .max()
+                        .map_or_else(String::new, |ms| format!(", longest outage {}", human_span(ms)))
+                ),
+            }),
         };
     }
     None

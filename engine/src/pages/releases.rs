@@ -7,7 +7,10 @@ use crate::Engine;
 use crate::error::Error;
 use crate::judging::Judged;
 use crate::known::changes_the_stack;
-use crate::view::{HeadView, ReleaseRow, ReleasesPage};
+use crate::pages::incidents::incident_row;
+use crate::pages::runs::findings;
+use crate::store::runs::{Run, RunKind, RunOutcome, RunState};
+use crate::view::{DrillFigures, DrillView, HeadView, ReleaseRow, ReleasesPage};
 
 impl Engine {
     /// The releases' page.
@@ -24,6 +27,8 @@ impl Engine {
             rollbacks: judged.rollbacks(actor),
             running: judged.known.changing().map(|r| self.run_view(&judged, r)),
             failed_deploy: self.failed_deploy(&judged),
+            drill: self.drill_view(&judged, actor),
+            incidents: judged.known.incidents.iter().map(|i| incident_row(&judged, i)).collect(),
         })
     }
 
@@ -32,6 +37,18 @@ impl Engine {
         let judged = self.judged();
         let release = judged.known.release(id).ok_or_else(|| Error::not_found(format!("Release {id}")))?;
         Ok(self.release_row(&judged, release))
+    }
+
+    fn drill_view(&self, judged: &Judged, actor: &Actor) -> DrillView {
+        let (target, offer) = judged.offer_drill(actor);
+        let passed = RunState::Ended(RunOutcome::Passed);
+        let last = judged.known.runs.iter().find(|r| r.kind == RunKind::Drill && r.state == passed);
+        DrillView {
+            target,
+            offer,
+            result: last.and_then(drill_figures),
+            last: last.map(|r| self.run_view(judged, r)),
+        }
     }
 
     fn release_row(&self, judged: &Judged, release: &Release) -> ReleaseRow {
@@ -58,6 +75,13 @@ impl Engine {
             release: release.clone(),
         }
     }
+}
+
+/// The figures of a drill that is over.
+pub(crate) fn drill_figures(run: &Run) -> Option<DrillFigures> {
+    let found = findings(run);
+    let drill = found.drill?;
+    Some(DrillFigures { away_ms: drill.away_ms, back_ms: drill.back_ms, outages: found.outages })
 }
 
 fn head(judged: &Judged, subject: String) -> HeadView {

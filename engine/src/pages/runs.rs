@@ -10,6 +10,7 @@ use crate::Engine;
 use crate::error::Error;
 use crate::judging::{Judged, all, when};
 use crate::known::changes_the_stack;
+use crate::run_all::sum_up;
 use crate::runner::{Exit, Reader, RunDir, Tip};
 use crate::store::runs::{self, Run, RunKind, RunOutcome};
 use crate::store::{self};
@@ -44,7 +45,10 @@ impl Engine {
             Err(_) => (0, vec![]),
         };
         let deploy = findings.deploy.as_ref();
-        let rollback = findings.rollback.as_ref();
+        let drill = findings.drill.as_ref();
+        // Of a drill the last way counts: where the stack stands now.
+        let last_way = drill.and_then(|d| d.back.as_ref().or(d.away.as_ref()));
+        let rollback = findings.rollback.as_ref().or(last_way);
         let failing = deploy
             .map(|d| &d.failing)
             .or(rollback.map(|r| &r.failing))
@@ -160,7 +164,8 @@ impl Engine {
         let job = plan.and_then(|p| serde_json::from_value::<Job>(p.work).ok());
         match job.map(|j| j.work) {
             Some(Work::Step { command, .. }) => command,
-            Some(Work::Checks { probes }) => probes
+            Some(Work::Migrations { command }) => command,
+            Some(Work::Checks { probes, .. }) => probes
                 .iter()
                 .map(|p| match &p.command {
                     Some(command) => format!("{}: {command}", p.check.id),
@@ -175,6 +180,10 @@ impl Engine {
             Some(Work::Rollback { rollback, .. }) => format!(
                 "retag to the images of {}, up without build or pull, prove the image IDs",
                 rollback.target.release_tag
+            ),
+            Some(Work::Drill { away, back, .. }) => format!(
+                "roll back to {}, prove it, return to {}, prove that",
+                away.target.release_tag, back.target.release_tag
             ),
             None => String::new(),
         }
@@ -205,22 +214,27 @@ fn summary(run: &Run, state: RunState) -> (String, Vec<Service>) {
     if let Some(rollback) = found.rollback {
         return (with_failing(rollback.message, &rollback.failing), rollback.services);
     }
-    let exit = run.exit.as_ref().and_then(exit_of);
-    if run.kind == RunKind::Check {
-        let passed = found.checks.iter().filter(|c| c.finding.outcome == Outcome::Pass).count();
-        let first_bad = found.checks.iter().find(|c| c.finding.outcome != Outcome::Pass);
-        return match (found.checks.as_slice(), first_bad) {
-            ([only], _) => (only.finding.saw.clone(), vec![]),
-            ([], _) => (exit.map(|e| e.to_string()).unwrap_or_default(), vec![]),
-            (all, None) => (format!("{passed} of {} checks passed", all.len()), vec![]),
-            (all, Some(bad)) => {
-                let said =
-                    format!("{passed} of {} checks passed; {}: {}", all.len(), bad.check, bad.finding.saw);
-                (said, vec![])
-            }
-        };
+    if let Some(drill) = found.drill {
+        let services = drill.back.or(drill.away).map(|r| r.services).unwrap_or_default();
+        return (drill.message.trim_end_matches('.').to_owned(), services);
     }
-    (exit.map(|e| e.to_string()).unwrap_or_default(), vec![])
+    let exit = run.exit.as_ref().and_then(exit_of);
+    let exit = exit.map(|e| e.to_string()).unwrap_or_default();
+    if let Some(names) = &found.migrations
+        && run.kind == RunKind::Check
+    {
+        return (format!("{} migrations applied", names.len()), vec![]);
+    }
+    let first_bad = found.checks.iter().find(|c| c.finding.outcome != Outcome::Pass);
+    let said = match (run.kind, found.checks.as_slice(), first_bad) {
+        (_, [], _) => exit,
+        (RunKind::Check, [only], _) => only.finding.saw.clone(),
+        (RunKind::Check, all, None) => sum_up(all),
+        (RunKind::Check, all, Some(bad)) => format!("{}; {}: {}", sum_up(all), bad.check, bad.finding.saw),
+        (_, _, None) => exit,
+        (_, _, Some(bad)) => format!("{exit}; {}: {}", bad.check, bad.finding.saw),
+    };
+    (said, vec![])
 }
 
 /// The message, with the services that are not well named in it.

@@ -4,6 +4,7 @@ use std::fmt::{self, Write as _};
 use std::path::Path;
 
 use domain::check::Check;
+use domain::preflight::{self, Weight};
 use domain::runbook::{Problem, Runbook, Severity, StepKind};
 use serde::Serialize;
 
@@ -24,15 +25,16 @@ pub struct Finding {
     pub text: String,
 }
 
-/// The answer of `stagegate check`. Its JSON is the runbook's own keys and `recognised`.
+/// The answer of `stagegate check`. Its JSON is the runbook's own keys, `recognised` and `findings`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
     /// The runbook with all problems, those of the configuration included.
     #[serde(flatten)]
     pub runbook: Runbook,
     /// What was recognised, in the order of the file.
-    #[serde(rename = "recognised")]
-    pub findings: Vec<Finding>,
+    pub recognised: Vec<Finding>,
+    /// What cannot work: runbook, repository and stack read together. Empty for a runbook alone.
+    pub findings: Vec<preflight::Finding>,
     /// How the runbook's file is called in text.
     #[serde(skip)]
     pub file: String,
@@ -49,16 +51,28 @@ impl Report {
     pub fn of_config(path: &Path) -> Report {
         let read = config::read(path);
         let checks = read.config.as_ref().map(|c| c.checks.as_slice()).unwrap_or_default();
-        Report::new(&read.runbook_file, read.runbook.unwrap_or_default(), checks, read.problems)
+        let found = match (&read.config, &read.runbook) {
+            (Some(config), Some(runbook)) => crate::preflight::preflight(config, runbook).findings,
+            _ => vec![],
+        };
+        let mut report =
+            Report::new(&read.runbook_file, read.runbook.unwrap_or_default(), checks, read.problems);
+        report.findings = found;
+        report
     }
 
     fn new(file: &str, mut runbook: Runbook, checks: &[Check], more: Vec<Problem>) -> Report {
-        let findings = findings(&runbook, checks);
+        let recognised = recognised(&runbook, checks);
         for problem in &mut runbook.problems {
             problem.file = Some(file.to_owned());
         }
         runbook.problems.extend(more);
-        Report { runbook, findings, file: file.to_owned() }
+        Report { runbook, recognised, findings: vec![], file: file.to_owned() }
+    }
+
+    /// How many findings would break.
+    pub fn breaking(&self) -> usize {
+        self.findings.iter().filter(|f| f.weight == Weight::Breaks).count()
     }
 
     /// Whether nothing is wrong that keeps a part from being used.
@@ -67,7 +81,7 @@ impl Report {
     }
 }
 
-fn findings(runbook: &Runbook, checks: &[Check]) -> Vec<Finding> {
+fn recognised(runbook: &Runbook, checks: &[Check]) -> Vec<Finding> {
     let proof = |id: &str| {
         let ids: Vec<&str> =
             checks.iter().filter(|c| c.proves.iter().any(|p| p == id)).map(|c| c.id.as_str()).collect();
@@ -127,10 +141,10 @@ impl fmt::Display for Report {
         let title = if r.title.is_empty() { "(no title)" } else { &r.title };
         writeln!(f, "{title}")?;
         writeln!(f, "{} · SHA-256 {}", self.file, shorten(&r.digest, 12))?;
-        if !self.findings.is_empty() {
+        if !self.recognised.is_empty() {
             writeln!(f, "\nRecognised")?;
         }
-        for Finding { line, kind, id, text } in &self.findings {
+        for Finding { line, kind, id, text } in &self.recognised {
             writeln!(f, "  {line:>5}  {kind:<14}  {id:<10}  {text}")?;
         }
         if !r.problems.is_empty() {
@@ -142,6 +156,18 @@ impl fmt::Display for Report {
             if !p.hint.is_empty() {
                 writeln!(f, "      {}", p.hint)?;
             }
+        }
+        if !self.findings.is_empty() {
+            writeln!(f, "\nPreflight: what does not fit together")?;
+        }
+        for found in &self.findings {
+            let gate = found.gate.as_ref().map_or_else(String::new, |g| format!("gate {g}: "));
+            let word = match found.weight {
+                Weight::Breaks => "breaks",
+                Weight::Note => "note",
+            };
+            writeln!(f, "  {}: {word}: {gate}{}", found.place(), found.message)?;
+            writeln!(f, "      {}", found.hint)?;
         }
         let count = |severity| r.problems.iter().filter(|p| p.severity == severity).count();
         writeln!(
@@ -158,10 +184,11 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "{}, {}, {}",
+            "{}, {}, {}; {} that would break",
             many(count(Severity::Error), "error", "errors"),
             many(count(Severity::Warning), "warning", "warnings"),
             many(count(Severity::Note), "note", "notes"),
+            many(self.breaking(), "finding", "findings"),
         )
     }
 }

@@ -38,7 +38,7 @@ impl Outcome {
 
 /// A run at work. Cheap to clone.
 #[derive(Clone)]
-pub struct Session(Arc<Inner>);
+pub struct Session(Arc<Inner>, Option<Arc<Mutex<Vec<String>>>>);
 
 struct Inner {
     plan: Plan,
@@ -75,21 +75,24 @@ impl Session {
         log: LogWriter,
     ) -> Self {
         let tags = Tags::new(&plan.id, dir.path());
-        Self(Arc::new(Inner {
-            plan,
-            dir,
-            env,
-            base_env,
-            tags,
-            awaited: Awaited::default(),
-            secrets,
-            log: Mutex::new(log),
-            stop: CancellationToken::new(),
-            why: OnceLock::new(),
-            written: AtomicU64::new(0),
-            numbers: AtomicU64::new(1),
-            active: AtomicU64::new(0),
-        }))
+        Self(
+            Arc::new(Inner {
+                plan,
+                dir,
+                env,
+                base_env,
+                tags,
+                awaited: Awaited::default(),
+                secrets,
+                log: Mutex::new(log),
+                stop: CancellationToken::new(),
+                why: OnceLock::new(),
+                written: AtomicU64::new(0),
+                numbers: AtomicU64::new(1),
+                active: AtomicU64::new(0),
+            }),
+            None,
+        )
     }
 
     /// What the run was asked to do.
@@ -109,8 +112,28 @@ impl Session {
 
     /// Adds a line of Stagegate's own to the log (more than one when the text has line breaks). Masked.
     pub fn say(&self, text: &str) {
+        if let Some(held) = &self.1 {
+            held.lock().unwrap_or_else(PoisonError::into_inner).push(text.to_owned());
+            return;
+        }
         let said = self.log(|log| log.say(text));
         self.check(said);
+    }
+
+    /// The same run, whose own lines ([`Session::say`]) are held back until [`Session::tell`]: for work that
+    /// goes on beside other work, whose lines would be mixed with them. Output of commands is not held back.
+    pub fn apart(&self) -> Session {
+        Session(Arc::clone(&self.0), Some(Arc::default()))
+    }
+
+    /// Writes the lines that were held back, together.
+    pub fn tell(&self) {
+        let Some(held) = &self.1 else { return };
+        let lines = std::mem::take(&mut *held.lock().unwrap_or_else(PoisonError::into_inner));
+        if !lines.is_empty() {
+            let said = self.log(|log| log.say(&lines.join("\n")));
+            self.check(said);
+        }
     }
 
     /// Masks the secrets of the run in a text.

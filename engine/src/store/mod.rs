@@ -23,10 +23,13 @@ mod writer;
 
 pub mod acceptances;
 pub mod attestations;
+pub mod changes;
 pub mod decisions;
 pub mod evidence;
 pub mod idempotency;
+pub mod incidents;
 pub mod links;
+pub mod migration_lists;
 pub mod ownership;
 pub mod people;
 pub mod releases;

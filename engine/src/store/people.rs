@@ -149,6 +149,11 @@ fn known(rows: u64) -> Result<(), PersonError> {
     if rows == 0 { Err(PersonError::Unknown) } else { Ok(()) }
 }
 
+/// Number of the row in whose name the clock starts checks. It is nobody, and no list has it.
+pub const SCHEDULE: i64 = 0;
+/// The name that the clock goes by.
+pub const SCHEDULE_NAME: &str = "Stagegate (schedule)";
+
 /// Everybody, in order of name; disabled people too.
 pub async fn list(db: impl SqliteExecutor<'_>) -> Result<Vec<Person>, StoreError> {
     select(db, None, None).await
@@ -200,7 +205,7 @@ async fn select(
                   p.password_hash IS NOT NULL AS "ready!: bool",
                   (SELECT group_concat(role) FROM person_role WHERE person = p.id) AS "roles?: String"
            FROM person p
-           WHERE (?1 IS NULL OR p.id = ?1) AND (?2 IS NULL OR p.login = ?2)
+           WHERE p.id <> 0 AND (?1 IS NULL OR p.id = ?1) AND (?2 IS NULL OR p.login = ?2)
            ORDER BY lower(p.name), p.id"#,
         id,
         login

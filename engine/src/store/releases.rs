@@ -215,8 +215,12 @@ async fn select(db: impl SqliteExecutor<'_>, pick: Pick) -> Result<Vec<Release>,
                (SELECT e.kind FROM release_event e WHERE e.release = r.id AND e.kind NOT IN ('bad', 'rollback_point')
                 ORDER BY e.id DESC LIMIT 1) AS state,
                (SELECT max(e.id) FROM release_event e WHERE e.release = r.id AND e.kind = 'deployed') AS deploy,
-               (SELECT e.migrations FROM release_event e WHERE e.release = r.id AND e.kind IN ('deployed', 'rolled_back_to')
-                ORDER BY e.id DESC LIMIT 1) AS migrations,
+               (SELECT l.names FROM
+                  (SELECT e.migrations AS names, e.at AS at, 0 AS late, e.id AS id FROM release_event e
+                   WHERE e.release = r.id AND e.kind IN ('deployed', 'rolled_back_to')
+                   UNION ALL
+                   SELECT m.names, m.at, 1, m.id FROM migration_list m WHERE m.release = r.id) l
+                ORDER BY l.at DESC, l.late DESC, l.id DESC LIMIT 1) AS migrations,
                (SELECT e.at FROM release_event e WHERE e.release = r.id AND e.kind = 'rollback_point'
                   AND NOT EXISTS (SELECT 1 FROM release_event b WHERE b.release = r.id AND b.kind = 'bad' AND b.id > e.id)
                 ORDER BY e.id DESC LIMIT 1) AS point_at

@@ -111,6 +111,8 @@ impl Stack {
             retries: self.retries,
             valid_for_ms: None,
             binds: vec![],
+            images: vec![],
+            schedule: Default::default(),
         }
     }
 

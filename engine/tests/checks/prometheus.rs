@@ -1,127 +1,94 @@
-//! Checks against a real Prometheus that scrapes small servers of the test.
+//! A real Prometheus with a real Alertmanager, on loopback ports of their own, scraping a small server.
 
-use serde_json::{Value, json};
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
-use crate::support::probe::Stack;
-use crate::support::prometheus_server::Prometheus;
-use crate::support::web::{Web, nobody, reply};
+use tempfile::TempDir;
 
-const METRICS: &str = "latency{route=\"/a\"} 120\nlatency{route=\"/b\"} 700\nzero 0\n";
-const TOKEN: &str = "metrics-token-4711";
-
-/// Metrics behind a token, and others that stand open.
-fn shut() -> Web {
-    Web::serve(|request| match request.has(&format!("authorization: Bearer {TOKEN}")) {
-        true => reply(200, METRICS),
-        false => reply(401, ""),
-    })
+/// Both until they are dropped.
+pub struct Prometheus {
+    _home: TempDir,
+    children: Vec<Child>,
+    pub at: SocketAddr,
+    pub alertmanager: SocketAddr,
 }
 
-fn scrapes(shut: &Web, open: &Web) -> String {
-    format!(
-        "[{{job_name: api, authorization: {{credentials: {TOKEN}}}, static_configs: [{{targets: ['{0}']}}]}}, \
-         {{job_name: keyless, static_configs: [{{targets: ['{0}']}}]}}, \
-         {{job_name: open, static_configs: [{{targets: ['{1}']}}]}}]",
-        shut.address, open.address
-    )
+/// Rules that fire at once on what the small server says, and one with the duration of a runbook.
+pub const RULES: &str = "groups:\n  - name: test\n    rules:\n      - alert: Lit\n        expr: lamp == 1\n      - alert: Slow\n        expr: histogram_quantile(0.95, sum by (le) (rate(seconds_bucket[5m]))) > 0.6\n        for: 10m\n";
+
+impl Prometheus {
+    /// Starts both and waits until the target was scraped.
+    pub fn start(target: SocketAddr) -> Prometheus {
+        let home = tempfile::tempdir().unwrap();
+        let (at, alertmanager) = (free(), free());
+        let dir = home.path();
+        fs::write(dir.join("token"), "s3cr3t-token").unwrap();
+        fs::write(dir.join("rules.yml"), RULES).unwrap();
+        fs::write(dir.join("prometheus.yml"), format!("global: {{scrape_interval: 200ms, scrape_timeout: 200ms, evaluation_interval: 200ms}}\nrule_files: [rules.yml]\nalerting: {{alertmanagers: [{{static_configs: [{{targets: ['{alertmanager}']}}]}}]}}\nscrape_configs:\n  - job_name: api\n    authorization: {{credentials_file: {}/token}}\n    static_configs: [{{targets: ['{target}']}}]\n  - job_name: open\n    static_configs: [{{targets: ['{target}']}}]\n  - job_name: gone\n    static_configs: [{{targets: ['127.0.0.1:9']}}]\n", dir.display())).unwrap();
+        fs::write(
+            dir.join("alertmanager.yml"),
+            "route: {receiver: team, group_wait: 1s}\nreceivers: [{name: team}]\n",
+        )
+        .unwrap();
+        let start = |program: &str, args: &[String]| {
+            Command::new(program)
+                .args(args)
+                .current_dir(dir)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap_or_else(|_| panic!("{program} must be installed (.ci/install monitoring)"))
+        };
+        let manager = start(
+            "prometheus-alertmanager",
+            &[
+                "--config.file=alertmanager.yml".into(),
+                format!("--storage.path={}/am", dir.display()),
+                format!("--web.listen-address={alertmanager}"),
+                "--cluster.listen-address=".into(),
+            ],
+        );
+        let server = start(
+            "prometheus",
+            &[
+                "--config.file=prometheus.yml".into(),
+                format!("--storage.tsdb.path={}/data", dir.display()),
+                format!("--web.listen-address={at}"),
+                "--log.level=error".into(),
+            ],
+        );
+        let running = Prometheus { _home: home, children: vec![manager, server], at, alertmanager };
+        let until = Instant::now() + Duration::from_secs(30);
+        for address in [at, alertmanager] {
+            while TcpStream::connect(address).is_err() {
+                assert!(Instant::now() < until, "nothing listens on {address}");
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        }
+        running
+    }
 }
 
-fn ask(server: &str, key: &str, what: Value) -> Value {
-    let mut spec = json!({ "kind": "prometheus", "url": server });
-    spec[key] = what;
-    spec
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        for child in &mut self.children {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
 }
 
-/// What needs a scrape or an evaluation first is tried again until it was there.
-fn patient() -> Stack {
-    let mut stack = Stack::new();
-    (stack.retries, stack.timeout) = (15, std::time::Duration::from_secs(40));
-    stack
+fn free() -> SocketAddr {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }
 
-#[test]
-fn a_target_is_up_with_its_token_and_closed_without() {
-    let (shut, open) = (shut(), Web::serve(|_| reply(200, METRICS)));
-    let server = Prometheus::start(&scrapes(&shut, &open), "[]");
-    let (url, stack) = (server.url(), patient());
-    let target = |what: Value| ask(&url, "target", what);
-    stack.see(target(json!({ "job": "api", "gated": true }))).passes("refused without a token").hides(TOKEN);
-    stack.see(target(json!({ "job": "open" }))).passes("up and freshly scraped");
-    // From here on everything was scraped.
-    let stack = Stack::new();
-    stack.see(target(json!({ "job": "open", "gated": true }))).fails("answers 200 without a token");
-    stack.see(target(json!({ "job": "keyless" }))).fails("401");
-    stack.see(target(json!({ "job": "web" }))).fails("no target web; its jobs: api, keyless, open");
-    stack.see(target(json!({ "job": "api", "within": "0s" }))).fails("was last scraped");
-}
-
-#[test]
-fn a_rule_is_loaded_with_its_threshold_and_its_for() {
-    let rules = "[{alert: Slow, expr: 'max by (route) (latency) > 600', for: 10m}, \
-                  {alert: Broken, expr: 'latency * on (route) group_left () vector(1) > 0'}]";
-    let server = Prometheus::start("[]", rules);
-    let (url, stack) = (server.url(), patient());
-    let rule = |what: Value| ask(&url, "rule", what);
-    let good = json!({ "alert": "Slow", "expr": "( max(latency)  by (route) > 600 )", "for": "10m" });
-    stack.see(rule(good)).passes("loaded as wanted");
-    let stack = Stack::new();
-    let wrong = json!({ "alert": "Slow", "for": "5m" });
-    stack.see(rule(wrong)).fails("loaded with for 10m, not 5m");
-    let wrong = json!({ "alert": "Slow", "expr": "max by (route) (latency) > 500" });
-    stack.see(rule(wrong)).fails("> 600");
-    stack.see(rule(json!({ "alert": "Fast" }))).fails("no alert Fast is loaded; loaded: Slow, Broken");
-    let nonsense = json!({ "alert": "Slow", "expr": "max by (" });
-    stack.see(rule(nonsense)).unsure("Prometheus says");
-    stack.see(rule(json!({ "alert": "Slow", "for": "soon" }))).unsure("no span of time");
-}
-
-#[test]
-fn the_worst_series_of_a_query_decides() {
-    let open = Web::serve(|_| reply(200, METRICS));
-    let scrape = format!("[{{job_name: open, static_configs: [{{targets: ['{}']}}]}}]", open.address);
-    let server = Prometheus::start(&scrape, "[]");
-    let url = server.url();
-    let query = |text: &str| ask(&url, "query", json!(text));
-    patient().see_want(query("latency"), "< 800 ms").passes("worst of 2 series: latency{");
-    let stack = Stack::new();
-    let seen = stack.see_want(query("latency"), "< 600 ms").fails("route=\"/b\"} = 700");
-    assert_eq!(seen.finding.value, Some(700.0));
-    stack.see_want(query("latency"), ">= 130 ms").fails("route=\"/a\"} = 120");
-    stack.see_want(query("scalar(zero)"), "== 0").passes("the value = 0");
-    stack.see_want(query("zero / zero"), "<= 1").unsure("NaN");
-    stack.see_want(query("nothing"), "== 0").unsure("no data");
-    stack.see_want(query("nothing"), "absent").passes("no series");
-    stack.see_want(query("latency"), "absent").fails("2 series");
-    stack.see_want(query("latency["), "< 1").unsure("Prometheus says");
-    stack.see_want(query("latency[1m]"), "< 1").unsure("not numbers");
-}
-
-#[test]
-fn a_server_that_cannot_be_asked_is_inconclusive() {
-    let up = |url: &str| ask(url, "query", json!("up"));
-    let stack = Stack::new();
-    stack.see_want(up(&format!("http://{}", nobody())), "== 1").unsure("nothing listens on");
-    let closed = Web::serve(|_| reply(401, "{}"));
-    stack.see_want(up(&closed.url()), "== 1").unsure("refuses this check: status 401");
-    let other = Web::serve(|_| reply(200, "<html>"));
-    stack.see_want(up(&other.url()), "== 1").unsure("not as Prometheus does");
-    let missing = Web::serve(|_| reply(404, ""));
-    stack.see_want(up(&missing.url()), "== 1").unsure("404");
-}
-
-#[test]
-fn the_token_goes_to_declared_urls_only() {
-    let answer = r#"{"status":"success","data":{"resultType":"scalar","result":[1,"1"]}}"#;
-    let server = Web::serve(move |request| match request.has(&format!("authorization: Bearer {TOKEN}")) {
-        true => reply(200, answer),
-        false => reply(401, ""),
-    });
-    let mut stack = Stack::new();
-    stack.env(&format!("METRICS_TOKEN={TOKEN}\n"));
-    let spec =
-        json!({ "kind": "prometheus", "url": server.url(), "bearer": "${METRICS_TOKEN}", "query": "1" });
-    stack.see_want(spec.clone(), "== 1").unsure("METRICS_TOKEN was not sent");
-    assert_eq!(server.asked(), 0);
-    stack.url("prometheus", server.url());
-    stack.see_want(spec, "== 1").passes("the value = 1").hides(TOKEN);
+/// Runs a checker of configurations and gives its words.
+pub fn checker(program: &str, args: &[&str], dir: &Path) -> (bool, String) {
+    let out = Command::new(program).args(args).current_dir(dir).output().unwrap();
+    let said = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    (out.status.success(), said)
 }

@@ -6,7 +6,7 @@ use domain::evidence::Outcome as Found;
 use domain::facts::Choice;
 use domain::judge::GateState;
 use domain::release::{Part, ReleaseState};
-use engine::view::RunState;
+use engine::view::{BoardView, RunState};
 
 use crate::support::bench::{
     Bench, PASSWORD, SECRET, actor, audit_is_whole, board, ended, log, run_id, until,
@@ -84,7 +84,7 @@ async fn six_people_sign_and_the_po_decides(bench: &Bench, engine: &engine::Engi
         let early = engine.decide(&bench.by(engine, "po").await, "go", "now", &judged.digest, PASSWORD).await;
         assert!(early.unwrap_err().public().contains("No-Go"));
         engine
-            .sign_off(&bench.by(engine, role).await, role, "go", "", &judged.digest, PASSWORD)
+            .sign_off(&bench.by(engine, role).await, role, "go", "", "", &judged.digest, PASSWORD)
             .await
             .unwrap();
     }
@@ -132,6 +132,86 @@ async fn a_bad_deploy_is_said(bench: &Bench, engine: &engine::Engine) {
     assert_eq!(offer.good_since, offer.target.rollback_point_at.unwrap());
 }
 
+/// The rollback opened an incident by itself; people add why, and what follows.
+async fn an_incident_is_open(bench: &Bench, engine: &engine::Engine, board: &BoardView) {
+    let row = board.unexplained.clone().expect("an incident that nobody has explained");
+    let (id, report) = (row.incident.id, &row.incident.report);
+    assert_eq!((row.incident.from, row.incident.to, report.complete), (Some(2), 1, true));
+    let told: Vec<&str> = report.timeline.iter().map(|m| m.what.as_str()).collect();
+    for part in ["failed to deploy, by Backend", "PO decided to go back to #1", "runs again, healthy"] {
+        assert!(told.iter().any(|t| t.contains(part)), "{part} in {told:?}");
+    }
+    assert!(report.timeline.is_sorted_by_key(|m| m.at));
+    assert!(report.failing.iter().any(|w| w.service == "web"), "{:?}", report.failing);
+    let diff = report.diff.as_ref().expect("both releases are known");
+    assert!(diff.services.contains(&"web".to_owned()) && diff.config, "{diff:?}");
+    // The bad release did not answer when the watch began, and the good one did when it ended.
+    let [outage] = report.outages.as_slice() else { panic!("{:?}", report.outages) };
+    assert!(outage.answers_now && outage.asked > outage.missed, "{outage:?}");
+
+    let qa = || bench.by(engine, "qa");
+    assert!(engine.name_cause(&qa().await, id, "  ").await.is_err(), "a cause says something");
+    assert!(engine.name_cause(&qa().await, 99, "x").await.is_err());
+    engine.name_cause(&qa().await, id, "HEALTH was <bad>").await.unwrap();
+    engine.add_follow_up(&qa().await, id, "check HEALTH before a deploy").await.unwrap();
+    let page = engine.incident(&actor(engine, "qa").await, id).await.unwrap();
+    assert_eq!((page.row.cause.as_deref(), page.row.open_follow_ups), (Some("HEALTH was <bad>"), 1));
+    let follow_up = page.notes[1].id;
+    engine.finish_follow_up(&qa().await, id, follow_up).await.unwrap();
+    assert!(engine.finish_follow_up(&qa().await, id, follow_up).await.is_err(), "done once");
+    assert!(crate::support::bench::board(engine).await.unexplained.is_none());
+    let text = engine.incident_markdown(id).await.unwrap();
+    assert!(text.contains("HEALTH was \\<bad\\>") && text.contains("- [x] check HEALTH"), "{text}");
+    assert!(!text.contains(SECRET));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drill_goes_back_and_returns_with_docker() {
+    let drill = "\n[[check]]\nid = \"drill\"\ntitle = \"Rollback drill\"\nkind = \"drill\"\n\
+                 proves = [{ criterion = \"B.1\", says = \"note\" }]\nwant = \"< 2 min\"\nvalid_for = \"30d\"\n";
+    let bench = Bench::tinystack("drill", drill);
+    let engine = bench.start().await;
+    bench.write("note.txt", "here");
+    let devops = || bench.by(&engine, "devops");
+    assert!(engine.drill(&devops().await).await.is_err(), "nothing runs");
+    let done = engine.deploy(&devops().await).await.unwrap();
+    let page = ended(&engine, run_id(&done)).await;
+    assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
+    let alone = engine.drill(&devops().await).await.unwrap_err();
+    assert!(alone.public().contains("no earlier release"), "{alone}");
+    assert!(engine.run_check(&devops().await, "drill").await.unwrap_err().public().contains("Releases"));
+
+    bench.edit("docker-compose.yml", "VERSION:-1", "VERSION:-2");
+    bench.commit("second");
+    let done = engine.deploy(&devops().await).await.unwrap();
+    let page = ended(&engine, run_id(&done)).await;
+    assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
+    let before = board(&engine).await.release.unwrap();
+    assert_eq!(before.id, 2);
+    assert!(engine.drill(&bench.by(&engine, "qa").await).await.is_err(), "not QA's");
+
+    let done = engine.drill(&devops().await).await.unwrap();
+    let page = ended(&engine, run_id(&done)).await;
+    assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
+    assert_eq!(page.run.kind, "drill");
+    for (service, wanted, running) in &page.proof {
+        assert_eq!((wanted, running), (&before.parts.images[service], wanted));
+    }
+    let after = board(&engine).await;
+    assert_eq!(after.release.map(|r| (r.id, r.state)), Some((2, ReleaseState::Deployed)));
+    assert!(after.unexplained.is_none(), "a drill is no incident");
+    let evidence = page.evidence.iter().find(|e| e.check == "drill").unwrap_or_else(|| panic!("{page:?}"));
+    assert_eq!(evidence.finding.outcome, Found::Pass, "{evidence:?}");
+    assert!(evidence.finding.value.is_some_and(|minutes| minutes > 0.0 && minutes < 2.0), "{evidence:?}");
+    let releases = engine.releases(&actor(&engine, "po").await).await.unwrap();
+    let figures = releases.drill.result.expect("the drill is on record");
+    assert!(figures.away_ms > 0 && figures.back_ms > 0 && figures.outages.len() == 1, "{figures:?}");
+    let page = engine.ownership(&actor(&engine, "devops").await).await.unwrap();
+    let notes = page.lines[2].fields[2].suggestion.clone().unwrap();
+    assert!(notes.contains("away in") && notes.contains("longest outage"), "{notes}");
+    audit_is_whole(&engine).await;
+}
+
 async fn one_click_leads_back(bench: &Bench, engine: &engine::Engine) {
     let ctx = bench.keyed(engine, "po", "back").await;
     let bad_choice = engine.roll_back(&ctx, 1, "rollback").await.unwrap_err();
@@ -153,6 +233,7 @@ async fn one_click_leads_back(bench: &Bench, engine: &engine::Engine) {
     let page = engine.releases(&actor(engine, "po").await).await.unwrap();
     assert_eq!(page.releases[0].release.state, ReleaseState::RolledBackFrom);
     assert!(back.failed_deploy.is_none());
+    an_incident_is_open(bench, engine, &back).await;
     // What was found, said and signed about release 1 counts again.
     until("release 1 to be all there", Duration::from_secs(10), || async {
         board(engine).await.judgement.verdict.is_go()

@@ -106,3 +106,21 @@ async fn the_ownership_log_takes_what_fits_keeps_its_history_and_comes_back_as_m
     assert!(text.contains(&format!("- First deploy commit: {}  date: ____", &bench.head()[..7])), "{text}");
     audit_is_whole(&engine).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_work_shows_on_its_gate_and_goes_away_by_itself() {
+    let bench = Bench::new("preflight");
+    let engine = bench.start().await;
+    let found = || async {
+        let page = engine.gate(&actor(&engine, "qa").await, "A").await.unwrap();
+        page.gate.items.iter().filter(|i| i.item.id.contains(".p-")).count()
+    };
+    assert_eq!(found().await, 0);
+    std::fs::remove_file(bench.dir().join("unit.sh")).unwrap();
+    until("the missing script", Duration::from_secs(10), || async { found().await == 1 }).await;
+    let judged = board(&engine).await.judgement;
+    let gate = judged.gate("A").unwrap();
+    assert!(gate.is_red() && gate.items[0].item.text.contains("unit.sh"), "{:?}", gate.items[0]);
+    bench.write("unit.sh", "true\n");
+    until("the script to be back", Duration::from_secs(10), || async { found().await == 0 }).await;
+}

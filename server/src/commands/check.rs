@@ -31,5 +31,6 @@ pub fn run(args: &Check) -> CommandResult {
     } else {
         print!("{report}");
     }
-    Ok(if report.is_usable() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let fits = report.breaking() == 0 || !args.strict;
+    Ok(if report.is_usable() && fits { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -12,6 +12,13 @@ export function dropReport(name) {
   rmSync(reportPath(name), { force: true });
 }
 
+/** Keeps a report that another program made, as it is. */
+export function keepReport(name, text) {
+  const path = reportPath(name);
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, text);
+}
+
 export function writeReport(name, facts) {
   const path = reportPath(name);
   mkdirSync(dirname(path), { recursive: true });

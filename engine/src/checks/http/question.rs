@@ -34,7 +34,7 @@ pub(super) struct Question {
 }
 
 /// What was seen instead of a question that can be asked, and what to do.
-pub(in crate::checks) type Refused = (String, String);
+pub(super) type Refused = (String, String);
 
 /// Fills the declaration in.
 pub(super) fn question(probe: &Probe<'_>) -> Result<Question, Refused> {
@@ -117,13 +117,13 @@ pub(super) fn question(probe: &Probe<'_>) -> Result<Question, Refused> {
 }
 
 /// Whether the address is one of the stack's own, by scheme, host and port. Only those get secrets.
-pub(in crate::checks) fn is_own_host(probe: &Probe<'_>, url: &Url) -> bool {
+pub(super) fn is_own_host(probe: &Probe<'_>, url: &Url) -> bool {
     let urls = probe.names.urls();
     urls.values().filter_map(|own| Url::parse(own).ok()).any(|own| own.origin() == url.origin())
 }
 
 /// The value of `key` was not sent, because `url` is none of the stack's.
-pub(in crate::checks) fn stranger(key: &str, url: &Url) -> Refused {
+pub(super) fn stranger(key: &str, url: &Url) -> Refused {
     (
         format!("{key} was not sent: {} is none of the stack's URLs", place(url)),
         "Declare the address in [stack.urls] and use its name in the check.".into(),

@@ -8,12 +8,26 @@ use serde::Deserialize as _;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
+use super::schedule::read_schedule;
 use super::sense::make_sense;
 use super::walk::{At, Walk, suggestion};
 
 /// Keys that every kind of check has.
-const COMMON: [&str; 9] =
-    ["id", "title", "kind", "proves", "timeout", "retries", "valid_for", "binds", "want"];
+const COMMON: [&str; 13] = [
+    "id",
+    "title",
+    "kind",
+    "proves",
+    "timeout",
+    "retries",
+    "valid_for",
+    "binds",
+    "want",
+    "after",
+    "every",
+    "parallel",
+    "after_deploy",
+];
 
 /// What a check says it proves.
 pub(super) struct Claim {
@@ -32,6 +46,8 @@ pub(super) struct ReadCheck {
     pub id_at: usize,
     pub step_at: usize,
     pub claims: Vec<Claim>,
+    /// The checks and steps that it names in `after`.
+    pub after: Vec<At<String>>,
     /// Whether it declares anything to prove, understood or not.
     pub claims_something: bool,
     /// The check, when it can be used.
@@ -62,7 +78,9 @@ fn read_check(walk: &mut Walk<'_>, table: &DeTable<'_>, span: Range<usize>) -> R
     let timeout = walk.duration(table, "timeout");
     let retries = walk.number(table, "retries", 100).unwrap_or(0);
     let valid_for_ms = walk.duration(table, "valid_for");
-    let binds = read_binds(walk, table);
+    let (binds, images) = read_binds(walk, table).unzip();
+    let after = walk.strings(table, "after").unwrap_or_default();
+    let schedule = read_schedule(walk, table, &after);
     let want = read_want(walk, table);
     let check = read_spec(walk, table, &span).map(|spec| {
         one_of_step_and_run(walk, &spec, span.start);
@@ -76,8 +94,11 @@ fn read_check(walk: &mut Walk<'_>, table: &DeTable<'_>, span: Range<usize>) -> R
             timeout_ms,
             retries,
             // Days go by without any part of the release changing.
-            valid_for_ms: valid_for_ms.or(matches!(spec, CheckSpec::Tls(_)).then_some(86_400_000)),
+            valid_for_ms: valid_for_ms
+                .or(matches!(spec, CheckSpec::Tls(_) | CheckSpec::Database(_)).then_some(86_400_000)),
             binds: binds.unwrap_or_else(|| spec.default_binds()),
+            images: images.unwrap_or_default(),
+            schedule,
             want,
             spec,
         }
@@ -87,7 +108,7 @@ fn read_check(walk: &mut Walk<'_>, table: &DeTable<'_>, span: Range<usize>) -> R
         other => other.is_some(),
     };
     let step_at = table.get("step").map_or(span.start, |v| v.span().start);
-    ReadCheck { id, id_at, step_at, claims, claims_something, check }
+    ReadCheck { id, id_at, step_at, claims, after, claims_something, check }
 }
 
 /// The id and its place; an empty one when it is missing or cannot be used.
@@ -165,21 +186,42 @@ fn read_claim(walk: &mut Walk<'_>, table: &DeTable<'_>, at: usize) -> Option<Cla
     }
 }
 
-fn read_binds(walk: &mut Walk<'_>, table: &DeTable<'_>) -> Option<Vec<Part>> {
+/// The parts, and the services whose images alone count: `image:backend` is the image of one service.
+fn read_binds(walk: &mut Walk<'_>, table: &DeTable<'_>) -> Option<(Vec<Part>, Vec<String>)> {
     let names = walk.strings(table, "binds")?;
     let labels: Vec<&str> = Part::ALL.iter().map(|p| p.label()).collect();
-    let mut parts = Vec::new();
+    let (mut parts, mut images): (Vec<Part>, Vec<String>) = (Vec::new(), Vec::new());
+    let mut all_images = None;
     for At { value, span } in names {
-        match Part::ALL.into_iter().find(|p| p.label() == value) {
-            Some(part) if !parts.contains(&part) => parts.push(part),
-            Some(_) => {}
-            None => {
-                let message = format!("`{value}` is no part of a release");
-                walk.error(span.start, message, suggestion(&value, &labels));
-            }
+        let service = value.strip_prefix("image:");
+        let part = match service {
+            Some("") => None,
+            Some(_) => Some(Part::Images),
+            None => Part::ALL.into_iter().find(|p| p.label() == value),
+        };
+        let Some(part) = part else {
+            let message = format!("`{value}` is no part of a release");
+            let hint = match service {
+                Some(_) => "name the service: `image:backend`".to_owned(),
+                None => suggestion(&value, &labels),
+            };
+            walk.error(span.start, message, hint);
+            continue;
+        };
+        match service {
+            Some(name) if !images.iter().any(|i| i == name) => images.push(name.to_owned()),
+            None if part == Part::Images => all_images = Some(span.start),
+            _ => {}
+        }
+        if !parts.contains(&part) {
+            parts.push(part);
         }
     }
-    Some(parts)
+    if let (Some(at), false) = (all_images, images.is_empty()) {
+        let message = "`images` is the images of all services, and some are named beside it";
+        walk.error(at, message, "keep `images`, or the single ones");
+    }
+    Some((parts, images))
 }
 
 fn read_want(walk: &mut Walk<'_>, table: &DeTable<'_>) -> Option<Want> {
@@ -200,7 +242,8 @@ fn read_spec(walk: &mut Walk<'_>, table: &DeTable<'_>, span: &Range<usize>) -> O
         walk.error(
             span.start,
             "this check has no `kind`",
-            "name one: command, http, compose, env_file, file, git, port, tls, prometheus",
+            "name one: command, http, compose, env_file, file, git, port, tls, prometheus, grafana, logs, \
+             database, drill",
         );
         return None;
     }

@@ -71,6 +71,9 @@ pub(super) fn make_sense(
                 say("want", "a port that must be closed has no value to compare", "leave `want` out");
             }
         }
+        CheckSpec::Database(spec) => super::sense_data::database(&mut say, spec),
+        CheckSpec::EnvFile { .. } => super::sense_data::env_file(&mut say, spec),
+        CheckSpec::Compose { .. } => super::sense_data::compose(&mut say, spec),
         CheckSpec::Tls(tls) => {
             if tls.address.starts_with("http://") {
                 say(
@@ -83,22 +86,11 @@ pub(super) fn make_sense(
                 say("want", "a certificate's value is the time left", "write want = \">= 14 d\"");
             }
         }
-        CheckSpec::Prometheus(asked) => {
-            let ways = [asked.target.is_some(), asked.rule.is_some(), asked.query.is_some()];
-            if ways.iter().filter(|way| **way).count() != 1 {
-                say("url", "a prometheus check asks exactly one thing", "keep one of target, rule and query");
-            }
-            if asked.query.is_some() != want.is_some() {
-                let hint = "write want = \"< 600 ms\" beside `query`, and nowhere else";
-                say("want", "`query` and `want` belong together", hint);
-            }
-        }
         _ => {}
     }
     let may_be_absent = match spec {
         CheckSpec::Command { .. } => true,
         CheckSpec::Http { pointer, .. } => pointer.is_some(),
-        CheckSpec::Prometheus(asked) => asked.query.is_some(),
         _ => false,
     };
     if want.is_some_and(Want::is_absent) && !may_be_absent {
@@ -110,7 +102,7 @@ pub(super) fn make_sense(
     }
 }
 
-type Say<'a> = &'a mut dyn FnMut(&str, &str, &str);
+pub(super) type Say<'a> = &'a mut dyn FnMut(&str, &str, &str);
 
 fn source(say: Say<'_>, value: &ValueSource, want: Option<&Want>) {
     let ways = [value.pointer.is_some(), value.regex.is_some(), value.format.is_some()];

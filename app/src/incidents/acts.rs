@@ -1,0 +1,53 @@
+//! Doorways only: the engine checks and records.
+
+use leptos::prelude::*;
+
+use crate::error::AppError;
+use crate::ssr::{Envelope, act};
+
+/// Writes why an incident happened.
+#[server(prefix = "/api", endpoint = "name_cause")]
+pub(crate) async fn name_cause(
+    incident: i64,
+    #[server(default)] text: String,
+    key: String,
+    back: String,
+    form: String,
+) -> Result<(), AppError> {
+    let typed = text.clone();
+    act(Envelope { key, back, form }, &[("text", &typed)], |engine, ctx| async move {
+        engine.name_cause(&ctx, incident, &text).await
+    })
+    .await
+}
+
+/// Adds something to be done to an incident.
+#[server(prefix = "/api", endpoint = "add_follow_up")]
+pub(crate) async fn add_follow_up(
+    incident: i64,
+    #[server(default)] text: String,
+    key: String,
+    back: String,
+    form: String,
+) -> Result<(), AppError> {
+    let typed = text.clone();
+    act(Envelope { key, back, form }, &[("text", &typed)], |engine, ctx| async move {
+        engine.add_follow_up(&ctx, incident, &text).await
+    })
+    .await
+}
+
+/// Says that a follow-up is done.
+#[server(prefix = "/api", endpoint = "finish_follow_up")]
+pub(crate) async fn finish_follow_up(
+    incident: i64,
+    follow_up: i64,
+    key: String,
+    back: String,
+    form: String,
+) -> Result<(), AppError> {
+    act(Envelope { key, back, form }, &[], |engine, ctx| async move {
+        engine.finish_follow_up(&ctx, incident, follow_up).await
+    })
+    .await
+}

@@ -1,0 +1,85 @@
+//! Incidents: what a real rollback leaves behind, and what people make of it.
+
+mod acts;
+mod page;
+
+#[cfg(test)]
+mod tests;
+
+use engine::view::IncidentRow;
+use leptos::prelude::*;
+use leptos_meta::Title;
+
+pub(crate) use acts::{AddFollowUp, FinishFollowUp, NameCause};
+pub use page::{IncidentPage, incident_view};
+
+use crate::ssr::page;
+use crate::ui::{Icon, badge, card, empty, page_head, time};
+
+/// The list of all incidents.
+#[component]
+pub fn IncidentsPage() -> impl IntoView {
+    page(move |visit| async move {
+        let incidents = visit.engine.incidents(visit.actor()?).await?;
+        Ok(incidents_view(&incidents))
+    })
+}
+
+/// The list as it is laid out.
+pub fn incidents_view(incidents: &[IncidentRow]) -> AnyView {
+    let count = format!("{} in all", incidents.len());
+    let body = if incidents.is_empty() {
+        empty("No incident", "A rollback that was no drill opens one by itself.")
+    } else {
+        incident_list(incidents)
+    };
+    view! {
+        <Title text="Incidents" />
+        {page_head("Incidents", (), ())}
+        {card("incident-list", "Newest first", view! { <span class="small muted num">{count}</span> }, body)}
+    }
+    .into_any()
+}
+
+/// Incidents, one entry each.
+pub fn incident_list(incidents: &[IncidentRow]) -> AnyView {
+    let rows = incidents.iter().map(line).collect_view();
+    view! { <ol class="lines">{rows}</ol> }.into_any()
+}
+
+fn line(row: &IncidentRow) -> AnyView {
+    let incident = &row.incident;
+    let from = row.from.clone().unwrap_or_else(|| row.to.clone());
+    let cause = match &row.cause {
+        Some(cause) => view! { <p class="wrap">{cause.clone()}</p> }.into_any(),
+        None => view! { <p class="small warn">"Nobody has named the cause yet."</p> }.into_any(),
+    };
+    let open = (row.open_follow_ups > 0)
+        .then(|| badge("open", Icon::Circle, &format!("{} to do", row.open_follow_ups)));
+    view! {
+        <li class="stack stack--tight" id=format!("incident-{}", incident.id)>
+            <div class="row">
+                <a class="strong" href=format!("/incidents/{}", incident.id)>
+                    {format!("Incident {}", incident.id)}
+                </a>
+                {state_badge(row)}
+                {open}
+            </div>
+            <p class="small muted">
+                "From release " {from} " to " {row.to.clone()} ", decided by "
+                {incident.by_name.clone()} ", " {time(incident.at)}
+            </p>
+            {cause}
+        </li>
+    }
+    .into_any()
+}
+
+/// Whether the rollback was proved.
+pub(super) fn state_badge(row: &IncidentRow) -> AnyView {
+    if row.incident.report.complete {
+        badge("pass", Icon::Check, "Rolled back")
+    } else {
+        badge("fail", Icon::Cross, "Not complete")
+    }
+}

@@ -1,0 +1,83 @@
+//! Incidents as HTML.
+
+use domain::incident::{Incident, LastWords, Moment, Note, NoteKind, Report};
+use engine::view::{IncidentPage, IncidentRow, Offer};
+
+use super::{incident_view, incidents_view};
+use crate::ui::samples::{NOW, here, html};
+
+fn row() -> IncidentRow {
+    IncidentRow {
+        incident: Incident {
+            id: 4,
+            run: 12,
+            from: Some(2),
+            to: 1,
+            by: 1,
+            by_name: "Dana".into(),
+            at: NOW,
+            report: Report {
+                complete: true,
+                message: "Rolled back to r1.".into(),
+                timeline: vec![Moment { at: NOW, what: "Release #2 failed <to> deploy".into() }],
+                failing: vec![LastWords {
+                    service: "backend".into(),
+                    health: "unhealthy".into(),
+                    lines: vec!["boom <b>".into()],
+                }],
+                ..Report::default()
+            },
+        },
+        from: Some("#2 · bbbbbbb".into()),
+        to: "#1 · aaaaaaa".into(),
+        cause: None,
+        open_follow_ups: 1,
+    }
+}
+
+fn note(id: i64, kind: NoteKind, text: &str) -> Note {
+    Note { id, incident: 4, kind, text: text.into(), by: 1, by_name: "Bela".into(), at: NOW }
+}
+
+fn page(notes: Vec<Note>, note: Offer) -> String {
+    html(|| incident_view(&here("/incidents/4"), &IncidentPage { row: row(), notes, note }))
+}
+
+#[test]
+fn the_list_says_what_nobody_has_explained_yet() {
+    let out = html(|| incidents_view(&[row()]));
+    for part in ["Incident 4", "#2 · bbbbbbb", "#1 · aaaaaaa", "Nobody has named the cause", "1 to do"] {
+        assert!(out.contains(part), "{part} in {out}");
+    }
+    assert!(html(|| incidents_view(&[])).contains("No incident"));
+}
+
+#[test]
+fn the_facts_are_text_and_the_report_can_be_taken_away() {
+    let out = page(vec![], Offer::Yes);
+    for part in [
+        "failed &lt;to&gt; deploy",
+        "boom &lt;b&gt;",
+        "/incidents/4/report.md",
+        "/runs/12",
+        "Nothing was measured",
+    ] {
+        assert!(out.contains(part), "{part} in {out}");
+    }
+}
+
+#[test]
+fn a_follow_up_is_done_once() {
+    let open = vec![note(1, NoteKind::FollowUp, "test the migration")];
+    assert!(page(open.clone(), Offer::Yes).contains("/api/finish_follow_up"));
+    let mut done = open;
+    done.push(note(2, NoteKind::Done(1), ""));
+    let out = page(done, Offer::Yes);
+    assert!(!out.contains("/api/finish_follow_up") && out.contains("Done, says"), "{out}");
+}
+
+#[test]
+fn who_may_not_write_is_told_why() {
+    let out = page(vec![], Offer::No("This is for DevOps.".into()));
+    assert!(out.contains("This is for DevOps."), "{out}");
+}

@@ -1,0 +1,196 @@
+// The board under test: people at it, releases on it, checks run through the same forms as the page's.
+import type { Stagegate } from "../support/stagegate.ts";
+import { type Board, check, items } from "./board.ts";
+import type { Case } from "./case.ts";
+import type { Before } from "./judge.ts";
+import type { Stage } from "./stage.ts";
+import { Refused, Visitor } from "./visitor.ts";
+
+const MINUTE = 60_000;
+/** A check that took longer is no quick one. */
+const QUICK_MS = 6_000;
+/** Quick ones that run at the same time. */
+const AT_ONCE = 3;
+/** These load the machine or one another, whatever they took: only one at a time. */
+const ALONE = new Set(["static", "build", "coverage", "migrations-clean", "no-high", "no-critical", "e2e", "load-p95", "load-errors", "runtime", "restore", "alert-arrives", "login-limit", "migrated"]);
+/** Looked at in every case, though it waits for the youngest container. */
+const ALWAYS = new Set(["no-crash-loop"]);
+/** What only more releases, or a drill, can satisfy. */
+const LATER = new Set(["two-ways-back", "drill"]);
+
+export class Bench {
+  private readonly took = new Map<string, number>();
+  private deployed = false;
+
+  private constructor(
+    private readonly people: Map<string, Visitor>,
+    private readonly devops: Visitor,
+  ) {}
+
+  static async open(server: Stagegate): Promise<Bench> {
+    const people = new Map<string, Visitor>();
+    for (const name of ["Dana", "Bela", "Sina", "Quinn"]) {
+      const link = server.links.get(name);
+      if (link === undefined) throw new Error(`the server printed no link for ${name}`);
+      people.set(name, await Visitor.join(server.base, link));
+    }
+    return new Bench(people, people.get("Dana")!);
+  }
+
+  // --- before the cases --------------------------------------------------------------------------------------------
+
+  /** Everything about the repository and its settings, before a deploy; all of it must be well. */
+  async lookAtFiles(): Promise<void> {
+    const board = await this.devops.board();
+    if (board.problems.length > 0) throw new Error(`the configuration has problems: ${board.problems.join("; ")}`);
+    const wanted = board.checks.filter((c) => c.proves.some((id) => /^[AC]\./.test(id))).map((c) => c.id);
+    this.mustPass(await this.run(wanted), wanted);
+  }
+
+  /** The first release, with data and a backup; all of it must be well. */
+  async deployFirst(stage: Stage): Promise<void> {
+    await this.deploy();
+    for (const script of ["db:migrate", "db:seed", "db:backup:pre-deployment"]) npm(stage, script);
+    await this.lookAtAll();
+  }
+
+  /** Accepts what stands there as a way back, and makes a second one. */
+  async deploySecond(stage: Stage): Promise<void> {
+    await this.accept();
+    stage.example.git("commit", "--quiet", "--allow-empty", "--message", "MediaNest, once more");
+    stage.settle();
+    await this.deploy();
+    npm(stage, "db:backup:pre-deployment");
+    await this.lookAtAll();
+    await this.accept();
+    this.mustPass(await this.run(["two-ways-back"]), ["two-ways-back"]);
+  }
+
+  private async lookAtAll(): Promise<void> {
+    const wanted = (await this.devops.board()).checks.map((c) => c.id).filter((id) => !LATER.has(id));
+    this.mustPass(await this.run(wanted), wanted);
+  }
+
+  private async deploy(): Promise<void> {
+    const path = await this.devops.act("deploy", {});
+    const run = Number(/\/runs\/(\d+)/.exec(path)?.[1]);
+    const board = await this.devops.waitFor([run], 8 * MINUTE);
+    if (board.release?.state !== "deployed") {
+      throw new Error(`the deploy (run ${run}) did not end well: ${JSON.stringify(board.release)}\n${await this.log(run)}`);
+    }
+    this.deployed = true;
+  }
+
+  private async log(run: number): Promise<string> {
+    const text = await (await this.devops.get(`/runs/${run}/log`)).text();
+    return text.split("\n").slice(-20).join("\n");
+  }
+
+  /** Gates A to F, each by one of its owners. */
+  private async accept(): Promise<void> {
+    const owners: [string, string][] = [["A", "Bela"], ["B", "Dana"], ["C", "Sina"], ["D", "Bela"], ["E", "Dana"], ["F", "Quinn"]];
+    for (const [gate, name] of owners) {
+      const owner = this.people.get(name)!;
+      const words = items(await owner.board()).filter((item) => item.id.startsWith(`${gate}.`) && item.needs_word && item.status === "open");
+      for (const item of words) await owner.act("attest", { item: item.id, digest: item.digest, holds: "yes", note: "Seen by hand", link: "" });
+      const view = (await owner.board()).gates.find((g) => g.id === gate)!;
+      await owner.act("accept_gate", { gate, digest: view.digest, note: "All of it holds" }, `/gates/${gate}`).catch((error: unknown) => {
+        // An act that succeeds leads back to the gate's page as well.
+        if (!(error instanceof Refused)) throw error;
+      });
+      const state = (await owner.board()).gates.find((g) => g.id === gate)!.state;
+      if (state !== "accepted") throw new Error(`gate ${gate} is ${state}`);
+    }
+  }
+
+  private mustPass(board: Board, wanted: string[]): void {
+    const bad = wanted.map((id) => check(board, id)).filter((c) => c.standing !== "pass");
+    if (bad.length > 0) throw new Error(`not well before anything was spoilt:\n${bad.map((c) => `  ${c.id} (${c.standing}): ${c.saw} ${c.stale.join("; ")} — wanted ${c.wanted}`).join("\n")}`);
+  }
+
+  // --- around a case -------------------------------------------------------------------------------------------------
+
+  /** The board when nothing goes on. */
+  async ready(): Promise<Board> {
+    const board = await this.devops.board();
+    return board.running.length === 0 ? board : this.devops.waitFor(board.running, 2 * MINUTE);
+  }
+
+  /** Looks at what was spoilt: the quick checks, the case's own, and whatever is stale. */
+  async look(one: Case, before: Before): Promise<Board> {
+    await this.follow();
+    const wanted = new Set([...this.quick(), ...ALWAYS, ...(one.checks ?? [])].filter((id) => before.passing.has(id)));
+    let board = await this.run([...wanted]);
+    const stale = [...before.passing].filter((id) => check(board, id).standing === "stale" && !wanted.has(id));
+    if (stale.length > 0) board = await this.run(stale);
+    if (one.blocker === undefined) return board;
+    // The watcher looks every few seconds.
+    for (let tries = 0; tries < 20; tries++) {
+      const lines = [...board.verdict.blockers.flatMap((b) => [b.what, ...b.details]), ...board.drift];
+      if (lines.some((line) => one.blocker!.test(line))) break;
+      await new Promise((done) => setTimeout(done, 500));
+      board = await this.devops.board();
+    }
+    return board;
+  }
+
+  /** Looks once more at whatever does not stand well now that it was put right. */
+  async lookAgain(one: Case, before: Before): Promise<Board> {
+    await this.follow();
+    let board = await this.devops.board();
+    for (let tries = 0; tries < 2; tries++) {
+      const open = [...before.passing].filter((id) => check(board, id).standing !== "pass");
+      if (open.length === 0) break;
+      board = await this.run(open);
+    }
+    return board;
+  }
+
+  /** After a case that went wrong: everything once more, so that the next one starts from what is true. */
+  async settle(stage: Stage, one: Case): Promise<void> {
+    try {
+      await one.undo?.(stage);
+    } catch {
+      // It was undone already, or cannot be.
+    }
+    stage.restore();
+    if (this.deployed) stage.compose(["up", "-d", "--no-build", "--pull", "never", "--wait"]);
+    await this.follow();
+    const board = await this.ready();
+    await this.run(board.checks.filter((c) => this.took.has(c.id) && c.standing !== "pass").map((c) => c.id));
+  }
+
+  /** Before anything is deployed, a changed directory is another release: it is opened, as a person would. */
+  private async follow(): Promise<void> {
+    if (this.deployed) return;
+    await this.devops.act("open_release", {}).catch((error: unknown) => {
+      if (!(error instanceof Refused)) throw error;
+    });
+  }
+
+  private quick(): string[] {
+    return [...this.took].filter(([id, ms]) => ms < QUICK_MS && !ALONE.has(id)).map(([id]) => id);
+  }
+
+  /** Runs these checks and waits for all of them: quick ones side by side, the others one by one. */
+  private async run(ids: string[]): Promise<Board> {
+    const waiting = ids.filter((id) => !ALONE.has(id));
+    const worker = async () => {
+      for (let id = waiting.shift(); id !== undefined; id = waiting.shift()) await this.runOne(id);
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, worker));
+    for (const id of ids.filter((id) => ALONE.has(id))) await this.runOne(id);
+    return this.devops.board();
+  }
+
+  private async runOne(id: string): Promise<void> {
+    const began = Date.now();
+    const run = await this.devops.startCheck(id);
+    await this.devops.waitFor([run], 5 * MINUTE);
+    if (!this.took.has(id)) this.took.set(id, Date.now() - began);
+  }
+}
+
+function npm(stage: Stage, script: string): void {
+  stage.example.run("npm", "run", "--silent", script);
+}

@@ -1,0 +1,152 @@
+// Containers that are not what was deployed.
+import { join } from "node:path";
+import type { Case } from "../case.ts";
+import { freePorts } from "../../support/files.ts";
+
+export const stack: Case[] = [
+  {
+    name: "store-published",
+    what: "Redis is published to the host",
+    needs: "stack",
+    breaks: ["B.2"],
+    says: /redis/,
+    apply: async (stage) => {
+      const [port] = await freePorts(1);
+      stage.override("redis", `services:\n  redis:\n    ports: ["127.0.0.1:${port}:6379"]\n`);
+      await stage.health("redis", "healthy");
+    },
+    undo: (stage) => stage.asDeclared("redis"),
+  },
+  {
+    name: "port-trap",
+    what: "the container listens on 3001, and 3000 is mapped",
+    needs: "stack",
+    breaks: ["B.2", "E.1", "F.1", "F.3", "G.1", "H.c3", "H.c4", "H.c5"],
+    says: /port-mapping \(fail\).*3000/,
+    apply: async (stage) => {
+      stage.override("backend", 'services:\n  backend:\n    environment: { PORT: "3001" }\n');
+      await stage.health("backend", "unhealthy");
+    },
+    undo: (stage) => stage.asDeclared("backend"),
+  },
+  {
+    name: "port-trap-declared",
+    what: "the Compose file gives PORT=3001 beside the mapping to 3000",
+    needs: "stack",
+    breaks: [],
+    preflight: ["D"],
+    says: /3001/,
+    apply: (stage) => {
+      stage.edit("docker-compose.yml", 'PORT: "3000"\n    ports:', 'PORT: "3001"\n    ports:');
+      stage.commit("Listen elsewhere");
+    },
+  },
+  {
+    name: "cache-down",
+    what: "Redis is stopped",
+    needs: "stack",
+    breaks: ["B.2", "E.1", "F.1", "H.c3"],
+    says: /redis/,
+    apply: async (stage) => {
+      stage.stop("redis");
+      await stage.health("backend", "unhealthy");
+    },
+    undo: async (stage) => {
+      await stage.start("redis");
+      await stage.health("backend", "healthy");
+    },
+  },
+  {
+    name: "frontend-down",
+    what: "the frontend is stopped",
+    needs: "stack",
+    breaks: ["B.2", "E.1", "F.1"],
+    says: /frontend/,
+    apply: (stage) => stage.stop("frontend"),
+    undo: (stage) => stage.start("frontend"),
+  },
+  {
+    name: "page-told-wrong",
+    what: "the running page was told another API",
+    needs: "stack",
+    breaks: ["E.1"],
+    says: /page-api \(fail\)/,
+    apply: async (stage) => {
+      stage.override("frontend", "services:\n  frontend:\n    environment: { NEXT_PUBLIC_API_URL: 'http://127.0.0.1:9' }\n");
+      await stage.health("frontend", "healthy");
+    },
+    undo: (stage) => stage.asDeclared("frontend"),
+  },
+  {
+    name: "proxy-down",
+    what: "the proxy is stopped",
+    needs: "stack",
+    breaks: ["B.2", "E.1"],
+    says: /proxy/,
+    apply: (stage) => stage.stop("proxy"),
+    undo: (stage) => stage.start("proxy"),
+  },
+  {
+    name: "certificate-expired",
+    what: "the proxy's certificate ended yesterday",
+    needs: "stack",
+    breaks: ["B.2"],
+    says: /certificate \(fail\).*expired/i,
+    apply: (stage) => {
+      stage.example.node("scripts/make-cert.mjs", "--force", "--days", "-1");
+      stage.docker("kill", "--signal", "HUP", stage.container("proxy"));
+    },
+    undo: (stage) => {
+      stage.example.node("scripts/make-cert.mjs", "--force");
+      stage.docker("kill", "--signal", "HUP", stage.container("proxy"));
+    },
+  },
+  {
+    name: "certificate-ends-soon",
+    what: "the proxy's certificate has three days left",
+    needs: "stack",
+    breaks: ["B.2"],
+    says: /certificate \(fail\)/,
+    apply: (stage) => {
+      stage.example.node("scripts/make-cert.mjs", "--force", "--days", "3");
+      stage.docker("kill", "--signal", "HUP", stage.container("proxy"));
+    },
+    undo: (stage) => {
+      stage.example.node("scripts/make-cert.mjs", "--force");
+      stage.docker("kill", "--signal", "HUP", stage.container("proxy"));
+    },
+  },
+  {
+    name: "another-image",
+    what: "the backend runs an image that nobody deployed",
+    needs: "stack",
+    breaks: [],
+    blocker: /backend runs another image/,
+    says: /another image/,
+    apply: async (stage) => {
+      const image = `${stage.example.project}/backend:by-hand`;
+      stage.docker("commit", stage.container("backend"), image);
+      stage.override("backend", `services:\n  backend:\n    image: ${image}\n`);
+      await stage.health("backend", "healthy");
+    },
+    undo: (stage) => stage.asDeclared("backend"),
+  },
+  {
+    name: "rollback-image-gone",
+    what: "an image of the release before is removed",
+    needs: "points",
+    breaks: ["H.c6"],
+    says: /two-ways-back \(fail\).*backend/,
+    apply: (stage) => {
+      const tags = stage.docker("images", "--format", "{{.ID}} {{.Repository}}:{{.Tag}}").split("\n");
+      const running = stage.docker("inspect", "--format", "{{.Image}}", stage.container("backend")).slice(7, 19);
+      const older = tags.filter((line) => line.includes(`stagegate/keep/${stage.example.project}/backend:`) && !line.startsWith(running));
+      const [id] = older[0]?.split(" ") ?? [];
+      if (id === undefined) throw new Error("there is no older image of the backend");
+      const names = tags.filter((line) => line.startsWith(id)).map((line) => line.split(" ")[1]!);
+      stage.docker("save", "--output", join(stage.aside, "image.tar"), ...names);
+      stage.docker("rmi", "--force", ...names);
+    },
+    undo: (stage) => void stage.docker("load", "--quiet", "--input", join(stage.aside, "image.tar")),
+  },
+];

@@ -1,0 +1,136 @@
+//! Opening an incident when a real rollback is over: the facts are gathered from the store in the transaction
+//! that records its end, so that they are the facts of that moment.
+
+use domain::evidence::Outcome;
+use domain::incident::{Diff, Incident, LastWords, Moment, Report};
+use domain::release::Release;
+use domain::time::Millis;
+use sqlx::SqliteConnection;
+
+use crate::compose::{FailingService, RollbackResult};
+use crate::store::releases::{self, What};
+use crate::store::runs::{self, Filter, Run, RunKind};
+use crate::store::{self, StoreError};
+use crate::work::Findings;
+
+/// Opens the incident of the rollback `run`, unless it ended before anything was touched. `from` is what was
+/// judged until then.
+pub(crate) async fn open(
+    tx: &mut SqliteConnection,
+    run: &Run,
+    from: Option<&Release>,
+    findings: &Findings,
+    at: Millis,
+) -> Result<(), StoreError> {
+    let (Some(to), Some(rollback)) = (run.release, &findings.rollback) else { return Ok(()) };
+    if !rollback.ok && !rollback.phase.touches_services() {
+        return Ok(());
+    }
+    let from = from.filter(|r| r.id != to);
+    let target = releases::by_id(&mut *tx, to).await?;
+    let deploy = match from {
+        Some(from) => last_deploy(tx, from.id).await?,
+        None => None,
+    };
+    let incident = Incident {
+        id: 0,
+        run: run.id,
+        from: from.map(|r| r.id),
+        to,
+        by: run.by,
+        by_name: run.by_name.clone(),
+        at,
+        report: Report {
+            complete: rollback.ok,
+            message: rollback.message.clone(),
+            timeline: timeline(tx, run, from, target.as_ref(), rollback, at).await?,
+            failing: failing(deploy.as_ref(), rollback),
+            outages: findings.outages.clone(),
+            replaced_in_ms: rollback.outage_ms,
+            diff: from.zip(target.as_ref()).map(|(from, to)| Diff::between(from, to)),
+        },
+    };
+    store::incidents::add(tx, &incident).await.map(|_| ())
+}
+
+/// The run that deployed a release last.
+async fn last_deploy(tx: &mut SqliteConnection, release: i64) -> Result<Option<Run>, StoreError> {
+    let filter = Filter { kind: Some(RunKind::Deploy), release: Some(release), ..Filter::default() };
+    Ok(runs::list(&mut *tx, filter, 1).await?.pop())
+}
+
+async fn timeline(
+    tx: &mut SqliteConnection,
+    run: &Run,
+    from: Option<&Release>,
+    to: Option<&Release>,
+    rollback: &RollbackResult,
+    at: Millis,
+) -> Result<Vec<Moment>, StoreError> {
+    let mut moments = Vec::new();
+    let mut note = |at, what: String| moments.push(Moment { at, what });
+    if let Some(from) = from {
+        for event in releases::events(&mut *tx, from.id).await? {
+            let what = match event.what {
+                What::Deployed { .. } => "was deployed",
+                What::Failed => "failed to deploy",
+                What::RollbackPoint => "became a rollback point",
+                What::Bad => "was marked bad",
+                What::Opened | What::RolledBackFrom | What::RolledBackTo { .. } => continue,
+            };
+            note(event.at, format!("Release {} {what}, by {}", from.name(), event.by_name));
+        }
+        if let Some(first) = first_failure(tx, from).await? {
+            note(first.0, first.1);
+        }
+    }
+    let target = to.map_or_else(|| run.title.clone(), Release::name);
+    note(run.started_at, format!("{} decided to go back to {target}", run.by_name));
+    note(
+        at,
+        if rollback.ok {
+            format!("Release {target} runs again, healthy, proved by its image IDs and its smoke checks")
+        } else {
+            "The rollback ended and is not complete".to_owned()
+        },
+    );
+    moments.sort_by_key(|m| m.at);
+    Ok(moments)
+}
+
+/// The first check that did not pass on a release after it was deployed (or, when it never was, after it was
+/// opened).
+async fn first_failure(
+    tx: &mut SqliteConnection,
+    from: &Release,
+) -> Result<Option<(Millis, String)>, StoreError> {
+    let since = from.deployed_at.unwrap_or(from.opened_at);
+    let found = store::evidence::for_judging(&mut *tx, Some(from.id), 0).await?;
+    let first = found.into_iter().find(|e| e.at >= since && e.finding.outcome != Outcome::Pass);
+    Ok(first.map(|e| {
+        let word = match e.finding.outcome {
+            Outcome::Fail => "failed",
+            _ => "could not tell",
+        };
+        (e.at, format!("First check that did not pass: “{}” {word}: {}", e.check, e.finding.saw))
+    }))
+}
+
+/// The services that were not well: as the failed deploy left them, and as the rollback found them.
+fn failing(deploy: Option<&Run>, rollback: &RollbackResult) -> Vec<LastWords> {
+    let of_deploy = deploy
+        .and_then(|run| run.result.clone())
+        .and_then(|result| serde_json::from_value::<Findings>(result).ok())
+        .and_then(|findings| findings.deploy)
+        .map(|deploy| deploy.failing)
+        .unwrap_or_default();
+    of_deploy.iter().chain(&rollback.failing).map(last_words).collect()
+}
+
+fn last_words(service: &FailingService) -> LastWords {
+    let mut lines = service.last_lines.clone();
+    if !service.check_said.is_empty() {
+        lines.push(format!("health check: {}", service.check_said));
+    }
+    LastWords { service: service.name.clone(), health: service.health.label().to_owned(), lines }
+}
