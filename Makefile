@@ -1,6 +1,6 @@
 # Everything a person needs is `make run` and `make test`. The work is done by the scripts in .ci/.
 .DEFAULT_GOAL := help
-.PHONY: help run test install build check fmt sqlx wasm-size clean-docker ci
+.PHONY: help run test install build check fmt sqlx wasm-size model clean-docker bench-rollback chaos sabotage ci
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -12,7 +12,7 @@ test: ## Install what the tests need and run all of them: unit, integration, bro
 	@.ci/test
 
 install: ## Install the tools that build and tests need; says what it cannot install
-	@.ci/install base docker compose image-tools node nginx chromium rust npm-tools wasm-bindgen cargo-leptos nextest
+	@.ci/install base docker compose image-tools node nginx monitoring chromium rust npm-tools wasm-bindgen cargo-leptos nextest
 
 build: ## Build the release: target/release/stagegate and target/site
 	@.ci/install base node rust npm-tools wasm-bindgen cargo-leptos
@@ -31,6 +31,15 @@ sqlx: ## Rebuild .sqlx, the query data for builds without a database, after a ch
 
 wasm-size: ## Print what a browser fetches before the page is live, against its budget
 	@.ci/wasm-size
+
+model: ## Throw 100,000 random sequences of acts at the rules of gates, sign-offs and verdict (some minutes)
+	SQLX_OFFLINE=true STAGEGATE_MODEL=100000 cargo test --config 'profile.dev.package.domain.opt-level=2' \
+	  --config 'profile.dev.package.sha2.opt-level=3' -p domain --test model -- --nocapture
+bench-rollback: ## Measure a rollback against the same command typed by hand; writes target/bench/rollback.json
+	@.ci/long bench_rollback
+
+chaos: ## Kill deploys and rollbacks at random points (CHAOS_KILLS=40, CHAOS_SEED=n); writes target/chaos.json
+	@.ci/long chaos
 
 clean-docker: ## Remove containers, networks, volumes and images of the example and of the tests (base images stay)
 	@.ci/clean-docker

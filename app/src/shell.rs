@@ -193,15 +193,48 @@ fn is_here(href: &str, path: &str) -> bool {
     }
 }
 
-fn navigation(path: &str) -> AnyView {
+fn navigation(visit: &Visit) -> AnyView {
+    let path = visit.path.as_str();
     let links = PAGES
         .iter()
         .map(|(href, word)| {
             let current = is_here(href, path).then_some("page");
-            view! { <a href=*href aria-current=current>{*word}</a> }
+            let count = (*href == "/").then(|| inbox_count(visit.clone()));
+            view! { <a href=*href aria-current=current>{*word} {count}</a> }
         })
         .collect_view();
     view! { <nav class="top__nav" aria-label="Pages">{links}</nav> }.into_any()
+}
+
+/// How many things wait for the person looking.
+fn inbox_count(visit: Visit) -> AnyView {
+    let waiting = async move {
+        let top = visit.engine.top(visit.actor()?).await?;
+        Ok::<_, engine::Error>(top.waiting)
+    };
+    view! {
+        <Suspense>
+            {Suspend::new(async move { waiting.await.ok().map(count_badge) })}
+        </Suspense>
+    }
+    .into_any()
+}
+
+/// Always there, so that it can fill while the page is looked at.
+fn count_badge(waiting: usize) -> AnyView {
+    let spoken = match waiting {
+        1 => "1 thing waits for you".to_owned(),
+        n => format!("{n} things wait for you"),
+    };
+    let shown = (waiting > 0).then(|| {
+        view! {
+            <span class="count num" title=spoken.clone()>
+                <span aria-hidden="true">{waiting}</span>
+                <span class="visually-hidden">{spoken.clone()}</span>
+            </span>
+        }
+    });
+    view! { <span data-live="inbox-count">{shown}</span> }.into_any()
 }
 
 /// The run that the page is about, so that the stream sends its progress too.
@@ -224,7 +257,7 @@ fn header(visit: Visit) -> AnyView {
     view! {
         <header class="top">
             {brand}
-            {navigation(&visit.path)}
+            {navigation(&visit)}
             <div class="top__end">
                 {pill(visit.clone())}
                 <Live run=run />
@@ -238,22 +271,22 @@ fn header(visit: Visit) -> AnyView {
 /// The verdict in the header of every page.
 fn pill(visit: Visit) -> AnyView {
     let verdict = async move {
-        let board = visit.engine.board(visit.actor()?).await?;
-        Ok::<_, engine::Error>(board.judgement.verdict)
+        let top = visit.engine.top(visit.actor()?).await?;
+        Ok::<_, engine::Error>(top.verdict)
     };
     view! {
         <Suspense>
             {Suspend::new(async move {
-                verdict.await.ok().map(|v| verdict_pill(v.is_go(), v.label()))
+                verdict.await.ok().map(|v| verdict_pill(v.is_go(), v.label(), &v.line()))
             })}
         </Suspense>
     }
     .into_any()
 }
 
-fn verdict_pill(go: bool, label: String) -> AnyView {
+fn verdict_pill(go: bool, label: String, line: &str) -> AnyView {
     let (class, shape) = if go { ("pill pill--go", Icon::Check) } else { ("pill pill--no-go", Icon::Cross) };
-    let spoken = format!("Verdict: {label}");
+    let spoken = format!("Verdict: {line}");
     view! {
         <a class=class href="/" data-live="verdict-pill" aria-label=spoken>
             {icon(shape)}
@@ -312,6 +345,14 @@ mod tests {
             assert_eq!(marked, 1, "{path}");
         }
         assert!(!is_here("/runs", "/runsx"));
+    }
+
+    #[test]
+    fn the_count_is_said_in_words_and_absent_when_nothing_waits() {
+        let html = |n| crate::ui::samples::html(move || count_badge(n));
+        assert!(html(1).contains("1 thing waits for you"));
+        assert!(html(3).contains("3 things wait for you"));
+        assert!(html(0).contains("data-live=\"inbox-count\"") && !html(0).contains("count num"));
     }
 
     #[test]

@@ -6,9 +6,13 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+mod data;
+mod monitor;
 mod report;
 mod web;
 
+pub use data::{DatabaseAssert, DatabaseEngine, DatabaseSpec, MigrationTool};
+pub use monitor::{GrafanaSpec, LogAssert, LogSource, LogsSpec, PrometheusAssert, PrometheusSpec};
 pub use report::{ReportFormat, Twice, ValueSource};
 pub use web::{HttpCors, HttpGate, HttpMeasure, HttpRateLimit, TlsSpec};
 
@@ -176,6 +180,27 @@ pub enum CheckSpec {
         /// For `mode`: the octal mode wanted; `0600` by default. A stricter one is good too.
         #[serde(default)]
         mode: Option<String>,
+        /// For `owner`: the user's name or number; by default the user that Stagegate runs as.
+        #[serde(default)]
+        owner: Option<String>,
+        /// For `secrets`: least number of characters; 16 by default.
+        #[serde(default)]
+        min_length: Option<u32>,
+        /// For `secrets`: least estimated entropy in bits; 64 by default.
+        #[serde(default)]
+        min_bits: Option<u32>,
+        /// For `urls`: the schemes that may be used; any when empty.
+        #[serde(default)]
+        schemes: Vec<String>,
+        /// For `urls`: what keys must be, by key. `${NAME}` from `[stack.urls]` allowed.
+        #[serde(default)]
+        declared: BTreeMap<String, String>,
+        /// For `rotated`: the day (`2026-10-01`, UTC) on which each secret was last replaced.
+        #[serde(default)]
+        rotated: BTreeMap<String, String>,
+        /// For `rotated`: greatest age, such as `90d`.
+        #[serde(default)]
+        max_age: Option<String>,
     },
     /// A file that must exist, be fresh, and not be empty. The newest counts; its size in bytes is the value.
     File {
@@ -218,6 +243,14 @@ pub enum CheckSpec {
     Drill {},
     /// A TLS certificate: its chain, its names, its dates.
     Tls(TlsSpec),
+    /// Something about Prometheus: a target, a rule, a query, an alert on its way.
+    Prometheus(Box<PrometheusSpec>),
+    /// A dashboard whose panels must have fresh data.
+    Grafana(GrafanaSpec),
+    /// Lines that services wrote, where they are collected.
+    Logs(LogsSpec),
+    /// A database of the stack: migrations, rows, backups, a rehearsed restore.
+    Database(Box<DatabaseSpec>),
 }
 
 impl CheckSpec {
@@ -233,6 +266,10 @@ impl CheckSpec {
             CheckSpec::Port { .. } => "port",
             CheckSpec::Drill {} => "drill",
             CheckSpec::Tls(_) => "tls",
+            CheckSpec::Prometheus(_) => "prometheus",
+            CheckSpec::Grafana(_) => "grafana",
+            CheckSpec::Logs(_) => "logs",
+            CheckSpec::Database(_) => "database",
         }
     }
 
@@ -248,6 +285,12 @@ impl CheckSpec {
             CheckSpec::File { .. } | CheckSpec::Drill {} => vec![],
             // A certificate is renewed without any part of a release changing: its evidence only ages.
             CheckSpec::Tls(_) => vec![],
+            CheckSpec::Prometheus(_) | CheckSpec::Grafana(_) | CheckSpec::Logs(_) => vec![Part::Config],
+            CheckSpec::Database(db) => match db.assert {
+                DatabaseAssert::Migrations => vec![Part::Commit, Part::Images, Part::Env],
+                DatabaseAssert::Rows | DatabaseAssert::Restore => vec![Part::Images, Part::Env],
+                DatabaseAssert::Backup => vec![],
+            },
         }
     }
 
@@ -281,6 +324,10 @@ pub enum ComposeAssert {
     RollbackImages,
     /// `docker compose config` accepts the files.
     Valid,
+    /// Data stores are reachable inside the stack's own networks only.
+    Internal,
+    /// Behind every published port a process listens.
+    PortMapping,
 }
 
 /// Questions about the env file.
@@ -299,6 +346,14 @@ pub enum EnvAssert {
     Origins,
     /// The file is neither tracked by git nor in its history.
     Untracked,
+    /// It belongs to the wanted user.
+    Owner,
+    /// Secrets are long, hard to guess, and each a different one.
+    Secrets,
+    /// Addresses are well-formed, of an accepted scheme, and as declared.
+    Urls,
+    /// Named secrets were replaced lately, by the days declared.
+    Rotated,
 }
 
 /// Questions about the repository.

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::changes::Change;
 use crate::check::Check;
 use crate::evidence::Evidence;
-use crate::release::Release;
+use crate::release::{Parts, Release};
 use crate::role::Role;
+use crate::rules::Rules;
 use crate::runbook::Runbook;
 use crate::time::Millis;
 
@@ -76,6 +77,13 @@ pub struct Waiver {
     pub until: Millis,
     /// `false` ends it early.
     pub holds: bool,
+}
+
+impl Waiver {
+    /// Its last day, as people say it: `30 Nov`.
+    pub fn last_day(&self) -> String {
+        Millis(self.until.0.saturating_sub(1)).day()
+    }
 }
 
 /// An owner's word that a gate is passed, on what was shown then.
@@ -147,12 +155,16 @@ pub struct SignOff {
     pub by_name: String,
     /// Their word.
     pub choice: Choice,
-    /// Their comment; for a No-Go, what would change it.
+    /// Their comment; for a No-Go, the reason.
     pub comment: String,
+    /// For a No-Go, what would change it; empty for a Go.
+    pub would_change: String,
     /// Digest of the evidence shown when signing.
     pub digest: String,
     /// The rows behind that digest.
     pub shown: Vec<ShownRow>,
+    /// The parts of the release then; `None` in words given before they were kept.
+    pub parts: Option<Parts>,
     /// When.
     pub at: Millis,
 }
@@ -168,6 +180,24 @@ pub struct ShownRow {
     pub state: String,
     /// How many times it was seen not to hold on this release.
     pub failures: u32,
+    /// Its text, for people. Not in the digest: the text's own digest is.
+    #[serde(default)]
+    pub title: String,
+    /// The measured values. Not in the digest: a value may move while it stays as wanted.
+    #[serde(default)]
+    pub values: Vec<ShownValue>,
+    /// What its checks saw, one line each. Not in the digest.
+    #[serde(default)]
+    pub saw: Vec<String>,
+}
+
+/// A measured value as it was shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShownValue {
+    /// The check.
+    pub check: String,
+    /// Number and unit: `71.2 %`.
+    pub value: String,
 }
 
 /// The Product Owner's recorded decision.
@@ -183,6 +213,11 @@ pub struct Decision {
     pub note: String,
     /// Digest of the evidence shown.
     pub digest: String,
+    /// Digest of the verdict decided on: evidence, sign-offs, blockers. Empty in decisions made before
+    /// it was kept; those are held to the evidence alone.
+    pub verdict: String,
+    /// The rows behind the evidence's digest; empty in decisions made before they were kept.
+    pub shown: Vec<ShownRow>,
     /// Who.
     pub by: i64,
     /// Their name at the time.
@@ -267,7 +302,7 @@ pub struct Observed {
     /// The services of the Compose file, in its order.
     pub services: Vec<Service>,
     /// The parts as they are on disk and in the engine now.
-    pub parts: crate::release::Parts,
+    pub parts: Parts,
     /// Subject line of the commit in the directory; empty when there is none.
     pub subject: String,
     /// What cannot be read (directory, Compose file, git), one sentence each.
@@ -307,6 +342,8 @@ pub struct Facts<'a> {
     pub attest: &'a [String],
     /// What preflight found.
     pub findings: &'a [crate::preflight::Finding],
+    /// What is declared about people's words and the checklist.
+    pub rules: &'a Rules,
     /// Declared owners of gates; a gate that is absent is owned by every DRI.
     pub gate_owners: &'a BTreeMap<String, Vec<Role>>,
     /// The release that is judged.

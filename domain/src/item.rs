@@ -5,11 +5,13 @@ use serde::{Deserialize, Serialize};
 use crate::check::Check;
 use crate::drift::parts_seen;
 use crate::evidence::{Evidence, Outcome, Staleness, staleness};
-use crate::facts::{Attestation, Facts, ShownRow, Waiver};
+use crate::facts::{Attestation, Facts, ShownRow, ShownValue, Waiver};
 use crate::preflight::{Finding, Weight};
 use crate::release::Parts;
 use crate::role::Role;
+use crate::rules::{Piece, Rules};
 use crate::runbook::Runbook;
+use crate::time::human_span;
 
 /// How an item can be satisfied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +19,8 @@ use crate::runbook::Runbook;
 pub enum Proof {
     /// By these checks, all of them.
     Checks(Vec<String>),
+    /// By these criteria and checks, all of them; the checks bound to the item are among them.
+    Pieces(Vec<Piece>),
     /// By a person's word.
     Attestation,
     /// By all gates before the decision being accepted.
@@ -53,7 +57,13 @@ pub struct Item {
 
 /// The items of a runbook in its order: what preflight found, criteria, then checklist. `attest` names those
 /// that need a person's word besides their checks.
-pub fn items(runbook: &Runbook, checks: &[Check], attest: &[String], findings: &[Finding]) -> Vec<Item> {
+pub fn items(
+    runbook: &Runbook,
+    checks: &[Check],
+    attest: &[String],
+    findings: &[Finding],
+    rules: &Rules,
+) -> Vec<Item> {
     let found = findings.iter().filter(|f| f.weight == Weight::Breaks).filter_map(|f| {
         Some(Item {
             id: f.item_id()?,
@@ -68,6 +78,11 @@ pub fn items(runbook: &Runbook, checks: &[Check], attest: &[String], findings: &
     let proof_of = |id: &str| {
         let bound: Vec<String> =
             checks.iter().filter(|c| c.proves.iter().any(|p| p == id)).map(|c| c.id.clone()).collect();
+        if let Some(declared) = rules.checklist.get(id).filter(|d| !d.is_empty()) {
+            let mut pieces = declared.clone();
+            pieces.extend(bound.into_iter().map(Piece::Check).filter(|c| !declared.contains(c)));
+            return Proof::Pieces(pieces);
+        }
         if bound.is_empty() { Proof::Attestation } else { Proof::Checks(bound) }
     };
     let criteria = runbook.criteria.iter().map(|c| Item {
@@ -131,6 +146,8 @@ pub struct CheckState {
     pub last: Option<Evidence>,
     /// Why the last evidence does not count.
     pub stale: Vec<Staleness>,
+    /// The unit of its value; empty for counts.
+    pub unit: String,
     /// How many times it was seen not to pass on the parts of this release.
     pub failures: u32,
 }
@@ -149,6 +166,19 @@ pub enum Standing {
     Fail,
     /// Counts and could not tell.
     Inconclusive,
+}
+
+impl Standing {
+    /// The word on pages.
+    pub fn word(self) -> &'static str {
+        match self {
+            Standing::Missing => "not run",
+            Standing::Stale => "stale",
+            Standing::Pass => "pass",
+            Standing::Fail => "fail",
+            Standing::Inconclusive => "inconclusive",
+        }
+    }
 }
 
 /// Judges a check by its newest evidence that counts; older evidence of the same parts revives
@@ -170,11 +200,12 @@ pub fn check_state(check: &Check, facts: &Facts<'_>) -> CheckState {
         reasons.into_iter().map(|r| r.dated(facts.changes, by)).collect()
     };
     let counting = |e: &&Evidence| why_stale(e).is_empty();
+    let threshold = check.threshold_digest();
     let failures = mine()
         .filter(|e| e.finding.outcome != Outcome::Pass)
-        .filter(|e| check.binds.iter().all(|p| check.agrees(&e.parts, parts, *p)))
-        .filter(|e| e.threshold_digest == check.threshold_digest())
         .filter(|e| facts.release.is_some_and(|r| e.release == r.id))
+        .filter(|e| e.threshold_digest == threshold)
+        .filter(|e| check.binds.iter().all(|p| check.agrees(&e.parts, parts, *p)))
         .count();
     let failures = u32::try_from(failures).unwrap_or(u32::MAX);
     let state = |standing, last: Option<&Evidence>, stale| CheckState {
@@ -182,6 +213,7 @@ pub fn check_state(check: &Check, facts: &Facts<'_>) -> CheckState {
         standing,
         last: last.cloned(),
         stale,
+        unit: check.want.as_ref().map(|w| w.unit.clone()).unwrap_or_default(),
         failures,
     };
     if facts.release.is_none() {
@@ -201,6 +233,20 @@ pub fn check_state(check: &Check, facts: &Facts<'_>) -> CheckState {
     }
 }
 
+impl CheckState {
+    /// The value that counts, with its unit.
+    pub fn shown_value(&self) -> Option<ShownValue> {
+        if matches!(self.standing, Standing::Missing | Standing::Stale) {
+            return None;
+        }
+        let number = self.last.as_ref()?.finding.value?;
+        // Two digits behind the point are what people compare.
+        let number = (number * 100.0).round() / 100.0;
+        let value = if self.unit.is_empty() { number.to_string() } else { format!("{number} {}", self.unit) };
+        Some(ShownValue { check: self.check.clone(), value })
+    }
+}
+
 /// How an item stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ItemState {
@@ -210,10 +256,27 @@ pub struct ItemState {
     pub status: Status,
     /// Its checks, in the order declared.
     pub checks: Vec<CheckState>,
+    /// The parts of a checklist item, in the order declared; empty for other items.
+    pub pieces: Vec<PieceState>,
     /// The attestation that counts.
     pub attestation: Option<Attestation>,
+    /// The last attestation on this release, when it no longer counts.
+    pub old_word: Option<Attestation>,
     /// The waiver in force.
     pub waiver: Option<Waiver>,
+}
+
+/// How one part of a checklist item stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PieceState {
+    /// The part.
+    pub piece: Piece,
+    /// Whether it holds.
+    pub holds: bool,
+    /// How it stands, in a word: `proved`, `waived`, `open`, `pass`.
+    pub word: String,
+    /// Why it does not hold; empty when it does.
+    pub why: String,
 }
 
 /// Satisfied or not; never by silence.
@@ -244,6 +307,30 @@ impl ItemState {
         !self.is_satisfied() && (matches!(self.item.proof, Proof::Preflight { .. }) || seen_to_fail())
     }
 
+    /// Whether it is open only because criteria are, which their own gates tell.
+    pub fn only_follows(&self) -> bool {
+        !self.is_satisfied()
+            && self.pieces.iter().any(|p| !p.holds)
+            && self.pieces.iter().all(|p| p.holds || matches!(p.piece, Piece::Criterion(_)))
+            && (self.attestation.is_some() || !self.item.needs_word)
+    }
+
+    /// Whether a person's word has a place here.
+    pub fn takes_word(&self) -> bool {
+        self.item.proof == Proof::Attestation || self.item.needs_word
+    }
+
+    /// The state in one word.
+    pub fn word(&self) -> &'static str {
+        match self.status {
+            Status::Proved => "proved",
+            Status::Attested => "attested",
+            Status::Waived => "waived",
+            Status::Derived => "derived",
+            Status::Open(_) => "open",
+        }
+    }
+
     /// The row that signers see.
     pub fn shown(&self) -> ShownRow {
         let state = match &self.status {
@@ -267,17 +354,69 @@ impl ItemState {
                 Status::Waived => 0,
                 _ => self.checks.iter().map(|c| c.failures).sum(),
             },
+            title: self.item.text.clone(),
+            values: self.checks.iter().filter_map(CheckState::shown_value).collect(),
+            saw: self
+                .checks
+                .iter()
+                .filter_map(|c| Some((c, c.last.as_ref()?)))
+                .map(|(c, e)| format!("{}: {}", c.check, e.finding.saw))
+                .collect(),
         }
     }
 }
 
-/// Judges an item by its checks, attestation and waiver. The two derived proofs are settled by
+/// Judges all items; those made of parts last, because their parts are other items.
+pub fn item_states(items: &[Item], facts: &Facts<'_>) -> Vec<ItemState> {
+    let mut states: Vec<ItemState> = items.iter().map(|i| item_state(i, facts, &[])).collect();
+    let made = |s: &ItemState| matches!(s.item.proof, Proof::Pieces(_));
+    let whole: Vec<ItemState> = states.iter().filter(|s| !made(s)).cloned().collect();
+    for state in states.iter_mut().filter(|s| made(s)) {
+        *state = item_state(&state.item, facts, &whole);
+    }
+    states
+}
+
+fn piece_state(piece: &Piece, checks: &[CheckState], others: &[ItemState]) -> PieceState {
+    let open =
+        |word: &str, why: String| PieceState { piece: piece.clone(), holds: false, word: word.into(), why };
+    let holds =
+        |word: &str| PieceState { piece: piece.clone(), holds: true, word: word.into(), why: String::new() };
+    match piece {
+        Piece::Criterion(id) => match others.iter().find(|o| o.item.id == *id) {
+            None => open("unknown", format!("the runbook has no {id}")),
+            Some(other) => match &other.status {
+                Status::Open(why) => open(other.word(), why.join("; ")),
+                _ => holds(other.word()),
+            },
+        },
+        Piece::Check(id) => match checks.iter().find(|c| c.check == *id) {
+            None => open("unknown", format!("there is no check “{id}”")),
+            Some(check) => match check_complaint(check) {
+                Some(why) => open(check.standing.word(), why),
+                None => holds(check.standing.word()),
+            },
+        },
+    }
+}
+
+/// Judges an item by its checks, parts, attestation and waiver. The two derived proofs are settled by
 /// the caller, who knows the gates and the sign-offs.
-pub fn item_state(item: &Item, facts: &Facts<'_>) -> ItemState {
+fn item_state(item: &Item, facts: &Facts<'_>, others: &[ItemState]) -> ItemState {
     let checks: Vec<CheckState> = match &item.proof {
         Proof::Checks(ids) => {
             facts.checks.iter().filter(|c| ids.contains(&c.id)).map(|c| check_state(c, facts)).collect()
         }
+        Proof::Pieces(pieces) => facts
+            .checks
+            .iter()
+            .filter(|c| pieces.iter().any(|p| matches!(p, Piece::Check(id) if *id == c.id)))
+            .map(|c| check_state(c, facts))
+            .collect(),
+        _ => vec![],
+    };
+    let pieces: Vec<PieceState> = match &item.proof {
+        Proof::Pieces(pieces) => pieces.iter().map(|p| piece_state(p, &checks, others)).collect(),
         _ => vec![],
     };
     let waiver = facts
@@ -290,8 +429,13 @@ pub fn item_state(item: &Item, facts: &Facts<'_>) -> ItemState {
         .attestations
         .iter()
         .rfind(|a| a.item == item.id && facts.release.is_some_and(|r| r.id == a.release));
-    let attestation = last_word.filter(|a| a.holds && a.text_digest == item.digest).cloned();
-    let proved = !checks.is_empty() && checks.iter().all(|c| c.standing == Standing::Pass);
+    let word_against = last_word.and_then(|a| why_word_ended(item, a, facts));
+    let attestation = last_word.filter(|_| word_against.is_none()).cloned();
+    let old_word = last_word.filter(|_| word_against.is_some()).cloned();
+    let proved = match &item.proof {
+        Proof::Pieces(_) => pieces.iter().all(|p| p.holds),
+        _ => !checks.is_empty() && checks.iter().all(|c| c.standing == Standing::Pass),
+    };
     let has_word = attestation.is_some() || !item.needs_word;
     let status = if proved && has_word {
         Status::Proved
@@ -300,25 +444,60 @@ pub fn item_state(item: &Item, facts: &Facts<'_>) -> ItemState {
     } else if item.proof == Proof::Attestation && attestation.is_some() {
         Status::Attested
     } else {
-        Status::Open(why_open(item, &checks, last_word))
+        Status::Open(why_open(item, &checks, &pieces, has_word, word_against))
     };
-    ItemState { item: item.clone(), status, checks, attestation, waiver }
+    ItemState { item: item.clone(), status, checks, pieces, attestation, old_word, waiver }
 }
 
-fn why_open(item: &Item, checks: &[CheckState], last_word: Option<&Attestation>) -> Vec<String> {
+/// Why a person's word on this release no longer counts; `None`: it does.
+fn why_word_ended(item: &Item, word: &Attestation, facts: &Facts<'_>) -> Option<String> {
+    if !word.holds {
+        return Some(format!("{} took the attestation back", word.by_name));
+    }
+    if word.text_digest != item.digest {
+        return Some("its text changed since it was attested".to_owned());
+    }
+    let (age, valid) = (facts.now.since(word.at), facts.rules.attested_for(&item.id)?);
+    (age >= valid).then(|| format!("attested {} ago, valid for {}", human_span(age), human_span(valid)))
+}
+
+fn why_open(
+    item: &Item,
+    checks: &[CheckState],
+    pieces: &[PieceState],
+    has_word: bool,
+    word_against: Option<String>,
+) -> Vec<String> {
+    let word_missing = || {
+        word_against
+            .clone()
+            .unwrap_or_else(|| "a person has to attest the part that no check sees".to_owned())
+    };
     match &item.proof {
         Proof::Checks(_) => {
             let mut why: Vec<String> = checks.iter().filter_map(check_complaint).collect();
-            if item.needs_word && !last_word.is_some_and(|a| a.holds && a.text_digest == item.digest) {
-                why.push("a person has to attest the part that no check sees".to_owned());
+            if !has_word {
+                why.push(word_missing());
             }
             why
         }
-        Proof::Attestation => vec![match last_word {
-            Some(a) if !a.holds => format!("{} took the attestation back", a.by_name),
-            Some(_) => "its text changed since it was attested".to_owned(),
-            None => "nobody has attested it for this release".to_owned(),
-        }],
+        Proof::Pieces(_) => {
+            let mut why: Vec<String> = pieces
+                .iter()
+                .filter(|p| !p.holds)
+                .map(|p| match &p.piece {
+                    Piece::Criterion(id) => format!("{id} is {}", p.word),
+                    Piece::Check(_) => p.why.clone(),
+                })
+                .collect();
+            if !has_word {
+                why.push(word_missing());
+            }
+            why
+        }
+        Proof::Attestation => {
+            vec![word_against.unwrap_or_else(|| "nobody has attested it for this release".to_owned())]
+        }
         Proof::GatesAccepted => vec!["not every gate before it is accepted".to_owned()],
         Proof::SignOffs => vec!["not every role has signed Go".to_owned()],
         Proof::Preflight { place, hint } => vec![format!("{place}: {hint}")],

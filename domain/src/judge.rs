@@ -3,12 +3,15 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::change::{part_changes, row_changes, value_changes, why_stale};
 use crate::digest::digest_fields;
 use crate::drift::{Drift, drift};
-use crate::facts::{Acceptance, Choice, Decision, Facts, ShownRow, SignOff};
-use crate::item::{Item, ItemState, Proof, Status, decision_gate, gate_owners, item_state, items};
-use crate::release::ReleaseState;
+use crate::facts::{Acceptance, Choice, Decision, Facts, ShownRow, SignOff, Waiver};
+use crate::item::{Item, ItemState, Proof, Status, decision_gate, gate_owners, item_states, items};
+use crate::release::{Parts, ReleaseState};
 use crate::role::Role;
+use crate::since::gate_since;
+use crate::time::Millis;
 
 /// The state of a gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +73,9 @@ pub struct SignOffView {
     pub last: Option<SignOff>,
     /// Why the last one does not count; empty when it does.
     pub stale: Vec<String>,
+    /// What has changed since the last one was given, also where that does not end it: rows, parts of
+    /// the release, measured values.
+    pub changes: Vec<String>,
 }
 
 impl SignOffView {
@@ -90,6 +96,8 @@ pub struct Blocker {
     pub details: Vec<String>,
     /// Whose it is.
     pub owners: Vec<String>,
+    /// Since when it is in the way, where the facts tell.
+    pub since: Option<Millis>,
 }
 
 /// Where a blocker belongs; pages link there.
@@ -115,6 +123,8 @@ pub struct Verdict {
     pub blockers: Vec<Blocker>,
     /// Items let through by a waiver.
     pub waivers: usize,
+    /// Those items with their waivers, in the runbook's order.
+    pub waived: Vec<Waiver>,
 }
 
 impl Verdict {
@@ -132,6 +142,30 @@ impl Verdict {
             (true, n) => format!("Go with {n} waivers"),
         }
     }
+
+    /// The label with the waived items named: `Go with 1 waiver: A.3 until 30 Nov`.
+    pub fn line(&self) -> String {
+        if self.waived.is_empty() {
+            return self.label();
+        }
+        let named: Vec<String> =
+            self.waived.iter().map(|w| format!("{} until {}", w.item, w.last_day())).collect();
+        let count = match (self.is_go(), self.waivers) {
+            (true, _) => self.label(),
+            (false, 1) => "No-Go with 1 waiver".to_owned(),
+            (false, n) => format!("No-Go with {n} waivers"),
+        };
+        format!("{count}: {}", named.join(", "))
+    }
+}
+
+/// A decision that no longer stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FallenDecision {
+    /// The decision.
+    pub decision: Decision,
+    /// Why it does not stand, one phrase each; never empty.
+    pub why: Vec<String>,
 }
 
 /// Everything that the rules say about one moment.
@@ -151,8 +185,12 @@ pub struct Judgement {
     pub before_signing: Vec<Blocker>,
     /// The verdict.
     pub verdict: Verdict,
+    /// Digest of the verdict: the evidence, the sign-offs that count, the blockers. A decision stores it.
+    pub verdict_digest: String,
     /// The decision on this release, if it is still about what is shown now.
     pub decision: Option<Decision>,
+    /// The last decision on this release, if it no longer stands.
+    pub fallen: Option<FallenDecision>,
     /// What differs between the release and the stack and directory as they are.
     pub drift: Vec<Drift>,
 }
@@ -171,10 +209,8 @@ impl Judgement {
 
 /// Judges the facts.
 pub fn judge(facts: &Facts<'_>) -> Judgement {
-    let mut states: Vec<ItemState> = items(facts.runbook, facts.checks, facts.attest, facts.findings)
-        .iter()
-        .map(|i| item_state(i, facts))
-        .collect();
+    let all = items(facts.runbook, facts.checks, facts.attest, facts.findings, facts.rules);
+    let mut states: Vec<ItemState> = item_states(&all, facts);
     let decision_gate = decision_gate(facts.runbook);
     let mut gates = gate_views(facts, &states, decision_gate.as_deref());
     let accepted = gates.iter().filter(|g| !g.is_decision).all(|g| g.state == GateState::Accepted);
@@ -198,23 +234,79 @@ pub fn judge(facts: &Facts<'_>) -> Judgement {
     }
     let loose_items: Vec<ItemState> =
         states.iter().filter(|s| gate_of(&s.item, &gates).is_none()).cloned().collect();
-    let before_signing = blockers_before_signing(facts, &gates, &loose_items, &lines);
+    let mut before_signing =
+        without_consequences(blockers_before_signing(facts, &gates, &loose_items, &lines), facts);
+    date_blockers(&mut before_signing, facts, &gates);
     let mut blockers = before_signing.clone();
-    blockers.extend(sign_off_blockers(facts, &sign_offs));
-    let waivers = states.iter().filter(|s| s.status == Status::Waived).count();
-    let verdict = Verdict { blockers, waivers };
-    let decision = facts
-        .decisions
-        .last()
-        .filter(|d| facts.release.is_some_and(|r| r.id == d.release))
-        .filter(|d| d.choice == Choice::NoGo || (verdict.is_go() && d.digest == digest))
-        .cloned();
+    blockers.extend(without_consequences(sign_off_blockers(facts, &sign_offs), facts));
+    let waived: Vec<Waiver> =
+        states.iter().filter(|s| s.status == Status::Waived).filter_map(|s| s.waiver.clone()).collect();
+    let verdict = Verdict { blockers, waivers: waived.len(), waived };
+    let verdict_digest = verdict_digest(&digest, &sign_offs, &verdict);
+    let last = facts.decisions.iter().rfind(|d| facts.release.is_some_and(|r| r.id == d.release)).cloned();
+    let stands = |d: &Decision| {
+        let same = if d.verdict.is_empty() { d.digest == digest } else { d.verdict == verdict_digest };
+        d.choice == Choice::NoGo || (verdict.is_go() && same)
+    };
+    let (decision, fallen) = match last {
+        Some(d) if stands(&d) => (Some(d), None),
+        Some(d) => {
+            let why = why_fallen(&d, &verdict, &digest, &shown);
+            (None, Some(FallenDecision { decision: d, why }))
+        }
+        None => (None, None),
+    };
     if decision.as_ref().is_some_and(|d| d.choice == Choice::Go) {
         for gate in gates.iter_mut().filter(|g| g.is_decision) {
             gate.state = GateState::Accepted;
         }
     }
-    Judgement { gates, loose_items, sign_offs, digest, shown, before_signing, verdict, decision, drift }
+    Judgement {
+        gates,
+        loose_items,
+        sign_offs,
+        digest,
+        shown,
+        before_signing,
+        verdict,
+        verdict_digest,
+        decision,
+        fallen,
+        drift,
+    }
+}
+
+/// Digest of what a decision is about: the evidence, who signed what, whether it is Go.
+fn verdict_digest(digest: &str, sign_offs: &[SignOffView], verdict: &Verdict) -> String {
+    let signed = sign_offs.iter().flat_map(|s| {
+        let word = s.last.as_ref().filter(|_| s.stale.is_empty());
+        [s.name.clone(), word.map_or_else(String::new, |w| format!("{} {} {}", w.id, w.by, w.choice.slug()))]
+    });
+    let blockers = verdict.blockers.iter().map(|b| b.what.clone());
+    let head = ["verdict".to_owned(), digest.to_owned(), verdict.label()];
+    digest_fields(head.into_iter().chain(signed).chain(blockers))
+}
+
+fn why_fallen(decision: &Decision, verdict: &Verdict, digest: &str, shown: &[ShownRow]) -> Vec<String> {
+    let mut why = Vec::new();
+    if !verdict.is_go() {
+        let first = verdict.blockers.first().map_or("", |b| b.what.as_str());
+        let more = match verdict.blockers.len() {
+            0 | 1 => String::new(),
+            n => format!(", and {} more", n - 1),
+        };
+        why.push(format!("the verdict is No-Go now: {first}{more}"));
+    }
+    if decision.digest != digest {
+        let rows = if decision.shown.is_empty() { vec![] } else { row_changes(&decision.shown, shown) };
+        if rows.is_empty() && verdict.is_go() {
+            why.push("the evidence is another one than was decided on".to_owned());
+        }
+        why.extend(rows);
+    } else if why.is_empty() {
+        why.push("the sign-offs are others than were decided on".to_owned());
+    }
+    why
 }
 
 fn gate_of(item: &Item, gates: &[GateView]) -> Option<String> {
@@ -278,48 +370,30 @@ fn gate_views(facts: &Facts<'_>, states: &[ItemState], decision_gate: Option<&st
 fn sign_off_views(facts: &Facts<'_>, digest: &str, shown: &[ShownRow]) -> Vec<SignOffView> {
     let release = facts.release.map(|r| r.id);
     let mut seen: Vec<i64> = Vec::new();
+    let none = Parts::default();
+    let parts = facts.release.map_or(&none, |r| &r.parts);
     let mut views = Vec::new();
     for name in &facts.runbook.signoff_roles {
         let role = Role::from_owner_word(&name.role).first().copied();
         let last =
             facts.sign_offs.iter().rfind(|s| Some(s.release) == release && Some(s.role) == role).cloned();
-        let mut stale = Vec::new();
+        let (mut stale, mut changes) = (Vec::new(), Vec::new());
         if let Some(signed) = &last {
             // A No-Go stands until its signer takes it back; only a Go can go stale.
             if signed.choice == Choice::Go && signed.digest != digest {
-                stale = what_changed(&signed.shown, shown);
+                stale = why_stale(&signed.shown, signed.parts.as_ref(), shown, parts);
             }
+            changes = signed.parts.as_ref().map(|p| part_changes(p, parts)).unwrap_or_default();
+            changes.extend(row_changes(&signed.shown, shown));
+            changes.extend(value_changes(&signed.shown, shown));
             if seen.contains(&signed.by) {
                 stale.push(format!("{} already signs for another role", signed.by_name));
             }
             seen.push(signed.by);
         }
-        views.push(SignOffView { name: name.role.clone(), role, last, stale });
+        views.push(SignOffView { name: name.role.clone(), role, last, stale, changes });
     }
     views
-}
-
-/// What differs between what a signer saw and what stands now, one phrase for each row.
-pub fn what_changed(then: &[ShownRow], now: &[ShownRow]) -> Vec<String> {
-    let mut changes: Vec<String> = now
-        .iter()
-        .filter_map(|row| match then.iter().find(|t| t.item == row.item) {
-            None => Some(format!("{} is new", row.item)),
-            Some(t) if t.text_digest != row.text_digest => Some(format!("the text of {} changed", row.item)),
-            Some(t) if t.state != row.state => {
-                Some(format!("{} was {} and is {}", row.item, t.state, row.state))
-            }
-            Some(t) if t.failures != row.failures => Some(format!("{} did not hold in between", row.item)),
-            Some(_) => None,
-        })
-        .collect();
-    changes.extend(
-        then.iter().filter(|t| !now.iter().any(|n| n.item == t.item)).map(|t| format!("{} is gone", t.item)),
-    );
-    if changes.is_empty() {
-        changes.push("the release itself changed".to_owned());
-    }
-    changes
 }
 
 fn labels(roles: &[Role]) -> Vec<String> {
@@ -335,7 +409,7 @@ fn blockers_before_signing(
     let devops = || labels(&[Role::DevOps]);
     let mut out = Vec::new();
     let mut push = |kind, what: String, details: Vec<String>, owners| {
-        out.push(Blocker { kind, what, details, owners });
+        out.push(Blocker { kind, what, details, owners, since: None });
     };
     if facts.runbook.gates.is_empty() {
         push(
@@ -399,7 +473,9 @@ fn blockers_before_signing(
     }
     // What the sign-offs and the other gates settle is told by those; one line is enough for the rest.
     let open_of = |items: &[ItemState]| -> Vec<ItemState> {
-        let own = |i: &&ItemState| !matches!(i.item.proof, Proof::SignOffs | Proof::GatesAccepted);
+        let own = |i: &&ItemState| {
+            !matches!(i.item.proof, Proof::SignOffs | Proof::GatesAccepted) && !i.only_follows()
+        };
         items.iter().filter(own).filter(|i| !i.is_satisfied()).cloned().collect()
     };
     let checklist_owners = || labels(&[Role::Qa, Role::Po]);
@@ -420,14 +496,49 @@ fn blockers_before_signing(
     out
 }
 
+/// One line for each cause, with all the items that it keeps open: `A.1, A.3: check “x” has not run`.
 fn complaints(items: &[&ItemState]) -> Vec<String> {
-    items
-        .iter()
-        .flat_map(|i| match &i.status {
-            Status::Open(why) => why.iter().map(|w| format!("{}: {w}", i.item.id)).collect::<Vec<_>>(),
-            _ => vec![],
-        })
-        .collect()
+    let mut causes: Vec<(&String, Vec<&str>)> = Vec::new();
+    for item in items {
+        let Status::Open(why) = &item.status else { continue };
+        for cause in why {
+            match causes.iter_mut().find(|(known, _)| *known == cause) {
+                Some((_, ids)) => ids.push(&item.item.id),
+                None => causes.push((cause, vec![&item.item.id])),
+            }
+        }
+    }
+    causes.into_iter().map(|(cause, ids)| format!("{}: {cause}", ids.join(", "))).collect()
+}
+
+fn no_go_words(signed: &SignOff) -> Vec<String> {
+    let mut words = vec![format!("{}: {}", signed.by_name, signed.comment)];
+    if !signed.would_change.is_empty() {
+        words.push(format!("what would change it: {}", signed.would_change));
+    }
+    words
+}
+
+/// Fills in since when each blocker is in the way, where the facts tell.
+fn date_blockers(blockers: &mut [Blocker], facts: &Facts<'_>, gates: &[GateView]) {
+    for blocker in blockers.iter_mut().filter(|b| b.since.is_none()) {
+        blocker.since = match &blocker.kind {
+            BlockerKind::Gate(id) => gates.iter().find(|g| g.id == *id).and_then(|g| gate_since(g, facts)),
+            BlockerKind::Stack => facts.observed.unreachable_since,
+            BlockerKind::Release => {
+                facts.release.filter(|r| r.state == ReleaseState::Opened).map(|r| r.opened_at)
+            }
+            BlockerKind::Runbook | BlockerKind::SignOffs => None,
+        };
+    }
+}
+
+/// Leaves out what follows from another blocker: without a release nothing can be shown to hold, and
+/// one that was rolled back is not repaired but replaced.
+fn without_consequences(blockers: Vec<Blocker>, facts: &Facts<'_>) -> Vec<Blocker> {
+    let moot = facts.release.is_none_or(|r| r.state == ReleaseState::RolledBackFrom);
+    let follows = |b: &Blocker| matches!(b.kind, BlockerKind::Gate(_) | BlockerKind::SignOffs);
+    blockers.into_iter().filter(|b| !(moot && follows(b))).collect()
 }
 
 fn sign_off_blockers(facts: &Facts<'_>, views: &[SignOffView]) -> Vec<Blocker> {
@@ -437,8 +548,9 @@ fn sign_off_blockers(facts: &Facts<'_>, views: &[SignOffView]) -> Vec<Blocker> {
         out.push(Blocker {
             kind: BlockerKind::SignOffs,
             what: format!("{} says No-Go", view.name),
-            details: vec![format!("{}: {}", signed.by_name, signed.comment)],
+            details: no_go_words(signed),
             owners: vec![view.name.clone()],
+            since: Some(signed.at),
         });
     }
     let waiting: Vec<&SignOffView> = views.iter().filter(|v| v.counts().is_none()).collect();
@@ -454,6 +566,7 @@ fn sign_off_blockers(facts: &Facts<'_>, views: &[SignOffView]) -> Vec<Blocker> {
             what: format!("Sign-offs missing: {}", names.join(", ")),
             details,
             owners: names,
+            since: None,
         });
     }
     let signers: Vec<i64> =
@@ -465,6 +578,7 @@ fn sign_off_blockers(facts: &Facts<'_>, views: &[SignOffView]) -> Vec<Blocker> {
             what: "Only the person who deployed has signed".to_owned(),
             details: vec![],
             owners: views.iter().map(|v| v.name.clone()).collect(),
+            since: None,
         });
     }
     out

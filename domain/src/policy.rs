@@ -77,6 +77,7 @@ pub const RULES: &[Rule] = &[
     rule("/api/use_link", Door::Act, Who::Anyone),
     // Pages.
     rule("/", Door::Page, Who::SignedIn),
+    rule("/board.json", Door::File, Who::SignedIn),
     rule("/gates/{id}", Door::Page, Who::SignedIn),
     rule("/matrix", Door::Page, Who::SignedIn),
     rule("/sign-offs", Door::Page, Who::SignedIn),

@@ -4,6 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+/// A day, milliseconds.
+pub const DAY_MS: u64 = 86_400_000;
+
 /// Milliseconds since the Unix epoch, UTC.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -39,6 +42,15 @@ impl Millis {
     pub fn date(self) -> String {
         let c = self.civil();
         format!("{:04}-{:02}-{:02}", c.year, c.month, c.day)
+    }
+
+    /// The day as people say it, UTC: `30 Nov`.
+    pub fn day(self) -> String {
+        const MONTHS: [&str; 12] =
+            ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+        let c = self.civil();
+        let month = usize::try_from(c.month - 1).ok().and_then(|m| MONTHS.get(m)).unwrap_or(&"");
+        format!("{} {month}", c.day)
     }
 
     /// Splits into the proleptic Gregorian calendar, by counting days in eras of 400 years.
@@ -110,6 +122,12 @@ mod tests {
         ] {
             assert_eq!(Millis(ms).rfc3339(), want);
         }
+    }
+
+    #[test]
+    fn days_are_said_as_people_say_them() {
+        assert_eq!(Millis(1_709_164_799_999).day(), "28 Feb");
+        assert_eq!(Millis(1_709_164_800_000).day(), "29 Feb");
     }
 
     #[test]

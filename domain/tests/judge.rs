@@ -13,6 +13,7 @@ use domain::item::{Standing, Status};
 use domain::judge::{BlockerKind, GateState, Judgement, judge};
 use domain::release::{Part, Parts, Release, ReleaseState};
 use domain::role::Role;
+use domain::rules::{Piece, Rules};
 use domain::runbook::{ChecklistItem, Criterion, Dri, Gate, Runbook, SignoffRole};
 use domain::time::Millis;
 use proptest::prelude::*;
@@ -26,6 +27,7 @@ struct World {
     checks: Vec<Check>,
     attest: Vec<String>,
     findings: Vec<domain::preflight::Finding>,
+    rules: Rules,
     owners: BTreeMap<String, Vec<Role>>,
     release: Option<Release>,
     evidence: Vec<Evidence>,
@@ -72,6 +74,7 @@ impl World {
             checks: vec![check("unit", &["A.1"]), check("scan", &["A.1", "B.1"])],
             attest: vec![],
             findings: vec![],
+            rules: Rules::default(),
             owners: BTreeMap::new(),
             release: Some(release(1)),
             evidence: vec![],
@@ -95,6 +98,7 @@ impl World {
             checks: &self.checks,
             attest: &self.attest,
             findings: &self.findings,
+            rules: &self.rules,
             gate_owners: &self.owners,
             release: self.release.as_ref(),
             evidence: &self.evidence,
@@ -194,8 +198,10 @@ impl World {
             by_name: format!("person {by}"),
             choice,
             comment: "because".into(),
+            would_change: "a fix".into(),
             digest: judged.digest.clone(),
             shown: judged.shown.clone(),
+            parts: self.release.as_ref().map(|r| r.parts.clone()),
             at: self.now,
         });
     }
@@ -556,6 +562,8 @@ fn a_decision_holds_only_for_what_was_shown() {
         choice: Choice::Go,
         note: "ship".into(),
         digest,
+        verdict: String::new(),
+        shown: vec![],
         by: 3,
         by_name: "PO".into(),
         at: w.now,
@@ -677,4 +685,153 @@ proptest! {
             check_invariants(&w)?;
         }
     }
+}
+
+#[test]
+fn an_attestation_ages_and_says_so() {
+    let mut w = World::ready_to_sign();
+    w.rules.attested_for_ms = Some(30 * DAY);
+    w.rules.attested_for_items = [("H.c2".to_owned(), 60 * DAY)].into();
+    w.now = w.now.plus(30 * DAY - 1);
+    assert_eq!(w.judge().item("A.2").unwrap().status, Status::Attested);
+    w.now = w.now.plus(DAY + 1);
+    let judged = w.judge();
+    let item = judged.item("A.2").unwrap();
+    assert_eq!(item.status, Status::Open(vec!["attested 31 d ago, valid for 30 d".into()]));
+    assert!(item.old_word.is_some() && item.attestation.is_none());
+    assert!(judged.gate("A").unwrap().fell_back);
+    assert_eq!(judged.item("H.c2").unwrap().status, Status::Attested);
+    w.attests("A.2", true);
+    assert_eq!(w.judge().item("A.2").unwrap().status, Status::Attested);
+}
+
+#[test]
+fn a_checklist_item_holds_when_its_parts_do_and_is_no_blocker_of_its_own() {
+    let mut w = World::new();
+    w.rules.checklist =
+        [("H.c2".to_owned(), vec![Piece::Criterion("A.2".into()), Piece::Check("scan".into())])].into();
+    w.finds("scan", Outcome::Pass);
+    let judged = w.judge();
+    let item = judged.item("H.c2").unwrap();
+    assert_eq!(item.status, Status::Open(vec!["A.2 is open".into()]));
+    assert_eq!(item.pieces.iter().map(|p| p.word.as_str()).collect::<Vec<_>>(), ["open", "pass"]);
+    assert!(!whats(&judged).iter().any(|b| b.starts_with("Gate H")), "{:?}", whats(&judged));
+    w.finds("scan", Outcome::Fail);
+    assert!(whats(&w.judge()).contains(&"Gate H: 1 of the checklist open".to_owned()));
+    w.finds("scan", Outcome::Pass);
+    w.attests("A.2", true);
+    assert_eq!(w.judge().item("H.c2").unwrap().status, Status::Proved);
+    w.attest = vec!["H.c2".into()];
+    assert!(!w.judge().item("H.c2").unwrap().is_satisfied(), "a word is asked besides");
+    w.attests("H.c2", true);
+    assert!(w.judge().item("H.c2").unwrap().is_satisfied());
+    w.rules.checklist.insert("H.c2".into(), vec![Piece::Check("gone".into())]);
+    assert!(!w.judge().item("H.c2").unwrap().is_satisfied(), "what does not exist never holds");
+}
+
+#[test]
+fn the_verdict_names_what_is_waived_with_the_last_day() {
+    let mut w = World::signed();
+    w.now = Millis(1_796_083_200_000); // 2026-12-01 00:00
+    w.finds("unit", Outcome::Pass);
+    w.finds("scan", Outcome::Fail);
+    w.waives("A.1", 2);
+    w.waives("B.1", 2);
+    let judged = w.judge();
+    assert_eq!(judged.verdict.label(), "No-Go");
+    assert_eq!(judged.verdict.line(), "No-Go with 2 waivers: A.1 until 2 Dec, B.1 until 2 Dec");
+}
+
+#[test]
+fn a_blocker_says_since_when_it_stands_there_where_the_facts_tell() {
+    let mut w = World::new();
+    let since = |w: &World, gate: &str| {
+        let kind = BlockerKind::Gate(gate.to_owned());
+        w.judge().verdict.blockers.iter().find(|b| b.kind == kind).and_then(|b| b.since)
+    };
+    assert_eq!(since(&w, "B"), Some(Millis(0)), "nothing was looked at since the release was opened");
+    w.finds("scan", Outcome::Pass);
+    assert_eq!(since(&w, "B"), Some(w.now), "ready since the last check passed");
+    w.now = w.now.plus(5);
+    w.finds("scan", Outcome::Fail);
+    let failing = w.now;
+    w.now = w.now.plus(5);
+    w.finds("scan", Outcome::Inconclusive);
+    assert_eq!(since(&w, "B"), Some(failing), "since it passed last");
+    let found = w.now;
+    w.now = w.now.plus(7 * DAY + 50);
+    assert_eq!(since(&w, "B"), Some(found.plus(7 * DAY)), "since the evidence grew too old");
+    w.release.as_mut().unwrap().parts.values.insert(Part::Commit, "other".into());
+    assert_eq!(since(&w, "B"), None, "when the commit changed is not known");
+}
+
+#[test]
+fn what_follows_from_a_blocker_is_no_blocker() {
+    let mut w = World::new();
+    w.release = None;
+    assert_eq!(whats(&w.judge()), ["No release is open"]);
+    let mut w = World::new();
+    w.release.as_mut().unwrap().state = ReleaseState::RolledBackFrom;
+    assert_eq!(whats(&w.judge()), ["This release was rolled back and is marked bad"]);
+    let mut w = World::new();
+    w.checks = vec![check("scan", &["A.1", "A.2"])];
+    let judged = w.judge();
+    let gate = judged.verdict.blockers.iter().find(|b| b.kind == BlockerKind::Gate("A".into())).unwrap();
+    assert_eq!(gate.details, ["A.1, A.2: check “scan” has not run"]);
+}
+
+#[test]
+fn a_no_go_says_what_would_change_it() {
+    let mut w = World::signed();
+    w.signs(Role::Qa, 2, Choice::NoGo);
+    let judged = w.judge();
+    assert_eq!(judged.verdict.blockers[0].details, ["person 2: because", "what would change it: a fix"]);
+}
+
+#[test]
+fn a_page_can_say_what_changed_since_a_signature_row_by_row() {
+    let mut w = World::new();
+    w.checks[0].want = Some(">= 65 %".parse().unwrap());
+    w.finds("unit", Outcome::Pass);
+    w.evidence.last_mut().unwrap().finding.value = Some(71.2);
+    w.signs(Role::Qa, 2, Choice::Go);
+    w.finds("unit", Outcome::Pass);
+    w.evidence.last_mut().unwrap().finding.value = Some(66.1);
+    let view = |w: &World| w.judge().sign_offs[1].clone();
+    assert!(view(&w).stale.is_empty(), "a value that stays as wanted ends no signature");
+    assert_eq!(view(&w).changes, ["A.1 unit was 71.2 %, is 66.1 %"]);
+    w.release.as_mut().unwrap().parts.images.insert("web".into(), "sha256:other".into());
+    w.observed.parts = w.release.as_ref().unwrap().parts.clone();
+    assert_eq!(view(&w).stale, ["the image of web changed"]);
+    let signed = view(&w).last.unwrap();
+    let row = signed.shown.iter().find(|r| r.item == "A.1").unwrap();
+    assert_eq!((row.title.as_str(), row.state.as_str()), ("criterion 1 of A", "open"));
+}
+
+#[test]
+fn a_decision_that_fell_says_why_and_does_not_come_back_with_other_signers() {
+    let mut w = World::signed();
+    let judged = w.judge();
+    w.decisions.push(Decision {
+        id: 1,
+        release: 1,
+        choice: Choice::Go,
+        note: "ship".into(),
+        digest: judged.digest,
+        verdict: judged.verdict_digest,
+        shown: judged.shown,
+        by: 3,
+        by_name: "PO".into(),
+        at: w.now,
+    });
+    assert!(w.judge().decision.is_some() && w.judge().fallen.is_none());
+    w.observed.services = vec![service(Health::Exited)];
+    let fallen = w.judge().fallen.unwrap();
+    assert_eq!(fallen.why, ["the verdict is No-Go now: web is exited"]);
+    w.observed.services = vec![service(Health::Healthy)];
+    assert!(w.judge().decision.is_some(), "the same verdict again");
+    w.signs(Role::Qa, 5, Choice::Go);
+    let judged = w.judge();
+    assert!(judged.verdict.is_go() && judged.decision.is_none());
+    assert_eq!(judged.fallen.unwrap().why, ["the sign-offs are others than were decided on"]);
 }

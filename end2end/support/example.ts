@@ -7,7 +7,7 @@ import { freePorts, removeFolder, root, temporaryFolder } from "./files.ts";
 
 const original = join(root, "end2end/medianest");
 // What is made by the commands of the runbook, so that the copy has to make it.
-const made = new Set(["node_modules", "dist", "coverage", "reports", "backups", ".env.staging", ".stagegate", ".git"]);
+const made = new Set(["node_modules", "dist", "coverage", "reports", "backups", "tls", ".env.staging", ".stagegate", ".git"]);
 
 export class Example {
   readonly folder: string;
@@ -26,13 +26,14 @@ export class Example {
     const folder = temporaryFolder("medianest");
     cpSync(original, folder, { recursive: true, filter: (path) => !made.has(basename(path)) });
     const project = `stagegate-test-${randomBytes(4).toString("hex")}`;
-    const [port, frontendPort] = await freePorts(2);
+    const [port, frontendPort, httpsPort, prometheusPort, alertmanagerPort] = await freePorts(5);
     const example = new Example(folder, project, port!, frontendPort!);
     example.git("init", "--quiet", "--initial-branch=main");
     example.git("config", "user.name", "Story");
     example.git("config", "user.email", "story@localhost");
     example.commit("MediaNest 1.0.0");
-    example.node("scripts/fill-env.mjs", "--port", `${port}`, "--frontend-port", `${frontendPort}`, "--project", project);
+    example.node("scripts/fill-env.mjs", "--port", `${port}`, "--frontend-port", `${frontendPort}`, "--https-port", `${httpsPort}`,
+      "--prometheus-port", `${prometheusPort}`, "--alertmanager-port", `${alertmanagerPort}`, "--project", project);
     example.fillForeignSecrets();
     return example;
   }
@@ -84,7 +85,7 @@ export class Example {
     return run(process.execPath, args, this.folder);
   }
 
-  private git(...args: string[]): string {
+  git(...args: string[]): string {
     return run("git", args, this.folder);
   }
 

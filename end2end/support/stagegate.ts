@@ -4,12 +4,21 @@ import { createWriteStream, existsSync, readFileSync, readdirSync } from "node:f
 import { join } from "node:path";
 import { binary, freePorts, keptFolder, site } from "./files.ts";
 
+export interface Options {
+  /** Make the example's people, each with a one-time link. */
+  demo?: boolean;
+  /** Where the page's files are, if not where the build leaves them. */
+  site?: string;
+}
+
 export class Stagegate {
   /** Where the board is. */
   readonly base: string;
   readonly log: string;
   /** The link of the first start, on which nobody exists yet. */
   setupLink = "";
+  /** Every one-time link that the start printed, by the name before it. */
+  readonly links = new Map<string, string>();
   private child: ChildProcess | undefined;
 
   private constructor(
@@ -17,16 +26,17 @@ export class Stagegate {
     private readonly data: string,
     private readonly listen: string,
     name: string,
+    private readonly options: Options,
   ) {
     this.base = `http://${listen}`;
     this.log = join(keptFolder("logs"), `${name}.log`);
   }
 
   /** Starts `stagegate serve`; `name` names its log. */
-  static async serve(config: string, data: string, name: string): Promise<Stagegate> {
+  static async serve(config: string, data: string, name: string, options: Options = {}): Promise<Stagegate> {
     if (!existsSync(binary)) throw new Error(`${binary} is missing: run make build`);
     const [port] = await freePorts(1);
-    const server = new Stagegate(config, data, `127.0.0.1:${port}`, name);
+    const server = new Stagegate(config, data, `127.0.0.1:${port}`, name, options);
     await server.start("w");
     return server;
   }
@@ -39,7 +49,8 @@ export class Stagegate {
   private async start(flags: "w" | "a"): Promise<void> {
     const log = createWriteStream(this.log, { flags });
     const args = ["serve", "--config", this.config, "--data", this.data, "--listen", this.listen];
-    const child = spawn(binary, args, { env: { ...cleanEnv(), STAGEGATE_SITE: site }, stdio: ["ignore", "pipe", "pipe"] });
+    if (this.options.demo) args.push("--demo");
+    const child = spawn(binary, args, { env: { ...cleanEnv(), STAGEGATE_SITE: this.options.site ?? site }, stdio: ["ignore", "pipe", "pipe"] });
     this.child = child;
     let said = "";
     const take = (chunk: Buffer) => {
@@ -53,6 +64,7 @@ export class Stagegate {
       if (ended()) throw new Error(`stagegate ended at once:\n${said}`);
       const link = /http:\/\/\S+\/link\/\S+/.exec(said);
       if (link) this.setupLink = link[0];
+      for (const [, who, url] of said.matchAll(/^\s*(\S+)\s.*?(http:\S+\/link\/\S+)/gm)) this.links.set(who!, url!);
       if ((link || flags === "a") && (await this.answers())) return;
       await new Promise((done) => setTimeout(done, 100));
     }

@@ -8,9 +8,10 @@ use serde_json::Value;
 use crate::Engine;
 use crate::acts::Ctx;
 use crate::audit::{self, Event, Outcome};
-use crate::compose::DbChoice;
+use crate::compose::{DbChoice, Journal};
 use crate::error::Error;
 use crate::incident;
+use crate::known::changes_the_stack;
 use crate::run_all::sum_up;
 use crate::runbook::OnFailedDeploy;
 use crate::runner::{Exit, Reader, State, Status, reconcile};
@@ -58,6 +59,7 @@ impl Engine {
             }
             self.watch(run.id);
         }
+        self.recover_what_was_left();
         Ok(())
     }
 
@@ -75,6 +77,11 @@ impl Engine {
                 && e.findings.deploy.as_ref().is_none_or(|d| !d.ok)
                 && !matches!(e.exit, Exit::Cancelled { .. })
         });
+        let journal = self.journal_of(&run);
+        // How it ended while the engine was away says nothing about the release.
+        let lost = changes_the_stack(run.kind)
+            && journal.as_ref().is_some_and(|journal| !journal.succeeded())
+            && (ended.is_none() || !self.engine_is_there().await);
         let went_well = ended.as_ref().is_some_and(|e| {
             e.findings.deploy.as_ref().is_some_and(|d| d.ok)
                 || e.findings.rollback.as_ref().is_some_and(|r| r.ok)
@@ -85,7 +92,7 @@ impl Engine {
             .write(move |tx| {
                 Box::pin(async move {
                     match ended {
-                        None => interrupted(tx, &record, now).await,
+                        None => interrupted(tx, &record, journal, now).await,
                         Some(end) => store_end(tx, &record, end, now).await,
                     }
                 })
@@ -97,7 +104,9 @@ impl Engine {
         if went_well {
             self.validate_after(&run).await;
         }
-        if follow_up && self.stack().on_failed_deploy == OnFailedDeploy::Rollback {
+        if lost {
+            self.recover(&run);
+        } else if follow_up && self.stack().on_failed_deploy == OnFailedDeploy::Rollback {
             self.return_by_itself(&run).await;
         }
         Ok(())
@@ -182,17 +191,26 @@ fn audit_event(run: &Run, at: domain::time::Millis, outcome: Outcome, detail: St
 async fn interrupted(
     tx: &mut sqlx::SqliteConnection,
     run: &Run,
+    journal: Option<Journal>,
     now: domain::time::Millis,
 ) -> Result<(), StoreError> {
     if !runs::interrupt(&mut *tx, run.id, now).await? {
         return Ok(());
     }
+    let mut detail = "interrupted, outcome unknown".to_owned();
     if run.kind == RunKind::Deploy
         && let Some(release) = run.release
     {
-        releases::record(&mut *tx, &release_event(run, release, What::Failed, now)).await?;
+        let what = match journal.filter(Journal::succeeded) {
+            // It died after its last service was well: the new release runs, only its smoke checks are missing.
+            Some(journal) => {
+                detail = "interrupted after every service was well; its smoke checks did not run".to_owned();
+                What::Deployed { images: journal.images, migrations: None }
+            }
+            None => What::Failed,
+        };
+        releases::record(&mut *tx, &release_event(run, release, what, now)).await?;
     }
-    let detail = "interrupted, outcome unknown".to_owned();
     audit::append(tx, &audit_event(run, now, Outcome::Failed, detail)).await.map(|_| ())
 }
 

@@ -42,6 +42,7 @@ fn facts<'a>(now: Millis, stack: &'a Stack, known: &'a Known, observed: &'a Obse
         checks: &stack.checks,
         attest: &stack.attest,
         findings: &stack.preflight.findings,
+        rules: &stack.rules,
         gate_owners: &stack.gate_owners,
         release: known.current(),
         evidence: &known.evidence,

@@ -6,18 +6,23 @@
 mod acts;
 pub mod audit;
 pub mod auth;
+mod ballast;
 pub mod checks;
 pub mod compose;
 mod drill;
 mod error;
+mod inbox;
 mod incident;
 mod ingest;
 mod judging;
 mod known;
+pub mod machine;
+pub mod monitoring;
 mod observing;
 mod offers;
 mod pages;
 pub mod preflight;
+mod recovery;
 mod run_all;
 pub mod runbook;
 pub mod runner;
@@ -164,6 +169,9 @@ impl Engine {
             .write(move |tx| Box::pin(audit::settle_orphans(tx, now)))
             .await
             .map_err(|e: store::StoreError| Error::from(e))?;
+        if let Err(error) = ballast::keep(&self.paths().data) {
+            tracing::warn!(%error, "no room could be kept for a rollback on a full disk");
+        }
         self.observe().await;
         self.take_up().await?;
         self.keep_chain_verified();

@@ -2,6 +2,7 @@
 //! a button cannot lie.
 
 use domain::facts::{Actor, Choice};
+use domain::item::ItemState;
 use domain::judge::GateState;
 use domain::release::Release;
 use domain::role::Role;
@@ -158,6 +159,21 @@ impl Judged {
         self.may(actor, "waive")
     }
 
+    /// Whether this person ran none of the checks that a waiver of the item would let through: nobody
+    /// judges what they looked for themselves. Every look at this release counts, not the last alone.
+    pub(crate) fn did_not_run(&self, actor: &Actor, item: &ItemState) -> Offer {
+        let release = self.release().map(|r| r.id);
+        let ran = self.known.evidence.iter().find(|e| {
+            Some(e.release) == release && e.by == actor.id && item.checks.iter().any(|c| c.check == e.check)
+        });
+        when(ran.is_none(), || {
+            let ran = ran.map(|e| format!("“{}” (run {})", e.check, e.run)).unwrap_or_default();
+            format!(
+                "You ran the check {ran}; whoever ran the check does not waive what it found. Ask another of Security and PO."
+            )
+        })
+    }
+
     /// Whether this person may sign for `role`.
     pub(crate) fn offer_sign(&self, actor: &Actor, role: Role, choice: Choice) -> Offer {
         let Some(release) = self.release() else {
@@ -175,6 +191,7 @@ impl Judged {
                 && s.last.as_ref().is_some_and(|l| l.by == actor.id)
         });
         let blockers = &self.judgement.before_signing;
+        let only = self.judgement.sign_offs.len() == 1 && release.deployed_by == Some(actor.id);
         all([
             when(named, || format!("The runbook asks no sign-off of {role}.")),
             when(actor.roles.contains(&role), || format!("This is for {role}.")),
@@ -185,6 +202,10 @@ impl Judged {
                 )
             }),
             when(!again, || format!("You have signed {} already.", choice.label())),
+            when(choice == Choice::NoGo || !only, || {
+                "You deployed this release, and the runbook asks one sign-off only: somebody else gives it."
+                    .to_owned()
+            }),
             when(choice == Choice::NoGo || blockers.is_empty(), || {
                 let first = blockers.first().map_or("", |b| b.what.as_str());
                 match blockers.len() {

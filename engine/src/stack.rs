@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use domain::check::Check;
 use domain::role::Role;
+use domain::rules::Rules;
 use domain::runbook::{Problem, Runbook, StepKind};
 
 use crate::checks::ProbeWork;
@@ -44,6 +45,7 @@ pub(crate) struct Stack {
     pub runbook_path: PathBuf,
     pub checks: Vec<Check>,
     pub attest: Vec<String>,
+    pub rules: Rules,
     pub gate_owners: BTreeMap<String, Vec<Role>>,
     pub urls: BTreeMap<String, String>,
     pub env_example: Option<PathBuf>,
@@ -80,6 +82,7 @@ impl Stack {
             runbook_path: config.runbook,
             checks: config.checks,
             attest: config.attest,
+            rules: config.rules,
             gate_owners: config.gate_owners,
             urls: config.stack.urls,
             env_example: config.stack.env_example.as_deref().map(within),

@@ -111,6 +111,14 @@ pub struct BoardView {
     pub running: Vec<RunView>,
     /// The last few runs that ended.
     pub recent: Vec<RunView>,
+    /// What waits for the person looking, most urgent first.
+    pub inbox: Vec<Todo>,
+    /// What stands between here and Go, with the people concerned.
+    pub blockers: Vec<BlockerView>,
+    /// The waivers in force, the first to end first.
+    pub waivers: Vec<WaiverView>,
+    /// The button that ends a waiver.
+    pub end_waiver: Offer,
     /// Who is waited for, most urgent first.
     pub waiting: Vec<Waiting>,
     /// Says that the directory has moved on from the release, when it has.
@@ -131,6 +139,59 @@ pub struct BoardView {
     pub failed_deploy: Option<RunView>,
     /// The newest incident, while nobody has named its cause.
     pub unexplained: Option<IncidentRow>,
+}
+
+/// Something that waits for the person looking.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Todo {
+    /// The act, in a few words: `Accept gate C`.
+    pub what: String,
+    /// Why it waits, one phrase.
+    pub why: String,
+    /// Place where it is done.
+    pub href: String,
+}
+
+/// What the header of every page shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopView {
+    /// The verdict.
+    pub verdict: domain::judge::Verdict,
+    /// How many things wait for the person looking.
+    pub waiting: usize,
+}
+
+/// The place of a role's card on the sign-off page.
+pub fn sign_anchor(role: &str) -> String {
+    format!("sign-{}", role.replace(char::is_whitespace, "-"))
+}
+
+/// A blocker with the people who can do something about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockerView {
+    /// The blocker.
+    pub blocker: domain::judge::Blocker,
+    /// Its owners and who holds each role; nobody: an empty list.
+    pub owners: Vec<(String, Vec<String>)>,
+    /// Place where it is dealt with.
+    pub href: String,
+    /// What the person looking may do about it now, and where: `Accept gate C`.
+    pub act: Option<(String, String)>,
+}
+
+/// A waiver in force, as the board shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaiverView {
+    /// The waiver.
+    pub waiver: domain::facts::Waiver,
+    /// Its last day in words: `today`, `tomorrow`, `on 30 Nov`.
+    pub ends: String,
+    /// Whole days after today until its last day.
+    pub days_left: u64,
+    /// Whether the item is let through by it now; else the item holds without.
+    pub needed: bool,
+    /// Place of the item.
+    pub href: String,
 }
 
 /// Somebody who is waited for.
@@ -221,8 +282,14 @@ pub struct GatePage {
     pub accept: Offer,
     /// The Attest button.
     pub attest: Offer,
-    /// The Waive button.
+    /// The Waive button, before what each criterion says.
     pub waive: Offer,
+    /// The criteria that the person looking may not waive though they may others, and why.
+    pub not_waivable: Vec<(String, String)>,
+    /// The last day a waiver may have (`YYYY-MM-DD`).
+    pub waive_until: String,
+    /// How long an attestation counts here, by item; items that are absent never age.
+    pub attested_for: std::collections::BTreeMap<String, u64>,
     /// The Run all button.
     pub run_all: Offer,
     /// What preflight found here that is worth knowing and breaks nothing; the rest stands among the items.
@@ -272,8 +339,23 @@ pub struct SignOffPage {
     pub decide_no_go: Offer,
     /// The Attest button of checklist items.
     pub attest: Offer,
+    /// For each checklist item made of parts: the title and the place of each part.
+    pub parts: std::collections::BTreeMap<String, Vec<PartView>>,
+    /// What stands before a Go signature, with the people concerned.
+    pub before: Vec<BlockerView>,
     /// Sign-offs on this release that were replaced by later ones, oldest first.
     pub earlier: Vec<domain::facts::SignOff>,
+}
+
+/// A part of a checklist item, as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartView {
+    /// How it stands.
+    pub state: domain::item::PieceState,
+    /// The criterion's text, the check's title.
+    pub title: String,
+    /// Place where it is looked at; empty for none.
+    pub href: String,
 }
 
 /// The ownership log.

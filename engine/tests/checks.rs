@@ -10,17 +10,22 @@ mod support {
     pub mod authority;
     pub mod nginx;
     pub mod probe;
+    pub mod prometheus;
     pub mod web;
 }
 #[path = "checks"]
 mod cases {
     mod command;
     mod compose;
+    mod dashboards;
+    mod database;
     mod env_file;
     mod file;
     mod git;
     mod http;
     mod http_front;
+    mod logs;
+    mod metrics;
     mod port;
     mod reports;
     mod tls;

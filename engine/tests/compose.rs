@@ -5,6 +5,8 @@
 
 #[cfg(test)]
 mod compose_bench;
+#[cfg(test)]
+mod compose_long;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -20,6 +20,7 @@ mod cases {
     mod keys;
     mod migrations;
     mod people;
+    mod recovery;
     mod run_all;
     mod sign_offs;
     mod steps;

@@ -10,6 +10,8 @@ use domain::runbook::{Problem, Severity};
 use engine::runbook::{Config, Loaded, OnFailedDeploy, Report};
 use tempfile::TempDir;
 
+#[path = "runbook_config/data.rs"]
+mod data;
 #[path = "runbook_config/schedule.rs"]
 mod schedule;
 #[path = "runbook_config/web.rs"]
@@ -294,4 +296,43 @@ fn the_report_shows_what_proves_what_and_all_problems() {
     assert!(!broken.is_usable());
     assert_eq!(broken.runbook.gates.len(), 8, "the runbook is reported all the same");
     assert!(broken.to_string().contains("cannot be `htp`"));
+}
+
+#[test]
+fn words_waivers_and_the_parts_of_the_checklist_are_read_and_cross_checked() {
+    use domain::rules::Piece;
+    let with = |tables: &str| GOOD.replacen("[gates.A]", &format!("{tables}\n[gates.A]"), 1);
+    let rules = load(&with(
+        "[attestations]\nvalid_for = \"30d\"\n\"B.1\" = \"7d\"\n[waivers]\nlongest = \"60d\"\n\
+         [checklist]\n\"H.c2\" = [\"A.1\", \"check:health\"]\n",
+    ))
+    .unwrap()
+    .config
+    .rules;
+    assert_eq!(
+        (rules.attested_for("B.1"), rules.attested_for("A.1")),
+        (Some(604_800_000), Some(2_592_000_000))
+    );
+    assert_eq!(rules.waiver_longest(), 5_184_000_000);
+    assert_eq!(rules.checklist["H.c2"], [Piece::Criterion("A.1".into()), Piece::Check("health".into())]);
+    assert_eq!(load(GOOD).unwrap().config.rules, domain::rules::Rules::default());
+
+    let wrong = errors(&with(
+        "[attestations]\nvalid_for = \"soon\"\n\"Z.9\" = \"7d\"\n[waivers]\nlong = \"60d\"\n[checklist]\n\
+         \"H.c2\" = [\"A.99\", \"check:helth\", \"health\"]\n\"H.c77\" = [\"A.1\"]\n\"H.c1\" = [\"A.1\"]\n",
+    ));
+    let told = wrong.join("\n");
+    for part in [
+        "`valid_for`: “soon” is no span",
+        "`Z.9`, which is no criterion",
+        "unknown key `long` in [waivers]",
+        "no criterion `A.99`",
+        "there is no check `helth` (did you mean `health`?)",
+        "write “check:health”",
+        "no checklist item `H.c77`",
+        "`H.c1` is computed from the gates",
+    ] {
+        assert!(told.contains(part), "{part} in {told}");
+    }
+    assert_eq!(wrong.len(), 8, "{told}");
 }

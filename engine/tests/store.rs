@@ -407,7 +407,15 @@ async fn words(store: &Store, by: i64, release: i64, run: i64) -> usize {
         note: "n".into(),
         at: Millis(9),
     };
-    let shown = ShownRow { item: "A.1".into(), text_digest: "d".into(), state: "passed".into(), failures: 2 };
+    let shown = ShownRow {
+        item: "A.1".into(),
+        text_digest: "d".into(),
+        state: "passed".into(),
+        failures: 2,
+        title: "t".into(),
+        values: vec![],
+        saw: vec!["s".into()],
+    };
     let sign_off = SignOff {
         id: 1,
         release,
@@ -416,8 +424,10 @@ async fn words(store: &Store, by: i64, release: i64, run: i64) -> usize {
         by_name: by_name.clone(),
         choice: Choice::NoGo,
         comment: "c".into(),
+        would_change: "w".into(),
         digest: "d".into(),
-        shown: vec![shown],
+        shown: vec![shown.clone()],
+        parts: Some(Parts::default()),
         at: Millis(9),
     };
     let decision = Decision {
@@ -426,6 +436,8 @@ async fn words(store: &Store, by: i64, release: i64, run: i64) -> usize {
         choice: Choice::Go,
         note: "n".into(),
         digest: "d".into(),
+        verdict: "v".into(),
+        shown: vec![shown],
         by,
         by_name: by_name.clone(),
         at: Millis(9),

@@ -15,6 +15,7 @@ Examples:
   stagegate check --config stagegate.toml --json      the same with checks, for machines
   stagegate serve --config stagegate.toml             the board, on http://127.0.0.1:4400
   stagegate user add --config stagegate.toml ada --name 'Ada Byron' --role qa --role po
+  stagegate monitoring --out monitoring --target backend:3000   what Gate G needs
   stagegate verify --config stagegate.toml            is the audit log whole?")]
 pub struct Cli {
     /// What to do.
@@ -35,6 +36,8 @@ pub enum Command {
         #[command(subcommand)]
         action: User,
     },
+    /// Write what Prometheus, Alertmanager and Grafana need to watch the stack
+    Monitoring(Monitoring),
     /// Check the hash chain of the audit log from its first event to its last
     Verify(Stack),
     /// Carry out one run (started by the server; not for people)
@@ -93,6 +96,47 @@ pub struct Check {
     /// Exit with 1 also when a preflight finding would break
     #[arg(long)]
     pub strict: bool,
+}
+
+/// `stagegate monitoring`.
+#[derive(Debug, Clone, Args)]
+pub struct Monitoring {
+    /// The stack's stagegate.toml; the thresholds are those of its runbook
+    #[arg(long, short, env = "STAGEGATE_CONFIG", default_value = "stagegate.toml")]
+    pub config: PathBuf,
+    /// Directory to write to
+    #[arg(long, short)]
+    pub out: PathBuf,
+    /// host:port of the metrics, as Prometheus reaches it
+    #[arg(long)]
+    pub target: String,
+    /// Name of the scrape job
+    #[arg(long, default_value = "api")]
+    pub job: String,
+    /// http or https
+    #[arg(long, default_value = "http", value_parser = ["http", "https"])]
+    pub scheme: String,
+    /// Path of the metrics
+    #[arg(long, default_value = "/metrics")]
+    pub metrics_path: String,
+    /// File with the bearer token, as Prometheus sees it
+    #[arg(long, default_value = "/etc/prometheus/token")]
+    pub token_file: String,
+    /// host:port of Alertmanager, as Prometheus reaches it
+    #[arg(long, default_value = "alertmanager:9093")]
+    pub alertmanager: String,
+    /// Histogram of request durations in seconds, without _bucket
+    #[arg(long, default_value = "http_request_duration_seconds")]
+    pub histogram: String,
+    /// Label of the histogram that holds the status code
+    #[arg(long, default_value = "status")]
+    pub status_label: String,
+    /// Name of the receiver that alerts go to
+    #[arg(long, default_value = "team")]
+    pub receiver: String,
+    /// Replace files that differ
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// `stagegate user`.

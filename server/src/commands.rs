@@ -1,6 +1,7 @@
 //! The commands behind the command line.
 
 mod check;
+mod monitoring;
 mod serve;
 mod user;
 
@@ -31,6 +32,7 @@ pub fn run(cli: Cli) -> CommandResult {
         }
         Command::Serve(args) => runtime()?.block_on(serve::run(args)),
         Command::User { action } => runtime()?.block_on(user::run(action)),
+        Command::Monitoring(args) => monitoring::run(&args),
         Command::Verify(stack) => runtime()?.block_on(verify(&stack)),
     }
 }

@@ -1,4 +1,4 @@
-//! Data that is no page: log lines for the terminal, the raw log, reports as Markdown.
+//! Data that is no page: log lines for the terminal, the raw log, reports as Markdown, the judgement as JSON.
 
 use app::ssr::{Visit, status_of};
 use axum::Extension;
@@ -60,6 +60,12 @@ pub async fn log(Path(id): Path<i64>, Extension(visit): Extension<Visit>) -> Res
         }
         Err(_) => (http::StatusCode::NOT_FOUND, "this run has no log\n").into_response(),
     }
+}
+
+/// `GET /board.json`: the judgement, for other tools.
+pub async fn board(Extension(visit): Extension<Visit>) -> Response {
+    // It is true for this moment only.
+    ([(header::CACHE_CONTROL, "no-store")], Json(visit.engine.board_json())).into_response()
 }
 
 /// `GET /ownership.md`: the runbook's own section, filled in.

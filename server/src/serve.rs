@@ -36,8 +36,9 @@ pub enum ServeError {
 }
 
 /// Routes that are no pages and no server functions.
-const OWN_ROUTES: [&str; 8] = [
+const OWN_ROUTES: [&str; 9] = [
     "/healthz",
+    "/board.json",
     "/events",
     "/runs/{id}/lines",
     "/runs/{id}/log",
@@ -103,6 +104,7 @@ fn router(engine: Engine, settings: &Settings, stop: CancellationToken) -> Resul
         .route("/events", get(events::events))
         .route("/runs/{id}/lines", get(downloads::lines))
         .route("/runs/{id}/log", get(downloads::log))
+        .route("/board.json", get(downloads::board))
         .route("/ownership.md", get(downloads::ownership))
         .route("/incidents/{id}/report.md", get(downloads::incident))
         .fallback(leptos_axum::render_app_to_stream(move || shell(fallback_options.clone())))

@@ -131,6 +131,7 @@ async fn every_answer_carries_the_security_headers() {
         "/matrix",
         "/sign-offs",
         "/ownership",
+        "/board.json",
         "/ownership.md",
         "/releases",
         "/runs",
@@ -288,4 +289,37 @@ async fn a_double_click_runs_a_step_once_and_a_restart_loses_nothing() {
     assert_eq!(again.status().as_u16(), 200, "the session outlives the server");
     assert!(again.text().await.unwrap().contains("hello"));
     assert_eq!(server.get(&qa, "/runs/2").await.status().as_u16(), 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_board_as_json_says_what_the_pages_say() {
+    let server = Server::start();
+    let nobody = server.browser();
+    assert_eq!(server.get(&nobody, "/board.json").await.status().as_u16(), 401);
+    let qa = server.person("qa").await;
+    let answer = server.get(&qa, "/board.json").await;
+    assert_eq!(answer.status().as_u16(), 200);
+    assert_eq!(answer.headers()["content-type"], "application/json");
+    assert_eq!(answer.headers()["cache-control"], "no-store");
+    let board: serde_json::Value = answer.json().await.unwrap();
+    assert_eq!(board["stack"], "Small");
+    assert_eq!(board["release"], serde_json::Value::Null);
+    assert_eq!(board["verdict"]["go"], false);
+    assert_eq!(board["verdict"]["label"], "No-Go");
+    assert!(!board["verdict"]["blockers"].as_array().unwrap().is_empty());
+    let gates: Vec<&str> =
+        board["gates"].as_array().unwrap().iter().map(|g| g["id"].as_str().unwrap()).collect();
+    assert_eq!(gates, ["A", "H"]);
+    let item = board["gates"][0]["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|i| i["id"] == "A.1")
+        .expect("the criterion is listed");
+    assert_eq!(item["text"], "Somebody looked.");
+    assert_eq!(item["status"], "open");
+    assert_eq!(item["proof"], "attestation");
+    assert_eq!(item["why"][0], "nobody has attested it for this release");
+    // The stack declares no check, and none is made up.
+    assert_eq!(board["checks"], serde_json::json!([]));
 }

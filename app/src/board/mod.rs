@@ -3,9 +3,11 @@
 mod alerts;
 mod drift;
 mod gates;
+mod inbox;
 mod report;
 mod stack;
 mod verdict;
+mod waivers;
 mod work;
 
 #[cfg(test)]
@@ -36,6 +38,7 @@ pub fn board_view(here: &Here, board: &BoardView) -> AnyView {
         <h1 class="visually-hidden">{format!("Board of {}", board.stack)}</h1>
         {report::head(board)}
         {alerts::alerts(here, board)}
+        {inbox::inbox(board)}
         {verdict::banner(here, board)}
         {work::running(board)}
         {gate_row(&board.judgement.gates, None)}
@@ -43,8 +46,11 @@ pub fn board_view(here: &Here, board: &BoardView) -> AnyView {
             <div class="stack">
                 {work::next(here, board)} {stack::services(board)} {work::recent(board)}
             </div>
-            <div class="stack">{work::waiting(board)} {stack::release(here, board)}</div>
+            <div class="stack">
+                {waivers::waivers(here, board)} {work::waiting(board)} {stack::release(here, board)}
+            </div>
         </div>
+        {report::gates(board)}
         {report::signatures(board)}
     }
     .into_any()

@@ -1,10 +1,12 @@
 //! What only the printed board shows: it is the readiness report, so it says who stands for what.
 
+use domain::item::{ItemState, Status};
 use domain::judge::GateState;
+use domain::rules::Piece;
 use engine::view::BoardView;
 use leptos::prelude::*;
 
-use crate::ui::time;
+use crate::ui::{code_text, time};
 
 /// The head of the report: stack, release, time, fingerprint.
 pub(super) fn head(board: &BoardView) -> AnyView {
@@ -14,12 +16,78 @@ pub(super) fn head(board: &BoardView) -> AnyView {
     view! {
         <div class="only-print stack stack--tight">
             <p class="strong">{title}</p>
+            <p class="strong">{board.judgement.verdict.line()}</p>
             <p class="small">
                 "As of " {time(board.now)} ", fingerprint " <code>{fingerprint}</code>
             </p>
         </div>
     }
     .into_any()
+}
+
+/// Every criterion and checklist item in a line: how it stands, and by what.
+pub(super) fn gates(board: &BoardView) -> AnyView {
+    let rows = board
+        .judgement
+        .gates
+        .iter()
+        .flat_map(|g| &g.items)
+        .chain(&board.judgement.loose_items)
+        .map(|state| {
+            view! {
+                <tr>
+                    <td class="mono">{state.item.id.clone()}</td>
+                    <td class="wrap">{code_text(&state.item.text)}</td>
+                    <td class="strong">{state.word()}</td>
+                    <td class="wrap">{by_what(state)}</td>
+                </tr>
+            }
+        })
+        .collect_view();
+    view! {
+        <section class="only-print report" data-live="report-items">
+            <h2>"Criteria and checklist"</h2>
+            <table class="table">
+                <thead>
+                    <tr>
+                        <th scope="col">"No."</th>
+                        <th scope="col">"Criterion"</th>
+                        <th scope="col">"Stands"</th>
+                        <th scope="col">"By what"</th>
+                    </tr>
+                </thead>
+                <tbody>{rows}</tbody>
+            </table>
+        </section>
+    }
+    .into_any()
+}
+
+/// The evidence, the word, the waiver, or what is missing, in a phrase.
+fn by_what(state: &ItemState) -> String {
+    let mut words: Vec<String> = match &state.status {
+        Status::Open(why) => why.clone(),
+        Status::Waived => state
+            .waiver
+            .iter()
+            .map(|w| format!("waived by {} until {}: {}", w.by_name, w.last_day(), w.reason))
+            .collect(),
+        Status::Derived => vec!["by the board itself".to_owned()],
+        Status::Proved | Status::Attested => {
+            let value = |c: &domain::item::CheckState| {
+                c.shown_value().map_or_else(|| c.check.clone(), |v| format!("{} {}", v.check, v.value))
+            };
+            let parts = state.pieces.iter().filter_map(|p| match &p.piece {
+                Piece::Criterion(id) => Some(format!("{id} {}", p.word)),
+                Piece::Check(_) => None,
+            });
+            state.checks.iter().map(value).chain(parts).collect()
+        }
+    };
+    if let Some(word) = state.attestation.as_ref().filter(|_| state.is_satisfied()) {
+        words.push(format!("{}: {}", word.by_name, word.note));
+    }
+    words.join("; ")
 }
 
 /// Who accepted the gates, and who signed.
@@ -57,7 +125,10 @@ pub(super) fn signatures(board: &BoardView) -> AnyView {
             };
             let who = s.last.as_ref().map(|l| l.by_name.clone());
             let at = s.last.as_ref().map(|l| time(l.at));
-            let comment = s.last.as_ref().map(|l| l.comment.clone());
+            let comment = s.last.as_ref().map(|l| match l.would_change.as_str() {
+                "" => l.comment.clone(),
+                would => format!("{} (what would change it: {would})", l.comment),
+            });
             view! {
                 <tr>
                     <td>{s.name.clone()} ": " {word}</td>
@@ -68,8 +139,18 @@ pub(super) fn signatures(board: &BoardView) -> AnyView {
             }
         })
         .collect_view();
+    let decision = board.judgement.decision.as_ref().map(|d| {
+        view! {
+            <tr>
+                <td>"Decision: " {d.choice.label()}</td>
+                <td>{d.by_name.clone()}</td>
+                <td>{time(d.at)}</td>
+                <td class="wrap">{d.note.clone()}</td>
+            </tr>
+        }
+    });
     view! {
-        <section class="only-print" data-live="report">
+        <section class="only-print report" data-live="report">
             <h2>"Accepted and signed"</h2>
             <table class="table">
                 <thead>
@@ -80,7 +161,7 @@ pub(super) fn signatures(board: &BoardView) -> AnyView {
                         <th scope="col">"Note"</th>
                     </tr>
                 </thead>
-                <tbody>{gates} {signs}</tbody>
+                <tbody>{gates} {signs} {decision}</tbody>
             </table>
         </section>
     }

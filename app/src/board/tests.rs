@@ -1,7 +1,8 @@
 //! The board as HTML.
 
+use domain::facts::Waiver;
 use domain::time::Millis;
-use engine::view::{Offer, RunState};
+use engine::view::{Offer, RunState, Todo, WaiverView};
 
 use super::board_view;
 use crate::ui::samples::{self, NOW, board, here, html};
@@ -16,10 +17,10 @@ fn blockers_name_their_owners_and_lead_to_where_they_are_dealt_with() {
     for part in [
         "No-Go",
         "Gate A: 2 of 2 criteria open",
-        "Backend, QA",
+        "Backend (Grace), QA (Grace)",
         "href=\"/gates/A\"",
         "postgres is unhealthy",
-        "href=\"#services\"",
+        "href=\"/#services\"",
         "Sign-offs missing: QA, Security",
         "href=\"/sign-offs\"",
     ] {
@@ -106,4 +107,76 @@ fn the_printed_report_says_who_accepted_and_who_signed() {
     let report = out.split("data-live=\"report\"").nth(1).unwrap_or_default();
     assert!(report.contains("Gate A") && report.contains("not accepted"), "{report}");
     assert!(report.contains("has not signed"), "{report}");
+}
+
+#[test]
+fn what_waits_for_you_stands_before_the_verdict() {
+    let mut busy = board();
+    busy.inbox = vec![Todo {
+        what: "Accept gate A".into(),
+        why: "every criterion <holds>".into(),
+        href: "/gates/A#acceptance".into(),
+    }];
+    let out = page(&busy);
+    let at = |what: &str| out.find(what).unwrap_or_else(|| panic!("{what} in {out}"));
+    assert!(at("Waiting for you") < at("id=\"verdict\""));
+    assert!(out.contains("href=\"/gates/A#acceptance\"") && out.contains("&lt;holds&gt;"), "{out}");
+    assert!(!page(&board()).contains("Waiting for you"));
+}
+
+#[test]
+fn a_waiver_is_on_the_board_with_the_days_left_and_named_beside_the_verdict() {
+    let mut waived = board();
+    let waiver = Waiver {
+        id: 1,
+        item: "A.1".into(),
+        text_digest: String::new(),
+        by: 5,
+        by_name: "Sina".into(),
+        reason: "a known <flake>".into(),
+        at: NOW,
+        until: NOW.plus(12 * 86_400_000),
+        holds: true,
+    };
+    waived.judgement.verdict.waivers = 1;
+    waived.judgement.verdict.waived = vec![waiver.clone()];
+    waived.waivers = vec![WaiverView {
+        ends: "on 13 Mar".into(),
+        days_left: 12,
+        needed: true,
+        href: "/gates/A#A.1".into(),
+        waiver,
+    }];
+    let out = page(&waived);
+    for part in [
+        "12 days left",
+        "a known &lt;flake&gt;",
+        "By Sina",
+        "Waived: ",
+        "A.1 until 13 Mar",
+        "No-Go with 1 waiver: A.1",
+    ] {
+        assert!(out.contains(part), "{part} in {out}");
+    }
+    assert!(out.contains("action=\"/api/end_waiver\""), "{out}");
+}
+
+#[test]
+fn a_blocker_shows_the_button_to_those_who_may_act_and_since_when_it_waits() {
+    let mut board = board();
+    let gate = board.blockers.iter_mut().find(|b| b.href == "/gates/A").unwrap();
+    gate.act = Some(("Attest A.2".into(), "/gates/A#A.2".into()));
+    gate.blocker.since = Some(Millis(NOW.0 - 65_000));
+    let out = page(&board);
+    assert!(out.contains("href=\"/gates/A#A.2\"") && out.contains("Attest A.2"), "{out}");
+    assert!(out.contains("1 min 05 s"), "{out}");
+}
+
+#[test]
+fn the_printed_report_lists_every_criterion_with_what_shows_it() {
+    let out = page(&board());
+    let report = out.split("data-live=\"report-items\"").nth(1).unwrap_or_default();
+    for part in ["A.1", "A.2", "H.c1", "nobody has attested it", "check “coverage” failed"] {
+        assert!(report.contains(part), "{part} in {report}");
+    }
 }

@@ -1,13 +1,13 @@
 //! The verdict: the loudest thing of the product, with everything that stands between here and Go.
 
 use domain::facts::Choice;
-use domain::judge::{Blocker, BlockerKind};
-use engine::view::BoardView;
+use domain::judge::Verdict;
+use engine::view::{BlockerView, BoardView};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 
 use crate::releases::OpenRelease;
-use crate::ui::{Here, Icon, icon, post_button, time};
+use crate::ui::{Here, Icon, blocker_line, icon, post_button, time};
 
 /// How many blockers are shown with their particulars; the rest stand in one folded line.
 const AT_ONCE: usize = 4;
@@ -26,12 +26,22 @@ pub(super) fn banner(here: &Here, board: &BoardView) -> AnyView {
         <section class=class aria-labelledby="verdict" data-live="verdict">
             <div>
                 <h2 class=word id="verdict">{icon(shape)} {label}</h2>
-                <div class="verdict__about">{about(here, board)}</div>
+                {waived(verdict)} <div class="verdict__about">{about(here, board)}</div>
             </div>
-            <div class="verdict__side">{blockers(&verdict.blockers)} {decision(board)}</div>
+            <div class="verdict__side">{blockers(board, &board.blockers)} {decision(board)}</div>
         </section>
     }
     .into_any()
+}
+
+/// What is let through, and until when: part of the verdict, so that nobody reads Go alone.
+fn waived(verdict: &Verdict) -> Option<AnyView> {
+    (!verdict.waived.is_empty()).then(|| {
+        let named: Vec<String> =
+            verdict.waived.iter().map(|w| format!("{} until {}", w.item, w.last_day())).collect();
+        let named = named.join(", ");
+        view! { <p class="verdict__waived">{icon(Icon::Flag)} " Waived: " {named}</p> }.into_any()
+    })
 }
 
 /// What is judged, in a sentence.
@@ -70,18 +80,7 @@ fn open_button(here: &Here, board: &BoardView) -> AnyView {
     post_button(here, "open_release", OpenRelease::url(), &[], label, "btn--small", &board.open)
 }
 
-/// The page where a blocker is dealt with.
-fn href(kind: &BlockerKind) -> String {
-    match kind {
-        BlockerKind::Runbook => "/runbook".to_owned(),
-        BlockerKind::Release => "/releases".to_owned(),
-        BlockerKind::Stack => "#services".to_owned(),
-        BlockerKind::Gate(id) => format!("/gates/{id}"),
-        BlockerKind::SignOffs => "/sign-offs".to_owned(),
-    }
-}
-
-fn blockers(blockers: &[Blocker]) -> AnyView {
+fn blockers(board: &BoardView, blockers: &[BlockerView]) -> AnyView {
     if blockers.is_empty() {
         return view! { <p class="blocker__what">"Every gate is accepted and every role has signed."</p> }
             .into_any();
@@ -91,11 +90,11 @@ fn blockers(blockers: &[Blocker]) -> AnyView {
         n => format!("{n} things stand between here and Go"),
     };
     let (first, rest) = blockers.split_at(blockers.len().min(AT_ONCE));
-    let items = first.iter().map(blocker).collect_view();
+    let items = first.iter().map(|b| blocker(board, b)).collect_view();
     let rest = (!rest.is_empty()).then(|| {
-        let words: Vec<&str> = rest.iter().map(|b| b.what.as_str()).collect();
+        let words: Vec<&str> = rest.iter().map(|b| b.blocker.what.as_str()).collect();
         let summary = format!("and {} more: {}", rest.len(), words.join("; "));
-        let rest = rest.iter().map(blocker).collect_view();
+        let rest = rest.iter().map(|b| blocker(board, b)).collect_view();
         // Not kept open over a change: the verdict must never be an old one.
         view! {
             <details class="blockers__rest">
@@ -112,16 +111,10 @@ fn blockers(blockers: &[Blocker]) -> AnyView {
     .into_any()
 }
 
-fn blocker(blocker: &Blocker) -> AnyView {
-    let owners =
-        if blocker.owners.is_empty() { "nobody's yet".to_owned() } else { blocker.owners.join(", ") };
+fn blocker(board: &BoardView, view: &BlockerView) -> AnyView {
     view! {
         <li class="blocker">
-            <div class="blocker__line">
-                <a class="blocker__what wrap" href=href(&blocker.kind)>{blocker.what.clone()}</a>
-                <span class="blocker__owners">{icon(Icon::Person)} " " {owners}</span>
-            </div>
-            {particulars(&blocker.details)}
+            {blocker_line(view, board.now)} {particulars(&view.blocker.details)}
         </li>
     }
     .into_any()
@@ -168,6 +161,25 @@ fn decision(board: &BoardView) -> AnyView {
                 </p>
             }
             .into_any()
+        }
+        None if board.judgement.fallen.is_some() => {
+            let fallen = board.judgement.fallen.as_ref();
+            let word = fallen.map(|f| {
+                let why = f.why.join("; ");
+                view! {
+                    <strong>
+                        {format!("{} was decided", f.decision.choice.label())}
+                    </strong>
+                    " by "
+                    {f.decision.by_name.clone()}
+                    ", "
+                    {time(f.decision.at)}
+                    ", and no longer stands: "
+                    {why}
+                    "."
+                }
+            });
+            view! { <p class="wrap">{icon(Icon::Clock)} " " {word}</p> }.into_any()
         }
         None if board.judgement.verdict.is_go() => view! {
             <p>

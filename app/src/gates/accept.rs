@@ -29,7 +29,7 @@ pub(super) fn accept_card(here: &Here, page: &GatePage) -> AnyView {
         accept_form(here, page)
     };
     view! {
-        <section class="card">
+        <section class="card" id="acceptance">
             <div class="card__head">
                 <h2>"Acceptance"</h2>
                 <span data-live="accept-state">{gate_badge(gate)}</span>

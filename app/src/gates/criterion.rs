@@ -2,6 +2,7 @@
 
 use domain::facts::{Attestation, Waiver};
 use domain::item::{ItemState, Proof, Status};
+use domain::time::{Millis, human_span};
 use engine::view::{CheckView, GatePage, Offer};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
@@ -24,6 +25,10 @@ pub(super) fn criterion(here: &Here, page: &GatePage, state: &ItemState) -> AnyV
     let item = &state.item;
     let checks: Vec<&CheckView> = match &item.proof {
         Proof::Checks(ids) => page.checks.iter().filter(|c| ids.contains(&c.check.id)).collect(),
+        Proof::Pieces(_) => {
+            let mine = |c: &&CheckView| state.checks.iter().any(|s| s.check == c.check.id);
+            page.checks.iter().filter(mine).collect()
+        }
         _ => vec![],
     };
     let checks = checks.into_iter().map(|c| check_card(here, c, page.now)).collect_view();
@@ -40,7 +45,7 @@ pub(super) fn criterion(here: &Here, page: &GatePage, state: &ItemState) -> AnyV
                     </div>
                     {item_badge(state)}
                 </div>
-                {item_words(state)} {checks} {whose}
+                {item_words(state)} {ages(page, state)} {checks} {whose}
                 <div class="row row--top no-print">
                     {attest_form(here, &page.attest, state)} {waive_form(here, page, state)}
                 </div>
@@ -56,17 +61,44 @@ pub fn item_words(state: &ItemState) -> AnyView {
     let waived = state.waiver.as_ref().map(waiver);
     let open = match (&state.status, &state.item.proof) {
         // A check says better itself what it saw and what it wanted.
-        (Status::Open(_), Proof::Checks(_)) => None,
+        (Status::Open(_), Proof::Checks(_) | Proof::Pieces(_)) => word_missing(state).map(|why| (why, None)),
         (_, Proof::Preflight { place, hint }) => return found(place, hint, waived),
         (Status::Open(why), Proof::SignOffs) => Some((why.join("; "), Some("/sign-offs"))),
         (Status::Open(why), _) => Some((why.join("; "), None)),
         _ => None,
     };
+    let before = state.old_word.as_ref().filter(|w| w.holds && !state.is_satisfied()).map(old_word);
     let open = open.map(|(why, link)| {
         let link = link.map(|href| view! { " " <a href=href>"To the sign-offs"</a> });
         view! { <p class="small">{icon(Icon::Circle)} " Open: " {why} "." {link}</p> }
     });
-    view! { {attested} {waived} {open} }.into_any()
+    view! { {attested} {waived} {open} {before} }.into_any()
+}
+
+/// Checks show themselves what they saw; that a word is missing besides is shown by nobody else.
+fn word_missing(state: &ItemState) -> Option<String> {
+    let Status::Open(why) = &state.status else { return None };
+    (state.item.needs_word && state.attestation.is_none()).then(|| why.last().cloned()).flatten()
+}
+
+/// The word that counted before.
+fn old_word(word: &Attestation) -> AnyView {
+    let link = (!word.link.is_empty()).then(|| view! { " " {web_link(&word.link)} });
+    view! {
+        <p class="small muted wrap">
+            {format!("Before: “{}”, {}, ", word.note, word.by_name)} {time(word.at)} {link}
+        </p>
+    }
+    .into_any()
+}
+
+/// How long the word that counts will count.
+fn ages(page: &GatePage, state: &ItemState) -> Option<AnyView> {
+    let word = state.attestation.as_ref()?;
+    let valid = page.attested_for.get(&state.item.id)?;
+    let left = Millis::since(word.at.plus(*valid), page.now);
+    let text = format!("Counts for {}; {} left.", human_span(*valid), human_span(left));
+    Some(view! { <p class="small muted">{icon(Icon::Clock)} " " {text}</p> }.into_any())
 }
 
 /// Where preflight found it, and the way out.
@@ -102,7 +134,7 @@ fn waiver(waiver: &Waiver) -> AnyView {
         <div class="small stack stack--tight">
             <p class="warn">
                 {icon(Icon::Flag)} " Waived by " <strong>{waiver.by_name.clone()}</strong> ", "
-                {time(waiver.at)} ", until " {time(waiver.until)}
+                {time(waiver.at)} ", until the end of " <span title=format!("{} UTC", waiver.until.short())>{waiver.last_day()}</span> " (UTC)"
             </p>
             <p class="wrap">{waiver.reason.clone()}</p>
         </div>
@@ -113,7 +145,7 @@ fn waiver(waiver: &Waiver) -> AnyView {
 /// Giving one's word, or taking it back; only where no check decides, or where one sees only a part.
 pub fn attest_form(here: &Here, offer: &Offer, state: &ItemState) -> Option<AnyView> {
     let item = &state.item;
-    if item.proof != Proof::Attestation && !item.needs_word {
+    if !state.takes_word() {
         return None;
     }
     let form = format!("attest:{}", item.id);
@@ -136,7 +168,7 @@ pub fn attest_form(here: &Here, offer: &Offer, state: &ItemState) -> Option<AnyV
                     &form,
                     "link",
                     "Where it can be seen",
-                    "A web address, or empty.",
+                    "A web address, a path of this board such as /runs/12, or empty.",
                     false,
                 )}
             }
@@ -174,6 +206,11 @@ fn waive_form(here: &Here, page: &GatePage, state: &ItemState) -> Option<AnyView
     }
     let form = format!("waive:{}", item.id);
     let until = format!("{form}:until");
+    let own = page.not_waivable.iter().find(|(id, _)| *id == item.id).map(|(_, why)| Offer::No(why.clone()));
+    let offer = match (&page.waive, own) {
+        (Offer::Yes, Some(no)) => no,
+        (offer, _) => offer.clone(),
+    };
     let panel = || {
         view! {
             <form class="form" method="post" action=Waive::url()>
@@ -193,11 +230,12 @@ fn waive_form(here: &Here, page: &GatePage, state: &ItemState) -> Option<AnyView
                         id=until.clone()
                         name="until"
                         min=page.now.date()
+                        max=page.waive_until.clone()
                         value=here.draft(&form, "until")
                         required=true
                     />
                 </div>
-                {offer_button("Waive until then", "btn--primary", &page.waive)}
+                {offer_button("Waive until then", "btn--primary", &offer)}
             </form>
         }
         .into_any()
@@ -207,7 +245,7 @@ fn waive_form(here: &Here, page: &GatePage, state: &ItemState) -> Option<AnyView
         &form,
         view! { {icon(Icon::Flag)} "Waive" },
         "btn--small btn--quiet",
-        &page.waive,
+        &offer,
         panel,
     ))
 }

@@ -14,6 +14,7 @@ use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use leptos_meta::Title;
 
+pub(crate) use acts::EndWaiver;
 pub use check::check_card;
 pub use criterion::{attest_form, item_words};
 pub use step::step_card;

@@ -70,6 +70,8 @@ fn what_preflight_found_says_where_it_is_and_how_it_goes_away() {
             },
             status: Status::Open(vec!["Dockerfile:4: Add the file.".into()]),
             checks: vec![],
+            old_word: None,
+            pieces: vec![],
             attestation: None,
             waiver: None,
         },

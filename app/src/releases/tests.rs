@@ -24,6 +24,8 @@ fn row() -> ReleaseRow {
             choice: Choice::NoGo,
             note: "search is slow".into(),
             digest: "d".into(),
+            verdict: String::new(),
+            shown: vec![],
             by: 2,
             by_name: "Linus".into(),
             at: NOW,

@@ -7,22 +7,25 @@ use leptos::prelude::*;
 use crate::error::AppError;
 use crate::ssr::{Envelope, act};
 
-/// Signs for a role: `choice` is `go` or `no-go`, `digest` names the evidence that was shown.
+/// Signs for a role: `choice` is `go` or `no-go`, `digest` names the evidence that was shown. A No-Go
+/// needs its reason (`comment`) and what would change it (`would_change`).
 #[server(prefix = "/api", endpoint = "sign_off")]
 pub(crate) async fn sign_off(
     role: String,
     #[server(default)] choice: String,
     #[server(default)] comment: String,
+    #[server(default)] would_change: String,
     digest: String,
     #[server(default)] password: String,
     key: String,
     back: String,
     form: String,
 ) -> Result<(), AppError> {
-    let typed = (choice.clone(), comment.clone());
-    let fields = [("choice", typed.0.as_str()), ("comment", typed.1.as_str())];
+    let typed = (choice.clone(), comment.clone(), would_change.clone());
+    let fields =
+        [("choice", typed.0.as_str()), ("comment", typed.1.as_str()), ("would_change", typed.2.as_str())];
     act(Envelope { key, back, form }, &fields, |engine, ctx| async move {
-        engine.sign_off(&ctx, &role, &choice, &comment, &digest, &password).await
+        engine.sign_off(&ctx, &role, &choice, &comment, &would_change, &digest, &password).await
     })
     .await
 }

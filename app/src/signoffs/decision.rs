@@ -8,7 +8,8 @@ use leptos::server_fn::ServerFn;
 use super::acts::Decide;
 use super::sign::choices;
 use crate::ui::{
-    Here, Icon, badge, confirm_form, envelope, hidden, icon, note_field, offer_button, password_field, time,
+    Here, Icon, badge, confirm_form, envelope, hidden, icon, lines, note_field, offer_button, password_field,
+    time,
 };
 
 /// The decision as it stands, and the form to record one.
@@ -16,6 +17,9 @@ pub(super) fn decision_card(here: &Here, page: &SignOffPage) -> AnyView {
     let (class, state) = match page.judgement.decision.as_ref().map(|d| d.choice) {
         Some(Choice::Go) => ("card card--green", badge("go", Icon::Check, "Go")),
         Some(Choice::NoGo) => ("card card--red", badge("no-go", Icon::Cross, "No-Go")),
+        None if page.judgement.fallen.is_some() => {
+            ("card card--amber", badge("stale", Icon::Clock, "No longer stands"))
+        }
         None => ("card", badge("open", Icon::Circle, "Not decided")),
     };
     let word = match &page.judgement.decision {
@@ -25,8 +29,11 @@ pub(super) fn decision_card(here: &Here, page: &SignOffPage) -> AnyView {
                 {time(decision.at)}
             </p>
             <p class="wrap small">{decision.note.clone()}</p>
+            {bound(&decision.verdict)}
+            <p class="small muted">{stands(decision.choice)}</p>
         }
         .into_any(),
+        None if page.judgement.fallen.is_some() => fallen(page),
         None => view! {
             <p class="small muted">
                 "The Product Owner records it. Go is refused while the verdict is No-Go."
@@ -42,6 +49,41 @@ pub(super) fn decision_card(here: &Here, page: &SignOffPage) -> AnyView {
             </div>
             <div class="card__body">{word} <div class="no-print">{form(here, page)}</div></div>
         </section>
+    }
+    .into_any()
+}
+
+fn stands(choice: Choice) -> &'static str {
+    match choice {
+        Choice::Go => "It stands: evidence and sign-offs are those that were decided on.",
+        Choice::NoGo => "It stands until another is recorded.",
+    }
+}
+
+/// The verdict that the decision is bound to.
+fn bound(verdict: &str) -> Option<AnyView> {
+    let short: String = verdict.chars().take(12).collect();
+    (!short.is_empty()).then(|| {
+        let whole = verdict.to_owned();
+        view! { <p class="small muted">"On the verdict " <code title=whole>{short}</code></p> }.into_any()
+    })
+}
+
+/// A decision that no longer stands, and why.
+fn fallen(page: &SignOffPage) -> AnyView {
+    let Some(fallen) = &page.judgement.fallen else { return ().into_any() };
+    let decision = &fallen.decision;
+    view! {
+        <p>
+            {decision.choice.label()} " by " <strong>{decision.by_name.clone()}</strong> ", "
+            {time(decision.at)}
+        </p>
+        <p class="wrap small">{decision.note.clone()}</p>
+        {bound(&decision.verdict)}
+        <div class="small warn">
+            <p>{icon(Icon::Clock)} " It no longer stands:"</p>
+            {lines(&fallen.why)}
+        </div>
     }
     .into_any()
 }

@@ -9,14 +9,15 @@ mod tests;
 
 use domain::facts::SignOff;
 use domain::item::ItemState;
-use domain::judge::{Blocker, BlockerKind};
 use engine::view::SignOffPage;
 use leptos::prelude::*;
 use leptos_meta::Title;
 
 use crate::gates::{attest_form, item_words};
 use crate::ssr::page;
-use crate::ui::{Here, Icon, badge, card, check_line, code_text, empty, item_badge, lines, page_head, time};
+use crate::ui::{
+    Here, Icon, badge, blocker_line, card, check_line, code_text, empty, item_badge, lines, page_head, time,
+};
 
 /// The page of checklist, sign-offs and decision.
 #[component]
@@ -60,7 +61,7 @@ pub fn sign_offs_view(here: &Here, page: &SignOffPage) -> AnyView {
     view! {
         <Title text="Sign-offs" />
         {page_head("Go / No-Go", under, ())}
-        {before(&page.judgement.before_signing)}
+        {before(page)}
         <section class="stack stack--tight" aria-labelledby="signs">
             <h2 id="signs">"Sign-offs"</h2>
             {signs}
@@ -73,25 +74,12 @@ pub fn sign_offs_view(here: &Here, page: &SignOffPage) -> AnyView {
 }
 
 /// What keeps a Go from being signed.
-fn before(blockers: &[Blocker]) -> AnyView {
-    let body = (!blockers.is_empty()).then(|| {
-        let items = blockers
+fn before(page: &SignOffPage) -> AnyView {
+    let body = (!page.before.is_empty()).then(|| {
+        let items = page
+            .before
             .iter()
-            .map(|b| {
-                let href = match &b.kind {
-                    BlockerKind::Gate(id) => format!("/gates/{id}"),
-                    BlockerKind::Runbook => "/runbook".to_owned(),
-                    BlockerKind::Release => "/releases".to_owned(),
-                    _ => "/".to_owned(),
-                };
-                view! {
-                    <li class="small">
-                        <a href=href class="wrap">{b.what.clone()}</a>
-                        " "
-                        <span class="muted">{b.owners.join(", ")}</span>
-                    </li>
-                }
-            })
+            .map(|b| view! { <li class="small">{blocker_line(b, page.now)}</li> })
             .collect_view();
         view! {
             <div class="notice notice--warn">
@@ -102,6 +90,40 @@ fn before(blockers: &[Blocker]) -> AnyView {
         }
     });
     view! { <div data-live="before-signing">{body}</div> }.into_any()
+}
+
+/// The parts of a checklist item, each with its state and the way to it.
+fn parts(page: &SignOffPage, state: &ItemState) -> Option<AnyView> {
+    let parts = page.parts.get(&state.item.id)?;
+    let items = parts
+        .iter()
+        .map(|part| {
+            let badge = if part.state.holds {
+                badge("pass", Icon::Check, &part.state.word)
+            } else {
+                badge("open", Icon::Circle, &part.state.word)
+            };
+            let id = part.state.piece.to_string();
+            let href = part.href.clone();
+            let why = (!part.state.why.is_empty()).then(|| {
+                let why = part.state.why.clone();
+                view! { <span class="small muted wrap">{why}</span> }
+            });
+            view! {
+                <li class="part">
+                    {badge}
+                    <span class="grow">
+                        <a class="mono small" href=href>{id}</a>
+                        " "
+                        {code_text(&part.title)}
+                        " "
+                        {why}
+                    </span>
+                </li>
+            }
+        })
+        .collect_view();
+    Some(view! { <ul class="parts small">{items}</ul> }.into_any())
 }
 
 fn checklist(here: &Here, page: &SignOffPage) -> AnyView {
@@ -163,7 +185,7 @@ fn item(here: &Here, page: &SignOffPage, state: &ItemState) -> AnyView {
                     </span>
                     {item_badge(state)}
                 </div>
-                {item_words(state)} {checks}
+                {parts(page, state)} {item_words(state)} {checks}
                 <div class="row row--top no-print">
                     {attest_form(here, &page.attest, state)} {gate}
                 </div>

@@ -1,6 +1,6 @@
 //! One role's sign-off: what stands, why it does not count, and the form to sign.
 
-use domain::facts::{Choice, SignOff};
+use domain::facts::{Choice, ShownRow, SignOff};
 use domain::judge::SignOffView;
 use domain::role::Role;
 use engine::view::{Offer, SignOffPage};
@@ -9,8 +9,8 @@ use leptos::server_fn::ServerFn;
 
 use super::acts::SignOff as SignOffForm;
 use crate::ui::{
-    Here, Icon, badge, confirm_form, envelope, hidden, icon, lines, note_field, offer_button, password_field,
-    time,
+    Here, Icon, badge, code_text, confirm_form, envelope, hidden, icon, lines, note_field, offer_button,
+    password_field, time,
 };
 
 /// The card of one signing role.
@@ -34,6 +34,7 @@ pub(super) fn sign_card(here: &Here, page: &SignOffPage, view: &SignOffView) -> 
             </div>
         }
     });
+    let since = since_then(view);
     let form = match view.role {
         Some(role) => sign_form(here, page, role, &view.name, view.last.is_some()),
         None => view! {
@@ -41,15 +42,57 @@ pub(super) fn sign_card(here: &Here, page: &SignOffPage, view: &SignOffView) -> 
         }
         .into_any(),
     };
-    let id = format!("sign-{}", view.name.replace(char::is_whitespace, "-"));
+    let id = engine::view::sign_anchor(&view.name);
     view! {
         <article class=class id=id.clone() data-live=id.clone()>
             <div class="row row--between">
                 <h3>{view.name.clone()}</h3>
                 {state}
             </div>
-            {word} {stale} <div class="no-print">{form}</div>
+            {word} {stale} {since} <div class="no-print">{form}</div>
         </article>
+    }
+    .into_any()
+}
+
+/// What has changed since, where that does not end the word: measured values, and anything after a No-Go.
+/// What ends it is told already.
+fn since_then(view: &SignOffView) -> Option<AnyView> {
+    let signed = view.last.as_ref()?;
+    let more: Vec<&String> = view.changes.iter().filter(|c| !view.stale.contains(c)).collect();
+    let changed = (!more.is_empty()).then(|| {
+        view! {
+            <div class="small">
+                <p class="muted">"Changed since:"</p>
+                {lines(&more)}
+            </div>
+        }
+    });
+    let rows = signed.shown.iter().filter(|r| !r.title.is_empty()).map(shown_row).collect_view();
+    let seen = signed.shown.iter().any(|r| !r.title.is_empty()).then(|| {
+        view! {
+            <details class="more no-print">
+                <summary>{format!("What {} was shown", signed.by_name)}</summary>
+                <ul class="lines small">{rows}</ul>
+            </details>
+        }
+    });
+    Some(view! { {changed} {seen} }.into_any())
+}
+
+fn shown_row(row: &ShownRow) -> AnyView {
+    let values: Vec<String> = row.values.iter().map(|v| format!("{} {}", v.check, v.value)).collect();
+    let values = (!values.is_empty()).then(|| format!(" · {}", values.join(", ")));
+    let state = row.state.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end().to_owned();
+    view! {
+        <li>
+            <span class="mono muted">{row.item.clone()}</span>
+            " "
+            {code_text(&row.title)}
+            ": "
+            <strong>{state}</strong>
+            {values}
+        </li>
     }
     .into_any()
 }
@@ -57,6 +100,14 @@ pub(super) fn sign_card(here: &Here, page: &SignOffPage, view: &SignOffView) -> 
 fn said(signed: &SignOff, release: &str) -> AnyView {
     let comment = (!signed.comment.is_empty())
         .then(|| view! { <p class="small sign__comment">{signed.comment.clone()}</p> });
+    let would = (!signed.would_change.is_empty()).then(|| {
+        view! {
+            <p class="small sign__comment">
+                <span class="muted">"What would change it: "</span>
+                {signed.would_change.clone()}
+            </p>
+        }
+    });
     let release = release.to_owned();
     view! {
         <p class="small">
@@ -64,6 +115,7 @@ fn said(signed: &SignOff, release: &str) -> AnyView {
             {time(signed.at)} ", on release " <span class="mono">{release}</span>
         </p>
         {comment}
+        {would}
     }
     .into_any()
 }
@@ -99,7 +151,15 @@ fn sign_form(here: &Here, page: &SignOffPage, role: Role, name: &str, again: boo
                     &form,
                     "comment",
                     "Comment",
-                    "For a No-Go: what would change it.",
+                    "For a No-Go: the reason. It is required then.",
+                    false,
+                )}
+                {note_field(
+                    here,
+                    &form,
+                    "would_change",
+                    "What would change a No-Go",
+                    "Required for a No-Go, left empty for a Go.",
                     false,
                 )} {password_field(&form)}
                 {offer_button(format!("Sign as {name}"), "btn--primary", &either)}

@@ -1,8 +1,11 @@
 //! The sign-off page as HTML.
 
-use domain::facts::{Choice, SignOff};
+use domain::facts::{Choice, Decision, SignOff};
+use domain::item::PieceState;
+use domain::judge::FallenDecision;
 use domain::role::Role;
-use engine::view::Offer;
+use domain::rules::Piece;
+use engine::view::{Offer, PartView};
 
 use super::sign_offs_view;
 use crate::ui::samples::{NOW, here, html, sign_offs};
@@ -42,8 +45,10 @@ fn a_stale_sign_off_says_what_changed() {
         by_name: "Grace".into(),
         choice: Choice::Go,
         comment: "fine <img>".into(),
+        would_change: String::new(),
         digest: String::new(),
         shown: vec![],
+        parts: None,
         at: NOW,
     });
     page.judgement.sign_offs[0].stale = vec!["A.1 was proved and is open".into()];
@@ -61,4 +66,82 @@ fn the_decision_form_is_for_the_product_owner() {
     page.decide_no_go = Offer::Yes;
     let out = html(|| sign_offs_view(&here("/sign-offs"), &page));
     assert!(out.contains("action=\"/api/decide\""), "{out}");
+}
+
+#[test]
+fn a_no_go_shows_what_would_change_it_and_what_has_changed_since() {
+    let mut page = sign_offs();
+    page.judgement.sign_offs[0].last = Some(SignOff {
+        id: 1,
+        release: 3,
+        role: Role::Qa,
+        by: 4,
+        by_name: "Grace".into(),
+        choice: Choice::NoGo,
+        comment: "too slow".into(),
+        would_change: "p95 <600 ms".into(),
+        digest: String::new(),
+        shown: page.judgement.shown.clone(),
+        parts: None,
+        at: NOW,
+    });
+    page.judgement.sign_offs[0].changes = vec!["A.1 coverage was 71.2 %, is 66.1 %".into()];
+    let out = html(|| sign_offs_view(&here("/sign-offs"), &page));
+    for part in [
+        "What would change it: ",
+        "p95 &lt;600 ms",
+        "Changed since:",
+        "A.1 coverage was 71.2 %, is 66.1 %",
+        "What Grace was shown",
+        "name=\"would_change\"",
+    ] {
+        assert!(out.contains(part), "{part} in {out}");
+    }
+}
+
+#[test]
+fn a_decision_that_fell_is_shown_with_the_reason() {
+    let mut page = sign_offs();
+    page.judgement.fallen = Some(FallenDecision {
+        decision: Decision {
+            id: 1,
+            release: 3,
+            choice: Choice::Go,
+            note: "ship".into(),
+            digest: String::new(),
+            verdict: "abcdef0123456789".into(),
+            shown: vec![],
+            by: 6,
+            by_name: "Pia".into(),
+            at: NOW,
+        },
+        why: vec!["the verdict is No-Go now: web is exited".into()],
+    });
+    let out = html(|| sign_offs_view(&here("/sign-offs"), &page));
+    for part in ["No longer stands", "Pia", "web is exited", "abcdef012345"] {
+        assert!(out.contains(part), "{part} in {out}");
+    }
+}
+
+#[test]
+fn a_checklist_item_shows_its_parts_with_state_and_place() {
+    let mut page = sign_offs();
+    let id = page.checklist[0].item.id.clone();
+    page.parts.insert(
+        id,
+        vec![PartView {
+            state: PieceState {
+                piece: Piece::Criterion("A.1".into()),
+                holds: false,
+                word: "open".into(),
+                why: "check “coverage” has not run".into(),
+            },
+            title: "`npm test` <b>".into(),
+            href: "/gates/A#A.1".into(),
+        }],
+    );
+    let out = html(|| sign_offs_view(&here("/sign-offs"), &page));
+    for part in ["href=\"/gates/A#A.1\"", "has not run", "&lt;b&gt;"] {
+        assert!(out.contains(part), "{part} in {out}");
+    }
 }

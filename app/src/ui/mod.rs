@@ -1,6 +1,7 @@
 //! Small pieces that every page shares. They lay out what they are given: no engine, no judgement.
 
 mod badge;
+mod blocker;
 mod evidence;
 mod form;
 mod frame;
@@ -11,6 +12,7 @@ mod run;
 mod text;
 
 pub use badge::{badge, gate_badge, health_badge, item_badge, release_badge, run_badge, standing_badge};
+pub use blocker::blocker_line;
 pub use evidence::{check_line, expiry_line, finding, history_dots};
 pub use form::{
     confirm, confirm_form, envelope, hidden, note_field, offer_button, password_field, post_button,

@@ -7,14 +7,14 @@ use domain::evidence::{Evidence, Finding, Outcome};
 use domain::facts::{Facts, Health, Observed, Service};
 use domain::flaky::{flaky, trend};
 use domain::item::check_state;
-use domain::judge::{Judgement, judge};
+use domain::judge::{Blocker, BlockerKind, Judgement, judge};
 use domain::release::{Part, Parts, Release, ReleaseState};
 use domain::role::Role;
 use domain::runbook::{ChecklistItem, Criterion, Gate, MatrixRow, Runbook, SignoffRole, Step, StepKind};
 use domain::time::Millis;
 use engine::view::{
-    BoardView, CheckView, GatePage, MatrixPage, MatrixRowView, Offer, RollbackOffer, RunState, RunView,
-    SignOffPage, StepView, Waiting,
+    BlockerView, BoardView, CheckView, GatePage, MatrixPage, MatrixRowView, Offer, RollbackOffer, RunState,
+    RunView, SignOffPage, StepView, Waiting,
 };
 use leptos::prelude::*;
 
@@ -178,6 +178,7 @@ fn facts<'a>(
         checks,
         attest: &[],
         findings: &[],
+        rules: domain::rules::Rules::NONE,
         gate_owners,
         release,
         evidence,
@@ -246,7 +247,7 @@ pub fn rollback() -> RollbackOffer {
 pub fn board() -> BoardView {
     let (release, observed) = (release(), observed());
     let evidence = [evidence(Outcome::Fail, 50.0)];
-    BoardView {
+    let mut board = BoardView {
         now: NOW,
         stack: "Sample".into(),
         judgement: judgement(&evidence, Some(&release), &observed),
@@ -255,6 +256,10 @@ pub fn board() -> BoardView {
         observed,
         running: vec![],
         recent: vec![run(7, RunState::Failed)],
+        inbox: vec![],
+        blockers: vec![],
+        waivers: vec![],
+        end_waiver: Offer::Yes,
         waiting: vec![Waiting {
             role: "QA".into(),
             people: vec!["Grace".into()],
@@ -271,7 +276,25 @@ pub fn board() -> BoardView {
         rollback: Some(rollback()),
         unexplained: None,
         failed_deploy: None,
-    }
+    };
+    board.blockers = blockers(&board.judgement.verdict.blockers);
+    board
+}
+
+/// Blockers as the engine hands them over; whoever looks may act on none.
+pub fn blockers(blockers: &[Blocker]) -> Vec<BlockerView> {
+    let href = |b: &Blocker| match &b.kind {
+        BlockerKind::Gate(id) => format!("/gates/{id}"),
+        BlockerKind::Stack => "/#services".to_owned(),
+        _ => "/sign-offs".to_owned(),
+    };
+    let one = |b: &Blocker| BlockerView {
+        owners: b.owners.iter().map(|o| (o.clone(), vec!["Grace".to_owned()])).collect(),
+        href: href(b),
+        act: None,
+        blocker: b.clone(),
+    };
+    blockers.iter().map(one).collect()
 }
 
 pub fn check_view(evidence: &[Evidence]) -> CheckView {
@@ -303,6 +326,9 @@ pub fn gate() -> GatePage {
         accept: Offer::No("2 criteria are open".into()),
         attest: Offer::Yes,
         waive: Offer::No("only Security or PO may waive".into()),
+        not_waivable: vec![],
+        waive_until: "2027-03-02".into(),
+        attested_for: BTreeMap::new(),
         run_all: Offer::Yes,
         notes: vec![],
         neighbours: (None, Some("H".into())),
@@ -329,6 +355,8 @@ pub fn sign_offs() -> SignOffPage {
     SignOffPage {
         now: NOW,
         checklist: judgement.gates[1].items.clone(),
+        parts: BTreeMap::new(),
+        before: blockers(&judgement.before_signing),
         judgement,
         release: Some(release()),
         go: vec![(Role::Qa, no("gate A is not accepted")), (Role::Security, no("you do not hold Security"))],

@@ -66,10 +66,11 @@ pub fn roles(roles: &[Role]) -> AnyView {
     chips(roles.iter().map(|r| r.label()))
 }
 
-/// An address that somebody typed: a link when it is a web address, else text.
+/// An address that somebody typed: a link when it is a web address or a path of this board, else text.
 pub fn web_link(address: &str) -> AnyView {
     let address = address.to_owned();
-    if address.starts_with("https://") || address.starts_with("http://") {
+    let path = address.starts_with('/') && !address.starts_with("//") && !address.contains('\\');
+    if path || address.starts_with("https://") || address.starts_with("http://") {
         view! {
             <a class="wrap" href=address.clone() rel="noopener noreferrer nofollow">
                 {address.clone()}

@@ -5,10 +5,11 @@
 #
 #   medianest/base-node:1        Debian 12 with Node.js and npm            (backend, frontend)
 #   medianest/base-data:1        Debian 12 with PostgreSQL 15 and Redis 7  (db, redis)
+#   medianest/base-ops:1         Debian 12 with Prometheus, Alertmanager and nginx  (prometheus, alertmanager, proxy)
 #   stagegate-test/busybox:1     one static busybox                        (tinystack)
 #
-# Where a public image registry answers, the two Debian images start from its `debian:12-slim`. Elsewhere they are made
-# with debootstrap from Debian's packages, which needs root. npm comes from the npm registry. First time: one to three
+# Where a public image registry answers, the Debian images start from its `debian:12-slim`. Elsewhere they are made
+# with debootstrap from Debian's packages, which needs root. npm comes from the npm registry. First time: two to four
 # minutes, and a few seconds for `tiny`; afterwards well under a second.
 #
 #   BASE_FROM=debootstrap   do not ask an image registry
@@ -18,6 +19,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 node_image=medianest/base-node:1
 data_image=medianest/base-data:1
+ops_image=medianest/base-ops:1
 tiny_image=stagegate-test/busybox:1
 # npm 10 is the newest major that runs on the Node.js 18 of Debian 12.
 npm_package=npm@10
@@ -155,6 +157,30 @@ RUN chmod 755 /usr/local/bin/run-postgres /usr/local/bin/run-redis \\
   say "$data_image made in $((SECONDS - began)) s"
 }
 
+make_ops() {
+  have "$ops_image" && { say "$ops_image is here"; return; }
+  make_scratch
+  local began=$SECONDS
+  if find_debian_image; then
+    say "building $ops_image from $debian"
+    build_from_image "$ops_image" "prometheus prometheus-alertmanager nginx-light" "COPY http-ok run-prometheus run-alertmanager run-proxy /usr/local/bin/
+RUN chmod 755 /usr/local/bin/http-ok /usr/local/bin/run-* \\
+    && rm -f /usr/bin/promtool /usr/bin/amtool \\
+    && install -d -o prometheus -g prometheus -m 700 /var/lib/prometheus /run/monitoring" && { say "$ops_image made in $((SECONDS - began)) s"; return; }
+    say "that did not work (no packages from inside a container?)"
+  fi
+  say "making $ops_image with debootstrap: about a minute"
+  local root=$scratch/ops
+  bootstrap "$root" prometheus,prometheus-alertmanager,nginx-light
+  install -m 755 "$here/bin/http-ok" "$here/bin/run-prometheus" "$here/bin/run-alertmanager" "$here/bin/run-proxy" "$root/usr/local/bin/"
+  # Tools for people; the services do without.
+  rm -f "$root/usr/bin/promtool" "$root/usr/bin/amtool"
+  rm -rf "$root/var/lib/prometheus"
+  chroot "$root" install -d -o prometheus -g prometheus -m 700 /var/lib/prometheus /run/monitoring
+  import "$root" "$ops_image"
+  say "$ops_image made in $((SECONDS - began)) s"
+}
+
 make_tiny() {
   have "$tiny_image" && { say "$tiny_image is here"; return; }
   make_scratch
@@ -184,8 +210,8 @@ make_tiny() {
 
 need_engine
 case ${1:-all} in
-  all) make_node; make_data; make_tiny ;;
-  medianest) make_node; make_data ;;
+  all) make_node; make_data; make_ops; make_tiny ;;
+  medianest) make_node; make_data; make_ops ;;
   tiny) make_tiny ;;
   *) die "usage: images/prepare.sh [all|medianest|tiny]" ;;
 esac

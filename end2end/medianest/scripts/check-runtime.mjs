@@ -28,7 +28,7 @@ const checks = {
     // A made-up account each time, so that repeated checks do not lock out a real one.
     const body = JSON.stringify({ email: `${randomBytes(6).toString("hex")}@example.com`, password: "guess" });
     const statuses = [];
-    for (let attempt = 0; attempt < Number(setting("LOGIN_LIMIT_PER_MINUTE", "5")) + 1; attempt += 1) {
+    for (let attempt = 0; attempt < Number(setting("LOGIN_LIMIT", "5")) + 1; attempt += 1) {
       const answer = await fetch(`${url}/api/auth/login`, { method: "POST", headers: { "Content-Type": "application/json" }, body });
       statuses.push(answer.status);
     }

@@ -1,5 +1,6 @@
 // Writes `.env.staging` from the example with fresh secrets, for this user only. Never overwrites one.
-//   npm run env:fill -- [--port 3000] [--frontend-port 3001] [--project medianest] [--bind 127.0.0.1]
+//   npm run env:fill -- [--port 3000] [--frontend-port 3001] [--https-port 3443]
+//     [--prometheus-port 9090] [--alertmanager-port 9093] [--project medianest] [--bind 127.0.0.1]
 import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -10,13 +11,18 @@ const { values: flags } = parseArgs({
   options: {
     port: { type: "string", default: "3000" },
     "frontend-port": { type: "string", default: "3001" },
+    "https-port": { type: "string", default: "3443" },
+    "prometheus-port": { type: "string", default: "9090" },
+    "alertmanager-port": { type: "string", default: "9093" },
     project: { type: "string", default: "medianest" },
     bind: { type: "string", default: "127.0.0.1" },
   },
 });
-for (const port of [flags.port, flags["frontend-port"]]) {
+const ports = [flags.port, ...["frontend", "https", "prometheus", "alertmanager"].map((name) => flags[`${name}-port`])];
+for (const port of ports) {
   if (!/^\d+$/.test(port) || Number(port) < 1 || Number(port) > 65535) fail(`"${port}" is no port`);
 }
+if (new Set(ports).size < ports.length) fail("every port is wanted once only");
 if (!/^[a-z0-9][a-z0-9_-]*$/.test(flags.project)) fail(`"${flags.project}" is no Compose project name`);
 if (existsSync(envFile)) fail(".env.staging exists; remove it first if it may go");
 
@@ -28,7 +34,10 @@ const known = {
   BIND_ADDRESS: flags.bind,
   PORT: flags.port,
   FRONTEND_PORT: flags["frontend-port"],
-  ALLOWED_ORIGINS: `${frontend},http://localhost:${flags["frontend-port"]}`,
+  HTTPS_PORT: flags["https-port"],
+  PROMETHEUS_PORT: flags["prometheus-port"],
+  ALERTMANAGER_PORT: flags["alertmanager-port"],
+  ALLOWED_ORIGINS: `${frontend},https://127.0.0.1:${flags["https-port"]}`,
   FRONTEND_URL: frontend,
   NEXT_PUBLIC_API_URL: `http://127.0.0.1:${flags.port}`,
   POSTGRES_PASSWORD: databasePassword,
@@ -43,7 +52,7 @@ const lines = readFileSync(join(root, ".env.staging.example"), "utf8").split("\n
   return value.includes("CHANGE_ME") && !foreign.test(key) ? `${key}=${secret()}` : line;
 });
 writeFileSync(envFile, lines.join("\n"), { mode: 0o600, flag: "wx" });
-console.log(`env:fill: .env.staging written (mode 0600), project ${flags.project}, ports ${flags.port} and ${flags["frontend-port"]}`);
+console.log(`env:fill: .env.staging written (mode 0600), project ${flags.project}, ports ${ports.join(", ")}`);
 
 function fail(message) {
   console.error(`env:fill: ${message}`);

@@ -1,6 +1,7 @@
 //! Acts: what people do. Each is allowed by the rules or refused, is in the audit log before it is done
 //! and after, and is done once for one idempotency key.
 
+mod address;
 mod gates;
 mod incidents;
 mod ownership;

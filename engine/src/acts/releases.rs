@@ -87,6 +87,11 @@ impl Engine {
     /// Goes back to a release. `database` is `keep` (the schema stays) or `rollback` (the stack's command).
     pub async fn roll_back(&self, ctx: &Ctx, release: i64, database: &str) -> Result<Done, Error> {
         let _turn = self.in_turn().await;
+        match crate::ballast::release(&self.paths().data) {
+            Ok(true) => tracing::warn!("the disk is full: the room kept for a rollback was let go"),
+            Ok(false) => {}
+            Err(error) => tracing::error!(%error, "the room kept for a rollback could not be let go"),
+        }
         self.look_for_images_first().await;
         let judged = self.judged();
         let target = judged

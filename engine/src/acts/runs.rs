@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use domain::check::Check;
-use domain::item::Proof;
 use domain::release::{Parts, ReleaseState};
 use domain::schedule::in_order;
 
@@ -332,8 +331,7 @@ pub(crate) fn rollback_images(judged: &Judged) -> Vec<BTreeMap<String, String>> 
 
 fn gate_of(judged: &Judged, check: &Check) -> Option<String> {
     judged.judgement.gates.iter().find_map(|g| {
-        let bound =
-            g.items.iter().any(|i| matches!(&i.item.proof, Proof::Checks(ids) if ids.contains(&check.id)));
+        let bound = g.items.iter().any(|i| i.checks.iter().any(|c| c.check == check.id));
         bound.then(|| g.id.clone())
     })
 }

@@ -12,22 +12,29 @@ use crate::store::{decisions, sign_offs};
 use crate::view::Done;
 
 impl Engine {
-    /// Signs the current release for a role. `digest` is that of the evidence shown.
+    /// Signs the current release for a role. `digest` is that of the evidence shown. A No-Go gives its
+    /// reason in `comment`, and what would change it in `would_change`.
+    #[expect(clippy::too_many_arguments, reason = "a form's fields are the arguments, one each")]
     pub async fn sign_off(
         &self,
         ctx: &Ctx,
         role: &str,
         choice: &str,
         comment: &str,
+        would_change: &str,
         digest: &str,
         password: &str,
     ) -> Result<Done, Error> {
         let role: Role =
             role.parse().map_err(|e: domain::role::UnknownRole| Error::invalid(e.to_string()))?;
         let choice = Choice::from_slug(choice).ok_or_else(|| Error::invalid("Please choose Go or No-Go."))?;
-        let comment = match choice {
-            Choice::NoGo => said(comment, "why not, and what would change it", 2_000)?,
-            Choice::Go => comment.trim().chars().take(2_000).collect(),
+        let (comment, would_change) = match choice {
+            Choice::NoGo => (
+                said(comment, "the reason for the No-Go", 2_000)?,
+                said(would_change, "what would change the No-Go", 2_000)?,
+            ),
+            // What would change a No-Go says nothing of a Go.
+            Choice::Go => (comment.trim().chars().take(2_000).collect(), String::new()),
         };
         let judged = self.judged();
         let release = judged.release().map(|r| r.id);
@@ -40,7 +47,7 @@ impl Engine {
         if allowed.reason().is_none() {
             self.confirm_password(ctx, password).await?;
         }
-        let params = [choice.slug(), &comment, digest];
+        let params = [choice.slug(), &comment, &would_change, digest];
         let _turn = self.in_turn().await;
         self.perform(ctx, "release.sign", role.slug(), &params, allowed, async |begun| {
             // Rules and password were asked a moment apart: both must still hold.
@@ -57,13 +64,18 @@ impl Engine {
                 by_name: ctx.actor.name.clone(),
                 choice,
                 comment: comment.clone(),
+                would_change: would_change.clone(),
                 digest: digest.to_owned(),
+                parts: now.release().map(|r| r.parts.clone()),
                 shown: now.judgement.shown,
                 at: self.now(),
             };
             let done =
                 Done { to: "/sign-offs".to_owned(), said: format!("{role} signed {}.", choice.label()) };
-            let detail = format!("{} {comment}", choice.label());
+            let detail = match choice {
+                Choice::Go => format!("Go {comment}"),
+                Choice::NoGo => format!("No-Go {comment} (would change: {would_change})"),
+            };
             self.store_done(begun, done, detail, move |tx| {
                 Box::pin(async move { sign_offs::add(tx, &word).await.map(|_| ()) })
             })
@@ -106,6 +118,8 @@ impl Engine {
                 choice,
                 note: note.clone(),
                 digest: digest.to_owned(),
+                verdict: now_shown.verdict_digest,
+                shown: now_shown.shown,
                 by: ctx.actor.id,
                 by_name: ctx.actor.name.clone(),
                 at: self.now(),

@@ -1,5 +1,7 @@
 //! The running stack: health, restarts, published ports, versions, images to roll back to, valid files.
 
+mod inside;
+
 use std::time::Duration;
 
 use domain::check::{CheckSpec, ComposeAssert};
@@ -32,6 +34,8 @@ pub(super) async fn probe(probe: &Probe<'_>) -> Finding {
         ComposeAssert::Healthy => healthy(probe, services).await,
         ComposeAssert::NoRestarts => no_restarts(probe, services, seconds.unwrap_or(USUAL_SECONDS)).await,
         ComposeAssert::Ports => ports(probe, services, allowed).await,
+        ComposeAssert::Internal => inside::internal(probe, services).await,
+        ComposeAssert::PortMapping => inside::port_mapping(probe, services).await,
     }
 }
 

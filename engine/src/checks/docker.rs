@@ -52,6 +52,29 @@ pub(super) struct Container {
     pub(super) ports: Vec<Published>,
     /// Whether it uses the host's own network, where publishing means nothing.
     pub(super) host_network: bool,
+    /// Its ID.
+    pub(super) id: String,
+    /// Process of its first program on the engine's machine; 0 when it does not run.
+    pub(super) pid: u32,
+    /// TCP ports that are mapped: on the host, and inside.
+    pub(super) mapped: Vec<(Published, u16)>,
+    /// Its addresses, by network.
+    pub(super) addresses: BTreeMap<String, String>,
+}
+
+/// Lines of one service, and how they are kept.
+#[derive(Debug, Default, Clone)]
+pub(super) struct LogLines {
+    /// The last lines of all its containers.
+    pub(super) lines: Vec<String>,
+    /// When the newest was written, milliseconds since 1970 UTC.
+    pub(super) newest_ms: Option<u64>,
+    /// When the oldest that is kept was written.
+    pub(super) oldest_ms: Option<u64>,
+    /// The log driver; empty when it has no container.
+    pub(super) driver: String,
+    /// Its options.
+    pub(super) options: BTreeMap<String, String>,
 }
 
 /// Why there is no answer.
@@ -141,7 +164,104 @@ fn container(about: &Value) -> Container {
         started_at_ms: unix_ms(&text(about, "/State/StartedAt")),
         ports,
         host_network: text(about, "/HostConfig/NetworkMode") == "host",
+        id: text(about, "/Id"),
+        pid: about
+            .pointer("/State/Pid")
+            .and_then(Value::as_u64)
+            .and_then(|p| u32::try_from(p).ok())
+            .unwrap_or(0),
+        mapped: mapped(about),
+        addresses: keys(about, "/NetworkSettings/Networks")
+            .map(|name| {
+                let networks = about.pointer("/NetworkSettings/Networks").and_then(|n| n.get(name));
+                (name.to_owned(), networks.map(|n| text(n, "/IPAddress")).unwrap_or_default())
+            })
+            .filter(|(_, address)| !address.is_empty())
+            .collect(),
     }
+}
+
+fn keys<'v>(about: &'v Value, pointer: &str) -> impl Iterator<Item = &'v str> {
+    about.pointer(pointer).and_then(Value::as_object).into_iter().flatten().map(|(key, _)| key.as_str())
+}
+
+/// `3000/tcp` is 3000.
+fn tcp(port: &str) -> Option<u16> {
+    port.strip_suffix("/tcp")?.parse().ok()
+}
+
+fn mapped(about: &Value) -> Vec<(Published, u16)> {
+    let bound = about.pointer("/NetworkSettings/Ports").and_then(Value::as_object);
+    let mut all = vec![];
+    for (inside, list) in bound.into_iter().flatten() {
+        let Some(inside) = tcp(inside) else { continue };
+        for binding in list.as_array().into_iter().flatten() {
+            let host = Published { address: any(text(binding, "/HostIp")), port: text(binding, "/HostPort") };
+            all.push((host, inside));
+        }
+    }
+    all.sort();
+    // IPv4 and IPv6 are mapped one by one.
+    all.dedup();
+    all
+}
+
+/// The TCP ports on which processes inside a container accept connections from outside of it: what the
+/// kernel says of the container's network, through its first process, or else through its own eyes.
+pub(super) async fn listening(session: &Session, container: &Container) -> Result<Vec<u16>, String> {
+    let local = Address::from_env().is_local() && container.pid > 0;
+    let of_process = |name: &str| std::fs::read_to_string(format!("/proc/{}/net/{name}", container.pid));
+    if local
+        && is_of(container)
+        && let Ok(four) = of_process("tcp")
+    {
+        let six = of_process("tcp6").unwrap_or_default();
+        return Ok(listeners(&four, &six));
+    }
+    let ask_for = async |name: &str| {
+        let path = format!("/proc/net/{name}");
+        ask(session, None, words(&["docker", "exec", &container.id, "cat", &path])).await
+    };
+    let (exit, four) = ask_for("tcp").await;
+    if !exit.is_success() {
+        return Err(format!("what listens inside {} cannot be seen from here ({exit})", container.service));
+    }
+    let (exit, six) = ask_for("tcp6").await;
+    let six = if exit.is_success() { six } else { vec![] };
+    Ok(listeners(&String::from_utf8_lossy(&four), &String::from_utf8_lossy(&six)))
+}
+
+/// Whether the process with the container's number really is the container's: an engine in a machine of
+/// its own (Docker Desktop) counts its processes for itself.
+fn is_of(container: &Container) -> bool {
+    let groups = std::fs::read_to_string(format!("/proc/{}/cgroup", container.pid)).unwrap_or_default();
+    !container.id.is_empty() && groups.contains(&container.id)
+}
+
+/// Listening ports (state 0A) of /proc/net/tcp and tcp6, without those on the loopback, which nobody
+/// outside the container reaches.
+fn listeners(four: &str, six: &str) -> Vec<u16> {
+    let mut ports: Vec<u16> = four
+        .lines()
+        .chain(six.lines())
+        .filter_map(|line| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            let (address, port) = fields.get(1)?.split_once(':')?;
+            // Addresses are words of four bytes in the machine's order: 127.x.x.x ends in 7F.
+            let loopback = match address.len() {
+                8 => address.ends_with("7F"),
+                _ => {
+                    address == "00000000000000000000000001000000"
+                        || (address.starts_with("0000000000000000FFFF0000") && address.ends_with("7F"))
+                }
+            };
+            let listens = fields.get(3) == Some(&"0A") && !loopback;
+            u16::from_str_radix(port, 16).ok().filter(|_| listens)
+        })
+        .collect();
+    ports.sort_unstable();
+    ports.dedup();
+    ports
 }
 
 /// Which of these image IDs the engine does not have.
@@ -224,9 +344,52 @@ fn unix_ms(text: &str) -> Option<i64> {
     Some((((days * 24 + h) * 60 + m) * 60 + s) * 1_000 + thousandths)
 }
 
+/// The last `n` lines of each service, from Docker's own log driver.
+pub(super) async fn log_lines(
+    session: &Session,
+    project: &Project,
+    services: &[String],
+    n: usize,
+) -> Result<BTreeMap<String, LogLines>, String> {
+    let unseen = |error: ComposeError| format!("the Docker engine did not answer ({error})");
+    let docker = Docker::connect(&Address::from_env()).await.map_err(unseen)?;
+    let name = match rendered(session, project).await {
+        Ok(rendered) => rendered.project,
+        Err(_) => return Err("the project's name is not known".to_owned()),
+    };
+    let mut all = BTreeMap::new();
+    for service in services {
+        let kept = crate::compose::kept_lines(&docker, &name, service, n).await.map_err(unseen)?;
+        all.insert(
+            service.clone(),
+            LogLines {
+                lines: kept.lines,
+                newest_ms: kept.newest.and_then(|t| u64::try_from(t.0).ok()),
+                oldest_ms: kept.oldest.and_then(|t| u64::try_from(t.0).ok()),
+                driver: kept.driver,
+                options: kept.options,
+            },
+        );
+    }
+    Ok(all)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn listeners_that_others_reach_are_read() {
+        let head = "  sl  local_address rem_address   st tx_queue\n";
+        let four = format!(
+            "{head}   0: 00000000:0BB8 00000000:0000 0A x\n   1: 0B00007F:A2C1 00000000:0000 0A x\n   2: 020011AC:0BB9 0100007F:0001 01 x\n"
+        );
+        let six = format!(
+            "{head}   0: 00000000000000000000000000000000:1538 0:0 0A x\n   1: 00000000000000000000000001000000:0050 0:0 0A x\n"
+        );
+        assert_eq!(listeners(&four, &six), [3000, 5432]);
+        assert!(listeners("", "nonsense\n").is_empty());
+    }
 
     #[test]
     fn the_times_of_docker_are_read() {

@@ -1,5 +1,10 @@
 //! The env file: permissions, keys, placeholders, declared values. No value ever leaves this check.
 
+mod owner;
+mod rotated;
+mod secrets;
+mod urls;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
@@ -20,7 +25,7 @@ use crate::runner::env_file::{EnvFile, EnvFileError};
 const USUAL_MODE: u32 = 0o600;
 
 pub(super) async fn probe(probe: &Probe<'_>) -> Finding {
-    let CheckSpec::EnvFile { assert, keys, equals, mode } = &probe.work.check.spec else {
+    let CheckSpec::EnvFile { assert, keys, equals, mode, .. } = &probe.work.check.spec else {
         return unknown("an env file", "this check is about no env file", "Correct the declaration.");
     };
     let (Some(path), Some(shown)) = (probe.work.env_path(), &probe.work.project.env_file) else {
@@ -35,6 +40,10 @@ pub(super) async fn probe(probe: &Probe<'_>) -> Finding {
         EnvAssert::NoPlaceholders => file.placeholders(probe, keys),
         EnvAssert::Equals => file.equals(probe, keys, equals.as_deref()),
         EnvAssert::Origins => file.origins(probe, keys, equals.as_deref()),
+        EnvAssert::Owner => owner::judge(&file, &probe.work.check.spec),
+        EnvAssert::Secrets => secrets::judge(&file, &probe.work.check.spec),
+        EnvAssert::Urls => urls::judge(&file, probe),
+        EnvAssert::Rotated => rotated::judge(&file, probe),
     }
 }
 

@@ -62,14 +62,14 @@ fn judge(probe: &Probe<'_>, found: &Found, wanted: String, least: u64, max_age_m
     }
 }
 
-struct Found {
+pub(super) struct Found {
     /// Relative to where the search began.
-    name: String,
-    about: Metadata,
+    pub(super) name: String,
+    pub(super) about: Metadata,
 }
 
 /// The newest regular file that fits `pattern`: a path whose last part may hold `*` for any text.
-fn newest(dir: &Path, pattern: &str) -> io::Result<Option<Found>> {
+pub(super) fn newest(dir: &Path, pattern: &str) -> io::Result<Option<Found>> {
     let whole = Path::new(pattern);
     let last = whole.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     if !last.contains('*') {

@@ -59,6 +59,11 @@ pub(super) fn judge_value(
     with_value(found, value)
 }
 
+/// Judges a value that is in whatever unit the threshold names, or, without one, is enough by being there.
+pub(super) fn judge_value_in(want: Option<&Want>, value: f64, saw: String, next: &str) -> Finding {
+    judge_value(want, value, "", saw, next)
+}
+
 /// `value`, measured in `from`, in the unit `to`; `None` when one is not a form of the other.
 pub(super) fn in_unit(value: f64, from: &str, to: &str) -> Option<f64> {
     let (from, to) = (from.trim(), to.trim());

@@ -123,7 +123,7 @@ async fn at(probe: &Probe<'_>, pin: Pin, declared: &str) -> Finding {
     }
     let resolve = async |what: &str| {
         let what = format!("{what}^{{commit}}");
-        let args = ["rev-parse", "--verify", "--quiet", "--end-of-options", &what];
+        let args = ["rev-parse", "--verify", "--quiet", &what];
         let answer = git(probe.session, dir, &args).await.ok()?;
         Some(String::from_utf8_lossy(&answer).trim().to_owned())
     };

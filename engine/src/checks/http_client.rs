@@ -121,7 +121,7 @@ fn no_answer(url: &Url, error: &reqwest::Error) -> NoAnswer {
         ),
         _ if said.to_lowercase().contains("certificate") => (
             format!("the certificate of {place} is not accepted: {said}"),
-            "Renew or correct the certificate, or make its authority known to this machine.",
+            "Renew or correct the certificate, or name its authority's file as `ca`; a check of the kind tls says more.",
         ),
         _ if error.is_timeout() => (
             format!("{place} did not accept a connection in time"),

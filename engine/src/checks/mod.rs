@@ -5,19 +5,24 @@
 //! here knows gates, releases, the store or the web.
 
 mod absent;
+mod alert;
 mod command;
 mod compose;
+mod database;
 mod docker;
 mod drill;
 mod env_file;
 mod file;
 mod finding;
 mod git;
+mod grafana;
 mod http;
 mod http_client;
+mod json_api;
 mod judge;
 mod junit;
 mod k6;
+mod logs;
 mod migrations;
 mod origins;
 mod outage;
@@ -26,6 +31,7 @@ mod placeholders;
 mod playwright;
 mod port;
 mod probe;
+mod prometheus;
 mod reports;
 mod roots;
 mod span;
@@ -37,6 +43,7 @@ mod twice;
 mod values;
 
 pub(crate) use drill::drilled;
+use finding::judge_value_in as in_unit_of;
 pub use judge::judge_command;
 pub(crate) use outage::OutageWatch;
 pub(crate) use output::settled;

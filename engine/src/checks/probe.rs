@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use domain::check::{Check, CheckSpec};
+use domain::check::{Check, CheckSpec, DatabaseAssert};
 use domain::evidence::{Finding, Outcome};
 use domain::time::human_span;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,9 @@ use tokio::time::Instant;
 
 use super::finding::unknown;
 use super::template::Names;
-use super::{command, compose, drill, env_file, file, git, http, port, tls};
+use super::{
+    command, compose, database, drill, env_file, file, git, grafana, http, logs, port, prometheus, tls,
+};
 use crate::compose::Project;
 use crate::runner::Session;
 
@@ -118,11 +120,16 @@ pub async fn probe(session: &Session, work: &ProbeWork) -> Finding {
 
 async fn one_attempt(probe: &Probe<'_>) -> Finding {
     let stop = probe.session.cancelled();
-    // Commands end by themselves at the deadline and take their children along.
-    let patience = match probe.work.check.spec {
-        CheckSpec::Command { .. } => probe.left() + Duration::from_secs(30),
-        _ => probe.left(),
+    // Commands end by themselves at the deadline and take their children along; a rehearsal drops its
+    // database then.
+    let ends_itself = match &probe.work.check.spec {
+        CheckSpec::Command { .. } => true,
+        CheckSpec::Database(spec) => spec.assert == DatabaseAssert::Restore,
+        // What it began is ended again.
+        CheckSpec::Prometheus(spec) => spec.fire.is_some(),
+        _ => false,
     };
+    let patience = if ends_itself { probe.left() + Duration::from_secs(30) } else { probe.left() };
     let looked = async {
         match &probe.work.check.spec {
             CheckSpec::Command { .. } => command::probe(probe).await,
@@ -134,9 +141,12 @@ async fn one_attempt(probe: &Probe<'_>) -> Finding {
             CheckSpec::Port { .. } => port::probe(probe).await,
             CheckSpec::Drill {} => drill::probe(),
             CheckSpec::Tls(_) => tls::probe(probe).await,
+            CheckSpec::Prometheus(spec) => prometheus::probe(probe, spec).await,
+            CheckSpec::Grafana(spec) => grafana::probe(probe, spec).await,
+            CheckSpec::Logs(spec) => logs::probe(probe, spec).await,
+            CheckSpec::Database(spec) => database::probe(probe, spec).await,
         }
     };
-    let is_command = matches!(probe.work.check.spec, CheckSpec::Command { .. });
     tokio::select! {
         found = tokio::time::timeout(patience, looked) => found.unwrap_or_else(|_| {
             let took = human_span(probe.work.check.timeout_ms);
@@ -146,8 +156,8 @@ async fn one_attempt(probe: &Probe<'_>) -> Finding {
                 "Find out what it waits for, or give the check a longer timeout.",
             )
         }),
-        // A command notices by itself and is ended properly; it must not be dropped half way.
-        () = stop.cancelled(), if !is_command => unknown("an answer", "the check was stopped", "Run it again."),
+        // It notices by itself and is ended properly; it must not be dropped half way.
+        () = stop.cancelled(), if !ends_itself => unknown("an answer", "the check was stopped", "Run it again."),
     }
 }
 

@@ -34,6 +34,8 @@ const NOTHING: [&str; 19] = [
 /// tests that did run.
 pub(super) fn ran_no_test(output: &Output) -> Option<String> {
     let mut nothing = None;
+    // Playwright's last line, `3 skipped`, is nobody else's only after its first.
+    let mut playwright = false;
     for line in &output.lines {
         let text = line.text.to_lowercase();
         let words: Vec<&str> =
@@ -46,7 +48,9 @@ pub(super) fn ran_no_test(output: &Output) -> Option<String> {
         if ran(&text, &words) {
             return None;
         }
-        if nothing.is_none() && is_nothing(&text, &words) {
+        playwright |= matches!(words.as_slice(), ["running", _, "test" | "tests", "using", ..]);
+        let skipped = playwright && matches!(words.as_slice(), [n, "skipped"] if n.parse::<u64>().is_ok());
+        if nothing.is_none() && (skipped || is_nothing(&text, &words)) {
             nothing = Some(brief(&line.text, 120));
         }
     }
@@ -91,9 +95,11 @@ fn is_nothing(text: &str, words: &[&str]) -> bool {
     match words {
         // mocha; node --test; vitest
         ["0", "passing", ..] | ["tests", "0"] | ["pass", "0"] | ["tests", "no", "tests"] => true,
-        // All of them skipped: vitest, jest; pytest; Playwright.
-        ["tests", n, "skipped" | "todo", ..] | [n, "skipped" | "deselected"] => n.parse::<u64>().is_ok(),
-        [n, "skipped" | "deselected", "in", ..] => n.parse::<u64>().is_ok(),
+        // All of them skipped: vitest, jest; pytest (`3 skipped in 0.02s`).
+        ["tests", n, "skipped" | "todo", ..] => n.parse::<u64>().is_ok(),
+        [n, "skipped" | "deselected", "in", whole, part] => {
+            [*n, *whole, part.trim_end_matches('s')].iter().all(|n| n.parse::<u64>().is_ok())
+        }
         _ => false,
     }
 }
@@ -131,7 +137,7 @@ mod tests {
             "running 0 tests\n\ntest result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 7 filtered out",
             "    Starting 0 tests across 1 binary\nerror: no tests to run",
             "Error: No tests found",
-            "  3 skipped",
+            "Running 3 tests using 1 worker\n\n  3 skipped",
             "# tests 0\n# pass 0\n# fail 0",
             "ℹ tests 0",
             "# tests 1\n# pass 0\n# fail 0\n# skipped 1",
@@ -165,6 +171,8 @@ mod tests {
             "12 examples, 0 failures",
             "Tests run: 5, Failures: 0",
             "lint: fine",
+            "seeding\n0 inserted\n3 skipped",
+            "3 skipped in all",
             "10 total",
             "",
         ] {

@@ -164,6 +164,7 @@ async fn run(
     stage.journal.images = images;
 
     stage.enter(DeployPhase::Starting)?;
+    stage.tidy(docker, &rendered.name).await?;
     let health = Duration::from_millis(work.health_timeout_ms);
     // Everything is here by now; asking a registry could only bring something else.
     let argv = project.argv(&["up", "-d", "--no-build", "--pull", "never"]);

@@ -63,6 +63,11 @@ impl Journal {
         keep_dir.parent().unwrap_or(keep_dir).join("journal.json")
     }
 
+    /// Whether it came to a good end: every service was well and runs the images that are written here.
+    pub fn succeeded(&self) -> bool {
+        self.ended && self.phase == DeployPhase::Done
+    }
+
     pub(super) fn write(&self, path: &Path) -> Result<()> {
         let text = serde_json::to_vec_pretty(self)
             .map_err(|error| ComposeError::io("write the deploy journal", path)(error.into()))?;

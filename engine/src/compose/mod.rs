@@ -6,10 +6,12 @@
 mod deploy;
 mod docker;
 mod error;
+mod hurry;
 mod images;
 mod journal;
 mod keep;
 mod keyed;
+mod lines;
 mod observe;
 mod parts;
 mod probe;
@@ -19,6 +21,7 @@ mod render;
 mod rollback;
 mod stage;
 mod stamps;
+mod tidy;
 mod tool;
 mod watcher;
 
@@ -29,6 +32,7 @@ pub use error::{ComposeError, Result};
 pub use images::{images_present, keep_name, prune_keep};
 pub use journal::{Journal, JournalKind, read_journal};
 pub use keyed::Key;
+pub use lines::{KeptLines, kept_lines};
 pub use observe::{image_ids, service_logs, snapshot};
 pub use parts::{PartsReader, PartsSeen};
 pub use progress::{DeployPhase, FailingService, Progress};

@@ -305,7 +305,7 @@ fn ports(summary: &ContainerSummary) -> Vec<String> {
 }
 
 /// Reads the engine's times, `2026-03-01T09:30:00.123456789Z`; its zero time is none.
-fn parse_time(text: &str) -> Option<Millis> {
+pub(super) fn parse_time(text: &str) -> Option<Millis> {
     let (date, clock) = text.split_once('T')?;
     let mut date = date.splitn(3, '-');
     let year: i32 = date.next()?.parse().ok()?;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use domain::facts::Service;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::docker::Docker;
 use super::error::ComposeError;
+use super::hurry::hurry;
 use super::images::{before as before_tag, image_id, keep_name, split, tag};
 use super::journal::{JournalKind, write_durably};
 use super::keep::{config_path, override_of};
@@ -205,9 +207,20 @@ async fn run(
         return Err(stop);
     }
     let health = Duration::from_millis(work.health_timeout_ms);
+    stage.tidy(docker, &rendered.name).await?;
     let replaced = Instant::now();
     let argv = way.up(session, project, &by_id)?;
-    stage.up(argv, &project.dir, health).await?;
+    let old = before
+        .iter()
+        .filter(|one| work.stateless.contains(&one.service))
+        .filter(|one| target.images.get(&one.service) != Some(&one.image));
+    {
+        let mut up = pin!(stage.up(argv, &project.dir, health));
+        tokio::select! {
+            done = &mut up => done?,
+            () = hurry(docker, old.cloned().collect()) => up.await?,
+        }
+    }
     if !way.extra.is_empty() {
         remove(session, project, &way.extra).await;
     }

@@ -15,6 +15,7 @@ use super::observe::{Instance, instances, service_logs, services};
 use super::probe::{Waited, wait_ready};
 use super::progress::{DeployPhase, FailingService, Progress, now};
 use super::render::Rendered;
+use super::tidy::tidy;
 use crate::runner::{Cmd, Exit, Session};
 
 /// Lines of a failing service that are handed on.
@@ -188,6 +189,14 @@ impl<'a> Stage<'a> {
             }
             Waited::EngineGone(why) => format!("The engine went away while waiting: {why}."),
         }))
+    }
+
+    /// Puts right what a Compose that was killed left behind.
+    pub(super) async fn tidy(&self, docker: &Docker, project: &str) -> Result<(), Stop> {
+        for said in tidy(docker, project).await? {
+            self.session.say(&said);
+        }
+        Ok(())
     }
 
     /// How the services stand now, and for those that are not well, what they said last.

@@ -47,6 +47,20 @@ impl Engine {
             accept: judged.offer_accept(actor, &gate.id),
             attest: judged.offer_attest(actor, &gate.id),
             waive: judged.offer_waive(actor),
+            not_waivable: gate
+                .items
+                .iter()
+                .filter_map(|i| {
+                    let offer = judged.did_not_run(actor, i);
+                    offer.reason().map(|why| (i.item.id.clone(), why.to_owned()))
+                })
+                .collect(),
+            waive_until: judged.now.plus(judged.stack.rules.waiver_longest()).date(),
+            attested_for: gate
+                .items
+                .iter()
+                .filter_map(|i| Some((i.item.id.clone(), judged.stack.rules.attested_for(&i.item.id)?)))
+                .collect(),
             run_all,
             notes: judged
                 .stack

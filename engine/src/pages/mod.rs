@@ -1,6 +1,7 @@
 //! What pages ask: the judged moment laid out for each.
 
 mod activity;
+mod blockers;
 mod board;
 mod gates;
 pub(crate) mod incidents;

@@ -189,3 +189,22 @@ fn used_elsewhere(config_text: &str, runbook: &Runbook) -> BTreeSet<String> {
     used.extend(runbook.steps.iter().flat_map(|s| s.vars.iter().cloned()));
     used
 }
+
+/// Whether a job of a Prometheus configuration sends credentials; `None` when there is no such job.
+pub(crate) fn scrape_job_sends_credentials(text: &str, job: &str) -> Option<bool> {
+    let root = yaml::read(text).ok()?;
+    let jobs = root.get("scrape_configs")?;
+    let one = jobs.items().iter().find(|j| j.get("job_name").and_then(yaml::Node::text) == Some(job))?;
+    let ways = ["authorization", "bearer_token", "bearer_token_file", "basic_auth", "oauth2"];
+    Some(ways.iter().any(|w| one.get(w).is_some()))
+}
+
+/// The text at a path of keys in a YAML document.
+pub(crate) fn yaml_text(text: &str, path: &[&str]) -> Option<String> {
+    let root = yaml::read(text).ok()?;
+    let mut node = &root;
+    for key in path {
+        node = node.get(key)?;
+    }
+    node.text().map(str::to_owned)
+}

@@ -5,8 +5,10 @@
 mod checks;
 mod cross;
 mod duration;
+mod rules;
 mod schedule;
 mod sense;
+mod sense_data;
 mod tables;
 mod walk;
 
@@ -17,6 +19,7 @@ use domain::check::Check;
 #[cfg(doc)]
 use domain::check::CheckSpec;
 use domain::role::Role;
+use domain::rules::Rules;
 use domain::runbook::{Problem, Runbook, Severity};
 
 pub use duration::parse_duration;
@@ -39,6 +42,8 @@ pub struct Config {
     pub gate_owners: BTreeMap<String, Vec<Role>>,
     /// Criteria and checklist items that need a person's word besides their checks.
     pub attest: Vec<String>,
+    /// How long people's words count, and of what checklist items are made.
+    pub rules: Rules,
     /// The checks in the order of the file.
     pub checks: Vec<Check>,
 }

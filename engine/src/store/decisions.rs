@@ -4,18 +4,21 @@ use domain::facts::{Choice, Decision};
 use domain::time::Millis;
 use sqlx::{SqliteConnection, SqliteExecutor};
 
-use super::StoreError;
+use super::{StoreError, json};
 
 /// Adds a decision; its `id` is ignored, the store's is returned.
 pub async fn add(conn: &mut SqliteConnection, word: &Decision) -> Result<i64, StoreError> {
     let choice = word.choice.slug();
+    let shown = json::write(&word.shown, "decision.shown")?;
     Ok(sqlx::query_scalar!(
-        r#"INSERT INTO decision (release, choice, note, digest, by, by_name, at)
-           VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id AS "id!""#,
+        r#"INSERT INTO decision (release, choice, note, digest, verdict, shown, by, by_name, at)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id AS "id!""#,
         word.release,
         choice,
         word.note,
         word.digest,
+        word.verdict,
+        shown,
         word.by,
         word.by_name,
         word.at.0
@@ -27,7 +30,7 @@ pub async fn add(conn: &mut SqliteConnection, word: &Decision) -> Result<i64, St
 /// All decisions on a release, or on every release, oldest first.
 pub async fn list(db: impl SqliteExecutor<'_>, release: Option<i64>) -> Result<Vec<Decision>, StoreError> {
     let rows = sqlx::query!(
-        r#"SELECT id AS "id!: i64", release, choice, note, digest, by, by_name, at
+        r#"SELECT id AS "id!: i64", release, choice, note, digest, verdict, shown, by, by_name, at
            FROM decision WHERE (?1 IS NULL OR release = ?1) ORDER BY id"#,
         release
     )
@@ -42,6 +45,8 @@ pub async fn list(db: impl SqliteExecutor<'_>, release: Option<i64>) -> Result<V
                     .ok_or(StoreError::Damaged { what: "decision.choice" })?,
                 note: r.note,
                 digest: r.digest,
+                verdict: r.verdict,
+                shown: json::read(&r.shown, "decision.shown")?,
                 by: r.by,
                 by_name: r.by_name,
                 at: Millis(r.at),

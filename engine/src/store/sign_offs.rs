@@ -9,18 +9,21 @@ use super::{StoreError, json};
 /// Adds a sign-off; its `id` is ignored, the store's is returned.
 pub async fn add(conn: &mut SqliteConnection, word: &SignOff) -> Result<i64, StoreError> {
     let shown = json::write(&word.shown, "sign_off.shown")?;
+    let parts = word.parts.as_ref().map(|p| json::write(p, "sign_off.parts")).transpose()?;
     let (role, choice) = (word.role.slug(), word.choice.slug());
     Ok(sqlx::query_scalar!(
-        r#"INSERT INTO sign_off (release, role, by, by_name, choice, comment, digest, shown, at)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id AS "id!""#,
+        r#"INSERT INTO sign_off (release, role, by, by_name, choice, comment, would_change, digest, shown, parts, at)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id AS "id!""#,
         word.release,
         role,
         word.by,
         word.by_name,
         choice,
         word.comment,
+        word.would_change,
         word.digest,
         shown,
+        parts,
         word.at.0
     )
     .fetch_one(conn)
@@ -30,7 +33,8 @@ pub async fn add(conn: &mut SqliteConnection, word: &SignOff) -> Result<i64, Sto
 /// All sign-offs on a release, or on every release, oldest first.
 pub async fn list(db: impl SqliteExecutor<'_>, release: Option<i64>) -> Result<Vec<SignOff>, StoreError> {
     let rows = sqlx::query!(
-        r#"SELECT id AS "id!: i64", release, role, by, by_name, choice, comment, digest, shown, at
+        r#"SELECT id AS "id!: i64", release, role, by, by_name, choice, comment, would_change, digest, shown,
+                  parts, at
            FROM sign_off WHERE (?1 IS NULL OR release = ?1) ORDER BY id"#,
         release
     )
@@ -47,8 +51,10 @@ pub async fn list(db: impl SqliteExecutor<'_>, release: Option<i64>) -> Result<V
                 choice: Choice::from_slug(&r.choice)
                     .ok_or(StoreError::Damaged { what: "sign_off.choice" })?,
                 comment: r.comment,
+                would_change: r.would_change,
                 digest: r.digest,
                 shown: json::read(&r.shown, "sign_off.shown")?,
+                parts: json::read_some(r.parts, "sign_off.parts")?,
                 at: Millis(r.at),
             })
         })

@@ -191,3 +191,59 @@ fn without_an_engine_nothing_is_known() {
         live.0.see(ask(assert)).unsure("did not answer");
     }
 }
+
+#[test]
+fn the_process_behind_a_mapped_port_must_listen_on_it() {
+    let port = crate::support::web::nobody().port();
+    let ports = format!("    ports: [\"127.0.0.1:{port}:3000\"]\n");
+    let on = |inside: u16| service("backend", &format!("exec /bin/busybox httpd -f -p {inside}"), &ports);
+    let live = Live::up(&(on(3001) + &service("quiet", "sleep 600", "")));
+    let seen = live
+        .0
+        .see(ask("port_mapping"))
+        .fails(&format!("host 127.0.0.1:{port} → container 3000, but backend listens on 3001"));
+    let next = format!("(PORT=3000 in its `environment`), or map {port}:3001.");
+    assert!(seen.finding.next.contains(&next), "{}", seen.finding.next);
+    let quiet = json!({ "kind": "compose", "assert": "port_mapping", "services": ["quiet"] });
+    live.0.see(quiet).unsure("quiet does not run with a mapped port");
+    let again = |services: &str| {
+        live.0.file("docker-compose.yml", &format!("services:\n{services}"));
+        live.compose(&["up", "-d", "--no-build", "--pull", "never"]);
+    };
+    again(&on(3000));
+    until_passes(&live.0, &ask("port_mapping"))
+        .passes(&format!("backend host 127.0.0.1:{port} → container 3000"));
+    // On its own loopback nobody reaches it.
+    again(&service("backend", "exec /bin/busybox httpd -f -p 127.0.0.1:3000", &ports));
+    live.0.see(ask("port_mapping")).fails("listens on nothing there that others reach");
+    live.compose(&["down", "-t", "0"]);
+    live.0.see(ask("port_mapping")).unsure("no running service maps a port");
+}
+
+#[test]
+fn data_stores_must_not_be_published() {
+    let store = |more: &str| service("cache", "exec /bin/busybox httpd -f -p 6379", more);
+    let live = Live::up(&(store("") + &service("web", "sleep 600", "")));
+    until_passes(&live.0, &ask("internal")).passes("published nowhere: cache on 6379 of ");
+    let web = json!({ "kind": "compose", "assert": "internal", "services": ["web"] });
+    live.0.see(web).unsure("web listens on no port that others reach");
+    let port = crate::support::web::nobody().port();
+    live.0.file(
+        "docker-compose.yml",
+        &format!("services:\n{}", store(&format!("    ports: [\"{port}:6379\"]\n"))),
+    );
+    // Declared and not yet deployed: it counts already.
+    live.0.see(ask("internal")).fails(&format!("cache publishes {port} in the Compose files"));
+    live.compose(&["up", "-d", "--no-build", "--pull", "never"]);
+    live.0.see(ask("internal")).fails(&format!("cache publishes 6379 on {port}"));
+    live.0.file(
+        "docker-compose.yml",
+        &format!("services:\n{}", store("    network_mode: host\n").replace("6379", &port.to_string())),
+    );
+    live.compose(&["up", "-d", "--no-build", "--pull", "never"]);
+    let named = json!({ "kind": "compose", "assert": "internal", "services": ["cache"] });
+    live.0.see(named.clone()).fails("cache uses the host's network");
+    live.compose(&["stop", "-t", "0"]);
+    live.0.see(named).unsure("cache does not run");
+    live.0.see(ask("internal")).unsure("no running service listens on a data store's port");
+}

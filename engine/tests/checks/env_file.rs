@@ -152,3 +152,75 @@ fn the_env_file_must_never_have_been_committed() {
     stack.git(&["add", "-f", ".env.staging"]);
     stack.see(ask()).fails("is tracked by git").hides(SECRET);
 }
+
+#[test]
+fn the_owner_is_told_by_number_and_name() {
+    let mut stack = Stack::new();
+    stack.env("A=b\n");
+    stack.see(ask("owner", json!({}))).passes("belongs to");
+    stack.see(ask("owner", json!({ "owner": "64123" }))).fails("belongs to");
+    stack.see(ask("owner", json!({ "owner": "nobody-of-this-name" }))).unsure("there is no user");
+    std::fs::remove_file(stack.dir().join(".env.staging")).unwrap();
+    stack.see(ask("owner", json!({}))).fails("there is no file");
+}
+
+#[test]
+fn weak_and_shared_secrets_are_told_without_their_values() {
+    let good = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b";
+    let other = "q83vEjRWeJCrze8SNFZ4kKvN7xI0";
+    let mut stack = Stack::new();
+    stack.env(&format!("JWT_SECRET={good}\nMETRICS_TOKEN={other}\nTOKEN_TTL=15m\nROTATION_KEY=\n"));
+    stack.see(ask("secrets", json!({}))).passes("2 secrets").hides(good).hides(other);
+    stack.see(ask("secrets", json!({ "min_length": 64 }))).fails("JWT_SECRET has 40 characters");
+    stack.see(ask("secrets", json!({ "min_bits": 512 }))).fails("bits");
+    stack.see(ask("secrets", json!({ "keys": ["ROTATION_KEY"] }))).fails("ROTATION_KEY is empty");
+    stack.see(ask("secrets", json!({ "keys": ["NONE"] }))).fails("NONE is missing");
+    stack.env(&format!("A_SECRET={good}\nB_SECRET={good}\nC_TOKEN=StagingPassword123456\n"));
+    stack.see(ask("secrets", json!({}))).fails("A_SECRET and B_SECRET are the same").hides(good);
+    stack
+        .see(ask("secrets", json!({ "keys": ["C_TOKEN"] })))
+        .fails("guessed first")
+        .hides("StagingPassword123456");
+    stack.env("PORT=3000\n");
+    stack.see(ask("secrets", json!({}))).unsure("no key that is named as a secret");
+}
+
+#[test]
+fn addresses_are_read_and_compared() {
+    let mut stack = Stack::new();
+    stack.url("frontend", "http://127.0.0.1:${PORT}");
+    stack.env(&format!("PORT=3001\nFRONTEND_URL=http://127.0.0.1:3001/\nDATABASE_URL=postgres://u:{SECRET}@db:5432/app\nPLEX_URL=\n"));
+    stack.see(ask("urls", json!({}))).passes("2 addresses").hides(SECRET);
+    let declared = json!({ "declared": { "FRONTEND_URL": "${frontend}" } });
+    stack.see(ask("urls", declared.clone())).passes("2 addresses");
+    stack
+        .see(ask("urls", json!({ "schemes": ["https"], "keys": ["FRONTEND_URL"] })))
+        .fails("FRONTEND_URL begins with http://");
+    stack.see(ask("urls", json!({ "keys": ["PLEX_URL"] }))).fails("PLEX_URL is missing or empty");
+    stack.see(ask("urls", json!({ "declared": { "FRONTEND_URL": "${nowhere}" } }))).unsure("nowhere");
+    stack.env(&format!("PORT=3002\nFRONTEND_URL=http://127.0.0.1:3001\nOTHER_URL=127.0.0.1/{SECRET}\n"));
+    stack
+        .see(ask("urls", declared))
+        .fails("FRONTEND_URL is not ${frontend}, OTHER_URL is no address")
+        .hides(SECRET);
+    stack.env("PORT=3000\n");
+    stack.see(ask("urls", json!({}))).unsure("no key that is named as an address");
+}
+
+#[test]
+fn a_declared_rotation_ages_and_must_not_contradict_the_file() {
+    let mut stack = Stack::new();
+    let path = stack.env(&format!("JWT_SECRET={SECRET}\n"));
+    let spec =
+        |day: &str, age: &str| ask("rotated", json!({ "rotated": { "JWT_SECRET": day }, "max_age": age }));
+    stack.see(spec("2020-02-29", "3650d")).passes("declared for 1 secrets").hides(SECRET);
+    stack.see(spec("2020-02-29", "90d")).fails("JWT_SECRET was replaced");
+    stack.see(spec("2999-01-01", "90d")).fails("still to come");
+    stack.see(spec("2020-13-01", "90d")).unsure("is no day");
+    stack.see(ask("rotated", json!({ "max_age": "90d" }))).unsure("no day is declared");
+    let more = json!({ "rotated": { "JWT_SECRET": "2020-02-29" }, "keys": ["OTHER"], "max_age": "90d" });
+    stack.see(ask("rotated", more)).unsure("no day is declared for OTHER");
+    let file = std::fs::File::options().write(true).open(path).unwrap();
+    file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_500_000_000)).unwrap();
+    stack.see(spec("2020-02-29", "3650d")).fails("was last written before");
+}

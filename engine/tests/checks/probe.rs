@@ -44,6 +44,8 @@ pub struct Stack {
     pub retries: u32,
     pub step: Option<String>,
     pub docker_host: Option<String>,
+    /// Further variables of the supervisor's environment.
+    pub vars: Vec<(&'static str, String)>,
 }
 
 /// What a check found, and what its log says.
@@ -68,6 +70,7 @@ impl Stack {
             retries: 0,
             step: None,
             docker_host: None,
+            vars: vec![],
         }
     }
 
@@ -141,7 +144,7 @@ impl Stack {
         plan.grace_ms = 500;
         plan.work = serde_json::to_value(work).unwrap();
         let run = runner::create(&self.home.path().join("runs"), &plan).unwrap();
-        supervise(run.path(), self.docker_host.as_deref(), self.timeout + Duration::from_secs(30));
+        supervise(run.path(), self, self.timeout + Duration::from_secs(30));
         let reader = Reader::open(run.path()).unwrap();
         let result = reader.result().unwrap().unwrap_or_else(|| {
             panic!("no finding; {:?}; {}", reader.status(), fs::read_to_string(reader.log_path()).unwrap())
@@ -164,9 +167,10 @@ impl Stack {
     }
 }
 
-fn supervise(run: &Path, docker_host: Option<&str>, patience: Duration) {
+fn supervise(run: &Path, stack: &Stack, patience: Duration) {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .envs(docker_host.map(|host| ("DOCKER_HOST", host)))
+        .envs(stack.docker_host.as_deref().map(|host| ("DOCKER_HOST", host)))
+        .envs(stack.vars.iter().map(|(name, value)| (name, value)))
         .args(["--exact", "support::probe::supervisor", "--nocapture"])
         .env(RUN, run)
         .stdin(Stdio::null())

@@ -100,10 +100,31 @@ fn chains_that_lead_nowhere_fail_and_say_how() {
     assert!((59.0..=60.0).contains(&seen.finding.value.unwrap()), "{:?}", seen.finding);
     stack.see_want(ask(nginx.at[3]), ">= 30 d").passes("59.9 days left");
     stack.see(ask(nginx.at[4])).fails("intermediate certificate of the chain has expired");
-    // The system's authorities do not know the test's.
-    let system = json!({ "kind": "tls", "address": nginx.at[1].to_string(), "server_name": NAME });
-    let seen = stack.see(system);
-    assert_ne!(seen.finding.outcome, domain::evidence::Outcome::Pass, "{:?}", seen.finding);
+}
+
+#[test]
+fn without_a_file_the_machine_s_authorities_decide() {
+    let authority = Authority::new("Test Root");
+    let mut stack = trusting(&authority);
+    let nginx = serving(&stack, &[authority.sign(&["localhost"], -1, 90)]);
+    let address = format!("localhost:{}", nginx.at[0].port());
+    let tls = json!({ "kind": "tls", "address": address });
+    let http = json!({ "kind": "http", "url": format!("https://{address}/") });
+    std::fs::create_dir(stack.dir().join("none")).unwrap();
+    let path = |name: &str| stack.dir().join(name).display().to_string();
+    let name = |file: &str| vec![("SSL_CERT_FILE", path(file)), ("SSL_CERT_DIR", path("none"))];
+    let (known, stranger, nobody) = (name("ca.pem"), name("other.pem"), name("none.pem"));
+    stack.file("other.pem", &Authority::new("Stranger Root").pem);
+    stack.vars = known;
+    stack.see(tls.clone()).passes("for localhost by Test Root");
+    stack.see(http.clone()).passes("status 200");
+    stack.vars = stranger;
+    stack.see(tls.clone()).fails("issuer Test Root is not known here");
+    stack.see(http.clone()).unsure("certificate");
+    stack.file("none.pem", "");
+    stack.vars = nobody;
+    stack.see(tls).unsure("this machine has no certificate of an authority");
+    stack.see(http).unsure("");
 }
 
 #[test]

@@ -220,6 +220,17 @@ impl Run {
         }
     }
 
+    /// The supervisor's process, once it is there.
+    pub fn pid(&self) -> Option<u32> {
+        self.reader.status().ok()?.pid
+    }
+
+    /// Ends what the supervisor left behind, as a restarted server would, and says whether it had died.
+    pub async fn settle(&self) -> bool {
+        until("the end of the run", || self.reader.status().unwrap().state.is_over()).await;
+        reconcile(self.dir.path()).await.unwrap().state == State::Interrupted
+    }
+
     /// Ends the supervisor without a word, and what it left behind as a restarted server would.
     pub async fn crash(&self) {
         let pid = self.reader.status().unwrap().pid.unwrap();

@@ -84,7 +84,7 @@ async fn six_people_sign_and_the_po_decides(bench: &Bench, engine: &engine::Engi
         let early = engine.decide(&bench.by(engine, "po").await, "go", "now", &judged.digest, PASSWORD).await;
         assert!(early.unwrap_err().public().contains("No-Go"));
         engine
-            .sign_off(&bench.by(engine, role).await, role, "go", "", &judged.digest, PASSWORD)
+            .sign_off(&bench.by(engine, role).await, role, "go", "", "", &judged.digest, PASSWORD)
             .await
             .unwrap();
     }

@@ -3,7 +3,7 @@
 use domain::judge::GateState;
 use engine::ErrorKind;
 
-use crate::support::bench::{Bench, add, audit_is_whole, board, gate_digest, item_digest};
+use crate::support::bench::{Bench, actor, add, audit_is_whole, board, gate_digest, item_digest};
 use domain::role::Role;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -87,6 +87,8 @@ async fn security_waives_with_reason_and_end_but_not_what_it_found_itself() {
     bench.step(&engine, "second", "A.s1").await;
     let digest = item_digest(&engine, "A.1").await;
     let until = (time::OffsetDateTime::now_utc() + time::Duration::days(3)).date().to_string();
+    // Somebody else looks again: whoever looked before still does not waive it.
+    bench.step(&engine, "qa", "A.s1").await;
     let past = engine.waive(&bench.by(&engine, "security").await, "A.1", &digest, "why", "2020-01-01").await;
     assert_eq!(past.unwrap_err().kind(), ErrorKind::Invalid);
     let qa = engine.waive(&bench.by(&engine, "qa").await, "A.1", &digest, "why", &until).await.unwrap_err();
@@ -102,10 +104,61 @@ async fn security_waives_with_reason_and_end_but_not_what_it_found_itself() {
     let judgement = board(&engine).await.judgement;
     assert!(judgement.item("A.1").unwrap().is_satisfied());
     assert_eq!(judgement.verdict.waivers, 1);
+    let page = board(&engine).await;
+    assert_eq!((page.waivers[0].waiver.item.as_str(), page.waivers[0].days_left), ("A.1", 3));
     bench.attest(&engine, "backend", "A.2").await.unwrap();
     bench.accept(&engine, "backend", "A").await.unwrap();
     engine.end_waiver(&bench.by(&engine, "po").await, "A.1").await.unwrap();
     assert_eq!(board(&engine).await.judgement.gate("A").unwrap().state, GateState::Open);
     assert!(engine.end_waiver(&bench.by(&engine, "po").await, "A.1").await.is_err());
     audit_is_whole(&engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_person_sees_what_waits_for_them_and_blockers_name_people() {
+    let bench = Bench::new("inbox");
+    let engine = bench.start().await;
+    bench.write("note.txt", "here");
+    bench.step(&engine, "qa", "A.s1").await;
+    let waits = async |login: &str| {
+        let page = engine.board(&actor(&engine, login).await).await.unwrap();
+        let top = engine.top(&actor(&engine, login).await).await.unwrap();
+        assert_eq!(top.waiting, page.inbox.len(), "the count is that of the list");
+        page.inbox.into_iter().map(|t| t.what).collect::<Vec<_>>()
+    };
+    assert_eq!(waits("backend").await, ["Attest A.2"]);
+    assert!(waits("qa").await.is_empty() && waits("po").await.is_empty());
+    let page = engine.board(&actor(&engine, "backend").await).await.unwrap();
+    let gate = page.blockers.iter().find(|b| b.href == "/gates/A").unwrap();
+    assert_eq!(gate.owners, [("Backend".to_owned(), vec!["Backend".to_owned()])]);
+    assert_eq!(gate.act.as_ref().unwrap().0, "Attest A.2");
+    assert!(gate.blocker.since.is_some());
+    bench.attest(&engine, "backend", "A.2").await.unwrap();
+    assert_eq!(waits("backend").await, ["Accept gate A"]);
+    let tomorrow = (time::OffsetDateTime::now_utc() + time::Duration::days(1)).date().to_string();
+    let digest = item_digest(&engine, "B.1").await;
+    engine.waive(&bench.by(&engine, "security").await, "B.1", &digest, "known", &tomorrow).await.unwrap();
+    assert_eq!(waits("security").await, ["The waiver of B.1 ends tomorrow"]);
+    assert!(waits("devops").await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_waiver_lasts_as_long_as_the_configuration_allows_and_words_age() {
+    let bench = Bench::new("rules");
+    bench.edit(
+        "stagegate.toml",
+        "[gates.A]",
+        "[waivers]\nlongest = \"7d\"\n\n[attestations]\n\"A.2\" = \"5d\"\n\n[gates.A]",
+    );
+    let engine = bench.start().await;
+    bench.step(&engine, "qa", "A.s1").await;
+    let digest = item_digest(&engine, "B.1").await;
+    let day = |n| (time::OffsetDateTime::now_utc() + time::Duration::days(n)).date().to_string();
+    let far = engine.waive(&bench.by(&engine, "po").await, "B.1", &digest, "why", &day(9)).await.unwrap_err();
+    assert!(far.public().contains("7 d at most"), "{far}");
+    engine.waive(&bench.by(&engine, "po").await, "B.1", &digest, "why", &day(7)).await.unwrap();
+    bench.attest(&engine, "backend", "A.2").await.unwrap();
+    let page = engine.gate(&actor(&engine, "backend").await, "A").await.unwrap();
+    assert_eq!(page.attested_for.get("A.2"), Some(&(5 * 86_400_000)));
+    assert_eq!(page.waive_until, day(7));
 }

@@ -12,7 +12,17 @@ async fn a_signature_needs_role_password_and_what_was_shown_and_one_person_count
     let engine = bench.start().await;
     add(&engine, "Both", "both", &[Role::Qa, Role::Security]).await;
     let sign = async |login: &str, role: &str, choice: &str, digest: &str, password: &str| {
-        engine.sign_off(&bench.by(&engine, login).await, role, choice, "not yet", digest, password).await
+        engine
+            .sign_off(
+                &bench.by(&engine, login).await,
+                role,
+                choice,
+                "not yet",
+                "green tests",
+                digest,
+                password,
+            )
+            .await
     };
     let digest = board(&engine).await.judgement.digest;
     let none = sign("qa", "qa", "no-go", &digest, PASSWORD).await.unwrap_err();
@@ -33,12 +43,25 @@ async fn a_signature_needs_role_password_and_what_was_shown_and_one_person_count
     assert_eq!(sign("qa", "root", "go", &digest, PASSWORD).await.unwrap_err().kind(), ErrorKind::Invalid);
     assert_eq!(sign("qa", "qa", "maybe", &digest, PASSWORD).await.unwrap_err().kind(), ErrorKind::Invalid);
 
+    let reasonless = engine
+        .sign_off(&bench.by(&engine, "both").await, "qa", "no-go", " ", "a fix", &digest, PASSWORD)
+        .await
+        .unwrap_err();
+    assert!(reasonless.public().contains("the reason"), "{reasonless}");
+    let hopeless = engine
+        .sign_off(&bench.by(&engine, "both").await, "qa", "no-go", "slow", "", &digest, PASSWORD)
+        .await
+        .unwrap_err();
+    assert!(hopeless.public().contains("what would change"), "{hopeless}");
     sign("both", "qa", "no-go", &digest, PASSWORD).await.unwrap();
     let twice = sign("both", "security", "no-go", &digest, PASSWORD).await.unwrap_err();
     assert!(twice.public().contains("counts once"), "{twice}");
     let page = engine.sign_offs(&actor(&engine, "both").await).await.unwrap();
     let qa = page.judgement.sign_offs.iter().find(|s| s.role == Some(Role::Qa)).unwrap();
     assert_eq!(qa.counts(), Some(Choice::NoGo));
+    let word = qa.last.as_ref().unwrap();
+    assert_eq!(word.would_change, "green tests");
+    assert!(word.parts.is_some() && word.shown.iter().any(|r| r.item == "A.1" && !r.title.is_empty()));
     assert!(page.judgement.verdict.blockers.iter().any(|b| b.what == "QA says No-Go"));
 
     let decide = async |login: &str, choice: &str| {
@@ -47,7 +70,10 @@ async fn a_signature_needs_role_password_and_what_was_shown_and_one_person_count
     assert!(decide("po", "go").await.unwrap_err().public().contains("verdict is No-Go"));
     assert_eq!(decide("qa", "no-go").await.unwrap_err().kind(), ErrorKind::Refused);
     decide("po", "no-go").await.unwrap();
-    assert_eq!(board(&engine).await.judgement.decision.unwrap().choice, Choice::NoGo);
+    let judgement = board(&engine).await.judgement;
+    let decision = judgement.decision.unwrap();
+    assert_eq!(decision.choice, Choice::NoGo);
+    assert!(!decision.verdict.is_empty() && decision.shown == judgement.shown);
     let rows = audit_is_whole(&engine).await;
     assert!(rows.iter().any(|r| r.event.act == "password.confirm" && r.event.detail == "wrong password"));
 }
@@ -61,7 +87,7 @@ async fn one_person_who_signs_two_roles_at_the_same_moment_counts_once() {
     let digest = board(&engine).await.judgement.digest;
     let sign = async |role: &str| {
         let ctx = bench.by(&engine, "both").await;
-        engine.sign_off(&ctx, role, "no-go", "not yet", &digest, PASSWORD).await
+        engine.sign_off(&ctx, role, "no-go", "not yet", "green tests", &digest, PASSWORD).await
     };
     let (one, two) = tokio::join!(sign("qa"), sign("security"));
     assert!(one.is_ok() != two.is_ok(), "{one:?} {two:?}");

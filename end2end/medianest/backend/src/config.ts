@@ -12,8 +12,9 @@ export interface Config {
   allowedOrigins: string[];
   /** Requests per minute and address under `/api`. */
   ratePerMinute: number;
-  /** Sign-in attempts per minute and account. */
-  loginsPerMinute: number;
+  /** Sign-in attempts on one account within `loginSeconds`. */
+  logins: number;
+  loginSeconds: number;
   flags: Record<string, boolean>;
   integrations: Record<string, boolean>;
 }
@@ -37,7 +38,8 @@ export function readConfig(env: Env): Config {
     metricsToken: reader.text("METRICS_TOKEN", 16),
     allowedOrigins: reader.origins("ALLOWED_ORIGINS"),
     ratePerMinute: reader.integer("RATE_LIMIT_PER_MINUTE", 600, 1, 1_000_000),
-    loginsPerMinute: reader.integer("LOGIN_LIMIT_PER_MINUTE", 5, 1, 1000),
+    logins: reader.integer("LOGIN_LIMIT", 5, 1, 1_000_000),
+    loginSeconds: reader.integer("LOGIN_LIMIT_SECONDS", 15, 1, 3600),
     flags: reader.flags(),
     integrations: Object.fromEntries(
       INTEGRATIONS.map((key) => [key.split("_")[0]?.toLowerCase() ?? key, Boolean(env[key]) && !env[key]?.startsWith("CHANGE_ME")]),

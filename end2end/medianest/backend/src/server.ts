@@ -6,11 +6,15 @@ import { RedisCache } from "./data/cache.js";
 import { connect } from "./data/connection.js";
 import { PostgresLibrary } from "./data/library.js";
 
-const log = new Logger("backend");
+const CRASH_MS = 20_000;
 start();
 
 function start(): void {
   const release = readRelease(process.env.RELEASE_FILE ?? "../release.json", process.env);
+  const log = release.faults.includes("text-logs")
+    ? new Logger("backend", (line) => process.stdout.write(`backend says: ${String((JSON.parse(line) as { message: unknown }).message)}\n`))
+    : new Logger("backend");
+  if (release.faults.includes("crash")) setTimeout(() => process.exit(1), CRASH_MS).unref();
   let config: Config;
   try {
     config = readConfig(process.env);

@@ -1,5 +1,6 @@
 //! A rate limit: does it turn requests away, and does it let them in again?
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use domain::check::HttpRateLimit;
@@ -89,9 +90,10 @@ async fn press(
     within: Duration,
 ) -> Pressed {
     let until = Instant::now() + within.min(probe.left());
+    let enough = Cell::new(false);
     let one = async |_| {
         let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
+        if enough.get() || left.is_zero() {
             return None;
         }
         Some(ask(client, &question.method, &question.url, &question.headers, left).await)
@@ -99,21 +101,22 @@ async fn press(
     let at_once = question.concurrency.clamp(1, super::CONCURRENT_MAX) as usize;
     let mut answers = std::pin::pin!(stream::iter(0..limit.requests).map(one).buffer_unordered(at_once));
     let mut pressed = Pressed { tally: Tally::default(), sent: 0, retry_after: None, in_time: true };
+    // What is under way when the first is turned away still counts: it was let through, or not.
     while let Some(answer) = answers.next().await {
         let Some(answer) = answer else {
-            pressed.in_time = false;
-            break;
+            pressed.in_time &= enough.get();
+            continue;
         };
         pressed.sent += 1;
         if let Ok(answer) = &answer
             && answer.status == 429
         {
-            pressed.retry_after = retry_after(answer);
+            pressed.retry_after = pressed.retry_after.or(retry_after(answer));
         }
         pressed.tally.take(question, answer);
         let nobody = pressed.tally.last.is_none() && pressed.tally.silent.len() >= at_once.max(3);
         if pressed.tally.limited > 0 || nobody {
-            break;
+            enough.set(true);
         }
     }
     pressed

@@ -94,7 +94,8 @@ fn read_check(walk: &mut Walk<'_>, table: &DeTable<'_>, span: Range<usize>) -> R
             timeout_ms,
             retries,
             // Days go by without any part of the release changing.
-            valid_for_ms: valid_for_ms.or(matches!(spec, CheckSpec::Tls(_)).then_some(86_400_000)),
+            valid_for_ms: valid_for_ms
+                .or(matches!(spec, CheckSpec::Tls(_) | CheckSpec::Database(_)).then_some(86_400_000)),
             binds: binds.unwrap_or_else(|| spec.default_binds()),
             images: images.unwrap_or_default(),
             schedule,
@@ -241,7 +242,8 @@ fn read_spec(walk: &mut Walk<'_>, table: &DeTable<'_>, span: &Range<usize>) -> O
         walk.error(
             span.start,
             "this check has no `kind`",
-            "name one: command, http, compose, env_file, file, git, port, tls, drill",
+            "name one: command, http, compose, env_file, file, git, port, tls, prometheus, grafana, logs, \
+             database, drill",
         );
         return None;
     }

@@ -119,7 +119,7 @@ fn claim_holds(walk: &mut Walk<'_>, runbook: &Runbook, claim: &Claim) {
 }
 
 /// The ids that share the gate or section, else all of them; never a long list.
-fn ids_near(id: &str, ids: &[&str]) -> String {
+pub(super) fn ids_near(id: &str, ids: &[&str]) -> String {
     if ids.is_empty() {
         return "it has none".to_owned();
     }

@@ -71,6 +71,9 @@ pub(super) fn make_sense(
                 say("want", "a port that must be closed has no value to compare", "leave `want` out");
             }
         }
+        CheckSpec::Database(spec) => super::sense_data::database(&mut say, spec),
+        CheckSpec::EnvFile { .. } => super::sense_data::env_file(&mut say, spec),
+        CheckSpec::Compose { .. } => super::sense_data::compose(&mut say, spec),
         CheckSpec::Tls(tls) => {
             if tls.address.starts_with("http://") {
                 say(
@@ -99,7 +102,7 @@ pub(super) fn make_sense(
     }
 }
 
-type Say<'a> = &'a mut dyn FnMut(&str, &str, &str);
+pub(super) type Say<'a> = &'a mut dyn FnMut(&str, &str, &str);
 
 fn source(say: Say<'_>, value: &ValueSource, want: Option<&Want>) {
     let ways = [value.pointer.is_some(), value.regex.is_some(), value.format.is_some()];

@@ -9,6 +9,7 @@ use toml::de::DeTable;
 
 use super::checks::read_checks;
 use super::cross::{References, cross_check};
+use super::rules::{check_rules, read_rules};
 use super::schedule::{check_schedules, read_commands_allowed};
 use super::walk::{At, Walk, suggestion};
 use super::{Config, Deploy, OnFailedDeploy, Reading, Stack};
@@ -33,7 +34,19 @@ pub(super) fn read_document(path: &Path, file: &str, text: &str) -> Reading {
     let root = root.get_ref();
     walk.unknown_keys(
         root,
-        &["runbook", "attest", "server", "stack", "deploy", "gates", "schedule", "check"],
+        &[
+            "runbook",
+            "attest",
+            "server",
+            "stack",
+            "deploy",
+            "gates",
+            "schedule",
+            "attestations",
+            "waivers",
+            "checklist",
+            "check",
+        ],
         "the file",
     );
     let base = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -48,6 +61,8 @@ pub(super) fn read_document(path: &Path, file: &str, text: &str) -> Reading {
     let commands_allowed = read_commands_allowed(&mut walk, root);
     check_schedules(&mut walk, runbook.as_ref(), &checks, commands_allowed);
     cross_check(&mut walk, runbook.as_ref(), &checks, &references);
+    let read = read_rules(&mut walk, root);
+    check_rules(&mut walk, runbook.as_ref(), &checks, &read);
     let runbook_file = runbook_path.as_ref().map_or(file.to_owned(), |p| p.display().to_string());
     if let Some(runbook) = &runbook {
         super::cross::note_attestations(&mut walk.problems, runbook, &checks, &runbook_file);
@@ -60,6 +75,7 @@ pub(super) fn read_document(path: &Path, file: &str, text: &str) -> Reading {
             deploy,
             gate_owners,
             attest: references.items.iter().map(|i| i.value.clone()).collect(),
+            rules: read.rules,
             checks: checks.into_iter().filter_map(|c| c.check).collect(),
         }),
         _ => None,

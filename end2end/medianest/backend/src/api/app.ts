@@ -3,6 +3,7 @@ import type { Logger, Release } from "@medianest/shared";
 import type { Config } from "../config.js";
 import { cors } from "../platform/cors.js";
 import { sameText } from "../platform/crypto.js";
+import { faulty } from "../platform/faults.js";
 import { perAccount, perAddress } from "../platform/limits.js";
 import { Metrics } from "../platform/metrics.js";
 import { healthRoutes } from "./health.js";
@@ -31,6 +32,7 @@ export function createApp({ config, release, library, cache, log }: Parts): Expr
     next();
   });
   app.use(metrics.timing());
+  for (const fault of faulty(release.faults, config.metricsToken)) app.use(fault);
   app.use(cors(config.allowedOrigins, log, metrics));
   app.use(healthRoutes(release, library, cache));
   app.get("/metrics", async (req, res) => {
@@ -43,13 +45,14 @@ export function createApp({ config, release, library, cache, log }: Parts): Expr
   });
   app.use("/api", perAddress(config.ratePerMinute, tools), express.json({ limit: "32kb" }));
   app.use("/api", mediaRoutes(library, cache));
-  app.use("/api", sessionRoutes(library, config.jwt, log, perAccount(config.loginsPerMinute, tools)));
+  const logins = release.faults.includes("no-limits") ? 1_000_000 : config.logins;
+  app.use("/api", sessionRoutes(library, config.jwt, log, perAccount(logins, config.loginSeconds, tools)));
   app.use("/api", requestRoutes(library, config.flags.requests === true, signedIn(config.jwt)));
   app.get("/api/features", (_req, res) => {
     res.json({ flags: config.flags, integrations: config.integrations });
   });
   app.use((_req, res) => {
-    res.status(404).json({ error: "there is nothing here" });
+    res.status(release.faults.includes("lost-404") ? 200 : 404).json({ error: "there is nothing here" });
   });
   app.use(failures(log));
   return app;

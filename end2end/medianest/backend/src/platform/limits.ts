@@ -10,12 +10,12 @@ interface Tools {
 
 /** At most `perMinute` requests from one address; the answer carries the `RateLimit-*` headers. */
 export function perAddress(perMinute: number, tools: Tools): RequestHandler {
-  return limiter(perMinute, tools, addressOf);
+  return limiter(perMinute, 60, tools, addressOf);
 }
 
-/** At most `perMinute` sign-in attempts on one account, whatever address they come from. */
-export function perAccount(perMinute: number, tools: Tools): RequestHandler {
-  return limiter(perMinute, tools, (req) => {
+/** At most `attempts` to sign in to one account within `seconds`, whatever address they come from. */
+export function perAccount(attempts: number, seconds: number, tools: Tools): RequestHandler {
+  return limiter(attempts, seconds, tools, (req) => {
     const email: unknown = req.body?.email;
     return typeof email === "string" ? `account:${email.toLowerCase().slice(0, 200)}` : addressOf(req);
   });
@@ -25,9 +25,9 @@ function addressOf(req: Request): string {
   return ipKeyGenerator(req.ip ?? "unknown");
 }
 
-function limiter(limit: number, { log, metrics }: Tools, keyGenerator: (req: Request) => string): RequestHandler {
+function limiter(limit: number, seconds: number, { log, metrics }: Tools, keyGenerator: (req: Request) => string): RequestHandler {
   return rateLimit({
-    windowMs: 60_000,
+    windowMs: seconds * 1000,
     limit,
     keyGenerator,
     standardHeaders: "draft-6",
@@ -35,7 +35,7 @@ function limiter(limit: number, { log, metrics }: Tools, keyGenerator: (req: Req
     handler: (req, res) => {
       log.warn("rate limited", { method: req.method, path: req.originalUrl.slice(0, 200) });
       metrics.deny("rate");
-      res.status(429).json({ error: "too many requests, try again in a minute" });
+      res.status(429).json({ error: "too many requests, try again later" });
     },
   });
 }

@@ -1,0 +1,31 @@
+//! What waits for the person looking, before everything else.
+
+use engine::view::{BoardView, Todo};
+use leptos::prelude::*;
+
+use crate::ui::{Icon, icon};
+
+/// The list; its place is always there, so that it can fill while the page is looked at.
+pub(super) fn inbox(board: &BoardView) -> AnyView {
+    let body = (!board.inbox.is_empty()).then(|| {
+        let items = board.inbox.iter().map(todo).collect_view();
+        view! {
+            <section class="inbox" aria-labelledby="inbox">
+                <h2 class="inbox__title" id="inbox">{icon(Icon::Person)} " Waiting for you"</h2>
+                <ul class="inbox__list">{items}</ul>
+            </section>
+        }
+    });
+    view! { <div class="no-print" data-live="inbox">{body}</div> }.into_any()
+}
+
+fn todo(todo: &Todo) -> AnyView {
+    view! {
+        <li class="inbox__item">
+            <a class="strong wrap" href=todo.href.clone()>{todo.what.clone()}</a>
+            " "
+            <span class="small muted wrap">{todo.why.clone()}</span>
+        </li>
+    }
+    .into_any()
+}

@@ -1,0 +1,89 @@
+// Somebody at the board without a browser: the same forms, posted by hand.
+import { randomBytes } from "node:crypto";
+import type { Board } from "./board.ts";
+
+const PATIENCE_MS = 30_000;
+
+export class Visitor {
+  private cookie = "";
+
+  private constructor(private readonly base: string) {}
+
+  /** Uses a one-time link and chooses a password. */
+  static async join(base: string, link: string): Promise<Visitor> {
+    const visitor = new Visitor(base);
+    const password = randomBytes(18).toString("base64");
+    const token = link.split("/link/")[1] ?? "";
+    await visitor.act("use_link", { token, password, again: password }, "/sign-in");
+    return visitor;
+  }
+
+  /** Posts a form. Gives the page that the answer leads to; fails with the page's own words when the act was refused. */
+  async act(name: string, fields: Record<string, string>, back = "/account"): Promise<string> {
+    const form = { ...fields, key: randomBytes(16).toString("hex"), back, form: "sabotage" };
+    const answer = await fetch(`${this.base}/api/${name}`, {
+      method: "POST",
+      redirect: "manual",
+      signal: AbortSignal.timeout(PATIENCE_MS),
+      headers: {
+        Origin: this.base,
+        Accept: "text/html",
+        Referer: `${this.base}${back}`,
+        "Content-Type": "application/x-www-form-urlencoded",
+        Cookie: this.cookie,
+      },
+      body: new URLSearchParams(form).toString(),
+    });
+    for (const line of answer.headers.getSetCookie()) {
+      const pair = line.split(";")[0] ?? "";
+      if (pair.startsWith("stagegate=")) this.cookie = pair;
+    }
+    const to = answer.headers.get("location");
+    if (to === null) throw new Error(`${name}: ${answer.status} ${(await answer.text()).slice(0, 200)}`);
+    const path = to.startsWith("http") ? new URL(to).pathname : to;
+    if (path === back) throw new Refused(`${name} ${JSON.stringify(fields)}: ${await this.notice(back)}`);
+    return path;
+  }
+
+  private async notice(path: string): Promise<string> {
+    const page = await (await this.get(path)).text();
+    const text = /id="notice"[^>]*>([\s\S]*?)<\/(?:div|p|section|aside)>/.exec(page)?.[1] ?? "refused without a word";
+    return text.replace(/<[^>]*>/g, " ").replace(/\s+/g, " ").trim();
+  }
+
+  async get(path: string): Promise<Response> {
+    return fetch(`${this.base}${path}`, {
+      redirect: "manual",
+      signal: AbortSignal.timeout(PATIENCE_MS),
+      headers: { Cookie: this.cookie, Accept: "text/html" },
+    });
+  }
+
+  async board(): Promise<Board> {
+    const answer = await this.get("/board.json");
+    if (answer.status !== 200) throw new Error(`/board.json answered ${answer.status}`);
+    return (await answer.json()) as Board;
+  }
+
+  /** Starts a check; gives the number of its run. */
+  async startCheck(id: string): Promise<number> {
+    const path = await this.act("run_check", { check: id });
+    const run = /\/runs\/(\d+)/.exec(path)?.[1];
+    if (run === undefined) throw new Error(`the check ${id} led to ${path}`);
+    return Number(run);
+  }
+
+  /** Waits until these runs are over and taken in. */
+  async waitFor(runs: number[], withinMs: number): Promise<Board> {
+    const until = Date.now() + withinMs;
+    for (;;) {
+      const board = await this.board();
+      if (!runs.some((run) => board.running.includes(run))) return board;
+      if (Date.now() > until) throw new Error(`runs ${runs.join(", ")} did not end within ${withinMs / 1000} s`);
+      await new Promise((done) => setTimeout(done, 300));
+    }
+  }
+}
+
+/** An act that the board did not do. */
+export class Refused extends Error {}

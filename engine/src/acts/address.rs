@@ -1,0 +1,58 @@
+//! Where something can be seen: addresses that people give with their word.
+
+use crate::error::Error;
+
+/// Reads an address: a web address, or a path of this board such as `/runs/12`. Empty stays empty.
+///
+/// # Errors
+/// Anything else, with what is wanted instead.
+pub(super) fn address(text: &str) -> Result<String, Error> {
+    let text = text.trim();
+    if text.is_empty() || is_web_address(text) || is_path(text) {
+        return Ok(text.to_owned());
+    }
+    Err(Error::invalid(
+        "A link begins with https:// or http://, or is a path of this board such as /runs/12; it holds no spaces.",
+    ))
+}
+
+fn is_web_address(text: &str) -> bool {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    rest.is_some_and(|r| !r.is_empty() && !r.starts_with('/')) && is_plain(text)
+}
+
+/// Two slashes would lead to another host, and browsers read `\` as `/`.
+fn is_path(text: &str) -> bool {
+    text.starts_with('/') && !text.starts_with("//") && !text.contains('\\') && is_plain(text)
+}
+
+fn is_plain(text: &str) -> bool {
+    text.len() <= 2_000 && !text.chars().any(|c| c.is_control() || c.is_whitespace())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_lead_to_the_web_or_to_this_board() {
+        for good in
+            ["", "https://grafana.example/d/1", "http://127.0.0.1:3000/x?y=1#z", "/runs/12", " /runs/12 "]
+        {
+            assert_eq!(address(good).unwrap(), good.trim(), "{good}");
+        }
+        for bad in [
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "//evil.example",
+            "/\\evil.example",
+            "https://a b",
+            "https://",
+            "https:///x",
+            "runs/12",
+            "/a\nb",
+        ] {
+            assert!(address(bad).is_err(), "{bad}");
+        }
+    }
+}

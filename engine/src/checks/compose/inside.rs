@@ -1,0 +1,201 @@
+//! What is reachable from where: data stores from inside only, and a process behind every mapped port.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use domain::evidence::Finding;
+use tokio::net::TcpStream;
+
+use super::super::docker::{Container, listening};
+use super::super::finding::{failed, names, passed, unknown, with_value};
+use super::super::probe::Probe;
+use super::{look, show};
+
+/// Longest time for one connection.
+const CONNECT_MAX: Duration = Duration::from_secs(2);
+/// Ports of PostgreSQL, Redis, MySQL, MongoDB, Elasticsearch, RabbitMQ, memcached, SQL Server, Cassandra.
+const STORES: [u16; 9] = [5432, 6379, 3306, 27017, 9200, 5672, 11211, 1433, 9042];
+
+fn list(ports: &[u16]) -> String {
+    names(ports.iter().map(u16::to_string))
+}
+
+/// Running containers of the services meant, with what each listens on.
+async fn looked_into(
+    probe: &Probe<'_>,
+    wanted: &str,
+    meant: Vec<Container>,
+) -> Result<Vec<(Container, Vec<u16>)>, Finding> {
+    let mut seen = vec![];
+    for container in meant {
+        match listening(probe.session, &container).await {
+            Ok(ports) => {
+                let shown = if ports.is_empty() { "nothing".to_owned() } else { list(&ports) };
+                probe.say(&format!("{} listens on {shown}.", container.service));
+                seen.push((container, ports));
+            }
+            Err(saw) => {
+                let next = "Run Stagegate on the engine's machine, as a user who may read its processes.";
+                return Err(unknown(wanted, saw, next));
+            }
+        }
+    }
+    Ok(seen)
+}
+
+/// Data stores are published nowhere, no address of this machine reaches them, and they do listen on the
+/// stack's network, where the other services are.
+pub(super) async fn internal(probe: &Probe<'_>, services: &[String]) -> Finding {
+    let wanted = "data stores reachable inside the stack's network only";
+    let (rendered, all) = match look(probe, wanted, services).await {
+        Ok(seen) => seen,
+        Err(found) => return found,
+    };
+    let meant: Vec<Container> = all
+        .into_iter()
+        .filter(|c| rendered.services.contains_key(&c.service) && c.status == "running")
+        .collect();
+    if !services.is_empty() {
+        let absent: Vec<&String> =
+            services.iter().filter(|s| !meant.iter().any(|c| &c.service == *s)).collect();
+        if !absent.is_empty() {
+            return unknown(wanted, format!("{} does not run", names(absent)), "Deploy the stack.");
+        }
+    }
+    let seen = match looked_into(probe, wanted, meant).await {
+        Ok(seen) => seen,
+        Err(found) => return found,
+    };
+    // Named services are stores whatever they listen on; else those that listen on a store's port are.
+    let stores: Vec<&(Container, Vec<u16>)> = seen
+        .iter()
+        .filter(|(_, ports)| !services.is_empty() || STORES.iter().any(|port| ports.contains(port)))
+        .collect();
+    if stores.is_empty() {
+        return unknown(
+            wanted,
+            "no running service listens on a data store's port",
+            "Name the `services` meant.",
+        );
+    }
+    let mut bad = vec![];
+    for (name, declared) in &rendered.services {
+        if stores.iter().any(|(c, _)| &c.service == name) {
+            bad.extend(
+                declared.ports.iter().map(|p| format!("{name} publishes {} in the Compose files", show(p))),
+            );
+        }
+    }
+    let mut good = vec![];
+    for (c, ports) in &stores {
+        if c.host_network {
+            bad.push(format!("{} uses the host's network", c.service));
+            continue;
+        }
+        bad.extend(
+            c.mapped
+                .iter()
+                .map(|(host, inside)| format!("{} publishes {inside} on {}", c.service, show(host))),
+        );
+        if ports.is_empty() {
+            let saw = format!("{} listens on no port that others reach", c.service);
+            return unknown(wanted, saw, "Look at the service's log: it should listen on its network.");
+        }
+        if c.addresses.is_empty() {
+            return unknown(
+                wanted,
+                format!("{} is on no network", c.service),
+                "Connect it to the stack's network.",
+            );
+        }
+        let networks: Vec<&String> = c.addresses.keys().collect();
+        good.push(format!("{} on {} of {}", c.service, list(ports), names(networks)));
+    }
+    if !bad.is_empty() {
+        bad.sort();
+        bad.dedup();
+        let next = "Remove `ports` (and network_mode: host) from these services; others reach them by name.";
+        return failed(wanted, names(bad), next);
+    }
+    for (c, ports) in &stores {
+        for port in ports {
+            // As its neighbours would come: over its network. Where that is another machine's, nothing answers.
+            for address in c.addresses.values().filter_map(|a| a.parse::<IpAddr>().ok()) {
+                let word = if connects(address, *port).await { "accepts" } else { "does not accept" };
+                probe.say(&format!("{} {word} a connection to {address}:{port} on its network.", c.service));
+            }
+            if connects(IpAddr::V4(Ipv4Addr::LOCALHOST), *port).await {
+                // The engine says that it is not this one.
+                probe.say(&format!("Another program of this machine answers on 127.0.0.1:{port}."));
+            }
+        }
+    }
+    with_value(passed(wanted, format!("published nowhere: {}", names(good))), stores.len() as f64)
+}
+
+/// Behind every mapped port, a process listens on the inner one.
+pub(super) async fn port_mapping(probe: &Probe<'_>, services: &[String]) -> Finding {
+    let wanted = "a process behind every mapped port";
+    let (rendered, all) = match look(probe, wanted, services).await {
+        Ok(seen) => seen,
+        Err(found) => return found,
+    };
+    let meant: Vec<Container> = all
+        .into_iter()
+        .filter(|c| {
+            rendered.services.contains_key(&c.service) && c.status == "running" && !c.mapped.is_empty()
+        })
+        .collect();
+    let absent: Vec<&String> = services.iter().filter(|s| !meant.iter().any(|c| &c.service == *s)).collect();
+    if meant.is_empty() || !absent.is_empty() {
+        let saw = if absent.is_empty() {
+            "no running service maps a port".to_owned()
+        } else {
+            format!("{} does not run with a mapped port", names(absent))
+        };
+        return unknown(wanted, saw, "Deploy the stack, or correct the services of the check.");
+    }
+    let seen = match looked_into(probe, wanted, meant).await {
+        Ok(seen) => seen,
+        Err(found) => return found,
+    };
+    let (mut bad, mut good, mut next) = (vec![], vec![], String::new());
+    for (c, ports) in &seen {
+        for (host, inside) in &c.mapped {
+            let mapping = format!("host {} → container {inside}", show(host));
+            if ports.contains(inside) {
+                good.push(format!("{} {mapping}", c.service));
+                continue;
+            }
+            if c.health == "starting" {
+                let saw = format!("{mapping}: {} is still starting", c.service);
+                return unknown(wanted, saw, "Wait until it is up, then run it again.");
+            }
+            // A port that is mapped and listened on by the same process belongs to another mapping.
+            let free: Vec<u16> =
+                ports.iter().copied().filter(|p| !c.mapped.iter().any(|(_, inside)| inside == p)).collect();
+            let what = if free.is_empty() {
+                "on nothing there that others reach".to_owned()
+            } else {
+                format!("on {}", list(&free))
+            };
+            bad.push(format!("{mapping}, but {} listens {what}", c.service));
+            next = match free.first() {
+                Some(port) => format!(
+                    "Let {} listen on {inside} (PORT={inside} in its `environment`), or map {}:{port}.",
+                    c.service, host.port
+                ),
+                None => format!("Let {} listen on 0.0.0.0:{inside}, or correct its `ports`.", c.service),
+            };
+        }
+    }
+    if bad.is_empty() {
+        return with_value(passed(wanted, names(&good)), good.len() as f64);
+    }
+    with_value(failed(wanted, names(bad), next), good.len() as f64)
+}
+
+async fn connects(address: IpAddr, port: u16) -> bool {
+    let connected = TcpStream::connect(SocketAddr::new(address, port));
+    tokio::time::timeout(CONNECT_MAX, connected).await.is_ok_and(|stream| stream.is_ok())
+}

@@ -1,0 +1,191 @@
+//! Asking servers that speak JSON: Prometheus, Alertmanager, Grafana, Loki, Elasticsearch.
+
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::{Client, Method, Url};
+use serde_json::Value;
+
+use domain::evidence::Finding;
+
+use super::finding::{brief, unknown};
+use super::http_client::{client, place};
+use super::probe::Probe;
+
+/// Largest answer that is read, bytes.
+const LARGEST: usize = 8 << 20;
+
+/// A server and the way to it.
+pub(super) struct Api {
+    client: Client,
+    base: Url,
+    headers: HeaderMap,
+    /// Its name for people.
+    pub(super) name: &'static str,
+}
+
+/// Why there is no answer to use.
+pub(super) struct NoJson {
+    /// The HTTP status, when there was one.
+    pub(super) status: Option<u16>,
+    pub(super) saw: String,
+    pub(super) next: String,
+}
+
+impl NoJson {
+    /// What could not be seen.
+    pub(super) fn finding(self, wanted: &str) -> Finding {
+        unknown(wanted, self.saw, self.next)
+    }
+}
+
+impl Api {
+    /// A server at a declared address. `bearer` may name a key of the env file; it goes to declared addresses.
+    pub(super) fn new(
+        probe: &Probe<'_>,
+        name: &'static str,
+        url: &str,
+        bearer: Option<&str>,
+    ) -> Result<Api, NoJson> {
+        let wrong = |saw: String, next: &str| NoJson { status: None, saw, next: next.to_owned() };
+        let filled =
+            probe.names.fill(url).map_err(|e| wrong(e.to_string(), "Correct the check's address."))?;
+        let mut base = Url::parse(filled.text.trim())
+            .map_err(|_| wrong(format!("the address of {name} is no URL"), "Correct the check's address."))?;
+        if !matches!(base.scheme(), "http" | "https") {
+            return Err(wrong(format!("{name} is not reached by {}", base.scheme()), "Use http or https."));
+        }
+        // Paths are joined behind it.
+        if !base.path().ends_with('/') {
+            base.set_path(&format!("{}/", base.path()));
+        }
+        let client = client(&base, None).map_err(|saw| wrong(saw, "Look at this machine's certificates."))?;
+        let mut headers = HeaderMap::new();
+        if let Some(template) = bearer {
+            let token =
+                probe.names.fill(template).map_err(|e| wrong(e.to_string(), "Set it in the env file."))?;
+            // A value of the env file is sent to a declared address only.
+            if !token.env_keys.is_empty() && !is_declared(probe, &base) {
+                let saw =
+                    format!("{} is no declared URL, so no value of the env file is sent there", place(&base));
+                return Err(wrong(saw, "Declare the address under [stack.urls]."));
+            }
+            let mut value = HeaderValue::from_str(&format!("Bearer {}", token.text)).map_err(|_| {
+                wrong("the token cannot be sent in a header".to_owned(), "Correct the token.")
+            })?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+        Ok(Api { client, base, headers, name })
+    }
+
+    /// `host:port`.
+    pub(super) fn place(&self) -> String {
+        place(&self.base)
+    }
+
+    /// Asks with GET.
+    pub(super) async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Value, NoJson> {
+        self.send(Method::GET, path, query, None).await
+    }
+
+    /// Asks with GET for a text.
+    pub(super) async fn text(&self, path: &str) -> Result<String, NoJson> {
+        let silent = || NoJson {
+            status: None,
+            saw: format!("{} at {} could not be asked", self.name, self.place()),
+            next: format!("Start {}, or correct its address in the check.", self.name),
+        };
+        let url = self.base.join(path).map_err(|_| silent())?;
+        let response =
+            self.client.get(url).headers(self.headers.clone()).send().await.map_err(|_| silent())?;
+        if !response.status().is_success() {
+            let status = response.status().as_u16();
+            let saw = format!("{} answers with status {status}", self.name);
+            return Err(NoJson {
+                status: Some(status),
+                saw,
+                next: "Give the check a token that may read.".to_owned(),
+            });
+        }
+        let text = response.text().await.map_err(|_| silent())?;
+        Ok(text.chars().take(LARGEST).collect())
+    }
+
+    /// Sends JSON with POST.
+    pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value, NoJson> {
+        self.send(Method::POST, path, &[], Some(body)).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Result<Value, NoJson> {
+        let name = self.name;
+        let place = self.place();
+        let mut url = self.base.join(path).map_err(|_| NoJson {
+            status: None,
+            saw: format!("{path} is no path"),
+            next: "Correct the declaration.".to_owned(),
+        })?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let mut request = self.client.request(method, url).headers(self.headers.clone());
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let silent = |saw: String| NoJson {
+            status: None,
+            saw,
+            next: format!("Start {name}, or correct its address in the check."),
+        };
+        let mut response = request.send().await.map_err(|error| {
+            let how = if error.is_timeout() { "did not answer in time" } else { "could not be reached" };
+            silent(format!("{name} at {place} {how}"))
+        })?;
+        let status = response.status();
+        let mut bytes = Vec::new();
+        while let Some(chunk) =
+            response.chunk().await.map_err(|_| silent(format!("{name} at {place} hung up")))?
+        {
+            bytes.extend_from_slice(&chunk);
+            if bytes.len() > LARGEST {
+                return Err(silent(format!("the answer of {name} is larger than 8 MiB")));
+            }
+        }
+        if matches!(status.as_u16(), 401 | 403) {
+            return Err(NoJson {
+                status: Some(status.as_u16()),
+                saw: format!("{name} at {place} refuses the question (status {})", status.as_u16()),
+                next: "Give the check a token that may read.".to_owned(),
+            });
+        }
+        let json: Option<Value> =
+            if bytes.is_empty() { Some(Value::Null) } else { serde_json::from_slice(&bytes).ok() };
+        match json {
+            Some(json) if status.is_success() => Ok(json),
+            Some(json) => {
+                let said =
+                    ["error", "message"].iter().find_map(|k| json.get(*k)?.as_str()).unwrap_or_default();
+                Err(NoJson {
+                    status: Some(status.as_u16()),
+                    saw: format!("{name} answers with status {}: {}", status.as_u16(), brief(said, 160)),
+                    next: format!("Look at {name}, and at what the check asks."),
+                })
+            }
+            None => Err(NoJson {
+                status: Some(status.as_u16()),
+                saw: format!("{name} at {place} answers with status {} and no JSON", status.as_u16()),
+                next: "Look whether another server listens there.".to_owned(),
+            }),
+        }
+    }
+}
+
+/// Whether an address has scheme, host and port of a declared URL.
+fn is_declared(probe: &Probe<'_>, url: &Url) -> bool {
+    let urls = probe.names.urls();
+    urls.values().filter_map(|text| Url::parse(text).ok()).any(|known| known.origin() == url.origin())
+}

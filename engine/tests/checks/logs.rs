@@ -1,0 +1,89 @@
+//! Logs: servers that answer as the public HTTP APIs of Loki and Elasticsearch document them. Docker's own log
+//! driver is looked at with real containers in `compose.rs`' neighbour, the example.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+
+use crate::support::probe::Stack;
+use crate::support::web::{Web, nobody, reply};
+
+fn now_ms() -> u64 {
+    u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
+}
+
+fn answer(body: &Value) -> crate::support::web::Reply {
+    reply(200, &body.to_string()).with("Content-Type", "application/json")
+}
+
+/// A Loki in which `web` wrote `web_age` seconds ago in JSON and `db` in prose.
+fn loki(web_age: u64, config: &'static str) -> Web {
+    Web::serve(move |request| {
+        if request.line.contains("/config") {
+            return reply(200, config);
+        }
+        let line = |age: u64, text: &str| json!([format!("{}000000", now_ms() - age * 1_000), text]);
+        let values = if request.line.contains("web") {
+            json!([line(web_age, "{\"a\":1}"), line(web_age + 5, "{\"a\":2}")])
+        } else if request.line.contains("db") {
+            json!([line(3, "LOG: checkpoint"), line(4, "{\"a\":2}")])
+        } else {
+            json!([])
+        };
+        answer(&json!({"data": {"result": [{"stream": {}, "values": values}]}}))
+    })
+}
+
+#[test]
+fn lines_in_loki_are_fresh_json_and_kept() {
+    let stack = Stack::new();
+    let see = |web: &Web, assert: &str, more: Value| {
+        let mut check = json!({ "kind": "logs", "source": "loki", "url": format!("http://{}", web.address), "assert": assert });
+        check.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        stack.see(check)
+    };
+    let both = json!({ "services": ["web", "db"] });
+    let good = loki(10, "limits_config:\n  retention_period: 744h\ncompactor:\n  retention_enabled: true\n");
+    see(&good, "fresh", both.clone()).passes("2 services");
+    see(&loki(3_000, ""), "fresh", both.clone()).fails("no fresh line of web (last ");
+    see(&good, "fresh", json!({ "services": ["web", "cache"] })).fails("cache (none)");
+    see(&good, "json", json!({ "services": ["web"] })).passes("100 %");
+    see(&good, "json", both).fails("50 % of the lines of db");
+    see(&good, "json", json!({ "services": ["cache"] })).unsure("no line");
+    see(&good, "retention", json!({ "services": ["web"] })).passes("744h");
+    let short = loki(1, "limits_config:\n  retention_period: 24h\ncompactor:\n  retention_enabled: true\n");
+    see(&short, "retention", json!({ "services": ["web"] })).fails("24h");
+    see(&loki(1, "server: {}\n"), "retention", json!({ "services": ["web"] })).unsure("names no retention");
+    let away = json!({ "kind": "logs", "source": "loki", "assert": "fresh", "url": format!("http://{}", nobody()), "services": ["web"] });
+    stack.see(away).unsure("could not be reached");
+}
+
+#[test]
+fn lines_in_elasticsearch_are_fresh_json_and_kept() {
+    let elastic = |age: u64, policy: &'static str| {
+        Web::serve(move |request| {
+            if request.line.contains("_ilm/explain") {
+                return answer(&json!({"indices": {"logs-1": {"managed": true, "policy": "p"}}}));
+            }
+            if request.line.contains("_ilm/policy") {
+                return answer(&json!({"p": {"policy": {"phases": {"delete": {"min_age": policy}}}}}));
+            }
+            let hit = |source: Value| json!({"fields": {"@timestamp": [(now_ms() - age * 1_000).to_string()]}, "_source": source});
+            answer(
+                &json!({"hits": {"hits": [hit(json!({"message": "{\"a\":1}"})), hit(json!({"level": "info", "a": 1, "b": 2, "c": 3, "d": 4}))]}}),
+            )
+        })
+    };
+    let stack = Stack::new();
+    let see = |web: &Web, assert: &str| {
+        stack.see(json!({ "kind": "logs", "source": "elasticsearch", "url": format!("http://{}", web.address), "assert": assert, "services": ["web"] }))
+    };
+    let good = elastic(5, "30d");
+    see(&good, "fresh").passes("1 services");
+    see(&good, "json").passes("100 %");
+    see(&good, "retention").passes("p");
+    see(&elastic(9_000, "30d"), "fresh").fails("web (last 2 h");
+    see(&elastic(5, "2d"), "retention").fails("deletes after 2d");
+    let broken = Web::serve(|_| reply(500, "oops"));
+    see(&broken, "fresh").unsure("no JSON");
+}

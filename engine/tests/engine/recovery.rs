@@ -1,0 +1,110 @@
+//! A deploy whose supervisor is killed is brought to an end by Stagegate itself, on a real engine.
+
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use domain::release::ReleaseState;
+use engine::Engine;
+use engine::compose::{DeployPhase, read_journal};
+use engine::view::RunState;
+
+use crate::support::bench::{Bench, audit_is_whole, board, ended, log, run_id, until};
+
+fn journal_phase(bench: &Bench, run: i64) -> Option<DeployPhase> {
+    let journal = read_journal(&bench.data().join("rollback/journal.json")).ok()??;
+    (journal.run == run.to_string()).then_some(journal.phase)
+}
+
+fn kill_supervisor(bench: &Bench, run: i64) {
+    let status = fs::read(bench.data().join(format!("runs/{run}/status.json"))).unwrap();
+    let status: serde_json::Value = serde_json::from_slice(&status).unwrap();
+    let pid = status["pid"].as_u64().unwrap().to_string();
+    assert!(Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+}
+
+/// Deploys release 1 well, then begins release 2 and kills its supervisor while containers are replaced.
+async fn crash_in_the_second(bench: &Bench, engine: &Engine) -> i64 {
+    let done = engine.deploy(&bench.by(engine, "devops").await).await.unwrap();
+    let page = ended(engine, run_id(&done)).await;
+    assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
+    bench.edit("docker-compose.yml", "VERSION:-1", "VERSION:-2");
+    bench.commit("second");
+    let done = engine.deploy(&bench.by(engine, "devops").await).await.unwrap();
+    let run = run_id(&done);
+    until("the phase Starting", Duration::from_secs(60), || async {
+        journal_phase(bench, run) == Some(DeployPhase::Starting)
+    })
+    .await;
+    run
+}
+
+async fn all_old(bench: &Bench, engine: &Engine, crashed: i64) {
+    until("the recovery", Duration::from_secs(30), || async {
+        let run = engine::store::runs::by_id(engine.store().readers(), crashed + 1).await.unwrap();
+        run.is_some_and(|run| run.by_name == "Stagegate (recovery)")
+    })
+    .await;
+    let page = ended(engine, crashed + 1).await;
+    assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
+    let one = board(engine).await.release.unwrap();
+    assert_eq!((one.id, one.state), (1, ReleaseState::Deployed));
+    assert!(page.proof.iter().all(|(_, wanted, running)| wanted == running) && page.proof.len() == 2);
+    let filter = format!("label=com.docker.compose.project={}", bench.project);
+    let names = bench.docker(&["ps", "-a", "--filter", &filter, "--format", "{{.Names}}"]);
+    let mut names: Vec<_> = names.lines().collect();
+    names.sort_unstable();
+    assert_eq!(names, [format!("{}-web-1", bench.project), format!("{}-worker-1", bench.project)]);
+    let rows = audit_is_whole(engine).await;
+    let told = |act: &str| {
+        rows.iter().any(|row| row.event.act == act && row.event.actor_name == "Stagegate (recovery)")
+    };
+    assert!(told("rollback.start") && told("rollback.end"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deploy_whose_supervisor_is_killed_goes_back_by_itself_with_docker() {
+    let bench = Bench::tinystack("recover", "");
+    let engine = bench.start().await;
+    let crashed = crash_in_the_second(&bench, &engine).await;
+    kill_supervisor(&bench, crashed);
+    all_old(&bench, &engine, crashed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_comes_up_recovers_what_it_finds_once_with_docker() {
+    let bench = Bench::tinystack("recoverup", "");
+    let engine = bench.start().await;
+    let crashed = crash_in_the_second(&bench, &engine).await;
+    // The old server goes first, so that only the new ones can notice.
+    engine.close().await;
+    kill_supervisor(&bench, crashed);
+    let (one, other) = (bench.open().await, bench.open().await);
+    one.start_up().await.unwrap();
+    other.start_up().await.unwrap();
+    all_old(&bench, &one, crashed).await;
+    let runs = engine::store::runs::by_id(one.store().readers(), crashed + 2).await.unwrap();
+    assert!(runs.is_none(), "two servers, one recovery: {runs:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_deploy_that_is_killed_says_what_to_do_with_docker() {
+    let bench = Bench::tinystack("recoverone", "");
+    let engine = bench.start().await;
+    let done = engine.deploy(&bench.by(&engine, "devops").await).await.unwrap();
+    let run = run_id(&done);
+    until("the phase Starting", Duration::from_secs(60), || async {
+        journal_phase(&bench, run) == Some(DeployPhase::Starting)
+    })
+    .await;
+    kill_supervisor(&bench, run);
+    until("the word of the recovery", Duration::from_secs(30), || async {
+        let filter = engine::audit::Filter::default();
+        let rows = engine::audit::list(engine.store().readers(), filter, 100).await.unwrap();
+        rows.iter().any(|row| row.event.act == "recovery.none" && row.event.detail.contains("Deploy again"))
+    })
+    .await;
+    let done = engine.deploy(&bench.by(&engine, "devops").await).await.unwrap();
+    let page = ended(&engine, run_id(&done)).await;
+    assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
+}
