@@ -23,7 +23,7 @@ test.afterAll(async () => {
   await small?.remove();
 });
 
-const pages = ["/", "/gates/A", "/gates/H", "/matrix", "/sign-offs", "/ownership", "/releases", "/releases/1", "/runs", "/runs/1",
+const pages = ["/", "/gates/A", "/gates/H", "/matrix", "/sign-offs", "/ownership", "/releases", "/releases/1", "/incidents", "/runs", "/runs/1",
   "/activity", "/runbook", "/people", "/account"];
 
 for (const colorScheme of ["light", "dark"] as const) {

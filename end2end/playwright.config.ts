@@ -27,8 +27,8 @@ export default defineConfig({
   workers: 1,
   // A story that passes only the second time has found something.
   retries: 0,
-  timeout: 12 * minute,
-  globalTimeout: 28 * minute,
+  timeout: 22 * minute,
+  globalTimeout: 40 * minute,
   expect: { timeout: 10_000 },
   reporter: [["list"], ["html", { open: "never", outputFolder: "../target/end2end/report" }]],
   use: {

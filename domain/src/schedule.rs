@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::check::{Check, CheckSpec};
+use crate::check::{Check, CheckSpec, PrometheusAssert};
 use crate::evidence::Evidence;
 use crate::time::Millis;
 
@@ -23,18 +23,22 @@ pub struct Schedule {
 }
 
 /// Kinds that ask and change nothing. What is not named here is taken to change something.
-const LOOKING: [&str; 9] = ["http", "compose", "env_file", "file", "git", "port", "tls", "grafana", "logs"];
+const LOOKING: [&str; 10] =
+    ["http", "compose", "env_file", "file", "git", "port", "tls", "prometheus", "grafana", "logs"];
 
 impl Check {
     /// Whether running it changes nothing, so that it may run without anybody having asked.
     pub fn only_looks(&self) -> bool {
-        let safe_method = match &self.spec {
+        let harmless = match &self.spec {
+            // A limit is found by flooding it.
+            CheckSpec::Http { rate_limit: Some(_), .. } => false,
             CheckSpec::Http { method, .. } => method
                 .as_deref()
                 .is_none_or(|m| ["GET", "HEAD", "OPTIONS"].iter().any(|safe| m.eq_ignore_ascii_case(safe))),
+            CheckSpec::Prometheus(spec) => spec.assert != PrometheusAssert::Alert,
             _ => true,
         };
-        LOOKING.contains(&self.spec.kind()) && safe_method
+        LOOKING.contains(&self.spec.kind()) && harmless
     }
 
     /// Whether other checks may run at the same time. Requests that are counted or timed are disturbed by

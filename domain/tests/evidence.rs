@@ -511,6 +511,8 @@ fn what_may_run_by_itself_and_beside_others() {
     assert_eq!(of(r#"{"kind":"http","url":"http://x","requests":20,"measure":"p95"}"#), (true, false));
     assert_eq!(of(r#"{"kind":"command","run":"true"}"#), (false, false));
     assert_eq!(of(r#"{"kind":"port","address":"x:1"}"#), (true, true));
+    assert_eq!(of(r#"{"kind":"prometheus","url":"http://x","assert":"target"}"#), (true, true));
+    assert_eq!(of(r#"{"kind":"prometheus","url":"http://x","assert":"alert"}"#), (false, false));
     let mut command = check("c", &[]);
     command.spec = spec(serde_json::json!({ "kind": "command", "run": "true" }));
     command.schedule.parallel = Some(true);

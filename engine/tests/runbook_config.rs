@@ -12,6 +12,8 @@ use tempfile::TempDir;
 
 #[path = "runbook_config/data.rs"]
 mod data;
+#[path = "runbook_config/monitor.rs"]
+mod monitor;
 #[path = "runbook_config/schedule.rs"]
 mod schedule;
 #[path = "runbook_config/web.rs"]

@@ -33,6 +33,18 @@ pub(super) async fn probe(probe: &Probe<'_>, prometheus: &Api, spec: &Prometheus
     };
     let seen = match &spec.fire {
         Some(fire) => {
+            match fires(prometheus, spec.alert.as_deref().unwrap_or_default()).await {
+                Ok(false) => {}
+                Ok(true) => {
+                    let saw = "it fires already, so nothing would be shown by making it fire";
+                    return unknown(
+                        wanted,
+                        saw,
+                        "Wait until it has cleared, or name an alert made for this.",
+                    );
+                }
+                Err(none) => return none.finding(wanted),
+            }
             let seen = fired(probe, prometheus, &manager, spec, fire).await;
             // Whatever was seen, what was begun is ended.
             match cleared(probe, spec).await {
@@ -81,13 +93,7 @@ async fn fired(
     let mut firing = false;
     loop {
         if !firing {
-            let answer = prometheus.get("api/v1/alerts", &[]).await?;
-            let alerts =
-                answer.pointer("/data/alerts").and_then(Value::as_array).cloned().unwrap_or_default();
-            firing = alerts.iter().any(|a| {
-                a.pointer("/labels/alertname").and_then(Value::as_str) == Some(name)
-                    && a.get("state").and_then(Value::as_str) == Some("firing")
-            });
+            firing = fires(prometheus, name).await?;
         }
         if firing
             && let Some(receivers) = active(manager, &format!("alertname={name}"), "alertname", name).await?
@@ -114,6 +120,16 @@ async fn fired(
         }
         tokio::time::sleep(EVERY).await;
     }
+}
+
+/// Whether an alert of this name fires in Prometheus.
+async fn fires(prometheus: &Api, name: &str) -> Result<bool, NoJson> {
+    let answer = prometheus.get("api/v1/alerts", &[]).await?;
+    let mut alerts = answer.pointer("/data/alerts").and_then(Value::as_array).into_iter().flatten();
+    Ok(alerts.any(|a| {
+        a.pointer("/labels/alertname").and_then(Value::as_str) == Some(name)
+            && a.get("state").and_then(Value::as_str) == Some("firing")
+    }))
 }
 
 /// Ends what `fire` began; a finding when that did not work.

@@ -72,7 +72,7 @@ async fn in_grafana(
     let values = values(&dashboard, &spec.variables);
     let mut seen = Vec::new();
     for (title, panel) in panels(&dashboard) {
-        let mut queries = panel.get("targets").and_then(Value::as_array).cloned().unwrap_or_default();
+        let mut queries = shown(&panel);
         let mut missing = None;
         for (i, query) in queries.iter_mut().enumerate() {
             if let Some(expr) = query.get("expr").and_then(Value::as_str) {
@@ -95,7 +95,7 @@ async fn in_grafana(
         }
         let body = json!({ "queries": queries, "from": format!("now-{}s", fresh / 1_000), "to": "now" });
         seen.push(match api.post("api/ds/query", &body).await {
-            Ok(answer) => of_frames(title, &answer, probe.now_ms(), fresh),
+            Ok(answer) => of_frames(title, &answer, queries.len(), probe.now_ms(), fresh),
             Err(none) if none.status.is_some() => Panel::Unclear(title, none.saw),
             Err(none) => return Err(none),
         });
@@ -103,10 +103,18 @@ async fn in_grafana(
     Ok(judged(seen, wanted))
 }
 
-/// Whether the frames of an answer hold a point that is fresh enough.
-fn of_frames(title: String, answer: &Value, now_ms: u64, fresh: u64) -> Panel {
+/// The queries of a panel that are not hidden.
+fn shown(panel: &Value) -> Vec<Value> {
+    let all = panel.get("targets").and_then(Value::as_array).into_iter().flatten();
+    all.filter(|t| t.get("hide").and_then(Value::as_bool) != Some(true)).cloned().collect()
+}
+
+/// Whether the answer has a point that is fresh enough for each of the `asked` queries.
+fn of_frames(title: String, answer: &Value, asked: usize, now_ms: u64, fresh: u64) -> Panel {
     let results = answer.get("results").and_then(Value::as_object);
+    let mut with_data = 0;
     for result in results.into_iter().flat_map(|r| r.values()) {
+        let mut is_fresh = false;
         if let Some(error) = result.get("error").and_then(Value::as_str) {
             return Panel::Unclear(title, brief(error, 160));
         }
@@ -127,12 +135,11 @@ fn of_frames(title: String, answer: &Value, now_ms: u64, fresh: u64) -> Panel {
                 .filter(|(_, n)| !n.is_null())
                 .filter_map(|(t, _)| t.as_f64())
                 .fold(0.0, f64::max);
-            if newest + fresh as f64 >= now_ms as f64 {
-                return Panel::Fresh;
-            }
+            is_fresh |= newest + fresh as f64 >= now_ms as f64;
         }
+        with_data += usize::from(is_fresh);
     }
-    Panel::Empty(title)
+    if with_data > 0 && with_data >= asked { Panel::Fresh } else { Panel::Empty(title) }
 }
 
 async fn in_file(
@@ -168,7 +175,7 @@ async fn in_file(
     let step = (fresh / 20_000).max(1).to_string();
     let mut seen = Vec::new();
     for (title, panel) in panels(&dashboard) {
-        let targets = panel.get("targets").and_then(Value::as_array).cloned().unwrap_or_default();
+        let targets = shown(&panel);
         let exprs: Vec<&str> = targets.iter().filter_map(|t| t.get("expr")?.as_str()).collect();
         if exprs.is_empty() {
             seen.push(Panel::Unclear(title, "it asks no Prometheus".to_owned()));
@@ -353,10 +360,10 @@ mod tests {
             json!({"results": {"A": {"frames": [{
             "schema": {"fields": [{"type": "time"}, {"type": "number"}]}, "data": {"values": [[990_000], [value]]}}]}}})
         };
-        assert!(matches!(of_frames("p".into(), &answer(json!(1)), 1_000_000, 60_000), Panel::Fresh));
-        assert!(matches!(of_frames("p".into(), &answer(Value::Null), 1_000_000, 60_000), Panel::Empty(_)));
-        assert!(matches!(of_frames("p".into(), &answer(json!(1)), 1_000_000, 5_000), Panel::Empty(_)));
+        assert!(matches!(of_frames("p".into(), &answer(json!(1)), 1, 1_000_000, 60_000), Panel::Fresh));
+        assert!(matches!(of_frames("p".into(), &answer(Value::Null), 1, 1_000_000, 60_000), Panel::Empty(_)));
+        assert!(matches!(of_frames("p".into(), &answer(json!(1)), 1, 1_000_000, 5_000), Panel::Empty(_)));
         let error = json!({"results": {"A": {"error": "bad"}}});
-        assert!(matches!(of_frames("p".into(), &error, 1, 1), Panel::Unclear(..)));
+        assert!(matches!(of_frames("p".into(), &error, 1, 1, 1), Panel::Unclear(..)));
     }
 }

@@ -1,10 +1,12 @@
 //! Prometheus: is the target scraped, is the rule the right one, what does a query say. Alerts on their way are
 //! in [`super::alert`].
 
-use domain::check::{PrometheusAssert, PrometheusSpec, Want};
+use domain::check::{Comparison, PrometheusAssert, PrometheusSpec, Want};
 use domain::evidence::Finding;
 use domain::time::human_span;
 use serde_json::Value;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::finding::{brief, failed, figure, passed, unknown, with_value};
 use super::json_api::{Api, NoJson};
@@ -14,6 +16,9 @@ use super::{alert, in_unit_of};
 
 /// Longest time since a scrape when the check names none, milliseconds.
 const LATELY_MS: u64 = 60_000;
+/// A rule may miss so many rounds before it counts as no longer evaluated, and this many seconds at least.
+const ROUNDS: f64 = 3.0;
+const ROUNDS_LEAST_S: f64 = 60.0;
 
 pub(super) async fn probe(probe: &Probe<'_>, spec: &PrometheusSpec) -> Finding {
     let api = match Api::new(probe, "Prometheus", &spec.url, spec.bearer.as_deref()) {
@@ -140,11 +145,22 @@ async fn rule(probe: &Probe<'_>, api: &Api, spec: &PrometheusSpec) -> Result<Fin
     }
     let answer = api.get("api/v1/rules", &[("type", "alert")]).await?;
     let groups = answer.pointer("/data/groups").and_then(Value::as_array).cloned().unwrap_or_default();
-    let rules: Vec<&Value> = groups.iter().filter_map(|g| g.get("rules")?.as_array()).flatten().collect();
-    let Some(found) = rules.iter().find(|r| r.get("name").and_then(Value::as_str) == Some(name)) else {
-        let names: Vec<&str> = rules.iter().filter_map(|r| r.get("name")?.as_str()).collect();
-        let saw = format!("Prometheus has no alert of that name; it has: {}", super::finding::names(names));
-        return Ok(failed(wanted, saw, "Add the rule to Prometheus's rule files and reload it."));
+    let rules: Vec<(&Value, &Value)> = groups
+        .iter()
+        .filter_map(|g| Some(g.get("rules")?.as_array()?.iter().map(move |r| (g, r))))
+        .flatten()
+        .collect();
+    let called = |r: &Value| r.get("name").and_then(Value::as_str) == Some(name);
+    let mine: Vec<_> = rules.iter().filter(|(_, r)| called(r)).collect();
+    let [(group, found)] = mine.as_slice() else {
+        if mine.is_empty() {
+            let names: Vec<&str> = rules.iter().filter_map(|(_, r)| r.get("name")?.as_str()).collect();
+            let saw =
+                format!("Prometheus has no alert of that name; it has: {}", super::finding::names(names));
+            return Ok(failed(wanted, saw, "Add the rule to Prometheus's rule files and reload it."));
+        }
+        let saw = format!("Prometheus has {} alerts of that name", mine.len());
+        return Ok(unknown(wanted, saw, "Give each of them a name of its own, or keep one."));
     };
     let text = |key: &str| found.get(key).and_then(Value::as_str).unwrap_or_default();
     let mut wrong = Vec::new();
@@ -168,7 +184,7 @@ async fn rule(probe: &Probe<'_>, api: &Api, spec: &PrometheusSpec) -> Result<Fin
         return Ok(failed(wanted, wrong.join("; "), "Correct the rule file, and reload Prometheus."));
     }
     match text("health") {
-        "ok" => Ok(passed(wanted, format!("loaded as wanted, {}", text("state")))),
+        "ok" => evaluated(api, group, found, wanted).await,
         "err" => Ok(failed(
             wanted,
             format!("it does not evaluate: {}", brief(text("lastError"), 160)),
@@ -176,6 +192,27 @@ async fn rule(probe: &Probe<'_>, api: &Api, spec: &PrometheusSpec) -> Result<Fin
         )),
         _ => Ok(unknown(wanted, "it was not evaluated yet", "Run the check again in a moment.")),
     }
+}
+
+/// Whether a rule without fault is still being evaluated, by Prometheus's own clock.
+async fn evaluated(api: &Api, group: &Value, rule: &Value, wanted: String) -> Result<Finding, NoJson> {
+    let again = "Run the check again in a moment.";
+    let last = rule.get("lastEvaluation").and_then(Value::as_str);
+    let Some(last) = last.and_then(|t| OffsetDateTime::parse(t, &Rfc3339).ok()) else {
+        return Ok(unknown(wanted, "Prometheus does not say when it was last evaluated", again));
+    };
+    let answer = api.get("api/v1/query", &[("query", "time()")]).await?;
+    let Some((_, now)) = series(&answer).into_iter().next().filter(|(_, v)| v.is_finite()) else {
+        return Ok(unknown(wanted, "Prometheus does not say what time it is", again));
+    };
+    let ago = (now - last.unix_timestamp_nanos() as f64 / 1e9).max(0.0);
+    let every = group.get("interval").and_then(Value::as_f64).unwrap_or_default();
+    if ago > (every * ROUNDS).max(ROUNDS_LEAST_S) {
+        let saw = format!("it was last evaluated {} ago", human_span((ago * 1_000.0) as u64));
+        return Ok(failed(wanted, saw, "Look at Prometheus's log: it does not keep up with its rules."));
+    }
+    let state = rule.get("state").and_then(Value::as_str).unwrap_or_default();
+    Ok(passed(wanted, format!("loaded as wanted, {state}")))
 }
 
 /// An expression in Prometheus's own form; where it cannot say (before 2.39), without white space.
@@ -191,7 +228,7 @@ async fn formatted(api: &Api, expr: &str) -> Result<String, NoJson> {
 fn without_space(expr: &str) -> String {
     let mut out = String::new();
     let mut quote: Option<char> = None;
-    let mut gap = false;
+    let (mut gap, mut escaped) = (false, false);
     for c in expr.chars() {
         if quote.is_none() && c.is_whitespace() {
             gap = true;
@@ -204,6 +241,8 @@ fn without_space(expr: &str) -> String {
         gap = false;
         out.push(c);
         match quote {
+            Some(_) if escaped => escaped = false,
+            Some(open) if c == '\\' && open != '`' => escaped = true,
             Some(open) if open == c => quote = None,
             None if matches!(c, '"' | '\'' | '`') => quote = Some(c),
             _ => {}
@@ -216,9 +255,15 @@ async fn query(probe: &Probe<'_>, api: &Api, spec: &PrometheusSpec) -> Result<Fi
     let text = spec.query.as_deref().unwrap_or_default();
     probe.say(&format!("Asks Prometheus at {}: {text}", api.place()));
     let answer = api.get("api/v1/query", &[("query", text)]).await?;
-    let found = series(&answer);
     let want = probe.work.check.want.as_ref();
     let wanted = want.map_or_else(|| "a value".to_owned(), Want::to_string);
+    let kind = answer.pointer("/data/resultType").and_then(Value::as_str).unwrap_or("riddle");
+    if !matches!(kind, "vector" | "scalar") {
+        // Read as an instant answer it would look empty.
+        let saw = format!("the query's answer is a {kind}, not numbers of now");
+        return Ok(unknown(wanted, saw, "Ask for an instant vector or a scalar, without a range."));
+    }
+    let found = series(&answer);
     let absent = want.is_some_and(Want::is_absent);
     if found.is_empty() {
         return Ok(if absent {
@@ -236,10 +281,19 @@ async fn query(probe: &Probe<'_>, api: &Api, spec: &PrometheusSpec) -> Result<Fi
         let saw = format!("{labels} has no number just now");
         return Ok(unknown(wanted, saw, "Look whether there was traffic to measure."));
     }
-    let worst = found.iter().find(|(_, v)| want.is_some_and(|w| !w.is_met_by(*v))).or(found.first());
+    let worst = found.iter().max_by(|a, b| badness(want, a.1).total_cmp(&badness(want, b.1)));
     let Some((labels, value)) = worst else { return Ok(unknown(wanted, "nothing", next)) };
     let of = if found.len() > 1 { format!(" ({labels}; {} series)", found.len()) } else { String::new() };
     Ok(in_unit_of(want, *value, format!("{}{of}", figure(*value)), next))
+}
+
+/// The greater, the further from what is wanted.
+fn badness(want: Option<&Want>, value: f64) -> f64 {
+    match want.map(|want| (want.comparison, want.number)) {
+        Some((Comparison::Greater | Comparison::AtLeast, _)) => -value,
+        Some((Comparison::Equal, number)) => (value - number).abs(),
+        _ => value,
+    }
 }
 
 /// The series of an instant answer: labels for people, and the value.
@@ -282,6 +336,7 @@ mod tests {
     fn white_space_means_nothing_outside_of_strings() {
         assert_eq!(without_space("sum by (le) ( rate(x[5m]) )  >  0.6"), "sum by(le)(rate(x[5m]))>0.6");
         assert_eq!(without_space("a{b=\"c d\"} and on() e"), "a{b=\"c d\"}and on()e");
+        assert_ne!(without_space(r#"x{a="\" c"}"#), without_space(r#"x{a="\"c"}"#));
         assert_ne!(without_space("x{a=\"b c\"}"), without_space("x{a=\"bc\"}"));
     }
 

@@ -9,6 +9,7 @@ mod rules;
 mod schedule;
 mod sense;
 mod sense_data;
+mod sense_monitor;
 mod tables;
 mod walk;
 

@@ -61,6 +61,28 @@ fn a_dashboard_in_grafana_must_have_fresh_data_in_every_panel() {
 }
 
 #[test]
+fn every_query_of_a_panel_must_have_data() {
+    let web = Web::serve(|request| {
+        let frame = json!({"schema": {"fields": [{"type": "time"}, {"type": "number"}]}, "data": {"values": [[now_ms()], [1]]}});
+        let full = request.line.contains("/full/");
+        let body = if request.line.contains("/api/dashboards/uid/") {
+            let targets = json!([{"refId": "A", "expr": "a"}, {"refId": "B", "expr": "b"}, {"refId": "C", "expr": "c", "hide": true}]);
+            json!({"dashboard": {"panels": [{"type": "stat", "title": "Two", "targets": targets}]}})
+        } else {
+            let second = if full { json!([frame]) } else { json!([]) };
+            json!({"results": {"A": {"frames": [frame]}, "B": {"frames": second}}})
+        };
+        reply(200, &body.to_string())
+    });
+    let see = |under: &str| {
+        let url = format!("{}/{under}/", web.url());
+        Stack::new().see(json!({ "kind": "grafana", "url": url, "dashboard": "d" }))
+    };
+    see("full").passes("1 panels have fresh data");
+    see("half").fails("no fresh data: Two");
+}
+
+#[test]
 fn the_queries_of_a_file_are_put_to_prometheus() {
     let web = Web::serve(|_| reply(200, "things 7\n").with("Content-Type", "text/plain"));
     let prometheus = Prometheus::start(web.address);

@@ -68,9 +68,41 @@ fn targets_rules_queries_and_alerts_are_seen_as_they_are() {
     see(json!({ "assert": "query", "query": "things", "want": "absent" })).fails("1 series");
     see(json!({ "assert": "query", "query": "nothing", "want": "< 7" })).unsure("no number");
     see(query("sum(")).unsure("status 400");
+    // A range is no answer to a question about now, least of all “nothing”.
+    see(json!({ "assert": "query", "query": "things[1m]", "want": "absent" })).unsure("a matrix");
+    let three = "label_replace(vector(8), 'n', 'a', '', '') or label_replace(vector(9), 'n', 'b', '', '') or vector(1)";
+    see(json!({ "assert": "query", "query": three, "want": "< 7" })).fails("9 ({n=b}; 3 series)");
+    see(json!({ "assert": "query", "query": three, "want": "> 7" })).fails("1 (it; 3 series)");
 
     let away = json!({ "kind": "prometheus", "url": format!("http://{}", nobody()), "assert": "target", "job": "api" });
     stack.see(away).unsure("could not be reached");
+}
+
+/// A server that answers as Prometheus does when its rules were last evaluated `ago` seconds back.
+fn evaluated(ago: u64, times: usize) -> Web {
+    Web::serve(move |request| {
+        let now = 1_767_225_600; // 2026-01-01T00:00:00Z
+        let at = domain::time::Millis((now - i64::try_from(ago).unwrap()) * 1_000).rfc3339();
+        let rule = json!({ "type": "alerting", "name": "Slow", "query": "up == 0", "duration": 600, "health": "ok", "state": "inactive", "lastEvaluation": at });
+        let data = if request.line.contains("/api/v1/rules") {
+            json!({ "groups": [{ "name": "g", "interval": 30, "rules": vec![rule; times] }] })
+        } else {
+            json!({ "resultType": "scalar", "result": [now, now.to_string()] })
+        };
+        reply(200, &json!({ "status": "success", "data": data }).to_string())
+    })
+}
+
+#[test]
+fn a_rule_that_is_no_longer_evaluated_fails() {
+    let see = |web: &Web| {
+        let check = json!({ "kind": "prometheus", "url": web.url(), "assert": "rule", "alert": "Slow", "for": "10m" });
+        Stack::new().see(check)
+    };
+    see(&evaluated(20, 1)).passes("loaded as wanted");
+    see(&evaluated(3_600, 1)).fails("last evaluated 1 h 00 min ago");
+    see(&evaluated(20, 0)).fails("no alert of that name");
+    see(&evaluated(20, 2)).unsure("2 alerts of that name");
 }
 
 #[test]
@@ -100,7 +132,15 @@ fn an_alert_on_its_way_is_followed_and_ended() {
     alert(json!({ "alert": "Other", "fire": switch("on"), "clear": switch("off"), "within": "2s" }))
         .fails("did not fire");
     assert!(!lamp.load(Ordering::Relaxed), "the clearing command did not run");
+    let mut patient = Stack::new();
+    patient.retries = 15;
+    let quiet = "ALERTS{alertname='Lit', alertstate='firing'}";
+    let quiet = json!({ "assert": "query", "query": quiet, "want": "absent" });
+    ask(&patient, &prometheus, quiet).passes("finds nothing");
     alert(json!({ "alert": "Lit", "fire": switch("on"), "clear": "exit 4" })).fails("may still fire");
+    // It still fires, so nothing that `fire` does could be seen.
+    alert(json!({ "alert": "Lit", "fire": "true", "clear": switch("off") })).unsure("fires already");
+    assert!(lamp.load(Ordering::Relaxed), "what others lit was put out");
 }
 
 fn monitoring() -> Monitoring {

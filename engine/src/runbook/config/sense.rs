@@ -86,17 +86,22 @@ pub(super) fn make_sense(
                 say("want", "a certificate's value is the time left", "write want = \">= 14 d\"");
             }
         }
+        CheckSpec::Prometheus(_) | CheckSpec::Grafana(_) | CheckSpec::Logs(_) => {
+            super::sense_monitor::spans(&mut say, spec);
+            super::sense_monitor::prometheus(&mut say, spec, want);
+        }
         _ => {}
     }
     let may_be_absent = match spec {
         CheckSpec::Command { .. } => true,
         CheckSpec::Http { pointer, .. } => pointer.is_some(),
+        CheckSpec::Prometheus(asked) => asked.query.is_some(),
         _ => false,
     };
     if want.is_some_and(Want::is_absent) && !may_be_absent {
         say(
             "want",
-            "only what a pointer or a regex looks for can be “absent”",
+            "only what a pointer or a regex looks for, or a query, can be “absent”",
             "write a threshold such as “== 0”",
         );
     }
