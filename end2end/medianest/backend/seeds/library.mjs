@@ -16,3 +16,6 @@ export const titles = [
 
 /** Signs in on staging only: `STAGING_PASSWORD` of the env file is its password. */
 export const account = "qa@medianest.example.com";
+
+/** A first wish for a title. */
+export const wish = { title: "The Golem", note: "The one of 1920" };

@@ -46,7 +46,7 @@ async function rollback(db: Knex): Promise<number> {
 }
 
 async function seed(db: Knex): Promise<number> {
-  const counts = await plantSeed(db, await load<Seed>("seeds", "library.mjs"), process.env.STAGING_PASSWORD);
+  const counts = await plantSeed(db, await load<Seed>("seeds", "library.mjs"), process.env.STAGING_PASSWORD, process.env.ENCRYPTION_KEY);
   console.log(`seed: ${counts.added} rows added, ${counts.present} were there`);
   return 0;
 }

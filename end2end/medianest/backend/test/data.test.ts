@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { migrationSource } from "../src/data/migrations.js";
 import { plantSeed } from "../src/data/seed.js";
 // @ts-expect-error no declaration file
-import { account, titles } from "../seeds/library.mjs";
+import { account, titles, wish } from "../seeds/library.mjs";
 
 test("migrations come in order of time, whatever order the folder gives", async () => {
   const source = migrationSource(["2_b.mjs", "1_a.mjs"], async () => ({ up: async () => {}, down: async () => {} }));
@@ -11,7 +11,7 @@ test("migrations come in order of time, whatever order the folder gives", async 
 });
 
 test("a seed without a password for its account is refused", async () => {
-  await expect(plantSeed({} as Knex, { titles, account }, undefined)).rejects.toThrow("STAGING_PASSWORD");
+  await expect(plantSeed({} as Knex, { titles, account, wish }, undefined)).rejects.toThrow("STAGING_PASSWORD");
 });
 
 test("the seed names every title once", () => {

@@ -1,15 +1,17 @@
 import type { Knex } from "knex";
 import type { Media } from "@medianest/shared";
-import { hashPassword } from "../platform/crypto.js";
+import { encrypt, hashPassword } from "../platform/crypto.js";
 
 /** What a seed file holds. */
 export interface Seed {
   titles: Omit<Media, "id">[];
   account: string;
+  /** The first wish, so that no table is empty. */
+  wish: { title: string; note: string };
 }
 
 /** Adds what is missing and touches nothing that is there, so that it may run any number of times. */
-export async function plantSeed(db: Knex, seed: Seed, password: string | undefined): Promise<{ added: number; present: number }> {
+export async function plantSeed(db: Knex, seed: Seed, password: string | undefined, sealKey = ""): Promise<{ added: number; present: number }> {
   if (!password) throw new Error("STAGING_PASSWORD is missing: the seed account needs it");
   return db.transaction(async (tx) => {
     const titles = await tx("media").insert(seed.titles).onConflict(["title", "year"]).ignore().returning("id");
@@ -18,7 +20,12 @@ export async function plantSeed(db: Knex, seed: Seed, password: string | undefin
       .onConflict("email")
       .ignore()
       .returning("id");
-    const added = titles.length + people.length;
-    return { added, present: seed.titles.length + 1 - added };
+    const wishes = (await tx("requests").first("id"))
+      ? []
+      : await tx("requests")
+          .insert({ title: seed.wish.title, note_sealed: encrypt(seed.wish.note, sealKey), requested_by: seed.account })
+          .returning("id");
+    const added = titles.length + people.length + wishes.length;
+    return { added, present: seed.titles.length + 2 - added };
   });
 }
