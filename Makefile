@@ -35,11 +35,15 @@ wasm-size: ## Print what a browser fetches before the page is live, against its 
 model: ## Throw 100,000 random sequences of acts at the rules of gates, sign-offs and verdict (some minutes)
 	SQLX_OFFLINE=true STAGEGATE_MODEL=100000 cargo test --config 'profile.dev.package.domain.opt-level=2' \
 	  --config 'profile.dev.package.sha2.opt-level=3' -p domain --test model -- --nocapture
+
 bench-rollback: ## Measure a rollback against the same command typed by hand; writes target/bench/rollback.json
 	@.ci/long bench_rollback
 
 chaos: ## Kill deploys and rollbacks at random points (CHAOS_KILLS=40, CHAOS_SEED=n); writes target/chaos.json
 	@.ci/long chaos
+
+sabotage: ## Spoil a copy of the example in sixty ways and look whether each is seen (40 to 60 min); writes target/sabotage.json
+	@.ci/sabotage
 
 clean-docker: ## Remove containers, networks, volumes and images of the example and of the tests (base images stay)
 	@.ci/clean-docker

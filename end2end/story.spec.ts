@@ -449,7 +449,7 @@ test("a release goes from an empty board to Go, a bad one fails, and one click b
     await page.getByRole("button", { name: "Record the cause" }).click();
     await expect(notice(page)).toContainText("cause is recorded");
     await form(page, "add_follow_up").locator("[name=text]").fill("Look at /health before a deploy");
-    await page.getByRole("button", { name: "Add" }).click();
+    await form(page, "add_follow_up").getByRole("button").click();
     await expect(page.locator('[data-live="incident-follow-ups"]')).toContainText("Look at /health");
     const report = await (await page.request.get("/incidents/1/report.md")).text();
     expect(report).toContain("Its health check answers 503 on purpose");

@@ -134,6 +134,8 @@ export class Bench {
   async lookAgain(one: Case, before: Before): Promise<Board> {
     await this.follow();
     let board = await this.devops.board();
+    // What was only watched comes back by itself, without another look.
+    if (one.watched) board = await this.patiently(board, (now) => leftBehind(before, now).length === 0);
     for (let tries = 0; tries < 2; tries++) {
       const open = [...before.passing].filter((id) => check(board, id).standing !== "pass");
       if (open.length === 0) break;
