@@ -32,7 +32,7 @@ export default defineConfig({
   expect: { timeout: 10_000 },
   reporter: [["list"], ["html", { open: "never", outputFolder: "../target/end2end/report" }]],
   use: {
-    actionTimeout: 15_000,
+    actionTimeout: 40_000,
     navigationTimeout: 30_000,
     viewport: { width: 1280, height: 800 },
     locale: "en-GB",

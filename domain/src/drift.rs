@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::changes::{MODE_KEY, became, began, image_key, mode_text, part_key, restarts_again_and_again};
 use crate::check::{Check, CheckSpec, EnvAssert};
-use crate::facts::{Facts, Health};
+use crate::facts::{Facts, Health, Observed};
 use crate::release::{Part, Parts, Release, ReleaseState, short_commit};
 use crate::time::Millis;
 
@@ -193,7 +193,7 @@ fn files(facts: &Facts<'_>, release: &Release, out: &mut Vec<Drift>) {
             ),
             since: became(facts.changes, MODE_KEY, &mode_text(mode)),
             next: "Take the permissions back: chmod 600.".to_owned(),
-            effect: format!("Blocks Go until then. Contradicts what {} found.", ids.join(", ")),
+            effect: format!("Blocks Go until then. Stale by it: {}.", ids.join(", ")),
             blocks: true,
         });
     }
@@ -230,19 +230,17 @@ fn files(facts: &Facts<'_>, release: &Release, out: &mut Vec<Drift>) {
 
 /// The env file's mode when it is laxer than a check wants it, and those checks.
 fn env_mode(facts: &Facts<'_>) -> Option<(u32, Vec<String>)> {
-    let mode = facts.observed.env_mode? & 0o777;
-    let ids: Vec<String> = facts
-        .checks
-        .iter()
-        .filter_map(|check| match &check.spec {
-            CheckSpec::EnvFile { assert: EnvAssert::Mode, mode: wanted, .. } => {
-                let wanted = u32::from_str_radix(wanted.as_deref().unwrap_or("0600"), 8).ok()?;
-                (mode & !wanted != 0).then(|| check.id.clone())
-            }
-            _ => None,
-        })
-        .collect();
-    (!ids.is_empty()).then_some((mode, ids))
+    let laxer = |c: &&Check| laxer_mode(c, facts.observed).is_some();
+    let ids: Vec<String> = facts.checks.iter().filter(laxer).map(|c| c.id.clone()).collect();
+    (!ids.is_empty()).then_some((facts.observed.env_mode? & 0o777, ids))
+}
+
+/// The env file's mode as it is seen, when it is laxer than this check wants it.
+pub fn laxer_mode(check: &Check, observed: &Observed) -> Option<u32> {
+    let CheckSpec::EnvFile { assert: EnvAssert::Mode, mode: wanted, .. } = &check.spec else { return None };
+    let wanted = u32::from_str_radix(wanted.as_deref().unwrap_or("0600"), 8).ok()?;
+    let mode = observed.env_mode? & 0o777;
+    (mode & !wanted != 0).then_some(mode)
 }
 
 /// The checks whose evidence depends on a part, or on one service's image.

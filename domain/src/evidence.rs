@@ -84,6 +84,13 @@ pub enum Staleness {
         /// When it became what it is, as first seen.
         at: Option<Millis>,
     },
+    /// It passed, and the opposite is seen now without a check having looked.
+    SeenOtherwise {
+        /// What is seen, a phrase.
+        what: String,
+        /// Since when, as first seen.
+        at: Option<Millis>,
+    },
     /// The declaration of the check changed.
     ThresholdChanged,
     /// It is older than the check allows.
@@ -114,6 +121,7 @@ impl Staleness {
                 Part::Env => "the env file changed".to_owned(),
                 Part::Runbook => "the runbook changed".to_owned(),
             },
+            Staleness::SeenOtherwise { what, .. } => what.clone(),
             Staleness::ThresholdChanged => "the check itself changed".to_owned(),
             Staleness::TooOld { age_ms, allowed_ms } => {
                 format!("it is {} old and counts for {}", human_span(*age_ms), human_span(*allowed_ms))
@@ -124,7 +132,7 @@ impl Staleness {
     /// When it came to be so, where that is known.
     pub fn at(&self) -> Option<Millis> {
         match self {
-            Staleness::PartChanged { at, .. } => *at,
+            Staleness::PartChanged { at, .. } | Staleness::SeenOtherwise { at, .. } => *at,
             _ => None,
         }
     }

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::changes::{MODE_KEY, became, mode_text};
 use crate::check::Check;
-use crate::drift::parts_seen;
+use crate::drift::{laxer_mode, parts_seen};
 use crate::evidence::{Evidence, Outcome, Staleness, staleness};
 use crate::facts::{Attestation, Facts, ShownRow, ShownValue, Waiver};
 use crate::preflight::{Finding, Weight};
@@ -197,7 +198,15 @@ pub fn check_state(check: &Check, facts: &Facts<'_>) -> CheckState {
         } else {
             (reasons, parts)
         };
-        reasons.into_iter().map(|r| r.dated(facts.changes, by)).collect()
+        let mut reasons: Vec<Staleness> = reasons.into_iter().map(|r| r.dated(facts.changes, by)).collect();
+        if e.finding.outcome == Outcome::Pass
+            && let Some(mode) = laxer_mode(check, facts.observed)
+        {
+            let mode = mode_text(mode);
+            let at = became(facts.changes, MODE_KEY, &mode);
+            reasons.push(Staleness::SeenOtherwise { what: format!("the env file has mode {mode} now"), at });
+        }
+        reasons
     };
     let counting = |e: &&Evidence| why_stale(e).is_empty();
     let threshold = check.threshold_digest();

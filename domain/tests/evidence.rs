@@ -406,6 +406,25 @@ fn an_undeployed_release_drifts_by_its_files_only_and_a_silent_engine_by_nothing
 }
 
 #[test]
+fn a_laxer_mode_contradicts_a_pass_and_hides_no_failure() {
+    let mut mode = check("mode", &[Part::Env]);
+    mode.spec = spec(serde_json::json!({ "kind": "env_file", "assert": "mode", "mode": "0640" }));
+    let mut w = World::new(vec![mode, check("other", &[Part::Env])]);
+    w.sees(50, |o| o.env_mode = Some(0o100_640));
+    assert_eq!(w.state("mode").standing, Standing::Pass, "as lax as it may be");
+    w.sees(60, |o| o.env_mode = Some(0o100_644));
+    assert_eq!((w.state("mode").standing, w.state("other").standing), (Standing::Stale, Standing::Pass));
+    let stale = &w.state("mode").stale[0];
+    assert_eq!((stale.reason().as_str(), stale.at()), ("the env file has mode 0644 now", Some(Millis(60))));
+    let failed = evidence(&w.checks[0], Outcome::Fail, 70);
+    w.evidence.push(failed);
+    assert_eq!(w.state("mode").standing, Standing::Fail);
+    // Put right, and what failed counts until somebody looks again.
+    w.sees(80, |o| o.env_mode = Some(0o100_600));
+    assert_eq!(w.state("mode").standing, Standing::Fail);
+}
+
+#[test]
 fn a_laxer_mode_that_is_allowed_is_no_drift() {
     let mut w = World::new(vec![check("unit", &[])]);
     w.sees(5, |o| o.env_mode = Some(0o100_644));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::check::Check;
 use domain::facts::Actor;
-use domain::release::ReleaseState;
+use domain::release::{Part, ReleaseState};
 use domain::schedule::due;
 
 use crate::Engine;
@@ -73,7 +73,10 @@ impl Engine {
             return vec![];
         }
         let tried = self.0.tried.lock().unwrap_or_else(|e| e.into_inner());
-        due(&judged.stack.checks, &judged.known.evidence, &tried, judged.now).into_iter().cloned().collect()
+        // What is about running images can say nothing before there are any.
+        let can_tell = |c: &&Check| !release.parts.images.is_empty() || !c.binds.contains(&Part::Images);
+        let due = due(&judged.stack.checks, &judged.known.evidence, &tried, judged.now);
+        due.into_iter().filter(can_tell).filter(|c| c.spec.can_be_run()).cloned().collect()
     }
 
     /// Looks again at once after a deploy or rollback that went well, in the name of whoever began that.

@@ -1,6 +1,6 @@
 //! What drifted from the release: what, since when, what it blocks, what to do.
 
-use domain::drift::Drift;
+use domain::drift::{Drift, DriftKind};
 use engine::view::BoardView;
 use leptos::prelude::*;
 
@@ -12,7 +12,7 @@ pub(super) fn drift(board: &BoardView) -> AnyView {
     if drift.is_empty() {
         return ().into_any();
     }
-    let title = if drift.iter().any(|d| d.blocks) {
+    let title = if drift.iter().any(|d| matches!(d.kind, DriftKind::Image | DriftKind::Env) && d.blocks) {
         "What runs is not the release that is judged"
     } else {
         "Something is not as the release has it"

@@ -126,7 +126,7 @@ fn facts(page: &RunPageView) -> AnyView {
         Some(end) => span(end.since(run.started_at)),
         None => since(run.started_at, None),
     };
-    let usual = run.expected_ms.map(|ms| format!(" (the last good one took {})", human_span(ms)));
+    let usual = run.expected_ms.map(|ms| format!(" (usually {})", human_span(ms)));
     let ended = run.ended_at.map(|at| view! { <dt>"Ended"</dt><dd>{time(at)}</dd> });
     let exit = page.exit.clone().map(|exit| view! { <dt>"Exit"</dt><dd class="mono">{exit}</dd> });
     let release = run.release.map(|id| {

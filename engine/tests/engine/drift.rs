@@ -76,8 +76,10 @@ async fn every_drift_is_told_with_its_time_and_is_over_when_it_is_put_right_with
     // The env file's permissions, and what is in it.
     let seen = turns(&engine, DriftKind::EnvMode, || chmod(0o644)).await;
     assert!(seen.what.contains("0644") && seen.effect.contains("mode") && seen.blocks, "{seen:?}");
+    assert_eq!(standing(&engine, "mode").await, Standing::Stale);
     chmod(0o600);
     is_over(&engine, DriftKind::EnvMode).await;
+    assert_eq!(standing(&engine, "mode").await, Standing::Pass);
     let text = std::fs::read_to_string(&env).unwrap();
     let seen =
         turns(&engine, DriftKind::Env, || std::fs::write(&env, format!("{text}MORE=1\n")).unwrap()).await;
