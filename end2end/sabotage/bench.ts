@@ -7,21 +7,18 @@ import type { Stage } from "./stage.ts";
 import { Refused, Visitor } from "./visitor.ts";
 
 const MINUTE = 60_000;
-/** A check that took longer is no quick one. */
-const QUICK_MS = 6_000;
 /** Quick ones that run at the same time. */
 const AT_ONCE = 3;
 /** These load the machine or one another, whatever they took: only one at a time. */
 const ALONE = new Set(["static", "build", "coverage", "migrations-clean", "no-high", "no-critical", "e2e", "load-p95", "load-errors", "runtime", "restore", "alert-arrives", "login-limit", "migrated"]);
-/** Looked at in every case, though it waits for the youngest container. */
-const ALWAYS = new Set(["no-crash-loop"]);
 /** These need no stack, though they prove something of a later gate only. */
 const OF_FILES = new Set(["no-critical"]);
 /** What only more releases, or a drill, can satisfy. */
 const LATER = new Set(["two-ways-back", "drill"]);
 
 export class Bench {
-  private readonly took = new Map<string, number>();
+  /** What was looked at so far. */
+  private readonly took = new Set<string>();
   private deployed = false;
 
   private constructor(
@@ -122,7 +119,7 @@ export class Bench {
   async look(one: Case, before: Before): Promise<Board> {
     if (one.watched) return this.patiently(await this.devops.board(), (now) => compare(one, before, now).falseGreen.length === 0);
     await this.follow();
-    const wanted = new Set([...this.quick(), ...ALWAYS, ...(one.checks ?? [])].filter((id) => before.passing.has(id)));
+    const wanted = new Set([...this.quick(), ...(one.checks ?? [])].filter((id) => before.passing.has(id)));
     let board = await this.run([...wanted]);
     const stale = [...before.passing].filter((id) => check(board, id).standing === "stale" && !wanted.has(id));
     if (stale.length > 0) board = await this.run(stale);
@@ -177,7 +174,7 @@ export class Bench {
   }
 
   private quick(): string[] {
-    return [...this.took].filter(([id, ms]) => ms < QUICK_MS && !ALONE.has(id)).map(([id]) => id);
+    return [...this.took].filter((id) => !ALONE.has(id));
   }
 
   /** Runs these checks and waits for all of them: quick ones side by side, the others one by one. */
@@ -192,10 +189,9 @@ export class Bench {
   }
 
   private async runOne(id: string): Promise<void> {
-    const began = Date.now();
     const run = await this.devops.startCheck(id);
     await this.devops.waitFor([run], 5 * MINUTE);
-    if (!this.took.has(id)) this.took.set(id, Date.now() - began);
+    this.took.add(id);
   }
 }
 

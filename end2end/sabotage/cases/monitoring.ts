@@ -42,7 +42,7 @@ export const monitoring: Case[] = [
     what: "the health alert is removed",
     needs: "stack",
     breaks: observed,
-    says: /rule-health \(fail\).*HealthcheckFailing/,
+    says: /rule-health \(fail\).*no alert of that name/,
     apply: async (stage) => {
       stage.edit("monitoring/alerts.yml", "alert: HealthcheckFailing", "alert: SomethingElse");
       stage.commit("Rename an alert");

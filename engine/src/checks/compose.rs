@@ -102,7 +102,7 @@ fn ill(c: &Container) -> Option<String> {
     match (c.status.as_str(), c.health.as_str()) {
         ("running", "unhealthy") => Some("unhealthy".to_owned()),
         ("running", _) => None,
-        ("exited", _) if c.exit_code == 0 => None,
+        _ if c.done => None,
         ("exited" | "dead", _) => Some(format!("exited with code {}", c.exit_code)),
         ("restarting", _) => Some(format!("restarting (exit code {})", c.exit_code)),
         (other, _) => Some(other.to_owned()),
@@ -156,7 +156,7 @@ async fn no_restarts(probe: &Probe<'_>, services: &[String], seconds: u64) -> Fi
         let mut youngest = i64::MAX;
         let meant: Vec<&Container> =
             all.iter().filter(|c| rendered.services.contains_key(&c.service)).collect();
-        for c in meant.iter().filter(|c| !(c.status == "exited" && c.exit_code == 0)) {
+        for c in meant.iter().filter(|c| !c.done) {
             if let Some(ill) = ill(c).filter(|_| c.status != "running") {
                 loops.push(format!("{} is {ill} after {} restarts", c.service, c.restarts));
                 continue;

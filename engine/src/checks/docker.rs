@@ -46,6 +46,8 @@ pub(super) struct Container {
     /// The health check's word; empty when there is none.
     pub(super) health: String,
     pub(super) exit_code: i64,
+    /// It ended well and was not meant to stay: nothing restarts it, nothing watches it, it publishes nothing.
+    pub(super) done: bool,
     pub(super) restarts: u64,
     /// When it started, milliseconds since 1970 UTC.
     pub(super) started_at_ms: Option<i64>,
@@ -155,11 +157,14 @@ fn container(about: &Value) -> Container {
     }
     ports.sort();
     ports.dedup();
+    let status = text(about, "/State/Status");
+    let exit_code = about.pointer("/State/ExitCode").and_then(Value::as_i64).unwrap_or(-1);
     Container {
         service: label(about, SERVICE),
-        status: text(about, "/State/Status"),
+        done: status == "exited" && exit_code == 0 && !meant_to_stay(about),
+        status,
         health: text(about, "/State/Health/Status"),
-        exit_code: about.pointer("/State/ExitCode").and_then(Value::as_i64).unwrap_or(-1),
+        exit_code,
         restarts: about.get("RestartCount").and_then(Value::as_u64).unwrap_or(0),
         started_at_ms: unix_ms(&text(about, "/State/StartedAt")),
         ports,
@@ -179,6 +184,15 @@ fn container(about: &Value) -> Container {
             .filter(|(_, address)| !address.is_empty())
             .collect(),
     }
+}
+
+/// The same rule as the board's: what publishes a port, has a health check or is to be restarted was meant to stay.
+fn meant_to_stay(about: &Value) -> bool {
+    let restart = text(about, "/HostConfig/RestartPolicy/Name");
+    let check = text(about, "/Config/Healthcheck/Test/0");
+    matches!(restart.as_str(), "always" | "unless-stopped")
+        || keys(about, "/HostConfig/PortBindings").next().is_some()
+        || !(check.is_empty() || check == "NONE")
 }
 
 fn keys<'v>(about: &'v Value, pointer: &str) -> impl Iterator<Item = &'v str> {

@@ -114,6 +114,19 @@ fn a_health_check_that_has_not_agreed_yet_is_inconclusive() {
 }
 
 #[test]
+fn what_was_meant_to_stay_and_ended_well_is_not_done() {
+    let stays = "trap 'exit 0' TERM; while :; do sleep 0.1; done";
+    let live = Live::up(
+        &(service("web", stays, "    restart: unless-stopped\n") + &service("other", "sleep 600", "")),
+    );
+    until_passes(&live.0, &ask("healthy")).passes("2 of 2 services running");
+    live.compose(&["stop", "-t", "10", "web"]);
+    live.0.see(ask("healthy")).fails("web is exited with code 0");
+    let spec = json!({ "kind": "compose", "assert": "no_restarts", "seconds": 1 });
+    live.0.see(spec).fails("web is exited with code 0");
+}
+
+#[test]
 fn a_crash_loop_is_seen_and_a_calm_stack_waited_for() {
     let live = Live::up(
         &(service("web", "sleep 600", "") + &service("loop", "sleep 1; exit 3", "    restart: always\n")),
