@@ -341,6 +341,8 @@ test("a release goes from an empty board to Go, a bad one fails, and one click b
         await expect(card.locator("[name=comment]")).toHaveValue(comment);
         await expect(card.getByRole("radio", { name: /^Go/ })).toBeChecked();
         await shots(hand.page, "sign-offs-wrong-password");
+        // A refused password makes the next try wait a moment.
+        await hand.page.waitForTimeout(3_000);
         await fillSignature(card, comment, hand.password);
       } else {
         await sign(hand, role, comment);
