@@ -168,9 +168,18 @@ export class Bench {
   /** Before anything is deployed, a changed directory is another release: it is opened, as a person would. */
   private async follow(): Promise<void> {
     if (this.deployed) return;
-    await this.devops.act("open_release", {}).catch((error: unknown) => {
-      if (!(error instanceof Refused)) throw error;
-    });
+    for (let tries = 1; ; tries++) {
+      try {
+        await this.devops.act("open_release", {});
+        return;
+      } catch (error) {
+        if (!(error instanceof Refused)) throw error;
+        if (error.message.includes("just what the open release was made from")) return;
+        // Compose may not have answered in time; any other reason stays.
+        if (tries === 5) throw error;
+        await new Promise((done) => setTimeout(done, 1_000));
+      }
+    }
   }
 
   private quick(): string[] {

@@ -35,7 +35,7 @@ export const stack: Case[] = [
     needs: "stack",
     breaks: [],
     preflight: ["D"],
-    says: /port.*(backend.*frontend|frontend.*backend)/,
+    says: /backend and frontend both want port/,
     apply: (stage) => {
       stage.edit("docker-compose.yml", "${FRONTEND_PORT:-3001}:3000", "${PORT:-3000}:3000");
       stage.commit("Publish twice");
