@@ -214,5 +214,5 @@ fn the_wait_is_told_in_words() {
     let mut throttle = Throttle::new();
     let _guess = throttle.guess("ada", ip(1), Millis(0)).unwrap();
     let wait = throttle.guess("ada", ip(1), Millis(0)).unwrap_err();
-    assert_eq!(wait.to_string(), "too many attempts; try again in 0.5 s");
+    assert_eq!(wait.to_string(), "too many attempts; try again in 1 s");
 }

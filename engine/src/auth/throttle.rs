@@ -39,10 +39,18 @@ const REMEMBERED: usize = 20_000;
 
 /// A guess is not heard yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("too many attempts; try again in {}", domain::time::human_span(*for_ms))]
+#[error("too many attempts; try again in {}", whole_seconds(*for_ms))]
 pub struct Wait {
     /// For how long, milliseconds.
     pub for_ms: u64,
+}
+
+/// Rounded up: who comes back at the second that was told is heard.
+fn whole_seconds(for_ms: u64) -> String {
+    match for_ms.div_ceil(1_000) {
+        s @ 0..60 => format!("{s} s"),
+        s => domain::time::human_span(s * 1_000),
+    }
 }
 
 /// A guess that may be made. It counts as wrong until [`Throttle::succeeded`] says otherwise, so that many at

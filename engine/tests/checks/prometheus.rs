@@ -1,6 +1,7 @@
 //! A real Prometheus with a real Alertmanager, on loopback ports of their own, scraping a small server.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -16,11 +17,14 @@ pub struct Prometheus {
     pub alertmanager: SocketAddr,
 }
 
+/// One target each: `api`, `open`, `gone`.
+const JOBS: usize = 3;
+
 /// Rules that fire at once on what the small server says, and one with the duration of a runbook.
 pub const RULES: &str = "groups:\n  - name: test\n    rules:\n      - alert: Lit\n        expr: lamp == 1\n      - alert: Slow\n        expr: histogram_quantile(0.95, sum by (le) (rate(seconds_bucket[5m]))) > 0.6\n        for: 10m\n";
 
 impl Prometheus {
-    /// Starts both and waits until the target was scraped.
+    /// Starts both and waits until every target was scraped.
     pub fn start(target: SocketAddr) -> Prometheus {
         let home = tempfile::tempdir().unwrap();
         let (at, alertmanager) = (free(), free());
@@ -69,7 +73,20 @@ impl Prometheus {
                 std::thread::sleep(Duration::from_millis(50));
             }
         }
+        while !running.has_scraped_all() {
+            assert!(Instant::now() < until, "not every target was scraped");
+            std::thread::sleep(Duration::from_millis(50));
+        }
         running
+    }
+
+    /// A target that was never scraped has the zero time of Go.
+    fn has_scraped_all(&self) -> bool {
+        let mut answer = String::new();
+        let mut stream = TcpStream::connect(self.at).unwrap();
+        stream.write_all(b"GET /api/v1/targets HTTP/1.0\r\n\r\n").unwrap();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.matches("lastScrape\":\"").count() == JOBS && !answer.contains("\"0001-01-01T00:00:00Z\"")
     }
 }
 
