@@ -31,7 +31,8 @@ use crate::ui::{Icon, envelope, escaped, icon};
 
 /// Sets the chosen theme before the first paint and tells the styles that scripts run. The choice
 /// lies in the browser under `stagegate-theme` (`light` or `dark`; absent: the system's).
-const BOOT: &str = "(()=>{const r=document.documentElement;r.dataset.js='';try{const t=localStorage.getItem('stagegate-theme');if(t==='light'||t==='dark')r.dataset.theme=t}catch{}})()";
+const BOOT: &str = "(()=>{const r=document.documentElement;r.dataset.js='';try{const t=localStorage.getItem('stagegate-theme');if(t==='light'||t==='dark')r.dataset.theme=t}catch{}\
+const i=window.requestIdleCallback;if(i)window.requestIdleCallback=(f,o)=>i.call(window,f,{timeout:200,...o})})()";
 
 /// The HTML document. Sets the Content-Security-Policy with this response's nonce.
 pub fn shell(options: LeptosOptions) -> impl IntoView {

@@ -15,6 +15,7 @@ mod inbox;
 mod incident;
 mod ingest;
 mod judging;
+mod keeping;
 mod known;
 pub mod machine;
 pub mod monitoring;
@@ -47,8 +48,9 @@ pub use view::Done;
 
 use auth::passwords::{Cost, Passwords};
 use auth::throttle::Throttle;
+use keeping::KeptImages;
 use known::Known;
-use stack::{MissingImages, Stack};
+use stack::Stack;
 use store::Store;
 use store::sessions::Sessions;
 
@@ -108,7 +110,7 @@ struct Inner {
     throttle: Mutex<Throttle>,
     /// Whether the audit chain was sound when last verified.
     chain: RwLock<Result<String, String>>,
-    missing: Arc<MissingImages>,
+    images: Arc<KeptImages>,
     /// One refresh at a time, so that an older reading never replaces a newer.
     refreshing: tokio::sync::Mutex<()>,
     /// Held while changes are compared with those recorded and stored, so that none is recorded twice.
@@ -131,10 +133,10 @@ impl std::fmt::Debug for Engine {
 impl Engine {
     /// Opens the data directory and reads the configuration. Starts nothing yet: see [`Engine::start_up`].
     pub async fn open(config: PathBuf, data: PathBuf, exe: PathBuf) -> Result<Engine, StartError> {
-        let missing = Arc::new(MissingImages::default());
+        let images = Arc::new(KeptImages::default());
         let loaded = runbook::Config::load(&config)
             .map_err(|problems| StartError::Config { file: config.clone(), problems })?;
-        let stack = Stack::of(loaded, missing.clone());
+        let stack = Stack::of(loaded, images.clone());
         let store = Store::open(&data).await?;
         let known = Known::load(&store).await?;
         let passwords = Passwords::new(Cost::STANDARD).map_err(Error::from)?;
@@ -152,7 +154,7 @@ impl Engine {
             passwords,
             throttle: Mutex::new(Throttle::new()),
             chain: RwLock::new(Err("not verified yet".to_owned())),
-            missing,
+            images,
             refreshing: tokio::sync::Mutex::new(()),
             acting: tokio::sync::Mutex::new(()),
             tried: Mutex::default(),

@@ -1,7 +1,5 @@
-//! Keeping up with the world: the stack through the engine's events, the files through their times, the
-//! images of the ways back.
+//! Keeping up with the world: the stack through the engine's events, the files through their times.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +9,7 @@ use domain::release::Part;
 use domain::runbook::{Problem, Severity};
 
 use crate::Engine;
-use crate::compose::{Address, Docker, Key, PartsReader, Stamps, Watcher, images_present};
+use crate::compose::{Address, Key, PartsReader, Stamps, Watcher};
 use crate::error::Error;
 use crate::judging::Judged;
 use crate::runbook::Config;
@@ -24,10 +22,6 @@ const FILES_EVERY: Duration = Duration::from_millis(250);
 const CATCH_UP_EVERY: Duration = Duration::from_secs(1);
 /// How long an act waits for a look at the directory.
 const LOOK_PATIENCE: Duration = Duration::from_secs(15);
-/// How long a rollback waits to learn whether its images are there; it looks again itself.
-const IMAGES_PATIENCE: Duration = Duration::from_secs(5);
-/// How often the images of the ways back are looked for, beside after every run.
-const IMAGES_EVERY: Duration = Duration::from_secs(20);
 
 impl Engine {
     /// Starts the background tasks; returns after the first look, or shortly without one.
@@ -119,16 +113,6 @@ impl Engine {
         Ok(self.judged_by(observed))
     }
 
-    /// Looks now whether the images of the ways back are still there.
-    pub(crate) async fn look_for_images_first(&self) {
-        let looked = tokio::time::timeout(IMAGES_PATIENCE, self.look_for_images()).await;
-        if let Ok(Ok(missing)) = looked
-            && self.0.missing.set(missing)
-        {
-            self.bump();
-        }
-    }
-
     fn take_observation(&self, mut observed: domain::facts::Observed) {
         observed.parts.values.insert(Part::Runbook, self.stack().runbook.digest.clone());
         let subject = observed.subject.clone();
@@ -183,9 +167,9 @@ impl Engine {
     /// Reads the files again. When they cannot be used, the last good reading stays in force and the
     /// board says why.
     async fn reload(&self) {
-        let (config, missing) = (self.paths().config.clone(), self.0.missing.clone());
+        let (config, images) = (self.paths().config.clone(), self.0.images.clone());
         let read = tokio::task::spawn_blocking(move || {
-            Config::load(&config).map(|loaded| Stack::of(loaded, missing))
+            Config::load(&config).map(|loaded| Stack::of(loaded, images))
         })
         .await;
         let next = match read {
@@ -207,33 +191,6 @@ impl Engine {
             self.bump();
         }
     }
-
-    /// Looks whether the images of every way back still exist.
-    async fn follow_images(&self) {
-        let mut revision = self.revisions();
-        loop {
-            self.look_for_images_first().await;
-            // After an act things may differ at once; otherwise now and then is enough.
-            let _ = tokio::time::timeout(IMAGES_EVERY, revision.changed()).await;
-            tokio::time::sleep(Duration::from_secs(2)).await;
-            revision.mark_unchanged();
-        }
-    }
-
-    async fn look_for_images(&self) -> Result<BTreeSet<String>, Error> {
-        let known = self.known();
-        let wanted: BTreeSet<&String> = known.releases.iter().flat_map(|r| r.parts.images.values()).collect();
-        if wanted.is_empty() {
-            return Ok(BTreeSet::new());
-        }
-        let docker = Docker::connect(&Address::from_env()).await.map_err(unavailable)?;
-        let missing = images_present(&docker, wanted).await.map_err(unavailable)?;
-        Ok(missing.into_iter().collect())
-    }
-}
-
-fn unavailable(error: crate::compose::ComposeError) -> Error {
-    Error::unavailable(crate::error::sentence(&error.to_string()))
 }
 
 fn still_in_force() -> Problem {

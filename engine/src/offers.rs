@@ -1,6 +1,8 @@
 //! Which buttons work for whom. Pages show it, acts insist on it: the same functions serve both, so
 //! a button cannot lie.
 
+use std::collections::BTreeSet;
+
 use domain::facts::{Actor, Choice};
 use domain::item::ItemState;
 use domain::judge::GateState;
@@ -233,31 +235,19 @@ impl Judged {
 
     /// The ways back from what runs now, best first: rollback points, else whatever was healthy.
     pub(crate) fn rollbacks(&self, actor: &Actor) -> Vec<RollbackOffer> {
-        let current = self.release();
-        let running = &self.observed.parts.images;
-        let is_back = |r: &&Release| {
-            !r.parts.images.is_empty()
-                && r.deployed_at.is_some()
-                && r.state != domain::release::ReleaseState::RolledBackFrom
-                && (current.is_none_or(|c| c.id != r.id) || r.parts.images != *running)
-        };
-        let mut targets: Vec<&Release> = self.known.releases.iter().filter(is_back).collect();
-        targets.sort_by_key(|r| {
-            let proved = r.rollback_point_at.is_some();
-            (std::cmp::Reverse(proved), std::cmp::Reverse(r.deployed_at), std::cmp::Reverse(r.id))
-        });
-        targets.into_iter().take(5).map(|t| self.rollback_to(actor, t)).collect()
+        self.ways_back().into_iter().map(|target| self.rollback_to(actor, target)).collect()
     }
 
     /// The offer to go back to `target`.
     pub(crate) fn rollback_to(&self, actor: &Actor, target: &Release) -> RollbackOffer {
-        let missing: Vec<String> = target
-            .parts
-            .images
-            .iter()
-            .filter(|(_, image)| self.stack.missing_images.read().contains(*image))
-            .map(|(service, _)| service.clone())
-            .collect();
+        let seen = self.stack.images.read();
+        let among = |ids: &BTreeSet<String>| -> Vec<String> {
+            let all = target.parts.images.iter().filter(|(_, image)| ids.contains(*image));
+            all.map(|(service, _)| service.clone()).collect()
+        };
+        let (missing, unusable) = (among(&seen.missing), among(&seen.unusable));
+        let images: BTreeSet<&String> = target.parts.images.values().collect();
+        let bytes = images.into_iter().filter_map(|id| seen.bytes.get(id)).sum();
         let running = &self.observed.parts;
         let migrations = self
             .release()
@@ -274,9 +264,13 @@ impl Judged {
                 when(missing.is_empty(), || {
                     format!("Its images of {} are gone from this machine.", missing.join(", "))
                 }),
+                when(unusable.is_empty(), || {
+                    format!("No container can be made from its images of {}.", unusable.join(", "))
+                }),
                 self.nothing_changes(),
             ]),
             missing_images: missing,
+            bytes,
             can_roll_back_database: self.stack.db_rollback.is_some(),
         }
     }

@@ -1,7 +1,7 @@
 //! The stack that is judged: `stagegate.toml` and its runbook as last read. A file that cannot be read
 //! leaves the last good reading in force and says so.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use domain::check::Check;
@@ -11,29 +11,10 @@ use domain::runbook::{Problem, Runbook, StepKind};
 
 use crate::checks::ProbeWork;
 use crate::compose::Project;
+use crate::keeping::KeptImages;
 use crate::preflight::{Preflight, preflight};
 use crate::run_all::SetupStep;
 use crate::runbook::{Loaded, OnFailedDeploy};
-
-/// Images known to be gone, kept up to date in the background.
-#[derive(Debug, Default)]
-pub(crate) struct MissingImages(std::sync::RwLock<BTreeSet<String>>);
-
-impl PartialEq for MissingImages {
-    fn eq(&self, other: &MissingImages) -> bool {
-        self.read() == other.read()
-    }
-}
-
-impl MissingImages {
-    pub(crate) fn read(&self) -> BTreeSet<String> {
-        self.0.read().map(|s| s.clone()).unwrap_or_default()
-    }
-
-    pub(crate) fn set(&self, missing: BTreeSet<String>) -> bool {
-        self.0.write().map(|mut s| std::mem::replace(&mut *s, missing.clone()) != missing).unwrap_or(false)
-    }
-}
 
 /// Everything that the files say.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,12 +40,14 @@ pub(crate) struct Stack {
     pub on_failed_deploy: OnFailedDeploy,
     pub problems: Vec<Problem>,
     pub preflight: Preflight,
-    pub missing_images: std::sync::Arc<MissingImages>,
+    /// Releases to go back to whose images are kept.
+    pub keep: usize,
+    pub images: std::sync::Arc<KeptImages>,
 }
 
 impl Stack {
     /// Puts a reading into the form that the engine works with, and looks what cannot work. Blocks.
-    pub(crate) fn of(loaded: Loaded, missing_images: std::sync::Arc<MissingImages>) -> Stack {
+    pub(crate) fn of(loaded: Loaded, images: std::sync::Arc<KeptImages>) -> Stack {
         let Loaded { config, runbook, mut problems } = loaded;
         let preflight = preflight(&config, &runbook);
         let dir = std::path::absolute(&config.stack.directory).unwrap_or(config.stack.directory);
@@ -96,7 +79,8 @@ impl Stack {
             on_failed_deploy: config.deploy.on_failed,
             problems,
             preflight,
-            missing_images,
+            keep: config.rollback.keep,
+            images,
             dir,
         }
     }

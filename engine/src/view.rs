@@ -413,6 +413,8 @@ pub struct RollbackOffer {
     pub migrations: Option<Vec<String>>,
     /// Images of the target that are gone; it is refused while there are any.
     pub missing_images: Vec<String>,
+    /// Bytes of its images that are here, layers that they share counted more than once.
+    pub bytes: u64,
     /// The stack declares a command that rolls its database back.
     pub can_roll_back_database: bool,
     /// The button.

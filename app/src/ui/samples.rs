@@ -238,6 +238,7 @@ pub fn rollback() -> RollbackOffer {
         services: vec!["backend".into()],
         migrations: Some(vec!["20260301_add_index".into()]),
         missing_images: vec![],
+        bytes: 412_000_000,
         can_roll_back_database: true,
         offer: Offer::Yes,
     }

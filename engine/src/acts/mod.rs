@@ -6,7 +6,7 @@ mod gates;
 mod incidents;
 mod ownership;
 mod people;
-mod releases;
+pub(crate) mod releases;
 mod runs;
 mod sign_offs;
 

@@ -166,9 +166,8 @@ async fn run(
     stage.enter(DeployPhase::Starting)?;
     stage.tidy(docker, &rendered.name).await?;
     let health = Duration::from_millis(work.health_timeout_ms);
-    // Everything is here by now; asking a registry could only bring something else.
-    let argv = project.argv(&["up", "-d", "--no-build", "--pull", "never"]);
-    stage.up(argv, &project.dir, health).await?;
+    let argv = project.argv(Stage::making(rendered));
+    stage.make(docker, rendered, &before, argv, &project.dir, health).await?;
 
     stage.enter(DeployPhase::Probing)?;
     stage.wait(docker, rendered, &before, health).await?;

@@ -1,7 +1,8 @@
-//! A short stop grace for services that hold no data.
+//! A short end for services that hold no data.
 //!
-//! Compose keeps its order: it makes the new container before it asks the old one to stop. Where the old one
-//! ignores that, Compose would wait for the whole grace; here it is ended soon after it was asked.
+//! Compose makes the new container of a service before it asks the old one to stop, one service after the other,
+//! and waits for each as long as its grace lasts. Here, once Compose has begun to replace, all that will be
+//! replaced are asked together, and those that ignore it are ended soon after.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,37 +13,39 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::docker::Docker;
-use super::observe::Instance;
+use super::observe::{Instance, PROJECT_LABEL};
 
 /// What a service without data gets between being asked to stop and being ended.
 const GRACE: Duration = Duration::from_millis(500);
-/// SIGKILL as the engine's events spell it.
-const KILLED: &str = "9";
 
-/// Ends those of `old` that do not stop by themselves soon after they were asked to. Runs until dropped;
-/// containers that nobody asks to stop are left alone. An engine that cannot be heard only costs the speed.
-pub(super) async fn hurry(docker: &Docker, old: Vec<Instance>) {
+/// Ends `old`, containers of `project`, as soon as Compose begins to replace any. Runs until dropped; where Compose
+/// replaces nothing, nothing is stopped. An engine that cannot be heard only costs the speed.
+pub(super) async fn hurry(docker: &Docker, project: &str, old: Vec<Instance>) {
     if old.is_empty() {
         return;
     }
     let filters = HashMap::from([
         ("type".to_owned(), vec!["container".to_owned()]),
-        ("event".to_owned(), vec!["kill".to_owned()]),
-        ("container".to_owned(), old.iter().map(|one| one.id.clone()).collect()),
+        ("event".to_owned(), vec!["create".to_owned(), "kill".to_owned()]),
+        ("label".to_owned(), vec![format!("{PROJECT_LABEL}={project}")]),
     ]);
     let options = EventsOptions { filters: Some(filters), ..EventsOptions::default() };
     let mut stream = Box::pin(docker.client().events(Some(options)));
+    if !matches!(stream.next().await, Some(Ok(_))) {
+        return;
+    }
     let mut ending = JoinSet::new();
-    while let Some(Ok(event)) = stream.next().await {
-        let Some(actor) = event.actor else { continue };
-        let signal = actor.attributes.as_ref().and_then(|all| all.get("signal"));
-        let Some(id) = actor.id.filter(|_| signal.is_some_and(|signal| signal != KILLED)) else { continue };
+    for one in old.into_iter().filter(|one| one.up) {
         let client = docker.client().clone();
         ending.spawn(async move {
+            // The signal is the container's own, so the engine does not start it again. One that has stopped
+            // meanwhile cannot be killed, which is as well.
+            let ask = KillContainerOptions { signal: one.stop_signal };
+            let _ = client.kill_container(&one.id, Some(ask)).await;
             sleep(GRACE).await;
-            let options = KillContainerOptions { signal: "SIGKILL".to_owned() };
-            // One that has stopped meanwhile cannot be killed, which is as well.
-            let _ = client.kill_container(&id, Some(options)).await;
+            let end = KillContainerOptions { signal: "SIGKILL".to_owned() };
+            let _ = client.kill_container(&one.id, Some(end)).await;
         });
     }
+    while ending.join_next().await.is_some() {}
 }

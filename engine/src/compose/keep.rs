@@ -20,6 +20,13 @@ pub(super) fn config_path(keep_dir: &Path) -> PathBuf {
     keep_dir.join("config.yaml")
 }
 
+/// The project name in a kept configuration, which is in its first lines; `None` when none is kept.
+pub fn kept_project(keep_dir: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(config_path(keep_dir)).ok()?;
+    let name = text.lines().find_map(|line| line.strip_prefix("name:"))?.trim().trim_matches('"');
+    (!name.contains('$')).then(|| name.to_owned())
+}
+
 fn images_path(keep_dir: &Path) -> PathBuf {
     keep_dir.join("images.yaml")
 }

@@ -1,6 +1,7 @@
 //! The stack as the engine sees it: containers found by Compose's labels, one judgement for each service.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use bollard::models::{
     ContainerInspectResponse, ContainerStateStatusEnum as Status, ContainerSummary, HealthStatusEnum,
@@ -13,6 +14,7 @@ use futures::{Stream, StreamExt, TryStreamExt};
 
 use super::docker::{Docker, explain};
 use super::error::{ComposeError, Result};
+use super::own_probe::HealthCommand;
 use super::progress::now;
 use super::render::Rendered;
 
@@ -44,6 +46,12 @@ pub(super) struct Instance {
     /// When the last health check began, and what it said.
     pub(super) checked_at: Option<Millis>,
     pub(super) check_said: String,
+    /// Its process runs.
+    pub(super) up: bool,
+    /// The signal that asks it to stop.
+    pub(super) stop_signal: String,
+    /// Its health command.
+    pub(super) check: Option<HealthCommand>,
 }
 
 /// The services of `rendered` as they are now, in its order. A service with more than one container is as well
@@ -277,7 +285,33 @@ fn instance(summary: &ContainerSummary, details: &ContainerInspectResponse) -> I
             .and_then(|last| last.output.as_deref())
             .map(|text| shorten(text.trim()))
             .unwrap_or_default(),
+        up: status == Status::RUNNING,
+        stop_signal: details
+            .config
+            .as_ref()
+            .and_then(|config| config.stop_signal.clone())
+            .filter(|signal| !signal.is_empty())
+            .unwrap_or_else(|| "SIGTERM".to_owned()),
+        check: health_command(details),
     }
+}
+
+fn health_command(details: &ContainerInspectResponse) -> Option<HealthCommand> {
+    let config = details.config.as_ref()?;
+    let check = config.healthcheck.as_ref()?;
+    let (kind, rest) = check.test.as_ref()?.split_first()?;
+    let argv = match kind.as_str() {
+        "CMD" => rest.to_vec(),
+        "CMD-SHELL" => {
+            let usual = || ["/bin/sh", "-c"].map(str::to_owned).to_vec();
+            let mut argv = config.shell.clone().filter(|shell| !shell.is_empty()).unwrap_or_else(usual);
+            argv.extend(rest.iter().cloned());
+            argv
+        }
+        _ => return None,
+    };
+    let patience = check.timeout.and_then(|ns| u64::try_from(ns).ok()).filter(|ns| *ns > 0);
+    (!argv.is_empty()).then(|| HealthCommand { argv, patience: patience.map(Duration::from_nanos) })
 }
 
 fn is_bare_id(image: &str) -> bool {
@@ -380,6 +414,9 @@ mod tests {
             ports: vec!["127.0.0.1:1→1".to_owned()],
             checked_at: None,
             check_said: String::new(),
+            up: false,
+            stop_signal: String::new(),
+            check: None,
         }
     }
 

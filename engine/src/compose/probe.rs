@@ -13,7 +13,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::docker::Docker;
 use super::observe::{Instance, events, instances, services};
+use super::own_probe::OwnProbes;
+use super::progress::now;
 use super::render::Rendered;
+use super::start::Starter;
 
 /// A service without a health check is well once it has run for so long without a restart.
 const SETTLE: Duration = Duration::from_secs(2);
@@ -25,6 +28,10 @@ const MISSING_PATIENCE: Duration = Duration::from_secs(3);
 const LOOP: u64 = 3;
 /// Time between two looks when no event comes.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// Starting may wait for services that others depend on; this is what it may take beyond their health.
+const START_PATIENCE: Duration = Duration::from_secs(120);
+/// Events that come together.
+const BURST: Duration = Duration::from_millis(20);
 /// An engine that is away for longer has failed.
 const ENGINE_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -43,19 +50,21 @@ pub(super) enum Waited {
     EngineGone(String),
 }
 
-/// Waits for the services of `rendered`. `before` are the containers as they were before anything was started:
-/// an old verdict on a container that stayed is no verdict. `changed` hears of every change.
+/// Starts with `starter` what is made and not yet started, and waits for the services of `rendered`. `before` are the
+/// containers as they were before anything was started: an old verdict on a container that stayed is no verdict.
+/// `changed` hears of every change. A wish to stop counts once everything was started: no service is left down.
 pub(super) async fn wait_ready(
     docker: &Docker,
     rendered: &Rendered,
     before: &[Instance],
+    mut starter: Option<Starter>,
     timeout: Duration,
     stop: CancellationToken,
     mut changed: impl FnMut(Vec<Service>),
 ) -> Waited {
     let began = Instant::now();
-    let deadline = began + timeout;
     let mut judge = Judge::new(before);
+    let mut probes = OwnProbes::new(docker);
     let mut told = Vec::new();
     let mut silent_since = None;
     let mut stream = Box::pin(events(docker, &rendered.name));
@@ -70,14 +79,36 @@ pub(super) async fn wait_ready(
                     told.clone_from(&now);
                     changed(now);
                 }
+                probes.watch(&found);
+                let mut opinions = Vec::new();
                 for expected in rendered.expected() {
-                    match judge.service(&expected.name, expected.replicas, &found, began.elapsed()) {
+                    let begun =
+                        starter.as_ref().is_none_or(|starter| starter.has_begun(&expected.name, &found));
+                    let opinion = match begun {
+                        true => judge.service(
+                            &expected.name,
+                            expected.replicas,
+                            &found,
+                            |one| probes.is_well(one),
+                            began.elapsed(),
+                        ),
+                        false => Opinion::Wait,
+                    };
+                    match &opinion {
                         Opinion::Good => {}
                         Opinion::Wait => waiting.push(expected.name.clone()),
-                        Opinion::Bad(why) => failing.push((expected.name.clone(), why)),
+                        Opinion::Bad(why) => failing.push((expected.name.clone(), why.clone())),
                     }
+                    opinions.push(opinion);
+                }
+                if let Some(starter) = &mut starter {
+                    starter.step(rendered, &found, &opinions);
+                    failing.extend(starter.failed().iter().cloned());
                 }
                 if !failing.is_empty() {
+                    if let Some(starter) = &mut starter {
+                        starter.finish().await;
+                    }
                     return Waited::Failing(failing);
                 }
                 if waiting.is_empty() {
@@ -91,43 +122,67 @@ pub(super) async fn wait_ready(
                 }
             }
         }
+        let starting = starter.as_ref().is_some_and(|starter| !starter.is_done());
+        let deadline = began + if starting { timeout + START_PATIENCE } else { timeout };
         if Instant::now() >= deadline {
             return Waited::TimedOut(waiting);
         }
+        let start = async {
+            match &mut starter {
+                Some(starter) => starter.next().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            () = stop.cancelled() => return Waited::Stopped,
+            () = stop.cancelled(), if !starting => return Waited::Stopped,
             () = sleep_until(deadline.min(Instant::now() + LOOK_AGAIN)) => {}
+            () = start => {}
+            () = probes.heard() => {}
             event = stream.next(), if streaming => match event {
                 // Bursts of events are one change.
-                Some(Ok(())) => sleep(Duration::from_millis(50)).await,
+                Some(Ok(())) => sleep(BURST).await,
                 _ => streaming = false,
             },
         }
     }
 }
 
+/// What is thought of a service or container.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Opinion {
+pub(super) enum Opinion {
+    /// It is well.
     Good,
+    /// It may become well.
     Wait,
+    /// It is not, and will not be: why.
     Bad(String),
 }
 
 /// What has to be remembered from look to look.
 struct Judge {
-    /// Restarts, and time of the last health check, of containers that were there before.
-    before: BTreeMap<String, (u64, Option<Millis>)>,
+    /// Restarts, time of the last health check and of the start, of containers that were there before.
+    before: BTreeMap<String, (u64, Option<Millis>, Option<Millis>)>,
     /// Since when a container stands as it does, counted from when the waiting began.
     since: HashMap<String, (Health, Option<Millis>, Duration)>,
 }
 
 impl Judge {
     fn new(before: &[Instance]) -> Self {
-        let before = before.iter().map(|one| (one.id.clone(), (one.restarts, one.checked_at))).collect();
+        let before = before
+            .iter()
+            .map(|one| (one.id.clone(), (one.restarts, one.checked_at, one.started_at)))
+            .collect();
         Self { before, since: HashMap::new() }
     }
 
-    fn service(&mut self, name: &str, replicas: u64, found: &[Instance], elapsed: Duration) -> Opinion {
+    fn service(
+        &mut self,
+        name: &str,
+        replicas: u64,
+        found: &[Instance],
+        well: impl Fn(&Instance) -> bool,
+        elapsed: Duration,
+    ) -> Opinion {
         let own: Vec<_> = found.iter().filter(|one| one.service == name).collect();
         if (own.len() as u64) < replicas {
             let said = "it has no container".to_owned();
@@ -136,6 +191,7 @@ impl Judge {
         let mut all = Opinion::Good;
         for one in own {
             match self.container(one, elapsed) {
+                Opinion::Wait if one.health == Health::Starting && well(one) => {}
                 Opinion::Bad(why) => return Opinion::Bad(why),
                 Opinion::Wait => all = Opinion::Wait,
                 Opinion::Good => {}
@@ -151,15 +207,17 @@ impl Judge {
         }
         let stood = elapsed.saturating_sub(entry.2);
         let known = self.before.get(&one.id);
-        let restarts = one.restarts.saturating_sub(known.map_or(0, |(restarts, _)| *restarts));
+        let restarts = one.restarts.saturating_sub(known.map_or(0, |(restarts, ..)| *restarts));
+        // One that was there before, and was let be, has shown for long that it stays up.
+        let stayed = known.is_some_and(|(_, _, started)| *started == one.started_at && restarts == 0);
         let code = one.exit_code.map(|code| format!(" with exit code {code}")).unwrap_or_default();
         if restarts >= LOOP && one.health != Health::Healthy {
             return Opinion::Bad(format!("it keeps ending{code} ({restarts} restarts)"));
         }
         match one.health {
             Health::Healthy | Health::Done => Opinion::Good,
-            Health::Running if stood >= SETTLE => Opinion::Good,
-            Health::Unhealthy if known.is_some_and(|(_, checked)| *checked == one.checked_at) => {
+            Health::Running if stood >= SETTLE || (stayed && settled(one)) => Opinion::Good,
+            Health::Unhealthy if known.is_some_and(|(_, checked, _)| *checked == one.checked_at) => {
                 Opinion::Wait
             }
             Health::Unhealthy => Opinion::Bad("its health check fails".to_owned()),
@@ -169,6 +227,12 @@ impl Judge {
             }
         }
     }
+}
+
+/// Whether it has run for as long as one without a health check must, by the engine's clock and ours.
+fn settled(one: &Instance) -> bool {
+    let settle = i64::try_from(SETTLE.as_millis()).unwrap_or(i64::MAX);
+    one.started_at.is_some_and(|started| now().0.saturating_sub(started.0) >= settle)
 }
 
 #[cfg(test)]
@@ -190,6 +254,9 @@ mod tests {
             ports: Vec::new(),
             checked_at: checked.map(Millis),
             check_said: String::new(),
+            up: health == Health::Running,
+            stop_signal: String::new(),
+            check: None,
         }
     }
 
@@ -237,8 +304,33 @@ mod tests {
     fn a_container_too_few_is_waited_for_and_then_missed() {
         let mut judge = Judge::new(&[]);
         let found = [one("a", Health::Healthy, 0, None)];
-        assert_eq!(judge.service("web", 1, &found, Duration::ZERO), Opinion::Good);
-        assert_eq!(judge.service("web", 2, &found, Duration::ZERO), Opinion::Wait);
-        assert!(matches!(judge.service("web", 2, &found, Duration::from_secs(9)), Opinion::Bad(_)));
+        assert_eq!(judge.service("web", 1, &found, |_| false, Duration::ZERO), Opinion::Good);
+        assert_eq!(judge.service("web", 2, &found, |_| false, Duration::ZERO), Opinion::Wait);
+        assert!(matches!(
+            judge.service("web", 2, &found, |_| false, Duration::from_secs(9)),
+            Opinion::Bad(_)
+        ));
+    }
+
+    #[test]
+    fn our_own_success_counts_while_the_engine_has_not_said_anything() {
+        let mut judge = Judge::new(&[]);
+        let well = |found: Health, judge: &mut Judge| {
+            judge.service("web", 1, &[one("a", found, 0, None)], |_| true, Duration::ZERO)
+        };
+        assert_eq!(well(Health::Starting, &mut judge), Opinion::Good);
+        assert!(matches!(well(Health::Unhealthy, &mut judge), Opinion::Bad(_)));
+        assert_eq!(well(Health::Exited, &mut judge), Opinion::Wait);
+    }
+
+    #[test]
+    fn what_was_let_be_need_not_show_again_that_it_stays_up() {
+        let old = one("a", Health::Running, 4, None);
+        let mut judge = Judge::new(std::slice::from_ref(&old));
+        assert_eq!(judge.container(&old, Duration::ZERO), Opinion::Good);
+        let again = Instance { started_at: Some(Millis(2)), ..old.clone() };
+        assert_eq!(judge.container(&again, Duration::ZERO), Opinion::Wait);
+        let loops = Instance { restarts: 5, ..old };
+        assert_eq!(judge.container(&loops, Duration::ZERO), Opinion::Wait);
     }
 }

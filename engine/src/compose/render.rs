@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::error::{ComposeError, Result};
 use super::keyed::{Key, canonical, hide};
 use super::project::Project;
+use super::start::{Condition, Need};
 use super::tool::{Answer, Tool};
 use crate::runner::env_file::EnvFile;
 use crate::runner::redact::Secrets;
@@ -25,6 +26,9 @@ pub struct Rendered {
     pub digest: String,
     /// The configuration with secret values replaced by keyed digests: fit to be stored and compared.
     pub shown: Value,
+    /// Starting its containers is all that is to be done once they are made: no hook, provider or secret needs
+    /// Compose between the making and the running.
+    pub(super) plain_start: bool,
     /// Digest of what containers are made from. It leaves out how images are built.
     pub(super) run_digest: String,
 }
@@ -48,6 +52,8 @@ pub struct RenderedService {
     pub replicas: u64,
     /// Whether it mounts a volume or directory, so that it may hold data.
     pub keeps_data: bool,
+    /// What must be before it starts.
+    pub needs: Vec<Need>,
 }
 
 impl Rendered {
@@ -162,6 +168,7 @@ fn take_apart(mut config: Value, secrets: &[String], roots: &[String], key: &Key
     let mut services: Vec<_> =
         services.into_iter().flatten().map(|(name, service)| one(name, service)).collect();
     services.sort_by(|a, b| a.name.cmp(&b.name));
+    let plain_start = plain_start(&config);
     hide(&mut config, secrets, roots, key);
     drop_project_name(&mut config, &name);
     let digest = key.digest(canonical(&config).as_bytes());
@@ -174,7 +181,7 @@ fn take_apart(mut config: Value, secrets: &[String], roots: &[String], key: &Key
         }
     }
     let run_digest = key.digest(canonical(&run).as_bytes());
-    Rendered { name, services, digest, shown: config, run_digest }
+    Rendered { name, services, digest, shown: config, plain_start, run_digest }
 }
 
 /// A project that takes its name from its directory has it in the names of networks and volumes too.
@@ -218,7 +225,38 @@ fn one(name: &str, service: &Value) -> RenderedService {
         profiles: texts("profiles"),
         replicas: replicas.unwrap_or(1),
         keeps_data: service.get("volumes").and_then(Value::as_array).is_some_and(|list| !list.is_empty()),
+        needs: needs(service),
     }
+}
+
+/// `depends_on`, which Compose completes with what a service shares with another (network, volumes, …).
+fn needs(service: &Value) -> Vec<Need> {
+    let all = service.get("depends_on").and_then(Value::as_object).into_iter().flatten();
+    all.map(|(name, how)| Need {
+        service: name.clone(),
+        condition: match how.get("condition").and_then(Value::as_str) {
+            Some("service_healthy") => Condition::ServiceHealthy,
+            Some("service_completed_successfully") => Condition::ServiceCompletedSuccessfully,
+            _ => Condition::ServiceStarted,
+        },
+    })
+    .collect()
+}
+
+/// Compose itself must start what has hooks, providers or models, and what gets secrets or configs whose content
+/// lies in no file: those it copies into the container just before.
+fn plain_start(config: &Value) -> bool {
+    const COMPOSES_OWN: [&str; 3] = ["post_start", "provider", "models"];
+    let services = config.get("services").and_then(Value::as_object).into_iter().flatten();
+    let handed = |kind: &str| {
+        let all = config.get(kind).and_then(Value::as_object).into_iter().flatten();
+        all.into_iter().any(|(_, one)| one.get("content").is_some() || one.get("environment").is_some())
+    };
+    !handed("secrets")
+        && !handed("configs")
+        && services.into_iter().all(|(_, service)| {
+            COMPOSES_OWN.iter().all(|field| service.get(field).is_none_or(Value::is_null))
+        })
 }
 
 fn port(port: &Value) -> Option<String> {
@@ -285,6 +323,37 @@ mod tests {
         let other = rendered(other, "topsecret", "/srv/a");
         assert_ne!(one.digest, other.digest);
         assert_eq!(one.run_digest, other.run_digest);
+    }
+
+    #[test]
+    fn what_a_service_waits_for_is_known() {
+        let mut value = config("shop", "/srv/a", "topsecret");
+        value["services"]["web"]["depends_on"] = json!({
+            "db": {"condition": "service_healthy", "required": true},
+            "job": {"condition": "service_completed_successfully"},
+            "log": {"condition": "service_started"},
+        });
+        let all = rendered(value, "topsecret", "/srv/a");
+        let conditions: Vec<_> =
+            all.service("web").unwrap().needs.iter().map(|need| need.condition).collect();
+        use Condition::*;
+        assert_eq!(conditions, [ServiceHealthy, ServiceCompletedSuccessfully, ServiceStarted]);
+    }
+
+    #[test]
+    fn what_compose_does_between_making_and_running_is_left_to_it() {
+        let with = |path: &str, what: Value| {
+            let mut value = config("shop", "/srv/a", "topsecret");
+            let (parent, name) = path.rsplit_once('/').unwrap();
+            let parent = value.pointer_mut(parent).unwrap().as_object_mut().unwrap();
+            parent.insert(name.to_owned(), what);
+            rendered(value, "topsecret", "/srv/a").plain_start
+        };
+        assert!(with("/secrets", json!({"a": {"file": "/a"}})));
+        assert!(!with("/secrets", json!({"a": {"environment": "A"}})));
+        assert!(!with("/configs", json!({"a": {"content": "x"}})));
+        assert!(!with("/services/web/post_start", json!([{"command": "x"}])));
+        assert!(!with("/services/db/provider", json!({"type": "x"})));
     }
 
     #[test]

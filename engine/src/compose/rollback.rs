@@ -15,7 +15,7 @@ use super::error::ComposeError;
 use super::hurry::hurry;
 use super::images::{before as before_tag, image_id, keep_name, split, tag};
 use super::journal::{JournalKind, write_durably};
-use super::keep::{config_path, override_of};
+use super::keep::{config_path, kept_project, override_of};
 use super::keyed::Key;
 use super::observe::{Instance, instances, services};
 use super::progress::{DeployPhase, FailingService};
@@ -209,16 +209,16 @@ async fn run(
     let health = Duration::from_millis(work.health_timeout_ms);
     stage.tidy(docker, &rendered.name).await?;
     let replaced = Instant::now();
-    let argv = way.up(session, project, &by_id)?;
+    let argv = way.making(session, project, &by_id)?;
     let old = before
         .iter()
         .filter(|one| work.stateless.contains(&one.service))
         .filter(|one| target.images.get(&one.service) != Some(&one.image));
     {
-        let mut up = pin!(stage.up(argv, &project.dir, health));
+        let mut make = pin!(stage.make(docker, rendered, &before, argv, &project.dir, health));
         tokio::select! {
-            done = &mut up => done?,
-            () = hurry(docker, old.cloned().collect()) => up.await?,
+            done = &mut make => done?,
+            () = hurry(docker, &rendered.name, old.cloned().collect()) => make.await?,
         }
     }
     if !way.extra.is_empty() {
@@ -266,22 +266,36 @@ impl Way {
     /// changed since, or are broken, the configuration kept with the target is the only true one.
     async fn choose(session: &Session, project: &Project, target: &RollbackTarget) -> Result<Self, Stop> {
         let key = Key::from([0; 32]);
-        let own = render_own(Tool::Run(session), project, &key).await;
         let path = config_path(&target.keep_dir);
+        let own = async || render_own(Tool::Run(session), project, &key).await;
         if !path.is_file() {
             session.say("No configuration was kept with this release: the project's own files are used.");
-            return Ok(Self { rendered: own?, kept: None, extra: Vec::new() });
+            return Ok(Self { rendered: own().await?, kept: None, extra: Vec::new() });
         }
+        let files = [path.as_path()];
+        let kept = async |name: &str| render_kept(Tool::Run(session), project, name, &files, &key).await;
+        // Compose takes a while to answer, so both are asked together wherever the name can be told beforehand.
+        let likely = project.name.clone().or_else(|| kept_project(&target.keep_dir));
+        let (own, early) = match &likely {
+            Some(name) => {
+                let (own, kept) = tokio::join!(own(), kept(name));
+                (own, Some(kept))
+            }
+            None => (own().await, None),
+        };
         let name = match (&own, &project.name) {
             (Ok(own), _) => own.name.clone(),
             (Err(_), Some(name)) => name.clone(),
-            (Err(ComposeError::ComposeInvalid { .. }), None) => kept_name(&path).unwrap_or_default(),
+            (Err(ComposeError::ComposeInvalid { .. }), None) => likely.clone().unwrap_or_default(),
             (Err(_), None) => String::new(),
         };
         if name.is_empty() {
             return Err(own.err().map_or_else(|| Stop("The project has no name.".to_owned()), Stop::from));
         }
-        let kept = render_kept(Tool::Run(session), project, &name, &[&path], &key).await;
+        let kept = match early.filter(|_| likely.as_deref() == Some(name.as_str())) {
+            Some(kept) => kept,
+            None => kept(&name).await,
+        };
         match (own, kept) {
             (Ok(own), Ok(kept)) if own.run_digest == kept.run_digest => {
                 Ok(Self { rendered: own, kept: None, extra: Vec::new() })
@@ -303,16 +317,16 @@ impl Way {
         }
     }
 
-    /// The command that starts the target. `by_id` are services whose image can be named by its ID only.
-    fn up(
+    /// The command that makes the target's containers. `by_id` are services whose image can be named by its ID only.
+    fn making(
         &self,
         session: &Session,
         project: &Project,
         by_id: &BTreeMap<String, String>,
     ) -> Result<Vec<String>, Stop> {
-        const UP: [&str; 5] = ["up", "-d", "--no-build", "--pull", "never"];
+        let words = Stage::making(&self.rendered);
         if self.kept.is_none() && by_id.is_empty() {
-            return Ok(project.argv(&UP));
+            return Ok(project.argv(words));
         }
         let mut files = self.kept.clone().map_or_else(|| project.file_paths(), |kept| vec![kept]);
         if !by_id.is_empty() {
@@ -321,15 +335,8 @@ impl Way {
             files.push(path);
         }
         let files: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
-        Ok(project.argv_with(&self.rendered.name, &files, &UP))
+        Ok(project.argv_with(&self.rendered.name, &files, words))
     }
-}
-
-/// The project name in a kept configuration; its first lines are of our own making.
-fn kept_name(path: &Path) -> Option<String> {
-    let text = std::fs::read_to_string(path).ok()?;
-    let name = text.lines().find_map(|line| line.strip_prefix("name:"))?.trim().trim_matches('"');
-    (!name.contains('$')).then(|| name.to_owned())
 }
 
 /// Makes the image names of the services mean the target's images, and protects what they meant before.

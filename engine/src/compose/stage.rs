@@ -15,6 +15,7 @@ use super::observe::{Instance, instances, service_logs, services};
 use super::probe::{Waited, wait_ready};
 use super::progress::{DeployPhase, FailingService, Progress, now};
 use super::render::Rendered;
+use super::start::{Starter, start};
 use super::tidy::tidy;
 use crate::runner::{Cmd, Exit, Session};
 
@@ -136,9 +137,55 @@ impl<'a> Stage<'a> {
         Ok(Docker::connect_within(&Address::from_env(), LONG_PATIENCE, LONG_PATIENCE).await?)
     }
 
-    /// Lets Compose start what is to run. A wish to stop is kept until it is done: stopping it in the middle
+    /// The words for Compose that make what is to run; where more than starting is left to do, it starts it too.
+    /// Everything is here by now, and asking a registry could only bring something else.
+    pub(super) fn making(rendered: &Rendered) -> &'static [&'static str] {
+        if rendered.plain_start {
+            &["create", "--no-build", "--pull", "never"]
+        } else {
+            &["up", "-d", "--no-build", "--pull", "never"]
+        }
+    }
+
+    /// Lets Compose make what is to run. What it stopped and could not replace is started again.
+    pub(super) async fn make(
+        &self,
+        docker: &Docker,
+        rendered: &Rendered,
+        before: &[Instance],
+        argv: Vec<String>,
+        dir: &Path,
+        health: Duration,
+    ) -> Result<(), Stop> {
+        let made = self.compose(argv, dir, health).await;
+        if made.is_err()
+            && let Err(Stop(why)) = self.start_again(docker, rendered, before).await
+        {
+            self.session.say(&format!("What ran before could not all be started again: {why}"));
+        }
+        made
+    }
+
+    async fn start_again(
+        &self,
+        docker: &Docker,
+        rendered: &Rendered,
+        before: &[Instance],
+    ) -> Result<(), Stop> {
+        self.tidy(docker, &rendered.name).await?;
+        let ran = |service: &str| before.iter().any(|one| one.up && one.service == service);
+        for one in instances(docker, &rendered.name).await? {
+            if !one.up && ran(&one.service) {
+                start(docker, &one.id).await?;
+                self.session.say(&format!("{} was started again.", one.service));
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs Compose. A wish to stop is kept until it is done: stopping it in the middle
     /// leaves services down. Where it was ended all the same, it is run once more, which puts things right.
-    pub(super) async fn up(&self, argv: Vec<String>, dir: &Path, health: Duration) -> Result<(), Stop> {
+    async fn compose(&self, argv: Vec<String>, dir: &Path, health: Duration) -> Result<(), Stop> {
         let mut cmd = Cmd::new(argv);
         cmd.cwd = Some(dir.to_owned());
         cmd.clear = true;
@@ -158,11 +205,11 @@ impl<'a> Stage<'a> {
         }
         match exit {
             Exit::Code(0) => Ok(()),
-            exit => Err(Stop(format!("Compose could not start the services ({exit})."))),
+            exit => Err(Stop(format!("Compose could not replace the services ({exit})."))),
         }
     }
 
-    /// Waits until every service is well.
+    /// Starts what was made and waits until every service is well.
     pub(super) async fn wait(
         &mut self,
         docker: &Docker,
@@ -171,7 +218,9 @@ impl<'a> Stage<'a> {
         health: Duration,
     ) -> Result<(), Stop> {
         let stop = self.session.cancelled();
-        let waited = wait_ready(docker, rendered, before, health, stop, |services| self.show(services)).await;
+        let starter = rendered.plain_start.then(|| Starter::new(docker));
+        let waited =
+            wait_ready(docker, rendered, before, starter, health, stop, |services| self.show(services)).await;
         Err(Stop(match waited {
             Waited::Ready => return Ok(()),
             Waited::Failing(all) => {

@@ -39,6 +39,8 @@ pub struct Config {
     pub stack: Stack,
     /// How it is deployed.
     pub deploy: Deploy,
+    /// What is kept of it.
+    pub rollback: Rollback,
     /// The owners of gates that name some, by gate id.
     pub gate_owners: BTreeMap<String, Vec<Role>>,
     /// Criteria and checklist items that need a person's word besides their checks.
@@ -99,6 +101,24 @@ impl Default for Deploy {
             db_rollback: None,
             smoke: vec![],
         }
+    }
+}
+
+/// What is kept so that one can go back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rollback {
+    /// How many releases, beside the one that runs; at least two.
+    pub keep: usize,
+}
+
+impl Rollback {
+    /// No stack keeps less.
+    pub const LEAST: usize = 2;
+}
+
+impl Default for Rollback {
+    fn default() -> Rollback {
+        Rollback { keep: 3 }
     }
 }
 

@@ -12,10 +12,13 @@ use super::cross::{References, cross_check};
 use super::rules::{check_rules, read_rules};
 use super::schedule::{check_schedules, read_commands_allowed};
 use super::walk::{At, Walk, suggestion};
-use super::{Config, Deploy, OnFailedDeploy, Reading, Stack};
+use super::{Config, Deploy, OnFailedDeploy, Reading, Rollback, Stack};
 
 /// Compose files that are taken when none is named, in Compose's own order.
 const USUAL_FILES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"];
+
+/// More releases than this are not kept.
+const MOST_KEPT: u32 = 100;
 
 /// Reads the document and the runbook that it names.
 pub(super) fn read_document(path: &Path, file: &str, text: &str) -> Reading {
@@ -40,6 +43,7 @@ pub(super) fn read_document(path: &Path, file: &str, text: &str) -> Reading {
             "server",
             "stack",
             "deploy",
+            "rollback",
             "gates",
             "schedule",
             "attestations",
@@ -55,6 +59,7 @@ pub(super) fn read_document(path: &Path, file: &str, text: &str) -> Reading {
     let stack = read_stack(&mut walk, root, base);
     let mut references = References::default();
     let deploy = read_deploy(&mut walk, root, &mut references);
+    let rollback = read_rollback(&mut walk, root);
     let gate_owners = read_owners(&mut walk, root, &mut references);
     references.items = walk.strings(root, "attest").unwrap_or_default();
     let checks = read_checks(&mut walk, root);
@@ -73,6 +78,7 @@ pub(super) fn read_document(path: &Path, file: &str, text: &str) -> Reading {
             runbook,
             stack,
             deploy,
+            rollback,
             gate_owners,
             attest: references.items.iter().map(|i| i.value.clone()).collect(),
             rules: read.rules,
@@ -254,6 +260,20 @@ fn read_deploy(walk: &mut Walk<'_>, root: &DeTable<'_>, references: &mut Referen
         references.checks.push(check);
     }
     deploy
+}
+
+fn read_rollback(walk: &mut Walk<'_>, root: &DeTable<'_>) -> Rollback {
+    let mut rollback = Rollback::default();
+    let Some(table) = walk.table(root, "rollback") else { return rollback };
+    walk.unknown_keys(table, &["keep"], "[rollback]");
+    let Some(keep) = walk.number(table, "keep", MOST_KEPT) else { return rollback };
+    rollback.keep = keep as usize;
+    if rollback.keep < Rollback::LEAST {
+        let at = table.get("keep").map_or(0, |value| value.span().start);
+        let message = format!("`keep` is at least {}", Rollback::LEAST);
+        walk.error(at, message, "two ways back are what Gate H asks for");
+    }
+    rollback
 }
 
 fn read_owners(
