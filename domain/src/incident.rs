@@ -38,6 +38,8 @@ pub struct Report {
     pub timeline: Vec<Moment>,
     /// The services that were not well, with what they said last; secrets masked.
     pub failing: Vec<LastWords>,
+    /// What the other services said last, before anything was replaced; secrets masked.
+    pub others: Vec<LastWords>,
     /// How the stack answered while it was rolled back.
     pub outages: Vec<Outage>,
     /// Time from the first replaced container until all services were well, milliseconds.
@@ -209,7 +211,7 @@ pub fn markdown(stack: &str, incident: &Incident, notes: &[Note]) -> String {
             out.push_str(&format!("- {}\n", plain(&line)));
         }
     }
-    for words in &report.failing {
+    for words in report.failing.iter().chain(&report.others) {
         out.push_str(&format!("\n## Last lines of {} ({})\n\n", plain(&words.service), plain(&words.health)));
         for line in &words.lines {
             // Indented code: nothing in it is markup, whatever it holds.
@@ -295,6 +297,11 @@ mod tests {
                     service: "backend".into(),
                     health: "unhealthy".into(),
                     lines: vec!["# not a heading".into()],
+                }],
+                others: vec![LastWords {
+                    service: "proxy".into(),
+                    health: "healthy".into(),
+                    lines: vec!["upstream *prematurely* closed".into()],
                 }],
                 outages: vec![Outage {
                     what: "API health".into(),

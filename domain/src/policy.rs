@@ -107,6 +107,7 @@ pub const RULES: &[Rule] = &[
     rule("/api/cancel_run", Door::Act, OPERATORS),
     rule("/api/deploy", Door::Act, DEPLOYERS),
     rule("/api/roll_back", Door::Act, RETURNERS),
+    rule("/api/clean_restart", Door::Act, RETURNERS),
     rule("/api/drill", Door::Act, DEPLOYERS),
     rule("/api/name_cause", Door::Act, DRIS),
     rule("/api/add_follow_up", Door::Act, DRIS),

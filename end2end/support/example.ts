@@ -101,7 +101,9 @@ export class Example {
       docker("compose", "--project-directory", this.folder, "--env-file", join(this.folder, ".env.staging"), "-f",
         join(this.folder, "docker-compose.yml"), "down", "--volumes", "--remove-orphans", "--timeout", "3");
     });
-    quietly(() => remove(["rm", "--force", "--volumes"], docker("ps", "--all", "--quiet", "--filter", label)));
+    for (const filter of [label, `label=stagegate.keep=${this.project}`]) {
+      quietly(() => remove(["rm", "--force", "--volumes"], docker("ps", "--all", "--quiet", "--filter", filter)));
+    }
     quietly(() => remove(["volume", "rm", "--force"], docker("volume", "ls", "--quiet", "--filter", label)));
     quietly(() => remove(["network", "rm"], docker("network", "ls", "--quiet", "--filter", label)));
     quietly(() => {

@@ -1,8 +1,9 @@
 //! A supervisor for the tests of deploy and rollback: `supervise_compose supervise <run-dir>` carries out the
-//! plan's `{"deploy": …}` or `{"rollback": …}`.
+//! plan's `{"deploy": …}`, `{"rollback": …}` or `{"command": …}`.
 
 use engine::compose::{deploy, rollback};
-use engine::runner::{Exit, Outcome, Session, supervise};
+use engine::runner::{Cmd, Exit, Outcome, Session, supervise};
+use serde_json::Value;
 
 async fn work(session: &Session) -> Outcome {
     let plan = &session.plan().work;
@@ -13,6 +14,9 @@ async fn work(session: &Session) -> Outcome {
             Ok(work) => deploy(session, &work).await,
             Err(error) => bad(error),
         };
+    }
+    if let Some(Value::String(command)) = read("command") {
+        return Outcome::new(session.exec(Cmd::bash(&command)).await);
     }
     match serde_json::from_value(read("rollback").unwrap_or_default()) {
         Ok(work) => rollback(session, &work).await,

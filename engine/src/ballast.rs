@@ -8,15 +8,23 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
 
-/// Size of the file, bytes.
+/// Largest size of the file, bytes.
 const SIZE: u64 = 32 << 20;
-/// With less room than this the file is let go, bytes.
-const LOW: u64 = 16 << 20;
-/// With less room than this it is not made again, bytes.
-const AMPLE: u64 = 512 << 20;
+/// On a small disk the file takes this part of it at most.
+const PART: u64 = 8;
+/// The file is let go when less than this part of its size is left beside it.
+const LOW: u64 = 2;
+/// It is made only where there is room for so many of it.
+const AMPLE: u64 = 3;
 
 fn path(data: &Path) -> PathBuf {
     data.join("ballast")
+}
+
+/// The size for the disk that `data` lies on.
+fn size(data: &Path) -> io::Result<u64> {
+    let stat = statvfs(data)?;
+    Ok((stat.f_blocks.saturating_mul(stat.f_frsize) / PART).min(SIZE))
 }
 
 fn free(data: &Path) -> io::Result<u64> {
@@ -26,7 +34,8 @@ fn free(data: &Path) -> io::Result<u64> {
 
 /// Makes the file where it is missing and there is ample room. Returns whether it is there now.
 pub(crate) fn keep(data: &Path) -> io::Result<bool> {
-    keep_with(data, SIZE, AMPLE)
+    let size = size(data)?;
+    keep_with(data, size, size * AMPLE)
 }
 
 fn keep_with(data: &Path, size: u64, ample: u64) -> io::Result<bool> {
@@ -49,7 +58,7 @@ fn keep_with(data: &Path, size: u64, ample: u64) -> io::Result<bool> {
 
 /// Lets the file go when the disk is nearly full. Returns whether it did.
 pub(crate) fn release(data: &Path) -> io::Result<bool> {
-    release_with(data, LOW)
+    release_with(data, size(data)? / LOW)
 }
 
 fn release_with(data: &Path, low: u64) -> io::Result<bool> {

@@ -44,6 +44,7 @@ pub(crate) async fn open(
             complete: rollback.ok,
             message: rollback.message.clone(),
             timeline: timeline(tx, run, from, target.as_ref(), rollback, at).await?,
+            others: others(rollback),
             failing: failing(deploy.as_ref(), rollback),
             outages: findings.outages.clone(),
             replaced_in_ms: rollback.outage_ms,
@@ -124,7 +125,20 @@ fn failing(deploy: Option<&Run>, rollback: &RollbackResult) -> Vec<LastWords> {
         .and_then(|findings| findings.deploy)
         .map(|deploy| deploy.failing)
         .unwrap_or_default();
-    of_deploy.iter().chain(&rollback.failing).map(last_words).collect()
+    let ill = rollback.heard.iter().filter(|service| !service.health.is_good());
+    let mut all: Vec<&FailingService> = of_deploy.iter().chain(&rollback.failing).collect();
+    for service in ill {
+        if all.iter().all(|other| other.name != service.name) {
+            all.push(service);
+        }
+    }
+    all.into_iter().map(last_words).collect()
+}
+
+/// All that were heard and were well, so that what they knew of the trouble is not lost with them.
+fn others(rollback: &RollbackResult) -> Vec<LastWords> {
+    let well = |service: &&FailingService| service.health.is_good() && !service.last_lines.is_empty();
+    rollback.heard.iter().filter(well).map(last_words).collect()
 }
 
 fn last_words(service: &FailingService) -> LastWords {

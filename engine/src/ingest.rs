@@ -143,7 +143,7 @@ impl Engine {
         let judged = self.judged();
         let Some(offer) = judged.rollbacks(&actor).into_iter().next() else { return };
         let ctx = Ctx { actor, key: format!("return-after-run-{}", run.id), ip: String::new() };
-        if let Err(error) = self.roll_back(&ctx, offer.target.id, "keep").await {
+        if let Err(error) = self.roll_back(&ctx, offer.target.id, "keep", "").await {
             tracing::error!(run = run.id, %error, "the automatic return did not start");
         }
     }

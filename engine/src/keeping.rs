@@ -1,5 +1,5 @@
 //! Keeping the ways back open: the images of the releases that one can return to are held, looked for again and
-//! again, and those of releases that are too old are let go.
+//! again, and those of releases that are too old are let go. Room on the disk is kept for the day when it is full.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -21,9 +21,18 @@ const LAST: usize = 2;
 /// Changes come together; this long after the first of them is soon enough.
 const CALM: Duration = Duration::from_secs(2);
 
-/// The images of all releases as last seen.
+/// What is left of the releases, as last seen.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Left {
+    /// Their images.
+    pub images: ImagesSeen,
+    /// Releases that were let go: nothing is kept of them any more.
+    pub let_go: BTreeSet<i64>,
+}
+
+/// What is left of the releases, kept up to date in the background.
 #[derive(Debug, Default)]
-pub(crate) struct KeptImages(std::sync::RwLock<ImagesSeen>);
+pub(crate) struct KeptImages(std::sync::RwLock<Left>);
 
 impl PartialEq for KeptImages {
     fn eq(&self, other: &KeptImages) -> bool {
@@ -32,12 +41,12 @@ impl PartialEq for KeptImages {
 }
 
 impl KeptImages {
-    pub(crate) fn read(&self) -> ImagesSeen {
-        self.0.read().map(|seen| seen.clone()).unwrap_or_default()
+    pub(crate) fn read(&self) -> Left {
+        self.0.read().map(|left| left.clone()).unwrap_or_default()
     }
 
-    fn set(&self, seen: ImagesSeen) -> bool {
-        self.0.write().map(|mut old| std::mem::replace(&mut *old, seen.clone()) != seen).unwrap_or(false)
+    fn set(&self, left: Left) -> bool {
+        self.0.write().map(|mut old| std::mem::replace(&mut *old, left.clone()) != left).unwrap_or(false)
     }
 }
 
@@ -47,10 +56,12 @@ impl Judged {
     pub(crate) fn ways_back(&self) -> Vec<&Release> {
         let current = self.release();
         let running = &self.observed.parts.images;
+        let let_go = self.stack.images.read().let_go;
         let is_back = |r: &&Release| {
             !r.parts.images.is_empty()
                 && r.deployed_at.is_some()
                 && r.state != ReleaseState::RolledBackFrom
+                && !let_go.contains(&r.id)
                 && (current.is_none_or(|c| c.id != r.id) || r.parts.images != *running)
         };
         let mut ways: Vec<&Release> = self.known.releases.iter().filter(is_back).collect();
@@ -81,6 +92,9 @@ impl Engine {
         let mut revision = self.revisions();
         let mut pruned = BTreeSet::new();
         loop {
+            if let Err(error) = crate::ballast::keep(&self.paths().data) {
+                tracing::debug!(%error, "no room could be kept for a rollback on a full disk");
+            }
             self.look_for_images_first().await;
             if let Err(error) = self.keep_images(&mut pruned).await {
                 tracing::debug!(%error, "the images of the ways back could not be looked after");
@@ -95,25 +109,27 @@ impl Engine {
     /// Looks now whether the images of the ways back are still there.
     pub(crate) async fn look_for_images_first(&self) {
         let looked = tokio::time::timeout(PATIENCE, self.look_for_images()).await;
-        if let Ok(Ok(seen)) = looked
-            && self.0.images.set(seen)
+        if let Ok(Ok(left)) = looked
+            && self.0.images.set(left)
         {
             self.bump();
         }
     }
 
-    async fn look_for_images(&self) -> Result<ImagesSeen, Error> {
+    async fn look_for_images(&self) -> Result<Left, Error> {
         let known = self.known();
         let all: BTreeSet<String> =
             known.releases.iter().flat_map(|r| r.parts.images.values().cloned()).collect();
         if all.is_empty() {
-            return Ok(ImagesSeen::default());
+            return Ok(Left::default());
         }
-        let mut seen = look_for(&self.docker().await?, &all).await.map_err(unavailable)?;
+        let mut images = look_for(&self.docker().await?, &all).await.map_err(unavailable)?;
         // What could not be used when it was last tried stays in doubt until it is held.
-        seen.unusable = self.0.images.read().unusable;
-        seen.unusable.retain(|id| all.contains(id));
-        Ok(seen)
+        images.unusable = self.0.images.read().images.unusable;
+        images.unusable.retain(|id| all.contains(id));
+        let deployed = known.releases.iter().filter(|r| r.deployed_at.is_some());
+        let let_go = deployed.map(|r| r.id).filter(|id| !self.keep_dir(*id).exists()).collect();
+        Ok(Left { images, let_go })
     }
 
     /// Holds what is kept and lets the rest go. Never while something changes the stack: a deploy has images that
@@ -121,7 +137,7 @@ impl Engine {
     async fn keep_images(&self, pruned: &mut BTreeSet<i64>) -> Result<(), Error> {
         let _turn = self.in_turn().await;
         let judged = self.judged();
-        let here = self.0.images.read();
+        let left = self.0.images.read();
         let kept = judged.kept();
         let Some(project) = kept.iter().find_map(|r| kept_project(&self.keep_dir(r.id))) else {
             return Ok(());
@@ -130,9 +146,13 @@ impl Engine {
             return Ok(());
         }
         let docker = self.docker().await?;
-        let ids = kept.iter().flat_map(|r| r.parts.images.values()).filter(|id| here.bytes.contains_key(*id));
+        let ids = kept
+            .iter()
+            .flat_map(|r| r.parts.images.values())
+            .filter(|id| left.images.bytes.contains_key(*id));
         let unusable = hold(&docker, &project, &ids.cloned().collect()).await.map_err(unavailable)?;
-        if self.0.images.set(ImagesSeen { unusable, ..here }) {
+        let images = ImagesSeen { unusable, ..left.images.clone() };
+        if self.0.images.set(Left { images, ..left }) {
             self.bump();
         }
         let numbers: BTreeSet<i64> = kept.iter().map(|r| r.id).collect();
@@ -140,6 +160,14 @@ impl Engine {
             let tags: Vec<String> = numbers.iter().map(|id| tag_of(*id)).collect();
             for tag in prune_keep(&docker, &project, &tags).await.map_err(unavailable)? {
                 tracing::info!(tag, "the images of a release that is no longer kept were let go");
+            }
+            for release in judged.known.releases.iter().filter(|r| !numbers.contains(&r.id)) {
+                match std::fs::remove_dir_all(self.keep_dir(release.id)) {
+                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                        tracing::warn!(release = release.id, %error, "what was kept of a release could not be removed");
+                    }
+                    _ => {}
+                }
             }
             *pruned = numbers;
         }

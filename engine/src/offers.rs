@@ -233,6 +233,21 @@ impl Judged {
         ])
     }
 
+    /// The clean restart: on which release, and whether this person may start it now.
+    pub(crate) fn offer_restart(&self, actor: &Actor) -> (Option<Release>, Offer) {
+        let current = self.release().filter(|r| {
+            r.state == domain::release::ReleaseState::Deployed
+                && r.deployed_at.is_some()
+                && !r.parts.images.is_empty()
+        });
+        let target = current.or_else(|| self.ways_back().into_iter().next()).cloned();
+        let offer = match &target {
+            None => Offer::No("Nothing that was deployed and healthy here is known yet.".to_owned()),
+            Some(target) => self.rollback_to(actor, target).offer,
+        };
+        (target, offer)
+    }
+
     /// The ways back from what runs now, best first: rollback points, else whatever was healthy.
     pub(crate) fn rollbacks(&self, actor: &Actor) -> Vec<RollbackOffer> {
         self.ways_back().into_iter().map(|target| self.rollback_to(actor, target)).collect()
@@ -240,7 +255,7 @@ impl Judged {
 
     /// The offer to go back to `target`.
     pub(crate) fn rollback_to(&self, actor: &Actor, target: &Release) -> RollbackOffer {
-        let seen = self.stack.images.read();
+        let seen = self.stack.images.read().images;
         let among = |ids: &BTreeSet<String>| -> Vec<String> {
             let all = target.parts.images.iter().filter(|(_, image)| ids.contains(*image));
             all.map(|(service, _)| service.clone()).collect()
@@ -272,6 +287,8 @@ impl Judged {
             missing_images: missing,
             bytes,
             can_roll_back_database: self.stack.db_rollback.is_some(),
+            can_make_database_anew: self.stack.db_fresh.is_some(),
+            stack: self.stack.name.clone(),
         }
     }
 }

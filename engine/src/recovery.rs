@@ -95,7 +95,7 @@ impl Engine {
             return self.note_recovery(run, why.to_owned()).await;
         };
         let ctx = Ctx { actor, key: format!("recover-after-run-{}", run.id), ip: String::new() };
-        self.roll_back(&ctx, target, "keep").await.map(|_| ())
+        self.roll_back(&ctx, target, "keep", "").await.map(|_| ())
     }
 
     /// Whether the engine was lost, so that how a deploy ended says nothing about the release.

@@ -417,6 +417,10 @@ pub struct RollbackOffer {
     pub bytes: u64,
     /// The stack declares a command that rolls its database back.
     pub can_roll_back_database: bool,
+    /// The stack declares a command that makes its database anew, and one that backs it up before.
+    pub can_make_database_anew: bool,
+    /// The stack's name, which has to be typed before its database is made anew.
+    pub stack: String,
     /// The button.
     pub offer: Offer,
 }
@@ -446,6 +450,8 @@ pub struct ReleasesPage {
     pub failed_deploy: Option<RunView>,
     /// The drill.
     pub drill: DrillView,
+    /// The clean restart: on which release, and the button.
+    pub restart: (Option<Release>, Offer),
     /// Incidents, newest first.
     pub incidents: Vec<IncidentRow>,
 }

@@ -4,11 +4,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails fails its test")]
 
 #[cfg(test)]
+mod chaos_table;
+#[cfg(test)]
 mod compose_bench;
 #[cfg(test)]
 mod compose_long;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -16,8 +18,8 @@ use compose_bench::{Bench, Proxy, SECRET, until};
 use domain::facts::Health;
 use domain::release::Part;
 use engine::compose::{
-    Address, ComposeError, DbChoice, DeployPhase, Docker, JournalKind, Key, PartsReader, Watcher,
-    images_present, keep_name, prune_keep, read_journal, render, service_logs, snapshot,
+    Address, ComposeError, DbChoice, DeployPhase, Docker, JournalKind, Key, PartsReader, Watcher, hold,
+    images_present, keep_name, look_for, prune_keep, read_journal, render, service_logs, snapshot,
 };
 use engine::runner::{Exit, cancel};
 
@@ -447,4 +449,149 @@ async fn the_watcher_notices_a_lost_or_frozen_engine_within_five_seconds_and_rec
     let _proxy = Proxy::listen(&path);
     expect(true, 8).await;
     assert!(Docker::connect(&Address::new(path.to_str().unwrap())).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_was_overtaken_touches_nothing() {
+    let bench = Bench::new("fence").await;
+    bench.write("1", "ok");
+    let one = bench.run_deploy(&bench.deploy("r1")).await.1;
+    assert!(one.ok, "{}", one.message);
+    let path = bench.keep("").join("journal.json");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("\"run\": \"1\"", "\"run\": \"99\"")).unwrap();
+    let before = bench.containers();
+    bench.write("2", "ok");
+    let (exit, late, _) = bench.run_deploy(&bench.deploy("r2")).await;
+    assert!(!late.ok && late.message.contains("Run 99, which began later"), "{exit:?} {}", late.message);
+    let (_, late, _) = bench.run_rollback(&bench.rollback("r1", &one.images)).await;
+    assert!(!late.ok && late.message.contains("Run 99"), "{}", late.message);
+    assert_eq!(bench.containers(), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn images_that_are_held_outlive_a_prune_of_everything_unused() {
+    let bench = Bench::new("held").await;
+    bench.write("1", "ok");
+    let one = bench.run_deploy(&bench.deploy("r1")).await.1;
+    bench.write("2", "ok");
+    let two = bench.run_deploy(&bench.deploy("r2")).await.1;
+    assert!(one.ok && two.ok, "{} {}", one.message, two.message);
+    let docker = bench.engine().await;
+    let ids = |images: &BTreeMap<String, String>| images.values().cloned().collect::<BTreeSet<_>>();
+    let seen = look_for(&docker, &ids(&one.images)).await.unwrap();
+    assert!(seen.missing.is_empty() && seen.bytes.values().all(|bytes| *bytes > 0), "{seen:?}");
+    assert_eq!(hold(&docker, &bench.project, &ids(&one.images)).await.unwrap(), BTreeSet::new());
+    // Held twice is held once, and a holder passes for no service.
+    assert_eq!(hold(&docker, &bench.project, &ids(&one.images)).await.unwrap(), BTreeSet::new());
+    assert_eq!(bench.holders().len(), one.images.values().collect::<BTreeSet<_>>().len());
+    assert_eq!(bench.containers().len(), 3);
+
+    let filter = format!("label=test={}", bench.project);
+    bench.docker(&["image", "prune", "-a", "-f", "--filter", &filter]);
+    assert_eq!(images_present(&docker, one.images.values()).await.unwrap(), Vec::<String>::new());
+    let (_, back, run) = bench.run_rollback(&bench.rollback("r1", &one.images)).await;
+    assert!(back.ok, "{}", run.log());
+
+    assert_eq!(hold(&docker, &bench.project, &BTreeSet::new()).await.unwrap(), BTreeSet::new());
+    assert_eq!(bench.holders(), Vec::<String>::new());
+    let gone = BTreeSet::from([format!("sha256:{}", "0".repeat(64))]);
+    assert_eq!(look_for(&docker, &gone).await.unwrap().missing, gone);
+    assert_eq!(hold(&docker, &bench.project, &gone).await.unwrap(), gone, "nothing can be made from it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn services_start_in_order_and_a_failed_one_holds_back_only_those_that_wait_for_it() {
+    let bench = Bench::new("order").await;
+    bench.write("1", "ok");
+    let one_shot = |name: &str, code: u8, more: &str| {
+        format!(
+            "  {name}:\n    image: stagegate-test/busybox:1\n    stop_grace_period: 0s\n    command: [\"sh\", \"-c\", \"sleep 1; exit {code}\"]\n{more}"
+        )
+    };
+    let after =
+        |what: &str| format!("    depends_on: {{{what}: {{condition: service_completed_successfully}}}}\n");
+    let services =
+        format!("services:\n{}{}", one_shot("first", 0, ""), one_shot("second", 0, &after("first")));
+    bench.edit("docker-compose.yml", "services:\n", &services);
+    bench.edit("docker-compose.yml", "  worker:\n", &format!("  worker:\n{}", after("second")));
+    let one = bench.run_deploy(&bench.deploy("r1")).await.1;
+    assert!(one.ok, "{}", one.message);
+    let started = |service: &str| {
+        let name = format!("{}-{service}-1", bench.project);
+        bench.docker(&["inspect", "-f", "{{.State.StartedAt}}", &name])
+    };
+    let finished = |service: &str| {
+        let name = format!("{}-{service}-1", bench.project);
+        bench.docker(&["inspect", "-f", "{{.State.FinishedAt}}", &name])
+    };
+    assert!(finished("first") <= started("second") && finished("second") <= started("worker"));
+
+    // What was made belongs to Compose: by hand there is nothing left to do.
+    let before = bench.containers();
+    bench.compose(&["up", "-d", "--no-build"]);
+    assert_eq!(bench.containers(), before);
+
+    bench.edit(
+        "docker-compose.yml",
+        "sleep 1; exit 0\"]\n    depends_on",
+        "sleep 1; exit 3\"]\n    depends_on",
+    );
+    bench.edit("docker-compose.yml", "COLOUR: blue", "COLOUR: red");
+    bench.edit("docker-compose.yml", "\"sleep\", \"1000\"", "\"sleep\", \"1001\"");
+    let two = bench.run_deploy(&bench.deploy("r2")).await.1;
+    assert!(!two.ok && two.message.contains("second: it ended with exit code 3"), "{}", two.message);
+    let health: BTreeMap<_, _> = two.services.iter().map(|s| (s.name.as_str(), s.health)).collect();
+    assert!(matches!(health["web"], Health::Healthy | Health::Starting), "{health:?}");
+    assert!(started("worker").starts_with("0001"), "it waits for what failed: {health:?}");
+    let back = bench.run_rollback(&bench.rollback("r1", &one.images)).await.1;
+    assert!(back.ok && back.kept_config, "{}", back.message);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_compose_can_hand_over_is_handed_over() {
+    let bench = Bench::new("secret").await;
+    bench.write("1", "ok");
+    bench.edit("docker-compose.yml", "  web:\n", "  web:\n    secrets: [token]\n");
+    let text = fs::read_to_string(bench.path().join("docker-compose.yml")).unwrap();
+    let secrets = "secrets:\n  token: {environment: TOKEN}\n";
+    fs::write(bench.path().join("docker-compose.yml"), format!("{text}{secrets}")).unwrap();
+    let one = bench.run_deploy(&bench.deploy("r1")).await.1;
+    assert!(one.ok, "{}", one.message);
+    assert_eq!(bench.compose(&["exec", "-T", "web", "cat", "/run/secrets/token"]), SECRET);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn our_own_probes_do_not_wait_for_the_engines_next_look() {
+    let bench = Bench::new("probe").await;
+    bench.write("1", "ok");
+    bench.edit("docker-compose.yml", "interval: 500ms", "interval: 60s");
+    let began = Instant::now();
+    let one = bench.run_deploy(&bench.deploy("r1")).await.1;
+    assert!(one.ok && began.elapsed() < Duration::from_secs(55), "{} {:?}", one.message, began.elapsed());
+    // A command that never succeeds is not taken for one that does.
+    bench.write("2", "bad");
+    bench.edit("docker-compose.yml", "interval: 500ms", "interval: 60s");
+    let mut work = bench.deploy("r2");
+    work.health_timeout_ms = 4_000;
+    let two = bench.run_deploy(&work).await.1;
+    assert!(!two.ok && two.message.contains("Not well within 4.0 s: web"), "{}", two.message);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_every_service_said_is_gathered_before_it_is_replaced() {
+    let bench = Bench::new("heard").await;
+    bench.write("1", "ok");
+    let one = bench.run_deploy(&bench.deploy("r1")).await.1;
+    bench.write("2", "ok");
+    assert!(one.ok && bench.run_deploy(&bench.deploy("r2")).await.1.ok);
+    let mut work = bench.rollback("r1", &one.images);
+    work.clean = true;
+    let (_, back, run) = bench.run_rollback(&work).await;
+    assert!(back.ok, "{}", run.log());
+    let names: Vec<_> = back.heard.iter().map(|service| service.name.as_str()).collect();
+    assert_eq!(names, ["job", "web", "worker"]);
+    let web = back.heard.iter().find(|service| service.name == "web").unwrap();
+    assert!(web.last_lines.iter().any(|line| line.starts_with("web 2 with")), "{web:?}");
+    assert!(!format!("{:?}", back.heard).contains(SECRET));
 }

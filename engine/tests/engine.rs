@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails fails its test")]
 
+mod chaos_table;
+
 #[path = "engine"]
 mod support {
     pub mod bench;
@@ -16,11 +18,13 @@ mod cases {
     mod docker_refusals;
     mod drift;
     mod files;
+    mod full_disk;
     mod gates;
     mod keys;
     mod migrations;
     mod people;
     mod recovery;
+    mod returns;
     mod run_all;
     mod sign_offs;
     mod steps;

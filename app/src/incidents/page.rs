@@ -62,6 +62,15 @@ pub fn incident_view(here: &Here, page: &IncidentPageView) -> AnyView {
         card("incident-diff", "What differed", (), view! { {lines(d.lines())} {subjects} })
     });
     let failing = report.failing.iter().map(last_words).collect_view();
+    let others = (!report.others.is_empty()).then(|| {
+        let all = report.others.iter().map(last_words).collect_view();
+        view! {
+            <details class="stack" data-keep="">
+                <summary>{format!("What the other {} said last", services(report.others.len()))}</summary>
+                <div class="stack">{all}</div>
+            </details>
+        }
+    });
     view! {
         <Title text=title.clone() />
         {page_head(title, under, end)}
@@ -69,6 +78,7 @@ pub fn incident_view(here: &Here, page: &IncidentPageView) -> AnyView {
             <div class="stack">
                 {card("incident-timeline", "What happened", (), view! { <ol class="timeline">{moments}</ol> })}
                 {failing}
+                {others}
             </div>
             <div class="stack">
                 {card("incident-outage", "Outage", (), lines(outage_lines(report)))}
@@ -78,6 +88,10 @@ pub fn incident_view(here: &Here, page: &IncidentPageView) -> AnyView {
         {notes(here, page)}
     }
     .into_any()
+}
+
+fn services(n: usize) -> String {
+    if n == 1 { "service".to_owned() } else { format!("{n} services") }
 }
 
 fn last_words(words: &LastWords) -> AnyView {

@@ -23,17 +23,25 @@ pub(crate) async fn drill(key: String, back: String, form: String) -> Result<(),
     act(Envelope { key, back, form }, &[], |engine, ctx| async move { engine.drill(&ctx).await }).await
 }
 
-/// Goes back to a release; `database` is `keep` or `rollback`.
+/// Takes everything down and brings a known good release up again.
+#[server(prefix = "/api", endpoint = "clean_restart")]
+pub(crate) async fn clean_restart(key: String, back: String, form: String) -> Result<(), AppError> {
+    act(Envelope { key, back, form }, &[], |engine, ctx| async move { engine.clean_restart(&ctx).await })
+        .await
+}
+
+/// Goes back to a release; `database` is `keep`, `rollback` or `fresh`, the last with the stack's name `typed`.
 #[server(prefix = "/api", endpoint = "roll_back")]
 pub(crate) async fn roll_back(
     release: i64,
     #[server(default)] database: String,
+    #[server(default)] typed: String,
     key: String,
     back: String,
     form: String,
 ) -> Result<(), AppError> {
     act(Envelope { key, back, form }, &[], |engine, ctx| async move {
-        engine.roll_back(&ctx, release, &database).await
+        engine.roll_back(&ctx, release, &database, &typed).await
     })
     .await
 }

@@ -4,8 +4,9 @@ mod acts;
 mod drill;
 mod history;
 mod release;
+mod restart;
 
-pub(crate) use acts::{Deploy, Drill, OpenRelease, RollBack};
+pub(crate) use acts::{CleanRestart, Deploy, Drill, OpenRelease, RollBack};
 pub use release::{ReleasePage, release_view};
 
 use engine::view::ReleasesPage as ReleasesPageView;
@@ -80,6 +81,7 @@ pub fn releases_view(here: &Here, page: &ReleasesPageView) -> AnyView {
         {card("rel-directory", "In the directory", (), directory)}
         {card("rel-back", "Ways back", (), view! { <div class="stack">{ways_back}</div> })}
         {drill::drill(here, page)}
+        {restart::restart(here, page)}
         {incidents(page)}
         {history(page)}
     }

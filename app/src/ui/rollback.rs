@@ -6,8 +6,13 @@ use engine::view::{Offer, RollbackOffer};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 
-use super::{Here, Icon, chips, confirm, envelope, hidden, icon, lines, offer_button, time};
+use super::{Here, Icon, chips, confirm, envelope, hidden, icon, lines, offer_button, text_field, time};
 use crate::releases::{Deploy, RollBack};
+
+/// `412 MB`; layers that images share are counted with each.
+fn megabytes(bytes: u64) -> String {
+    format!("{} MB", bytes.div_ceil(1_000_000))
+}
 
 /// The target in words, to stand beside the button: since when it is good, which migrations lie between.
 pub fn rollback_words(offer: &RollbackOffer) -> AnyView {
@@ -17,7 +22,9 @@ pub fn rollback_words(offer: &RollbackOffer) -> AnyView {
         Some(names) if names.len() == 1 => "1 migration between".to_owned(),
         Some(names) => format!("{} migrations between", names.len()),
     };
-    view! { <span class="small">"good since " {time(offer.good_since)} ", " {migrations}</span> }.into_any()
+    let kept = (offer.bytes > 0).then(|| format!(", {} kept", megabytes(offer.bytes)));
+    view! { <span class="small">"good since " {time(offer.good_since)} ", " {migrations} {kept}</span> }
+        .into_any()
 }
 
 /// The one-click rollback with its one confirmation: target, services that change, migrations
@@ -40,7 +47,7 @@ pub fn rollback_confirm(here: &Here, offer: &RollbackOffer, class: &str) -> AnyV
                 <p class="small wrap">{offer.target.subject.clone()}</p>
                 <p>{rollback_words(offer)}</p>
                 {services}
-                {database(offer)}
+                {database(here, &form, offer)}
                 {offer_button(format!("Yes, back to {commit}"), "btn--danger", &offer.offer)}
             </form>
         }
@@ -59,7 +66,7 @@ pub fn rollback_confirm(here: &Here, offer: &RollbackOffer, class: &str) -> AnyV
 }
 
 /// What becomes of the database; asked only when there is something to decide.
-fn database(offer: &RollbackOffer) -> AnyView {
+fn database(here: &Here, form: &str, offer: &RollbackOffer) -> AnyView {
     let keep = || hidden(&[("database", "keep")]);
     let names = match &offer.migrations {
         Some(names) if names.is_empty() => return keep(),
@@ -75,7 +82,7 @@ fn database(offer: &RollbackOffer) -> AnyView {
         }
         .into_any(),
     };
-    if !offer.can_roll_back_database {
+    if !offer.can_roll_back_database && !offer.can_make_database_anew {
         return view! {
             {names}
             {keep()}
@@ -83,6 +90,26 @@ fn database(offer: &RollbackOffer) -> AnyView {
         }
         .into_any();
     }
+    let undo = offer.can_roll_back_database.then(|| {
+        view! {
+            <label class="choice">
+                <input type="radio" name="database" value="rollback" />
+                <span>"Roll the migrations back with the stack's own command"</span>
+            </label>
+        }
+    });
+    let fresh = offer.can_make_database_anew.then(|| {
+        view! {
+            <label class="choice">
+                <input type="radio" name="database" value="fresh" />
+                <span>"Back it up, then make a new one with its seed: what is in it now is in the backup only"</span>
+            </label>
+        }
+    });
+    let typed = offer.can_make_database_anew.then(|| {
+        let hint = format!("Only for a new database: type {} to confirm.", offer.stack);
+        text_field(here, form, "typed", "The stack's name", &hint, false)
+    });
     view! {
         {names}
         <fieldset class="fieldset">
@@ -92,11 +119,10 @@ fn database(offer: &RollbackOffer) -> AnyView {
                     <input type="radio" name="database" value="keep" checked=true />
                     <span>"Keep the schema as it is"</span>
                 </label>
-                <label class="choice">
-                    <input type="radio" name="database" value="rollback" />
-                    <span>"Roll the migrations back with the stack's own command"</span>
-                </label>
+                {undo}
+                {fresh}
             </div>
+            {typed}
         </fieldset>
     }
     .into_any()

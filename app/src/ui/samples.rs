@@ -240,6 +240,8 @@ pub fn rollback() -> RollbackOffer {
         missing_images: vec![],
         bytes: 412_000_000,
         can_roll_back_database: true,
+        can_make_database_anew: false,
+        stack: "Sample".into(),
         offer: Offer::Yes,
     }
 }

@@ -84,29 +84,24 @@ impl Engine {
         }
     }
 
-    /// Goes back to a release. `database` is `keep` (the schema stays) or `rollback` (the stack's command).
-    pub async fn roll_back(&self, ctx: &Ctx, release: i64, database: &str) -> Result<Done, Error> {
+    /// Goes back to a release. `database` is `keep` (the schema stays), `rollback` (the stack's command) or `fresh`
+    /// (a backup, then a new database); the last one only with the stack's name typed by hand.
+    pub async fn roll_back(
+        &self,
+        ctx: &Ctx,
+        release: i64,
+        database: &str,
+        typed: &str,
+    ) -> Result<Done, Error> {
         let _turn = self.in_turn().await;
-        match crate::ballast::release(&self.paths().data) {
-            Ok(true) => tracing::warn!("the disk is full: the room kept for a rollback was let go"),
-            Ok(false) => {}
-            Err(error) => tracing::error!(%error, "the room kept for a rollback could not be let go"),
-        }
-        self.look_for_images_first().await;
+        self.make_room().await;
         let judged = self.judged();
         let target = judged
             .known
             .release(release)
             .cloned()
             .ok_or_else(|| Error::not_found(format!("Release {release}")))?;
-        let db = match (database, &judged.stack.db_rollback) {
-            ("keep" | "", _) => DbChoice::KeepSchema,
-            ("rollback", Some(command)) => DbChoice::RollbackCommand(command.clone()),
-            ("rollback", None) => {
-                return Err(Error::invalid("This stack declares no command that rolls its database back."));
-            }
-            _ => return Err(Error::invalid("Please choose what happens to the database.")),
-        };
+        let db = database_choice(&judged, database, typed)?;
         let offer = judged.rollback_to(&ctx.actor, &target);
         let allowed = all([
             when(!target.parts.images.is_empty() && target.deployed_at.is_some(), || {
@@ -116,22 +111,54 @@ impl Engine {
         ]);
         let subject = target.name();
         self.perform(ctx, "rollback.start", &subject, &[database], allowed, async |begun| {
-            let stack = &judged.stack;
             let rollback = self.rollback_work(&judged, &target, offer.services.clone(), db);
-            let start = Start {
-                kind: RunKind::Rollback,
-                subject: format!("release {}", target.id),
-                gate: None,
-                title: format!("Roll back to release {}", target.name()),
-                release: target.id,
-                parts: target.parts.clone(),
-                work: Work::Rollback { rollback: Box::new(rollback), smoke: self.smoke(&judged) },
-                timeout_ms: RETURN_MS + stack.health_timeout_ms,
-                locks: true,
-            };
-            self.start(ctx, begun, start).await
+            let title = format!("Roll back to release {}", target.name());
+            self.start(ctx, begun, self.return_plan(&judged, &target, title, rollback)).await
         })
         .await
+    }
+
+    /// Takes everything down and brings the images of a known good release up again: what runs, else the first way
+    /// back. Volumes are never touched.
+    pub async fn clean_restart(&self, ctx: &Ctx) -> Result<Done, Error> {
+        let _turn = self.in_turn().await;
+        self.make_room().await;
+        let judged = self.judged();
+        let (target, allowed) = judged.offer_restart(&ctx.actor);
+        let subject = target.as_ref().map(Release::name).unwrap_or_default();
+        self.perform(ctx, "restart.start", &subject, &[], allowed, async |begun| {
+            let target = target.clone().ok_or_else(|| Error::refused("There is no release to start."))?;
+            let changed = target.parts.changed_services(&judged.observed.parts);
+            let mut work = self.rollback_work(&judged, &target, changed, DbChoice::KeepSchema);
+            work.clean = true;
+            let title = format!("Clean restart on release {}", target.name());
+            self.start(ctx, begun, self.return_plan(&judged, &target, title, work)).await
+        })
+        .await
+    }
+
+    fn return_plan(&self, judged: &Judged, target: &Release, title: String, work: RollbackWork) -> Start {
+        Start {
+            kind: RunKind::Rollback,
+            subject: format!("release {}", target.id),
+            gate: None,
+            title,
+            release: target.id,
+            parts: target.parts.clone(),
+            work: Work::Rollback { rollback: Box::new(work), smoke: self.smoke(judged) },
+            timeout_ms: RETURN_MS + judged.stack.health_timeout_ms,
+            locks: true,
+        }
+    }
+
+    /// Lets the room go that is kept for this moment, and looks whether the images are here.
+    async fn make_room(&self) {
+        match crate::ballast::release(&self.paths().data) {
+            Ok(true) => tracing::warn!("the disk is full: the room kept for a rollback was let go"),
+            Ok(false) => {}
+            Err(error) => tracing::error!(%error, "the room kept for a rollback could not be let go"),
+        }
+        self.look_for_images_first().await;
     }
 
     fn rollback_work(
@@ -153,6 +180,7 @@ impl Engine {
             changed,
             stateless: stack.stateless.clone(),
             db,
+            clean: false,
         }
     }
 
@@ -207,6 +235,26 @@ impl Engine {
     /// Where a release's resolved configuration is kept.
     pub(crate) fn keep_dir(&self, release: i64) -> std::path::PathBuf {
         self.paths().data.join("rollback").join(release.to_string())
+    }
+}
+
+fn database_choice(judged: &Judged, database: &str, typed: &str) -> Result<DbChoice, Error> {
+    let stack = &judged.stack;
+    match (database, &stack.db_rollback, &stack.db_backup, &stack.db_fresh) {
+        ("keep" | "", ..) => Ok(DbChoice::KeepSchema),
+        ("rollback", Some(command), ..) => Ok(DbChoice::RollbackCommand(command.clone())),
+        ("rollback", None, ..) => {
+            Err(Error::invalid("This stack declares no command that rolls its database back."))
+        }
+        ("fresh", _, Some(backup), Some(fresh)) if typed.trim() == stack.name => {
+            Ok(DbChoice::Fresh { backup: backup.clone(), fresh: fresh.clone() })
+        }
+        ("fresh", _, Some(_), Some(_)) => Err(Error::invalid(format!(
+            "A fresh database loses what is in this one. To confirm, type the stack's name: {}",
+            stack.name
+        ))),
+        ("fresh", ..) => Err(Error::invalid("This stack declares no command that makes its database anew.")),
+        _ => Err(Error::invalid("Please choose what happens to the database.")),
     }
 }
 

@@ -20,8 +20,14 @@ pub(super) fn config_path(keep_dir: &Path) -> PathBuf {
     keep_dir.join("config.yaml")
 }
 
-/// The project name in a kept configuration, which is in its first lines; `None` when none is kept.
+/// The project name that is kept with a release; `None` when nothing is kept of it.
 pub fn kept_project(keep_dir: &Path) -> Option<String> {
+    let images = std::fs::read(images_path(keep_dir)).ok();
+    let images: Option<serde_json::Value> = images.and_then(|text| serde_json::from_slice(&text).ok());
+    if let Some(name) = images.as_ref().and_then(|images| images.get("name")).and_then(|name| name.as_str()) {
+        return Some(name.to_owned());
+    }
+    // Releases of old were kept without it there; a kept configuration has it in its first lines.
     let text = std::fs::read_to_string(config_path(keep_dir)).ok()?;
     let name = text.lines().find_map(|line| line.strip_prefix("name:"))?.trim().trim_matches('"');
     (!name.contains('$')).then(|| name.to_owned())
@@ -41,7 +47,8 @@ pub(super) async fn keep(
     images: &BTreeMap<String, String>,
     key: &Key,
 ) -> Result<Option<String>> {
-    write_durably(&images_path(keep_dir), override_of(images).as_bytes(), "keep the image IDs")?;
+    let text = format!("{:#}\n", with_images(Some(&rendered.name), images));
+    write_durably(&images_path(keep_dir), text.as_bytes(), "keep the image IDs")?;
     let why = keep_config(tool, project, rendered, keep_dir, key).await?;
     if why.is_some() {
         // A file of an earlier deploy of the same release must not pass for this one's.
@@ -84,7 +91,15 @@ async fn keep_config(
 
 /// A Compose file that replaces the images of services by IDs. JSON is YAML.
 pub(super) fn override_of(images: &BTreeMap<String, String>) -> String {
+    format!("{:#}\n", with_images(None, images))
+}
+
+fn with_images(name: Option<&str>, images: &BTreeMap<String, String>) -> serde_json::Value {
     let services: serde_json::Map<_, _> =
         images.iter().map(|(name, id)| (name.clone(), serde_json::json!({ "image": id }))).collect();
-    format!("{:#}\n", serde_json::json!({ "services": services }))
+    let mut file = serde_json::json!({ "services": services });
+    if let Some(name) = name {
+        file["name"] = name.into();
+    }
+    file
 }

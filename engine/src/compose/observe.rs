@@ -379,8 +379,18 @@ pub async fn service_logs(
 ) -> Result<Vec<String>> {
     let own = instances(docker, project).await?.into_iter().filter(|one| one.service == service);
     let Some(worst) = own.max_by_key(|one| rank(one.health)) else { return Ok(Vec::new()) };
+    container_logs(docker, &worst.id, n, redact).await
+}
+
+/// The last `n` lines of one container, passed through `redact`.
+pub(super) async fn container_logs(
+    docker: &Docker,
+    id: &str,
+    n: usize,
+    redact: impl Fn(&str) -> String,
+) -> Result<Vec<String>> {
     let options = LogsOptions { stdout: true, stderr: true, tail: n.to_string(), ..LogsOptions::default() };
-    let chunks = docker.client().logs(&worst.id, Some(options)).try_collect::<Vec<_>>();
+    let chunks = docker.client().logs(id, Some(options)).try_collect::<Vec<_>>();
     let chunks = tokio::time::timeout(docker.patience(), chunks).await;
     let chunks = chunks.map_err(|_| ComposeError::Unreachable { why: "its logs did not come".to_owned() })?;
     let bytes: Vec<u8> = chunks.map_err(explain)?.into_iter().flat_map(|chunk| chunk.into_bytes()).collect();

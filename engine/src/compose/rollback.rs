@@ -44,6 +44,26 @@ pub enum DbChoice {
     KeepSchema,
     /// This command undoes migrations. It runs first, while the services that know them still run.
     RollbackCommand(String),
+    /// The database is made anew, after a backup.
+    Fresh {
+        /// The command that takes the backup.
+        backup: String,
+        /// The command that makes the database anew and fills it with its seed.
+        fresh: String,
+    },
+}
+
+impl DbChoice {
+    /// What runs before the services are touched, in order: what it is called, and the command.
+    fn commands(&self) -> Vec<(&'static str, &str)> {
+        match self {
+            Self::KeepSchema => Vec::new(),
+            Self::RollbackCommand(command) => vec![("Undoing the migrations", command)],
+            Self::Fresh { backup, fresh } => {
+                vec![("The backup of the database", backup), ("Making the database anew", fresh)]
+            }
+        }
+    }
 }
 
 /// What a rollback is told. Stored in the run's plan: no secrets.
@@ -61,6 +81,9 @@ pub struct RollbackWork {
     pub stateless: Vec<String>,
     /// What becomes of the database.
     pub db: DbChoice,
+    /// Take everything down first, so that nothing of what ran is left; volumes stay.
+    #[serde(default)]
+    pub clean: bool,
 }
 
 /// One service's proof.
@@ -98,6 +121,9 @@ pub struct RollbackResult {
     pub services: Vec<Service>,
     /// The services that are not well.
     pub failing: Vec<FailingService>,
+    /// What every service said last, before anything was replaced.
+    #[serde(default)]
+    pub heard: Vec<FailingService>,
     /// Time from the first replaced container until all were well, milliseconds: no outage was longer.
     /// `None` when they did not become well.
     pub outage_ms: Option<u64>,
@@ -118,6 +144,7 @@ pub async fn rollback(session: &Session, work: &RollbackWork) -> Outcome {
         kept_config: false,
         services: Vec::new(),
         failing: Vec::new(),
+        heard: Vec::new(),
         outage_ms: None,
         message: String::new(),
     };
@@ -188,17 +215,17 @@ async fn run(
         session.say(&format!("{service} holds data and gets another image."));
     }
 
-    if let DbChoice::RollbackCommand(command) = &work.db {
+    for (what, command) in work.db.commands() {
         stage.enter(DeployPhase::Migrating)?;
         let mut cmd = Cmd::bash(command);
         cmd.cwd = Some(project.dir.clone());
         let exit = session.exec(cmd).await;
         if !exit.is_success() {
-            return Err(Stop(format!(
-                "Undoing the migrations failed ({exit}). The services were not touched."
-            )));
+            return Err(Stop(format!("{what} failed ({exit}). The services were not touched.")));
         }
     }
+    // What is replaced takes its log with it.
+    result.heard = stage.hear(docker, &before).await;
 
     let by_id = retag(stage, docker, work, rendered, &before).await?;
 
@@ -209,7 +236,12 @@ async fn run(
     let health = Duration::from_millis(work.health_timeout_ms);
     stage.tidy(docker, &rendered.name).await?;
     let replaced = Instant::now();
-    let argv = way.making(session, project, &by_id)?;
+    let files = way.files(session, project, &by_id)?;
+    let argv = way.argv(project, files.as_deref(), Stage::making(rendered));
+    if work.clean {
+        session.say("Taking everything down; volumes stay.");
+        stage.down(way.argv(project, files.as_deref(), &["down", "--remove-orphans"]), &project.dir).await?;
+    }
     let old = before
         .iter()
         .filter(|one| work.stateless.contains(&one.service))
@@ -317,16 +349,16 @@ impl Way {
         }
     }
 
-    /// The command that makes the target's containers. `by_id` are services whose image can be named by its ID only.
-    fn making(
+    /// The Compose files that stand in for the project's own, if any must. `by_id` are services whose image can be
+    /// named by its ID only.
+    fn files(
         &self,
         session: &Session,
         project: &Project,
         by_id: &BTreeMap<String, String>,
-    ) -> Result<Vec<String>, Stop> {
-        let words = Stage::making(&self.rendered);
+    ) -> Result<Option<Vec<PathBuf>>, Stop> {
         if self.kept.is_none() && by_id.is_empty() {
-            return Ok(project.argv(words));
+            return Ok(None);
         }
         let mut files = self.kept.clone().map_or_else(|| project.file_paths(), |kept| vec![kept]);
         if !by_id.is_empty() {
@@ -334,8 +366,13 @@ impl Way {
             write_durably(&path, override_of(by_id).as_bytes(), "write the image IDs")?;
             files.push(path);
         }
+        Ok(Some(files))
+    }
+
+    fn argv(&self, project: &Project, files: Option<&[PathBuf]>, words: &[&str]) -> Vec<String> {
+        let Some(files) = files else { return project.argv(words) };
         let files: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
-        Ok(project.argv_with(&self.rendered.name, &files, words))
+        project.argv_with(&self.rendered.name, &files, words)
     }
 }
 

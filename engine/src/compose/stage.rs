@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use domain::facts::Service;
 use domain::time::human_span;
+use futures::future::join_all;
 
 use super::docker::{Address, Docker, LONG_PATIENCE};
 use super::error::{ComposeError, Result};
 use super::images::images_present;
-use super::journal::{Journal, JournalKind};
-use super::observe::{Instance, instances, service_logs, services};
+use super::journal::{Journal, JournalKind, read_journal};
+use super::observe::{Instance, container_logs, instances, service_logs, services};
 use super::probe::{Waited, wait_ready};
 use super::progress::{DeployPhase, FailingService, Progress, now};
 use super::render::Rendered;
@@ -21,6 +22,8 @@ use crate::runner::{Cmd, Exit, Session};
 
 /// Lines of a failing service that are handed on.
 const LAST_LINES: usize = 20;
+/// What gathering the logs may take.
+const HEAR_PATIENCE: Duration = Duration::from_secs(1);
 /// Starting may wait for services that others depend on; this is what it may take beyond their health.
 const UP_PATIENCE: Duration = Duration::from_secs(120);
 
@@ -84,6 +87,13 @@ impl<'a> Stage<'a> {
         {
             return Err(Stop(format!("{exit}. What runs was not touched.")));
         }
+        if self.journal.phase == DeployPhase::Preflight
+            && let Some(later) = self.overtaken()
+        {
+            return Err(Stop(format!(
+                "Run {later}, which began later, has had the stack since. Nothing was touched."
+            )));
+        }
         self.journal.phase = phase;
         self.journal.at = now();
         self.journal.write(&self.path)?;
@@ -93,6 +103,13 @@ impl<'a> Stage<'a> {
         self.session.say(&format!("{title} (after {}).", human_span(self.elapsed_ms())));
         self.publish();
         Ok(())
+    }
+
+    /// The run's number is its fencing token: the store gives each a higher one. The journal names the last that
+    /// changed anything; a run that was held up, and finds a later one there, must not act on what it knew.
+    fn overtaken(&self) -> Option<u64> {
+        let last = read_journal(&self.path).ok()??.run.parse::<u64>().ok()?;
+        (last > self.journal.run.parse::<u64>().ok()?).then_some(last)
     }
 
     /// Shows how the services stand.
@@ -181,6 +198,26 @@ impl<'a> Stage<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Lets Compose take everything down. Volumes stay: it is never told to remove them.
+    pub(super) async fn down(&self, argv: Vec<String>, dir: &Path) -> Result<(), Stop> {
+        self.compose(argv, dir, Duration::ZERO).await
+    }
+
+    /// What every service of `found` said last. An engine that is slow to tell does not hold up what follows.
+    pub(super) async fn hear(&self, docker: &Docker, found: &[Instance]) -> Vec<FailingService> {
+        let all = join_all(found.iter().map(|one| async move {
+            let lines = container_logs(docker, &one.id, LAST_LINES, |text| self.session.redact(text)).await;
+            FailingService {
+                name: one.service.clone(),
+                health: one.health,
+                exit_code: one.exit_code,
+                last_lines: lines.unwrap_or_default(),
+                check_said: self.session.redact(&one.check_said),
+            }
+        }));
+        tokio::time::timeout(HEAR_PATIENCE, all).await.unwrap_or_default()
     }
 
     /// Runs Compose. A wish to stop is kept until it is done: stopping it in the middle

@@ -28,6 +28,7 @@ impl Engine {
             running: judged.known.changing().map(|r| self.run_view(&judged, r)),
             failed_deploy: self.failed_deploy(&judged),
             drill: self.drill_view(&judged, actor),
+            restart: judged.offer_restart(actor),
             incidents: judged.known.incidents.iter().map(|i| incident_row(&judged, i)).collect(),
         })
     }

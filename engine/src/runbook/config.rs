@@ -87,6 +87,10 @@ pub struct Deploy {
     pub migrations: Option<String>,
     /// Command that takes the last migrations back.
     pub db_rollback: Option<String>,
+    /// Command that takes a backup of the database.
+    pub db_backup: Option<String>,
+    /// Command that makes the database anew, with its seed. Offered only with a backup before it.
+    pub db_fresh: Option<String>,
     /// Checks that run again after a deploy and a rollback, by id.
     pub smoke: Vec<String>,
 }
@@ -99,6 +103,8 @@ impl Default for Deploy {
             on_failed: OnFailedDeploy::Stay,
             migrations: None,
             db_rollback: None,
+            db_backup: None,
+            db_fresh: None,
             smoke: vec![],
         }
     }

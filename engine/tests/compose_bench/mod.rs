@@ -11,7 +11,7 @@ use engine::compose::{
     Address, DbChoice, DeployResult, DeployWork, Docker, Progress, Project, RollbackResult, RollbackTarget,
     RollbackWork,
 };
-use engine::runner::{Exit, Plan, Reader, RunDir, State, create, launch, reconcile};
+use engine::runner::{Exit, LockSpec, Plan, Reader, RunDir, State, create, launch, reconcile};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::{UnixListener, UnixStream};
@@ -129,18 +129,40 @@ services:
             changed: vec!["web".into()],
             stateless: vec!["web".into()],
             db: DbChoice::KeepSchema,
+            clean: false,
         }
     }
 
     /// Starts a run under a supervisor of its own.
     pub fn start(&self, work: Value) -> Run {
+        self.launch(work, None, &supervisor())
+    }
+
+    /// The same, without any network.
+    pub fn start_cut(&self, work: Value) -> Run {
+        use std::os::unix::fs::PermissionsExt;
+        let cut = self.home.path().join("cut.sh");
+        let script = format!("#!/bin/sh\nexec unshare -n '{}' \"$@\"\n", supervisor().display());
+        fs::write(&cut, script).unwrap();
+        fs::set_permissions(&cut, fs::Permissions::from_mode(0o755)).unwrap();
+        self.launch(work, None, &cut)
+    }
+
+    /// The same, holding the stack's lock.
+    pub fn start_locked(&self, work: Value) -> Run {
+        let lock = LockSpec { path: self.home.path().join("lock"), holder: "a test".to_owned() };
+        self.launch(work, Some(lock), &supervisor())
+    }
+
+    fn launch(&self, work: Value, lock: Option<LockSpec>, supervisor: &Path) -> Run {
         let id = self.runs.fetch_add(1, Ordering::Relaxed).to_string();
         let mut plan = Plan::new(id, "a test", self.path());
         plan.env_file = Some(self.path().join(".env.staging"));
         plan.timeout_ms = 180_000;
         plan.work = work;
+        plan.lock = lock;
         let dir = create(&self.home.path().join("runs"), &plan).unwrap();
-        launch(&supervisor(), &dir).unwrap();
+        launch(supervisor, &dir).unwrap();
         Run { reader: Reader::open(dir.path()).unwrap(), dir }
     }
 
@@ -183,6 +205,13 @@ services:
         pairs
     }
 
+    /// Containers that hold images.
+    pub fn holders(&self) -> Vec<String> {
+        let filter = format!("label=stagegate.keep={}", self.project);
+        let out = self.docker(&["ps", "-aq", "--filter", &filter]);
+        out.lines().map(str::to_owned).collect()
+    }
+
     pub async fn engine(&self) -> Docker {
         Docker::connect(&Address::from_env()).await.unwrap()
     }
@@ -191,7 +220,7 @@ services:
 impl Drop for Bench {
     fn drop(&mut self) {
         let script = format!(
-            "ids=$(docker ps -aq --filter label=com.docker.compose.project={p}); [ -z \"$ids\" ] || docker rm -fv $ids;
+            "ids=$(docker ps -aq --filter label=com.docker.compose.project={p}; docker ps -aq --filter label=stagegate.keep={p}); [ -z \"$ids\" ] || docker rm -fv $ids;
              docker network ls -q --filter label=com.docker.compose.project={p} | xargs -r docker network rm;
              docker images --format '{{{{.Repository}}}}:{{{{.Tag}}}}' | grep -E '^({p}-|stagegate/keep/{p}/)' | xargs -r docker rmi -f;
              docker images -q --filter label=test={p} | sort -u | xargs -r docker rmi -f",
@@ -218,6 +247,19 @@ impl Run {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// How it ended, if it has.
+    pub fn try_exit(&self) -> Option<Exit> {
+        match self.reader.status().ok()?.state {
+            State::Ended { exit, .. } => Some(exit),
+            _ => None,
+        }
+    }
+
+    /// What it found.
+    pub fn result(&self) -> Option<Value> {
+        self.reader.result().unwrap()
     }
 
     /// The supervisor's process, once it is there.

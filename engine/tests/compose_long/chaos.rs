@@ -8,31 +8,22 @@ use engine::compose::{DeployPhase, prune_keep, read_journal};
 use engine::runner::Exit;
 use serde_json::json;
 
-use super::{number, report};
+use crate::chaos_table::{Table, number};
 use crate::compose_bench::{Bench, Run};
 
 /// After so long everything must be well again.
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// Numbers that look random and come again with the same seed.
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    fn below(&mut self, end: u64) -> u64 {
+    pub(super) fn below(&mut self, end: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         self.0 % end
     }
-}
-
-#[derive(Default)]
-struct Row {
-    tries: u64,
-    /// Those where the blow fell while the run was at work.
-    hits: u64,
-    failed: u64,
-    worst: Duration,
 }
 
 fn kill(pid: &str) -> bool {
@@ -77,7 +68,7 @@ async fn strike(run: &Run, victim: &str, after: Duration) -> bool {
 }
 
 /// What must hold at the end: every service runs one release's images, and nothing is left over.
-fn whole(bench: &Bench, releases: &[&BTreeMap<String, String>]) -> Result<(), String> {
+pub(super) fn whole(bench: &Bench, releases: &[&BTreeMap<String, String>]) -> Result<(), String> {
     let names: Vec<_> = bench.containers().into_iter().map(|(name, _)| name).collect();
     let wanted: Vec<_> = ["job", "web", "worker"].map(|name| format!("{}-{name}-1", bench.project)).into();
     if names != wanted {
@@ -102,7 +93,7 @@ async fn chaos() {
     bench.write("1", "ok");
     let one = bench.run_deploy(&bench.deploy("r1")).await.1;
     assert!(one.ok, "{}", one.message);
-    let mut table: BTreeMap<String, Row> = BTreeMap::new();
+    let mut table = Table::default();
     for turn in 0..kills {
         let victim = if dice.below(2) == 0 { "supervisor" } else { "compose" };
         let back = dice.below(2) == 0;
@@ -133,31 +124,24 @@ async fn chaos() {
         let releases: Vec<_> =
             if died || !well { vec![&one.images] } else { vec![&one.images, &journal.images] };
         let end = whole(&bench, &releases);
-        let row = table.entry(format!("{what}, {victim} killed")).or_default();
-        row.tries += 1;
-        row.hits += u64::from(hit);
-        row.worst = row.worst.max(took);
-        if end.is_err() || !said.is_empty() || took > LIMIT {
-            row.failed += 1;
-            println!("turn {turn}: {what}, {victim} after {after:?}, {:?}: {end:?} {said}", journal.phase);
+        let mut wrong: Vec<String> = end.err().into_iter().collect();
+        wrong.extend(Some(said).filter(|said| !said.is_empty()));
+        if took > LIMIT {
+            wrong.push(format!("it took {took:?}"));
         }
+        for one in &mut wrong {
+            *one += &format!(" (turn {turn}, {after:?} after the start, {:?})", journal.phase);
+        }
+        table.note(&format!("{what}, {victim} killed"), hit, took, &wrong);
     }
-    gone(&bench, &one.images, number("CHAOS_GONE", 5), &mut table).await;
-    // 0 where the run put itself right and nothing was left to recover.
-    println!("{:<32} {:>6} {:>6} {:>7} {:>19}", "", "tries", "hits", "failed", "worst recovery (s)");
-    let mut rows = serde_json::Map::new();
-    for (name, row) in &table {
-        let worst = row.worst.as_secs_f64();
-        println!("{name:<32} {:>6} {:>6} {:>7} {worst:>19.2}", row.tries, row.hits, row.failed);
-        let value = json!({"tries": row.tries, "hits": row.hits, "failed": row.failed, "worst_s": worst});
-        rows.insert(name.clone(), value);
-    }
-    report("chaos.json", &json!({"seed": seed, "rows": rows}));
-    assert!(table.values().all(|row| row.failed == 0), "see above");
+    gone(&bench, &one.images, number("CHAOS_GONE", 2), &mut table).await;
+    cut(&bench, &one.images, number("CHAOS_CUTS", 5), &mut table).await;
+    races(&bench, number("CHAOS_RACES", 50), &mut table).await;
+    table.finish(Some(seed));
 }
 
 /// A target whose image was deleted is refused before anything stops.
-async fn gone(bench: &Bench, good: &BTreeMap<String, String>, tries: u64, table: &mut BTreeMap<String, Row>) {
+async fn gone(bench: &Bench, good: &BTreeMap<String, String>, tries: u64, table: &mut Table) {
     for turn in 0..tries {
         let images = {
             bench.write(&format!("gone {turn}"), "ok");
@@ -170,12 +154,58 @@ async fn gone(bench: &Bench, good: &BTreeMap<String, String>, tries: u64, table:
         let before = bench.containers();
         let began = Instant::now();
         let (exit, result, _) = bench.run_rollback(&bench.rollback("r8", &images)).await;
-        let row = table.entry("rollback, image deleted".to_owned()).or_default();
-        row.tries += 1;
-        row.hits += 1;
-        row.worst = row.worst.max(began.elapsed());
-        let refused = matches!(exit, Exit::NotStarted(_)) && result.missing == ["web"];
-        row.failed += u64::from(!refused || bench.containers() != before);
+        let mut wrong = Vec::new();
+        if !matches!(exit, Exit::NotStarted(_)) || result.missing != ["web"] {
+            wrong.push(format!("{exit:?}: {}", result.message));
+        }
+        if bench.containers() != before {
+            wrong.push("containers were touched".to_owned());
+        }
+        table.note("rollback, image deleted", true, began.elapsed(), &wrong);
     }
     assert!(bench.run_rollback(&bench.rollback("r1", good)).await.1.ok);
+}
+
+/// A rollback whose processes have no network at all: no registry, no names, not even loopback.
+async fn cut(bench: &Bench, good: &BTreeMap<String, String>, tries: u64, table: &mut Table) {
+    if !Command::new("unshare").args(["-n", "true"]).status().is_ok_and(|status| status.success()) {
+        println!("rollbacks without a network: not tried, it takes root");
+        return;
+    }
+    bench.write("cut", "ok");
+    let other = bench.run_deploy(&bench.deploy("r5")).await.1;
+    assert!(other.ok, "{}", other.message);
+    for turn in 0..tries {
+        let (release, images) = if turn % 2 == 0 { ("r1", good) } else { ("r5", &other.images) };
+        let began = Instant::now();
+        let run = bench.start_cut(json!({"rollback": bench.rollback(release, images)}));
+        let exit = run.end().await;
+        let mut wrong: Vec<String> = whole(bench, &[images]).err().into_iter().collect();
+        if exit != Exit::Code(0) {
+            wrong.push(format!("{exit:?}: {}", run.log()));
+        }
+        table.note("rollback, network cut", true, began.elapsed(), &wrong);
+    }
+}
+
+/// Two runs that want one lock at the same moment: never both, and at least one.
+async fn races(bench: &Bench, tries: u64, table: &mut Table) {
+    let inside = bench.path().join("inside");
+    let command = format!("set -C; echo $$ > {0} || exit 9; sleep 0.02; rm {0}", inside.display());
+    for _ in 0..tries {
+        let began = Instant::now();
+        let pair = [(); 2].map(|()| bench.start_locked(json!({"command": command})));
+        let mut exits = Vec::new();
+        for run in &pair {
+            exits.push(run.end().await);
+        }
+        let mut wrong = Vec::new();
+        if exits.contains(&Exit::Code(9)) || inside.exists() {
+            wrong.push(format!("both held it: {exits:?}"));
+        }
+        if !exits.contains(&Exit::Code(0)) {
+            wrong.push(format!("nobody got it: {exits:?}"));
+        }
+        table.note("two clients, one lock", true, began.elapsed(), &wrong);
+    }
 }

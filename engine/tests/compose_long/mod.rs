@@ -2,6 +2,7 @@
 
 mod chaos;
 mod speed;
+mod stops;
 
 use std::fs;
 use std::path::Path;
@@ -11,9 +12,4 @@ fn report(name: &str, value: &serde_json::Value) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target").join(name);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(&path, format!("{value:#}\n")).unwrap();
-}
-
-/// A number from the environment.
-fn number(name: &str, otherwise: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
 }

@@ -1,5 +1,6 @@
-//! `make bench-rollback`: a rollback against the same command typed by hand, in the same run, on a stack of three
-//! stateless services behind one port.
+//! `make bench-rollback`: a rollback, and a deploy, against the same commands typed by hand, in the same run, on a
+//! stack of the example's shape: a store that stays, an API that waits for it, a page that waits for the API, and a
+//! worker beside them.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -10,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{number, report};
+use super::report;
+use crate::chaos_table::number;
 use crate::compose_bench::Bench;
 
 const SERVICES: [&str; 3] = ["web", "api", "jobs"];
@@ -22,13 +24,21 @@ fn write(bench: &Bench, version: &str, well: bool, port: u16) {
     } else {
         "trap '' TERM; httpd -p 8080 -h /tmp; while :; do sleep 1; done"
     };
-    let mut compose = format!("name: {}\nservices:\n", bench.project);
-    for service in SERVICES {
+    let check =
+        "healthcheck: {test: [\"CMD\", \"test\", \"-e\", \"/tmp\"], interval: 2s, timeout: 1s, retries: 3}";
+    let mut compose = format!(
+        "name: {}\nservices:\n  store:\n    image: stagegate-test/busybox:1\n    stop_grace_period: 0s\n    command: [\"sleep\", \"100000\"]\n    {check}\n",
+        bench.project
+    );
+    for (service, before) in [("web", Some("api")), ("api", Some("store")), ("jobs", None)] {
         compose += &format!(
-            "  {service}:\n    image: {}-{service}:${{TAG:-dev}}\n    build: {{context: ., args: {{SERVICE: {service}, VERSION: \"{version}\"}}}}\n    command: [\"sh\", \"-c\", \"{}\"]\n    healthcheck: {{test: [\"CMD\", \"test\", \"-e\", \"/version\"], interval: 1s, timeout: 1s, retries: 3}}\n",
+            "  {service}:\n    image: {}-{service}:${{TAG:-dev}}\n    build: {{context: ., args: {{SERVICE: {service}, VERSION: \"{version}\"}}}}\n    command: [\"sh\", \"-c\", \"{}\"]\n    {check}\n",
             bench.project,
             run.replace('$', "$$")
         );
+        if let Some(before) = before {
+            compose += &format!("    depends_on: {{{before}: {{condition: service_healthy}}}}\n");
+        }
         if service == "web" {
             compose += &format!("    ports: [\"127.0.0.1:{port}:8080\"]\n");
         }
@@ -80,6 +90,35 @@ fn median(all: &[f64]) -> f64 {
     let mut all = all.to_vec();
     all.sort_by(f64::total_cmp);
     all.get(all.len() / 2).copied().unwrap_or_default()
+}
+
+/// A deploy of a new version by hand and by Stagegate, turn by turn. The images are built beforehand, so that both
+/// build from the same cache.
+async fn deploys(bench: &Bench, port: u16, runs: u64) -> serde_json::Value {
+    let (mut hand, mut ours) = (Vec::new(), Vec::new());
+    for turn in 0..runs {
+        for by_hand in [true, false] {
+            let from = format!("d{turn}{by_hand}");
+            write(bench, &from, true, port);
+            bench.docker(&["compose", "build"]);
+            write(bench, "2", true, port);
+            bench.docker(&["compose", "up", "-d", "--build", "--wait"]);
+            write(bench, &from, true, port);
+            let began = Instant::now();
+            if by_hand {
+                bench.docker(&["compose", "build"]);
+                bench.docker(&["compose", "up", "-d", "--wait"]);
+                hand.push(began.elapsed().as_secs_f64());
+            } else {
+                let result = bench.run_deploy(&bench.deploy("r3")).await.1;
+                ours.push(began.elapsed().as_secs_f64());
+                assert!(result.ok, "{}", result.message);
+            }
+        }
+    }
+    let ratio = median(&ours) / median(&hand);
+    println!("{:<14} {:>12.2} {:>12.2} {ratio:>8.2}", "deploy", median(&hand), median(&ours));
+    json!({"ratio": ratio, "by_hand_s": hand, "stagegate_s": ours})
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -135,6 +174,9 @@ async fn bench_rollback() {
             .await;
             ours.push(took);
             outages.1.push(outage);
+        }
+        if well {
+            all.insert("deploy".into(), deploys(&bench, port, runs).await);
         }
         let ratio = median(&ours) / median(&hand);
         println!("{name:<14} {:>12.2} {:>12.2} {ratio:>8.2}", median(&hand), median(&ours));

@@ -200,7 +200,7 @@ impl Bench {
     /// Removes what a deploy made.
     fn clean(&self) {
         let script = format!(
-            "ids=$(docker ps -aq --filter label=com.docker.compose.project={p}); [ -z \"$ids\" ] || docker rm -fv $ids;
+            "ids=$(docker ps -aq --filter label=com.docker.compose.project={p}; docker ps -aq --filter label=stagegate.keep={p}); [ -z \"$ids\" ] || docker rm -fv $ids;
              docker network ls -q --filter label=com.docker.compose.project={p} | xargs -r docker network rm;
              docker images --format '{{{{.Repository}}}}:{{{{.Tag}}}}' | grep -E '^({p}[-/]|stagegate/keep/{p}/)' | xargs -r docker rmi -f;
              docker images -q --filter label=test={p} | sort -u | xargs -r docker rmi -f",

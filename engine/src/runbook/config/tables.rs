@@ -234,7 +234,16 @@ fn read_urls(walk: &mut Walk<'_>, table: &DeTable<'_>) -> BTreeMap<String, Strin
 fn read_deploy(walk: &mut Walk<'_>, root: &DeTable<'_>, references: &mut References) -> Deploy {
     let mut deploy = Deploy::default();
     let Some(table) = walk.table(root, "deploy") else { return deploy };
-    let known = ["steps_before", "health_timeout", "on_failed_deploy", "migrations", "db_rollback", "smoke"];
+    let known = [
+        "steps_before",
+        "health_timeout",
+        "on_failed_deploy",
+        "migrations",
+        "db_rollback",
+        "db_backup",
+        "db_fresh",
+        "smoke",
+    ];
     walk.unknown_keys(table, &known, "[deploy]");
     if let Some(ms) = walk.duration(table, "health_timeout") {
         deploy.health_timeout_ms = ms;
@@ -251,6 +260,14 @@ fn read_deploy(walk: &mut Walk<'_>, root: &DeTable<'_>, references: &mut Referen
     }
     deploy.migrations = walk.string(table, "migrations").map(|c| c.value);
     deploy.db_rollback = walk.string(table, "db_rollback").map(|c| c.value);
+    deploy.db_backup = walk.string(table, "db_backup").map(|c| c.value);
+    if let Some(At { value, span }) = walk.string(table, "db_fresh") {
+        if deploy.db_backup.is_none() {
+            let message = "`db_fresh` needs `db_backup`";
+            walk.error(span.start, message, "no database is made anew without a backup before it");
+        }
+        deploy.db_fresh = Some(value);
+    }
     for step in walk.strings(table, "steps_before").unwrap_or_default() {
         deploy.steps_before.push(step.value.clone());
         references.steps.push(step);
