@@ -7,7 +7,7 @@ use domain::release::Release;
 use domain::time::Millis;
 use sqlx::SqliteConnection;
 
-use crate::compose::{FailingService, RollbackResult};
+use crate::compose::{DeployResult, FailingService, RollbackResult};
 use crate::store::releases::{self, What};
 use crate::store::runs::{self, Filter, Run, RunKind};
 use crate::store::{self, StoreError};
@@ -26,12 +26,20 @@ pub(crate) async fn open(
     if !rollback.ok && !rollback.phase.touches_services() {
         return Ok(());
     }
-    let from = from.filter(|r| r.id != to);
+    let mut from = from.filter(|r| r.id != to).cloned();
     let target = releases::by_id(&mut *tx, to).await?;
-    let deploy = match from {
+    let deploy = match &from {
         Some(from) => last_deploy(tx, from.id).await?,
         None => None,
     };
+    let deployed = deploy.as_ref().and_then(deploy_result);
+    // A deploy that failed made no release of its images, and yet they ran.
+    if let (Some(from), Some(deployed)) = (&mut from, &deployed)
+        && from.parts.images.is_empty()
+    {
+        from.parts.images.clone_from(&deployed.images);
+    }
+    let from = from.as_ref();
     let incident = Incident {
         id: 0,
         run: run.id,
@@ -45,7 +53,7 @@ pub(crate) async fn open(
             message: rollback.message.clone(),
             timeline: timeline(tx, run, from, target.as_ref(), rollback, at).await?,
             others: others(rollback),
-            failing: failing(deploy.as_ref(), rollback),
+            failing: failing(deployed.as_ref(), rollback),
             outages: findings.outages.clone(),
             replaced_in_ms: rollback.outage_ms,
             diff: from.zip(target.as_ref()).map(|(from, to)| Diff::between(from, to)),
@@ -117,14 +125,13 @@ async fn first_failure(
     }))
 }
 
+fn deploy_result(run: &Run) -> Option<DeployResult> {
+    serde_json::from_value::<Findings>(run.result.clone()?).ok()?.deploy
+}
+
 /// The services that were not well: as the failed deploy left them, and as the rollback found them.
-fn failing(deploy: Option<&Run>, rollback: &RollbackResult) -> Vec<LastWords> {
-    let of_deploy = deploy
-        .and_then(|run| run.result.clone())
-        .and_then(|result| serde_json::from_value::<Findings>(result).ok())
-        .and_then(|findings| findings.deploy)
-        .map(|deploy| deploy.failing)
-        .unwrap_or_default();
+fn failing(deploy: Option<&DeployResult>, rollback: &RollbackResult) -> Vec<LastWords> {
+    let of_deploy = deploy.map(|deploy| deploy.failing.as_slice()).unwrap_or_default();
     let ill = rollback.heard.iter().filter(|service| !service.health.is_good());
     let mut all: Vec<&FailingService> = of_deploy.iter().chain(&rollback.failing).collect();
     for service in ill {

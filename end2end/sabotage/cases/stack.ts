@@ -135,7 +135,7 @@ export const stack: Case[] = [
   },
   {
     name: "rollback-image-gone",
-    what: "an image of the release before is removed",
+    what: "the older images of the backend are removed",
     needs: "points",
     breaks: ["H.c6"],
     says: /two-ways-back \(fail\).*backend/,
@@ -143,9 +143,10 @@ export const stack: Case[] = [
       const tags = stage.docker("images", "--format", "{{.ID}} {{.Repository}}:{{.Tag}}").split("\n");
       const running = stage.docker("inspect", "--format", "{{.Image}}", stage.container("backend")).slice(7, 19);
       const older = tags.filter((line) => line.includes(`stagegate/keep/${stage.example.project}/backend:`) && !line.startsWith(running));
-      const [id] = older[0]?.split(" ") ?? [];
-      if (id === undefined) throw new Error("there is no older image of the backend");
-      const names = tags.filter((line) => line.startsWith(id)).map((line) => line.split(" ")[1]!);
+      const ids = new Set(older.map((line) => line.split(" ")[0]!));
+      if (ids.size === 0) throw new Error("there is no older image of the backend");
+      // Deploys that were no rollback points left images too: none of the older ones may be left.
+      const names = tags.filter((line) => ids.has(line.split(" ")[0]!)).map((line) => line.split(" ")[1]!);
       stage.docker("save", "--output", join(stage.aside, "image.tar"), ...names);
       stage.docker("rmi", "--force", ...names);
     },

@@ -33,7 +33,7 @@ pub(super) async fn probe(probe: &Probe<'_>, prometheus: &Api, spec: &Prometheus
     };
     let seen = match &spec.fire {
         Some(fire) => {
-            match fires(prometheus, spec.alert.as_deref().unwrap_or_default()).await {
+            match still_fires(probe, prometheus, spec).await {
                 Ok(false) => {}
                 Ok(true) => {
                     let saw = "it fires already, so nothing would be shown by making it fire";
@@ -120,6 +120,20 @@ async fn fired(
         }
         tokio::time::sleep(EVERY).await;
     }
+}
+
+/// Whether the alert fires already. One that an earlier look made may not have cleared yet: it is given as long to
+/// clear as it would have to arrive.
+async fn still_fires(probe: &Probe<'_>, prometheus: &Api, spec: &PrometheusSpec) -> Result<bool, NoJson> {
+    let name = spec.alert.as_deref().unwrap_or_default();
+    let deadline = tokio::time::Instant::now() + patience(probe, spec) / 2;
+    while fires(prometheus, name).await? {
+        if tokio::time::Instant::now() >= deadline || probe.session.cancelled().is_cancelled() {
+            return Ok(true);
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+    Ok(false)
 }
 
 /// Whether an alert of this name fires in Prometheus.

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::http_client::{ask, client};
 use super::probe::ProbeWork;
+use super::roots;
 use super::template::Names;
 use crate::runner::Session;
 
@@ -27,7 +28,7 @@ pub(crate) struct OutageWatch {
 
 impl OutageWatch {
     /// Begins to ask the addresses of those smoke checks that are plain questions: GET, without headers of
-    /// their own. Others cannot be asked twenty times a second without doing something.
+    /// their own, one at a time. Others cannot be asked twenty times a second without doing something.
     pub(crate) fn begin(session: &Session, smoke: &[ProbeWork]) -> OutageWatch {
         let stop = CancellationToken::new();
         let tasks = smoke
@@ -59,14 +60,19 @@ struct Question {
 }
 
 fn question(session: &Session, work: &ProbeWork) -> Option<Question> {
-    let CheckSpec::Http { url, method, headers, status, .. } = &work.check.spec else { return None };
-    let is_plain = headers.is_empty() && method.as_deref().is_none_or(|m| m.eq_ignore_ascii_case("get"));
+    let CheckSpec::Http { url, method, headers, status, ca, gate, cors, rate_limit, .. } = &work.check.spec
+    else {
+        return None;
+    };
+    let is_more = gate.is_some() || cors.is_some() || rate_limit.is_some();
+    let is_plain = !is_more && headers.is_empty() && method.as_deref().is_none_or(|m| m.eq_ignore_ascii_case("get"));
     if !is_plain {
         return None;
     }
     let names = Names::new(&work.urls, session.env().clone());
     let url = Url::parse(&names.fill(url).ok()?.text).ok()?;
-    let client = client(&url, None).ok()?;
+    let roots = ca.as_ref().map(|ca| roots::of_file(&work.project.dir, ca)).transpose().ok()?;
+    let client = client(&url, roots).ok()?;
     let status = if status.is_empty() { vec![200] } else { status.clone() };
     Some(Question { what: work.check.title.clone(), client, url, status })
 }
@@ -77,12 +83,14 @@ impl Question {
             Outage { what: self.what.clone(), asked: 0, missed: 0, longest_ms: 0, answers_now: false };
         let mut down_since: Option<Instant> = None;
         loop {
+            // The last question is asked when the watch has ended: how it answers then is what counts.
+            let last = stop.is_cancelled();
             let sent = Instant::now();
             let headers = HeaderMap::new();
             let asked = ask(&self.client, &Method::GET, &self.url, &headers, PATIENCE);
             let answer = tokio::select! {
                 // A question that was open when the watch ended says nothing.
-                () = stop.cancelled() => break,
+                () = stop.cancelled(), if !last => continue,
                 answer = asked => answer,
             };
             outage.asked += 1;
@@ -97,11 +105,13 @@ impl Question {
                 let ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
                 outage.longest_ms = outage.longest_ms.max(ms);
             }
+            if last {
+                return outage;
+            }
             tokio::select! {
-                () = stop.cancelled() => break,
+                () = stop.cancelled() => {}
                 () = tokio::time::sleep(EVERY) => {}
             }
         }
-        outage
     }
 }
