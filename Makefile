@@ -39,10 +39,10 @@ model: ## Throw 100,000 random sequences of acts at the rules of gates, sign-off
 bench-rollback: ## Measure a rollback against the same command typed by hand; writes target/bench/rollback.json
 	@.ci/long bench_rollback
 
-chaos: ## Kill deploys and rollbacks at random points (CHAOS_KILLS=40, CHAOS_SEED=n); writes target/chaos.json
+chaos: ## Kill, cut off, fill up and race deploys and rollbacks (short form ~8 min, the long one: docs/measurements.md)
 	@.ci/long chaos
 
-sabotage: ## Spoil a copy of the example in sixty ways and look whether each is seen (40 to 60 min); writes target/sabotage.json
+sabotage: ## Spoil a copy of the example in sixty ways and look whether each is seen (~30 min); writes target/sabotage.json
 	@.ci/sabotage
 
 clean-docker: ## Remove containers, networks, volumes and images of the example and of the tests (base images stay)

@@ -49,6 +49,7 @@ fn releases() -> ReleasesPage {
             last: None,
             result: None,
         },
+        restart: (Some(samples::release()), Offer::Yes),
         incidents: vec![],
     }
 }
@@ -100,6 +101,31 @@ fn a_target_whose_images_are_gone_is_refused_and_names_them() {
     page.rollbacks[0].offer = Offer::No("1 image is gone".into());
     let out = shown(&page);
     assert!(out.contains("backend sha256:11") && !out.contains("action=\"/api/roll_back\""), "{out}");
+}
+
+#[test]
+fn a_new_database_is_offered_with_a_name_to_type_and_only_where_the_stack_can_make_one() {
+    let mut page = releases();
+    assert!(!shown(&page).contains("value=\"fresh\""));
+    page.rollbacks[0].can_make_database_anew = true;
+    let out = shown(&page);
+    for part in ["value=\"fresh\"", "name=\"typed\"", "type Sample to confirm", "value=\"keep\" checked"] {
+        assert!(out.contains(part), "{part} in {out}");
+    }
+    page.rollbacks[0].migrations = Some(vec![]);
+    assert!(!shown(&page).contains("value=\"fresh\""), "nothing lies between");
+}
+
+#[test]
+fn the_clean_restart_names_its_release_and_what_it_spares() {
+    let mut page = releases();
+    let out = shown(&page);
+    for part in ["action=\"/api/clean_restart\"", "start release #", "Volumes, and so the database, stay"] {
+        assert!(out.contains(part), "{part} in {out}");
+    }
+    page.restart = (None, Offer::No("Nothing that was deployed and healthy here is known yet.".into()));
+    let out = shown(&page);
+    assert!(!out.contains("action=\"/api/clean_restart\"") && out.contains("is known yet"), "{out}");
 }
 
 #[test]

@@ -6,7 +6,9 @@ use engine::view::{Offer, RollbackOffer};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 
-use super::{Here, Icon, chips, confirm, envelope, hidden, icon, lines, offer_button, text_field, time};
+use super::{
+    Here, Icon, chips, confirm, confirm_form, envelope, hidden, icon, lines, offer_button, text_field, time,
+};
 use crate::releases::{Deploy, RollBack};
 
 /// `412 MB`; layers that images share are counted with each.
@@ -58,7 +60,7 @@ pub fn rollback_confirm(here: &Here, offer: &RollbackOffer, class: &str) -> AnyV
     });
     view! {
         <div class="stack stack--tight">
-            {confirm(view! { {icon(Icon::Back)} {label} }, class, &offer.offer, panel)}
+            {confirm_form(here, &form, view! { {icon(Icon::Back)} {label} }, class, &offer.offer, panel)}
             {missing}
         </div>
     }
@@ -90,21 +92,22 @@ fn database(here: &Here, form: &str, offer: &RollbackOffer) -> AnyView {
         }
         .into_any();
     }
-    let undo = offer.can_roll_back_database.then(|| {
+    let choice = |value: &'static str, says: &'static str| {
         view! {
             <label class="choice">
-                <input type="radio" name="database" value="rollback" />
-                <span>"Roll the migrations back with the stack's own command"</span>
+                <input type="radio" name="database" value=value checked=value == "keep" />
+                <span>{says}</span>
             </label>
         }
-    });
+    };
+    let undo = offer
+        .can_roll_back_database
+        .then(|| choice("rollback", "Roll the migrations back with the stack's own command"));
     let fresh = offer.can_make_database_anew.then(|| {
-        view! {
-            <label class="choice">
-                <input type="radio" name="database" value="fresh" />
-                <span>"Back it up, then make a new one with its seed: what is in it now is in the backup only"</span>
-            </label>
-        }
+        choice(
+            "fresh",
+            "Back it up, then make a new one with its seed: what is in it now is in the backup only",
+        )
     });
     let typed = offer.can_make_database_anew.then(|| {
         let hint = format!("Only for a new database: type {} to confirm.", offer.stack);
@@ -115,10 +118,7 @@ fn database(here: &Here, form: &str, offer: &RollbackOffer) -> AnyView {
         <fieldset class="fieldset">
             <legend>"The database"</legend>
             <div class="choices">
-                <label class="choice">
-                    <input type="radio" name="database" value="keep" checked=true />
-                    <span>"Keep the schema as it is"</span>
-                </label>
+                {choice("keep", "Keep the schema as it is")}
                 {undo}
                 {fresh}
             </div>

@@ -65,7 +65,8 @@ fn question(session: &Session, work: &ProbeWork) -> Option<Question> {
         return None;
     };
     let is_more = gate.is_some() || cors.is_some() || rate_limit.is_some();
-    let is_plain = !is_more && headers.is_empty() && method.as_deref().is_none_or(|m| m.eq_ignore_ascii_case("get"));
+    let is_plain =
+        !is_more && headers.is_empty() && method.as_deref().is_none_or(|m| m.eq_ignore_ascii_case("get"));
     if !is_plain {
         return None;
     }

@@ -97,7 +97,7 @@ async fn chaos() {
     for turn in 0..kills {
         let victim = if dice.below(2) == 0 { "supervisor" } else { "compose" };
         let back = dice.below(2) == 0;
-        let after = Duration::from_millis(dice.below(if back { 1_500 } else { 4_000 }));
+        let after = Duration::from_millis(dice.below(if back { 1_100 } else { 2_500 }));
         let what = if back { "rollback" } else { "deploy" };
         bench.write(&format!("2 of {turn}"), "ok");
         let run = if back {

@@ -71,7 +71,7 @@ async fn stops() {
     assert!(one.ok, "{}", one.message);
     for turn in 0..number("CHAOS_STOPS", 2) {
         let back = dice.below(2) == 0;
-        let after = Duration::from_millis(dice.below(if back { 1_500 } else { 4_000 }));
+        let after = Duration::from_millis(dice.below(if back { 1_100 } else { 2_500 }));
         let signal = if dice.below(2) == 0 { "-KILL" } else { "-TERM" };
         bench.write(&format!("2 of {turn}"), "ok");
         let run = if back {

@@ -203,9 +203,12 @@ impl Bench {
             "ids=$(docker ps -aq --filter label=com.docker.compose.project={p}; docker ps -aq --filter label=stagegate.keep={p}); [ -z \"$ids\" ] || docker rm -fv $ids;
              docker network ls -q --filter label=com.docker.compose.project={p} | xargs -r docker network rm;
              docker images --format '{{{{.Repository}}}}:{{{{.Tag}}}}' | grep -E '^({p}[-/]|stagegate/keep/{p}/)' | xargs -r docker rmi -f;
+             docker ps -aq --filter label=stagegate.keep={p} | xargs -r docker rm -f
              docker images -q --filter label=test={p} | sort -u | xargs -r docker rmi -f",
             p = self.project
         );
+        // An engine that still runs holds the images of what it keeps, and would do so again and again.
+        let _ = fs::remove_dir_all(self.data().join("rollback"));
         let _ = Command::new("sh").args(["-c", &script]).output();
     }
 }
