@@ -7,6 +7,7 @@ use std::time::Duration;
 use domain::check::{CheckSpec, ComposeAssert};
 use domain::evidence::Finding;
 use domain::time::human_span;
+use tokio::time::{Instant, sleep};
 
 use super::docker::{
     Container, Published, Rendered, Silence, compose_version, containers, engine_version, missing_images,
@@ -17,6 +18,10 @@ use super::probe::Probe;
 
 /// Seconds without a restart when the check names none.
 const USUAL_SECONDS: u64 = 60;
+/// How long the engine's health checks may take to a first opinion.
+const OPINION: Duration = Duration::from_secs(10);
+/// Time between two looks for it.
+const OPINION_EVERY: Duration = Duration::from_millis(250);
 /// Rollback points whose images must be here.
 const POINTS: usize = 2;
 const ENGINE_NEXT: &str =
@@ -109,11 +114,25 @@ fn ill(c: &Container) -> Option<String> {
     }
 }
 
+/// Looks until the engine's health checks have come to an opinion, for a while: after a deploy the engine may say
+/// some seconds later than we do that a service is well.
 async fn healthy(probe: &Probe<'_>, services: &[String]) -> Finding {
+    let until = Instant::now() + OPINION.min(probe.left() / 2);
+    loop {
+        let (found, starting) = healthy_now(probe, services).await;
+        if !starting || Instant::now() >= until || probe.session.cancelled().is_cancelled() {
+            return found;
+        }
+        sleep(OPINION_EVERY).await;
+    }
+}
+
+/// What one look finds, and whether it lacks nothing but a first opinion.
+async fn healthy_now(probe: &Probe<'_>, services: &[String]) -> (Finding, bool) {
     let wanted = "every service running, none unhealthy";
     let (rendered, all) = match look(probe, wanted, services).await {
         Ok(seen) => seen,
-        Err(found) => return found,
+        Err(found) => return (found, false),
     };
     let (mut bad, mut starting, mut running) = (vec![], vec![], 0_u32);
     for name in rendered.services.keys() {
@@ -129,18 +148,18 @@ async fn healthy(probe: &Probe<'_>, services: &[String]) -> Finding {
     }
     if !bad.is_empty() {
         let next = "docker compose logs of the services named; then correct them and deploy again.";
-        return failed(wanted, names(bad), next);
+        return (failed(wanted, names(bad), next), false);
     }
     if !starting.is_empty() {
         let saw = format!("the health check of {} has not agreed yet", names(starting));
-        return unknown(wanted, saw, "Wait until the services are up, then run it again.");
+        return (unknown(wanted, saw, "Wait until the services are up, then run it again."), true);
     }
     if running == 0 {
         // All one-shots: nothing is there that could be healthy.
-        return unknown(wanted, "no service is running", "Deploy the stack.");
+        return (unknown(wanted, "no service is running", "Deploy the stack."), false);
     }
     let saw = format!("{running} of {} services running, none unhealthy", rendered.services.len());
-    with_value(passed(wanted, saw), f64::from(running))
+    (with_value(passed(wanted, saw), f64::from(running)), false)
 }
 
 async fn no_restarts(probe: &Probe<'_>, services: &[String], seconds: u64) -> Finding {
@@ -207,7 +226,7 @@ async fn no_restarts(probe: &Probe<'_>, services: &[String], seconds: u64) -> Fi
         }
         probe.say(&format!("Started lately; looks again in {} s at the latest.", rest.as_secs().max(1)));
         // In between, so that a crash loop is seen as soon as it shows.
-        tokio::time::sleep(rest.min(Duration::from_secs(5))).await;
+        sleep(rest.min(Duration::from_secs(5))).await;
     }
 }
 

@@ -240,7 +240,8 @@ async fn run(
     let argv = way.argv(project, files.as_deref(), Stage::making(rendered));
     if work.clean {
         session.say("Taking everything down; volumes stay.");
-        stage.down(way.argv(project, files.as_deref(), &["down", "--remove-orphans"]), &project.dir).await?;
+        let argv = way.argv(project, files.as_deref(), &["down", "--remove-orphans"]);
+        stage.down(docker, &rendered.name, argv, &project.dir).await?;
     }
     let old = before
         .iter()

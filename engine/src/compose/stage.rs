@@ -174,7 +174,7 @@ impl<'a> Stage<'a> {
         dir: &Path,
         health: Duration,
     ) -> Result<(), Stop> {
-        let made = self.compose(argv, dir, health).await;
+        let made = self.compose(docker, &rendered.name, argv, dir, health).await;
         if made.is_err()
             && let Err(Stop(why)) = self.start_again(docker, rendered, before).await
         {
@@ -201,8 +201,14 @@ impl<'a> Stage<'a> {
     }
 
     /// Lets Compose take everything down. Volumes stay: it is never told to remove them.
-    pub(super) async fn down(&self, argv: Vec<String>, dir: &Path) -> Result<(), Stop> {
-        self.compose(argv, dir, Duration::ZERO).await
+    pub(super) async fn down(
+        &self,
+        docker: &Docker,
+        project: &str,
+        argv: Vec<String>,
+        dir: &Path,
+    ) -> Result<(), Stop> {
+        self.compose(docker, project, argv, dir, Duration::ZERO).await
     }
 
     /// What every service of `found` said last. An engine that is slow to tell does not hold up what follows.
@@ -222,7 +228,14 @@ impl<'a> Stage<'a> {
 
     /// Runs Compose. A wish to stop is kept until it is done: stopping it in the middle
     /// leaves services down. Where it was ended all the same, it is run once more, which puts things right.
-    async fn compose(&self, argv: Vec<String>, dir: &Path, health: Duration) -> Result<(), Stop> {
+    async fn compose(
+        &self,
+        docker: &Docker,
+        project: &str,
+        argv: Vec<String>,
+        dir: &Path,
+        health: Duration,
+    ) -> Result<(), Stop> {
         let mut cmd = Cmd::new(argv);
         cmd.cwd = Some(dir.to_owned());
         cmd.clear = true;
@@ -233,6 +246,8 @@ impl<'a> Stage<'a> {
             self.session.say(&format!(
                 "Compose was interrupted ({exit}): once more, so that nothing is left half done."
             ));
+            // It would take a container that it left half renamed for a finished one.
+            self.tidy(docker, project).await?;
             exit = self.session.exec(cmd).await;
         }
         if let Some(why) = self.session.stopped() {

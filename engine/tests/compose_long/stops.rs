@@ -34,12 +34,21 @@ impl Dockerd {
         }
     }
 
+    fn option(&self, name: &str) -> Option<String> {
+        self.1.iter().skip_while(|word| *word != name).nth(1).cloned()
+    }
+
     fn kill(&mut self, signal: &str) {
         let _ = Command::new("kill").args([signal, &self.0.id().to_string()]).status();
         let _ = self.0.wait();
     }
 
     async fn again(&mut self) {
+        // A process that was killed and not yet collected passes for a living one: the engine would wait for it.
+        let containerd = self.option("--exec-root").map(|root| format!("{root}/containerd/containerd.pid"));
+        for file in containerd.into_iter().chain(self.option("--pidfile")) {
+            let _ = std::fs::remove_file(file);
+        }
         self.0 = run(&self.1);
         self.ready().await;
     }
