@@ -54,14 +54,21 @@ pub enum DbChoice {
 }
 
 impl DbChoice {
-    /// What runs before the services are touched, in order: what it is called, and the command.
-    fn commands(&self) -> Vec<(&'static str, &str)> {
+    /// What runs first, while the image names still mean what runs: what it is called, and the command.
+    fn first(&self) -> Option<(&'static str, &str)> {
         match self {
-            Self::KeepSchema => Vec::new(),
-            Self::RollbackCommand(command) => vec![("Undoing the migrations", command)],
-            Self::Fresh { backup, fresh } => {
-                vec![("The backup of the database", backup), ("Making the database anew", fresh)]
-            }
+            Self::KeepSchema => None,
+            Self::RollbackCommand(command) => Some(("Undoing the migrations", command)),
+            Self::Fresh { backup, .. } => Some(("The backup of the database", backup)),
+        }
+    }
+
+    /// What runs when the image names mean the target's images and no service has been touched, so that
+    /// `docker compose run` migrates and seeds as the target does.
+    fn then(&self) -> Option<(&'static str, &str)> {
+        match self {
+            Self::KeepSchema | Self::RollbackCommand(_) => None,
+            Self::Fresh { fresh, .. } => Some(("Making the database anew", fresh)),
         }
     }
 }
@@ -215,21 +222,20 @@ async fn run(
         session.say(&format!("{service} holds data and gets another image."));
     }
 
-    for (what, command) in work.db.commands() {
+    if let Some(step) = work.db.first() {
         stage.enter(DeployPhase::Migrating)?;
-        let mut cmd = Cmd::bash(command);
-        cmd.cwd = Some(project.dir.clone());
-        let exit = session.exec(cmd).await;
-        if !exit.is_success() {
-            return Err(Stop(format!("{what} failed ({exit}). The services were not touched.")));
-        }
+        change_database(session, project, step).await?;
     }
     // What is replaced takes its log with it.
     result.heard = stage.hear(docker, &before).await;
 
     let by_id = retag(stage, docker, work, rendered, &before).await?;
 
-    if let Err(stop) = stage.enter(DeployPhase::Starting) {
+    let anew = match work.db.then() {
+        Some(step) => change_database(session, project, step).await,
+        None => Ok(()),
+    };
+    if let Err(stop) = anew.and_then(|()| stage.enter(DeployPhase::Starting)) {
         move_back(stage, docker).await;
         return Err(stop);
     }
@@ -283,6 +289,21 @@ async fn run(
         ));
     }
     Ok(())
+}
+
+/// Runs one of the stack's commands for its database.
+async fn change_database(
+    session: &Session,
+    project: &Project,
+    (what, command): (&str, &str),
+) -> Result<(), Stop> {
+    let mut cmd = Cmd::bash(command);
+    cmd.cwd = Some(project.dir.clone());
+    let exit = session.exec(cmd).await;
+    if exit.is_success() {
+        return Ok(());
+    }
+    Err(Stop(format!("{what} failed ({exit}). The services were not touched.")))
 }
 
 /// Which configuration to return with.

@@ -26,7 +26,7 @@ async fn a_fresh_database_takes_a_backup_and_the_stacks_name_with_docker() {
     bench.edit(
         "stagegate.toml",
         "[deploy]\n",
-        "[deploy]\ndb_backup = \"echo backed-up >> order.txt\"\ndb_fresh = \"echo made-anew >> order.txt\"\n",
+        "[deploy]\ndb_backup = \"echo backed-up >> order.txt\"\ndb_fresh = \"docker compose --env-file .env.bench run --rm -T web cat /www/version >> order.txt\"\n",
     );
     bench.write(".gitignore", "unit.txt\nunit.ok\nnote.txt\n.env.bench\norder.txt\n");
     bench.commit("with commands");
@@ -43,7 +43,11 @@ async fn a_fresh_database_takes_a_backup_and_the_stacks_name_with_docker() {
     let done = engine.roll_back(&bench.by(&engine, "devops").await, 1, "fresh", "Bench").await.unwrap();
     let page = ended(&engine, run_id(&done)).await;
     assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
-    assert_eq!(fs::read_to_string(bench.dir().join("order.txt")).unwrap(), "backed-up\nmade-anew\n");
+    assert_eq!(
+        fs::read_to_string(bench.dir().join("order.txt")).unwrap(),
+        "backed-up\n1\n",
+        "it ran as the target does"
+    );
 
     // A backup that fails ends it there.
     bench.edit("stagegate.toml", "echo backed-up >> order.txt", "exit 4");
@@ -53,7 +57,7 @@ async fn a_fresh_database_takes_a_backup_and_the_stacks_name_with_docker() {
     let page = ended(&engine, run_id(&done)).await;
     assert_eq!(page.run.state, RunState::Failed, "{}", log(&page));
     assert!(log(&page).contains("The backup of the database failed"), "{}", log(&page));
-    assert_eq!(fs::read_to_string(bench.dir().join("order.txt")).unwrap(), "backed-up\nmade-anew\n");
+    assert_eq!(fs::read_to_string(bench.dir().join("order.txt")).unwrap(), "backed-up\n1\n");
     audit_is_whole(&engine).await;
 }
 
