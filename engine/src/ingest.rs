@@ -258,7 +258,10 @@ async fn store_end(
         }
         if findings.rollback.as_ref().is_some_and(|r| r.ok) {
             let mut migrations = None;
-            if let Some(from) = releases::current(&mut *tx).await?.filter(|r| r.id != release) {
+            // One that was only opened never ran: it is not what was left as bad.
+            let ran = |r: &domain::release::Release| r.state != domain::release::ReleaseState::Opened;
+            let from = releases::current(&mut *tx).await?.filter(|r| r.id != release && ran(r));
+            if let Some(from) = from {
                 let what = What::RolledBackFrom;
                 releases::record(&mut *tx, &release_event(run, from.id, what, at)).await?;
                 migrations = from.migrations.filter(|_| keeps_schema);

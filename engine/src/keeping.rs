@@ -56,33 +56,44 @@ impl Judged {
     pub(crate) fn ways_back(&self) -> Vec<&Release> {
         let current = self.release();
         let running = &self.observed.parts.images;
-        let let_go = self.stack.images.read().let_go;
-        let is_back = |r: &&Release| {
-            !r.parts.images.is_empty()
-                && r.deployed_at.is_some()
-                && r.state != ReleaseState::RolledBackFrom
-                && !let_go.contains(&r.id)
-                && (current.is_none_or(|c| c.id != r.id) || r.parts.images != *running)
-        };
-        let mut ways: Vec<&Release> = self.known.releases.iter().filter(is_back).collect();
-        ways.sort_by_key(|r| {
-            let proved = r.rollback_point_at.is_some();
-            (std::cmp::Reverse(proved), std::cmp::Reverse(r.deployed_at), std::cmp::Reverse(r.id))
-        });
+        let mut ways = self.good_releases();
+        ways.retain(|r| current.is_none_or(|c| c.id != r.id) || r.parts.images != *running);
         ways.truncate(self.stack.keep);
         ways
     }
 
-    /// The releases whose images are kept: the ways back, what runs, the newest, which may be on its way, and
-    /// those deployed last, to which a recovery returns though they are no rollback points yet.
+    /// Whatever was healthy, is not known to be bad and was not let go; best first.
+    fn good_releases(&self) -> Vec<&Release> {
+        let let_go = self.stack.images.read().let_go;
+        let is_good = |r: &&Release| {
+            !r.parts.images.is_empty()
+                && r.deployed_at.is_some()
+                && r.state != ReleaseState::RolledBackFrom
+                && !let_go.contains(&r.id)
+        };
+        let mut good: Vec<&Release> = self.known.releases.iter().filter(is_good).collect();
+        good.sort_by_key(|r| {
+            let proved = r.rollback_point_at.is_some();
+            (std::cmp::Reverse(proved), std::cmp::Reverse(r.deployed_at), std::cmp::Reverse(r.id))
+        });
+        good
+    }
+
+    /// The releases whose images are kept: what is judged, the newest, which may be on its way, those deployed last,
+    /// to which a recovery returns though they are no rollback points yet, and beside what ran last as many ways
+    /// back as the stack keeps. What the engine shows at this moment plays no part.
     fn kept(&self) -> Vec<&Release> {
         let all = &self.known.releases;
         let mut deployed: Vec<&Release> =
             all.iter().filter(|r| r.deployed_at.is_some() && r.state == ReleaseState::Deployed).collect();
         deployed.sort_by_key(|r| std::cmp::Reverse((r.deployed_at, r.id)));
         deployed.truncate(LAST);
-        let mut kept = self.ways_back();
-        kept.extend(self.release().into_iter().chain(all.iter().max_by_key(|r| r.id)).chain(deployed));
+        let current = self.release();
+        let here = [current.map(|r| r.id), deployed.first().map(|r| r.id)];
+        let mut kept = self.good_releases();
+        kept.retain(|r| !here.contains(&Some(r.id)));
+        kept.truncate(self.stack.keep);
+        kept.extend(current.into_iter().chain(all.iter().max_by_key(|r| r.id)).chain(deployed));
         kept
     }
 }
@@ -95,8 +106,9 @@ impl Engine {
             if let Err(error) = crate::ballast::keep(&self.paths().data) {
                 tracing::debug!(%error, "no room could be kept for a rollback on a full disk");
             }
-            self.look_for_images_first().await;
-            if let Err(error) = self.keep_images(&mut pruned).await {
+            if self.look_for_images_first().await
+                && let Err(error) = self.keep_images(&mut pruned).await
+            {
                 tracing::debug!(%error, "the images of the ways back could not be looked after");
             }
             // After an act things may differ at once; otherwise now and then is enough.
@@ -106,14 +118,14 @@ impl Engine {
         }
     }
 
-    /// Looks now whether the images of the ways back are still there.
-    pub(crate) async fn look_for_images_first(&self) {
+    /// Looks now whether the images of the ways back are still there. Returns whether that could be seen.
+    pub(crate) async fn look_for_images_first(&self) -> bool {
         let looked = tokio::time::timeout(PATIENCE, self.look_for_images()).await;
-        if let Ok(Ok(left)) = looked
-            && self.0.images.set(left)
-        {
+        let Ok(Ok(left)) = looked else { return false };
+        if self.0.images.set(left) {
             self.bump();
         }
+        true
     }
 
     async fn look_for_images(&self) -> Result<Left, Error> {
@@ -132,44 +144,48 @@ impl Engine {
         Ok(Left { images, let_go })
     }
 
-    /// Holds what is kept and lets the rest go. Never while something changes the stack: a deploy has images that
-    /// nobody knows of yet.
+    /// Holds what is kept and lets the rest go.
     async fn keep_images(&self, pruned: &mut BTreeSet<i64>) -> Result<(), Error> {
-        let _turn = self.in_turn().await;
-        let judged = self.judged();
-        let left = self.0.images.read();
-        let kept = judged.kept();
-        let Some(project) = kept.iter().find_map(|r| kept_project(&self.keep_dir(r.id))) else {
-            return Ok(());
-        };
-        if judged.known.changing().is_some() {
-            return Ok(());
-        }
         let docker = self.docker().await?;
-        let ids = kept
-            .iter()
-            .flat_map(|r| r.parts.images.values())
-            .filter(|id| left.images.bytes.contains_key(*id));
-        let unusable = hold(&docker, &project, &ids.cloned().collect()).await.map_err(unavailable)?;
-        let images = ImagesSeen { unusable, ..left.images.clone() };
-        if self.0.images.set(Left { images, ..left }) {
-            self.bump();
-        }
-        let numbers: BTreeSet<i64> = kept.iter().map(|r| r.id).collect();
-        if *pruned != numbers {
-            let tags: Vec<String> = numbers.iter().map(|id| tag_of(*id)).collect();
-            for tag in prune_keep(&docker, &project, &tags).await.map_err(unavailable)? {
+        let (project, old) = {
+            // Never while something changes the stack: a deploy has images that nobody knows of yet.
+            let _turn = self.in_turn().await;
+            let judged = self.judged();
+            let left = self.0.images.read();
+            let kept = judged.kept();
+            let Some(project) = kept.iter().find_map(|r| kept_project(&self.keep_dir(r.id))) else {
+                return Ok(());
+            };
+            if judged.known.changing().is_some() {
+                return Ok(());
+            }
+            let ids = kept.iter().flat_map(|r| r.parts.images.values());
+            let ids = ids.filter(|id| !left.images.missing.contains(*id)).cloned().collect();
+            let unusable = hold(&docker, &project, &ids).await.map_err(unavailable)?;
+            let images = ImagesSeen { unusable, ..left.images.clone() };
+            if self.0.images.set(Left { images, ..left }) {
+                self.bump();
+            }
+            let kept: BTreeSet<i64> = kept.iter().map(|r| r.id).collect();
+            let all = judged.known.releases.iter().map(|r| r.id);
+            (project, all.filter(|id| !kept.contains(id)).collect::<BTreeSet<i64>>())
+        };
+        // Nobody has to wait for the removal: only releases are named that nobody can return to.
+        if *pruned != old {
+            let tags: BTreeSet<String> = old.iter().map(|id| tag_of(*id)).collect();
+            let gone = prune_keep(&docker, &project, |tag| !tags.contains(tag)).await.map_err(unavailable)?;
+            for tag in gone {
                 tracing::info!(tag, "the images of a release that is no longer kept were let go");
             }
-            for release in judged.known.releases.iter().filter(|r| !numbers.contains(&r.id)) {
-                match std::fs::remove_dir_all(self.keep_dir(release.id)) {
+            for id in &old {
+                match std::fs::remove_dir_all(self.keep_dir(*id)) {
                     Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                        tracing::warn!(release = release.id, %error, "what was kept of a release could not be removed");
+                        tracing::warn!(release = id, %error, "what was kept of a release could not be removed");
                     }
                     _ => {}
                 }
             }
-            *pruned = numbers;
+            *pruned = old;
         }
         Ok(())
     }

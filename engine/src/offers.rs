@@ -235,12 +235,16 @@ impl Judged {
 
     /// The clean restart: on which release, and whether this person may start it now.
     pub(crate) fn offer_restart(&self, actor: &Actor) -> (Option<Release>, Offer) {
-        let current = self.release().filter(|r| {
+        let running = &self.observed.parts.images;
+        let is_good = |r: &&Release| {
             r.state == domain::release::ReleaseState::Deployed
                 && r.deployed_at.is_some()
                 && !r.parts.images.is_empty()
-        });
-        let target = current.or_else(|| self.ways_back().into_iter().next()).cloned();
+        };
+        // What runs; where nothing known does, what is judged.
+        let runs = self.known.releases.iter().filter(is_good).find(|r| r.parts.images == *running);
+        let target = self.release().filter(is_good).filter(|r| runs.is_none() || r.parts.images == *running);
+        let target = target.or(runs).or_else(|| self.ways_back().into_iter().next()).cloned();
         let offer = match &target {
             None => Offer::No("Nothing that was deployed and healthy here is known yet.".to_owned()),
             Some(target) => self.rollback_to(actor, target).offer,

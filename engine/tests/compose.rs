@@ -179,7 +179,7 @@ async fn a_rollback_without_its_images_is_refused_before_anything_stops() {
     bench.write("2", "ok");
     assert!(one.ok && bench.run_deploy(&bench.deploy("r2")).await.1.ok);
     let docker = bench.engine().await;
-    let removed = prune_keep(&docker, &bench.project, &["r2".into()]).await.unwrap();
+    let removed = prune_keep(&docker, &bench.project, |tag| ["r2"].contains(&tag)).await.unwrap();
     assert!(removed.contains(&keep_name(&bench.project, "web", "r1").unwrap()), "{removed:?}");
     assert_eq!(images_present(&docker, [&one.images["web"]]).await.unwrap(), [one.images["web"].clone()]);
     let before = bench.containers();
@@ -245,17 +245,18 @@ async fn a_failed_migration_rollback_touches_no_service() {
 async fn a_cancel_while_starting_leaves_no_service_down() {
     let bench = Bench::new("cancel").await;
     bench.write("1", "ok");
-    // The worker starts only when web is healthy, which takes a while.
+    // The worker starts only when web is healthy, which takes longer than a run without a command is let go on.
     bench.edit(
         "docker-compose.yml",
         "grep -qx ok /state",
-        "sleep 1; test -e /tmp/up || { touch /tmp/up; exit 1; }; grep -qx ok /state",
+        "test $$(($$(date +%s) - $$(stat -c %Y /proc/1))) -ge 13 && grep -qx ok /state",
     );
     bench.edit(
         "docker-compose.yml",
         "  worker:\n",
         "  worker:\n    depends_on: {web: {condition: service_healthy}}\n",
     );
+    bench.edit("docker-compose.yml", "retries: 2", "retries: 2\n      start_period: 40s");
     let run = bench.start(serde_json::json!({"deploy": bench.deploy("r1")}));
     until("the phase Starting", || run.try_progress().is_some_and(|p| p.phase == DeployPhase::Starting))
         .await;
@@ -594,4 +595,39 @@ async fn what_every_service_said_is_gathered_before_it_is_replaced() {
     let web = back.heard.iter().find(|service| service.name == "web").unwrap();
     assert!(web.last_lines.iter().any(|line| line.starts_with("web 2 with")), "{web:?}");
     assert!(!format!("{:?}", back.heard).contains(SECRET));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_keeps_nobody_from_being_started_who_does_not_wait_for_it() {
+    let bench = Bench::new("apart").await;
+    bench.write("1", "ok");
+    let bad =
+        "services:\n  bad:\n    image: stagegate-test/busybox:1\n    command: [\"sh\", \"-c\", \"exit 7\"]\n";
+    bench.edit("docker-compose.yml", "services:\n", bad);
+    bench.edit(
+        "docker-compose.yml",
+        "grep -qx ok /state",
+        "test $$(($$(date +%s) - $$(stat -c %Y /proc/1))) -ge 4 && grep -qx ok /state",
+    );
+    let after = "  worker:\n    depends_on: {web: {condition: service_healthy}}\n";
+    bench.edit("docker-compose.yml", "  worker:\n", after);
+    bench.edit("docker-compose.yml", "retries: 2", "retries: 2\n      start_period: 20s");
+    let one = bench.run_deploy(&bench.deploy("r1")).await.1;
+    assert!(!one.ok && one.message.contains("bad: it ended with exit code 7"), "{}", one.message);
+    let health: BTreeMap<_, _> = one.services.iter().map(|s| (s.name.as_str(), s.health)).collect();
+    assert_eq!(health["worker"], Health::Running, "{health:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_time_to_become_well_counts_from_the_last_start() {
+    let bench = Bench::new("count").await;
+    bench.write("1", "ok");
+    let first = "services:\n  first:\n    image: stagegate-test/busybox:1\n    command: [\"sleep\", \"6\"]\n";
+    bench.edit("docker-compose.yml", "services:\n", first);
+    let after = "  worker:\n    depends_on: {first: {condition: service_completed_successfully}}\n";
+    bench.edit("docker-compose.yml", "  worker:\n", after);
+    let mut work = bench.deploy("r1");
+    work.health_timeout_ms = 4_000;
+    let one = bench.run_deploy(&work).await.1;
+    assert!(one.ok, "{}", one.message);
 }

@@ -23,11 +23,20 @@ pub(crate) async fn drill(key: String, back: String, form: String) -> Result<(),
     act(Envelope { key, back, form }, &[], |engine, ctx| async move { engine.drill(&ctx).await }).await
 }
 
-/// Takes everything down and brings a known good release up again.
+/// Takes everything down and brings `release`, which is known to be good, up again.
 #[server(prefix = "/api", endpoint = "clean_restart")]
-pub(crate) async fn clean_restart(key: String, back: String, form: String) -> Result<(), AppError> {
-    act(Envelope { key, back, form }, &[], |engine, ctx| async move { engine.clean_restart(&ctx).await })
-        .await
+pub(crate) async fn clean_restart(
+    #[server(default)] release: i64,
+    key: String,
+    back: String,
+    form: String,
+) -> Result<(), AppError> {
+    act(
+        Envelope { key, back, form },
+        &[],
+        |engine, ctx| async move { engine.clean_restart(&ctx, release).await },
+    )
+    .await
 }
 
 /// Goes back to a release; `database` is `keep`, `rollback` or `fresh`, the last with the stack's name `typed`.

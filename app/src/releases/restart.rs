@@ -5,16 +5,17 @@ use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 
 use super::CleanRestart;
-use crate::ui::{Here, Icon, card, confirm, envelope, icon, offer_button};
+use crate::ui::{Here, Icon, card, confirm, envelope, hidden, icon, offer_button};
 
 /// The card with the button.
 pub(super) fn restart(here: &Here, page: &ReleasesPage) -> AnyView {
     let (target, offer) = &page.restart;
     let name = target.as_ref().map(|target| target.name()).unwrap_or_default();
+    let number = target.as_ref().map(|target| target.id.to_string()).unwrap_or_default();
     let panel = || {
         view! {
             <form class="form" method="post" action=CleanRestart::url()>
-                {envelope(here, "clean_restart")}
+                {envelope(here, "clean_restart")} {hidden(&[("release", &number)])}
                 <p class="strong">{format!("Take the stack down and start release {name} anew?")}</p>
                 <p class="small">
                     "All containers and networks of the project are removed and made again from the images of that release. Nothing answers meanwhile. Volumes, and so the database, stay as they are."

@@ -11,9 +11,12 @@ use super::{
 };
 use crate::releases::{Deploy, RollBack};
 
-/// `412 MB`; layers that images share are counted with each.
-fn megabytes(bytes: u64) -> String {
-    format!("{} MB", bytes.div_ceil(1_000_000))
+/// `412 MB`, `1.2 GB`; layers that images share are counted with each.
+fn size(bytes: u64) -> String {
+    match bytes.div_ceil(1_000_000) {
+        mb @ 0..1_000 => format!("{mb} MB"),
+        mb => format!("{}.{} GB", mb / 1_000, mb % 1_000 / 100),
+    }
 }
 
 /// The target in words, to stand beside the button: since when it is good, which migrations lie between.
@@ -24,7 +27,7 @@ pub fn rollback_words(offer: &RollbackOffer) -> AnyView {
         Some(names) if names.len() == 1 => "1 migration between".to_owned(),
         Some(names) => format!("{} migrations between", names.len()),
     };
-    let kept = (offer.bytes > 0).then(|| format!(", {} kept", megabytes(offer.bytes)));
+    let kept = (offer.bytes > 0).then(|| format!(", {} kept", size(offer.bytes)));
     view! { <span class="small">"good since " {time(offer.good_since)} ", " {migrations} {kept}</span> }
         .into_any()
 }

@@ -119,12 +119,17 @@ impl Engine {
     }
 
     /// Takes everything down and brings the images of a known good release up again: what runs, else the first way
-    /// back. Volumes are never touched.
-    pub async fn clean_restart(&self, ctx: &Ctx) -> Result<Done, Error> {
+    /// back. Volumes are never touched. `release` is the one that the person was shown.
+    pub async fn clean_restart(&self, ctx: &Ctx, release: i64) -> Result<Done, Error> {
         let _turn = self.in_turn().await;
         self.make_room().await;
         let judged = self.judged();
         let (target, allowed) = judged.offer_restart(&ctx.actor);
+        let same = target.as_ref().is_none_or(|target| target.id == release);
+        let allowed = all([
+            allowed,
+            when(same, || "What would be started has changed meanwhile; please look again.".to_owned()),
+        ]);
         let subject = target.as_ref().map(Release::name).unwrap_or_default();
         self.perform(ctx, "restart.start", &subject, &[], allowed, async |begun| {
             let target = target.clone().ok_or_else(|| Error::refused("There is no release to start."))?;

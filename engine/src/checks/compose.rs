@@ -7,7 +7,7 @@ use std::time::Duration;
 use domain::check::{CheckSpec, ComposeAssert};
 use domain::evidence::Finding;
 use domain::time::human_span;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::docker::{
     Container, Published, Rendered, Silence, compose_version, containers, engine_version, missing_images,
@@ -18,9 +18,9 @@ use super::probe::Probe;
 
 /// Seconds without a restart when the check names none.
 const USUAL_SECONDS: u64 = 60;
-/// How long the engine's health checks may take to a first opinion.
-const OPINION: Duration = Duration::from_secs(10);
-/// Time between two looks for it.
+/// What is left of the check's time when it stops waiting.
+const LAST_MOMENT: Duration = Duration::from_secs(2);
+/// Time between two looks for an opinion.
 const OPINION_EVERY: Duration = Duration::from_millis(250);
 /// Rollback points whose images must be here.
 const POINTS: usize = 2;
@@ -114,52 +114,56 @@ fn ill(c: &Container) -> Option<String> {
     }
 }
 
-/// Looks until the engine's health checks have come to an opinion, for a while: after a deploy the engine may say
-/// some seconds later than we do that a service is well.
+/// Looks until the engine's health checks have come to an opinion: after a deploy the engine says later than we do
+/// that a service is well, by as much as lies between two of its checks.
 async fn healthy(probe: &Probe<'_>, services: &[String]) -> Finding {
-    let until = Instant::now() + OPINION.min(probe.left() / 2);
     loop {
-        let (found, starting) = healthy_now(probe, services).await;
-        if !starting || Instant::now() >= until || probe.session.cancelled().is_cancelled() {
+        let (found, opinion_at_ms) = healthy_now(probe, services).await;
+        let now = i64::try_from(probe.now_ms()).unwrap_or(i64::MAX);
+        let over = probe.left() <= LAST_MOMENT || probe.session.cancelled().is_cancelled();
+        if opinion_at_ms.is_none_or(|at| at <= now) || over {
             return found;
         }
         sleep(OPINION_EVERY).await;
     }
 }
 
-/// What one look finds, and whether it lacks nothing but a first opinion.
-async fn healthy_now(probe: &Probe<'_>, services: &[String]) -> (Finding, bool) {
+/// What one look finds; and where it lacks nothing but a first opinion, by when that is there.
+async fn healthy_now(probe: &Probe<'_>, services: &[String]) -> (Finding, Option<i64>) {
     let wanted = "every service running, none unhealthy";
     let (rendered, all) = match look(probe, wanted, services).await {
         Ok(seen) => seen,
-        Err(found) => return (found, false),
+        Err(found) => return (found, None),
     };
-    let (mut bad, mut starting, mut running) = (vec![], vec![], 0_u32);
+    let (mut bad, mut starting, mut running, mut opinion_at) = (vec![], vec![], 0_u32, None);
     for name in rendered.services.keys() {
         let own: Vec<&Container> = all.iter().filter(|c| &c.service == name).collect();
         if own.is_empty() {
             bad.push(format!("{name} has no container"));
         }
         bad.extend(own.iter().filter_map(|c| Some(format!("{name} is {}", ill(c)?))));
-        if own.iter().any(|c| c.health == "starting" && c.status == "running") {
-            starting.push(name);
+        for c in own.iter().filter(|c| c.health == "starting" && c.status == "running") {
+            opinion_at = opinion_at.max(c.opinion_at_ms);
+            if !starting.contains(&name) {
+                starting.push(name);
+            }
         }
         running += u32::from(own.iter().any(|c| c.status == "running"));
     }
     if !bad.is_empty() {
         let next = "docker compose logs of the services named; then correct them and deploy again.";
-        return (failed(wanted, names(bad), next), false);
+        return (failed(wanted, names(bad), next), None);
     }
     if !starting.is_empty() {
         let saw = format!("the health check of {} has not agreed yet", names(starting));
-        return (unknown(wanted, saw, "Wait until the services are up, then run it again."), true);
+        return (unknown(wanted, saw, "Wait until the services are up, then run it again."), opinion_at);
     }
     if running == 0 {
         // All one-shots: nothing is there that could be healthy.
-        return (unknown(wanted, "no service is running", "Deploy the stack."), false);
+        return (unknown(wanted, "no service is running", "Deploy the stack."), None);
     }
     let saw = format!("{running} of {} services running, none unhealthy", rendered.services.len());
-    (with_value(passed(wanted, saw), f64::from(running)), false)
+    (with_value(passed(wanted, saw), f64::from(running)), None)
 }
 
 async fn no_restarts(probe: &Probe<'_>, services: &[String], seconds: u64) -> Finding {

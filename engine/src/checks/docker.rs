@@ -46,6 +46,8 @@ pub(super) struct Container {
     /// The health check's word; empty when there is none.
     pub(super) health: String,
     pub(super) exit_code: i64,
+    /// By when its health check has come to an opinion, milliseconds since 1970 UTC; `None` without a check.
+    pub(super) opinion_at_ms: Option<i64>,
     /// It ended well and was not meant to stay: nothing restarts it, nothing watches it, it publishes nothing.
     pub(super) done: bool,
     pub(super) restarts: u64,
@@ -166,6 +168,9 @@ fn container(about: &Value) -> Container {
         health: text(about, "/State/Health/Status"),
         exit_code,
         restarts: about.get("RestartCount").and_then(Value::as_u64).unwrap_or(0),
+        opinion_at_ms: unix_ms(&text(about, "/State/StartedAt"))
+            .zip(first_opinion_ms(about))
+            .map(|(at, ms)| at.saturating_add(ms)),
         started_at_ms: unix_ms(&text(about, "/State/StartedAt")),
         ports,
         host_network: text(about, "/HostConfig/NetworkMode") == "host",
@@ -184,6 +189,19 @@ fn container(about: &Value) -> Container {
             .filter(|(_, address)| !address.is_empty())
             .collect(),
     }
+}
+
+/// How long after its start a container's health check has spoken for the first time at the latest, with the engine's
+/// own defaults (30 s between two checks, 30 s for one); `None` without a check.
+fn first_opinion_ms(about: &Value) -> Option<i64> {
+    about.pointer("/State/Health")?;
+    let usual = 30_000;
+    let of = |name: &str| {
+        let ns = about.pointer(&format!("/Config/Healthcheck/{name}")).and_then(Value::as_i64);
+        ns.map_or(0, |ns| ns / 1_000_000)
+    };
+    let or_usual = |ms: i64| if ms > 0 { ms } else { usual };
+    Some(of("StartPeriod").saturating_add(or_usual(of("Interval"))).saturating_add(or_usual(of("Timeout"))))
 }
 
 /// The same rule as the board's: what publishes a port, has a health check or is to be restarted was meant to stay.

@@ -17,7 +17,7 @@ use super::observe::instances;
 use super::progress::{DeployPhase, FailingService};
 use super::project::Project;
 use super::render::{Rendered, render_own};
-use super::stage::{Stage, Stop, running_ids};
+use super::stage::{Make, Stage, Stop, running_ids};
 use super::tool::Tool;
 use crate::runner::{Cmd, Exit, Outcome, Session};
 
@@ -167,7 +167,8 @@ async fn run(
     stage.tidy(docker, &rendered.name).await?;
     let health = Duration::from_millis(work.health_timeout_ms);
     let argv = project.argv(Stage::making(rendered));
-    stage.make(docker, rendered, &before, argv, &project.dir, health).await?;
+    let make = Make { argv, dir: &project.dir, health, short: Vec::new() };
+    stage.make(docker, rendered, &before, make).await?;
 
     stage.enter(DeployPhase::Probing)?;
     stage.wait(docker, rendered, &before, health).await?;

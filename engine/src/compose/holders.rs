@@ -6,9 +6,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use bollard::models::{ContainerCreateBody, HostConfig};
 use bollard::query_parameters::{CreateContainerOptions, ListContainersOptions, RemoveContainerOptions};
 
+use futures::StreamExt;
+
 use super::docker::Docker;
 use super::error::{ComposeError, Result};
 
+/// Questions at the same time.
+const AT_ONCE: usize = 8;
 /// On holders: the project that they hold for.
 const HOLDS_FOR: &str = "stagegate.keep";
 /// Images that Compose builds hand its labels on to their containers; a holder must not pass for a service's.
@@ -32,13 +36,22 @@ pub struct ImagesSeen {
 /// Looks for `ids`.
 pub async fn look_for(docker: &Docker, ids: &BTreeSet<String>) -> Result<ImagesSeen> {
     let mut seen = ImagesSeen::default();
-    for id in ids {
-        match docker.find(docker.client().inspect_image(id)).await? {
+    let ids: Vec<String> = ids.iter().cloned().collect();
+    let asked = futures::stream::iter(ids.into_iter().map(|id| {
+        let docker = docker.clone();
+        async move {
+            let image = docker.find(docker.client().inspect_image(&id)).await;
+            (id, image)
+        }
+    }));
+    let mut answers = asked.buffer_unordered(AT_ONCE);
+    while let Some((id, image)) = answers.next().await {
+        match image? {
             Some(image) => {
                 let bytes = image.size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0);
-                seen.bytes.insert(id.clone(), bytes);
+                seen.bytes.insert(id, bytes);
             }
-            None => drop(seen.missing.insert(id.clone())),
+            None => drop(seen.missing.insert(id)),
         }
     }
     Ok(seen)
@@ -64,7 +77,8 @@ pub async fn hold(docker: &Docker, project: &str, ids: &BTreeSet<String>) -> Res
         match make(docker, project, id).await {
             // A name that is taken is another process holding the same at this moment.
             Ok(()) | Err(ComposeError::Refused { status: 409, .. }) => {}
-            Err(ComposeError::Refused { .. }) => drop(unusable.insert(id.clone())),
+            Err(ComposeError::Refused { status: 400 | 404, .. }) => drop(unusable.insert(id.clone())),
+            // A full disk, say, is nothing about the image.
             Err(error) => return Err(error),
         }
     }

@@ -90,10 +90,10 @@ pub(super) fn before(release_tag: &str) -> String {
     format!("{BEFORE}{release_tag}")
 }
 
-/// Removes the protective tags of `project` whose release tag is not among `keep`, and with them the images
-/// that have no other name. What ran before a rollback to a kept release is kept too, and images in use stay.
-/// Returns the tags that were removed.
-pub async fn prune_keep(docker: &Docker, project: &str, keep: &[String]) -> Result<Vec<String>> {
+/// Removes the protective tags of `project` whose release tag `keeps` denies, and with them the images that have no
+/// other name. What ran before a rollback to a kept release is kept too, and images in use stay. Returns the tags
+/// that were removed.
+pub async fn prune_keep(docker: &Docker, project: &str, keeps: impl Fn(&str) -> bool) -> Result<Vec<String>> {
     let prefix = format!("{KEEP}/{}/", component(project));
     let filters = HashMap::from([("reference".to_owned(), vec![format!("{prefix}*")])]);
     let options = ListImagesOptions { filters: Some(filters), ..ListImagesOptions::default() };
@@ -101,9 +101,7 @@ pub async fn prune_keep(docker: &Docker, project: &str, keep: &[String]) -> Resu
     let mut removed = Vec::new();
     for name in images.into_iter().flat_map(|image| image.repo_tags) {
         let Some((repo, tag)) = split(&name) else { continue };
-        if !repo.starts_with(&prefix)
-            || keep.iter().any(|kept| kept == tag.strip_prefix(BEFORE).unwrap_or(tag))
-        {
+        if !repo.starts_with(&prefix) || keeps(tag.strip_prefix(BEFORE).unwrap_or(tag)) {
             continue;
         }
         let gone = docker.client().remove_image(&name, None::<RemoveImageOptions>, None);

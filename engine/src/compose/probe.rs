@@ -63,6 +63,8 @@ pub(super) async fn wait_ready(
     mut changed: impl FnMut(Vec<Service>),
 ) -> Waited {
     let began = Instant::now();
+    // The time for becoming well counts from when the last service was started.
+    let mut started_at = starter.is_none().then_some(began);
     let mut judge = Judge::new(before);
     let mut probes = OwnProbes::new(docker);
     let mut told = Vec::new();
@@ -105,10 +107,11 @@ pub(super) async fn wait_ready(
                     starter.step(rendered, &found, &opinions);
                     failing.extend(starter.failed().iter().cloned());
                 }
-                if !failing.is_empty() {
-                    if let Some(starter) = &mut starter {
-                        starter.finish().await;
-                    }
+                // What does not depend on a failing service is started all the same.
+                let settled = starter
+                    .as_ref()
+                    .is_none_or(|starter| starter.is_done() || starter.is_stuck(rendered, &found, &failing));
+                if !failing.is_empty() && settled {
                     return Waited::Failing(failing);
                 }
                 if waiting.is_empty() {
@@ -123,9 +126,12 @@ pub(super) async fn wait_ready(
             }
         }
         let starting = starter.as_ref().is_some_and(|starter| !starter.is_done());
-        let deadline = began + if starting { timeout + START_PATIENCE } else { timeout };
+        if !starting {
+            started_at.get_or_insert_with(Instant::now);
+        }
+        let deadline = started_at.map_or(began + timeout + START_PATIENCE, |at| at + timeout);
         if Instant::now() >= deadline {
-            return Waited::TimedOut(waiting);
+            return if failing.is_empty() { Waited::TimedOut(waiting) } else { Waited::Failing(failing) };
         }
         let start = async {
             match &mut starter {

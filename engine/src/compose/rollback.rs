@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use domain::facts::Service;
@@ -12,7 +11,6 @@ use serde::{Deserialize, Serialize};
 
 use super::docker::Docker;
 use super::error::ComposeError;
-use super::hurry::hurry;
 use super::images::{before as before_tag, image_id, keep_name, split, tag};
 use super::journal::{JournalKind, write_durably};
 use super::keep::{config_path, kept_project, override_of};
@@ -21,7 +19,7 @@ use super::observe::{Instance, instances, services};
 use super::progress::{DeployPhase, FailingService};
 use super::project::Project;
 use super::render::{Rendered, render_kept, render_own};
-use super::stage::{Stage, Stop, need, running_ids};
+use super::stage::{Make, Stage, Stop, need, running_ids};
 use super::tool::Tool;
 use crate::runner::{Cmd, Exit, Outcome, Session};
 
@@ -247,19 +245,16 @@ async fn run(
     if work.clean {
         session.say("Taking everything down; volumes stay.");
         let argv = way.argv(project, files.as_deref(), &["down", "--remove-orphans"]);
-        stage.down(docker, &rendered.name, argv, &project.dir).await?;
+        if let Err(Stop(why)) = stage.down(docker, &rendered.name, argv, &project.dir).await {
+            session.say(&format!("Not everything could be taken down: {why} What can be made anew is."));
+        }
     }
     let old = before
         .iter()
         .filter(|one| work.stateless.contains(&one.service))
         .filter(|one| target.images.get(&one.service) != Some(&one.image));
-    {
-        let mut make = pin!(stage.make(docker, rendered, &before, argv, &project.dir, health));
-        tokio::select! {
-            done = &mut make => done?,
-            () = hurry(docker, &rendered.name, old.cloned().collect()) => make.await?,
-        }
-    }
+    let make = Make { argv, dir: &project.dir, health, short: old.cloned().collect() };
+    stage.make(docker, rendered, &before, make).await?;
     if !way.extra.is_empty() {
         remove(session, project, &way.extra).await;
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use domain::facts::Service;
@@ -10,6 +11,7 @@ use futures::future::join_all;
 
 use super::docker::{Address, Docker, LONG_PATIENCE};
 use super::error::{ComposeError, Result};
+use super::hurry::hurry;
 use super::images::images_present;
 use super::journal::{Journal, JournalKind, read_journal};
 use super::observe::{Instance, container_logs, instances, service_logs, services};
@@ -22,6 +24,11 @@ use crate::runner::{Cmd, Exit, Session};
 
 /// Lines of a failing service that are handed on.
 const LAST_LINES: usize = 20;
+/// Taking everything down may take this long beside [`UP_PATIENCE`]: services may have a long grace.
+const DOWN_PATIENCE: Duration = Duration::from_secs(600);
+/// How often, and with what pause, it is looked for what has to be started again.
+const AGAIN_PASSES: u32 = 8;
+const AGAIN_EVERY: Duration = Duration::from_millis(500);
 /// What gathering the logs may take.
 const HEAR_PATIENCE: Duration = Duration::from_secs(1);
 /// Starting may wait for services that others depend on; this is what it may take beyond their health.
@@ -38,6 +45,18 @@ impl From<ComposeError> for Stop {
         let first = letters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
         Self(format!("{first}{}.", letters.as_str()))
     }
+}
+
+/// What Compose is to make.
+pub(super) struct Make<'a> {
+    /// The command.
+    pub(super) argv: Vec<String>,
+    /// Where it is run.
+    pub(super) dir: &'a Path,
+    /// How long services may take to become well.
+    pub(super) health: Duration,
+    /// Old containers that hold no data and get a short end.
+    pub(super) short: Vec<Instance>,
 }
 
 /// A deploy or rollback at work.
@@ -164,17 +183,21 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Lets Compose make what is to run. What it stopped and could not replace is started again.
+    /// Lets Compose make what is to run; what was stopped and could not be replaced is started again.
     pub(super) async fn make(
         &self,
         docker: &Docker,
         rendered: &Rendered,
         before: &[Instance],
-        argv: Vec<String>,
-        dir: &Path,
-        health: Duration,
+        make: Make<'_>,
     ) -> Result<(), Stop> {
-        let made = self.compose(docker, &rendered.name, argv, dir, health).await;
+        let made = {
+            let mut compose = pin!(self.compose(docker, &rendered.name, make.argv, make.dir, make.health));
+            tokio::select! {
+                done = &mut compose => done,
+                () = hurry(docker, &rendered.name, make.short) => compose.await,
+            }
+        };
         if made.is_err()
             && let Err(Stop(why)) = self.start_again(docker, rendered, before).await
         {
@@ -189,15 +212,27 @@ impl<'a> Stage<'a> {
         rendered: &Rendered,
         before: &[Instance],
     ) -> Result<(), Stop> {
+        let _busy = self.session.activate();
         self.tidy(docker, &rendered.name).await?;
         let ran = |service: &str| before.iter().any(|one| one.up && one.service == service);
-        for one in instances(docker, &rendered.name).await? {
-            if !one.up && ran(&one.service) {
-                start(docker, &one.id).await?;
-                self.session.say(&format!("{} was started again.", one.service));
+        let mut refused = Ok(());
+        // More than one pass: some were asked to stop and have not ended yet, some wait for others.
+        for pass in 0..AGAIN_PASSES {
+            if pass > 0 {
+                tokio::time::sleep(AGAIN_EVERY).await;
+            }
+            refused = Ok(());
+            for one in instances(docker, &rendered.name).await? {
+                if one.up || !ran(&one.service) {
+                    continue;
+                }
+                match start(docker, &one.id).await {
+                    Ok(()) => self.session.say(&format!("{} was started again.", one.service)),
+                    Err(error) => refused = Err(error.into()),
+                }
             }
         }
-        Ok(())
+        refused
     }
 
     /// Lets Compose take everything down. Volumes stay: it is never told to remove them.
@@ -208,7 +243,7 @@ impl<'a> Stage<'a> {
         argv: Vec<String>,
         dir: &Path,
     ) -> Result<(), Stop> {
-        self.compose(docker, project, argv, dir, Duration::ZERO).await
+        self.compose(docker, project, argv, dir, DOWN_PATIENCE).await
     }
 
     /// What every service of `found` said last. An engine that is slow to tell does not hold up what follows.
@@ -269,6 +304,8 @@ impl<'a> Stage<'a> {
         before: &[Instance],
         health: Duration,
     ) -> Result<(), Stop> {
+        // A wish to stop is heard in there, once every service was started.
+        let _busy = self.session.activate();
         let stop = self.session.cancelled();
         let starter = rendered.plain_start.then(|| Starter::new(docker));
         let waited =

@@ -110,11 +110,33 @@ impl Starter {
         }
     }
 
-    /// Waits for all of those on their way.
-    pub(super) async fn finish(&mut self) {
-        while !self.tasks.is_empty() {
-            self.next().await;
+    /// Whether nothing more can be started, because whatever is left waits for one of `failing`.
+    pub(super) fn is_stuck(
+        &self,
+        rendered: &Rendered,
+        found: &[Instance],
+        failing: &[(String, String)],
+    ) -> bool {
+        if !self.tasks.is_empty() {
+            return false;
         }
+        let mut lost: BTreeSet<&str> = failing.iter().map(|(name, _)| name.as_str()).collect();
+        loop {
+            let more: Vec<&str> = rendered
+                .expected()
+                .filter(|service| !lost.contains(service.name.as_str()))
+                .filter(|service| !self.has_begun(&service.name, found))
+                .filter(|service| service.needs.iter().any(|need| lost.contains(need.service.as_str())))
+                .map(|service| service.name.as_str())
+                .collect();
+            if more.is_empty() {
+                break;
+            }
+            lost.extend(more);
+        }
+        rendered
+            .expected()
+            .all(|service| self.has_begun(&service.name, found) || lost.contains(service.name.as_str()))
     }
 
     fn may_start(

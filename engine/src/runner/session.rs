@@ -56,8 +56,8 @@ struct Inner {
     active: AtomicU64,
 }
 
-/// Counts a command as active until dropped.
-struct Active<'a>(&'a AtomicU64);
+/// Counts as at work until dropped: a run that is to stop is not given up meanwhile.
+pub(crate) struct Active<'a>(&'a AtomicU64);
 
 impl Drop for Active<'_> {
     fn drop(&mut self) {
@@ -194,7 +194,8 @@ impl Session {
         self.0.active.load(Ordering::Relaxed) > 0
     }
 
-    fn activate(&self) -> Active<'_> {
+    /// For work that is no command and must not be broken off.
+    pub(crate) fn activate(&self) -> Active<'_> {
         self.0.active.fetch_add(1, Ordering::Relaxed);
         Active(&self.0.active)
     }

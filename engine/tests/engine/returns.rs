@@ -65,7 +65,7 @@ async fn a_fresh_database_takes_a_backup_and_the_stacks_name_with_docker() {
 async fn a_clean_restart_makes_everything_anew_with_docker() {
     let bench = Bench::tinystack("restart", "");
     let engine = bench.start().await;
-    let nothing = engine.clean_restart(&bench.by(&engine, "devops").await).await.unwrap_err();
+    let nothing = engine.clean_restart(&bench.by(&engine, "devops").await, 1).await.unwrap_err();
     assert!(nothing.public().contains("Nothing that was deployed"), "{nothing}");
     deploy(&bench, &engine).await;
     let filter = format!("label=com.docker.compose.project={}", bench.project);
@@ -74,13 +74,24 @@ async fn a_clean_restart_makes_everything_anew_with_docker() {
         out.lines().map(str::to_owned).collect::<Vec<_>>()
     };
     let before = ids();
-    let done = engine.clean_restart(&bench.by(&engine, "devops").await).await.unwrap();
+    let done = engine.clean_restart(&bench.by(&engine, "devops").await, 1).await.unwrap();
     let page = ended(&engine, run_id(&done)).await;
     assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
     let after = ids();
     assert!(after.len() == 2 && after.iter().all(|id| !before.contains(id)), "{before:?} {after:?}");
     let one = board(&engine).await.release.unwrap();
     assert_eq!((one.id, one.state), (1, ReleaseState::Deployed));
+    let other = engine.clean_restart(&bench.by(&engine, "devops").await, 2).await.unwrap_err();
+    assert!(other.public().contains("has changed meanwhile"), "{other}");
+    // A release that was only opened is neither started nor bad.
+    version(&bench, "1", "2");
+    engine.open_release(&bench.by(&engine, "devops").await).await.unwrap();
+    let done = engine.clean_restart(&bench.by(&engine, "devops").await, 1).await.unwrap();
+    let page = ended(&engine, run_id(&done)).await;
+    assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
+    let releases = engine.releases(&actor(&engine, "devops").await).await.unwrap().releases;
+    let states: Vec<_> = releases.iter().map(|row| (row.release.id, row.release.state)).collect();
+    assert_eq!(states, [(2, ReleaseState::Opened), (1, ReleaseState::Deployed)]);
     // What the old containers said is kept with the incident.
     let devops = actor(&engine, "devops").await;
     let incidents = engine.incidents(&devops).await.unwrap();
