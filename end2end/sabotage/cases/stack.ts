@@ -131,7 +131,11 @@ export const stack: Case[] = [
       stage.override("backend", `services:\n  backend:\n    image: ${image}\n`);
       await stage.health("backend", "healthy");
     },
-    undo: (stage) => stage.asDeclared("backend"),
+    undo: async (stage) => {
+      await stage.asDeclared("backend");
+      // An image made of the deployed one would keep that alive for ever.
+      stage.docker("rmi", "--force", `${stage.example.project}/backend:by-hand`);
+    },
   },
   {
     name: "rollback-image-gone",
@@ -149,6 +153,8 @@ export const stack: Case[] = [
       const names = tags.filter((line) => ids.has(line.split(" ")[0]!)).map((line) => line.split(" ")[1]!);
       stage.docker("save", "--output", join(stage.aside, "image.tar"), ...names);
       stage.docker("rmi", "--force", ...names);
+      const left = new Set(stage.docker("images", "--all", "--format", "{{.ID}}").split("\n"));
+      if ([...ids].every((id) => left.has(id))) throw new Error("none of the older images went: something is made of them");
     },
     undo: (stage) => void stage.docker("load", "--quiet", "--input", join(stage.aside, "image.tar")),
   },
