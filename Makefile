@@ -39,7 +39,7 @@ model: ## Throw 100,000 random sequences of acts at the rules of gates, sign-off
 bench-rollback: ## Measure a rollback against the same command typed by hand; writes target/bench/rollback.json
 	@.ci/long bench_rollback
 
-chaos: ## Kill, cut off, fill up and race deploys and rollbacks (short form ~8 min, the long one: docs/measurements.md)
+chaos: ## Kill, cut off, fill up and race deploys and rollbacks (short form ~3 min, the long one: docs/measurements.md)
 	@.ci/long chaos
 
 sabotage: ## Spoil a copy of the example in sixty ways and look whether each is seen (~30 min); writes target/sabotage.json
