@@ -30,7 +30,7 @@ export default defineConfig({
   timeout: 22 * minute,
   globalTimeout: 40 * minute,
   expect: { timeout: 10_000 },
-  reporter: [["list"], ["html", { open: "never", outputFolder: "../target/end2end/report" }]],
+  reporter: [["list"], ["html", { open: "never", outputFolder: "../target/end2end/report" }], ["./support/last-words.ts"]],
   use: {
     actionTimeout: 40_000,
     navigationTimeout: 30_000,

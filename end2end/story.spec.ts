@@ -466,8 +466,11 @@ test("a release goes from an empty board to Go, a bad one fails, and one click b
     for (let pages = 0; pages < 20; pages++) {
       told.push(await page.locator("main").innerText());
       const older = page.getByRole("link", { name: "Older" });
-      if (!(await older.isVisible())) break;
+      if ((await older.count()) === 0) break;
+      const before = page.url();
       await older.click();
+      // A click does not wait for the page that it asks for.
+      await page.waitForURL((url) => url.href !== before);
     }
     const all = told.join("\n");
     for (const act of ["link.use", "person.invite", "step.run", "gate.run", "item.waive", "item.attest", "gate.accept",
