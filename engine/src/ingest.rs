@@ -6,9 +6,9 @@ use domain::release::Parts;
 use serde_json::Value;
 
 use crate::Engine;
-use crate::acts::Ctx;
+use crate::acts::{Ctx, Return};
 use crate::audit::{self, Event, Outcome};
-use crate::compose::{DbChoice, Journal};
+use crate::compose::Journal;
 use crate::error::Error;
 use crate::incident;
 use crate::known::changes_the_stack;
@@ -129,7 +129,7 @@ impl Engine {
         let job = dir.plan().ok().and_then(|p| serde_json::from_value::<Job>(p.work).ok());
         let keeps_schema = matches!(
             job.as_ref().map(|j| &j.work),
-            Some(Work::Rollback { rollback, .. }) if rollback.db == DbChoice::KeepSchema
+            Some(Work::Rollback { rollback, .. }) if rollback.keeps_schema()
         );
         let parts = job.map(|j| j.parts).unwrap_or_default();
         let at = domain::time::Millis(i64::try_from(ended_at_ms).unwrap_or(i64::MAX));
@@ -143,7 +143,7 @@ impl Engine {
         let judged = self.judged();
         let Some(offer) = judged.rollbacks(&actor).into_iter().next() else { return };
         let ctx = Ctx { actor, key: format!("return-after-run-{}", run.id), ip: String::new() };
-        if let Err(error) = self.roll_back(&ctx, offer.target.id, "keep", "").await {
+        if let Err(error) = self.roll_back(&ctx, &Return::to(offer.target.id)).await {
             tracing::error!(run = run.id, %error, "the automatic return did not start");
         }
     }

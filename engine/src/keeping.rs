@@ -8,7 +8,7 @@ use domain::release::{Release, ReleaseState};
 
 use crate::Engine;
 use crate::acts::releases::tag_of;
-use crate::compose::{Address, Docker, ImagesSeen, hold, kept_project, look_for, prune_keep};
+use crate::compose::{Address, Docker, ImagesSeen, has_env_copy, hold, kept_project, look_for, prune_keep};
 use crate::error::Error;
 use crate::judging::Judged;
 
@@ -28,6 +28,8 @@ pub(crate) struct Left {
     pub images: ImagesSeen,
     /// Releases that were let go: nothing is kept of them any more.
     pub let_go: BTreeSet<i64>,
+    /// Releases with a copy of their env file.
+    pub env_copies: BTreeSet<i64>,
 }
 
 /// What is left of the releases, kept up to date in the background.
@@ -141,7 +143,9 @@ impl Engine {
         images.unusable.retain(|id| all.contains(id));
         let deployed = known.releases.iter().filter(|r| r.deployed_at.is_some());
         let let_go = deployed.map(|r| r.id).filter(|id| !self.keep_dir(*id).exists()).collect();
-        Ok(Left { images, let_go })
+        let all = known.releases.iter().map(|r| r.id);
+        let env_copies = all.filter(|id| has_env_copy(&self.keep_dir(*id))).collect();
+        Ok(Left { images, let_go, env_copies })
     }
 
     /// Holds what is kept and lets the rest go.

@@ -42,8 +42,9 @@ use domain::runbook::Problem;
 use domain::time::Millis;
 use tokio::sync::watch;
 
-pub use acts::{Ctx, NewPerson};
+pub use acts::{Ctx, NewPerson, Restart, Return};
 pub use error::{Error, ErrorKind};
+pub use stack::kept_env;
 pub use view::Done;
 
 use auth::passwords::{Cost, Passwords};

@@ -6,13 +6,13 @@ use std::collections::BTreeSet;
 use domain::facts::{Actor, Choice};
 use domain::item::ItemState;
 use domain::judge::GateState;
-use domain::release::Release;
+use domain::release::{Part, Parts, Release};
 use domain::role::Role;
 use domain::runbook::Step;
 
 use crate::judging::{Judged, all, when};
 use crate::store::runs::RunKind;
-use crate::view::{Offer, RollbackOffer};
+use crate::view::{EnvSince, Offer, RestartOffer, RollbackOffer};
 
 impl Judged {
     /// The stack can be worked with: directory, Compose file, engine.
@@ -234,7 +234,7 @@ impl Judged {
     }
 
     /// The clean restart: on which release, and whether this person may start it now.
-    pub(crate) fn offer_restart(&self, actor: &Actor) -> (Option<Release>, Offer) {
+    pub(crate) fn offer_restart(&self, actor: &Actor) -> RestartOffer {
         let running = &self.observed.parts.images;
         let is_good = |r: &&Release| {
             r.state == domain::release::ReleaseState::Deployed
@@ -249,7 +249,13 @@ impl Judged {
             None => Offer::No("Nothing that was deployed and healthy here is known yet.".to_owned()),
             Some(target) => self.rollback_to(actor, target).offer,
         };
-        (target, offer)
+        RestartOffer {
+            target,
+            stack: self.stack.name.clone(),
+            backup: self.stack.db_backup.is_some(),
+            fill: self.stack.db_fresh.is_some(),
+            offer,
+        }
     }
 
     /// The ways back from what runs now, best first: rollback points, else whatever was healthy.
@@ -259,7 +265,8 @@ impl Judged {
 
     /// The offer to go back to `target`.
     pub(crate) fn rollback_to(&self, actor: &Actor, target: &Release) -> RollbackOffer {
-        let seen = self.stack.images.read().images;
+        let left = self.stack.images.read();
+        let seen = left.images;
         let among = |ids: &BTreeSet<String>| -> Vec<String> {
             let all = target.parts.images.iter().filter(|(_, image)| ids.contains(*image));
             all.map(|(service, _)| service.clone()).collect()
@@ -268,6 +275,15 @@ impl Judged {
         let images: BTreeSet<&String> = target.parts.images.values().collect();
         let bytes = images.into_iter().filter_map(|id| seen.bytes.get(id)).sum();
         let running = &self.observed.parts;
+        // What was not recorded, or is not there now, is no change that can be told.
+        let known = |parts: &Parts| parts.get(Part::Env);
+        let differs = known(&target.parts).is_some() && known(&target.parts) != known(running);
+        let kept = self.stack.env_copy.is_some() && left.env_copies.contains(&target.id);
+        let env = match (differs, kept) {
+            (false, _) => EnvSince::Same,
+            (true, false) => EnvSince::Changed,
+            (true, true) => EnvSince::Kept,
+        };
         let migrations = self
             .release()
             .and_then(|from| domain::release::migrations_between(from, target))
@@ -292,6 +308,7 @@ impl Judged {
             bytes,
             can_roll_back_database: self.stack.db_rollback.is_some(),
             can_make_database_anew: self.stack.db_fresh.is_some(),
+            env,
             stack: self.stack.name.clone(),
         }
     }

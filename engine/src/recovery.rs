@@ -11,12 +11,13 @@ use domain::release::{Release, ReleaseState};
 use domain::role::Role;
 
 use crate::Engine;
-use crate::acts::Ctx;
+use crate::acts::{Ctx, Return};
 use crate::audit::{Event, Outcome};
 use crate::compose::{Address, Docker, Journal, read_journal};
 use crate::error::Error;
 use crate::known::changes_the_stack;
 use crate::store::runs::{Run, RunKind, RunOutcome, RunState};
+use crate::work::{Job, Work};
 
 /// The name under which recovery acts.
 pub(crate) const RECOVERY: &str = "Stagegate (recovery)";
@@ -95,7 +96,15 @@ impl Engine {
             return self.note_recovery(run, why.to_owned()).await;
         };
         let ctx = Ctx { actor, key: format!("recover-after-run-{}", run.id), ip: String::new() };
-        self.roll_back(&ctx, target, "keep", "").await.map(|_| ())
+        let env = if self.wanted_env_back(run) { "back" } else { "keep" };
+        self.roll_back(&ctx, &Return { env: env.to_owned(), ..Return::to(target) }).await.map(|_| ())
+    }
+
+    /// Whether the interrupted rollback was to put the env file of its target back.
+    fn wanted_env_back(&self, run: &Run) -> bool {
+        let plan = self.run_dir(run.id).ok().and_then(|dir| dir.plan().ok());
+        let job = plan.and_then(|plan| serde_json::from_value::<Job>(plan.work).ok());
+        matches!(job, Some(Job { work: Work::Rollback { rollback, .. }, .. }) if rollback.env.is_some())
     }
 
     /// Whether the engine was lost, so that how a deploy ended says nothing about the release.

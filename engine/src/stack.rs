@@ -9,12 +9,15 @@ use domain::role::Role;
 use domain::rules::Rules;
 use domain::runbook::{Problem, Runbook, StepKind};
 
+use crate::StartError;
+use crate::acts::releases::tag_of;
 use crate::checks::ProbeWork;
-use crate::compose::Project;
+use crate::compose::{EnvCopy, Project, open_replaced};
+use crate::error::{Error, sentence};
 use crate::keeping::KeptImages;
 use crate::preflight::{Preflight, preflight};
 use crate::run_all::SetupStep;
-use crate::runbook::{Loaded, OnFailedDeploy};
+use crate::runbook::{Config, Loaded, OnFailedDeploy};
 
 /// Everything that the files say.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +47,8 @@ pub(crate) struct Stack {
     pub preflight: Preflight,
     /// Releases to go back to whose images are kept.
     pub keep: usize,
+    /// How copies of the env file are sealed, if they are kept.
+    pub env_copy: Option<EnvCopy>,
     pub images: std::sync::Arc<KeptImages>,
 }
 
@@ -52,6 +57,7 @@ impl Stack {
     pub(crate) fn of(loaded: Loaded, images: std::sync::Arc<KeptImages>) -> Stack {
         let Loaded { config, runbook, mut problems } = loaded;
         let preflight = preflight(&config, &runbook);
+        let env_copy = env_copy(&config);
         let dir = std::path::absolute(&config.stack.directory).unwrap_or(config.stack.directory);
         let within = |path: &Path| dir.join(path);
         problems.extend(runbook.problems.iter().cloned());
@@ -84,6 +90,7 @@ impl Stack {
             problems,
             preflight,
             keep: config.rollback.keep,
+            env_copy,
             images,
             dir,
         }
@@ -139,4 +146,30 @@ impl Stack {
             rollback_images: rollback_images.to_vec(),
         }
     }
+}
+
+fn env_copy(config: &Config) -> Option<EnvCopy> {
+    let key = config.rollback.env_copy_key.as_ref()?;
+    Some(EnvCopy {
+        key: std::path::absolute(key).unwrap_or_else(|_| key.clone()),
+        stack: config.stack.name.clone(),
+    })
+}
+
+/// The env file that was kept with a release, or, if `replaced`, the one that a rollback to it put away. Reads files
+/// only: it is for the day when no server runs. Fails with a sentence for people.
+pub fn kept_env(config: &Path, data: &Path, release: i64, replaced: bool) -> Result<Vec<u8>, StartError> {
+    let loaded =
+        Config::load(config).map_err(|problems| StartError::Config { file: config.to_owned(), problems })?;
+    let copy = env_copy(&loaded.config).ok_or_else(|| {
+        Error::invalid("No copies of the env file are kept: [rollback] has no env_copy_key.")
+    })?;
+    let keep = keep_dir(data, release);
+    let opened = if replaced { open_replaced(&copy, &keep) } else { copy.open(&keep, &tag_of(release)) };
+    opened.map_err(|error| Error::unavailable(sentence(&error.to_string())).into())
+}
+
+/// Where what is kept of a release lies.
+pub(crate) fn keep_dir(data: &Path, release: i64) -> PathBuf {
+    data.join("rollback").join(release.to_string())
 }

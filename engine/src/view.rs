@@ -419,8 +419,36 @@ pub struct RollbackOffer {
     pub can_roll_back_database: bool,
     /// The stack declares a command that makes its database anew, and one that backs it up before.
     pub can_make_database_anew: bool,
+    /// What became of the env file since.
+    pub env: EnvSince,
     /// The stack's name, which has to be typed before its database is made anew.
     pub stack: String,
+    /// The button.
+    pub offer: Offer,
+}
+
+/// The env file, against that of a release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EnvSince {
+    /// It is the same, or there is none.
+    Same,
+    /// It differs, and nothing was kept of what it was.
+    Changed,
+    /// It differs, and can be put back.
+    Kept,
+}
+
+/// The clean restart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestartOffer {
+    /// The release that it would start.
+    pub target: Option<Release>,
+    /// The stack's name, which has to be typed before its volumes are removed.
+    pub stack: String,
+    /// The stack declares a command that backs its database up.
+    pub backup: bool,
+    /// The stack declares a command that fills an empty database.
+    pub fill: bool,
     /// The button.
     pub offer: Offer,
 }
@@ -450,8 +478,8 @@ pub struct ReleasesPage {
     pub failed_deploy: Option<RunView>,
     /// The drill.
     pub drill: DrillView,
-    /// The clean restart: on which release, and the button.
-    pub restart: (Option<Release>, Offer),
+    /// The clean restart.
+    pub restart: RestartOffer,
     /// Incidents, newest first.
     pub incidents: Vec<IncidentRow>,
 }

@@ -18,8 +18,8 @@ use compose_bench::{Bench, Proxy, SECRET, until};
 use domain::facts::Health;
 use domain::release::Part;
 use engine::compose::{
-    Address, ComposeError, DbChoice, DeployPhase, Docker, JournalKind, Key, PartsReader, Watcher, hold,
-    images_present, keep_name, look_for, prune_keep, read_journal, render, service_logs, snapshot,
+    Address, Clean, ComposeError, DbChoice, DeployPhase, Docker, JournalKind, Key, PartsReader, Watcher,
+    hold, images_present, keep_name, look_for, prune_keep, read_journal, render, service_logs, snapshot,
 };
 use engine::runner::{Exit, cancel};
 
@@ -587,7 +587,7 @@ async fn what_every_service_said_is_gathered_before_it_is_replaced() {
     bench.write("2", "ok");
     assert!(one.ok && bench.run_deploy(&bench.deploy("r2")).await.1.ok);
     let mut work = bench.rollback("r1", &one.images);
-    work.clean = true;
+    work.clean = Clean::Containers;
     let (_, back, run) = bench.run_rollback(&work).await;
     assert!(back.ok, "{}", run.log());
     let names: Vec<_> = back.heard.iter().map(|service| service.name.as_str()).collect();

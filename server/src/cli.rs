@@ -40,6 +40,17 @@ pub enum Command {
     Monitoring(Monitoring),
     /// Check the hash chain of the audit log from its first event to its last
     Verify(Stack),
+    /// Print the env file that was kept encrypted with a release
+    EnvCopy {
+        /// The stack.
+        #[command(flatten)]
+        stack: Stack,
+        /// The release's number
+        release: i64,
+        /// The env file that lay there before a rollback put the release's own back
+        #[arg(long)]
+        replaced: bool,
+    },
     /// Carry out one run (started by the server; not for people)
     #[command(hide = true)]
     Supervise {

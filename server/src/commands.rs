@@ -33,6 +33,7 @@ pub fn run(cli: Cli) -> CommandResult {
         Command::Serve(args) => runtime()?.block_on(serve::run(args)),
         Command::User { action } => runtime()?.block_on(user::run(action)),
         Command::Monitoring(args) => monitoring::run(&args),
+        Command::EnvCopy { stack, release, replaced } => env_copy(&stack, release, replaced),
         Command::Verify(stack) => runtime()?.block_on(verify(&stack)),
     }
 }
@@ -51,6 +52,14 @@ fn rustls_ready() {
 async fn open(stack: &Stack) -> Result<Engine, Box<dyn Error>> {
     let (config, data) = settings::stack_paths(stack, &settings::read_file(&stack.config)?)?;
     Ok(Engine::open(config, data, own_binary()?).await?)
+}
+
+/// Needs no server and no database: it is for the day when neither is there.
+fn env_copy(stack: &Stack, release: i64, replaced: bool) -> CommandResult {
+    let (config, data) = settings::stack_paths(stack, &settings::read_file(&stack.config)?)?;
+    let text = engine::kept_env(&config, &data, release, replaced)?;
+    std::io::Write::write_all(&mut std::io::stdout(), &text)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn own_binary() -> std::io::Result<PathBuf> {

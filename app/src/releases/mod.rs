@@ -5,6 +5,8 @@ mod drill;
 mod history;
 mod release;
 mod restart;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use acts::{CleanRestart, Deploy, Drill, OpenRelease, RollBack};
 pub use release::{ReleasePage, release_view};
@@ -73,15 +75,18 @@ pub fn releases_view(here: &Here, page: &ReleasesPageView) -> AnyView {
             {post_button(here, "open_release", OpenRelease::url(), &[], "Open a release from HEAD", "", &page.open)}
         </div>
     };
+    let directory = card("rel-directory", "In the directory", (), directory);
+    let back = card("rel-back", "Ways back", (), view! { <div class="stack">{ways_back}</div> });
+    // While the stack burns, the way back comes before another deploy.
+    let both = if page.failed_deploy.is_some() { [back, directory] } else { [directory, back] };
     view! {
         <Title text="Releases" />
         {page_head("Releases", (), ())}
         {failed}
         {running}
-        {card("rel-directory", "In the directory", (), directory)}
-        {card("rel-back", "Ways back", (), view! { <div class="stack">{ways_back}</div> })}
+        {both.into_iter().collect_view()}
         {drill::drill(here, page)}
-        {restart::restart(here, page)}
+        {restart::restart(here, &page.restart)}
         {incidents(page)}
         {history(page)}
     }

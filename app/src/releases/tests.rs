@@ -2,7 +2,7 @@
 
 use domain::facts::{Choice, Decision};
 use domain::release::{Release, ReleaseState};
-use engine::view::{DrillFigures, DrillView, HeadView, Offer, ReleaseRow, ReleasesPage, RunState};
+use engine::view::{DrillFigures, DrillView, EnvSince, HeadView, Offer, ReleaseRow, ReleasesPage, RunState};
 
 use super::{release_view, releases_view};
 use crate::ui::samples::{self, NOW, here, html};
@@ -35,11 +35,13 @@ fn row() -> ReleaseRow {
 
 fn releases() -> ReleasesPage {
     ReleasesPage {
+        now: NOW,
+        observed: samples::observed(),
         current: Some(samples::release()),
         releases: vec![row()],
         deploy: Offer::Yes,
         open: Offer::No("nothing has changed".into()),
-        head: HeadView { commit: "aa11bb2".into(), subject: "Add <b>".into(), changed: false },
+        head: HeadView { commit: "3f2c9e1".into(), subject: "Add <b>".into(), changed: false },
         rollbacks: vec![samples::rollback()],
         running: None,
         failed_deploy: None,
@@ -49,7 +51,7 @@ fn releases() -> ReleasesPage {
             last: None,
             result: None,
         },
-        restart: (Some(samples::release()), Offer::Yes),
+        restart: samples::restart(),
         incidents: vec![],
     }
 }
@@ -61,17 +63,17 @@ fn shown(page: &ReleasesPage) -> String {
 #[test]
 fn a_deploy_names_what_it_would_deploy_before_it_happens() {
     let out = shown(&releases());
-    for part in ["aa11bb2", "Add &lt;b&gt;", "Deploy aa11bb2 to this stack?", "action=\"/api/deploy\"", "backend"] {
+    for part in ["Add &lt;b&gt;", "Deploy 3f2c9e1 to this stack?", "action=\"/api/deploy\"", "backend"] {
         assert!(out.contains(part), "{part} in {out}");
     }
-    assert!(!out.contains("differ from the commit"), "{out}");
+    assert!(!out.contains("Tracked files differ"), "{out}");
 }
 
 #[test]
 fn a_changed_tree_is_said_before_it_is_deployed() {
     let mut page = releases();
     page.head.changed = true;
-    assert!(shown(&page).contains("Tracked files differ from the commit"));
+    assert!(shown(&page).contains("Tracked files differ from that commit"));
 }
 
 #[test]
@@ -90,7 +92,7 @@ fn after_a_failed_deploy_the_way_back_stands_first_and_once() {
     let out = shown(&page);
     assert_eq!(out.matches("action=\"/api/roll_back\"").count(), 1, "{out}");
     let at = |what: &str| out.find(what).unwrap_or_else(|| panic!("{what} in {out}"));
-    assert!(at("The last deploy failed") < at("action=\"/api/roll_back\""));
+    assert!(at("did not end well") < at("action=\"/api/roll_back\""));
     assert!(at("action=\"/api/roll_back\"") < at("action=\"/api/deploy\""));
 }
 
@@ -117,28 +119,72 @@ fn a_new_database_is_offered_with_a_name_to_type_and_only_where_the_stack_can_ma
 }
 
 #[test]
-fn the_clean_restart_names_its_release_and_what_it_spares() {
+fn the_clean_restart_names_its_release_and_asks_twice_for_the_volumes() {
     let mut page = releases();
     let out = shown(&page);
-    for part in ["action=\"/api/clean_restart\"", "start release #", "Volumes, and so the database, stay"] {
+    for part in [
+        "action=\"/api/clean_restart\"",
+        "start release #",
+        "name=\"volumes\" value=\"keep\" checked",
+        "name=\"volumes\" value=\"remove\"",
+        "all that is stored is lost, without a backup",
+        "type Sample to confirm",
+    ] {
         assert!(out.contains(part), "{part} in {out}");
     }
-    page.restart = (None, Offer::No("Nothing that was deployed and healthy here is known yet.".into()));
+    page.restart.backup = true;
+    page.restart.fill = true;
+    assert!(shown(&page).contains("the database is backed up, then made anew"));
+    page.restart.target = None;
+    page.restart.offer = Offer::No("Nothing that was deployed and healthy here is known yet.".into());
     let out = shown(&page);
     assert!(!out.contains("action=\"/api/clean_restart\"") && out.contains("is known yet"), "{out}");
+}
+
+#[test]
+fn what_was_chosen_and_typed_is_still_there_after_a_refusal() {
+    let page = releases();
+    let mut here = here("/releases");
+    let fields = [("volumes", "remove"), ("typed", "Sampel")];
+    here.flash = Some(crate::ssr::Flash {
+        ok: false,
+        text: "To confirm, type the name".into(),
+        form: "clean_restart".into(),
+        fields: fields.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
+    });
+    let out = html(|| releases_view(&here, &page));
+    for part in ["value=\"remove\" checked", "value=\"Sampel\"", "value=\"keep\">"] {
+        assert!(out.contains(part), "{part} in {out}");
+    }
+}
+
+#[test]
+fn an_env_file_that_changed_is_said_and_put_back_only_where_a_copy_was_kept() {
+    let mut page = releases();
+    assert!(!shown(&page).contains("env file"));
+    page.rollbacks[0].env = EnvSince::Changed;
+    let out = shown(&page);
+    assert!(out.contains("no copy of the old one was kept") && !out.contains("name=\"env\""), "{out}");
+    page.rollbacks[0].env = EnvSince::Kept;
+    let out = shown(&page);
+    for part in ["name=\"env\" value=\"keep\" checked", "name=\"env\" value=\"back\""] {
+        assert!(out.contains(part), "{part} in {out}");
+    }
 }
 
 #[test]
 fn nothing_to_go_back_to_says_how_that_changes() {
     let mut page = releases();
     page.rollbacks.clear();
-    assert!(shown(&page).contains("There is nothing to go back to yet"));
+    assert!(shown(&page).contains("No way back yet"));
 }
 
 #[test]
 fn history_tells_who_what_and_what_was_decided() {
     let out = shown(&releases());
-    for part in ["Faster &lt;search&gt;", "Ada", "Grace", "No-Go by Linus", "search is slow", "Judged now", "/runs/7"] {
+    for part in
+        ["Faster &lt;search&gt;", "Ada", "Grace", "No-Go by Linus", "search is slow", "Judged now", "/runs/7"]
+    {
         assert!(out.contains(part), "{part} in {out}");
     }
 }

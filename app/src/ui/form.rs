@@ -118,6 +118,23 @@ fn reveal(
     .into_any()
 }
 
+/// One of several choices, each a value and what it says; the first holds until another is made.
+pub fn choices(here: &Here, form: &str, name: &'static str, all: &[(&'static str, &'static str)]) -> AnyView {
+    let before = here.draft(form, name);
+    let first = all.first().map_or("", |(value, _)| value);
+    let chosen = all.iter().map(|(value, _)| *value).find(|value| *value == before).unwrap_or(first);
+    let one = |(value, says): &(&'static str, &'static str)| {
+        let (value, says) = (*value, *says);
+        view! {
+            <label class="choice">
+                <input type="radio" name=name value=value checked=value == chosen />
+                <span>{says}</span>
+            </label>
+        }
+    };
+    view! { <div class="choices">{all.iter().map(one).collect_view()}</div> }.into_any()
+}
+
 /// A labelled line to type in, filled with what was typed before it was refused.
 pub fn text_field(
     here: &Here,

@@ -2,12 +2,13 @@
 
 use domain::facts::Observed;
 use domain::release::{Part, short_commit};
-use engine::view::{Offer, RollbackOffer};
+use engine::view::{EnvSince, Offer, RollbackOffer};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 
 use super::{
-    Here, Icon, chips, confirm, confirm_form, envelope, hidden, icon, lines, offer_button, text_field, time,
+    Here, Icon, chips, choices, confirm, confirm_form, envelope, hidden, icon, lines, offer_button,
+    text_field, time,
 };
 use crate::releases::{Deploy, RollBack};
 
@@ -53,6 +54,7 @@ pub fn rollback_confirm(here: &Here, offer: &RollbackOffer, class: &str) -> AnyV
                 <p>{rollback_words(offer)}</p>
                 {services}
                 {database(here, &form, offer)}
+                {env_file(here, &form, offer)}
                 {offer_button(format!("Yes, back to {commit}"), "btn--danger", &offer.offer)}
             </form>
         }
@@ -95,23 +97,14 @@ fn database(here: &Here, form: &str, offer: &RollbackOffer) -> AnyView {
         }
         .into_any();
     }
-    let choice = |value: &'static str, says: &'static str| {
-        view! {
-            <label class="choice">
-                <input type="radio" name="database" value=value checked=value == "keep" />
-                <span>{says}</span>
-            </label>
-        }
-    };
-    let undo = offer
-        .can_roll_back_database
-        .then(|| choice("rollback", "Roll the migrations back with the stack's own command"));
-    let fresh = offer.can_make_database_anew.then(|| {
-        choice(
-            "fresh",
-            "Back it up, then make a new one with its seed: what is in it now is in the backup only",
-        )
-    });
+    const FRESH: &str =
+        "Back it up, then make a new one with its seed: what is in it now is in the backup only";
+    let all = [
+        (true, "keep", "Keep the schema as it is"),
+        (offer.can_roll_back_database, "rollback", "Roll the migrations back with the stack's own command"),
+        (offer.can_make_database_anew, "fresh", FRESH),
+    ];
+    let offered: Vec<_> = all.iter().filter(|(on, ..)| *on).map(|(_, value, says)| (*value, *says)).collect();
     let typed = offer.can_make_database_anew.then(|| {
         let hint = format!("Only for a new database: type {} to confirm.", offer.stack);
         text_field(here, form, "typed", "The stack's name", &hint, false)
@@ -120,15 +113,36 @@ fn database(here: &Here, form: &str, offer: &RollbackOffer) -> AnyView {
         {names}
         <fieldset class="fieldset">
             <legend>"The database"</legend>
-            <div class="choices">
-                {choice("keep", "Keep the schema as it is")}
-                {undo}
-                {fresh}
-            </div>
+            {choices(here, form, "database", &offered)}
             {typed}
         </fieldset>
     }
     .into_any()
+}
+
+/// What becomes of the env file; asked only when it has changed and a copy is there.
+fn env_file(here: &Here, form: &str, offer: &RollbackOffer) -> AnyView {
+    match offer.env {
+        EnvSince::Same => ().into_any(),
+        EnvSince::Changed => view! {
+            <p class="small warn">
+                "The env file has changed since that release ran. It stays as it is now: no copy of the old one was kept."
+            </p>
+        }
+        .into_any(),
+        EnvSince::Kept => {
+            const BACK: &str =
+                "Put back the one that the release ran with; the present one is kept encrypted beside it";
+            let both = [("keep", "Leave it as it is now"), ("back", BACK)];
+            view! {
+                <fieldset class="fieldset">
+                    <legend>"The env file, which has changed since"</legend>
+                    {choices(here, form, "env", &both)}
+                </fieldset>
+            }
+            .into_any()
+        }
+    }
 }
 
 /// The deploy button with its confirmation: what lies in the directory, and the services concerned.

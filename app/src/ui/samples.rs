@@ -13,8 +13,8 @@ use domain::role::Role;
 use domain::runbook::{ChecklistItem, Criterion, Gate, MatrixRow, Runbook, SignoffRole, Step, StepKind};
 use domain::time::Millis;
 use engine::view::{
-    BlockerView, BoardView, CheckView, GatePage, MatrixPage, MatrixRowView, Offer, RollbackOffer, RunState,
-    RunView, SignOffPage, StepView, Waiting,
+    BlockerView, BoardView, CheckView, EnvSince, GatePage, MatrixPage, MatrixRowView, Offer, RestartOffer,
+    RollbackOffer, RunState, RunView, SignOffPage, StepView, Waiting,
 };
 use leptos::prelude::*;
 
@@ -241,7 +241,18 @@ pub fn rollback() -> RollbackOffer {
         bytes: 412_000_000,
         can_roll_back_database: true,
         can_make_database_anew: false,
+        env: EnvSince::Same,
         stack: "Sample".into(),
+        offer: Offer::Yes,
+    }
+}
+
+pub fn restart() -> RestartOffer {
+    RestartOffer {
+        target: Some(release()),
+        stack: "Sample".into(),
+        backup: false,
+        fill: false,
         offer: Offer::Yes,
     }
 }

@@ -12,6 +12,7 @@ mod sign_offs;
 
 pub use people::NewPerson;
 pub(crate) use people::token_hash;
+pub use releases::{Restart, Return};
 pub(crate) use runs::CheckRun;
 
 use std::future::Future;

@@ -5,17 +5,48 @@ use domain::release::{Release, ReleaseState};
 use super::Ctx;
 use super::runs::{Start, rollback_images};
 use crate::Engine;
-use crate::compose::{DbChoice, DeployWork, RollbackTarget, RollbackWork};
+use crate::compose::{Clean, DbChoice, DeployWork, EnvCopy, RollbackTarget, RollbackWork};
 use crate::error::Error;
 use crate::judging::{Judged, all, when};
 use crate::store::runs::RunKind;
-use crate::view::Done;
+use crate::view::{Done, EnvSince, RestartOffer};
 use crate::work::{BeforeDeploy, Work};
 
 /// A deploy may take this long beside the health timeout: builds are slow the first time.
 const BUILD_MS: u64 = 45 * 60_000;
 /// A rollback may take this long beside the health timeout.
 const RETURN_MS: u64 = 10 * 60_000;
+
+/// A rollback as somebody asks for it. Choices that are empty are `keep`.
+#[derive(Debug, Clone, Default)]
+pub struct Return {
+    /// The release to go to.
+    pub release: i64,
+    /// `keep` (the schema stays), `rollback` (the stack's command) or `fresh` (a backup, then a new database).
+    pub database: String,
+    /// `keep` (the env file stays) or `back` (that of the release is put back from its copy).
+    pub env: String,
+    /// What was typed to confirm; the stack's name for a new database.
+    pub typed: String,
+}
+
+impl Return {
+    /// To a release, without touching database or env file.
+    pub fn to(release: i64) -> Return {
+        Return { release, ..Return::default() }
+    }
+}
+
+/// A clean restart as somebody asks for it.
+#[derive(Debug, Clone, Default)]
+pub struct Restart {
+    /// The release that the person was shown.
+    pub release: i64,
+    /// `keep` or nothing (volumes stay), or `remove`.
+    pub volumes: String,
+    /// What was typed to confirm; the stack's name to remove volumes.
+    pub typed: String,
+}
 
 impl Engine {
     /// Opens a release from what lies in the directory.
@@ -69,6 +100,7 @@ impl Engine {
             health_timeout_ms: stack.health_timeout_ms,
             migrations_cmd: stack.migrations.clone(),
             keep_dir: self.keep_dir(release),
+            env_copy: stack.env_copy.clone(),
         };
         Start {
             kind: RunKind::Deploy,
@@ -84,34 +116,32 @@ impl Engine {
         }
     }
 
-    /// Goes back to a release. `database` is `keep` (the schema stays), `rollback` (the stack's command) or `fresh`
-    /// (a backup, then a new database); the last one only with the stack's name typed by hand.
-    pub async fn roll_back(
-        &self,
-        ctx: &Ctx,
-        release: i64,
-        database: &str,
-        typed: &str,
-    ) -> Result<Done, Error> {
+    /// Goes back to a release.
+    pub async fn roll_back(&self, ctx: &Ctx, wish: &Return) -> Result<Done, Error> {
         let _turn = self.in_turn().await;
         self.make_room().await;
         let judged = self.judged();
         let target = judged
             .known
-            .release(release)
+            .release(wish.release)
             .cloned()
-            .ok_or_else(|| Error::not_found(format!("Release {release}")))?;
-        let db = database_choice(&judged, database, typed)?;
+            .ok_or_else(|| Error::not_found(format!("Release {}", wish.release)))?;
+        let db = database_choice(&judged, &wish.database, &wish.typed)?;
+        let env = env_choice(&judged, &wish.env)?;
         let offer = judged.rollback_to(&ctx.actor, &target);
         let allowed = all([
             when(!target.parts.images.is_empty() && target.deployed_at.is_some(), || {
                 "That release never ran here.".to_owned()
             }),
+            when(env.is_none() || offer.env != EnvSince::Changed, || {
+                "No copy of that release's env file was kept.".to_owned()
+            }),
             offer.offer.clone(),
         ]);
         let subject = target.name();
-        self.perform(ctx, "rollback.start", &subject, &[database], allowed, async |begun| {
-            let rollback = self.rollback_work(&judged, &target, offer.services.clone(), db);
+        self.perform(ctx, "rollback.start", &subject, &[&wish.database, &wish.env], allowed, async |begun| {
+            let mut rollback = self.rollback_work(&judged, &target, offer.services.clone(), db);
+            rollback.env = env;
             let title = format!("Roll back to release {}", target.name());
             self.start(ctx, begun, self.return_plan(&judged, &target, title, rollback)).await
         })
@@ -119,24 +149,26 @@ impl Engine {
     }
 
     /// Takes everything down and brings the images of a known good release up again: what runs, else the first way
-    /// back. Volumes are never touched. `release` is the one that the person was shown.
-    pub async fn clean_restart(&self, ctx: &Ctx, release: i64) -> Result<Done, Error> {
+    /// back.
+    pub async fn clean_restart(&self, ctx: &Ctx, wish: &Restart) -> Result<Done, Error> {
         let _turn = self.in_turn().await;
         self.make_room().await;
         let judged = self.judged();
-        let (target, allowed) = judged.offer_restart(&ctx.actor);
-        let same = target.as_ref().is_none_or(|target| target.id == release);
+        let clean = clean_choice(&judged, &wish.volumes, &wish.typed)?;
+        let RestartOffer { target, offer, .. } = judged.offer_restart(&ctx.actor);
+        let same = target.as_ref().is_none_or(|target| target.id == wish.release);
         let allowed = all([
-            allowed,
+            offer,
             when(same, || "What would be started has changed meanwhile; please look again.".to_owned()),
         ]);
         let subject = target.as_ref().map(Release::name).unwrap_or_default();
-        self.perform(ctx, "restart.start", &subject, &[], allowed, async |begun| {
+        self.perform(ctx, "restart.start", &subject, &[&wish.volumes], allowed, async |begun| {
             let target = target.clone().ok_or_else(|| Error::refused("There is no release to start."))?;
             let changed = target.parts.changed_services(&judged.observed.parts);
             let mut work = self.rollback_work(&judged, &target, changed, DbChoice::KeepSchema);
-            work.clean = true;
-            let title = format!("Clean restart on release {}", target.name());
+            let volumes = if matches!(clean, Clean::Volumes { .. }) { ", with empty volumes" } else { "" };
+            work.clean = clean;
+            let title = format!("Clean restart on release {}{volumes}", target.name());
             self.start(ctx, begun, self.return_plan(&judged, &target, title, work)).await
         })
         .await
@@ -185,7 +217,8 @@ impl Engine {
             changed,
             stateless: stack.stateless.clone(),
             db,
-            clean: false,
+            clean: Clean::Nothing,
+            env: None,
         }
     }
 
@@ -239,7 +272,7 @@ impl Engine {
 
     /// Where a release's resolved configuration is kept.
     pub(crate) fn keep_dir(&self, release: i64) -> std::path::PathBuf {
-        self.paths().data.join("rollback").join(release.to_string())
+        crate::stack::keep_dir(&self.paths().data, release)
     }
 }
 
@@ -251,15 +284,42 @@ fn database_choice(judged: &Judged, database: &str, typed: &str) -> Result<DbCho
         ("rollback", None, ..) => {
             Err(Error::invalid("This stack declares no command that rolls its database back."))
         }
-        ("fresh", _, Some(backup), Some(fresh)) if typed.trim() == stack.name => {
+        ("fresh", _, Some(backup), Some(fresh)) => {
+            sure(judged, typed, "A fresh database loses what is in this one.")?;
             Ok(DbChoice::Fresh { backup: backup.clone(), fresh: fresh.clone() })
         }
-        ("fresh", _, Some(_), Some(_)) => Err(Error::invalid(format!(
-            "A fresh database loses what is in this one. To confirm, type the stack's name: {}",
-            stack.name
-        ))),
         ("fresh", ..) => Err(Error::invalid("This stack declares no command that makes its database anew.")),
         _ => Err(Error::invalid("Please choose what happens to the database.")),
+    }
+}
+
+/// What cannot be undone takes the stack's name, typed by hand.
+fn sure(judged: &Judged, typed: &str, why: &str) -> Result<(), Error> {
+    let name = &judged.stack.name;
+    if typed.trim() == name {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("{why} To confirm, type the stack's name: {name}")))
+}
+
+fn env_choice(judged: &Judged, env: &str) -> Result<Option<EnvCopy>, Error> {
+    match (env, &judged.stack.env_copy) {
+        ("keep" | "", _) => Ok(None),
+        ("back", Some(copy)) => Ok(Some(copy.clone())),
+        ("back", None) => Err(Error::invalid("This stack keeps no copies of its env file.")),
+        _ => Err(Error::invalid("Please choose what happens to the env file.")),
+    }
+}
+
+fn clean_choice(judged: &Judged, volumes: &str, typed: &str) -> Result<Clean, Error> {
+    let stack = &judged.stack;
+    match volumes {
+        "keep" | "" => Ok(Clean::Containers),
+        "remove" => {
+            sure(judged, typed, "Without its volumes the stack loses all that it has stored.")?;
+            Ok(Clean::Volumes { backup: stack.db_backup.clone(), fill: stack.db_fresh.clone() })
+        }
+        _ => Err(Error::invalid("Please choose what happens to the volumes.")),
     }
 }
 

@@ -70,7 +70,7 @@ fn question(session: &Session, work: &ProbeWork) -> Option<Question> {
     if !is_plain {
         return None;
     }
-    let names = Names::new(&work.urls, session.env().clone());
+    let names = Names::new(&work.urls, (*session.env()).clone());
     let url = Url::parse(&names.fill(url).ok()?.text).ok()?;
     let roots = ca.as_ref().map(|ca| roots::of_file(&work.project.dir, ca)).transpose().ok()?;
     let client = client(&url, roots).ok()?;

@@ -92,8 +92,13 @@ pub async fn probe(session: &Session, work: &ProbeWork) -> Finding {
     let attempts = check.retries.saturating_add(1);
     let mut attempt = 1;
     let found = loop {
-        let one =
-            Probe { session, work, names: Names::new(&work.urls, session.env().clone()), attempt, deadline };
+        let one = Probe {
+            session,
+            work,
+            names: Names::new(&work.urls, (*session.env()).clone()),
+            attempt,
+            deadline,
+        };
         let mut found = one_attempt(&one).await;
         let pause = PAUSE.min(one.left());
         let stopped = session.cancelled().is_cancelled();

@@ -17,6 +17,7 @@ use super::observe::instances;
 use super::progress::{DeployPhase, FailingService};
 use super::project::Project;
 use super::render::{Rendered, render_own};
+use super::sealed::EnvCopy;
 use super::stage::{Make, Stage, Stop, running_ids};
 use super::tool::Tool;
 use crate::runner::{Cmd, Exit, Outcome, Session};
@@ -44,6 +45,9 @@ pub struct DeployWork {
     pub migrations_cmd: Option<String>,
     /// Where the configuration and image IDs of this release are kept.
     pub keep_dir: PathBuf,
+    /// How an encrypted copy of the env file is kept with them, if the stack asks for one.
+    #[serde(default)]
+    pub env_copy: Option<EnvCopy>,
 }
 
 /// What a deploy found.
@@ -131,6 +135,11 @@ async fn run(
     stage.look();
     keep_name("project", "service", &work.release_tag)?;
     let rendered = render_own(Tool::Run(session), project, &key).await?;
+    if let Some(copy) = &work.env_copy {
+        let stop =
+            |error| Stop(format!("No copy of the env file can be kept: {error}. Nothing was touched."));
+        copy.ready().map_err(stop)?;
+    }
     let docker = stage.engine().await?;
     room(&docker).await?;
     let (docker, rendered) = &*seen.insert((docker, rendered));
@@ -162,6 +171,9 @@ async fn run(
         ));
     }
     stage.journal.images = images;
+    if let Some(copy) = &work.env_copy {
+        keep_env(session, work, copy)?;
+    }
 
     stage.enter(DeployPhase::Starting)?;
     stage.tidy(docker, &rendered.name).await?;
@@ -190,6 +202,15 @@ async fn run(
     if let Some(command) = &work.migrations_cmd {
         result.migrations = migrations(session, command, &project.dir).await;
     }
+    Ok(())
+}
+
+fn keep_env(session: &Session, work: &DeployWork, copy: &EnvCopy) -> Result<(), Stop> {
+    let Some(path) = work.project.env_path() else { return Ok(()) };
+    let env = std::fs::read(&path).map_err(|error| error.kind().to_string());
+    env.and_then(|env| copy.keep(&env, &work.keep_dir, &work.release_tag).map_err(|error| error.to_string()))
+        .map_err(|why| Stop(format!("The env file's copy could not be kept: {why}. Nothing was started.")))?;
+    session.say("An encrypted copy of the env file is kept with the release.");
     Ok(())
 }
 

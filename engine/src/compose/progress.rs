@@ -16,7 +16,9 @@ pub enum DeployPhase {
     Building,
     /// Recording which images shall run and protecting them.
     Pinning,
-    /// Undoing database migrations (rollback, when asked for).
+    /// Putting the target's env file back (rollback, when asked for).
+    Restoring,
+    /// Undoing database migrations, or backing the database up (rollback, when asked for).
     Migrating,
     /// Making the images' names mean those of the target (rollback).
     Retagging,
@@ -35,6 +37,7 @@ impl DeployPhase {
             Self::Preflight => "checking first",
             Self::Building => "building images",
             Self::Pinning => "pinning images",
+            Self::Restoring => "putting the env file back",
             Self::Migrating => "undoing migrations",
             Self::Retagging => "moving tags back",
             Self::Starting => "starting services",

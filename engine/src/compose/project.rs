@@ -67,6 +67,11 @@ impl Project {
         }
     }
 
+    /// Where the env file lies, or would.
+    pub(super) fn env_place(&self) -> PathBuf {
+        self.env_path().unwrap_or_else(|| self.base().join(".env"))
+    }
+
     /// The Compose files that are read, as far as they can be told from outside.
     pub fn file_paths(&self) -> Vec<PathBuf> {
         const USUAL: [&str; 8] = [

@@ -10,6 +10,7 @@ use domain::time::human_span;
 use serde::{Deserialize, Serialize};
 
 use super::docker::Docker;
+use super::env_back::{EnvBack, put_back};
 use super::error::ComposeError;
 use super::images::{before as before_tag, image_id, keep_name, split, tag};
 use super::journal::{JournalKind, write_durably};
@@ -19,6 +20,7 @@ use super::observe::{Instance, instances, services};
 use super::progress::{DeployPhase, FailingService};
 use super::project::Project;
 use super::render::{Rendered, render_kept, render_own};
+use super::sealed::EnvCopy;
 use super::stage::{Make, Stage, Stop, need, running_ids};
 use super::tool::Tool;
 use crate::runner::{Cmd, Exit, Outcome, Session};
@@ -51,13 +53,17 @@ pub enum DbChoice {
     },
 }
 
+/// What the stack's own commands for the database are called.
+const BACKUP: &str = "The backup of the database";
+const ANEW: &str = "Making the database anew";
+
 impl DbChoice {
     /// What runs first, while the image names still mean what runs: what it is called, and the command.
     fn first(&self) -> Option<(&'static str, &str)> {
         match self {
             Self::KeepSchema => None,
             Self::RollbackCommand(command) => Some(("Undoing the migrations", command)),
-            Self::Fresh { backup, .. } => Some(("The backup of the database", backup)),
+            Self::Fresh { backup, .. } => Some((BACKUP, backup)),
         }
     }
 
@@ -66,9 +72,27 @@ impl DbChoice {
     fn then(&self) -> Option<(&'static str, &str)> {
         match self {
             Self::KeepSchema | Self::RollbackCommand(_) => None,
-            Self::Fresh { fresh, .. } => Some(("Making the database anew", fresh)),
+            Self::Fresh { fresh, .. } => Some((ANEW, fresh)),
         }
     }
+}
+
+/// What is taken away before the target is started.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Clean {
+    /// Nothing: only what differs is replaced.
+    #[default]
+    Nothing,
+    /// All containers and networks of the project; volumes stay.
+    Containers,
+    /// The project's volumes as well, and so all that the stack has stored.
+    Volumes {
+        /// The command that takes a backup of the database before.
+        backup: Option<String>,
+        /// The command that makes the database and fills it with its seed after.
+        fill: Option<String>,
+    },
 }
 
 /// What a rollback is told. Stored in the run's plan: no secrets.
@@ -86,9 +110,19 @@ pub struct RollbackWork {
     pub stateless: Vec<String>,
     /// What becomes of the database.
     pub db: DbChoice,
-    /// Take everything down first, so that nothing of what ran is left; volumes stay.
+    /// What is taken away first.
     #[serde(default)]
-    pub clean: bool,
+    pub clean: Clean,
+    /// How to open the copy of the target's env file, if that file is to be put back first.
+    #[serde(default)]
+    pub env: Option<EnvCopy>,
+}
+
+impl RollbackWork {
+    /// Whether the database keeps the schema that it has.
+    pub fn keeps_schema(&self) -> bool {
+        self.db == DbChoice::KeepSchema && !matches!(self.clean, Clean::Volumes { .. })
+    }
 }
 
 /// One service's proof.
@@ -154,8 +188,15 @@ pub async fn rollback(session: &Session, work: &RollbackWork) -> Outcome {
         message: String::new(),
     };
     let mut seen = None;
-    let end = run(&mut stage, work, &mut result, &mut seen).await;
+    let mut env = None;
+    let end = run(&mut stage, work, &mut result, &mut seen, &mut env).await;
     result.phase = stage.phase();
+    if let Some(env) = env
+        && end.is_err()
+        && !result.phase.touches_services()
+    {
+        env.undo(session);
+    }
     if let Some((docker, rendered)) = &seen
         && let Ok((services, failing)) = stage.state(docker, rendered).await
     {
@@ -191,11 +232,15 @@ async fn run(
     work: &RollbackWork,
     result: &mut RollbackResult,
     seen: &mut Option<(Docker, Rendered)>,
+    env: &mut Option<EnvBack>,
 ) -> Result<(), Stop> {
     let session = stage.session;
     let (project, target) = (&work.project, &work.target);
     stage.look();
     keep_name("project", "service", &target.release_tag)?;
+    if let Some(copy) = &work.env {
+        *env = put_back(stage, project, target, copy)?;
+    }
     project.check()?;
     let way = Way::choose(session, project, target).await?;
     let docker = stage.engine().await?;
@@ -220,7 +265,11 @@ async fn run(
         session.say(&format!("{service} holds data and gets another image."));
     }
 
-    if let Some(step) = work.db.first() {
+    let backup = match &work.clean {
+        Clean::Volumes { backup: Some(command), .. } => Some((BACKUP, command.as_str())),
+        _ => None,
+    };
+    for step in work.db.first().into_iter().chain(backup) {
         stage.enter(DeployPhase::Migrating)?;
         change_database(session, project, step).await?;
     }
@@ -242,13 +291,30 @@ async fn run(
     let replaced = Instant::now();
     let files = way.files(session, project, &by_id)?;
     let argv = way.argv(project, files.as_deref(), Stage::making(rendered));
-    if work.clean {
-        session.say("Taking everything down; volumes stay.");
-        let argv = way.argv(project, files.as_deref(), &["down", "--remove-orphans"]);
-        if let Err(Stop(why)) = stage.down(docker, &rendered.name, argv, &project.dir).await {
-            session.say(&format!("Not everything could be taken down: {why} What can be made anew is."));
+    let emptied = match &work.clean {
+        Clean::Nothing => Ok(()),
+        Clean::Containers => {
+            session.say("Taking everything down; volumes stay.");
+            let argv = way.argv(project, files.as_deref(), &["down", "--remove-orphans"]);
+            if let Err(Stop(why)) = stage.down(docker, &rendered.name, argv, &project.dir).await {
+                session.say(&format!("Not everything could be taken down: {why} What can be made anew is."));
+            }
+            Ok(())
         }
-    }
+        Clean::Volumes { fill, .. } => {
+            session.say("Taking everything down, volumes as well.");
+            let argv = way.argv(project, files.as_deref(), &["down", "--remove-orphans", "--volumes"]);
+            let down = stage.down(docker, &rendered.name, argv, &project.dir).await;
+            let down = down.map_err(|Stop(why)| Stop(format!("The volumes could not all be removed: {why}")));
+            match (down, fill) {
+                (Ok(()), Some(command)) => {
+                    let failed = |_| Stop(format!("{ANEW} failed; the volumes are empty."));
+                    change_database(session, project, (ANEW, command)).await.map_err(failed)
+                }
+                (down, _) => down,
+            }
+        }
+    };
     let old = before
         .iter()
         .filter(|one| work.stateless.contains(&one.service))
@@ -274,6 +340,8 @@ async fn run(
             wrong.join(", ")
         )));
     }
+    // What was down had to come up again, whatever became of the volumes.
+    emptied?;
     if way.kept.is_some() {
         session.say("The project's own files differ from the release's: `docker compose up -d` by hand would apply them again.");
     }

@@ -235,7 +235,7 @@ impl<'a> Stage<'a> {
         refused
     }
 
-    /// Lets Compose take everything down. Volumes stay: it is never told to remove them.
+    /// Lets Compose take everything down.
     pub(super) async fn down(
         &self,
         docker: &Docker,

@@ -115,6 +115,8 @@ impl Default for Deploy {
 pub struct Rollback {
     /// How many releases, beside the one that runs; at least two.
     pub keep: usize,
+    /// The file of the key with which an encrypted copy of each release's env file is kept; `None` keeps none.
+    pub env_copy_key: Option<PathBuf>,
 }
 
 impl Rollback {
@@ -124,7 +126,7 @@ impl Rollback {
 
 impl Default for Rollback {
     fn default() -> Rollback {
-        Rollback { keep: 3 }
+        Rollback { keep: 3, env_copy_key: None }
     }
 }
 

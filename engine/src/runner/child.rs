@@ -96,7 +96,7 @@ fn prepare(session: &Session, cmd: &Cmd, number: u64) -> Result<Command, String>
     let mut command = Command::new(program);
     command.args(args).current_dir(cwd).env_clear().envs(session.base_env());
     if !cmd.clear {
-        command.envs(session.env());
+        command.envs(session.env().iter());
     }
     command
         .envs(&session.plan().extra_env)

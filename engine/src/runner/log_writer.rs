@@ -72,6 +72,11 @@ impl LogWriter {
         })
     }
 
+    /// What is masked from now on. Lanes that are open keep to what was known when they began.
+    pub(super) fn mask(&mut self, secrets: Secrets) {
+        self.secrets = secrets;
+    }
+
     /// Opens a lane for one stream of a command.
     pub(super) fn lane(&mut self, stream: Stream) -> Lane {
         let lane = Lane(self.next);

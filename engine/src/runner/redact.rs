@@ -95,6 +95,23 @@ impl Secrets {
                 by_form.entry(form).or_insert_with(|| format!("[{key}]"));
             }
         }
+        Self::of_forms(by_form, weak)
+    }
+
+    /// These secrets and the `other` ones.
+    pub(super) fn and(&self, other: &Secrets) -> Result<Self> {
+        let all = |secrets: &Secrets| {
+            let pairs = secrets.0.sorted.iter().cloned().zip(secrets.0.masks.iter().cloned());
+            pairs.collect::<Vec<_>>()
+        };
+        let by_form = all(other).into_iter().chain(all(self)).collect();
+        let mut weak = [self.0.weak.clone(), other.0.weak.clone()].concat();
+        weak.sort();
+        weak.dedup();
+        Self::of_forms(by_form, weak)
+    }
+
+    fn of_forms(by_form: BTreeMap<Vec<u8>, String>, weak: Vec<String>) -> Result<Self> {
         let (sorted, masks): (Vec<_>, Vec<_>) = by_form.into_iter().unzip();
         let mut first = [false; 256];
         for form in &sorted {

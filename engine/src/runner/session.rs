@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use domain::log::Stream;
@@ -14,7 +14,8 @@ use tokio_util::sync::CancellationToken;
 use super::RUN_TAG;
 use super::child::{self, Cmd, Sink};
 use super::dir::{Plan, RunDir};
-use super::error::is_disk_full;
+use super::env_file::EnvFile;
+use super::error::{Result, is_disk_full};
 use super::log_writer::{Lane, LogWriter};
 use super::procs::{Awaited, DIR_TAG, Tags};
 use super::redact::Secrets;
@@ -43,17 +44,22 @@ pub struct Session(Arc<Inner>, Option<Arc<Mutex<Vec<String>>>>);
 struct Inner {
     plan: Plan,
     dir: RunDir,
-    env: BTreeMap<String, String>,
+    known: RwLock<Known>,
     base_env: Vec<(String, String)>,
     tags: Tags,
     awaited: Awaited,
-    secrets: Secrets,
     log: Mutex<LogWriter>,
     stop: CancellationToken,
     why: OnceLock<Exit>,
     written: AtomicU64,
     numbers: AtomicU64,
     active: AtomicU64,
+}
+
+/// What the env file says: its variables, and what of it is masked.
+struct Known {
+    env: Arc<BTreeMap<String, String>>,
+    secrets: Secrets,
 }
 
 /// Counts as at work until dropped: a run that is to stop is not given up meanwhile.
@@ -79,11 +85,10 @@ impl Session {
             Arc::new(Inner {
                 plan,
                 dir,
-                env,
+                known: RwLock::new(Known { env: Arc::new(env), secrets }),
                 base_env,
                 tags,
                 awaited: Awaited::default(),
-                secrets,
                 log: Mutex::new(log),
                 stop: CancellationToken::new(),
                 why: OnceLock::new(),
@@ -101,8 +106,24 @@ impl Session {
     }
 
     /// The env file's variables, values and all. They must not be stored or shown.
-    pub fn env(&self) -> &BTreeMap<String, String> {
-        &self.0.env
+    pub fn env(&self) -> Arc<BTreeMap<String, String>> {
+        Arc::clone(&self.known().env)
+    }
+
+    /// The env file was replaced: its variables are those of `env` from now on, and its secrets are masked beside
+    /// those known before. For a time when no command of the run is at work. Fails when the search for the secrets
+    /// cannot be built.
+    pub(crate) fn learn(&self, env: &EnvFile) -> Result<()> {
+        let more = Secrets::of(env, &self.0.plan.public_keys)?;
+        let secrets = self.secrets().and(&more)?;
+        self.log(|log| log.mask(secrets.clone()));
+        *self.0.known.write().unwrap_or_else(PoisonError::into_inner) =
+            Known { env: Arc::new(env.to_map()), secrets };
+        Ok(())
+    }
+
+    fn known(&self) -> std::sync::RwLockReadGuard<'_, Known> {
+        self.0.known.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The run's directory, for further files of the run. What is put there must be redacted.
@@ -138,7 +159,7 @@ impl Session {
 
     /// Masks the secrets of the run in a text.
     pub fn redact(&self, text: &str) -> String {
-        self.0.secrets.redact(text)
+        self.secrets().redact(text)
     }
 
     /// Runs a command; its output goes to the log, masked. When it returns, nothing that the command started
@@ -166,7 +187,7 @@ impl Session {
         let Ok(mut value) = serde_json::to_value(progress) else {
             return;
         };
-        self.0.secrets.redact_json(&mut value);
+        self.secrets().redact_json(&mut value);
         let _ = write_json(&self.0.dir.progress(), &value, "progress");
     }
 
@@ -224,8 +245,8 @@ impl Session {
         self.0.base_env.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
-    pub(super) fn secrets(&self) -> &Secrets {
-        &self.0.secrets
+    pub(super) fn secrets(&self) -> Secrets {
+        self.known().secrets.clone()
     }
 
     pub(super) fn lane(&self, stream: Stream) -> Lane {

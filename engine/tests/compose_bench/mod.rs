@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use engine::compose::{
-    Address, DbChoice, DeployResult, DeployWork, Docker, Progress, Project, RollbackResult, RollbackTarget,
-    RollbackWork,
+    Address, Clean, DbChoice, DeployResult, DeployWork, Docker, Progress, Project, RollbackResult,
+    RollbackTarget, RollbackWork,
 };
 use engine::runner::{Exit, LockSpec, Plan, Reader, RunDir, State, create, launch, reconcile};
 use serde_json::{Value, json};
@@ -114,6 +114,7 @@ services:
             health_timeout_ms: 60_000,
             migrations_cmd: None,
             keep_dir: self.keep(release),
+            env_copy: None,
         }
     }
 
@@ -129,7 +130,8 @@ services:
             changed: vec!["web".into()],
             stateless: vec!["web".into()],
             db: DbChoice::KeepSchema,
-            clean: false,
+            clean: Clean::Nothing,
+            env: None,
         }
     }
 

@@ -6,6 +6,7 @@ use domain::evidence::Outcome as Found;
 use domain::facts::Choice;
 use domain::judge::GateState;
 use domain::release::{Part, ReleaseState};
+use engine::Return;
 use engine::view::{BoardView, RunState};
 
 use crate::support::bench::{
@@ -214,11 +215,12 @@ async fn a_drill_goes_back_and_returns_with_docker() {
 
 async fn one_click_leads_back(bench: &Bench, engine: &engine::Engine) {
     let ctx = bench.keyed(engine, "po", "back").await;
-    let bad_choice = engine.roll_back(&ctx, 1, "rollback", "").await.unwrap_err();
+    let bad_choice =
+        engine.roll_back(&ctx, &Return { database: "rollback".into(), ..Return::to(1) }).await.unwrap_err();
     assert!(bad_choice.public().contains("declares no command"), "{bad_choice}");
-    assert!(engine.roll_back(&ctx, 2, "keep", "").await.is_err(), "release 2 never ran");
-    assert!(engine.roll_back(&ctx, 77, "keep", "").await.is_err());
-    let done = engine.roll_back(&ctx, 1, "keep", "").await.unwrap();
+    assert!(engine.roll_back(&ctx, &Return::to(2)).await.is_err(), "release 2 never ran");
+    assert!(engine.roll_back(&ctx, &Return::to(77)).await.is_err());
+    let done = engine.roll_back(&ctx, &Return::to(1)).await.unwrap();
     let page = ended(engine, run_id(&done)).await;
     assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
     let back = board(engine).await;

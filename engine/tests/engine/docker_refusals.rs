@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use domain::release::ReleaseState;
 use engine::ErrorKind;
+use engine::Return;
 use engine::view::RunState;
 
 use crate::support::bench::{Bench, actor, audit_is_whole, board, ended, log, run_id, until};
@@ -97,7 +98,8 @@ async fn a_failed_deploy_goes_back_by_itself_where_the_stack_asks_for_it_with_do
     let offer = board(&engine).await.rollback.expect("a way back");
     assert_eq!((offer.target.id, offer.offer.reason()), (one.id, None));
     bench.docker(&["rmi", "-f", &one.parts.images["web"]]);
-    let refused = engine.roll_back(&bench.by(&engine, "devops").await, one.id, "keep", "").await.unwrap_err();
+    let refused =
+        engine.roll_back(&bench.by(&engine, "devops").await, &Return::to(one.id)).await.unwrap_err();
     assert!(refused.public().contains("web") && refused.public().contains("gone"), "{refused}");
     let offer = board(&engine).await.rollback.expect("still shown, with the reason");
     assert!(offer.missing_images.contains(&"web".to_owned()) && offer.offer.reason().is_some());
@@ -125,7 +127,7 @@ async fn a_smoke_check_that_fails_is_evidence_after_a_deploy_and_spoils_a_rollba
     let page = ended(&engine, run_id(&done)).await;
     assert_eq!(page.evidence[0].finding.outcome, domain::evidence::Outcome::Pass, "{}", log(&page));
     assert!(board(&engine).await.judgement.item("F.1").unwrap().is_satisfied());
-    let done = engine.roll_back(&bench.by(&engine, "qa").await, 1, "keep", "").await.unwrap();
+    let done = engine.roll_back(&bench.by(&engine, "qa").await, &Return::to(1)).await.unwrap();
     let page = ended(&engine, run_id(&done)).await;
     assert_eq!(page.run.state, RunState::Failed, "{}", log(&page));
     assert!(page.run.summary.contains("web-health did not pass"), "{}", page.run.summary);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use engine::Return;
 use engine::view::RunState;
 
 use crate::chaos_table::{Table, number};
@@ -77,7 +78,7 @@ async fn a_rollback_works_while_the_disk_is_full_with_docker() {
         disk.fill();
         let began = Instant::now();
         // There and back again: what was rolled back from is no way back, so the second way is a deploy.
-        let done = engine.roll_back(&bench.by(&engine, "devops").await, 1, "keep", "").await;
+        let done = engine.roll_back(&bench.by(&engine, "devops").await, &Return::to(1)).await;
         let mut wrong = Vec::new();
         match done {
             Ok(done) => {

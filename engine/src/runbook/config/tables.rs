@@ -59,7 +59,7 @@ pub(super) fn read_document(path: &Path, file: &str, text: &str) -> Reading {
     let stack = read_stack(&mut walk, root, base);
     let mut references = References::default();
     let deploy = read_deploy(&mut walk, root, &mut references);
-    let rollback = read_rollback(&mut walk, root);
+    let rollback = read_rollback(&mut walk, root, base);
     let gate_owners = read_owners(&mut walk, root, &mut references);
     references.items = walk.strings(root, "attest").unwrap_or_default();
     let checks = read_checks(&mut walk, root);
@@ -279,10 +279,11 @@ fn read_deploy(walk: &mut Walk<'_>, root: &DeTable<'_>, references: &mut Referen
     deploy
 }
 
-fn read_rollback(walk: &mut Walk<'_>, root: &DeTable<'_>) -> Rollback {
+fn read_rollback(walk: &mut Walk<'_>, root: &DeTable<'_>, base: &Path) -> Rollback {
     let mut rollback = Rollback::default();
     let Some(table) = walk.table(root, "rollback") else { return rollback };
-    walk.unknown_keys(table, &["keep"], "[rollback]");
+    walk.unknown_keys(table, &["keep", "env_copy_key"], "[rollback]");
+    rollback.env_copy_key = walk.string(table, "env_copy_key").map(|key| base.join(key.value));
     let Some(keep) = walk.number(table, "keep", MOST_KEPT) else { return rollback };
     rollback.keep = keep as usize;
     if rollback.keep < Rollback::LEAST {
