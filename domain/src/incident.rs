@@ -186,13 +186,30 @@ pub fn follow_ups(notes: &[Note]) -> Vec<(&Note, Option<&Note>)> {
     notes.iter().filter(|n| n.kind == NoteKind::FollowUp).map(|n| (n, done(n.id))).collect()
 }
 
+impl Incident {
+    /// Whether it went nowhere else: what ran was taken down and started anew.
+    pub fn is_restart(&self) -> bool {
+        self.from == Some(self.to)
+    }
+
+    /// How it ended, in two words or three.
+    pub fn end(&self) -> &'static str {
+        match (self.is_restart(), self.report.complete) {
+            (false, true) => "Rolled back",
+            (false, false) => "Rollback not complete",
+            (true, true) => "Started anew",
+            (true, false) => "Restart not complete",
+        }
+    }
+}
+
 /// The incident as Markdown, for a wiki or a mail. What people and services wrote cannot become markup.
 pub fn markdown(stack: &str, incident: &Incident, notes: &[Note]) -> String {
     let report = &incident.report;
     let mut out = format!("# Incident {} of {}\n\n", incident.id, plain(stack));
-    let state = if report.complete { "Rolled back" } else { "Rollback not complete" };
     out.push_str(&format!(
-        "{state}, decided by {}, {} UTC. {}\n",
+        "{}, decided by {}, {} UTC. {}\n",
+        incident.end(),
         plain(&incident.by_name),
         incident.at.short(),
         plain(&report.message)

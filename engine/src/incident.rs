@@ -94,7 +94,8 @@ async fn timeline(
         }
     }
     let target = to.map_or_else(|| run.title.clone(), Release::name);
-    note(run.started_at, format!("{} decided to go back to {target}", run.by_name));
+    let what = if from.map(|from| from.id) == run.release { "start it anew:" } else { "go back to" };
+    note(run.started_at, format!("{} decided to {what} {target}", run.by_name));
     note(
         at,
         if rollback.ok {

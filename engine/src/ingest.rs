@@ -253,14 +253,12 @@ async fn store_end(
             releases::record(&mut *tx, &release_event(run, release, what, at)).await?;
         }
         if run.kind == RunKind::Rollback {
-            let from = releases::current(&mut *tx).await?;
+            let from = releases::ran_last(&mut *tx).await?;
             incident::open(&mut *tx, run, from.as_ref(), &findings, at).await?;
         }
         if findings.rollback.as_ref().is_some_and(|r| r.ok) {
             let mut migrations = None;
-            // One that was only opened never ran: it is not what was left as bad.
-            let ran = |r: &domain::release::Release| r.state != domain::release::ReleaseState::Opened;
-            let from = releases::current(&mut *tx).await?.filter(|r| r.id != release && ran(r));
+            let from = releases::ran_last(&mut *tx).await?.filter(|r| r.id != release);
             if let Some(from) = from {
                 let what = What::RolledBackFrom;
                 releases::record(&mut *tx, &release_event(run, from.id, what, at)).await?;

@@ -39,6 +39,8 @@ pub(crate) struct Stack {
     pub migrations: Option<String>,
     pub db_rollback: Option<String>,
     pub db_backup: Option<String>,
+    /// Take the backup before every deploy but the first.
+    pub backup_before: bool,
     pub db_fresh: Option<String>,
     pub smoke: Vec<String>,
     pub steps_before: Vec<String>,
@@ -83,6 +85,7 @@ impl Stack {
             migrations: config.deploy.migrations,
             db_rollback: config.deploy.db_rollback,
             db_backup: config.deploy.db_backup,
+            backup_before: config.deploy.backup_before,
             db_fresh: config.deploy.db_fresh,
             smoke: config.deploy.smoke,
             steps_before: config.deploy.steps_before,

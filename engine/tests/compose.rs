@@ -9,6 +9,8 @@ mod chaos_table;
 mod compose_bench;
 #[cfg(test)]
 mod compose_long;
+#[cfg(test)]
+mod compose_shapes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

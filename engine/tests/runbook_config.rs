@@ -103,6 +103,21 @@ fn errors(toml: &str) -> Vec<String> {
 }
 
 #[test]
+fn a_backup_before_deploys_and_a_new_database_need_the_command_of_a_backup() {
+    let (_dir, path) =
+        project(&GOOD.replace("[deploy]", "[deploy]\nbackup_before_deploy = true\ndb_fresh = \"x\""));
+    let problems = Config::load(&path).unwrap_err();
+    let said: Vec<_> = problems.iter().map(|one| one.message.as_str()).collect();
+    assert!(said.contains(&"`backup_before_deploy` needs `db_backup`"), "{said:?}");
+    assert!(said.contains(&"`db_fresh` needs `db_backup`"), "{said:?}");
+    let whole = GOOD.replace("[deploy]", "[deploy]\nbackup_before_deploy = true\ndb_backup = \"pg_dump\"");
+    let (_dir, path) = project(&format!("{whole}\n[rollback]\nenv_copy_key = \"../key\"\n"));
+    let Loaded { config, .. } = Config::load(&path).unwrap();
+    assert!(config.deploy.backup_before && config.rollback.keep == 3);
+    assert!(config.rollback.env_copy_key.unwrap().ends_with("../key"));
+}
+
+#[test]
 fn a_good_configuration_is_read_whole() {
     let Loaded { config, runbook, problems } = load(GOOD).unwrap();
     assert_eq!(runbook.gates.len(), 8);

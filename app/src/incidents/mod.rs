@@ -49,7 +49,11 @@ pub fn incident_list(incidents: &[IncidentRow]) -> AnyView {
 
 fn line(row: &IncidentRow) -> AnyView {
     let incident = &row.incident;
-    let from = row.from.clone().unwrap_or_else(|| row.to.clone());
+    let (from, to) = (row.from.clone().unwrap_or_else(|| row.to.clone()), row.to.clone());
+    let what = match incident.is_restart() {
+        true => format!("Release {to} was taken down and started anew"),
+        false => format!("From release {from} to {to}"),
+    };
     let cause = match &row.cause {
         Some(cause) => view! { <p class="wrap">{cause.clone()}</p> }.into_any(),
         None => view! { <p class="small warn">"Nobody has named the cause yet."</p> }.into_any(),
@@ -66,8 +70,7 @@ fn line(row: &IncidentRow) -> AnyView {
                 {open}
             </div>
             <p class="small muted">
-                "From release " {from} " to " {row.to.clone()} ", decided by "
-                {incident.by_name.clone()} ", " {time(incident.at)}
+                {what} ", decided by " {incident.by_name.clone()} ", " {time(incident.at)}
             </p>
             {cause}
         </li>
@@ -77,9 +80,7 @@ fn line(row: &IncidentRow) -> AnyView {
 
 /// Whether the rollback was proved.
 pub(super) fn state_badge(row: &IncidentRow) -> AnyView {
-    if row.incident.report.complete {
-        badge("pass", Icon::Check, "Rolled back")
-    } else {
-        badge("fail", Icon::Cross, "Not complete")
-    }
+    let (kind, sign) =
+        if row.incident.report.complete { ("pass", Icon::Check) } else { ("fail", Icon::Cross) };
+    badge(kind, sign, row.incident.end())
 }

@@ -153,9 +153,15 @@ impl Stream {
             }
             here.reading.set(true);
             spawn_local(async move {
-                // A read that failed is made up for when the connection is back.
+                // A read that failed is made up for: when the connection is back, or soon if it never broke.
                 if here.read().await.is_err() {
                     here.missed.set(true);
+                    let again = here.clone();
+                    later(AGAIN_MS, move || {
+                        if again.missed.replace(false) {
+                            again.read_soon();
+                        }
+                    });
                 }
                 here.reading.set(false);
                 if here.again.replace(false) {
@@ -182,6 +188,9 @@ impl Stream {
             self.close();
             self.link.set(Link::SignedOut);
             return Ok(());
+        }
+        if response.status() >= 500 {
+            return Err(JsValue::NULL);
         }
         if !response.ok() {
             return Ok(());

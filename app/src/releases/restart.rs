@@ -55,7 +55,7 @@ fn volumes(here: &Here, form: &str, restart: &RestartOffer) -> AnyView {
         <fieldset class="fieldset">
             <legend>"The volumes, and so the database"</legend>
             {choices(here, form, "volumes", &[("keep", "Leave them as they are"), ("remove", remove)])}
-            {text_field(here, form, "typed", "The stack's name", &hint, false)}
+            <div class="asked">{text_field(here, form, "typed", "The stack's name", &hint, false)}</div>
         </fieldset>
     }
     .into_any()

@@ -118,7 +118,7 @@ fn reveal(
     .into_any()
 }
 
-/// One of several choices, each a value and what it says; the first holds until another is made.
+/// One of several choices, each a value and what it says, a sentence or two; the first holds until another is made.
 pub fn choices(here: &Here, form: &str, name: &'static str, all: &[(&'static str, &'static str)]) -> AnyView {
     let before = here.draft(form, name);
     let first = all.first().map_or("", |(value, _)| value);
@@ -132,7 +132,7 @@ pub fn choices(here: &Here, form: &str, name: &'static str, all: &[(&'static str
             </label>
         }
     };
-    view! { <div class="choices">{all.iter().map(one).collect_view()}</div> }.into_any()
+    view! { <div class="choices choices--lines">{all.iter().map(one).collect_view()}</div> }.into_any()
 }
 
 /// A labelled line to type in, filled with what was typed before it was refused.

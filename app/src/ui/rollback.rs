@@ -107,7 +107,7 @@ fn database(here: &Here, form: &str, offer: &RollbackOffer) -> AnyView {
     let offered: Vec<_> = all.iter().filter(|(on, ..)| *on).map(|(_, value, says)| (*value, *says)).collect();
     let typed = offer.can_make_database_anew.then(|| {
         let hint = format!("Only for a new database: type {} to confirm.", offer.stack);
-        text_field(here, form, "typed", "The stack's name", &hint, false)
+        view! { <div class="asked">{text_field(here, form, "typed", "The stack's name", &hint, false)}</div> }
     });
     view! {
         {names}

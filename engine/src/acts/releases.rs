@@ -85,12 +85,16 @@ impl Engine {
 
     fn deploy_plan(&self, judged: &Judged, release: i64) -> Start {
         let stack = &judged.stack;
-        let before = stack
-            .steps_before
-            .iter()
-            .filter_map(|id| stack.runbook.step(id))
-            .map(|s| BeforeDeploy { title: s.title.clone(), command: s.command.clone() })
-            .collect();
+        // Before anything ever ran here there is nothing to back up.
+        let ran = judged.known.releases.iter().any(|release| release.deployed_at.is_some());
+        let backup = stack.db_backup.as_ref().filter(|_| stack.backup_before && ran);
+        let backup = backup.map(|command| BeforeDeploy {
+            title: "Backup of the database".to_owned(),
+            command: command.clone(),
+        });
+        let steps = stack.steps_before.iter().filter_map(|id| stack.runbook.step(id));
+        let steps = steps.map(|s| BeforeDeploy { title: s.title.clone(), command: s.command.clone() });
+        let before = backup.into_iter().chain(steps).collect();
         let commit = judged.observed.parts.get(domain::release::Part::Commit).unwrap_or_default();
         let deploy = DeployWork {
             project: stack.project.clone(),

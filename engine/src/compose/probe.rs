@@ -44,6 +44,8 @@ pub(super) enum Waited {
     Failing(Vec<(String, String)>),
     /// Time is up for these.
     TimedOut(Vec<String>),
+    /// These cannot be started until their containers are made anew.
+    Wedged(Vec<String>),
     /// The run was told to stop.
     Stopped,
     /// The engine went away.
@@ -106,6 +108,9 @@ pub(super) async fn wait_ready(
                 if let Some(starter) = &mut starter {
                     starter.step(rendered, &found, &opinions);
                     failing.extend(starter.failed().iter().cloned());
+                }
+                if let Some(wedged) = starter.as_ref().and_then(Starter::wedged) {
+                    return Waited::Wedged(wedged.iter().cloned().collect());
                 }
                 // What does not depend on a failing service is started all the same.
                 let settled = starter

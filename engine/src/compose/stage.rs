@@ -29,6 +29,8 @@ const DOWN_PATIENCE: Duration = Duration::from_secs(600);
 /// How often, and with what pause, it is looked for what has to be started again.
 const AGAIN_PASSES: u32 = 8;
 const AGAIN_EVERY: Duration = Duration::from_millis(500);
+/// So often containers that the engine will not start are made anew.
+const WEDGED_TRIES: u32 = 2;
 /// What gathering the logs may take.
 const HEAR_PATIENCE: Duration = Duration::from_secs(1);
 /// Starting may wait for services that others depend on; this is what it may take beyond their health.
@@ -66,6 +68,8 @@ pub(super) struct Stage<'a> {
     path: PathBuf,
     began: Instant,
     services: Vec<Service>,
+    /// The words and the place in which Compose made what is to run.
+    made: Option<(Vec<String>, PathBuf)>,
 }
 
 impl<'a> Stage<'a> {
@@ -82,7 +86,7 @@ impl<'a> Stage<'a> {
             ended: false,
         };
         let path = Journal::path(keep_dir);
-        Self { session, journal, path, began: Instant::now(), services: Vec::new() }
+        Self { session, journal, path, began: Instant::now(), services: Vec::new(), made: None }
     }
 
     pub(super) fn phase(&self) -> DeployPhase {
@@ -185,12 +189,13 @@ impl<'a> Stage<'a> {
 
     /// Lets Compose make what is to run; what was stopped and could not be replaced is started again.
     pub(super) async fn make(
-        &self,
+        &mut self,
         docker: &Docker,
         rendered: &Rendered,
         before: &[Instance],
         make: Make<'_>,
     ) -> Result<(), Stop> {
+        self.made = Some((make.argv.clone(), make.dir.to_owned()));
         let made = {
             let mut compose = pin!(self.compose(docker, &rendered.name, make.argv, make.dir, make.health));
             tokio::select! {
@@ -306,12 +311,24 @@ impl<'a> Stage<'a> {
     ) -> Result<(), Stop> {
         // A wish to stop is heard in there, once every service was started.
         let _busy = self.session.activate();
-        let stop = self.session.cancelled();
-        let starter = rendered.plain_start.then(|| Starter::new(docker));
-        let waited =
-            wait_ready(docker, rendered, before, starter, health, stop, |services| self.show(services)).await;
+        let mut again = 0;
+        let waited = loop {
+            let stop = self.session.cancelled();
+            let starter = rendered.plain_start.then(|| Starter::new(docker));
+            let show = |services| self.show(services);
+            match wait_ready(docker, rendered, before, starter, health, stop, show).await {
+                Waited::Wedged(names) if again < WEDGED_TRIES => {
+                    again += 1;
+                    self.make_anew(docker, rendered, &names, health).await?;
+                }
+                waited => break waited,
+            }
+        };
         Err(Stop(match waited {
             Waited::Ready => return Ok(()),
+            Waited::Wedged(names) => {
+                format!("The engine cannot start {}: it takes them for started.", names.join(", "))
+            }
             Waited::Failing(all) => {
                 let each: Vec<_> = all.into_iter().map(|(name, why)| format!("{name}: {why}")).collect();
                 format!("Not every service is well. {}.", each.join("; "))
@@ -327,6 +344,23 @@ impl<'a> Stage<'a> {
             }
             Waited::EngineGone(why) => format!("The engine went away while waiting: {why}."),
         }))
+    }
+
+    /// Lets Compose make the containers of these services anew; what they store in volumes stays with them.
+    async fn make_anew(
+        &self,
+        docker: &Docker,
+        rendered: &Rendered,
+        names: &[String],
+        health: Duration,
+    ) -> Result<(), Stop> {
+        let Some((argv, dir)) = self.made.clone() else { return Ok(()) };
+        self.session.say(&format!(
+            "The engine takes {} for started and will not start them: their containers are made anew.",
+            names.join(", ")
+        ));
+        let argv = argv.into_iter().chain(["--force-recreate".to_owned()]).chain(names.iter().cloned());
+        self.compose(docker, &rendered.name, argv.collect(), &dir, health).await
     }
 
     /// Puts right what a Compose that was killed left behind.

@@ -42,6 +42,7 @@ pub(super) struct Starter {
     asked: BTreeSet<String>,
     tasks: JoinSet<(String, String, Result<()>)>,
     failed: Vec<(String, String)>,
+    wedged: BTreeSet<String>,
     done: bool,
 }
 
@@ -53,6 +54,7 @@ impl Starter {
             asked: BTreeSet::new(),
             tasks: JoinSet::new(),
             failed: Vec::new(),
+            wedged: BTreeSet::new(),
             done: false,
         }
     }
@@ -70,6 +72,12 @@ impl Starter {
     /// Services whose containers could not be started, and why.
     pub(super) fn failed(&self) -> &[(String, String)] {
         &self.failed
+    }
+
+    /// Services with a container that no start will help, once nothing is on its way any more: an engine that was
+    /// killed while it started one may believe for ever that it runs already. Made anew, it starts.
+    pub(super) fn wedged(&self) -> Option<&BTreeSet<String>> {
+        Some(&self.wedged).filter(|wedged| self.tasks.is_empty() && !wedged.is_empty())
     }
 
     /// Starts what may be started by now. `opinions` are those on the services of `rendered`, in its order.
@@ -102,6 +110,7 @@ impl Starter {
             }
             // An engine that is away is asked again.
             Some(Ok((_, id, Err(error)))) if error.is_unreachable() => drop(self.asked.remove(&id)),
+            Some(Ok((service, _, Err(error)))) if is_wedged(&error) => drop(self.wedged.insert(service)),
             Some(Ok((service, _, Err(error)))) => {
                 self.failed.push((service, format!("it could not be started: {error}")));
             }
@@ -164,6 +173,12 @@ impl Starter {
     }
 }
 
+/// Whether the engine refuses to start a container because of what it left of an earlier start.
+fn is_wedged(error: &ComposeError) -> bool {
+    let ComposeError::Refused { status: 500, message } = error else { return false };
+    message.contains("task ") && message.contains("already exists")
+}
+
 /// Starts one container.
 pub(super) async fn start(docker: &Docker, id: &str) -> Result<()> {
     let none = None::<bollard::query_parameters::StartContainerOptions>;
@@ -171,5 +186,25 @@ pub(super) async fn start(docker: &Docker, id: &str) -> Result<()> {
         // It runs already.
         Err(ComposeError::Refused { status: 304, .. }) => Ok(()),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_engines_own_leftovers_are_a_reason_to_make_a_container_anew() {
+        let refused = |status, message: &str| ComposeError::Refused { status, message: message.to_owned() };
+        let id = "bbc6a77385b60306ec8161ff8033dcb939dc6137621cefa6baa99ab6715536fa";
+        assert!(is_wedged(&refused(500, &format!("task {id}: already exists"))));
+        for other in [
+            refused(409, &format!("task {id}: already exists")),
+            refused(500, "driver failed programming external connectivity: port is already allocated"),
+            refused(500, "network shop_default already exists"),
+            refused(404, "no such container"),
+        ] {
+            assert!(!is_wedged(&other), "{other}");
+        }
     }
 }

@@ -1,10 +1,12 @@
-//! What a `docker compose` that was killed while it replaced a container leaves behind.
+//! What stands in the way of Compose: what one leaves behind that was killed while it replaced a container, and
+//! containers that somebody has paused.
 //!
 //! Compose makes the new container as `<id of the old one>_<name>`, stops and removes the old one, and renames
 //! the new one at last. Killed in between, it leaves the long name; the next `up` would take it as it is.
 
 use std::collections::HashMap;
 
+use bollard::models::{ContainerSummary, ContainerSummaryStateEnum};
 use bollard::query_parameters::{ListContainersOptions, RemoveContainerOptions, RenameContainerOptions};
 
 use super::docker::Docker;
@@ -42,17 +44,31 @@ fn remedies(names: &[String]) -> Vec<Remedy> {
     all
 }
 
-/// Puts the leftovers of the project right; volumes are never touched. Returns what was done, one sentence each.
+/// Puts leftovers and paused containers of the project right; volumes are never touched. Returns what was done, one sentence each.
 /// To be called only by whoever holds the stack's lock.
 pub(super) async fn tidy(docker: &Docker, project: &str) -> Result<Vec<String>> {
     let filters = HashMap::from([("label".to_owned(), vec![format!("{PROJECT_LABEL}={project}")])]);
     let options =
         ListContainersOptions { all: true, filters: Some(filters), ..ListContainersOptions::default() };
     let listed = docker.ask(docker.client().list_containers(Some(options))).await?;
-    let names = listed.into_iter().filter_map(|one| one.names?.into_iter().next());
-    let mut names: Vec<String> = names.map(|name| name.trim_start_matches('/').to_owned()).collect();
-    names.sort();
+    let name = |one: &ContainerSummary| {
+        let name = one.names.as_ref()?.first()?;
+        Some(name.trim_start_matches('/').to_owned())
+    };
     let mut said = Vec::new();
+    for name in
+        listed.iter().filter(|one| one.state == Some(ContainerSummaryStateEnum::PAUSED)).filter_map(name)
+    {
+        // Compose starts what does not run, and the engine starts nothing that is paused.
+        match docker.find(docker.client().unpause_container(&name)).await {
+            Ok(_) => said.push(format!("{name} was paused; it goes on.")),
+            // It went on, or ended, meanwhile.
+            Err(ComposeError::Refused { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let mut names: Vec<String> = listed.iter().filter_map(name).collect();
+    names.sort();
     for remedy in remedies(&names) {
         match remedy {
             Remedy::Remove(name) => {

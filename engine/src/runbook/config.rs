@@ -89,6 +89,8 @@ pub struct Deploy {
     pub db_rollback: Option<String>,
     /// Command that takes a backup of the database.
     pub db_backup: Option<String>,
+    /// Whether that backup is taken before every deploy but the first.
+    pub backup_before: bool,
     /// Command that makes the database anew, with its seed. Offered only with a backup before it.
     pub db_fresh: Option<String>,
     /// Checks that run again after a deploy and a rollback, by id.
@@ -104,6 +106,7 @@ impl Default for Deploy {
             migrations: None,
             db_rollback: None,
             db_backup: None,
+            backup_before: false,
             db_fresh: None,
             smoke: vec![],
         }

@@ -184,6 +184,21 @@ pub async fn current(db: impl SqliteExecutor<'_>) -> Result<Option<Release>, Sto
     Ok(select(db, Pick { current: true, ..Pick::default() }).await?.pop())
 }
 
+/// The release that ran last, or was to: the one last deployed, well or not, or rolled back to. One that was only
+/// opened since plays no part.
+pub async fn ran_last(conn: &mut SqliteConnection) -> Result<Option<Release>, StoreError> {
+    let id = sqlx::query_scalar!(
+        r#"SELECT release AS "id!" FROM release_event
+           WHERE kind IN ('deployed', 'failed', 'rolled_back_to') ORDER BY id DESC LIMIT 1"#
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    match id {
+        Some(id) => by_id(&mut *conn, id).await,
+        None => Ok(None),
+    }
+}
+
 /// The release with this number.
 pub async fn by_id(db: impl SqliteExecutor<'_>, id: i64) -> Result<Option<Release>, StoreError> {
     Ok(select(db, Pick { id: Some(id), ..Pick::default() }).await?.pop())

@@ -224,7 +224,8 @@ impl Drop for Bench {
         let script = format!(
             "ids=$(docker ps -aq --filter label=com.docker.compose.project={p}; docker ps -aq --filter label=stagegate.keep={p}); [ -z \"$ids\" ] || docker rm -fv $ids;
              docker network ls -q --filter label=com.docker.compose.project={p} | xargs -r docker network rm;
-             docker images --format '{{{{.Repository}}}}:{{{{.Tag}}}}' | grep -E '^({p}-|stagegate/keep/{p}/)' | xargs -r docker rmi -f;
+             docker volume ls -q --filter label=com.docker.compose.project={p} | xargs -r docker volume rm -f;
+             docker images --format '{{{{.Repository}}}}:{{{{.Tag}}}}' | grep -E '^({p}[-/]|stagegate/keep/{p}/)' | xargs -r docker rmi -f;
              docker images -q --filter label=test={p} | sort -u | xargs -r docker rmi -f",
             p = self.project
         );

@@ -67,6 +67,17 @@ async fn strike(run: &Run, victim: &str, after: Duration) -> bool {
     }
 }
 
+/// Begins a deploy of release 2, or a rollback from it to release 1, whose images are `first`.
+pub(super) async fn begin(bench: &Bench, turn: u64, back: bool, first: &BTreeMap<String, String>) -> Run {
+    bench.write(&format!("2 of {turn}"), "ok");
+    if !back {
+        return bench.start(json!({"deploy": bench.deploy("r2")}));
+    }
+    let two = bench.run_deploy(&bench.deploy("r2")).await.1;
+    assert!(two.ok, "{}", two.message);
+    bench.start(json!({"rollback": bench.rollback("r1", first)}))
+}
+
 /// What must hold at the end: every service runs one release's images, and nothing is left over.
 pub(super) fn whole(bench: &Bench, releases: &[&BTreeMap<String, String>]) -> Result<(), String> {
     let names: Vec<_> = bench.containers().into_iter().map(|(name, _)| name).collect();
@@ -99,14 +110,7 @@ async fn chaos() {
         let back = dice.below(2) == 0;
         let after = Duration::from_millis(dice.below(if back { 1_100 } else { 2_500 }));
         let what = if back { "rollback" } else { "deploy" };
-        bench.write(&format!("2 of {turn}"), "ok");
-        let run = if back {
-            let two = bench.run_deploy(&bench.deploy("r2")).await.1;
-            assert!(two.ok, "{}", two.message);
-            bench.start(json!({"rollback": bench.rollback("r1", &one.images)}))
-        } else {
-            bench.start(json!({"deploy": bench.deploy("r2")}))
-        };
+        let run = begin(&bench, turn, back, &one.images).await;
         let hit = strike(&run, victim, after).await;
         let died = run.settle().await;
         let journal = read_journal(&bench.keep("").join("journal.json")).unwrap().unwrap();

@@ -1,6 +1,7 @@
 //! What takes minutes and is therefore run by command only: `make bench-rollback` and `make chaos`.
 
 mod chaos;
+mod example;
 mod speed;
 mod stops;
 

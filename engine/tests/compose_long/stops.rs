@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 
 use engine::compose::{Address, DeployPhase, Docker, read_journal};
 use engine::runner::Exit;
-use serde_json::json;
 
-use super::chaos::{Dice, whole};
+use super::chaos::{Dice, begin, whole};
 use crate::chaos_table::{Table, number};
 use crate::compose_bench::Bench;
 
@@ -82,14 +81,7 @@ async fn stops() {
         let back = dice.below(2) == 0;
         let after = Duration::from_millis(dice.below(if back { 1_100 } else { 2_500 }));
         let signal = if dice.below(2) == 0 { "-KILL" } else { "-TERM" };
-        bench.write(&format!("2 of {turn}"), "ok");
-        let run = if back {
-            let two = bench.run_deploy(&bench.deploy("r2")).await.1;
-            assert!(two.ok, "{}", two.message);
-            bench.start(json!({"rollback": bench.rollback("r1", &one.images)}))
-        } else {
-            bench.start(json!({"deploy": bench.deploy("r2")}))
-        };
+        let run = begin(&bench, turn, back, &one.images).await;
         tokio::time::sleep(after).await;
         let hit = run.try_exit().is_none();
         engine.kill(signal);
@@ -99,12 +91,13 @@ async fn stops() {
         // stopped takes its containers with it, so even a finished deploy has to be brought up again.
         run.settle().await;
         let journal = read_journal(&bench.keep("").join("journal.json")).unwrap();
-        let done = journal.is_some_and(|journal| {
+        // Where this run had not begun, the journal is that of the run before, and what that one brought stays.
+        let done = journal.filter(|journal| {
             journal.ended && journal.phase == DeployPhase::Done && journal.release_tag == "r2"
         });
         let mut wrong = Vec::new();
-        let images = if done { read_images(&run) } else { one.images.clone() };
-        let target = if done { "r2" } else { "r1" };
+        let target = if done.is_some() { "r2" } else { "r1" };
+        let images = done.map_or_else(|| one.images.clone(), |journal| journal.images);
         let (exit, result, again) = bench.run_rollback(&bench.rollback(target, &images)).await;
         let took = began.elapsed();
         if exit != Exit::Code(0) || !result.ok {
@@ -126,8 +119,4 @@ async fn stops() {
     }
     drop(bench);
     table.finish(None);
-}
-
-fn read_images(run: &crate::compose_bench::Run) -> std::collections::BTreeMap<String, String> {
-    serde_json::from_value(run.result().unwrap()["images"].clone()).unwrap()
 }

@@ -5,11 +5,11 @@ use std::process::Command;
 use std::time::Duration;
 
 use domain::release::ReleaseState;
-use engine::Engine;
 use engine::compose::{DeployPhase, read_journal};
 use engine::view::RunState;
+use engine::{Engine, Return};
 
-use crate::support::bench::{Bench, audit_is_whole, board, ended, log, run_id, until};
+use crate::support::bench::{Bench, SECRET, audit_is_whole, board, ended, log, run_id, until};
 
 fn journal_phase(bench: &Bench, run: i64) -> Option<DeployPhase> {
     let journal = read_journal(&bench.data().join("rollback/journal.json")).ok()??;
@@ -85,6 +85,39 @@ async fn a_server_that_comes_up_recovers_what_it_finds_once_with_docker() {
     all_old(&bench, &one, crashed).await;
     let runs = engine::store::runs::by_id(one.store().readers(), crashed + 2).await.unwrap();
     assert!(runs.is_none(), "two servers, one recovery: {runs:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollback_that_is_killed_still_puts_the_env_file_back_with_docker() {
+    let bench = Bench::tinystack("recoverenv", "\n[rollback]\nenv_copy_key = \"../env.key\"\n");
+    let engine = bench.start().await;
+    let env = || fs::read_to_string(bench.dir().join(".env.bench")).unwrap();
+    let (first, second) = (env(), env().replace(SECRET, "correct-horse-battery-staple"));
+    for (release, text) in [(1, &first), (2, &second)] {
+        bench.write(".env.bench", text);
+        if release == 2 {
+            bench.edit("docker-compose.yml", "VERSION:-1", "VERSION:-2");
+            bench.commit("second");
+        }
+        let done = engine.deploy(&bench.by(&engine, "devops").await).await.unwrap();
+        let page = ended(&engine, run_id(&done)).await;
+        assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
+    }
+    let back = Return { env: "back".into(), ..Return::to(1) };
+    let done = engine.roll_back(&bench.by(&engine, "devops").await, &back).await.unwrap();
+    let crashed = run_id(&done);
+    until("the phase Starting", Duration::from_secs(60), || async {
+        journal_phase(&bench, crashed) == Some(DeployPhase::Starting)
+    })
+    .await;
+    engine.close().await;
+    kill_supervisor(&bench, crashed);
+    // As if it had died a moment earlier.
+    bench.write(".env.bench", &second);
+    let engine = bench.open().await;
+    engine.start_up().await.unwrap();
+    all_old(&bench, &engine, crashed).await;
+    assert_eq!(env(), first);
 }
 
 #[tokio::test(flavor = "multi_thread")]

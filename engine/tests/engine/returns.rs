@@ -101,6 +101,18 @@ async fn a_clean_restart_makes_everything_anew_with_docker() {
     let releases = engine.releases(&actor(&engine, "devops").await).await.unwrap().releases;
     let states: Vec<_> = releases.iter().map(|row| (row.release.id, row.release.state)).collect();
     assert_eq!(states, [(2, ReleaseState::Opened), (1, ReleaseState::Deployed)]);
+    // A way back leaves what ran as bad, and not what was only opened since.
+    deploy(&bench, &engine).await;
+    version(&bench, "2", "3");
+    engine.open_release(&bench.by(&engine, "devops").await).await.unwrap();
+    let done = engine.roll_back(&bench.by(&engine, "devops").await, &Return::to(1)).await.unwrap();
+    let page = ended(&engine, run_id(&done)).await;
+    assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
+    let releases = engine.releases(&actor(&engine, "devops").await).await.unwrap().releases;
+    let states: Vec<_> = releases.iter().map(|row| (row.release.id, row.release.state)).collect();
+    let left = ReleaseState::RolledBackFrom;
+    let open = ReleaseState::Opened;
+    assert_eq!(states, [(4, open), (3, left), (2, open), (1, ReleaseState::Deployed)]);
     // What the old containers said is kept with the incident.
     let devops = actor(&engine, "devops").await;
     let incidents = engine.incidents(&devops).await.unwrap();
@@ -247,4 +259,27 @@ async fn an_env_file_is_put_back_from_its_encrypted_copy_with_docker() {
     let kept = |replaced| kept_env(&bench.dir().join("stagegate.toml"), &bench.data(), 1, replaced).unwrap();
     assert_eq!((kept(false), kept(true)), (first.into_bytes(), second.into_bytes()));
     audit_is_whole(&engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_is_taken_before_every_deploy_but_the_first_with_docker() {
+    let bench = Bench::tinystack("backup", "");
+    let command = "[deploy]\nbackup_before_deploy = true\ndb_backup = \"echo backed-up >> order.txt\"\n";
+    bench.edit("stagegate.toml", "[deploy]\n", command);
+    bench.write(".gitignore", "unit.txt\nunit.ok\nnote.txt\n.env.bench\norder.txt\n");
+    bench.commit("with a backup");
+    let engine = bench.start().await;
+    deploy(&bench, &engine).await;
+    assert!(!bench.dir().join("order.txt").exists(), "there is nothing to back up yet");
+    version(&bench, "1", "2");
+    deploy(&bench, &engine).await;
+    assert_eq!(fs::read_to_string(bench.dir().join("order.txt")).unwrap(), "backed-up\n");
+    bench.edit("stagegate.toml", "echo backed-up >> order.txt", "exit 4");
+    version(&bench, "2", "3");
+    until("the configuration to be read", Duration::from_secs(20), || async {
+        let done = engine.deploy(&bench.by(&engine, "devops").await).await.unwrap();
+        let page = ended(&engine, run_id(&done)).await;
+        page.run.state == RunState::Failed && log(&page).contains("nothing was deployed")
+    })
+    .await;
 }

@@ -32,7 +32,7 @@ function start(): void {
     }
     log.info("listening", { port: config.port, version: release.version, commit: release.commit });
   });
-  endOnSignal(server, log, async () => {
+  endOnSignal(server, log, release.faults, async () => {
     await Promise.all([library.close(), cache.close()]);
   });
 }

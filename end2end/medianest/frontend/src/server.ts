@@ -15,7 +15,7 @@ function start(): void {
     const release = readRelease(process.env.RELEASE_FILE ?? "../release.json", process.env);
     const server = createFrontend({ apiUrl, release, publicFolder: process.env.PUBLIC_FOLDER ?? "public", log });
     server.listen(port, () => log.info("listening", { port, version: release.version }));
-    endOnSignal(server, log, async () => undefined);
+    endOnSignal(server, log, release.faults, async () => undefined);
   } catch (error) {
     log.error("cannot start", { cause: String(error) });
     process.exit(1);

@@ -13,7 +13,7 @@ export async function run(command, inContainer) {
       needService("backend");
       return composeRun(["exec", "-T", "backend", "npm", "run", "--silent", `db:${command}`]);
     }
-    const hosted = { generate: runGenerate, validate: runValidate, status, backup, rehearse }[command];
+    const hosted = { generate: runGenerate, validate: runValidate, status, backup, rehearse, fresh }[command];
     if (hosted === undefined) throw new Error(`unknown command "${command}"`);
     return await hosted();
   } catch (error) {
@@ -84,6 +84,22 @@ function appliedMigrations() {
   const query = (sql) => composeText("exec", "-T", "db", "sh", "-c", `psql -U "$POSTGRES_USER" -d "$POSTGRES_DB" -Atc "${sql}"`);
   if (query("select to_regclass('knex_migrations')").trim() === "") return [];
   return query("select name from knex_migrations order by id").split("\n").filter(Boolean);
+}
+
+/** Drops the database and makes it anew, with schema and seed of the image that the backend's name means. */
+function fresh() {
+  const well = (...args) => {
+    const code = composeRun(args);
+    if (code !== 0) throw new Error(`docker compose ${args[0]} ended with ${code}`);
+  };
+  const inDb = (command) => well("exec", "-T", "db", "sh", "-c", `${command} -U "$POSTGRES_USER" "$POSTGRES_DB"`);
+  // Whatever of it runs already stays as it is.
+  well("up", "-d", "--no-build", "--no-recreate", "--wait", "db", "redis");
+  inDb("dropdb --if-exists --force");
+  inDb("createdb");
+  for (const command of ["migrate", "seed"]) well("run", "--rm", "-T", "backend", "npm", "run", "--silent", `db:${command}`);
+  console.log("db fresh: a new database with its seed");
+  return 0;
 }
 
 function check() {

@@ -30,8 +30,15 @@ export class Logger {
   }
 }
 
-/** Ends a server on SIGTERM or SIGINT: no new connections, open answers may finish, `release` is awaited. */
-export function endOnSignal(server: Server, log: Logger, release: () => Promise<void>): void {
+/**
+ * Ends a server on SIGTERM or SIGINT: no new connections, open answers may finish, `release` is awaited. With the fault
+ * `deaf` it hears neither.
+ */
+export function endOnSignal(server: Server, log: Logger, faults: string[], release: () => Promise<void>): void {
+  if (faults.includes("deaf")) {
+    for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => log.info("deaf", { signal }));
+    return;
+  }
   let ending = false;
   const end = (signal: NodeJS.Signals) => {
     if (ending) return;

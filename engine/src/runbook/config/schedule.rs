@@ -3,7 +3,7 @@
 use domain::check::Check;
 use domain::runbook::Runbook;
 use domain::schedule::{Schedule, circle};
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
 use super::checks::ReadCheck;
 use super::walk::{At, Walk, suggestion};
@@ -22,8 +22,8 @@ pub(super) fn read_schedule(walk: &mut Walk<'_>, table: &DeTable<'_>, after: &[A
     Schedule {
         after: after.iter().map(|a| a.value.clone()).collect(),
         every_ms,
-        parallel: yes_or_no(walk, table, "parallel"),
-        after_deploy: yes_or_no(walk, table, "after_deploy").unwrap_or(false),
+        parallel: walk.yes_or_no(table, "parallel"),
+        after_deploy: walk.yes_or_no(table, "after_deploy").unwrap_or(false),
     }
 }
 
@@ -31,22 +31,7 @@ pub(super) fn read_schedule(walk: &mut Walk<'_>, table: &DeTable<'_>, after: &[A
 pub(super) fn read_commands_allowed(walk: &mut Walk<'_>, root: &DeTable<'_>) -> bool {
     let Some(table) = walk.table(root, "schedule") else { return false };
     walk.unknown_keys(table, &["commands"], "[schedule]");
-    yes_or_no(walk, table, "commands").unwrap_or(false)
-}
-
-fn yes_or_no(walk: &mut Walk<'_>, table: &DeTable<'_>, key: &str) -> Option<bool> {
-    let value = table.get(key)?;
-    match value.get_ref() {
-        DeValue::Boolean(said) => Some(*said),
-        _ => {
-            walk.error(
-                value.span().start,
-                format!("`{key}` is neither true nor false"),
-                "write true or false",
-            );
-            None
-        }
-    }
+    walk.yes_or_no(table, "commands").unwrap_or(false)
 }
 
 /// What is named in `after` exists, nothing waits for itself, and the clock starts nothing that may change

@@ -241,6 +241,7 @@ fn read_deploy(walk: &mut Walk<'_>, root: &DeTable<'_>, references: &mut Referen
         "migrations",
         "db_rollback",
         "db_backup",
+        "backup_before_deploy",
         "db_fresh",
         "smoke",
     ];
@@ -261,6 +262,11 @@ fn read_deploy(walk: &mut Walk<'_>, root: &DeTable<'_>, references: &mut Referen
     deploy.migrations = walk.string(table, "migrations").map(|c| c.value);
     deploy.db_rollback = walk.string(table, "db_rollback").map(|c| c.value);
     deploy.db_backup = walk.string(table, "db_backup").map(|c| c.value);
+    deploy.backup_before = walk.yes_or_no(table, "backup_before_deploy").unwrap_or_default();
+    if deploy.backup_before && deploy.db_backup.is_none() {
+        let at = table.get("backup_before_deploy").map_or(0, |value| value.span().start);
+        walk.error(at, "`backup_before_deploy` needs `db_backup`", "say which command takes the backup");
+    }
     if let Some(At { value, span }) = walk.string(table, "db_fresh") {
         if deploy.db_backup.is_none() {
             let message = "`db_fresh` needs `db_backup`";

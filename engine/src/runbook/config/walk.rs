@@ -126,6 +126,16 @@ impl<'a> Walk<'a> {
         number
     }
 
+    /// `true` or `false`.
+    pub fn yes_or_no(&mut self, table: &DeTable<'_>, key: &str) -> Option<bool> {
+        let value = table.get(key)?;
+        if let DeValue::Boolean(said) = value.get_ref() {
+            return Some(*said);
+        }
+        self.error(value.span().start, format!("`{key}` is neither true nor false"), "write true or false");
+        None
+    }
+
     /// Notes every key that is none of `known`. `place` names the table in words.
     pub fn unknown_keys(&mut self, table: &DeTable<'_>, known: &[&str], place: &str) {
         for key in table.keys() {

@@ -4,8 +4,8 @@ const SLOW_MS = 700;
 
 /**
  * Faults that `release.json` can bake into an image on purpose, to see whether somebody notices:
- * `metrics-open`, `cors-any`, `slow`, `errors`, `any-kind` here; `health`, `no-limits`, `lost-404`, `crash` and
- * `text-logs` where they belong.
+ * `metrics-open`, `cors-any`, `slow`, `errors`, `any-kind` here; `health`, `no-limits`, `lost-404`, `crash`,
+ * `deaf` and `text-logs` where they belong.
  */
 export function faulty(faults: string[], metricsToken: string): RequestHandler[] {
   const handlers: Record<string, RequestHandler> = {

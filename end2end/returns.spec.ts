@@ -1,0 +1,128 @@
+// Ways back that the story does not need: over a migration with a new database and the old env file, and a restart with
+// empty volumes. On the real engine and the bundled example.
+import { expect, test } from "@playwright/test";
+import { appendFileSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { notice, runEnds, runStep, startDeploy } from "./support/acts.ts";
+import { Complaints } from "./support/complaints.ts";
+import { Example } from "./support/example.ts";
+import { removeFolder, temporaryFolder } from "./support/files.ts";
+import { form, People, type Person } from "./support/people.ts";
+import { shots } from "./support/shots.ts";
+import { Stagegate } from "./support/stagegate.ts";
+
+const minute = 60_000;
+const STACK = "MediaNest staging";
+
+let example: Example;
+let server: Stagegate;
+let data: string;
+
+test.beforeAll(async () => {
+  example = await Example.copy();
+  data = temporaryFolder("data");
+  appendFileSync(example.config, `\n[rollback]\nenv_copy_key = "${join(data, "env.key")}"\n`);
+  example.commit("Keep copies of the env file");
+  server = await Stagegate.serve(example.config, data, "returns");
+});
+
+test.afterAll(async () => {
+  test.setTimeout(2 * minute);
+  await server?.stop();
+  example?.remove();
+  if (data) removeFolder(data);
+});
+
+test("over a migration: the database is made anew, the env file put back; then the volumes go", async ({ browser }) => {
+  const complaints = new Complaints();
+  const people = new People(browser, server, complaints);
+  const admin = await people.admin("Ada");
+  const dana: Person = await people.join(await people.invite(admin, "Dana", ["DevOps", "Backend"]), "Dana");
+  const page = dana.page;
+  const env = join(example.folder, ".env.staging");
+  const first = readFileSync(env, "utf8");
+  const sql = (question: string) =>
+    example.run("docker", "compose", "--env-file", ".env.staging", "-f", "docker-compose.yml", "exec", "-T", "db",
+      "psql", "-U", "medianest", "-d", "medianest", "-Atc", question).trim();
+  const migrations = () => Number(sql("select count(*) from knex_migrations"));
+  const media = () => Number(sql("select count(*) from media"));
+  const backups = () => readdirSync(join(example.folder, "backups")).filter((name) => name.endsWith(".dump")).length;
+  let known = 0;
+  let seeded = 0;
+
+  await test.step("v1 runs with its schema and seed", async () => {
+    await runStep(page, "A.s1", "Passed", 3 * minute);
+    await startDeploy(page);
+    await runEnds(page, "Passed", 5 * minute);
+    for (const step of ["D.s2", "D.s3"]) await runStep(page, step);
+    known = migrations();
+    seeded = media();
+    expect(seeded).toBeGreaterThan(0);
+  });
+
+  await test.step("v2 has a migration more and another token", async () => {
+    example.node("scripts/make-v2.mjs", "good", "--with-migration");
+    writeFileSync(env, first.replace(/^METRICS_TOKEN=.*$/m, `METRICS_TOKEN=${"f0e1d2c3".repeat(6)}`));
+    example.commit("MediaNest 1.1.0");
+    await startDeploy(page);
+    await runEnds(page, "Passed", 5 * minute);
+    await runStep(page, "D.s2");
+    expect(migrations()).toBe(known + 1);
+    // Before every deploy but the first.
+    expect(backups()).toBe(1);
+    sql("delete from media");
+  });
+
+  await test.step("the way back names the migration and asks for the stack's name before the database is made anew", async () => {
+    await page.goto("/releases");
+    await page.locator("summary", { hasText: /^Back to/ }).first().click();
+    const panel = form(page, "roll_back").first();
+    await expect(panel).toContainText("add_media_rating");
+    await expect(panel).toContainText("The env file, which has changed since");
+    await panel.getByRole("radio", { name: /Back it up, then make a new one/ }).check();
+    await panel.getByRole("radio", { name: /Put back the one/ }).check();
+    await shots(page, "rollback-choices");
+    await panel.getByLabel("The stack's name").fill("MediaNest");
+    await panel.getByRole("button", { name: /^Yes, back to/ }).click();
+    await expect(notice(page)).toContainText(`type the stack's name: ${STACK}`);
+    // Nothing of what was chosen is lost.
+    await expect(panel.getByRole("radio", { name: /Back it up, then make a new one/ })).toBeChecked();
+    await expect(panel.getByRole("radio", { name: /Put back the one/ })).toBeChecked();
+    await expect(panel.getByLabel("The stack's name")).toHaveValue("MediaNest");
+    await panel.getByLabel("The stack's name").fill(STACK);
+    await panel.getByRole("button", { name: /^Yes, back to/ }).click();
+    await page.waitForURL(/\/runs\/\d+/);
+    await runEnds(page, "Passed", 4 * minute);
+    expect(await example.version()).toBe("1.0.0");
+    expect(migrations()).toBe(known);
+    expect(media()).toBe(seeded);
+    expect(backups()).toBe(2);
+    expect(readFileSync(env, "utf8")).toBe(first);
+    await shots(page, "rollback-anew");
+  });
+
+  await test.step("a clean restart keeps the volumes; asked twice, it empties and fills them", async () => {
+    sql("delete from media");
+    const restart = async (volumes: boolean) => {
+      await page.goto("/releases");
+      await page.locator("summary", { hasText: "Clean restart" }).click();
+      const panel = form(page, "clean_restart").first();
+      if (volumes) {
+        await panel.getByRole("radio", { name: /^Remove them/ }).check();
+        await panel.getByLabel("The stack's name").fill(STACK);
+        await shots(page, "restart-volumes");
+      }
+      await panel.getByRole("button", { name: "Yes, down and up again" }).click();
+      await page.waitForURL(/\/runs\/\d+/);
+      await runEnds(page, "Passed", 5 * minute);
+    };
+    await restart(false);
+    expect(media()).toBe(0);
+    await restart(true);
+    expect(media()).toBe(seeded);
+    expect(migrations()).toBe(known);
+    expect(backups()).toBe(3);
+  });
+
+  expect(complaints.heard).toEqual([]);
+});
