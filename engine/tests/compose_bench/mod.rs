@@ -260,11 +260,6 @@ impl Run {
         }
     }
 
-    /// What it found.
-    pub fn result(&self) -> Option<Value> {
-        self.reader.result().unwrap()
-    }
-
     /// The supervisor's process, once it is there.
     pub fn pid(&self) -> Option<u32> {
         self.reader.status().ok()?.pid
