@@ -46,6 +46,13 @@ impl Judged {
         all([self.may(actor, "deploy"), self.stack_works(), self.engine_answers(), self.nothing_changes()])
     }
 
+    /// The command that backs the database up before a deploy. Before anything ever ran here there is nothing to
+    /// back up.
+    pub(crate) fn backup_before_deploy(&self) -> Option<&String> {
+        let ran = self.known.releases.iter().any(|release| release.deployed_at.is_some());
+        self.stack.db_backup.as_ref().filter(|_| self.stack.backup_before && ran)
+    }
+
     /// The drill: where it would go, and whether this person may start it now.
     pub(crate) fn offer_drill(&self, actor: &Actor) -> (Option<Release>, Offer) {
         let current = self.release();

@@ -117,6 +117,17 @@ fn people_are_added_from_the_console_and_the_chain_verifies_until_somebody_tampe
 }
 
 #[test]
+fn a_copy_of_the_env_file_that_is_not_there_is_told_by_its_reason() {
+    let dir = stack(PLAIN);
+    let none = stagegate(&["env-copy", "1"], dir.path());
+    assert!(!none.status.success() && err(&none).contains("env_copy_key"), "{}", err(&none));
+    let dir = stack(&format!("{PLAIN}\n[rollback]\nenv_copy_key = \"env.key\"\n"));
+    let missing = stagegate(&["env-copy", "1"], dir.path());
+    assert!(!missing.status.success() && err(&missing).contains("env.sealed"), "{}", err(&missing));
+    assert!(!dir.path().join("env.key").exists(), "a question makes no key");
+}
+
+#[test]
 fn help_and_version_say_what_there_is() {
     let dir = tempfile::tempdir().unwrap();
     let help = out(&stagegate(&["--help"], dir.path()));

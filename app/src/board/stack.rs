@@ -117,8 +117,10 @@ pub(super) fn release(here: &Here, board: &BoardView) -> AnyView {
             </div>
         }
     });
-    let deploy =
-        board.failed_deploy.is_none().then(|| deploy_confirm(here, &board.observed, &board.deploy, ""));
+    let deploy = board
+        .failed_deploy
+        .is_none()
+        .then(|| deploy_confirm(here, &board.observed, &board.deploy, board.backup, ""));
     card(
         "release",
         "Release",

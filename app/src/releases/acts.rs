@@ -11,10 +11,18 @@ pub(crate) async fn open_release(key: String, back: String, form: String) -> Res
     act(Envelope { key, back, form }, &[], |engine, ctx| async move { engine.open_release(&ctx).await }).await
 }
 
-/// Deploys what lies in the directory.
+/// Deploys what lies in the directory; `without_backup` leaves out the backup that comes first.
 #[server(prefix = "/api", endpoint = "deploy")]
-pub(crate) async fn deploy(key: String, back: String, form: String) -> Result<(), AppError> {
-    act(Envelope { key, back, form }, &[], |engine, ctx| async move { engine.deploy(&ctx).await }).await
+pub(crate) async fn deploy(
+    #[server(default)] without_backup: bool,
+    key: String,
+    back: String,
+    form: String,
+) -> Result<(), AppError> {
+    act(Envelope { key, back, form }, &[], |engine, ctx| async move {
+        if without_backup { engine.deploy_without_backup(&ctx).await } else { engine.deploy(&ctx).await }
+    })
+    .await
 }
 
 /// Rolls back and returns on purpose.

@@ -71,7 +71,7 @@ pub fn releases_view(here: &Here, page: &ReleasesPageView) -> AnyView {
         </p>
         {changed}
         <div class="row row--top">
-            {deploy_confirm(here, &page.observed, &page.deploy, "btn--primary")}
+            {deploy_confirm(here, &page.observed, &page.deploy, page.backup, "btn--primary")}
             {post_button(here, "open_release", OpenRelease::url(), &[], "Open a release from HEAD", "", &page.open)}
         </div>
     };

@@ -40,6 +40,7 @@ fn releases() -> ReleasesPage {
         current: Some(samples::release()),
         releases: vec![row()],
         deploy: Offer::Yes,
+        backup: false,
         open: Offer::No("nothing has changed".into()),
         head: HeadView { commit: "3f2c9e1".into(), subject: "Add <b>".into(), changed: false },
         rollbacks: vec![samples::rollback()],
@@ -67,6 +68,18 @@ fn a_deploy_names_what_it_would_deploy_before_it_happens() {
         assert!(out.contains(part), "{part} in {out}");
     }
     assert!(!out.contains("Tracked files differ"), "{out}");
+}
+
+#[test]
+fn a_backup_before_a_deploy_is_said_and_can_be_left_out() {
+    let mut page = releases();
+    assert!(!shown(&page).contains("without_backup"));
+    page.backup = true;
+    let out = shown(&page);
+    assert!(
+        out.contains("backed up first") && out.contains("name=\"without_backup\" value=\"true\""),
+        "{out}"
+    );
 }
 
 #[test]

@@ -145,12 +145,22 @@ fn env_file(here: &Here, form: &str, offer: &RollbackOffer) -> AnyView {
     }
 }
 
-/// The deploy button with its confirmation: what lies in the directory, and the services concerned.
-pub fn deploy_confirm(here: &Here, observed: &Observed, offer: &Offer, class: &str) -> AnyView {
+/// The deploy button with its confirmation: what lies in the directory, and the services concerned. `backup`: the
+/// database is backed up first, unless somebody says otherwise.
+pub fn deploy_confirm(here: &Here, observed: &Observed, offer: &Offer, backup: bool, class: &str) -> AnyView {
     let commit = short_commit(observed.parts.get(Part::Commit).as_deref());
     let services: Vec<String> = observed.services.iter().map(|s| s.name.clone()).collect();
     let label = format!("Deploy {commit}");
     let panel = || {
+        let without = backup.then(|| {
+            view! {
+                <p class="small">"The database is backed up first; if that fails, nothing is deployed."</p>
+                <label class="check small">
+                    <input type="checkbox" name="without_backup" value="true" />
+                    <span>"Deploy without that backup"</span>
+                </label>
+            }
+        });
         view! {
             <form class="form" method="post" action=Deploy::url()>
                 {envelope(here, "deploy")}
@@ -159,6 +169,7 @@ pub fn deploy_confirm(here: &Here, observed: &Observed, offer: &Offer, class: &s
                     "It builds the images, keeps them for a rollback, starts the services and waits until each is healthy. A service that does not become healthy is down until the next deploy or rollback."
                 </p>
                 <p class="row small">"Services:" {chips(&services)}</p>
+                {without}
                 {offer_button(format!("Yes, deploy {commit}"), "btn--primary", offer)}
             </form>
         }

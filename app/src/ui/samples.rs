@@ -285,6 +285,7 @@ pub fn board() -> BoardView {
         problems: vec![],
         next_step: Some(step(Offer::Yes)),
         deploy: Offer::Yes,
+        backup: false,
         open: Offer::Yes,
         expiring: vec![],
         rollback: Some(rollback()),

@@ -68,27 +68,34 @@ impl Engine {
 
     /// Deploys what lies in the directory.
     pub async fn deploy(&self, ctx: &Ctx) -> Result<Done, Error> {
+        self.deploy_with(ctx, true).await
+    }
+
+    /// The same without the backup that comes first, for a database that cannot be backed up.
+    pub async fn deploy_without_backup(&self, ctx: &Ctx) -> Result<Done, Error> {
+        self.deploy_with(ctx, false).await
+    }
+
+    async fn deploy_with(&self, ctx: &Ctx, backup: bool) -> Result<Done, Error> {
         let _turn = self.in_turn().await;
         let judged = self.judged_after_a_look().await?;
         let allowed = judged.offer_deploy(&ctx.actor);
-        self.perform(ctx, "deploy.start", &judged.stack.name, &[], allowed, async |begun| {
+        let how = if backup { "" } else { "without backup" };
+        self.perform(ctx, "deploy.start", &judged.stack.name, &[how], allowed, async |begun| {
             // One that was deployed before keeps its images; another build is another release.
             let release = match judged.release() {
                 Some(r) if r.state == ReleaseState::Opened && judged.moved_parts().is_empty() => r.id,
                 _ => self.open_release_row(ctx, &judged).await?,
             };
-            let start = self.deploy_plan(&judged, release);
+            let start = self.deploy_plan(&judged, release, backup);
             self.start(ctx, begun, start).await
         })
         .await
     }
 
-    fn deploy_plan(&self, judged: &Judged, release: i64) -> Start {
+    fn deploy_plan(&self, judged: &Judged, release: i64, backup: bool) -> Start {
         let stack = &judged.stack;
-        // Before anything ever ran here there is nothing to back up.
-        let ran = judged.known.releases.iter().any(|release| release.deployed_at.is_some());
-        let backup = stack.db_backup.as_ref().filter(|_| stack.backup_before && ran);
-        let backup = backup.map(|command| BeforeDeploy {
+        let backup = judged.backup_before_deploy().filter(|_| backup).map(|command| BeforeDeploy {
             title: "Backup of the database".to_owned(),
             command: command.clone(),
         });

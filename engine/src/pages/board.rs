@@ -59,6 +59,7 @@ impl Engine {
             problems: judged.stack.problems.clone(),
             next_step,
             deploy: judged.offer_deploy(actor),
+            backup: judged.backup_before_deploy().is_some(),
             open: judged.offer_open(actor),
             expiring: expiring(&judged),
             rollback: judged.rollbacks(actor).into_iter().next(),

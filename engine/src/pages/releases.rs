@@ -22,6 +22,7 @@ impl Engine {
             current: judged.release().cloned(),
             releases: judged.known.releases.iter().map(|r| self.release_row(&judged, r)).collect(),
             deploy: judged.offer_deploy(actor),
+            backup: judged.backup_before_deploy().is_some(),
             open: judged.offer_open(actor),
             head: head(&judged, self.subject()),
             rollbacks: judged.rollbacks(actor),

@@ -162,3 +162,20 @@ async fn a_frozen_service_and_one_removed_by_hand_do_not_bar_the_way_back() {
     let state = bench.docker(&["inspect", "-f", "{{.State.Status}}", &of("worker")]);
     assert_eq!((back.ok, state.as_str()), (true, "running"), "{} {}", back.message, run.log());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_stopped_for_a_deploy_that_could_not_be_made_runs_again() {
+    let bench = Bench::new("unmade").await;
+    bench.write("1", "ok");
+    assert!(bench.run_deploy(&bench.deploy("r1")).await.1.ok);
+    bench.write("2", "ok");
+    // The engine refuses to make this one.
+    let mount = "{type: bind, source: ./not-there, target: /x, bind: {create_host_path: false}}";
+    bench.edit("docker-compose.yml", "  worker:\n", &format!("  worker:\n    volumes: [{mount}]\n"));
+    let (_, two, run) = bench.run_deploy(&bench.deploy("r2")).await;
+    assert!(!two.ok && two.message.contains("Compose could not replace"), "{} {}", two.message, run.log());
+    assert_eq!(versions(&bench, "web").len(), 1, "{}", run.log());
+    let project = format!("label=com.docker.compose.project={}", bench.project);
+    let worker = ["--filter", &project, "--filter", "label=com.docker.compose.service=worker"];
+    assert_eq!(bench.docker(&[&["ps", "-q"][..], &worker].concat()).lines().count(), 1, "{}", run.log());
+}

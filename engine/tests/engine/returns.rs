@@ -146,6 +146,19 @@ async fn what_is_kept_outlives_a_prune_and_what_is_old_goes_with_docker() {
             && bench.docker(&["images", "-q", &format!("stagegate/keep/{}/web:r1", bench.project)]).is_empty()
     })
     .await;
+    // A prune of containers takes those that hold the images; they are made again.
+    let keep = format!("label=stagegate.keep={}", bench.project);
+    bench.docker(&["container", "prune", "-f", "--filter", &keep]);
+    assert_eq!(held(), 0);
+    until("the images to be held again", Duration::from_secs(40), || async { held() == 6 }).await;
+    // A server that comes up lets nothing go.
+    engine.close().await;
+    let engine = bench.open().await;
+    engine.start_up().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let page = engine.releases(&devops).await.unwrap();
+    let ways: Vec<_> = page.rollbacks.iter().map(|way| way.target.id).collect();
+    assert_eq!((ways, held()), (vec![3, 2], 6));
     let filter = format!("label=test={}", bench.project);
     bench.docker(&["image", "prune", "-a", "-f", "--filter", &filter]);
     let done = engine.roll_back(&bench.by(&engine, "devops").await, &Return::to(2)).await.unwrap();
@@ -282,4 +295,7 @@ async fn a_backup_is_taken_before_every_deploy_but_the_first_with_docker() {
         page.run.state == RunState::Failed && log(&page).contains("nothing was deployed")
     })
     .await;
+    let done = engine.deploy_without_backup(&bench.by(&engine, "devops").await).await.unwrap();
+    let page = ended(&engine, run_id(&done)).await;
+    assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
 }

@@ -1,0 +1,47 @@
+//! The ownership log.
+
+use domain::time::Millis;
+
+use super::Offer;
+
+/// The ownership log.
+#[derive(Debug, Clone)]
+pub struct OwnershipPage {
+    /// The lines in order.
+    pub lines: Vec<OwnershipLineView>,
+    /// The Save button.
+    pub fill: Offer,
+    /// How many fields are filled, of how many.
+    pub filled: (usize, usize),
+}
+
+/// One line of the ownership log.
+#[derive(Debug, Clone)]
+pub struct OwnershipLineView {
+    /// The line as the runbook has it.
+    pub line: domain::runbook::OwnershipLine,
+    /// Its fields.
+    pub fields: Vec<OwnershipFieldView>,
+}
+
+/// One field of the ownership log.
+#[derive(Debug, Clone)]
+pub struct OwnershipFieldView {
+    /// The field as the runbook has it.
+    pub field: domain::runbook::Field,
+    /// All that was ever written in it, newest first.
+    pub history: Vec<OwnershipEntry>,
+    /// A value known from what happened here, offered to be taken over.
+    pub suggestion: Option<String>,
+}
+
+/// Something written in a field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnershipEntry {
+    /// The value.
+    pub value: String,
+    /// Who wrote it.
+    pub by_name: String,
+    /// When.
+    pub at: Millis,
+}
