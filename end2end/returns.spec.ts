@@ -122,6 +122,8 @@ test("over a migration: the database is made anew, the env file put back; then t
     expect(media()).toBe(seeded);
     expect(migrations()).toBe(known);
     expect(backups()).toBe(3);
+    await page.goto("/incidents");
+    await expect(page.locator("main")).toContainText("was taken down and started anew");
   });
 
   expect(complaints.heard).toEqual([]);

@@ -189,7 +189,7 @@ pub fn follow_ups(notes: &[Note]) -> Vec<(&Note, Option<&Note>)> {
 impl Incident {
     /// Whether it went nowhere else: what ran was taken down and started anew.
     pub fn is_restart(&self) -> bool {
-        self.from == Some(self.to)
+        self.from.is_none_or(|from| from == self.to)
     }
 
     /// How it ended, in two words or three.

@@ -13,8 +13,8 @@ use crate::store::runs::{self, Filter, Run, RunKind};
 use crate::store::{self, StoreError};
 use crate::work::Findings;
 
-/// Opens the incident of the rollback `run`, unless it ended before anything was touched. `from` is what was
-/// judged until then.
+/// Opens the incident of the rollback `run`, unless it ended before anything was touched. `from` is what ran
+/// until then.
 pub(crate) async fn open(
     tx: &mut SqliteConnection,
     run: &Run,
@@ -94,8 +94,11 @@ async fn timeline(
         }
     }
     let target = to.map_or_else(|| run.title.clone(), Release::name);
-    let what = if from.map(|from| from.id) == run.release { "start it anew:" } else { "go back to" };
-    note(run.started_at, format!("{} decided to {what} {target}", run.by_name));
+    let what = match from {
+        Some(_) => format!("go back to {target}"),
+        None => format!("take {target} down and start it anew"),
+    };
+    note(run.started_at, format!("{} decided to {what}", run.by_name));
     note(
         at,
         if rollback.ok {

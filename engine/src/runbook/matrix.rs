@@ -32,6 +32,7 @@ impl Columns {
         let owner = find(&["owner", "owners", "responsible", "who", "dri", "team"]);
         let acceptance = find(&[
             "acceptance",
+            "accept",
             "criteria",
             "criterion",
             "threshold",

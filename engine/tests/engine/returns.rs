@@ -119,7 +119,11 @@ async fn a_clean_restart_makes_everything_anew_with_docker() {
     let incident = engine.incident(&devops, incidents[0].incident.id).await.unwrap();
     let report = &incident.row.incident.report;
     assert!(report.others.iter().all(|words| !words.lines.join("\n").contains(SECRET)));
-    assert!(report.timeline.iter().any(|moment| moment.what.contains("decided")), "{report:?}");
+    assert!(report.timeline.iter().any(|moment| moment.what.contains("decided to go back")), "{report:?}");
+    let restart = engine.incident(&devops, incidents[1].incident.id).await.unwrap().row.incident;
+    assert!(restart.is_restart() && !incident.row.incident.is_restart());
+    let told = &restart.report.timeline;
+    assert!(told.iter().any(|moment| moment.what.contains("start it anew")), "{told:?}");
     audit_is_whole(&engine).await;
 }
 
