@@ -19,7 +19,7 @@ use super::probe::{Waited, wait_ready};
 use super::progress::{DeployPhase, FailingService, Progress, now};
 use super::render::Rendered;
 use super::start::{Starter, start};
-use super::tidy::tidy;
+use super::tidy::{is_leftover, tidy};
 use crate::runner::{Cmd, Exit, Session};
 
 /// Lines of a failing service that are handed on.
@@ -218,17 +218,18 @@ impl<'a> Stage<'a> {
         before: &[Instance],
     ) -> Result<(), Stop> {
         let _busy = self.session.activate();
-        self.tidy(docker, &rendered.name).await?;
         let ran = |service: &str| before.iter().any(|one| one.up && one.service == service);
         let mut refused = Ok(());
-        // More than one pass: some were asked to stop and have not ended yet, some wait for others.
+        // More than one pass: some were asked to stop and have not ended yet, some wait for others, and what Compose
+        // had asked for when it gave up may be made only now.
         for pass in 0..AGAIN_PASSES {
             if pass > 0 {
                 tokio::time::sleep(AGAIN_EVERY).await;
             }
+            self.tidy(docker, &rendered.name).await?;
             refused = Ok(());
             for one in instances(docker, &rendered.name).await? {
-                if one.up || !ran(&one.service) {
+                if one.up || !ran(&one.service) || is_leftover(&one.name) {
                     continue;
                 }
                 match start(docker, &one.id).await {

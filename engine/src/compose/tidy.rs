@@ -28,6 +28,11 @@ fn final_name(name: &str) -> Option<&str> {
     (id.len() == 12 && id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))).then_some(rest)
 }
 
+/// Whether a container of this name was not finished by the Compose that made it.
+pub(super) fn is_leftover(name: &str) -> bool {
+    final_name(name).is_some()
+}
+
 fn remedies(names: &[String]) -> Vec<Remedy> {
     let mut taken: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut all = Vec::new();
