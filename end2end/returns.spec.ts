@@ -5,35 +5,29 @@ import { appendFileSync, readFileSync, readdirSync, writeFileSync } from "node:f
 import { join } from "node:path";
 import { notice, runEnds, runStep, startDeploy } from "./support/acts.ts";
 import { Complaints } from "./support/complaints.ts";
-import { Example } from "./support/example.ts";
-import { removeFolder, temporaryFolder } from "./support/files.ts";
 import { form, People, type Person } from "./support/people.ts";
+import { Served } from "./support/served.ts";
 import { shots } from "./support/shots.ts";
-import { Stagegate } from "./support/stagegate.ts";
 
 const minute = 60_000;
 const STACK = "MediaNest staging";
 
-let example: Example;
-let server: Stagegate;
-let data: string;
+let served: Served | undefined;
 
 test.beforeAll(async () => {
-  example = await Example.copy();
-  data = temporaryFolder("data");
-  appendFileSync(example.config, `\n[rollback]\nenv_copy_key = "${join(data, "env.key")}"\n`);
-  example.commit("Keep copies of the env file");
-  server = await Stagegate.serve(example.config, data, "returns");
+  served = await Served.start("returns", (example, data) => {
+    appendFileSync(example.config, `\n[rollback]\nenv_copy_key = "${join(data, "env.key")}"\n`);
+    example.commit("Keep copies of the env file");
+  });
 });
 
 test.afterAll(async () => {
   test.setTimeout(2 * minute);
-  await server?.stop();
-  example?.remove();
-  if (data) removeFolder(data);
+  await served?.remove();
 });
 
 test("over a migration: the database is made anew, the env file put back; then the volumes go", async ({ browser }) => {
+  const { example, server } = served!;
   const complaints = new Complaints();
   const people = new People(browser, server, complaints);
   const admin = await people.admin("Ada");
@@ -64,6 +58,10 @@ test("over a migration: the database is made anew, the env file put back; then t
     example.node("scripts/make-v2.mjs", "good", "--with-migration");
     writeFileSync(env, first.replace(/^METRICS_TOKEN=.*$/m, `METRICS_TOKEN=${"f0e1d2c3".repeat(6)}`));
     example.commit("MediaNest 1.1.0");
+    await page.goto("/");
+    await page.locator("summary", { hasText: /^Deploy / }).first().click();
+    await expect(form(page, "deploy").first()).toContainText("backed up first");
+    await shots(page, "deploy-confirm");
     await startDeploy(page);
     await runEnds(page, "Passed", 5 * minute);
     await runStep(page, "D.s2");
@@ -124,6 +122,7 @@ test("over a migration: the database is made anew, the env file put back; then t
     expect(backups()).toBe(3);
     await page.goto("/incidents");
     await expect(page.locator("main")).toContainText("was taken down and started anew");
+    await shots(page, "incidents");
   });
 
   expect(complaints.heard).toEqual([]);

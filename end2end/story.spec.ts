@@ -22,30 +22,28 @@ import {
   waive,
 } from "./support/acts.ts";
 import { Complaints } from "./support/complaints.ts";
-import { Example } from "./support/example.ts";
-import { removeFolder, temporaryFolder } from "./support/files.ts";
+import type { Example } from "./support/example.ts";
 import { form, People, type Person } from "./support/people.ts";
+import { Served } from "./support/served.ts";
 import { shots } from "./support/shots.ts";
-import { Stagegate } from "./support/stagegate.ts";
+import type { Stagegate } from "./support/stagegate.ts";
 
 const phone = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true };
 const minute = 60_000;
 
+let served: Served | undefined;
 let example: Example;
 let server: Stagegate;
 let data: string;
 
 test.beforeAll(async () => {
-  example = await Example.copy();
-  data = temporaryFolder("data");
-  server = await Stagegate.serve(example.config, data, "story");
+  served = await Served.start("story");
+  ({ example, server, data } = served);
 });
 
 test.afterAll(async () => {
   test.setTimeout(2 * minute);
-  await server?.stop();
-  example?.remove();
-  if (data) removeFolder(data);
+  await served?.remove();
 });
 
 test("a release goes from an empty board to Go, a bad one fails, and one click brings the good one back", async ({ browser }) => {
