@@ -1,0 +1,51 @@
+// Says once more, after everything else, what failed and what passed only when it was repeated: a log that is cut keeps
+// its end.
+import type { FullConfig, Reporter, Suite, TestCase, TestResult, TestStep } from "@playwright/test/reporter";
+
+const LINES = 12;
+
+export default class Summary implements Reporter {
+  private suite: Suite | undefined;
+  private general: string[] = [];
+
+  onBegin(_config: FullConfig, suite: Suite): void {
+    this.suite = suite;
+  }
+
+  onError(error: { message?: string }): void {
+    this.general.push(...firstLines(error.message));
+  }
+
+  onEnd(): void {
+    const tests = this.suite?.allTests() ?? [];
+    const failed = tests.filter((test) => test.outcome() === "unexpected").flatMap((test) => failureOf(test));
+    const flaky = tests.filter((test) => test.outcome() === "flaky").flatMap((test) => failureOf(test));
+    const general = this.general.map((line) => `    ${line}`);
+    if (flaky.length > 0) console.log(`\nFlaky (failed, then passed when repeated):\n${flaky.join("\n")}`);
+    if (failed.length + general.length > 0) console.log(`\nFailed:\n${[...general, ...failed].join("\n")}`);
+  }
+}
+
+/** Where a test failed the first time, and with what. */
+function failureOf(test: TestCase): string[] {
+  const result: TestResult | undefined = test.results.find((each) => each.status !== test.expectedStatus);
+  if (!result) return [`  ${test.title}`];
+  const lines = [`  ${test.title}: ${result.status}`, ...stepsTo(result.steps).map((step) => `    in: ${step.title}`)];
+  for (const error of result.errors) {
+    const place = error.location ? `${error.location.file.split("/").pop()}:${error.location.line}` : "no place";
+    lines.push(`    at ${place}`, ...firstLines(error.message).map((line) => `      ${line}`));
+  }
+  return lines;
+}
+
+/** The steps that hold the first failed one, from the outermost in. */
+function stepsTo(steps: TestStep[]): TestStep[] {
+  const step = steps.find((each) => each.error && each.category === "test.step");
+  return step ? [step, ...stepsTo(step.steps)] : [];
+}
+
+/** The first lines of a message, without the colours that a terminal would show. */
+function firstLines(message = ""): string[] {
+  const lines = message.replace(/\u001b\[[0-9;]*m/g, "").split("\n").filter((line) => line.trim() !== "");
+  return lines.slice(0, LINES).map((line) => line.slice(0, 200));
+}
