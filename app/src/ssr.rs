@@ -124,16 +124,17 @@ pub struct Envelope {
     pub form: String,
 }
 
-/// Carries out an act for the signed-in person and sends the browser on. Refusals and failures go
+/// Carries out an act for the signed-in person and sends the browser on. The act goes on when the browser closes its
+/// connection. Refusals and failures go
 /// back to the form with what was typed; `fields` must hold no password.
 pub async fn act<F, Fut>(envelope: Envelope, fields: &[(&str, &str)], body: F) -> Result<(), AppError>
 where
     F: FnOnce(Engine, Ctx) -> Fut,
-    Fut: Future<Output = Result<Done, Error>>,
+    Fut: Future<Output = Result<Done, Error>> + Send + 'static,
 {
     let visit = Visit::current();
     let ctx = Ctx { actor: visit.actor()?.clone(), key: envelope.key.clone(), ip: visit.ip.clone() };
-    let answer = body(visit.engine.clone(), ctx).await;
+    let answer = visit.engine.run_action(body(visit.engine.clone(), ctx)).await;
     finish(&visit, envelope, fields, answer).await
 }
 

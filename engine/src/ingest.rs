@@ -6,147 +6,290 @@ use domain::release::Parts;
 use serde_json::Value;
 
 use crate::Engine;
-use crate::acts::{Ctx, Return};
 use crate::audit::{self, Event, Outcome};
 use crate::compose::Journal;
 use crate::error::Error;
+use crate::follow_ups::not_done_event;
 use crate::incident;
 use crate::known::changes_the_stack;
+use crate::recovery::needs_recovery;
 use crate::run_all::sum_up;
 use crate::runbook::OnFailedDeploy;
-use crate::runner::{Exit, Reader, State, Status, reconcile};
+use crate::runner::{self, Exit, Reader, RunDir, RunnerError, State, Status, reconcile};
 use crate::store::releases::{self, ReleaseEvent, What};
+use crate::store::run_follow_ups::{self, FollowUpKind};
 use crate::store::runs::{self, Ending, Run, RunKind, RunOutcome};
 use crate::store::{self, StoreError, migration_lists};
 use crate::work::{CheckFinding, Findings, INCONCLUSIVE, Job, Work};
 
-impl Engine {
-    /// Follows a run until it is over, then takes in what it found.
-    pub(crate) fn watch(&self, id: i64) {
-        let engine = self.clone();
-        tokio::spawn(async move {
-            if let Some(mut tip) = engine.run_tip(id) {
-                let mut seen = tokio::time::Instant::now();
-                while !tip.borrow_and_update().state.is_over() {
-                    if tip.changed().await.is_err() {
-                        break;
-                    }
-                    // Progress shows on the board; output alone does not concern it.
-                    if seen.elapsed() > std::time::Duration::from_millis(300) {
-                        seen = tokio::time::Instant::now();
-                        engine.bump();
-                    }
-                }
-            }
-            // The disk may be full just now: what ended is taken in as soon as it can be.
-            let mut pause = 1;
-            while let Err(error) = engine.take_in(id).await {
-                tracing::error!(run = id, %error, "what a run found could not be stored yet");
-                tokio::time::sleep(std::time::Duration::from_secs(pause)).await;
-                pause = (pause * 2).min(60);
-            }
-        });
-    }
+/// Why the end of a run is not stored.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CompletionError {
+    /// There is no end: its supervisor is at work.
+    #[error("it goes on")]
+    Running,
+    /// The store is closed: the next server goes on.
+    #[error("Stagegate is shutting down")]
+    Closed,
+    /// The store did not take it.
+    #[error(transparent)]
+    Store(StoreError),
+    /// The files of the run cannot be read.
+    #[error(transparent)]
+    Files(#[from] RunnerError),
+    /// A file of the run can be read and not understood.
+    #[error("the {what} of the run cannot be understood")]
+    Malformed {
+        /// Which one.
+        what: &'static str,
+        /// The parser's reason.
+        #[source]
+        source: serde_json::Error,
+    },
+}
 
-    /// Takes up the runs that went on (or ended) while no server ran.
+impl From<StoreError> for CompletionError {
+    fn from(error: StoreError) -> CompletionError {
+        match error {
+            StoreError::Closed => CompletionError::Closed,
+            error => CompletionError::Store(error),
+        }
+    }
+}
+
+impl CompletionError {
+    /// Whether it may go away by itself: a full disk, a busy store. Damage, missing files and rules of the store do
+    /// not.
+    pub(crate) fn is_transient(&self) -> bool {
+        match self {
+            CompletionError::Running | CompletionError::Closed => true,
+            CompletionError::Store(error) => {
+                matches!(error, StoreError::Full | StoreError::Busy | StoreError::Io(_))
+            }
+            CompletionError::Files(error) => error.is_transient(),
+            CompletionError::Malformed { .. } => false,
+        }
+    }
+}
+
+/// How a run ended, as far as anybody knows.
+enum RunEnd {
+    Seen(Box<End>),
+    /// Nobody knows how, because of this; `began` is false when it certainly did nothing.
+    Unseen {
+        because: String,
+        began: bool,
+    },
+}
+
+/// Something that has to follow a run, or cannot because of this.
+struct Next {
+    kind: FollowUpKind,
+    cannot: Option<String>,
+}
+
+impl From<FollowUpKind> for Next {
+    fn from(kind: FollowUpKind) -> Next {
+        Next { kind, cannot: None }
+    }
+}
+
+impl Engine {
+    /// Takes up the runs that went on (or ended) while no server ran, and what has to follow those that ended.
     pub(crate) async fn take_up(&self) -> Result<(), Error> {
-        for run in runs::active(self.store().readers()).await? {
+        for (run, _) in runs::running(self.store().readers()).await? {
             // One run that cannot be read must not keep the server from starting.
-            if let Ok(dir) = self.run_dir(run.id)
+            if let Ok(dir) = self.run_dir(run)
                 && let Err(error) = reconcile(dir.path()).await
             {
-                tracing::error!(run = run.id, %error, "a run could not be looked at");
+                tracing::error!(run, %error, "a run could not be looked at");
             }
-            self.watch(run.id);
+            self.watch(run);
         }
-        self.recover_what_was_left();
+        if let Err(error) = self.adopt_interrupted().await {
+            tracing::error!(%error, "it could not be looked whether a crash was recovered from");
+        }
+        self.carry_out_follow_ups();
+        self.keep_runs_watched();
         Ok(())
     }
 
-    async fn take_in(&self, id: i64) -> Result<(), Error> {
+    /// Stores how a run ended and what has to follow, in one transaction, and carries out what follows.
+    pub(crate) async fn take_in(&self, id: i64) -> Result<(), CompletionError> {
         let Some(run) = runs::by_id(self.store().readers(), id).await? else {
             return Ok(());
         };
-        if run.state != runs::RunState::Running {
-            // Another process took it in.
-            return self.refresh().await;
+        // Else another process took it in.
+        if run.state == runs::RunState::Running {
+            let end = self.read_end(id).await?;
+            self.store_run_end(&run, end).await?;
         }
-        let ended = self.read_end(id).await?;
-        let follow_up = ended.as_ref().is_some_and(|e| {
-            run.kind == RunKind::Deploy
-                && e.findings.deploy.as_ref().is_none_or(|d| !d.ok)
-                && !matches!(e.exit, Exit::Cancelled { .. })
-        });
-        let journal = self.journal_of(&run);
-        // How it ended while the engine was away says nothing about the release.
-        let lost = changes_the_stack(run.kind)
-            && journal.as_ref().is_some_and(|journal| !journal.succeeded())
-            && (ended.is_none() || !self.engine_is_there().await);
-        let went_well = ended.as_ref().is_some_and(|e| {
-            e.findings.deploy.as_ref().is_some_and(|d| d.ok)
-                || e.findings.rollback.as_ref().is_some_and(|r| r.ok)
-        });
-        let now = self.now();
-        let record = run.clone();
-        self.store()
-            .write(move |tx| {
-                Box::pin(async move {
-                    match ended {
-                        None => interrupted(tx, &record, journal, now).await,
-                        Some(end) => store_end(tx, &record, end, now).await,
-                    }
-                })
-            })
-            .await
-            .map_err(|e: StoreError| Error::from(e))?;
-        self.refresh().await?;
+        self.refresh_or_later().await;
         self.look_again();
-        if went_well {
-            self.validate_after(&run).await;
-        }
-        if lost {
-            self.recover(&run);
-        } else if follow_up && self.stack().on_failed_deploy == OnFailedDeploy::Rollback {
-            self.return_by_itself(&run).await;
-        }
+        self.carry_out_follow_ups();
         Ok(())
     }
 
-    /// How a run ended; `None` when nobody knows.
-    async fn read_end(&self, id: i64) -> Result<Option<End>, Error> {
-        let Ok(dir) = self.run_dir(id) else { return Ok(None) };
+    /// Ends a run as interrupted whose end cannot be read or stored, with the reason.
+    pub(crate) async fn give_up(&self, id: i64, error: &CompletionError) -> Result<(), CompletionError> {
+        let because = error.to_string();
+        if let Ok(Some(dir)) = RunDir::find(&self.paths().runs, &id.to_string()) {
+            runner::end_leftovers(&dir).await;
+        }
+        let whole = match runs::by_id(self.store().readers(), id).await {
+            Ok(Some(run)) => {
+                let end = RunEnd::Unseen { because: because.clone(), began: true };
+                self.store_run_end(&run, end).await
+            }
+            Ok(None) => return Ok(()),
+            Err(error) => Err(error.into()),
+        };
+        match whole {
+            Err(error) if !error.is_transient() => {
+                // Not even that can be stored with all that belongs to it: the run's row alone must not block.
+                tracing::error!(run = id, error = ?error, "only the row of an interrupted run is stored");
+                let now = self.now();
+                let mut event = Event::new(now, None, "run.end", format!("run {id}")).in_run(Some(id));
+                event = event.outcome(Outcome::Failed).detail(interrupted_words(Some(&because)));
+                self.store()
+                    .write(move |tx| {
+                        Box::pin(async move {
+                            if runs::interrupt(&mut *tx, id, &because, now).await? {
+                                audit::append(tx, &event).await?;
+                            }
+                            Ok::<_, StoreError>(())
+                        })
+                    })
+                    .await?;
+            }
+            other => other?,
+        }
+        self.refresh_or_later().await;
+        self.look_again();
+        self.carry_out_follow_ups();
+        Ok(())
+    }
+
+    async fn store_run_end(&self, run: &Run, end: RunEnd) -> Result<(), CompletionError> {
+        let (next, journal) = self.what_follows(run, &end).await;
+        let (record, now) = (run.clone(), self.now());
+        self.store()
+            .write(move |tx| {
+                Box::pin(async move {
+                    let is_first = match end {
+                        RunEnd::Unseen { because, began } => {
+                            interrupted(&mut *tx, &record, journal, &because, began, now).await?
+                        }
+                        RunEnd::Seen(end) => store_end(&mut *tx, &record, *end, now).await?,
+                    };
+                    if is_first {
+                        add_follow_ups(tx, &record, &next, now).await?;
+                    }
+                    Ok::<_, StoreError>(())
+                })
+            })
+            .await?;
+        Ok(())
+    }
+
+    /// What has to follow the end of a run, and the journal where nobody saw the end.
+    async fn what_follows(&self, run: &Run, end: &RunEnd) -> (Vec<Next>, Option<Journal>) {
+        if !changes_the_stack(run.kind) {
+            return (vec![], None);
+        }
+        let journal = match (self.journal_of(run), end) {
+            (Ok(journal), _) => journal,
+            (Err(error), RunEnd::Unseen { .. }) => {
+                let cannot =
+                    Some(format!("what the run had done cannot be read ({error}); look at the stack"));
+                return (vec![Next { kind: FollowUpKind::Recovery, cannot }], None);
+            }
+            (Err(error), RunEnd::Seen(_)) => {
+                tracing::error!(run = run.id, %error, "the journal cannot be read");
+                None
+            }
+        };
+        let end = match end {
+            RunEnd::Unseen { .. } => {
+                let recovery = needs_recovery(run, journal.as_ref()).then_some(FollowUpKind::Recovery);
+                return (recovery.into_iter().map(Next::from).collect(), journal);
+            }
+            RunEnd::Seen(end) => end,
+        };
+        let findings = &end.findings;
+        let mut next: Vec<Next> = Vec::new();
+        // How it ended while the engine was away says nothing about the release.
+        if journal.is_some_and(|journal| !journal.succeeded()) && !self.engine_is_there().await {
+            next.push(FollowUpKind::Recovery.into());
+        } else if run.kind == RunKind::Deploy
+            && findings.deploy.as_ref().is_none_or(|d| !d.ok)
+            && !matches!(end.exit, Exit::Cancelled { .. })
+            && self.stack().on_failed_deploy == OnFailedDeploy::Rollback
+        {
+            next.push(FollowUpKind::AutomaticRollback.into());
+        }
+        let went_well = findings.deploy.as_ref().is_some_and(|d| d.ok)
+            || findings.rollback.as_ref().is_some_and(|r| r.ok);
+        if went_well && run.kind != RunKind::Drill && !self.checks_after_deploy().is_empty() {
+            next.push(FollowUpKind::Validation.into());
+        }
+        (next, None)
+    }
+
+    /// How a run ended.
+    async fn read_end(&self, id: i64) -> Result<RunEnd, CompletionError> {
+        let Some(dir) = RunDir::find(&self.paths().runs, &id.to_string())? else {
+            return Ok(RunEnd::Unseen { because: "it has no directory".to_owned(), began: false });
+        };
         let status: Status = reconcile(dir.path()).await?;
         let (exit, ended_at_ms) = match status.state {
             State::Ended { exit, ended_at_ms } => (exit, ended_at_ms),
-            State::Interrupted => return Ok(None),
-            // Its end was not seen, which is not to say that there was one.
-            State::Starting | State::Running => {
-                return Err(Error::unavailable(format!("Run {id} goes on.")));
+            State::Interrupted => {
+                let began = status.started_at_ms.is_some();
+                let because = if began {
+                    "its supervisor ended without a report"
+                } else {
+                    "its supervisor did not start"
+                };
+                return Ok(RunEnd::Unseen { because: because.to_owned(), began });
             }
+            // Its end was not seen, which is not to say that there was one.
+            State::Starting | State::Running => return Err(CompletionError::Running),
         };
         let result = Reader::open(dir.path())?.result()?.unwrap_or(Value::Null);
-        let findings: Findings = serde_json::from_value(result.clone()).unwrap_or_default();
-        let job = dir.plan().ok().and_then(|p| serde_json::from_value::<Job>(p.work).ok());
-        let keeps_schema = matches!(
-            job.as_ref().map(|j| &j.work),
-            Some(Work::Rollback { rollback, .. }) if rollback.keeps_schema()
-        );
-        let parts = job.map(|j| j.parts).unwrap_or_default();
+        let malformed = |what| move |source| CompletionError::Malformed { what, source };
+        let findings: Option<Findings> =
+            serde_json::from_value(result.clone()).map_err(malformed("result"))?;
+        let job: Job = serde_json::from_value(dir.plan()?.work).map_err(malformed("plan"))?;
+        let keeps_schema = matches!(&job.work, Work::Rollback { rollback, .. } if rollback.keeps_schema());
         let at = domain::time::Millis(i64::try_from(ended_at_ms).unwrap_or(i64::MAX));
-        Ok(Some(End { exit, at, result, findings, parts, keeps_schema }))
+        let findings = findings.unwrap_or_default();
+        Ok(RunEnd::Seen(Box::new(End { exit, at, result, findings, parts: job.parts, keeps_schema })))
     }
+}
 
-    /// The stack asks for it: a failed deploy goes back to the last good release, in the name of
-    /// whoever deployed.
-    async fn return_by_itself(&self, run: &Run) {
-        let Some(actor) = self.actor(run.by) else { return };
-        let judged = self.judged();
-        let Some(offer) = judged.rollbacks(&actor).into_iter().next() else { return };
-        let ctx = Ctx { actor, key: format!("return-after-run-{}", run.id), ip: String::new() };
-        if let Err(error) = self.roll_back(&ctx, &Return::to(offer.target.id)).await {
-            tracing::error!(run = run.id, %error, "the automatic return did not start");
+/// What is said of a run whose end nobody saw.
+pub(crate) fn interrupted_words(because: Option<&str>) -> String {
+    match because {
+        Some(because) => format!("interrupted, outcome unknown: {because}"),
+        None => "interrupted, outcome unknown".to_owned(),
+    }
+}
+
+async fn add_follow_ups(
+    tx: &mut sqlx::SqliteConnection,
+    run: &Run,
+    next: &[Next],
+    now: domain::time::Millis,
+) -> Result<(), StoreError> {
+    for Next { kind, cannot } in next {
+        let added = run_follow_ups::add(&mut *tx, run.id, *kind, now).await?;
+        if let (Some(id), Some(because)) = (added, cannot) {
+            run_follow_ups::not_done(&mut *tx, id, because, now).await?;
+            audit::append(&mut *tx, &not_done_event(*kind, run, now, because)).await?;
         }
     }
+    Ok(())
 }
 
 struct End {
@@ -192,12 +335,18 @@ async fn interrupted(
     tx: &mut sqlx::SqliteConnection,
     run: &Run,
     journal: Option<Journal>,
+    because: &str,
+    began: bool,
     now: domain::time::Millis,
-) -> Result<(), StoreError> {
-    if !runs::interrupt(&mut *tx, run.id, now).await? {
-        return Ok(());
+) -> Result<bool, StoreError> {
+    if !runs::interrupt(&mut *tx, run.id, because, now).await? {
+        return Ok(false);
     }
-    let mut detail = "interrupted, outcome unknown".to_owned();
+    if !began {
+        // What started it has to start another.
+        run_follow_ups::reopen(&mut *tx, run.id, because, 1).await?;
+    }
+    let mut detail = interrupted_words(Some(because));
     if run.kind == RunKind::Deploy
         && let Some(release) = run.release
     {
@@ -211,7 +360,7 @@ async fn interrupted(
         };
         releases::record(&mut *tx, &release_event(run, release, what, now)).await?;
     }
-    audit::append(tx, &audit_event(run, now, Outcome::Failed, detail)).await.map(|_| ())
+    audit::append(tx, &audit_event(run, now, Outcome::Failed, detail)).await.map(|_| true)
 }
 
 fn release_event(run: &Run, release: i64, what: What, at: domain::time::Millis) -> ReleaseEvent {
@@ -232,12 +381,12 @@ async fn store_end(
     run: &Run,
     end: End,
     now: domain::time::Millis,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let End { exit, at, result, findings, mut parts, keeps_schema } = end;
     let outcome = outcome_of(run, &exit, &findings.checks);
     let ending = Ending { at, outcome, exit: serde_json::to_value(&exit).unwrap_or_default(), result };
     if !runs::end(&mut *tx, run.id, &ending).await? {
-        return Ok(());
+        return Ok(false);
     }
     let mut detail = exit.to_string();
     if let Some(release) = run.release {
@@ -297,5 +446,5 @@ async fn store_end(
         RunOutcome::Passed => Outcome::Done,
         _ => Outcome::Failed,
     };
-    audit::append(tx, &audit_event(run, now, audited, detail)).await.map(|_| ())
+    audit::append(tx, &audit_event(run, now, audited, detail)).await.map(|_| true)
 }

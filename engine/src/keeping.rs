@@ -153,7 +153,7 @@ impl Engine {
         let docker = self.docker().await?;
         let (project, old) = {
             // Never while something changes the stack: a deploy has images that nobody knows of yet.
-            let _turn = self.in_turn().await;
+            let _turn = self.in_turn().await?;
             let judged = self.judged();
             let left = self.0.images.read();
             let kept = judged.kept();

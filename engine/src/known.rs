@@ -10,6 +10,7 @@ use domain::role::Role;
 
 use crate::error::Error;
 use crate::store::people::Person;
+use crate::store::run_follow_ups::FollowUp;
 use crate::store::runs::{Filter, Run, RunKind, RunOutcome, RunState};
 use crate::store::{self, Store};
 
@@ -35,12 +36,16 @@ pub(crate) struct Known {
     pub incident_notes: Vec<Note>,
     /// The newest runs, newest first.
     pub runs: Vec<Run>,
+    /// What has to follow the newest runs.
+    pub follow_ups: Vec<FollowUp>,
     /// The newest audit event when this was read; a newer one means that something may differ.
     pub head: i64,
 }
 
 /// How many runs are held.
 const RUNS: i64 = 500;
+/// How many follow-ups are held: those of the last change of the stack.
+const FOLLOW_UPS: i64 = 5;
 /// How many runs say how long the next one will take.
 const USUAL: usize = 5;
 /// How much evidence of each check is held, beside all that concerns the current release.
@@ -68,6 +73,7 @@ impl Known {
             incidents: store::incidents::list(db).await?,
             incident_notes: store::incidents::notes(db).await?,
             runs: store::runs::list(db, Filter::default(), RUNS).await?,
+            follow_ups: store::run_follow_ups::newest(db, FOLLOW_UPS).await?,
         })
     }
 

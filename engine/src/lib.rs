@@ -3,6 +3,7 @@
 //! No HTML and no HTTP server in here. Only `store` (and the audit log beside it) knows SQL, only
 //! `compose` knows Docker.
 
+mod action_tasks;
 mod acts;
 pub mod audit;
 pub mod auth;
@@ -11,6 +12,7 @@ pub mod checks;
 pub mod compose;
 mod drill;
 mod error;
+mod follow_ups;
 mod inbox;
 mod incident;
 mod ingest;
@@ -25,6 +27,7 @@ mod pages;
 pub mod preflight;
 mod recovery;
 mod run_all;
+mod run_watch;
 pub mod runbook;
 pub mod runner;
 mod schedule;
@@ -35,6 +38,7 @@ pub mod work;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
 use domain::facts::{Actor, Observed};
@@ -121,6 +125,14 @@ struct Inner {
     /// Held by acts whose rules look at what other acts do: what they were allowed on is still so when
     /// they begin.
     acting: tokio::sync::Mutex<()>,
+    /// A refresh failed: what is held may be older than the store.
+    stale: AtomicBool,
+    /// The runs that are followed.
+    watched: run_watch::InHand,
+    /// The follow-ups that are being carried out.
+    following: run_watch::InHand,
+    /// The actions that go on.
+    actions: action_tasks::ActionTasks,
     /// Reads the parts of the release as they lie on disk; `None` until the stack is observed.
     parts: RwLock<Option<Arc<compose::PartsReader>>>,
 }
@@ -160,6 +172,10 @@ impl Engine {
             acting: tokio::sync::Mutex::new(()),
             tried: Mutex::default(),
             noting: tokio::sync::Mutex::new(()),
+            stale: AtomicBool::new(false),
+            watched: run_watch::InHand::default(),
+            following: run_watch::InHand::default(),
+            actions: action_tasks::ActionTasks::default(),
             parts: RwLock::new(None),
         })))
     }
@@ -169,7 +185,12 @@ impl Engine {
         let now = self.now();
         self.0
             .store
-            .write(move |tx| Box::pin(audit::settle_orphans(tx, now)))
+            .write(move |tx| {
+                Box::pin(async move {
+                    audit::settle_orphans(&mut *tx, now).await?;
+                    acts::claims::settle_abandoned(tx).await
+                })
+            })
             .await
             .map_err(|e: store::StoreError| Error::from(e))?;
         if let Err(error) = ballast::keep(&self.paths().data) {
@@ -202,8 +223,9 @@ impl Engine {
         Sessions::new(self.0.store.clone())
     }
 
-    /// Finishes what is queued and closes the store.
+    /// Waits a bounded time for actions that have begun, finishes what is queued and closes the store.
     pub async fn close(&self) {
+        self.0.actions.wait().await;
         self.0.store.close().await;
     }
 
@@ -263,28 +285,63 @@ impl Engine {
         self.0.look.notify_one();
     }
 
-    /// Lets acts that depend on one another come one after another. Taken before the rules are asked.
-    pub(crate) async fn in_turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        self.0.acting.lock().await
+    /// Lets acts that depend on one another come one after another. Taken before the rules are asked, which are
+    /// then asked of all that was stored before.
+    ///
+    /// # Errors
+    /// When what was stored cannot be read: rules asked of older state could allow too much.
+    pub(crate) async fn in_turn(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, Error> {
+        let turn = self.0.acting.lock().await;
+        self.up_to_date().await?;
+        self.end_lost_runs().await?;
+        Ok(turn)
     }
 
-    /// Reads the store anew when another process, such as the command line, has changed it.
-    pub(crate) async fn catch_up(&self) {
-        let read = async {
-            if known::head(&self.0.store).await? > self.known().head {
-                self.refresh().await?;
-            }
-            Ok::<_, Error>(())
+    /// The same for what must work when little else does, such as a rollback: with the state that was read last, where
+    /// no newer can be read.
+    pub(crate) async fn in_turn_even_if_stale(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        let turn = self.0.acting.lock().await;
+        let fresh = async {
+            self.up_to_date().await?;
+            self.end_lost_runs().await
         };
-        if let Err(error) = read.await {
+        if let Err(error) = fresh.await {
+            tracing::error!(%error, "the store cannot be read again; going on with what was read last");
+        }
+        turn
+    }
+
+    /// Reads the store anew when it holds more than was read: another process, such as the command line, has
+    /// changed it, or the last reading failed.
+    pub(crate) async fn up_to_date(&self) -> Result<(), Error> {
+        let stale = self.0.stale.load(Ordering::Acquire);
+        if stale || known::head(&self.0.store).await? > self.known().head {
+            self.refresh().await?;
+        }
+        Ok(())
+    }
+
+    /// The same in the background, where it is tried again in a moment.
+    pub(crate) async fn catch_up(&self) {
+        if let Err(error) = self.up_to_date().await {
             tracing::debug!(%error, "the store could not be looked at");
+        }
+    }
+
+    /// Reads the store anew after a change that is stored already: what fails here must not be reported as a
+    /// failure of the change. It is read again by the next action and by [`Engine::catch_up`].
+    pub(crate) async fn refresh_or_later(&self) {
+        if let Err(error) = self.refresh().await {
+            tracing::warn!(%error, "what was stored could not be read again yet");
         }
     }
 
     /// Reads the store anew.
     pub(crate) async fn refresh(&self) -> Result<(), Error> {
         let _one = self.0.refreshing.lock().await;
+        self.0.stale.store(true, Ordering::Release);
         let known = Arc::new(Known::load(&self.0.store).await?);
+        self.0.stale.store(false, Ordering::Release);
         *self.0.known.write().unwrap_or_else(|e| e.into_inner()) = known;
         self.bump();
         Ok(())

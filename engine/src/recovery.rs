@@ -2,102 +2,71 @@
 //!
 //! The rule: back to what ran last and was good, unless the journal says that every service was well. What is
 //! done is a run of its own, a rollback like any other: it takes the stack's lock, is proved by image IDs and
-//! stands in the audit log. Its key is made of the interrupted run's number, so it is started once.
+//! stands in the audit log. It is a follow-up of the interrupted run, so it is started once.
 
-use std::time::Duration;
-
-use domain::facts::Actor;
 use domain::release::{Release, ReleaseState};
-use domain::role::Role;
 
 use crate::Engine;
 use crate::acts::{Ctx, Return};
-use crate::audit::{Event, Outcome};
-use crate::compose::{Address, Docker, Journal, read_journal};
+use crate::compose::{ComposeError, Journal, read_journal};
 use crate::error::Error;
+use crate::follow_ups::Attempt;
 use crate::known::changes_the_stack;
+use crate::store::StoreError;
+use crate::store::run_follow_ups::{self, FollowUpKind};
 use crate::store::runs::{Run, RunKind, RunOutcome, RunState};
 use crate::work::{Job, Work};
 
 /// The name under which recovery acts.
 pub(crate) const RECOVERY: &str = "Stagegate (recovery)";
-/// Time between two looks for an engine that is away.
-const RETRY: Duration = Duration::from_secs(1);
-/// So often a recovery that is refused is tried again.
-const ATTEMPTS: u32 = 5;
 
 impl Engine {
     /// What the journal says of this run; `None` when the run is not the one that wrote it last.
-    pub(crate) fn journal_of(&self, run: &Run) -> Option<Journal> {
-        let path = Journal::path(&self.keep_dir(run.release?));
-        let journal = match read_journal(&path) {
-            Ok(journal) => journal?,
-            Err(error) => {
-                tracing::error!(run = run.id, %error, "the journal cannot be read");
-                return None;
-            }
-        };
-        (journal.run == run.id.to_string()).then_some(journal)
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub(crate) fn journal_of(&self, run: &Run) -> Result<Option<Journal>, ComposeError> {
+        let Some(release) = run.release else { return Ok(None) };
+        let journal = read_journal(&Journal::path(&self.keep_dir(release)))?;
+        Ok(journal.filter(|journal| journal.run == run.id.to_string()))
     }
 
-    /// At start-up: the server may have died after it noted a crash and before it began to recover.
-    pub(crate) fn recover_what_was_left(&self) {
+    /// At start-up: versions before follow-ups were stored noted a crash and may have died before they recovered.
+    pub(crate) async fn adopt_interrupted(&self) -> Result<(), Error> {
         let known = self.known();
         let last = known.runs.iter().find(|run| changes_the_stack(run.kind));
-        if let Some(run) = last.filter(|run| run.state == RunState::Interrupted) {
-            self.recover(run);
-        }
-    }
-
-    /// Brings an interrupted deploy or rollback to an end, in the background. Does nothing when it had not
-    /// begun to change anything, or when every service of a deploy was well.
-    pub(crate) fn recover(&self, run: &Run) {
-        let Some(journal) = self.journal_of(run) else { return };
-        if run.kind == RunKind::Deploy && journal.succeeded() {
-            return;
-        }
-        let (engine, run) = (self.clone(), run.clone());
-        tokio::spawn(async move {
-            let mut attempts = 0;
-            while let Err(error) = engine.recover_once(&run).await {
-                attempts += 1;
-                tracing::error!(run = run.id, %error, "the recovery did not start");
-                if attempts >= ATTEMPTS {
-                    let why = format!("the recovery did not start: {}", error.public());
-                    let _ = engine.note_recovery(&run, why).await;
-                    return;
-                }
-                tokio::time::sleep(RETRY * attempts).await;
-            }
-        });
-    }
-
-    async fn recover_once(&self, run: &Run) -> Result<(), Error> {
-        while !self.engine_is_there().await {
-            tokio::time::sleep(RETRY).await;
-        }
-        self.refresh().await?;
-        let known = self.known();
-        // Somebody was faster: what they began decides.
-        if known.runs.iter().any(|other| other.id > run.id && changes_the_stack(other.kind)) {
+        let Some(run) = last.filter(|run| run.state == RunState::Interrupted) else { return Ok(()) };
+        let journal = self.journal_of(run).map_err(Error::internal)?;
+        if !needs_recovery(run, journal.as_ref()) {
             return Ok(());
         }
-        let Some(actor) = self.recoverer(run) else {
-            return Err(Error::unavailable("There is nobody in whose place it could act."));
-        };
+        let (id, at) = (run.id, self.now());
+        self.store()
+            .write(move |tx| {
+                Box::pin(
+                    async move { run_follow_ups::add(tx, id, FollowUpKind::Recovery, at).await.map(|_| ()) },
+                )
+            })
+            .await
+            .map_err(|e: StoreError| Error::from(e))
+    }
+
+    /// Brings an interrupted deploy or rollback to an end: back to what ran before and was good.
+    pub(crate) async fn recover(&self, ctx: &Ctx, run: &Run) -> Result<Attempt, Error> {
+        let known = self.known();
         let target = match run.kind {
             // A drill ends where it began.
             RunKind::Rollback | RunKind::Drill => run.release,
             _ => last_good(&known.releases, &known.runs, run).map(|release| release.id),
         };
         let Some(target) = target else {
-            let why = "a first deploy was interrupted and there is no release to go back to; \
-                       what it started runs on. Deploy again, or take it down with `docker compose down`";
-            return self.note_recovery(run, why.to_owned()).await;
+            let because = "a first deploy was interrupted and there is no release to go back to; \
+                           what it started runs on. Deploy again, or take it down with `docker compose down`";
+            return Ok(Attempt::NotDone(because.to_owned()));
         };
-        let ctx = Ctx { actor, key: format!("recover-after-run-{}", run.id), ip: String::new() };
         let env = if self.wanted_env_back(run) { "back" } else { "keep" };
-        self.roll_back(&ctx, &Return { env: env.to_owned(), ..Return::to(target) }).await.map(|_| ())
+        self.roll_back(ctx, &Return { env: env.to_owned(), ..Return::to(target) }).await?;
+        Ok(Attempt::Started)
     }
 
     /// Whether the interrupted rollback was to put the env file of its target back.
@@ -106,36 +75,13 @@ impl Engine {
         let job = plan.and_then(|plan| serde_json::from_value::<Job>(plan.work).ok());
         matches!(job, Some(Job { work: Work::Rollback { rollback, .. }, .. }) if rollback.env.is_some())
     }
+}
 
-    /// Whether the engine was lost, so that how a deploy ended says nothing about the release.
-    pub(crate) async fn engine_is_there(&self) -> bool {
-        Docker::connect(&Address::from_env()).await.is_ok()
-    }
-
-    /// Runs name a person; the recovery acts in the place of whoever began, or of anybody if they are gone.
-    fn recoverer(&self, run: &Run) -> Option<Actor> {
-        let known = self.known();
-        let anybody = || known.people.iter().find(|person| !person.disabled).map(|person| person.id);
-        let id = known.actor(run.by).map(|actor| actor.id).or_else(anybody)?;
-        Some(Actor { id, name: RECOVERY.to_owned(), roles: Role::ALL.to_vec() })
-    }
-
-    async fn note_recovery(&self, run: &Run, detail: String) -> Result<(), Error> {
-        let event = Event {
-            at: self.now(),
-            actor: None,
-            actor_name: RECOVERY.to_owned(),
-            act: "recovery.none".to_owned(),
-            subject: format!("run {}", run.id),
-            release: run.release,
-            run: Some(run.id),
-            intent: None,
-            outcome: Outcome::Failed,
-            detail,
-        };
-        self.append_event(event).await?;
-        self.refresh().await
-    }
+/// Whether a run whose end nobody saw has left the stack in between: it had begun to change something, and a deploy
+/// had not brought every service up well.
+pub(crate) fn needs_recovery(run: &Run, journal: Option<&Journal>) -> bool {
+    changes_the_stack(run.kind)
+        && journal.is_some_and(|journal| run.kind != RunKind::Deploy || !journal.succeeded())
 }
 
 /// The release that ran before the interrupted run: whichever was brought up last and well, by a deploy or by a
@@ -195,6 +141,7 @@ mod tests {
             state,
             exit: None,
             result: None,
+            because: None,
             key: None,
         }
     }

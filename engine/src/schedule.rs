@@ -10,6 +10,7 @@ use domain::schedule::due;
 use crate::Engine;
 use crate::acts::{CheckRun, Ctx};
 use crate::error::Error;
+use crate::follow_ups::Attempt;
 use crate::judging::Judged;
 use crate::store::people::{SCHEDULE, SCHEDULE_NAME};
 use crate::store::runs::{Run, RunKind};
@@ -44,7 +45,7 @@ impl Engine {
         {
             return Ok(());
         }
-        let _turn = self.in_turn().await;
+        let _turn = self.in_turn().await?;
         let judged = self.judged_after_a_look().await?;
         let checks = self.due_now(&judged);
         if checks.is_empty() {
@@ -79,38 +80,24 @@ impl Engine {
         due.into_iter().filter(can_tell).filter(|c| c.spec.can_be_run()).cloned().collect()
     }
 
-    /// Looks again at once after a deploy or rollback that went well, in the name of whoever began that.
-    pub(crate) async fn validate_after(&self, run: &Run) {
-        let what = match run.kind {
-            RunKind::Deploy => "deploy",
-            RunKind::Rollback => "rollback",
-            _ => return,
-        };
-        let _turn = self.in_turn().await;
-        let judged = match self.judged_after_a_look().await {
-            Ok(judged) => judged,
-            Err(error) => {
-                tracing::error!(run = run.id, %error, "the checks after it did not start");
-                return;
-            }
-        };
+    /// The checks that follow a deploy or rollback that went well.
+    pub(crate) fn checks_after_deploy(&self) -> Vec<Check> {
+        let stack = self.stack();
         // The smoke checks were part of the run itself.
-        let checks: Vec<Check> = judged
-            .stack
-            .checks
-            .iter()
-            .filter(|c| c.schedule.after_deploy && c.spec.can_be_run() && !judged.stack.smoke.contains(&c.id))
-            .cloned()
-            .collect();
+        let follows =
+            |c: &&Check| c.schedule.after_deploy && c.spec.can_be_run() && !stack.smoke.contains(&c.id);
+        stack.checks.iter().filter(follows).cloned().collect()
+    }
+
+    /// Looks again at once after a deploy or rollback that went well.
+    pub(crate) async fn validate_after(&self, ctx: &Ctx, run: &Run) -> Result<Attempt, Error> {
+        let what = if run.kind == RunKind::Deploy { "deploy" } else { "rollback" };
+        let _turn = self.in_turn().await?;
+        let judged = self.judged_after_a_look().await?;
+        let checks = self.checks_after_deploy();
         if checks.is_empty() {
-            return;
+            return Ok(Attempt::NotDone("no check follows a deploy any more".to_owned()));
         }
-        let actor = self.actor(run.by).unwrap_or_else(|| Actor {
-            id: SCHEDULE,
-            name: SCHEDULE_NAME.to_owned(),
-            roles: vec![],
-        });
-        let ctx = Ctx { actor, key: format!("validate-after-run-{}", run.id), ip: String::new() };
         let title = format!("Validation after the {what} (run {})", run.id);
         let run_of = CheckRun {
             act: "validation.run",
@@ -120,8 +107,7 @@ impl Engine {
             checks,
             setup: vec![],
         };
-        if let Err(error) = self.run_checks(&ctx, &judged, run_of, Offer::Yes).await {
-            tracing::error!(run = run.id, %error, "the checks after it did not start");
-        }
+        self.run_checks(ctx, &judged, run_of, Offer::Yes).await?;
+        Ok(Attempt::Started)
     }
 }

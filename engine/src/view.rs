@@ -122,6 +122,23 @@ pub struct RunPage {
     pub cancel: Offer,
     /// Back to the last good release, when this is a failed deploy.
     pub rollback: Option<RollbackOffer>,
+    /// What follows it by itself.
+    pub follow_ups: Vec<FollowUpView>,
+}
+
+/// Something that follows a run by itself: a recovery, an automatic rollback, a validation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FollowUpView {
+    /// What it is: `Automatic rollback`.
+    pub label: String,
+    /// The run that it follows.
+    pub run: i64,
+    /// `pending`, `started` or `not done`.
+    pub state: String,
+    /// Why it is not done, or what it waits for; may be empty.
+    pub because: String,
+    /// The run that it started.
+    pub started: Option<i64>,
 }
 
 /// A service that kept a deploy from being healthy.

@@ -18,15 +18,19 @@ mod cases {
     mod docker_refusals;
     mod drift;
     mod files;
+    mod follow_ups;
     mod full_disk;
     mod gates;
     mod keys;
+    mod lost_runs;
     mod migrations;
     mod people;
+    mod races;
     mod recovery;
     mod returns;
     mod run_all;
     mod sign_offs;
     mod steps;
+    mod survival;
     mod unreachable;
 }

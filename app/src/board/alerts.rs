@@ -6,13 +6,15 @@ use domain::time::human_span;
 use engine::view::BoardView;
 use leptos::prelude::*;
 
-use crate::ui::{Here, Icon, deploy_confirm, icon, lines, rollback_confirm, rollback_words, since, time};
+use crate::ui::{
+    Here, Icon, deploy_confirm, follow_up_words, icon, lines, rollback_confirm, rollback_words, since, time,
+};
 
 /// The banners, the most urgent first.
 pub(super) fn alerts(here: &Here, board: &BoardView) -> AnyView {
     view! {
         <div class="stack stack--tight" data-live="alerts">
-            {failed_deploy(here, board)} {incident(board)} {unreachable(board)} {faults(board)} {problems(board)}
+            {failed_deploy(here, board)} {follow_ups(board)} {incident(board)} {unreachable(board)} {faults(board)} {problems(board)}
             {expiring(board)}
         </div>
     }
@@ -55,6 +57,32 @@ fn failed_deploy(here: &Here, board: &BoardView) -> Option<AnyView> {
         }
         .into_any(),
     )
+}
+
+/// What has to follow the last deploy or rollback by itself and has not started.
+fn follow_ups(board: &BoardView) -> Option<AnyView> {
+    let each = board
+        .follow_ups
+        .iter()
+        .map(|f| {
+            let run = format!("run {}", f.run);
+            view! {
+                <li class="wrap">
+                    {f.label.clone()} " after " <a href=format!("/runs/{}", f.run)>{run}</a> " "
+                    {follow_up_words(f)}
+                </li>
+            }
+        })
+        .collect_view();
+    (!board.follow_ups.is_empty()).then(|| {
+        view! {
+            <div class="notice notice--warn" role="status">
+                <p class="notice__title">{icon(Icon::Warning)} " Automatic actions that have not started"</p>
+                <ul class="lines">{each}</ul>
+            </div>
+        }
+        .into_any()
+    })
 }
 
 fn incident(board: &BoardView) -> Option<AnyView> {

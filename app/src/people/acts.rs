@@ -43,7 +43,9 @@ pub(crate) async fn sign_in(
 ) -> Result<(), AppError> {
     let visit = Visit::current();
     let answer = async {
-        let actor = visit.engine.sign_in(&login, &password, &visit.ip).await?;
+        let (engine, login, ip) = (visit.engine.clone(), login.clone(), visit.ip.clone());
+        let sign_in = async move { engine.sign_in(&login, &password, &ip).await };
+        let actor = visit.engine.run_action(sign_in).await?;
         enter(&visit, actor.id).await?;
         Ok(go_to(&next))
     };
@@ -67,7 +69,10 @@ pub(crate) async fn use_link(
     let visit = Visit::current();
     let answer = async {
         same(&password, &again)?;
-        let actor = visit.engine.use_link(&token, &name, &login, &password, &visit.ip).await?;
+        let (engine, ip) = (visit.engine.clone(), visit.ip.clone());
+        let (name, login) = (name.clone(), login.clone());
+        let use_link = async move { engine.use_link(&token, &name, &login, &password, &ip).await };
+        let actor = visit.engine.run_action(use_link).await?;
         enter(&visit, actor.id).await?;
         Ok(Done { to: "/".to_owned(), said: format!("Welcome, {}.", actor.name) })
     };

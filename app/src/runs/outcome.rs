@@ -2,15 +2,15 @@
 //! the proof of a rollback.
 
 use domain::evidence::{Evidence, Outcome};
-use engine::view::{FailingService, RunPage, RunState};
+use engine::view::{FailingService, FollowUpView, RunPage, RunState};
 use leptos::prelude::*;
 
-use crate::ui::{Here, Icon, badge, finding, icon, rollback_confirm, rollback_words};
+use crate::ui::{Here, Icon, badge, finding, follow_up_words, icon, rollback_confirm, rollback_words};
 
 /// Everything there is to say; nothing for a plain step that ended well.
 pub(super) fn outcome(here: &Here, page: &RunPage) -> AnyView {
     view! {
-        {went_wrong(here, page)} {failing(&page.failing)} {proof(&page.proof)} {evidence(&page.evidence)}
+        {went_wrong(here, page)} {follow_ups(&page.follow_ups)} {failing(&page.failing)} {proof(&page.proof)} {evidence(&page.evidence)}
     }
     .into_any()
 }
@@ -52,6 +52,36 @@ fn went_wrong(here: &Here, page: &RunPage) -> AnyView {
             {back}
             {nowhere}
         </div>
+    }
+    .into_any()
+}
+
+/// What follows by itself, and what became of it.
+fn follow_ups(all: &[FollowUpView]) -> AnyView {
+    if all.is_empty() {
+        return ().into_any();
+    }
+    let each = all
+        .iter()
+        .map(|f| {
+            let started = f.started.map(|run| {
+                view! { <a href=format!("/runs/{run}")>{format!("run {run}")}</a> }
+            });
+            view! {
+                <dt>{f.label.clone()}</dt>
+                <dd class="wrap">{follow_up_words(f)} " " {started}</dd>
+            }
+        })
+        .collect_view();
+    view! {
+        <section class="card">
+            <div class="card__head">
+                <h2>"Automatic actions"</h2>
+            </div>
+            <div class="card__body">
+                <dl class="kv">{each}</dl>
+            </div>
+        </section>
     }
     .into_any()
 }

@@ -28,6 +28,7 @@ fn page(kind: &str, state: RunState) -> RunPage {
         proof: vec![],
         cancel: Offer::Yes,
         rollback: None,
+        follow_ups: vec![],
     }
 }
 

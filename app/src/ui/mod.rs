@@ -22,7 +22,7 @@ pub use frame::{Here, Place, card, empty, error_page, page_head, param};
 pub use icon::{Icon, icon};
 pub use plot::trend_plot;
 pub use rollback::{deploy_confirm, rollback_confirm, rollback_words};
-pub use run::{run_line, run_progress, run_table};
+pub use run::{follow_up_words, run_line, run_progress, run_table};
 pub(crate) use text::escaped;
 pub use text::{chips, code_text, lines, roles, since, span, time, web_link};
 

@@ -119,3 +119,13 @@ pub fn run_table(runs: &[RunView], now: impl Into<Option<Millis>>) -> AnyView {
     }
     .into_any()
 }
+
+/// How an automatic action stands: `was not done: run 7 was started first`.
+pub fn follow_up_words(follow_up: &engine::view::FollowUpView) -> String {
+    let words = match follow_up.state.as_str() {
+        "pending" => "is pending",
+        "started" => "started",
+        _ => "was not done",
+    };
+    if follow_up.because.is_empty() { words.to_owned() } else { format!("{words}: {}", follow_up.because) }
+}

@@ -290,6 +290,7 @@ pub fn board() -> BoardView {
         expiring: vec![],
         rollback: Some(rollback()),
         unexplained: None,
+        follow_ups: vec![],
         failed_deploy: None,
     };
     board.blockers = blockers(&board.judgement.verdict.blockers);

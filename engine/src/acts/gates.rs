@@ -1,6 +1,6 @@
 //! Accepting gates, attesting and waiving items.
 
-use domain::facts::{Acceptance, Attestation, Waiver};
+use domain::facts::{Acceptance, Actor, Attestation, Waiver};
 use domain::item::{ItemState, Proof};
 use domain::time::{DAY_MS, Millis, human_span};
 
@@ -10,13 +10,13 @@ use crate::Engine;
 use crate::error::Error;
 use crate::judging::{Judged, all, when};
 use crate::store::{acceptances, attestations, releases, waivers};
-use crate::view::Done;
+use crate::view::{Done, Offer};
 
 impl Engine {
     /// Accepts a gate. `digest` is the one shown: what changed since must be looked at first.
     pub async fn accept_gate(&self, ctx: &Ctx, gate: &str, digest: &str, note: &str) -> Result<Done, Error> {
         let note = said(note, "a note on what was accepted", 2_000)?;
-        let _turn = self.in_turn().await;
+        let _turn = self.in_turn().await?;
         let judged = self.judged();
         let shown = judged.judgement.gate(gate).is_some_and(|g| g.digest == digest);
         let allowed = all([
@@ -88,6 +88,7 @@ impl Engine {
     ) -> Result<Done, Error> {
         let note = said(note, "what you saw", 2_000)?;
         let link = address(link)?;
+        let _turn = self.in_turn().await?;
         let judged = self.judged();
         let state = judged.find_item(item)?;
         let gate = state.item.gate.clone().unwrap_or_default();
@@ -138,6 +139,7 @@ impl Engine {
         until: &str,
     ) -> Result<Done, Error> {
         let reason = said(reason, "the reason", 2_000)?;
+        let _turn = self.in_turn().await?;
         let now = self.now();
         let judged = self.judged();
         let end = end_of_day(until, now, judged.stack.rules.waiver_longest())?;
@@ -145,6 +147,7 @@ impl Engine {
         let allowed = all([
             judged.offer_waive(&ctx.actor),
             judged.did_not_run(&ctx.actor, state),
+            self.does_not_run(&judged, &ctx.actor, state),
             when(state.item.digest == text_digest, || {
                 "The text of this criterion changed since the page was shown; look again.".to_owned()
             }),
@@ -179,6 +182,7 @@ impl Engine {
 
     /// Ends a waiver before its day.
     pub async fn end_waiver(&self, ctx: &Ctx, item: &str) -> Result<Done, Error> {
+        let _turn = self.in_turn().await?;
         let judged = self.judged();
         let state = judged.find_item(item)?;
         let allowed = all([
@@ -205,6 +209,23 @@ impl Engine {
             .await
         })
         .await
+    }
+}
+
+impl Engine {
+    /// Whether this person is not running one of the checks that a waiver of the item would let through: what such a
+    /// run finds counts as theirs once it is over, see [`Judged::did_not_run`].
+    fn does_not_run(&self, judged: &Judged, actor: &Actor, item: &ItemState) -> Offer {
+        let runs = judged.known.running().into_iter().filter(|run| run.by == actor.id);
+        let mut checks = runs.flat_map(|run| self.checks_of(run.id).into_iter().map(|check| (run.id, check)));
+        let mine = checks.find(|(_, check)| item.checks.iter().any(|c| c.check == *check));
+        when(mine.is_none(), || {
+            let (run, check) = mine.unwrap_or_default();
+            format!(
+                "You are running the check “{check}” (run {run}); whoever runs a check cannot waive its result. \
+                 Ask another person of Security or PO."
+            )
+        })
     }
 }
 

@@ -39,7 +39,7 @@ impl Engine {
         act: &str,
         words: &str,
     ) -> Result<Done, Error> {
-        let _turn = self.in_turn().await;
+        let _turn = self.in_turn().await?;
         let judged = self.judged();
         let known = &judged.known;
         if !known.incidents.iter().any(|i| i.id == incident) {

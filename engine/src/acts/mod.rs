@@ -2,6 +2,7 @@
 //! and after, and is done once for one idempotency key.
 
 mod address;
+pub(crate) mod claims;
 mod gates;
 mod incidents;
 mod ownership;
@@ -16,9 +17,7 @@ pub use releases::{Restart, Return};
 pub(crate) use runs::CheckRun;
 
 use std::future::Future;
-use std::time::Duration;
 
-use domain::digest::digest_fields;
 use domain::facts::Actor;
 use futures::future::BoxFuture;
 use sqlx::SqliteConnection;
@@ -26,9 +25,10 @@ use sqlx::SqliteConnection;
 use crate::Engine;
 use crate::audit::{self, Act, Event, Outcome};
 use crate::error::Error;
-use crate::store::idempotency::{self, Claim};
-use crate::store::{StoreError, people as people_store, runs as run_store};
+use crate::follow_ups::KEY_PREFIX;
+use crate::store::{StoreError, idempotency, people as people_store};
 use crate::view::{Done, Offer};
+use claims::Claimed;
 
 /// Who acts, and with which form.
 #[derive(Debug, Clone)]
@@ -47,9 +47,6 @@ pub(crate) struct Begun {
     pub key: String,
 }
 
-/// How long the second of two equal requests waits for the first one's answer.
-const WAIT_FOR_TWIN: Duration = Duration::from_secs(10);
-
 impl Engine {
     /// Carries out an act: refuses what the rules refuse, answers a repeated key with the first
     /// answer, writes the intent, then does it. `params` are all that the form said, so that a key
@@ -67,23 +64,22 @@ impl Engine {
         F: FnOnce(Begun) -> Fut,
         Fut: Future<Output = Result<Done, Error>>,
     {
-        if ctx.key.is_empty() || ctx.key.len() > 100 {
+        let reserved = ctx.key.starts_with(KEY_PREFIX) && ctx.actor.id != people_store::SCHEDULE;
+        if ctx.key.is_empty() || ctx.key.len() > 100 || reserved {
             return Err(Error::invalid("The form was incomplete; please reload the page."));
         }
         // A repeated key is answered before the rules are asked: the first time may be why they
         // would refuse now.
-        if let Some(answer) = self.claim(ctx, name, subject, params).await? {
-            return Ok(answer);
-        }
+        let claim = match self.claim(ctx, name, subject, params).await? {
+            Claimed::Answered(answer) => return Ok(answer),
+            Claimed::Held(claim) => claim,
+        };
         let result = self.perform_claimed(ctx, name, subject, allowed, body).await;
-        if result.is_err() {
-            let key = ctx.key.clone();
-            let _: Result<(), StoreError> = self
-                .store()
-                .write(move |tx| Box::pin(async move { idempotency::abandon(tx, &key).await }))
-                .await;
+        match &result {
+            Ok(_) => claim.answered(),
+            Err(_) => claim.release().await,
         }
-        self.refresh().await?;
+        self.refresh_or_later().await;
         result
     }
 
@@ -106,9 +102,8 @@ impl Engine {
             self.append_event(refusal).await?;
             return Err(Error::refused(why));
         }
-        // Who was disabled a moment ago may still hold a session of that moment.
-        if ctx.actor.id != people_store::SCHEDULE && self.actor(ctx.actor.id).is_none() {
-            let why = "You may not act here any more.";
+        // Who was disabled, or lost a role, a moment ago may still hold a session of that moment.
+        if let Some(why) = self.no_longer(&ctx.actor) {
             self.append_event(event.outcome(Outcome::Refused).detail(why)).await?;
             return Err(Error::refused(why));
         }
@@ -116,47 +111,17 @@ impl Engine {
         body(Begun { act, key: ctx.key.clone() }).await
     }
 
-    async fn claim(
-        &self,
-        ctx: &Ctx,
-        name: &str,
-        subject: &str,
-        params: &[&str],
-    ) -> Result<Option<Done>, Error> {
-        let digest = digest_fields([subject].into_iter().chain(params.iter().copied()));
-        let deadline = tokio::time::Instant::now() + WAIT_FOR_TWIN;
-        loop {
-            let (key, person, act) = (ctx.key.clone(), ctx.actor.id, name.to_owned());
-            let (digest, now) = (digest.clone(), self.now());
-            let claim: Claim = self
-                .store()
-                .write(move |tx| {
-                    Box::pin(async move { idempotency::claim(tx, &key, person, &act, &digest, now).await })
-                })
-                .await
-                .map_err(|e: StoreError| Error::from(e))?;
-            match claim {
-                Claim::Fresh => return Ok(None),
-                Claim::Replay(answer) => {
-                    return serde_json::from_value(answer).map(Some).map_err(Error::internal);
-                }
-                Claim::InFlight if tokio::time::Instant::now() < deadline => {
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-                Claim::InFlight => {
-                    // The server may have stopped between starting the run and answering.
-                    if let Some(run) = run_store::by_key(self.store().readers(), &ctx.key).await? {
-                        let to = format!("/runs/{}", run.id);
-                        return Ok(Some(Done { to, said: String::new() }));
-                    }
-                    return Err(Error::conflict("This was sent already and is still being done."));
-                }
-                Claim::Mismatch => {
-                    return Err(Error::conflict(
-                        "This form was sent before with other contents; please reload the page.",
-                    ));
-                }
+    /// Why this person may not act as who they were when the request came in.
+    fn no_longer(&self, actor: &Actor) -> Option<&'static str> {
+        if actor.id == people_store::SCHEDULE {
+            return None;
+        }
+        match self.actor(actor.id) {
+            None => Some("You may not act here any more."),
+            Some(now) if actor.roles.iter().any(|role| !now.roles.contains(role)) => {
+                Some("Your roles have changed since this page was shown. Reload the page.")
             }
+            Some(_) => None,
         }
     }
 

@@ -11,6 +11,7 @@ use crate::view::Done;
 impl Engine {
     /// Writes a value into a field.
     pub async fn fill_field(&self, ctx: &Ctx, field: &str, value: &str) -> Result<Done, Error> {
+        let _turn = self.in_turn().await?;
         let judged = self.judged();
         let found = judged
             .stack

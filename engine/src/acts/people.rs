@@ -143,7 +143,7 @@ impl Engine {
             None
         };
         let (token_hash, now) = (token_hash(token), self.now());
-        let person: i64 = self
+        let person = self
             .store()
             .write(move |tx| {
                 Box::pin(async move {
@@ -166,17 +166,19 @@ impl Engine {
                         people::set_password(&mut *tx, id, &hash).await?;
                         sessions::end_all(&mut *tx, id, None).await?;
                     }
-                    let actor = people::by_id(&mut *tx, id).await?.map(|p| p.actor());
+                    let person = people::by_id(&mut *tx, id).await?;
+                    let actor = person.as_ref().map(|p| p.actor());
                     let event =
                         Event::new(now, actor.as_ref(), "link.use", link.kind.slug()).outcome(Outcome::Done);
                     audit::append(tx, &event).await?;
-                    Ok::<_, LinkUse>(id)
+                    Ok::<_, LinkUse>(person)
                 })
             })
             .await
             .map_err(Error::from)?;
-        self.refresh().await?;
-        self.actor(person).ok_or_else(|| Error::refused("This person may not sign in any more."))
+        self.refresh_or_later().await;
+        let may = person.filter(|person| !person.disabled).map(|person| person.actor());
+        may.ok_or_else(|| Error::refused("This person may not sign in any more."))
     }
 
     /// Changes the own password; the sessions of the person end. The server renews the one at hand.
@@ -209,6 +211,7 @@ impl Engine {
         if name.is_empty() || login.is_empty() || name.len() > 200 || login.len() > 200 {
             return Err(Error::invalid("A name and a login have 1 to 200 characters."));
         }
+        let _turn = self.in_turn().await?;
         let judged = self.judged();
         let taken = judged.known.people.iter().any(|p| p.login == login);
         let allowed = all([
@@ -234,6 +237,7 @@ impl Engine {
 
     /// Gives somebody a link with which to choose a new password; their sessions end now.
     pub async fn reset_person(&self, ctx: &Ctx, person: i64) -> Result<Done, Error> {
+        let _turn = self.in_turn().await?;
         let judged = self.judged();
         let who = judged
             .known
@@ -278,7 +282,7 @@ impl Engine {
     /// Sets the roles of a person. The last admin stays one.
     pub async fn set_roles(&self, ctx: &Ctx, person: i64, roles: &[String]) -> Result<Done, Error> {
         let roles = parse_roles(roles)?;
-        let _turn = self.in_turn().await;
+        let _turn = self.in_turn().await?;
         let judged = self.judged();
         let who = judged
             .known
@@ -309,7 +313,7 @@ impl Engine {
 
     /// Ends somebody's access, or gives it back.
     pub async fn disable_person(&self, ctx: &Ctx, person: i64) -> Result<Done, Error> {
-        let _turn = self.in_turn().await;
+        let _turn = self.in_turn().await?;
         let judged = self.judged();
         let who = judged
             .known
@@ -375,7 +379,7 @@ impl Engine {
                 })
             })
             .await?;
-        self.refresh().await?;
+        self.refresh_or_later().await;
         self.person_link(&new.login, LinkKind::SignIn).await
     }
 
@@ -383,13 +387,10 @@ impl Engine {
     /// password. Earlier links of theirs stop working.
     pub async fn person_link(&self, login: &str, kind: LinkKind) -> Result<String, Error> {
         let login = people::normal_login(login);
-        let known = self.known();
-        let who = known
-            .people
-            .iter()
-            .find(|p| p.login == login)
+        let who = people::by_login(self.store().readers(), &login)
+            .await?
             .ok_or_else(|| Error::not_found(format!("The login “{login}”")))?;
-        self.make_link(reset_link(who, kind, None, self.now()), "link.make").await
+        self.make_link(reset_link(&who, kind, None, self.now()), "link.make").await
     }
 
     /// Sets roles from the command line.
@@ -416,7 +417,8 @@ impl Engine {
                 })
             })
             .await?;
-        self.refresh().await
+        self.refresh_or_later().await;
+        Ok(())
     }
 
     async fn make_link(&self, link: Link, act: &'static str) -> Result<String, Error> {

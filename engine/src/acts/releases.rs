@@ -51,7 +51,7 @@ pub struct Restart {
 impl Engine {
     /// Opens a release from what lies in the directory.
     pub async fn open_release(&self, ctx: &Ctx) -> Result<Done, Error> {
-        let _turn = self.in_turn().await;
+        let _turn = self.in_turn().await?;
         let judged = self.judged_after_a_look().await?;
         let allowed = judged.offer_open(&ctx.actor);
         self.perform(ctx, "release.open", &judged.observed.subject, &[], allowed, async |mut begun| {
@@ -77,7 +77,7 @@ impl Engine {
     }
 
     async fn deploy_with(&self, ctx: &Ctx, backup: bool) -> Result<Done, Error> {
-        let _turn = self.in_turn().await;
+        let _turn = self.in_turn().await?;
         let judged = self.judged_after_a_look().await?;
         let allowed = judged.offer_deploy(&ctx.actor);
         let how = if backup { "" } else { "without backup" };
@@ -129,7 +129,7 @@ impl Engine {
 
     /// Goes back to a release.
     pub async fn roll_back(&self, ctx: &Ctx, wish: &Return) -> Result<Done, Error> {
-        let _turn = self.in_turn().await;
+        let _turn = self.in_turn_even_if_stale().await;
         self.make_room().await;
         let judged = self.judged();
         let target = judged
@@ -162,7 +162,7 @@ impl Engine {
     /// Takes everything down and brings the images of a known good release up again: what runs, else the first way
     /// back.
     pub async fn clean_restart(&self, ctx: &Ctx, wish: &Restart) -> Result<Done, Error> {
-        let _turn = self.in_turn().await;
+        let _turn = self.in_turn_even_if_stale().await;
         self.make_room().await;
         let judged = self.judged();
         let clean = clean_choice(&judged, &wish.volumes, &wish.typed)?;
@@ -235,7 +235,7 @@ impl Engine {
 
     /// Rolls back to the last good release and returns, on purpose; the schema stays.
     pub async fn drill(&self, ctx: &Ctx) -> Result<Done, Error> {
-        let _turn = self.in_turn().await;
+        let _turn = self.in_turn().await?;
         self.look_for_images_first().await;
         let judged = self.judged_after_a_look().await?;
         let (target, allowed) = judged.offer_drill(&ctx.actor);

@@ -6,14 +6,17 @@ use domain::check::Check;
 use domain::release::{Parts, ReleaseState};
 use domain::schedule::in_order;
 
+use super::claims::free_run_key;
 use super::{Begun, Ctx};
 use crate::Engine;
 use crate::error::Error;
+use crate::follow_ups::follow_up_of;
 use crate::judging::{Judged, all, when};
 use crate::run_all::SetupStep;
 use crate::runner::{self, LockSpec, Plan};
 use crate::store::StoreError;
 use crate::store::releases::{self, NewRelease};
+use crate::store::run_follow_ups;
 use crate::store::runs::{self, NewRun, RunKind};
 use crate::view::{Done, Offer};
 use crate::work::{Job, Work};
@@ -49,7 +52,7 @@ pub(crate) struct CheckRun<'a> {
 impl Engine {
     /// Runs a step of the runbook. `digest` is the one shown: a step whose text changed is refused.
     pub async fn run_step(&self, ctx: &Ctx, step: &str, digest: &str) -> Result<Done, Error> {
-        let _turn = self.in_turn().await;
+        let _turn = self.in_turn().await?;
         let judged = self.judged_after_a_look().await?;
         let found = judged
             .stack
@@ -94,7 +97,7 @@ impl Engine {
 
     /// Runs a check.
     pub async fn run_check(&self, ctx: &Ctx, check: &str) -> Result<Done, Error> {
-        let _turn = self.in_turn().await;
+        let _turn = self.in_turn().await?;
         let judged = self.judged_after_a_look().await?;
         let found =
             judged.stack.check(check).cloned().ok_or_else(|| Error::not_found(format!("Check {check}")))?;
@@ -108,7 +111,7 @@ impl Engine {
     /// Runs all checks of a gate, or of the matrix (`matrix`), in one run: in order, after the steps that they
     /// come after, side by side where they allow it.
     pub async fn run_gate(&self, ctx: &Ctx, gate: &str) -> Result<Done, Error> {
-        let _turn = self.in_turn().await;
+        let _turn = self.in_turn().await?;
         let judged = self.judged_after_a_look().await?;
         let of_matrix = gate == "matrix";
         let wanted: Vec<&str> = if of_matrix {
@@ -259,16 +262,12 @@ impl Engine {
         let work = serde_json::to_value(&job).map_err(Error::internal)?;
         let (kind, subject, gate) = (start.kind, start.subject.clone(), start.gate.clone());
         let (title, release) = (start.title.clone(), start.release);
-        // A run of this key that did not start keeps the key; the second try goes beside it.
-        let before = runs::by_key(self.store().readers(), &key).await?;
-        let run_key = match before {
-            Some(run) => format!("{key} after run {}", run.id),
-            None => key.clone(),
-        };
+        let stored_key = key.clone();
         let id: i64 = self
             .store()
             .write(move |tx| {
                 Box::pin(async move {
+                    let run_key = free_run_key(&mut *tx, &stored_key).await?;
                     let new = NewRun {
                         kind,
                         subject: &subject,
@@ -280,11 +279,17 @@ impl Engine {
                         at,
                         key: Some(&run_key),
                     };
-                    runs::start(tx, &new).await
+                    let run = runs::start(&mut *tx, &new).await?;
+                    if let Some(follow_up) = follow_up_of(&stored_key) {
+                        run_follow_ups::started(tx, follow_up, run, at).await?;
+                    }
+                    Ok(run)
                 })
             })
             .await
             .map_err(|e: StoreError| Error::from(e))?;
+        // From here on the run is followed whatever happens, or its row would say for ever that it goes on.
+        let followed = Followed { engine: self.clone(), run: id };
         act.in_run(id);
         act.on_release(release);
         let stack = self.stack();
@@ -304,16 +309,35 @@ impl Engine {
             runner::create(&self.paths().runs, &plan).and_then(|dir| runner::launch(&self.paths().exe, &dir));
         if let Err(error) = launched {
             let public = Error::from(error);
-            act.failed(self.now(), &public.public()).await?;
+            let because = "its supervisor did not start";
             self.store()
-                .write(move |tx| Box::pin(async move { runs::interrupt(tx, id, at).await }))
+                .write(move |tx| {
+                    Box::pin(async move {
+                        runs::interrupt(&mut *tx, id, because, at).await?;
+                        // Whoever tried it counts the attempt.
+                        run_follow_ups::reopen(tx, id, because, 0).await
+                    })
+                })
                 .await
                 .map_err(|e: StoreError| Error::from(e))?;
+            act.failed(self.now(), &public.public()).await?;
             return Err(public);
         }
-        self.watch(id);
+        drop(followed);
         let done = Done { to: format!("/runs/{id}"), said: String::new() };
         self.store_done(Begun { act, key }, done, String::new(), |_| Box::pin(async { Ok(()) })).await
+    }
+}
+
+/// Follows the run once it is dropped: when its supervisor has been launched, or when that was broken off.
+struct Followed {
+    engine: Engine,
+    run: i64,
+}
+
+impl Drop for Followed {
+    fn drop(&mut self) {
+        self.engine.watch(self.run);
     }
 }
 

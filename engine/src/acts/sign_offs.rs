@@ -7,7 +7,7 @@ use domain::role::Role;
 use super::{Ctx, said};
 use crate::Engine;
 use crate::error::Error;
-use crate::judging::{all, when};
+use crate::judging::{Judged, all, when};
 use crate::store::{decisions, sign_offs};
 use crate::view::Done;
 
@@ -36,24 +36,28 @@ impl Engine {
             // What would change a No-Go says nothing of a Go.
             Choice::Go => (comment.trim().chars().take(2_000).collect(), String::new()),
         };
-        let judged = self.judged();
-        let release = judged.release().map(|r| r.id);
-        let allowed = all([
-            judged.offer_sign(&ctx.actor, role, choice),
-            when(judged.judgement.digest == digest, || {
-                "The evidence changed since this page was shown; look again before signing.".to_owned()
-            }),
-        ]);
-        if allowed.reason().is_none() {
+        let offer = |judged: &Judged| {
+            all([
+                judged.offer_sign(&ctx.actor, role, choice),
+                when(judged.judgement.digest == digest, || {
+                    "The evidence changed since this page was shown; look again before signing.".to_owned()
+                }),
+            ])
+        };
+        let before = offer(&self.judged());
+        if before.reason().is_none() {
             self.confirm_password(ctx, password).await?;
         }
         let params = [choice.slug(), &comment, &would_change, digest];
-        let _turn = self.in_turn().await;
+        // The password takes a moment, so the rules are asked again, and nobody else acts until it is stored. What
+        // was refused before stays refused: no password was asked for it.
+        let _turn = self.in_turn().await?;
+        let allowed = all([before, offer(&self.judged())]);
         self.perform(ctx, "release.sign", role.slug(), &params, allowed, async |begun| {
-            // Rules and password were asked a moment apart: both must still hold.
+            // Evidence may have come in since: what is signed is what was shown.
             let now = self.judged();
-            let refused = now.offer_sign(&ctx.actor, role, choice).reason().is_some();
-            if refused || now.judgement.digest != digest {
+            let release = now.release().map(|r| r.id);
+            if offer(&now).reason().is_some() {
                 return Err(Error::conflict("Something changed while you were signing; look again."));
             }
             let word = SignOff {
@@ -95,23 +99,28 @@ impl Engine {
     ) -> Result<Done, Error> {
         let choice = Choice::from_slug(choice).ok_or_else(|| Error::invalid("Please choose Go or No-Go."))?;
         let note = said(note, "the reason for the decision", 2_000)?;
-        let judged = self.judged();
-        let release = judged.release().map(|r| r.id);
-        let allowed = all([
-            judged.offer_decide(&ctx.actor, choice),
-            when(judged.judgement.digest == digest, || {
-                "The evidence changed since this page was shown; look again before deciding.".to_owned()
-            }),
-        ]);
-        if allowed.reason().is_none() {
+        let offer = |judged: &Judged| {
+            all([
+                judged.offer_decide(&ctx.actor, choice),
+                when(judged.judgement.digest == digest, || {
+                    "The evidence changed since this page was shown; look again before deciding.".to_owned()
+                }),
+            ])
+        };
+        let before = offer(&self.judged());
+        if before.reason().is_none() {
             self.confirm_password(ctx, password).await?;
         }
         let params = [choice.slug(), &note, digest];
+        let _turn = self.in_turn().await?;
+        let allowed = all([before, offer(&self.judged())]);
         self.perform(ctx, "release.decide", choice.slug(), &params, allowed, async |begun| {
-            let now_shown = self.judged().judgement;
-            if now_shown.digest != digest || (choice == Choice::Go && !now_shown.verdict.is_go()) {
+            let judged = self.judged();
+            let release = judged.release().map(|r| r.id);
+            if offer(&judged).reason().is_some() {
                 return Err(Error::conflict("The verdict changed while you were deciding; look again."));
             }
+            let now_shown = judged.judgement;
             let word = Decision {
                 id: 0,
                 release: release.ok_or_else(|| Error::refused("No release is open yet."))?,

@@ -1,5 +1,7 @@
 //! An act in progress: its intent is on the disk before anything happens, its outcome after.
 
+use std::sync::{Arc, OnceLock};
+
 use domain::time::Millis;
 use sqlx::SqliteConnection;
 
@@ -22,9 +24,20 @@ impl Act {
     /// Writes the intent and returns once it is durable. When this fails, the act must not be done.
     pub async fn begin(store: &Store, event: Event) -> Result<Act, StoreError> {
         let event = Event { outcome: Outcome::Intent, intent: None, ..event };
-        let written = event.clone();
-        let row = store.write(move |tx| Box::pin(async move { append(tx, &written).await })).await?;
-        Ok(Act { store: store.clone(), event, intent: row.seq, open: true })
+        let mut beginning =
+            Beginning { store: store.clone(), event: event.clone(), written: Arc::default(), open: true };
+        let (intent, written) = (event.clone(), beginning.written.clone());
+        let row = store
+            .write(move |tx| {
+                Box::pin(async move {
+                    let row = append(tx, &intent).await?;
+                    let _ = written.set((row.seq, row.hash.clone()));
+                    Ok::<_, StoreError>(row)
+                })
+            })
+            .await;
+        beginning.open = false;
+        Ok(Act { store: store.clone(), event, intent: row?.seq, open: true })
     }
 
     /// `seq` of the intent.
@@ -83,6 +96,52 @@ impl Drop for Act {
                     Err(error) => {
                         tracing::error!(error = ?error, "the outcome of an act could not be written");
                     }
+                }
+            });
+        }
+    }
+}
+
+/// An intent on its way to the disk. Whoever stops waiting for it does not do the act, so an intent that is written
+/// all the same gets its outcome.
+struct Beginning {
+    store: Store,
+    event: Event,
+    /// Number and hash of the row, once it is written.
+    written: Arc<OnceLock<(i64, String)>>,
+    open: bool,
+}
+
+impl Drop for Beginning {
+    fn drop(&mut self) {
+        if !self.open {
+            return;
+        }
+        let (event, written) = (self.event.clone(), self.written.clone());
+        let store = self.store.clone();
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                // Queued behind the intent, which is written or never will be by then.
+                let settled = store
+                    .write(move |tx| {
+                        Box::pin(async move {
+                            let Some((seq, hash)) = written.get() else { return Ok(()) };
+                            let filter = Filter { before: Some(seq + 1), ..Filter::default() };
+                            let there = list(&mut *tx, filter, 1).await?.pop();
+                            if there.is_some_and(|row| row.seq == *seq && row.hash == *hash) {
+                                let detail = "broken off before it began".to_owned();
+                                let outcome = Outcome::Failed;
+                                let event = Event { outcome, at: now(), intent: Some(*seq), detail, ..event };
+                                settle(tx, &event).await?;
+                            }
+                            Ok::<_, StoreError>(())
+                        })
+                    })
+                    .await;
+                if let Err(error) = settled
+                    && !matches!(error, StoreError::Closed)
+                {
+                    tracing::error!(error = ?error, "the outcome of an act could not be written");
                 }
             });
         }

@@ -9,6 +9,7 @@ use domain::runbook::StepKind;
 
 use crate::Engine;
 use crate::error::Error;
+use crate::follow_ups::open_follow_ups;
 use crate::judging::Judged;
 use crate::pages::gates::expiry;
 use crate::pages::incidents::incident_row;
@@ -64,6 +65,7 @@ impl Engine {
             expiring: expiring(&judged),
             rollback: judged.rollbacks(actor).into_iter().next(),
             failed_deploy: self.failed_deploy(&judged),
+            follow_ups: open_follow_ups(&judged.known),
             unexplained: unexplained(&judged),
             observed: judged.observed.clone(),
             judgement: judged.judgement.clone(),

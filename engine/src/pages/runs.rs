@@ -8,12 +8,14 @@ use domain::log::LogLine;
 
 use crate::Engine;
 use crate::error::Error;
+use crate::follow_ups::follow_up_view;
+use crate::ingest::interrupted_words;
 use crate::judging::{Judged, all, when};
 use crate::known::changes_the_stack;
 use crate::run_all::sum_up;
 use crate::runner::{Exit, Reader, RunDir, Tip};
 use crate::store::runs::{self, Run, RunKind, RunOutcome};
-use crate::store::{self};
+use crate::store::{self, run_follow_ups};
 use crate::view::{FailingService, RunPage, RunState, RunView};
 use crate::work::{Findings, Job, Work};
 
@@ -81,6 +83,11 @@ impl Engine {
                 judged.may(actor, "cancel_run"),
                 when(view.state == RunState::Running, || "It is over.".to_owned()),
             ]),
+            follow_ups: run_follow_ups::of_run(self.store().readers(), id)
+                .await?
+                .iter()
+                .map(follow_up_view)
+                .collect(),
             rollback: if went_wrong { judged.rollbacks(actor).into_iter().next() } else { None },
             run: view,
         })
@@ -159,10 +166,27 @@ impl Engine {
         (text("message").or(text("summary")).or(text("phase")).unwrap_or_default(), services)
     }
 
+    /// What a run was told to do; `None` when its plan cannot be read.
+    fn work_of(&self, run: i64) -> Option<Work> {
+        let plan = self.run_dir(run).ok()?.plan().ok()?;
+        serde_json::from_value::<Job>(plan.work).ok().map(|job| job.work)
+    }
+
+    /// The checks whose evidence a run brings.
+    pub(crate) fn checks_of(&self, run: i64) -> Vec<String> {
+        let probes = match self.work_of(run) {
+            Some(Work::Step { judged_by, .. }) => judged_by,
+            Some(Work::Checks { probes, .. }) => probes,
+            Some(Work::Deploy { smoke, .. } | Work::Rollback { smoke, .. } | Work::Drill { smoke, .. }) => {
+                smoke
+            }
+            Some(Work::Migrations { .. }) | None => vec![],
+        };
+        probes.into_iter().map(|probe| probe.check.id).collect()
+    }
+
     fn command_of(&self, run: &Run) -> String {
-        let plan = self.run_dir(run.id).ok().and_then(|d| d.plan().ok());
-        let job = plan.and_then(|p| serde_json::from_value::<Job>(p.work).ok());
-        match job.map(|j| j.work) {
+        match self.work_of(run.id) {
             Some(Work::Step { command, .. }) => command,
             Some(Work::Migrations { command }) => command,
             Some(Work::Checks { probes, .. }) => probes
@@ -205,7 +229,7 @@ fn exit_of(value: &serde_json::Value) -> Option<Exit> {
 
 fn summary(run: &Run, state: RunState) -> (String, Vec<Service>) {
     if state == RunState::Interrupted {
-        return ("interrupted, outcome unknown".to_owned(), vec![]);
+        return (interrupted_words(run.because.as_deref()), vec![]);
     }
     let found = findings(run);
     if let Some(deploy) = found.deploy {

@@ -91,6 +91,18 @@ impl RunDir {
         Self::open(&runs.join(id))
     }
 
+    /// The directory of the run `id` under `runs`; `None` when there certainly is none. What cannot be looked at just
+    /// now is an error.
+    pub fn find(runs: &Path, id: &str) -> Result<Option<Self>> {
+        check_id(id)?;
+        let dir = runs.join(id);
+        match fs::metadata(dir.join("plan.json")).and_then(|_| fs::canonicalize(&dir)) {
+            Ok(dir) => Ok(Some(Self(dir))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(RunnerError::io("look at the run", &dir)(error)),
+        }
+    }
+
     /// The directory itself.
     pub fn path(&self) -> &Path {
         &self.0

@@ -58,6 +58,16 @@ pub enum RunnerError {
 }
 
 impl RunnerError {
+    /// Whether it may go away by itself, such as a full disk or too many open files. Damage, missing files and missing
+    /// rights do not.
+    pub fn is_transient(&self) -> bool {
+        use io::ErrorKind::{
+            InvalidData, IsADirectory, NotADirectory, NotFound, PermissionDenied, UnexpectedEof,
+        };
+        let lasting = [InvalidData, IsADirectory, NotADirectory, NotFound, PermissionDenied, UnexpectedEof];
+        matches!(self, Self::Io { source, .. } if !lasting.contains(&source.kind()))
+    }
+
     pub(super) fn io(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { what, path, source }

@@ -36,7 +36,7 @@ pub use follow::{Tails, Tip, follow};
 pub use launch::launch;
 pub use lock::{Holder, lock_holder};
 pub use reader::{FOLD_BYTES, Reader};
-pub use reconcile::reconcile;
+pub use reconcile::{end_leftovers, is_supervised, reconcile};
 pub use session::{Outcome, Session};
 pub use status::{Exit, State, Status};
 pub use supervise::supervise;

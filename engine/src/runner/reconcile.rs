@@ -1,11 +1,13 @@
 //! Putting right what a supervisor left that died without a word.
 
 use std::fs::File;
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
 use super::dir::RunDir;
 use super::error::{Result, RunnerError};
+use super::lock::is_held;
 use super::procs::{Scope, Tags, tag_dir};
 use super::reader::Reader;
 use super::status::{State, Status, write_json};
@@ -38,4 +40,21 @@ pub async fn reconcile(dir: &Path) -> Result<Status> {
     }
     write_json(&dir.status(), &status, "status")?;
     Ok(status)
+}
+
+/// Whether a supervisor has the run, whatever its files say.
+pub fn is_supervised(dir: &RunDir) -> Result<bool> {
+    match is_held(&dir.alive()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        held => held.map_err(RunnerError::io("look at the run", &dir.alive())),
+    }
+}
+
+/// Ends what a run without a supervisor left running, although its files cannot be understood.
+pub async fn end_leftovers(dir: &RunDir) {
+    let Some(id) = dir.path().file_name().and_then(|name| name.to_str()) else { return };
+    let left = Scope::Leftovers(Tags::new(id, &tag_dir(dir.path()))).end(Duration::from_secs(2)).await;
+    if !left.is_empty() {
+        tracing::error!(run = id, count = left.len(), "processes of a run could not be ended");
+    }
 }

@@ -13,46 +13,75 @@ pub enum Claim {
     Fresh,
     /// The act was done: give this answer again.
     Replay(Value),
-    /// The act goes on, or the server stopped in the middle of it. A run that it started is found by
-    /// [`super::runs::by_key`].
+    /// The act goes on.
     InFlight,
     /// The key belongs to another person, act or request: refuse.
     Mismatch,
 }
 
-/// Claims `key` for one request. Must be durable ([`super::Store::write`] has returned) before the act begins.
-pub async fn claim(
-    conn: &mut SqliteConnection,
-    key: &str,
-    person: i64,
-    act: &str,
-    params_digest: &str,
-    now: Millis,
-) -> Result<Claim, StoreError> {
+/// A claim about to be made.
+#[derive(Debug, Clone, Copy)]
+pub struct NewClaim<'a> {
+    /// The key.
+    pub key: &'a str,
+    /// Who sent the form: person id.
+    pub person: i64,
+    /// The act.
+    pub act: &'a str,
+    /// Digest of all that the form said.
+    pub params_digest: &'a str,
+    /// The attempt that claims it.
+    pub owner: &'a str,
+    /// When.
+    pub at: Millis,
+}
+
+/// Claims a key for one request. Must be durable ([`super::Store::write`] has returned) before the act begins.
+pub async fn claim(conn: &mut SqliteConnection, new: &NewClaim<'_>) -> Result<Claim, StoreError> {
     let done = sqlx::query!(
-        "INSERT INTO idempotency (key, person, act, params_digest, created_at) VALUES (?, ?, ?, ?, ?)
+        "INSERT INTO idempotency (key, person, act, params_digest, owner, created_at) VALUES (?, ?, ?, ?, ?, ?)
          ON CONFLICT (key) DO NOTHING",
-        key,
-        person,
-        act,
-        params_digest,
-        now.0
+        new.key,
+        new.person,
+        new.act,
+        new.params_digest,
+        new.owner,
+        new.at.0
     )
     .execute(&mut *conn)
     .await?;
     if done.rows_affected() == 1 {
         return Ok(Claim::Fresh);
     }
-    let row = sqlx::query!("SELECT person, act, params_digest, answer FROM idempotency WHERE key = ?", key)
-        .fetch_one(conn)
-        .await?;
-    if (row.person, row.act.as_str(), row.params_digest.as_str()) != (person, act, params_digest) {
+    let row =
+        sqlx::query!("SELECT person, act, params_digest, answer FROM idempotency WHERE key = ?", new.key)
+            .fetch_one(conn)
+            .await?;
+    let theirs = (row.person, row.act.as_str(), row.params_digest.as_str());
+    if theirs != (new.person, new.act, new.params_digest) {
         return Ok(Claim::Mismatch);
     }
     Ok(match row.answer {
         Some(answer) => Claim::Replay(json::read(&answer, "idempotency.answer")?),
         None => Claim::InFlight,
     })
+}
+
+/// Whether the key is claimed by this attempt and not answered.
+pub async fn is_held(conn: &mut SqliteConnection, key: &str, owner: &str) -> Result<bool, StoreError> {
+    let held = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "n!: i64" FROM idempotency WHERE key = ? AND owner = ? AND answer IS NULL"#,
+        key,
+        owner
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(held > 0)
+}
+
+/// Keys that are claimed and not answered.
+pub async fn unanswered(conn: &mut SqliteConnection) -> Result<Vec<String>, StoreError> {
+    Ok(sqlx::query_scalar!("SELECT key FROM idempotency WHERE answer IS NULL").fetch_all(conn).await?)
 }
 
 /// Stores the answer of the act. Belongs into the transaction of the act's last change.

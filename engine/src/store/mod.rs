@@ -33,6 +33,7 @@ pub mod migration_lists;
 pub mod ownership;
 pub mod people;
 pub mod releases;
+pub mod run_follow_ups;
 pub mod runs;
 pub mod sessions;
 pub mod sign_offs;
@@ -123,6 +124,11 @@ impl Store {
     /// Where the database is.
     pub fn file(&self) -> &Path {
         &self.inner.file
+    }
+
+    /// Whether it was closed.
+    pub fn is_closed(&self) -> bool {
+        self.inner.readers.is_closed()
     }
 
     /// Finishes queued writes and closes the file. Later calls on any clone fail with [`StoreError::Closed`].

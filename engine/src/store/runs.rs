@@ -141,6 +141,8 @@ pub struct Run {
     pub exit: Option<Value>,
     /// [`Ending::result`], once it ended.
     pub result: Option<Value>,
+    /// Why nobody knows how it ended, when it was interrupted.
+    pub because: Option<String>,
     /// The idempotency key that started it.
     pub key: Option<String>,
 }
@@ -199,10 +201,16 @@ pub async fn end(conn: &mut SqliteConnection, run: i64, ending: &Ending) -> Resu
     Ok(done.rows_affected() == 1)
 }
 
-/// Records that nobody knows how a run ended. `false`: it was not running, and nothing was changed.
-pub async fn interrupt(conn: &mut SqliteConnection, run: i64, at: Millis) -> Result<bool, StoreError> {
+/// Records that nobody knows how a run ended, and why. `false`: it was not running, and nothing was changed.
+pub async fn interrupt(
+    conn: &mut SqliteConnection,
+    run: i64,
+    because: &str,
+    at: Millis,
+) -> Result<bool, StoreError> {
     let done = sqlx::query!(
-        "UPDATE run SET state = 'interrupted', ended_at = ? WHERE id = ? AND state = 'running'",
+        "UPDATE run SET state = 'interrupted', because = ?, ended_at = ? WHERE id = ? AND state = 'running'",
+        because,
         at.0,
         run
     )
@@ -221,6 +229,25 @@ pub async fn by_id(db: impl SqliteExecutor<'_>, id: i64) -> Result<Option<Run>, 
 pub async fn by_key(db: impl SqliteExecutor<'_>, key: &str) -> Result<Option<Run>, StoreError> {
     let pick = Pick { key: Some(key), limit: 1, ..Pick::default() };
     Ok(select(db, pick).await?.pop())
+}
+
+/// Numbers of the runs that go on, with when they began.
+pub async fn running(db: impl SqliteExecutor<'_>) -> Result<Vec<(i64, Millis)>, StoreError> {
+    let rows = sqlx::query!(r#"SELECT id AS "id!: i64", started_at FROM run WHERE state = 'running'"#)
+        .fetch_all(db)
+        .await?;
+    Ok(rows.into_iter().map(|row| (row.id, Millis(row.started_at))).collect())
+}
+
+/// The first run after `run` that changes what runs.
+pub async fn next_change(db: impl SqliteExecutor<'_>, run: i64) -> Result<Option<i64>, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"SELECT id AS "id!: i64" FROM run
+           WHERE id > ? AND kind IN ('deploy', 'rollback', 'drill') ORDER BY id LIMIT 1"#,
+        run
+    )
+    .fetch_optional(db)
+    .await?)
 }
 
 /// Runs that go on, newest first.
@@ -270,7 +297,7 @@ async fn select(db: impl SqliteExecutor<'_>, pick: Pick<'_>) -> Result<Vec<Run>,
     let kind = pick.filter.kind.map(RunKind::slug);
     let rows = sqlx::query!(
         r#"SELECT id AS "id!: i64", kind, subject, gate, title, release, by, by_name, started_at, ended_at,
-                  state, outcome, exit, result, idempotency_key
+                  state, outcome, exit, result, because, idempotency_key
            FROM run
            WHERE (?1 IS NULL OR id = ?1) AND (?2 IS NULL OR idempotency_key = ?2)
              AND (NOT ?3 OR state = 'running') AND (?4 IS NULL OR kind = ?4)
@@ -314,6 +341,7 @@ async fn select(db: impl SqliteExecutor<'_>, pick: Pick<'_>) -> Result<Vec<Run>,
                 },
                 exit: json::read_some(r.exit, "run.exit")?,
                 result: json::read_some(r.result, "run.result")?,
+                because: r.because,
                 key: r.idempotency_key,
             })
         })

@@ -6,7 +6,7 @@ use domain::release::Release;
 use domain::runbook::Problem;
 use domain::time::Millis;
 
-use super::{IncidentRow, Offer, RollbackOffer, RunView, StepView};
+use super::{FollowUpView, IncidentRow, Offer, RollbackOffer, RunView, StepView};
 
 /// The board.
 #[derive(Debug, Clone)]
@@ -55,6 +55,8 @@ pub struct BoardView {
     pub rollback: Option<RollbackOffer>,
     /// The last deploy, when it failed and nothing was done about it yet.
     pub failed_deploy: Option<RunView>,
+    /// What has to follow the last change of the stack and has not started.
+    pub follow_ups: Vec<FollowUpView>,
     /// The newest incident, while nobody has named its cause.
     pub unexplained: Option<IncidentRow>,
 }

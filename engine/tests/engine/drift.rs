@@ -62,12 +62,13 @@ async fn every_drift_is_told_with_its_time_and_is_over_when_it_is_put_right_with
     let page = ended(&engine, run_id(&done)).await;
     assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
 
-    // What is marked for it is looked at again at once, in a run of its own, by whoever deployed.
+    // What is marked for it is looked at again at once, in a run of its own.
     let qa = actor(&engine, "qa").await;
     let validation = run_id(&done) + 1;
     until("the validation", PATIENCE, || async { engine.run(&qa, validation).await.is_ok() }).await;
     let page = ended(&engine, validation).await;
-    assert_eq!((page.run.by_name.as_str(), page.run.subject.as_str()), ("Backend", "validation"));
+    let by = ("Stagegate (validation)", "validation");
+    assert_eq!((page.run.by_name.as_str(), page.run.subject.as_str()), by);
     let found: Vec<_> = page.evidence.iter().map(|e| (e.check.as_str(), e.finding.outcome)).collect();
     assert_eq!(found, [("worker-up", Found::Pass)], "{}", log(&page));
     bench.check(&engine, "qa", "mode").await;

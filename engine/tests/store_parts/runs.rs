@@ -14,7 +14,7 @@ async fn a_run_ends_once_and_is_found_by_what_it_is_about() {
     assert!(end(a, ending(150, RunOutcome::Passed)).await);
     assert!(!end(a, ending(999, RunOutcome::Failed)).await, "it ended already");
     assert!(end(b, ending(290, RunOutcome::Failed)).await);
-    assert!(write!(store, |tx| runs::interrupt(tx, c, Millis(400)).await).unwrap());
+    assert!(write!(store, |tx| runs::interrupt(tx, c, "lost", Millis(400)).await).unwrap());
     let run = runs::by_id(store.readers(), a).await.unwrap().unwrap();
     assert_eq!((run.state, run.ended_at), (RunState::Ended(RunOutcome::Passed), Some(Millis(150))));
     assert_eq!(run.exit, Some(json!({"code": 0})));
@@ -104,19 +104,30 @@ async fn judging_gets_all_of_the_release_and_the_last_of_each_check() {
 async fn of_fifty_equal_requests_exactly_one_is_fresh() {
     let (_dir, store) = fresh().await;
     let by = ada(&store).await;
+    let new = move |key: &'static str, act: &'static str, params_digest: &'static str| NewClaim {
+        key,
+        person: by,
+        act,
+        params_digest,
+        owner: "one",
+        at: Millis(1),
+    };
     let claim = async |store: Store, key: &'static str, act: &'static str, digest: &'static str| {
-        write!(store, |tx| idempotency::claim(tx, key, by, act, digest, Millis(1)).await).unwrap()
+        write!(store, |tx| idempotency::claim(tx, &new(key, act, digest)).await).unwrap()
     };
     let mut callers = tokio::task::JoinSet::new();
     for _ in 0..50 {
         let store = store.clone();
         callers.spawn(async move {
-            write!(store, |tx| idempotency::claim(tx, "k", by, "deploy", "d", Millis(1)).await).unwrap()
+            write!(store, |tx| idempotency::claim(tx, &new("k", "deploy", "d")).await).unwrap()
         });
     }
     let claims = callers.join_all().await;
     assert_eq!(claims.iter().filter(|c| **c == Claim::Fresh).count(), 1);
     assert_eq!(claims.iter().filter(|c| **c == Claim::InFlight).count(), 49);
+    assert!(write!(store, |tx| idempotency::is_held(tx, "k", "one").await).unwrap());
+    assert!(!write!(store, |tx| idempotency::is_held(tx, "k", "another").await).unwrap());
+    assert_eq!(write!(store, |tx| idempotency::unanswered(tx).await).unwrap(), ["k"]);
     let answer = json!({"to": "/", "said": "Deployed."});
     let stored = answer.clone();
     write!(store, |tx| idempotency::complete(tx, "k", &stored).await).unwrap();
