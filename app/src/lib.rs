@@ -20,6 +20,8 @@ pub mod live;
 #[cfg(feature = "ssr")]
 pub mod matrix;
 #[cfg(feature = "ssr")]
+pub mod notices;
+#[cfg(feature = "ssr")]
 pub mod ownership;
 #[cfg(feature = "ssr")]
 pub mod people;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 
 use domain::facts::Actor;
+use engine::auth::tokens::Token;
 use engine::{Ctx, Done, Engine, Error, ErrorKind};
 use http::request::Parts;
 use leptos::prelude::*;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use tower_sessions::Session;
 
 use crate::error::AppError;
+use crate::notices::{Notices, Owner};
 
 /// Who visits, and with what: put into the request by the server's session layer.
 #[derive(Clone)]
@@ -20,10 +22,14 @@ pub struct Visit {
     pub engine: Engine,
     /// The person, when signed in.
     pub actor: Option<Actor>,
-    /// The session, for notices and sign-in.
+    /// The session, for signing in and out.
     pub session: Session,
     /// What the last act said, shown once.
     pub flash: Option<Flash>,
+    /// The notices that wait for their page.
+    pub notices: Notices,
+    /// Name and attributes of the cookie that leads a browser without a session to its notice.
+    pub notice_cookie: NoticeCookie,
     /// The request's path with its query.
     pub path: String,
     /// The peer's address, for throttling.
@@ -54,6 +60,82 @@ impl Visit {
             .and_then(|f| f.fields.get(name).cloned())
             .unwrap_or_default()
     }
+
+    /// The hash of the session's id; empty for somebody who is not signed in.
+    pub fn session_hash(&self) -> String {
+        match (&self.actor, self.session.id()) {
+            (Some(_), Some(id)) => engine::store::sessions::id_hash(&id),
+            _ => String::new(),
+        }
+    }
+
+    /// Keeps what there is to say for the next page. With a session it waits under the session, else under a
+    /// random value that the browser gets as a cookie. Nothing of it reaches the disk.
+    pub fn leave_notice(&self, notice: Flash) {
+        let session = self.session_hash();
+        if !session.is_empty() {
+            self.notices.put(&Owner::Session(session), notice);
+            return;
+        }
+        match Token::generate() {
+            Ok(token) => {
+                self.notices.put(&Owner::Stranger(token.reveal().to_owned()), notice);
+                self.set_cookie(&self.notice_cookie.holding(token.reveal()));
+            }
+            // The answer counts more than what it would have said.
+            Err(error) => tracing::error!(%error, "a notice was lost"),
+        }
+    }
+
+    fn set_cookie(&self, cookie: &str) {
+        if let (Some(response), Ok(value)) =
+            (use_context::<ResponseOptions>(), http::HeaderValue::from_str(cookie))
+        {
+            response.append_header(http::header::SET_COOKIE, value);
+        }
+    }
+}
+
+/// The cookie that leads a browser without a session to its notice. It opens nothing and ends by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoticeCookie {
+    /// Whether people come by HTTPS.
+    pub secure: bool,
+}
+
+impl NoticeCookie {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        if self.secure { "__Host-stagegate-notice" } else { "stagegate-notice" }
+    }
+
+    /// The cookie with a value, as a `Set-Cookie` header has it.
+    pub fn holding(self, value: &str) -> String {
+        self.header(value, 600)
+    }
+
+    /// The header that removes the cookie.
+    pub fn gone(self) -> String {
+        self.header("", 0)
+    }
+
+    fn header(self, value: &str, seconds: u32) -> String {
+        let secure = if self.secure { "; Secure" } else { "" };
+        format!("{}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}", self.name())
+    }
+
+    /// The value that a request brings, if it brings one of the right form.
+    pub fn of(self, headers: &http::HeaderMap) -> Option<String> {
+        headers
+            .get_all(http::header::COOKIE)
+            .iter()
+            .filter_map(|header| header.to_str().ok())
+            .flat_map(|header| header.split(';'))
+            .filter_map(|pair| pair.trim().split_once('='))
+            .find(|(name, _)| *name == self.name())
+            .and_then(|(_, value)| Token::parse(value))
+            .map(|token| token.reveal().to_owned())
+    }
 }
 
 /// What an act says on the next page.
@@ -68,9 +150,6 @@ pub struct Flash {
     /// What was typed in that form, so that nothing is lost. Never passwords.
     pub fields: BTreeMap<String, String>,
 }
-
-/// The session key of the flash.
-pub const FLASH: &str = "flash";
 
 /// Renders a page: loads with the visit, shows the view or the error with its status.
 pub fn page<F, Fut, V>(body: F) -> impl IntoView
@@ -133,7 +212,12 @@ where
     Fut: Future<Output = Result<Done, Error>> + Send + 'static,
 {
     let visit = Visit::current();
-    let ctx = Ctx { actor: visit.actor()?.clone(), key: envelope.key.clone(), ip: visit.ip.clone() };
+    let ctx = Ctx {
+        actor: visit.actor()?.clone(),
+        key: envelope.key.clone(),
+        ip: visit.ip.clone(),
+        session: visit.session_hash(),
+    };
     let answer = visit.engine.run_action(body(visit.engine.clone(), ctx)).await;
     finish(&visit, envelope, fields, answer).await
 }
@@ -157,7 +241,7 @@ pub async fn finish(
         }
     };
     if !flash.text.is_empty() {
-        visit.session.insert(FLASH, &flash).await.map_err(|e| AppError::from(Error::internal(e)))?;
+        visit.leave_notice(flash);
     }
     leptos_axum::redirect(&to);
     Ok(())

@@ -3,6 +3,7 @@ import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { createWriteStream, existsSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { binary, freePorts, keptFolder, site } from "./files.ts";
+import "./own-name.ts";
 
 export interface Options {
   /** Make the example's people, each with a one-time link. */
@@ -31,7 +32,7 @@ export class Stagegate {
     name: string,
     private readonly options: Options,
   ) {
-    this.base = `http://${listen}`;
+    this.base = `http://${listen.replace("127.0.0.1", "stagegate.localhost")}`;
     this.log = join(keptFolder("logs"), `${name}.log`);
   }
 

@@ -268,7 +268,7 @@ pub(crate) fn not_done_event(
 /// Stagegate itself, under this name.
 fn system(follow_up: &FollowUp, name: &str) -> Ctx {
     let actor = Actor { id: SCHEDULE, name: name.to_owned(), roles: Role::ALL.to_vec() };
-    Ctx { actor, key: key_of(follow_up), ip: String::new() }
+    Ctx { actor, key: key_of(follow_up), ip: String::new(), session: String::new() }
 }
 
 /// A follow-up as pages show it.

@@ -38,7 +38,7 @@ pub mod work;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
 use domain::facts::{Actor, Observed};
@@ -52,7 +52,8 @@ pub use stack::kept_env;
 pub use view::Done;
 
 use auth::passwords::{Cost, Passwords};
-use auth::throttle::Throttle;
+use auth::refusals::Refusals;
+use auth::throttle::{Confirmations, Throttle};
 use keeping::KeptImages;
 use known::Known;
 use stack::Stack;
@@ -113,6 +114,12 @@ struct Inner {
     tails: runner::Tails,
     passwords: Passwords,
     throttle: Mutex<Throttle>,
+    confirmations: Mutex<Confirmations>,
+    sessions: Sessions,
+    /// Refused sign-ins, counted so that strangers cannot fill the audit log.
+    refusals: Mutex<Refusals>,
+    /// Newest audit event that changed nothing that is shown, as long as nothing else came in between.
+    quiet_head: AtomicI64,
     /// Whether the audit chain was sound when last verified.
     chain: RwLock<Result<String, String>>,
     images: Arc<KeptImages>,
@@ -152,6 +159,7 @@ impl Engine {
         let stack = Stack::of(loaded, images.clone());
         let store = Store::open(&data).await?;
         let known = Known::load(&store).await?;
+        let sessions = Sessions::new(store.clone());
         let passwords = Passwords::new(Cost::STANDARD).map_err(Error::from)?;
         let paths = Paths { runs: data.join("runs"), config, data, exe };
         Ok(Engine(Arc::new(Inner {
@@ -166,6 +174,10 @@ impl Engine {
             tails: runner::Tails::default(),
             passwords,
             throttle: Mutex::new(Throttle::new()),
+            confirmations: Mutex::default(),
+            sessions,
+            refusals: Mutex::default(),
+            quiet_head: AtomicI64::new(0),
             chain: RwLock::new(Err("not verified yet".to_owned())),
             images,
             refreshing: tokio::sync::Mutex::new(()),
@@ -200,12 +212,18 @@ impl Engine {
         self.take_up().await?;
         self.keep_chain_verified();
         self.keep_schedule();
+        self.keep_refusals_recorded();
         Ok(())
     }
 
     /// The stack's name.
     pub fn stack_name(&self) -> String {
         self.stack().name.clone()
+    }
+
+    /// The declared addresses of the stack by name, as they stand in the file.
+    pub fn stack_urls(&self) -> BTreeMap<String, String> {
+        self.stack().urls.clone()
     }
 
     /// Counts changes of anything that pages show.
@@ -220,12 +238,13 @@ impl Engine {
 
     /// The session store for the server.
     pub fn sessions(&self) -> Sessions {
-        Sessions::new(self.0.store.clone())
+        self.0.sessions.clone()
     }
 
     /// Waits a bounded time for actions that have begun, finishes what is queued and closes the store.
     pub async fn close(&self) {
         self.0.actions.wait().await;
+        self.record_refusals(true).await;
         self.0.store.close().await;
     }
 
@@ -315,7 +334,7 @@ impl Engine {
     /// changed it, or the last reading failed.
     pub(crate) async fn up_to_date(&self) -> Result<(), Error> {
         let stale = self.0.stale.load(Ordering::Acquire);
-        if stale || known::head(&self.0.store).await? > self.known().head {
+        if stale || known::head(&self.0.store).await? > self.known().head.max(self.quiet_head()) {
             self.refresh().await?;
         }
         Ok(())

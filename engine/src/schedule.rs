@@ -58,7 +58,12 @@ impl Engine {
             tried.extend(ids.iter().map(|id| ((*id).to_owned(), judged.now)));
         }
         let actor = Actor { id: SCHEDULE, name: SCHEDULE_NAME.to_owned(), roles: vec![] };
-        let ctx = Ctx { actor, key: format!("schedule-{}", judged.now.0), ip: String::new() };
+        let ctx = Ctx {
+            actor,
+            key: format!("schedule-{}", judged.now.0),
+            ip: String::new(),
+            session: String::new(),
+        };
         let title = format!("Scheduled: {}", ids.join(", "));
         let run =
             CheckRun { act: "schedule.run", subject: "schedule", gate: None, title, checks, setup: vec![] };

@@ -13,7 +13,7 @@ use clap::{Args, Parser, Subcommand};
 Examples:
   stagegate check --runbook docs/staging-runbook.md   what is recognised in a runbook
   stagegate check --config stagegate.toml --json      the same with checks, for machines
-  stagegate serve --config stagegate.toml             the board, on http://127.0.0.1:4400
+  stagegate serve --config stagegate.toml             the board, on http://stagegate.localhost:4400
   stagegate user add --config stagegate.toml ada --name 'Ada Byron' --role qa --role po
   stagegate monitoring --out monitoring --target backend:3000   what Gate G needs
   stagegate verify --config stagegate.toml            is the audit log whole?")]
@@ -84,6 +84,12 @@ pub struct Serve {
     /// The address people type, when a proxy stands in front: https://go.example.com
     #[arg(long, env = "STAGEGATE_PUBLIC_URL")]
     pub public_url: Option<String>,
+    /// Another host name to answer to, such as go.example.com or go.example.com:4400; may be repeated
+    #[arg(long = "allowed-host", env = "STAGEGATE_ALLOWED_HOSTS", value_delimiter = ',')]
+    pub allowed_hosts: Vec<String>,
+    /// Start also when the stack is served on the same host name and so gets the sessions' cookies
+    #[arg(long, env = "STAGEGATE_SHARE_HOST")]
+    pub share_host: bool,
     /// Directory of the page's files [default: found beside the binary]
     #[arg(long, env = "STAGEGATE_SITE")]
     pub site: Option<PathBuf>,

@@ -5,9 +5,12 @@
 
 mod cli;
 mod commands;
+mod connections;
 mod doors;
 mod downloads;
 mod events;
+mod hosts;
+mod paths;
 mod security;
 mod serve;
 mod settings;

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use app::notices::Notices;
+use app::ssr::NoticeCookie;
 use app::{App, shell};
 use axum::routing::get;
 use axum::{Extension, Router, middleware};
@@ -17,9 +19,12 @@ use tower_http::set_header::SetResponseHeader;
 use tower_sessions::cookie::{SameSite, time::Duration};
 use tower_sessions::{Expiry, SessionManagerLayer};
 
+use crate::events::Streams;
+use crate::hosts::{HostError, Hosts};
 use crate::security::Site;
 use crate::settings::Settings;
-use crate::{doors, downloads, events, security, visit};
+use crate::visit::Doorman;
+use crate::{connections, doors, downloads, events, hosts, paths, security, visit};
 
 /// What keeps the server from starting.
 #[derive(Debug, thiserror::Error)]
@@ -30,9 +35,9 @@ pub enum ServeError {
     /// The routes and the policy table do not agree.
     #[error(transparent)]
     Doors(#[from] doors::DoorsError),
-    /// The server ended with an error.
-    #[error("the server ended")]
-    Server(#[source] std::io::Error),
+    /// The host names cannot be used.
+    #[error(transparent)]
+    Hosts(#[from] HostError),
 }
 
 /// Routes that are no pages and no server functions.
@@ -49,17 +54,20 @@ const OWN_ROUTES: [&str; 9] = [
 ];
 
 /// Serves until `stop` is cancelled.
+///
+/// # Errors
+/// The routes and the policy table do not agree.
 pub async fn serve(
     engine: Engine,
     settings: &Settings,
+    hosts: Hosts,
     listener: TcpListener,
     stop: CancellationToken,
 ) -> Result<(), ServeError> {
-    let router = router(engine, settings, stop.clone())?;
-    axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
-        .with_graceful_shutdown(async move { stop.cancelled().await })
-        .await
-        .map_err(ServeError::Server)
+    let most = connections::prepare();
+    let router = router(engine, settings, hosts, stop.clone())?;
+    connections::serve(listener, router, most, stop).await;
+    Ok(())
 }
 
 fn has_hashes() -> bool {
@@ -69,7 +77,12 @@ fn has_hashes() -> bool {
         .is_some_and(|file| file.is_file())
 }
 
-fn router(engine: Engine, settings: &Settings, stop: CancellationToken) -> Result<Router, ServeError> {
+fn router(
+    engine: Engine,
+    settings: &Settings,
+    hosts: Hosts,
+    stop: CancellationToken,
+) -> Result<Router, ServeError> {
     let options = LeptosOptions::builder()
         .output_name("stagegate")
         .site_root(settings.site.to_string_lossy().into_owned())
@@ -91,7 +104,10 @@ fn router(engine: Engine, settings: &Settings, stop: CancellationToken) -> Resul
         // Lax, not Strict: a deep link from a chat must find its reader signed in. The origin gate
         // stands before everything that changes state.
         .with_same_site(SameSite::Lax)
+        // From signing in: nothing is written for a page that is read, so nothing prolongs it.
         .with_expiry(Expiry::OnInactivity(Duration::hours(12)));
+    let doorman =
+        Doorman { engine, notices: Notices::new(), notice_cookie: NoticeCookie { secure: is_https } };
     let assets = SetResponseHeader::overriding(
         ServeDir::new(settings.site.join("pkg")).precompressed_br().precompressed_gzip(),
         http::header::CACHE_CONTROL,
@@ -110,13 +126,16 @@ fn router(engine: Engine, settings: &Settings, stop: CancellationToken) -> Resul
         .fallback(leptos_axum::render_app_to_stream(move || shell(fallback_options.clone())))
         .with_state(options)
         .layer(Extension(stop))
-        .layer(middleware::from_fn_with_state(engine, visit::doorman))
+        .layer(Extension(Streams::default()))
+        .layer(middleware::from_fn_with_state(doorman, visit::doorman))
         .layer(sessions)
         // Files need no session, and must not make one.
         .route("/healthz", get(downloads::healthz))
         .route_service("/favicon.svg", ServeFile::new(settings.site.join("favicon.svg")))
         .nest_service("/pkg", assets)
         .layer(middleware::from_fn_with_state(site.clone(), security::origin_gate))
+        .layer(middleware::from_fn(paths::gate))
+        .layer(middleware::from_fn_with_state(hosts, hosts::gate))
         .layer(CompressionLayer::new())
         .layer(middleware::from_fn_with_state(site, security::headers));
     Ok(router)

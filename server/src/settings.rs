@@ -16,6 +16,10 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The address people type; `None`: the address listened on.
     pub public_url: Option<String>,
+    /// Host names that are answered to besides.
+    pub allowed_hosts: Vec<String>,
+    /// Whether the stack may be served on the same host name.
+    pub share_host: bool,
     /// Directory of the page's files.
     pub site: PathBuf,
     /// Make the example's people.
@@ -57,6 +61,10 @@ pub struct FileSettings {
     pub data: Option<String>,
     /// `public_url`.
     pub public_url: Option<String>,
+    /// `allowed_hosts`.
+    pub allowed_hosts: Vec<String>,
+    /// `share_host`.
+    pub share_host: bool,
 }
 
 /// Reads the `[server]` table. A file that is missing or no TOML says nothing here; reading the whole
@@ -64,7 +72,13 @@ pub struct FileSettings {
 pub fn read_file(config: &Path) -> Result<FileSettings, SettingsError> {
     let Ok(text) = std::fs::read_to_string(config) else { return Ok(FileSettings::default()) };
     let server = engine::runbook::config::server_table(&text);
-    Ok(FileSettings { listen: server.listen, data: server.data, public_url: server.public_url })
+    Ok(FileSettings {
+        listen: server.listen,
+        data: server.data,
+        public_url: server.public_url,
+        allowed_hosts: server.allowed_hosts,
+        share_host: server.share_host,
+    })
 }
 
 /// Puts flags (which hold the environment already), file and defaults together.
@@ -89,6 +103,11 @@ pub fn settle(flags: &cli::Serve, file: &FileSettings) -> Result<Settings, Setti
         data,
         listen,
         public_url: public_url.map(|u| u.trim_end_matches('/').to_owned()),
+        allowed_hosts: match flags.allowed_hosts.is_empty() {
+            true => file.allowed_hosts.clone(),
+            false => flags.allowed_hosts.clone(),
+        },
+        share_host: flags.share_host || file.share_host,
         site,
         demo: flags.demo,
     })
@@ -129,6 +148,8 @@ mod tests {
             stack: cli::Stack { config: "/srv/x/stagegate.toml".into(), data: None },
             listen: listen.map(|l| l.parse().unwrap()),
             public_url: None,
+            allowed_hosts: vec![],
+            share_host: false,
             site: Some(site.to_owned()),
             demo,
         }

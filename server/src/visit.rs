@@ -1,22 +1,46 @@
 //! Who visits: the session becomes a person, and the policy table decides whether they may pass.
 
-use app::ssr::{FLASH, Flash, Visit};
-use axum::extract::{ConnectInfo, Request, State};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use app::notices::{Notices, Owner};
+use app::ssr::{Flash, NoticeCookie, Visit};
+use axum::body::Body;
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use domain::policy::{Door, admits, rule_for};
 use engine::Engine;
-use http::{Method, StatusCode, Uri};
-use std::net::SocketAddr;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use tower_sessions::Session;
+
+use crate::connections::Client;
 
 /// The session key of the person's id.
 pub const PERSON: &str = "person";
 /// Header with which the live island re-reads a page; such a read does not use up the notice.
 const LIVE: &str = "x-stagegate-live";
+/// Longest body that is read of somebody who is not signed in, bytes: a password form.
+const STRANGERS_BODY: usize = 16 << 10;
+/// Longest body that is read of somebody who is signed in, bytes.
+const BODY: usize = 512 << 10;
+/// How long a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// What [`doorman`] needs to know.
+#[derive(Debug, Clone)]
+pub struct Doorman {
+    /// The engine.
+    pub engine: Engine,
+    /// The notices that wait for their page.
+    pub notices: Notices,
+    /// The cookie of those without a session.
+    pub notice_cookie: NoticeCookie,
+}
 
 /// Finds out who visits and refuses what the policy table does not allow.
-pub async fn doorman(State(engine): State<Engine>, mut request: Request, next: Next) -> Response {
+pub async fn doorman(State(doorman): State<Doorman>, mut request: Request, next: Next) -> Response {
+    let engine = &doorman.engine;
     let Some(session) = request.extensions().get::<Session>().cloned() else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
@@ -29,58 +53,111 @@ pub async fn doorman(State(engine): State<Engine>, mut request: Request, next: N
     };
     let actor = person.and_then(|id| engine.actor(id));
     let path = request.uri().path().to_owned();
+    let uri = request.uri();
+    let ip = request
+        .extensions()
+        .get::<ConnectInfo<SocketAddr>>()
+        .map(|c| c.0.ip().to_canonical().to_string())
+        .unwrap_or_default();
+    let mut visit = Visit {
+        engine: engine.clone(),
+        actor,
+        session,
+        flash: None,
+        notices: doorman.notices.clone(),
+        notice_cookie: doorman.notice_cookie,
+        path: uri.path_and_query().map_or("/", |p| p.as_str()).to_owned(),
+        ip,
+    };
     let Some(rule) = rule_for(&path) else {
         // Not in the table: only the page that says so may answer, and only to a read.
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return StatusCode::NOT_FOUND.into_response();
-        }
-        let visit = visit(engine, actor, session, None, request.uri());
         request.extensions_mut().insert(visit);
         return next.run(request).await;
     };
+    // What was decided on and what answers must be the same.
+    if request.extensions().get::<MatchedPath>().is_some_and(|matched| matched.as_str() != rule.path) {
+        return StatusCode::NOT_FOUND.into_response();
+    }
     let wants_page = rule.door == Door::Page && *request.method() == Method::GET;
-    if !admits(rule.who, actor.as_ref().map(|a| a.roles.as_slice())) {
-        return match actor {
+    if !admits(rule.who, visit.actor.as_ref().map(|a| a.roles.as_slice())) {
+        return match &visit.actor {
             None if wants_page => Redirect::to(&sign_in_path(request.uri())).into_response(),
             None => (StatusCode::UNAUTHORIZED, "Please sign in.\n").into_response(),
             Some(actor) => {
                 let back = referer(request.headers());
-                engine.note_refusal(&actor, &path).await;
+                engine.note_refusal(actor, &path).await;
                 match rule.door {
-                    Door::Act => refuse_act(&session, &back, &path).await,
+                    Door::Act => refuse_act(&visit, &back, &path),
                     _ => StatusCode::FORBIDDEN.into_response(),
                 }
             }
         };
     }
-    let is_live_read = request.headers().contains_key(LIVE);
-    let flash: Option<Flash> = if !wants_page {
-        None
-    } else if is_live_read {
-        session.get(FLASH).await.ok().flatten()
-    } else {
-        session.remove(FLASH).await.ok().flatten()
-    };
-    let ip = request
-        .extensions()
-        .get::<ConnectInfo<SocketAddr>>()
-        .map(|c| c.0.ip().to_string())
-        .unwrap_or_default();
-    let mut visit = visit(engine, actor, session, flash, request.uri());
-    visit.ip = ip;
+    if rule.door == Door::Act {
+        let limit = if visit.actor.is_some() { BODY } else { STRANGERS_BODY };
+        request = match with_whole_body(request, limit).await {
+            Ok(request) => request,
+            Err(refusal) => return refusal,
+        };
+    }
+    let mut used_cookie = false;
+    if wants_page {
+        let is_live_read = request.headers().contains_key(LIVE);
+        (visit.flash, used_cookie) = notice_for(&visit, request.headers(), is_live_read);
+    }
     request.extensions_mut().insert(visit);
-    next.run(request).await
+    let mut response = next.run(request).await;
+    if used_cookie && let Ok(gone) = HeaderValue::from_str(&doorman.notice_cookie.gone()) {
+        response.headers_mut().append(header::SET_COOKIE, gone);
+    }
+    response
 }
 
-fn visit(
-    engine: Engine,
-    actor: Option<domain::facts::Actor>,
-    session: Session,
-    flash: Option<Flash>,
-    uri: &Uri,
-) -> Visit {
-    let path = uri.path_and_query().map_or("/", |p| p.as_str()).to_owned();
-    Visit { engine, actor, session, flash, path, ip: String::new() }
+/// The notice that waits for this visitor, and whether the cookie that led to it has done its work.
+fn notice_for(visit: &Visit, headers: &HeaderMap, is_live_read: bool) -> (Option<Flash>, bool) {
+    let find = |owner: &Owner| match is_live_read {
+        true => visit.notices.peek(owner),
+        false => visit.notices.take(owner),
+    };
+    let session = visit.session_hash();
+    if !session.is_empty()
+        && let Some(notice) = find(&Owner::Session(session))
+    {
+        return (Some(notice), false);
+    }
+    match visit.notice_cookie.of(headers) {
+        Some(value) => (find(&Owner::Stranger(value)), !is_live_read),
+        None => (None, false),
+    }
+}
+
+/// The request with its body in memory: complete, not too long, and in time, before anything is done for it.
+async fn with_whole_body(request: Request, limit: usize) -> Result<Request, Response> {
+    let too_long = || {
+        let text = format!("The form is too long: at most {} kB are read.\n", limit >> 10);
+        (StatusCode::PAYLOAD_TOO_LARGE, [(header::CONNECTION, "close")], text).into_response()
+    };
+    let stated = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
+    if stated.is_some_and(|length: usize| length > limit) {
+        return Err(too_long());
+    }
+    let client = request.extensions().get::<Client>().cloned();
+    let (parts, body) = request.into_parts();
+    if let Some(client) = &client {
+        client.is_awaited();
+    }
+    let read = tokio::time::timeout(BODY_TIMEOUT, axum::body::to_bytes(body, limit)).await;
+    if let Some(client) = &client {
+        client.is_served();
+    }
+    match read {
+        Ok(Ok(bytes)) => Ok(Request::from_parts(parts, Body::from(bytes))),
+        Ok(Err(_)) => Err(too_long()),
+        Err(_) => {
+            let text = "The form took too long to arrive.\n";
+            Err((StatusCode::REQUEST_TIMEOUT, [(header::CONNECTION, "close")], text).into_response())
+        }
+    }
 }
 
 fn sign_in_path(uri: &Uri) -> String {
@@ -89,9 +166,9 @@ fn sign_in_path(uri: &Uri) -> String {
 }
 
 /// The page of ours that a request came from.
-fn referer(headers: &http::HeaderMap) -> String {
+fn referer(headers: &HeaderMap) -> String {
     headers
-        .get(http::header::REFERER)
+        .get(header::REFERER)
         .and_then(|v| v.to_str().ok())
         .and_then(|v| v.parse::<Uri>().ok())
         .map_or_else(|| "/".to_owned(), |u| app::ssr::local_path(u.path()))
@@ -99,16 +176,13 @@ fn referer(headers: &http::HeaderMap) -> String {
 
 /// A person without the role pressed a button that should have been disabled: send them back with
 /// the reason.
-async fn refuse_act(session: &Session, back: &str, path: &str) -> Response {
+fn refuse_act(visit: &Visit, back: &str, path: &str) -> Response {
     let act = path.trim_start_matches("/api/");
-    let flash = Flash {
+    visit.leave_notice(Flash {
         ok: false,
         text: format!("Not done: this is for {}.", domain::policy::who_may(act)),
         form: String::new(),
         fields: Default::default(),
-    };
-    if session.insert(FLASH, &flash).await.is_err() {
-        return (StatusCode::FORBIDDEN, flash.text).into_response();
-    }
+    });
     Redirect::to(back).into_response()
 }

@@ -103,14 +103,17 @@ pub(crate) async fn change_password(
     back: String,
     form: String,
 ) -> Result<(), AppError> {
-    let person = Visit::current();
-    let answer = act(Envelope { key, back, form }, &[], |engine, ctx| async move {
+    let session = Visit::current().session;
+    act(Envelope { key, back, form }, &[], |engine, ctx| async move {
         same(&password, &again)?;
-        engine.change_password(&ctx, &old, &password).await
-    });
-    answer.await?;
-    // A session that was copied before the change is worth nothing after it.
-    person.session.cycle_id().await.map_err(|e| AppError::from(Error::internal(e)))
+        let done = engine.change_password(&ctx, &old, &password).await?;
+        // A session that was copied before the change is worth nothing after it. Saved at once, because the notice
+        // waits under the new id.
+        session.cycle_id().await.map_err(Error::internal)?;
+        session.save().await.map_err(Error::internal)?;
+        Ok(done)
+    })
+    .await
 }
 
 /// Invites somebody; the next page shows the one-time link, once.

@@ -9,6 +9,7 @@ mod ownership;
 mod people;
 pub(crate) mod releases;
 mod runs;
+mod sign_in;
 mod sign_offs;
 
 pub use people::NewPerson;
@@ -39,6 +40,8 @@ pub struct Ctx {
     pub key: String,
     /// The peer's address.
     pub ip: String,
+    /// The hash of the session's id; empty for Stagegate itself. Wrong passwords are counted by it.
+    pub session: String,
 }
 
 /// An act that is allowed and whose intent is written.

@@ -1,6 +1,4 @@
-//! Signing in, one-time links, and looking after people.
-
-use std::net::{IpAddr, Ipv4Addr};
+//! One-time links, and looking after people.
 
 use domain::facts::Actor;
 use domain::role::Role;
@@ -9,7 +7,7 @@ use domain::time::Millis;
 use super::Ctx;
 use crate::Engine;
 use crate::audit::{self, Event, Outcome};
-use crate::auth::passwords::{Verdict, check_rule};
+use crate::auth::passwords::check_rule;
 use crate::auth::tokens::Token;
 use crate::error::{Error, sentence};
 use crate::judging::{all, when};
@@ -33,94 +31,6 @@ pub struct NewPerson {
 }
 
 impl Engine {
-    /// Signs somebody in. The answer and the time it takes do not tell who exists.
-    pub async fn sign_in(&self, login: &str, password: &str, ip: &str) -> Result<Actor, Error> {
-        let (login, ip) = (people::normal_login(login), address(ip));
-        let now = self.now();
-        let guess = self
-            .throttle()
-            .guess(&login, ip, now)
-            .map_err(|wait| Error::throttled(sentence(&wait.to_string())));
-        let guess = match guess {
-            Ok(guess) => guess,
-            Err(error) => {
-                self.note_sign_in(&login, None, Outcome::Refused, "too many tries").await?;
-                return Err(error);
-            }
-        };
-        let credentials = people::credentials(self.store().readers(), &login).await?;
-        let hash = credentials.as_ref().and_then(|c| c.password_hash.clone());
-        let verdict = self.passwords().verify(password.to_owned(), hash).await?;
-        let actor = credentials.and_then(|c| self.actor(c.person));
-        match (verdict, actor) {
-            (Verdict::Right | Verdict::RightButRehash, Some(actor)) => {
-                self.throttle().succeeded(guess);
-                if verdict == Verdict::RightButRehash {
-                    self.store_password(actor.id, password).await?;
-                }
-                self.note_sign_in(&login, Some(&actor), Outcome::Done, "").await?;
-                Ok(actor)
-            }
-            _ => {
-                self.note_sign_in(&login, None, Outcome::Refused, "wrong name or password").await?;
-                Err(Error::refused("Name or password is wrong."))
-            }
-        }
-    }
-
-    async fn note_sign_in(
-        &self,
-        login: &str,
-        actor: Option<&Actor>,
-        outcome: Outcome,
-        detail: &str,
-    ) -> Result<(), Error> {
-        let mut event =
-            Event::new(self.now(), actor, "session.sign_in", login).outcome(outcome).detail(detail);
-        if actor.is_none() {
-            event.actor_name = login.chars().take(80).collect();
-        }
-        self.append_event(event).await?;
-        self.bump();
-        Ok(())
-    }
-
-    /// Records that somebody signed out.
-    pub async fn note_sign_out(&self, actor: &Actor) -> Result<(), Error> {
-        let event = Event::new(self.now(), Some(actor), "session.sign_out", "").outcome(Outcome::Done);
-        self.append_event(event).await
-    }
-
-    /// Asks for the password once more, as before a signature. Counts as a guess.
-    pub(crate) async fn confirm_password(&self, ctx: &Ctx, password: &str) -> Result<(), Error> {
-        let login = self
-            .known()
-            .people
-            .iter()
-            .find(|p| p.id == ctx.actor.id)
-            .map(|p| p.login.clone())
-            .unwrap_or_default();
-        let guess = self
-            .throttle()
-            .guess(&login, address(&ctx.ip), self.now())
-            .map_err(|wait| Error::throttled(sentence(&wait.to_string())))?;
-        let credentials = people::credentials(self.store().readers(), &login).await?;
-        let hash = credentials.and_then(|c| c.password_hash);
-        match self.passwords().verify(password.to_owned(), hash).await? {
-            Verdict::Wrong => {
-                let event = Event::new(self.now(), Some(&ctx.actor), "password.confirm", &login)
-                    .outcome(Outcome::Refused)
-                    .detail("wrong password");
-                self.append_event(event).await?;
-                Err(Error::refused("The password is wrong; nothing was signed."))
-            }
-            Verdict::Right | Verdict::RightButRehash => {
-                self.throttle().succeeded(guess);
-                Ok(())
-            }
-        }
-    }
-
     /// Uses a one-time link: makes the person or takes them, stores the password where one is asked for.
     pub async fn use_link(
         &self,
@@ -128,7 +38,7 @@ impl Engine {
         name: &str,
         login: &str,
         password: &str,
-        _ip: &str,
+        ip: &str,
     ) -> Result<Actor, Error> {
         let LinkView { kind, name: made_for, login: made_login, wants_password } = self.link(token).await?;
         let (name, login) = if kind == LinkKind::Setup.slug() {
@@ -177,6 +87,9 @@ impl Engine {
             .await
             .map_err(Error::from)?;
         self.refresh_or_later().await;
+        if let Some(person) = &person {
+            self.note_familiar(person.id, ip);
+        }
         let may = person.filter(|person| !person.disabled).map(|person| person.actor());
         may.ok_or_else(|| Error::refused("This person may not sign in any more."))
     }
@@ -443,14 +356,6 @@ impl Engine {
             .map_err(|e: crate::store::StoreError| Error::from(e))?;
         Ok(format!("/link/{}", token.reveal()))
     }
-
-    async fn store_password(&self, person: i64, password: &str) -> Result<(), Error> {
-        let hash = self.passwords().hash(password.to_owned()).await?;
-        self.store()
-            .write(move |tx| Box::pin(async move { people::set_password(tx, person, &hash).await }))
-            .await
-            .map_err(|e: PersonError| Error::from(e))
-    }
 }
 
 /// Using a link failed: the link itself, or the person to be made.
@@ -508,8 +413,4 @@ fn parse_roles(words: &[String]) -> Result<Vec<Role>, Error> {
         .iter()
         .map(|w| w.parse().map_err(|e: domain::role::UnknownRole| Error::invalid(e.to_string())))
         .collect()
-}
-
-fn address(ip: &str) -> IpAddr {
-    ip.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
 }

@@ -3,6 +3,8 @@
 //! It knows no pages and no tables: it is handed what is stored and says what to store.
 
 pub mod passwords;
+mod queue;
+pub mod refusals;
 pub mod throttle;
 pub mod tokens;
 

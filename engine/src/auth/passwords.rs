@@ -1,26 +1,21 @@
 //! Passwords: the rule for new ones, hashing, comparing. Off the async threads, and few at a time.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params, Version};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use tokio::sync::Semaphore;
 
+use super::queue::Queue;
+pub use super::queue::Turn;
 use super::tokens::NoRandomness;
 
 /// Shortest password, in characters.
 pub const SHORTEST: usize = 10;
 /// Longest password, in characters.
 pub const LONGEST: usize = 256;
-
-/// Hashes at one time: each takes a core and its memory.
-const AT_ONCE: usize = 1;
-/// Requests that may wait for their hash; more are sent away, or a flood would pile up.
-const MAY_WAIT: usize = 32;
 
 /// What a hash costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -189,8 +184,7 @@ pub struct Passwords {
 
 struct Inner {
     cost: Cost,
-    permits: Arc<Semaphore>,
-    waiting: AtomicUsize,
+    queue: Arc<Queue>,
     /// A well-formed hash of nothing: compared with when there is no other, at the same cost.
     nobody: String,
 }
@@ -217,15 +211,15 @@ impl Passwords {
             STANDARD_NO_PAD.encode(&random[..16]),
             STANDARD_NO_PAD.encode(&random[16..]),
         );
-        let inner =
-            Inner { cost, permits: Arc::new(Semaphore::new(AT_ONCE)), waiting: AtomicUsize::new(0), nobody };
+        let inner = Inner { cost, queue: Arc::default(), nobody };
         Ok(Passwords { inner: Arc::new(inner) })
     }
 
-    /// The PHC text to store for a new password that passed [`check_rule`].
+    /// The PHC text to store for a new password that passed [`check_rule`]. Who may choose one is signed in or
+    /// holds a one-time link, so they go before those who sign in.
     pub async fn hash(&self, password: String) -> Result<String, PasswordError> {
         let argon2 = argon2(self.inner.cost)?;
-        self.off_thread(move || {
+        self.off_thread(Turn::SignedIn, move || {
             argon2.hash_password(password.as_bytes()).map(|h| h.to_string()).map_err(failed)
         })
         .await
@@ -233,12 +227,17 @@ impl Passwords {
 
     /// Compares what was typed with what is stored. `None` stands for a person who does not exist, is disabled
     /// or has no password; it takes the same path and the same work.
-    pub async fn verify(&self, typed: String, stored: Option<String>) -> Result<Verdict, PasswordError> {
+    pub async fn verify(
+        &self,
+        typed: String,
+        stored: Option<String>,
+        turn: Turn,
+    ) -> Result<Verdict, PasswordError> {
         let cost = self.inner.cost;
         let exists = stored.is_some();
         let stored = stored.unwrap_or_else(|| self.inner.nobody.clone());
         let argon2 = argon2(cost)?;
-        self.off_thread(move || {
+        self.off_thread(turn, move || {
             let hash = PasswordHash::new(&stored).map_err(failed)?;
             // Text far beyond the longest password is not worth hashing, but is still compared.
             let typed: String = typed.chars().take(LONGEST + 1).collect();
@@ -258,35 +257,17 @@ impl Passwords {
 
     async fn off_thread<T: Send + 'static>(
         &self,
+        turn: Turn,
         work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
     ) -> Result<T, PasswordError> {
-        let place = Place::take(Arc::clone(&self.inner))?;
-        let permits = Arc::clone(&self.inner.permits);
-        let permit = permits.acquire_owned().await.map_err(|e| PasswordError::Hash(e.to_string()))?;
-        // Permit and place go with the thread: a caller that goes away does not make room for another hash.
+        let permit = self.inner.queue.enter(turn).await.map_err(|_| PasswordError::Busy)?;
+        // The permit goes with the thread: a caller that goes away does not make room for another hash.
         let work = tokio::task::spawn_blocking(move || {
             let result = work();
-            drop((permit, place));
+            drop(permit);
             result
         });
         work.await.map_err(|e| PasswordError::Hash(e.to_string()))?
-    }
-}
-
-/// A place in the queue, given back when dropped.
-struct Place(Arc<Inner>);
-
-impl Place {
-    fn take(inner: Arc<Inner>) -> Result<Place, PasswordError> {
-        let before = inner.waiting.fetch_add(1, Ordering::AcqRel);
-        let place = Place(inner);
-        if before >= MAY_WAIT + AT_ONCE { Err(PasswordError::Busy) } else { Ok(place) }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

@@ -1,4 +1,4 @@
-//! A brake on guessing passwords: by account, by address, and slower with every wrong guess.
+//! A brake on guessing passwords: by account, and slower with every wrong guess.
 //!
 //! Pure: `now` is handed in, and nothing is stored. All limits are for one hour and forget by themselves.
 //!
@@ -12,6 +12,13 @@
 //!
 //! Only an attacker with many fresh addresses can use up all of it, and then a familiar address or a one-time
 //! link still lets the owner in.
+//!
+//! There is no limit by address alone: many people may share one, behind a proxy all do, and whoever guesses there
+//! must not keep the others out. That guesses at many accounts do not come too fast is the hasher's business
+//! ([`super::passwords::Turn`]).
+//!
+//! People who are signed in and are asked for their password once more are counted by themselves
+//! ([`Confirmations`]): strangers at the sign-in page cannot keep them from signing or rolling back.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
@@ -26,8 +33,8 @@ const SHARED: usize = 7;
 const STRANGERS: usize = 10;
 /// Guesses an hour at one account from one familiar address.
 const FAMILIAR: usize = 10;
-/// Guesses an hour from one address.
-const ADDRESS: usize = 30;
+/// Guesses an hour at the own password in one session.
+const CONFIRMATIONS: usize = 10;
 /// The wait after the first wrong guess; it doubles with each.
 const FIRST_WAIT_MS: u64 = 500;
 /// The longest such wait.
@@ -61,6 +68,14 @@ pub struct Guess {
     login: String,
     address: IpAddr,
     at: Millis,
+    familiar: bool,
+}
+
+impl Guess {
+    /// Whether the person has signed in from this address before.
+    pub fn is_familiar(&self) -> bool {
+        self.familiar
+    }
 }
 
 /// Counts guesses. One for the whole server, behind a mutex.
@@ -93,7 +108,6 @@ impl Throttle {
         let pair_times = recent(self.pairs.get(&pair), now);
         let strangers = recent(self.strangers.get(&login), now);
         let waits = [
-            full(&from_here, ADDRESS, now),
             slower(&pair_times, now),
             match (familiar, from_here.is_empty()) {
                 (true, _) => full(&pair_times, FAMILIAR, now),
@@ -110,17 +124,27 @@ impl Throttle {
         count(self.addresses.entry(address).or_default(), now);
         count(self.pairs.entry(pair).or_default(), now);
         self.forget(now);
-        Ok(Guess { login, address, at: now })
+        Ok(Guess { login, address, at: now, familiar })
     }
 
     /// The guess was right: it is not counted, and the address is familiar for this account from now on.
     pub fn succeeded(&mut self, guess: Guess) {
-        let Guess { login, address, at } = guess;
+        let Guess { login, address, at, .. } = guess;
         take_back(self.strangers.get_mut(&login), at);
         take_back(self.addresses.get_mut(&address), at);
         let pair = (login, address);
         self.pairs.remove(&pair);
         self.familiar.insert(pair, at);
+    }
+
+    /// The guess could not be checked: it is not counted.
+    pub fn take_back(&mut self, guess: Guess) {
+        let Guess { login, address, at, familiar } = guess;
+        if !familiar {
+            take_back(self.strangers.get_mut(&login), at);
+        }
+        take_back(self.addresses.get_mut(&address), at);
+        take_back(self.pairs.get_mut(&(login, address)), at);
     }
 
     /// Tells of a sign-in known from before the server started.
@@ -144,13 +168,56 @@ impl Throttle {
     }
 }
 
+/// Counts wrong passwords where somebody who is signed in is asked for theirs, by person and session. One for the
+/// whole server, behind a mutex.
+#[derive(Debug, Default)]
+pub struct Confirmations {
+    wrong: HashMap<(i64, String), VecDeque<Millis>>,
+}
+
+/// A password that may be compared. It counts as wrong until [`Confirmations::succeeded`] says otherwise.
+#[derive(Debug, Clone)]
+#[must_use = "a right password must be reported with `succeeded`"]
+pub struct Confirmation {
+    who: (i64, String),
+    at: Millis,
+}
+
+impl Confirmations {
+    /// Asks whether a password of this person may be compared now, and counts it.
+    ///
+    /// # Errors
+    /// How long to wait.
+    pub fn guess(&mut self, person: i64, session: &str, now: Millis) -> Result<Confirmation, Wait> {
+        let who = (person, session.to_owned());
+        let times = recent(self.wrong.get(&who), now);
+        let waits = [full(&times, CONFIRMATIONS, now), slower(&times, now)];
+        if let Some(for_ms) = waits.into_iter().flatten().max() {
+            return Err(Wait { for_ms });
+        }
+        count(self.wrong.entry(who.clone()).or_default(), now);
+        forget(&mut self.wrong, now);
+        Ok(Confirmation { who, at: now })
+    }
+
+    /// The password was right: what was wrong before is forgotten.
+    pub fn succeeded(&mut self, confirmation: &Confirmation) {
+        self.wrong.remove(&confirmation.who);
+    }
+
+    /// The password could not be compared: it is not counted.
+    pub fn take_back(&mut self, confirmation: &Confirmation) {
+        take_back(self.wrong.get_mut(&confirmation.who), confirmation.at);
+    }
+}
+
 /// Accounts are counted under the login's stored form; a text too long for one is cut.
 fn key(login: &str) -> String {
     login.trim().to_lowercase().chars().take(200).collect()
 }
 
 /// The address that counts: for IPv6 the /64, which is what one subscriber has.
-fn network(ip: IpAddr) -> IpAddr {
+pub(super) fn network(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V4(v4) => IpAddr::V4(v4),
         IpAddr::V6(v6) => {

@@ -38,6 +38,10 @@ impl Engine {
     pub async fn link(&self, token: &str) -> Result<LinkView, Error> {
         let hash = token_hash(token);
         let link = links::look(self.store().readers(), &hash, self.now()).await?;
+        // Somebody who was added on the console a moment ago would be taken for one who has a password.
+        if link.person.is_some_and(|id| self.known().people.iter().all(|p| p.id != id)) {
+            self.up_to_date().await?;
+        }
         let known = self.known();
         let person = link.person.and_then(|id| known.people.iter().find(|p| p.id == id));
         // Signing needs a password, so who has none yet chooses one with the first link.

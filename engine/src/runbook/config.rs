@@ -151,15 +151,26 @@ pub struct ServerTable {
     pub data: Option<String>,
     /// The address people type.
     pub public_url: Option<String>,
+    /// Host names that are answered to besides.
+    pub allowed_hosts: Vec<String>,
+    /// Whether the stack may be served on the same host name.
+    pub share_host: bool,
 }
 
 /// Reads the `[server]` table alone; what is missing or no text is `None`, and [`Config::load`]
 /// tells what is wrong with it.
 pub fn server_table(text: &str) -> ServerTable {
     let root: toml::Table = text.parse().unwrap_or_default();
-    let read =
-        |key: &str| root.get("server").and_then(|s| s.get(key)).and_then(|v| v.as_str()).map(str::to_owned);
-    ServerTable { listen: read("listen"), data: read("data"), public_url: read("public_url") }
+    let get = |key: &str| root.get("server").and_then(|s| s.get(key));
+    let read = |key: &str| get(key).and_then(|v| v.as_str()).map(str::to_owned);
+    let hosts = get("allowed_hosts").and_then(|v| v.as_array()).into_iter().flatten();
+    ServerTable {
+        listen: read("listen"),
+        data: read("data"),
+        public_url: read("public_url"),
+        allowed_hosts: hosts.filter_map(|v| v.as_str()).map(str::to_owned).collect(),
+        share_host: get("share_host").and_then(|v| v.as_bool()).unwrap_or_default(),
+    }
 }
 
 /// A configuration that fits its runbook.

@@ -7,6 +7,7 @@ use std::fs::{DirBuilder, OpenOptions, Permissions};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use domain::time::Millis;
@@ -61,6 +62,8 @@ struct Inner {
     file: PathBuf,
     readers: SqlitePool,
     writer: writer::Writer,
+    /// Counts commits of this process.
+    writes: Arc<AtomicU64>,
 }
 
 impl std::fmt::Debug for Store {
@@ -83,7 +86,9 @@ impl Store {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             // Without it, INSERT OR REPLACE would delete rows behind the triggers' backs.
-            .pragma("recursive_triggers", "ON");
+            .pragma("recursive_triggers", "ON")
+            // What was deleted or replaced is overwritten, not only unlinked.
+            .pragma("secure_delete", "ON");
         let mut conn = write.connect().await?;
         MIGRATOR.run(&mut conn).await.map_err(|e| StoreError::Migrate(Arc::new(e)))?;
         let readers = SqlitePoolOptions::new()
@@ -91,8 +96,9 @@ impl Store {
             .acquire_timeout(Duration::from_secs(10))
             .connect_with(base.read_only(true))
             .await?;
-        let writer = writer::Writer::start(conn, write);
-        Ok(Store { inner: Arc::new(Inner { file, readers, writer }) })
+        let writes = Arc::new(AtomicU64::new(0));
+        let writer = writer::Writer::start(conn, write, writes.clone());
+        Ok(Store { inner: Arc::new(Inner { file, readers, writer, writes }) })
     }
 
     /// The readers. What was acknowledged by [`Store::write`] is visible in them.
@@ -119,6 +125,12 @@ impl Store {
         E: From<StoreError> + Send + 'static,
     {
         self.inner.writer.write(job).await
+    }
+
+    /// How many transactions this process has committed. Whoever keeps what they read remembers the number from
+    /// before reading: while it is the same, nothing was written here since.
+    pub fn writes(&self) -> u64 {
+        self.inner.writes.load(Ordering::Acquire)
     }
 
     /// Where the database is.

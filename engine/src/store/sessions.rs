@@ -1,18 +1,24 @@
 //! Sessions for tower-sessions, on our own database. Only the SHA-256 of a session's id is stored: a copy of
 //! the database holds nothing that a browser could send.
+//!
+//! Looking a session up costs no query while nothing was written since it was read last, and reading never
+//! writes. On a full disk a new session is kept in memory, so that somebody can still sign in and roll back.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use domain::digest::sha256_hex;
 use domain::time::Millis;
 use futures::future::BoxFuture;
 use sqlx::{SqliteConnection, SqliteExecutor};
 use time::OffsetDateTime;
+use tokio::sync::watch;
 use tower_sessions::SessionStore;
 use tower_sessions::session::{Id, Record};
 use tower_sessions::session_store::{Error, Result as SessionResult};
 
-use super::{Store, StoreError, json, now};
+use super::{Store, StoreError, json, now, people};
 
 /// The key of a session's data that holds the person's id (a JSON integer). Only sessions that have it can be
 /// ended by person.
@@ -21,17 +27,164 @@ pub const PERSON_KEY: &str = "person";
 /// A session ends so long after it was made, however busy it is.
 pub const LONGEST_MS: u64 = 12 * 60 * 60 * 1000;
 
-/// The session store handed to tower-sessions.
+/// A session that was looked up is believed for so long without asking the database again: another process may
+/// have ended it. What this process writes counts at once.
+const BELIEVED_FOR: Duration = Duration::from_secs(2);
+/// Sessions remembered; beyond that all are looked up anew.
+const REMEMBERED: usize = 10_000;
+/// A session that the disk has no room for ends after so long.
+const UNSAVED_MS: u64 = 60 * 60 * 1000;
+/// Such sessions at one time.
+const MOST_UNSAVED: usize = 100;
+
+/// The session store handed to tower-sessions. Clones share what they remember.
 #[derive(Debug, Clone)]
 pub struct Sessions {
     store: Store,
+    memory: Arc<Memory>,
+}
+
+#[derive(Debug)]
+struct Memory {
+    /// Sessions as they were looked up last, by the hash of their id.
+    seen: Mutex<HashMap<String, Seen>>,
+    /// Sessions that the disk had no room for.
+    unsaved: Mutex<HashMap<String, Unsaved>>,
+    /// Sessions that were ended while the disk had no room to say so.
+    revoked: Mutex<HashSet<String>>,
+    /// Counts sessions that were ended by their id.
+    ended: watch::Sender<u64>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    record: Record,
+    /// How many writes the store had seen before the look-up.
+    writes: u64,
+    at: Instant,
+}
+
+#[derive(Debug)]
+struct Unsaved {
+    record: Record,
+    ends_at: Millis,
+    /// Digest of the person's password hash: another password ends the session.
+    password: String,
 }
 
 impl Sessions {
     /// Sessions kept in `store`.
     pub fn new(store: Store) -> Sessions {
-        Sessions { store }
+        let memory = Memory {
+            seen: Mutex::default(),
+            unsaved: Mutex::default(),
+            revoked: Mutex::default(),
+            ended: watch::Sender::new(0),
+        };
+        Sessions { store, memory: Arc::new(memory) }
     }
+
+    /// Changes whenever a session was ended by its id, as by signing out.
+    pub fn ended(&self) -> watch::Receiver<u64> {
+        self.memory.ended.subscribe()
+    }
+
+    /// The person of a session that can be used now.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn person_of(&self, id: &Id) -> Result<Option<i64>, StoreError> {
+        Ok(self.find(*id).await?.and_then(|record| person(&record)))
+    }
+
+    async fn find(&self, id: Id) -> Result<Option<Record>, StoreError> {
+        let hash = id_hash(&id);
+        if locked(&self.memory.revoked).contains(&hash) {
+            return Ok(None);
+        }
+        let writes = self.store.writes();
+        {
+            let seen = locked(&self.memory.seen);
+            if let Some(found) = seen.get(&hash)
+                && found.writes == writes
+                && found.at.elapsed() < BELIEVED_FOR
+                && found.record.expiry_date > OffsetDateTime::now_utc()
+            {
+                return Ok(Some(found.record.clone()));
+            }
+        }
+        let Some(record) = load(self.store.readers(), id).await? else {
+            locked(&self.memory.seen).remove(&hash);
+            return self.find_unsaved(&hash).await;
+        };
+        let mut seen = locked(&self.memory.seen);
+        if seen.len() >= REMEMBERED {
+            seen.clear();
+        }
+        seen.insert(hash, Seen { record: record.clone(), writes, at: Instant::now() });
+        Ok(Some(record))
+    }
+
+    async fn find_unsaved(&self, hash: &str) -> Result<Option<Record>, StoreError> {
+        let (record, password) = {
+            let mut unsaved = locked(&self.memory.unsaved);
+            unsaved.retain(|_, session| session.ends_at > now());
+            let Some(session) = unsaved.get(hash) else { return Ok(None) };
+            (session.record.clone(), session.password.clone())
+        };
+        let stands = match person(&record) {
+            Some(person) => password_digest(&self.store, person).await? == Some(password),
+            None => false,
+        };
+        if !stands {
+            locked(&self.memory.unsaved).remove(hash);
+        }
+        Ok(stands.then_some(record))
+    }
+
+    /// Keeps a session that the disk has no room for.
+    async fn keep_unsaved(&self, record: &Record) -> Result<(), StoreError> {
+        let Some(person) = person(record) else { return Err(StoreError::Full) };
+        let Some(password) = password_digest(&self.store, person).await? else {
+            return Err(StoreError::Full);
+        };
+        let hash = id_hash(&record.id);
+        let session = Unsaved { record: record.clone(), ends_at: now().plus(UNSAVED_MS), password };
+        let mut unsaved = locked(&self.memory.unsaved);
+        unsaved.retain(|_, session| session.ends_at > now());
+        if unsaved.len() >= MOST_UNSAVED {
+            return Err(StoreError::Full);
+        }
+        unsaved.insert(hash, session);
+        tracing::warn!("the disk is full: a session is kept in memory for an hour at most");
+        Ok(())
+    }
+
+    /// Puts a session that is in memory only in its new form; `false` when it is none of those.
+    fn save_unsaved(&self, record: &Record) -> bool {
+        match locked(&self.memory.unsaved).get_mut(&id_hash(&record.id)) {
+            Some(session) => {
+                session.record = record.clone();
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+fn person(record: &Record) -> Option<i64> {
+    record.data.get(PERSON_KEY).and_then(serde_json::Value::as_i64)
+}
+
+/// A digest of the password hash of somebody who may sign in.
+async fn password_digest(store: &Store, person: i64) -> Result<Option<String>, StoreError> {
+    let Some(person) = people::by_id(store.readers(), person).await? else { return Ok(None) };
+    let found = people::credentials(store.readers(), &person.login).await?;
+    Ok(found.and_then(|c| c.password_hash).map(|hash| sha256_hex(hash.as_bytes())))
 }
 
 /// The stored form of a session id.
@@ -85,7 +238,7 @@ impl Row {
         let expires_at = record.expiry_date.unix_timestamp_nanos() / 1_000_000;
         Ok(Row {
             id_hash: id_hash(&record.id),
-            person: record.data.get(PERSON_KEY).and_then(serde_json::Value::as_i64),
+            person: person(record),
             data: json::write(&record.data, "session.data")?,
             expires_at: i64::try_from(expires_at).unwrap_or(i64::MAX),
         })
@@ -110,6 +263,7 @@ impl SessionStore for Sessions {
                 let row = Row::of(record).map_err(backend)?;
                 match self.store.write(move |tx| Box::pin(insert(tx, row))).await {
                     Err(error) if error.is_unique_violation() => record.id = Id::default(),
+                    Err(StoreError::Full) => return self.keep_unsaved(record).await.map_err(backend),
                     result => return result.map_err(backend),
                 }
             }
@@ -124,6 +278,9 @@ impl SessionStore for Sessions {
         Self: 'c,
     {
         Box::pin(async move {
+            if self.save_unsaved(record) {
+                return Ok(());
+            }
             let row = Row::of(record).map_err(backend)?;
             self.store.write(move |tx| Box::pin(update(tx, row))).await.map_err(backend)
         })
@@ -135,7 +292,7 @@ impl SessionStore for Sessions {
         'b: 'c,
         Self: 'c,
     {
-        Box::pin(async move { load(self.store.readers(), *id).await.map_err(backend) })
+        Box::pin(async move { self.find(*id).await.map_err(backend) })
     }
 
     fn delete<'a, 'b, 'c>(&'a self, id: &'b Id) -> BoxFuture<'c, SessionResult<()>>
@@ -144,8 +301,22 @@ impl SessionStore for Sessions {
         'b: 'c,
         Self: 'c,
     {
-        let hash = id_hash(id);
-        Box::pin(async move { self.store.write(move |tx| Box::pin(delete(tx, hash))).await.map_err(backend) })
+        let (id, hash) = (*id, id_hash(id));
+        Box::pin(async move {
+            let was_unsaved = locked(&self.memory.unsaved).remove(&hash).is_some();
+            // A stranger's session exists nowhere: there is nothing to write.
+            if !was_unsaved && load(self.store.readers(), id).await.map_err(backend)?.is_some() {
+                let row = hash.clone();
+                match self.store.write(move |tx| Box::pin(delete(tx, row))).await {
+                    Err(StoreError::Full) => {
+                        locked(&self.memory.revoked).insert(hash);
+                    }
+                    result => result.map_err(backend)?,
+                }
+            }
+            self.memory.ended.send_modify(|n| *n += 1);
+            Ok(())
+        })
     }
 }
 

@@ -4,7 +4,8 @@
 //! It knows nothing of what the jobs do.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -36,9 +37,14 @@ enum Message {
 
 impl Writer {
     /// Starts the task on `conn`; `options` make a new connection when that one breaks.
-    pub(super) fn start(conn: SqliteConnection, options: SqliteConnectOptions) -> Writer {
+    /// `commits` counts commits, each before its writers hear of it.
+    pub(super) fn start(
+        conn: SqliteConnection,
+        options: SqliteConnectOptions,
+        commits: Arc<AtomicU64>,
+    ) -> Writer {
         let (queue, inbox) = mpsc::channel(QUEUE);
-        let task = tokio::spawn(work(conn, options, inbox));
+        let task = tokio::spawn(work(conn, options, inbox, commits));
         Writer { queue, task: Mutex::new(Some(task)) }
     }
 
@@ -129,7 +135,12 @@ where
     }
 }
 
-async fn work(first: SqliteConnection, options: SqliteConnectOptions, mut inbox: mpsc::Receiver<Message>) {
+async fn work(
+    first: SqliteConnection,
+    options: SqliteConnectOptions,
+    mut inbox: mpsc::Receiver<Message>,
+    commits: Arc<AtomicU64>,
+) {
     let mut conn = Some(first);
     let mut messages = Vec::with_capacity(BATCH);
     let mut stopping = false;
@@ -147,7 +158,7 @@ async fn work(first: SqliteConnection, options: SqliteConnectOptions, mut inbox:
             None => options.connect().await,
         };
         match opened {
-            Ok(mut open) => match commit_together(&mut open, jobs).await {
+            Ok(mut open) => match commit_together(&mut open, jobs, &commits).await {
                 Ok(()) => conn = Some(open),
                 Err(error) => {
                     // SQLite may have rolled the transaction back by itself, behind sqlx's count of
@@ -171,7 +182,11 @@ async fn work(first: SqliteConnection, options: SqliteConnectOptions, mut inbox:
 }
 
 /// Runs `jobs` in one transaction and answers every caller. An error means that none was kept.
-async fn commit_together(conn: &mut SqliteConnection, jobs: Vec<Box<dyn Job>>) -> Result<(), StoreError> {
+async fn commit_together(
+    conn: &mut SqliteConnection,
+    jobs: Vec<Box<dyn Job>>,
+    commits: &AtomicU64,
+) -> Result<(), StoreError> {
     if jobs.is_empty() {
         return Ok(());
     }
@@ -201,6 +216,8 @@ async fn commit_together(conn: &mut SqliteConnection, jobs: Vec<Box<dyn Job>>) -
         Ok::<(), StoreError>(())
     }
     .await;
+    // After an error too: whether it reached the disk is not certain then.
+    commits.fetch_add(1, Ordering::AcqRel);
     ended.into_iter().for_each(|job| (job.ack)(committed.clone()));
     if let Err(error) = &committed {
         jobs.for_each(|job| job.refuse(error.clone()));

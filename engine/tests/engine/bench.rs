@@ -168,7 +168,12 @@ impl Bench {
 
     /// A form sent by the person with this login, with this key.
     pub async fn keyed(&self, engine: &Engine, login: &str, key: &str) -> Ctx {
-        Ctx { actor: actor(engine, login).await, key: key.to_owned(), ip: "127.0.0.1".to_owned() }
+        Ctx {
+            actor: actor(engine, login).await,
+            key: key.to_owned(),
+            ip: "127.0.0.1".to_owned(),
+            session: "test".to_owned(),
+        }
     }
 
     /// Runs a step to its end, as the person with this login.

@@ -98,8 +98,16 @@ async fn sign_in_tells_nobody_who_exists_and_slows_guessing_down() {
     }
     assert!(kinds.contains(&ErrorKind::Throttled), "{kinds:?}");
     let rows = audit_is_whole(&engine).await;
-    let refusals = rows.iter().filter(|r| r.event.act == "session.sign_in" && !r.event.detail.is_empty());
-    assert!(refusals.count() >= 6);
+    let refused: Vec<_> =
+        rows.iter().filter(|r| r.event.act == "session.sign_in" && !r.event.detail.is_empty()).collect();
+    assert_eq!(refused.len(), 2, "one row for each address and hour");
+    assert_eq!(refused[1].event.subject, "security");
+    assert_eq!(refused[0].event.subject, "an unknown login", "what was typed may be a password");
+    engine.close().await;
+    let engine = bench.open().await;
+    let rows = audit_is_whole(&engine).await;
+    let last = rows.iter().find(|r| r.event.act == "session.sign_in").unwrap();
+    assert!(last.event.detail.starts_with("4 more refused sign-ins"), "{}", last.event.detail);
 }
 
 #[tokio::test(flavor = "multi_thread")]

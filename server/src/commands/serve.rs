@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{CommandResult, own_binary, rustls_ready};
+use crate::hosts::Hosts;
 use crate::serve::{ServeError, serve};
 use crate::{cli, settings};
 
@@ -30,7 +31,7 @@ pub async fn run(args: cli::Serve) -> CommandResult {
     tracing_subscriber::fmt()
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_env("STAGEGATE_LOG")
-                .unwrap_or_else(|_| "warn,engine=info,server=info".into()),
+                .unwrap_or_else(|_| "warn,engine=info,server=info,tower_sessions=error".into()),
         )
         .with_writer(std::io::stderr)
         .init();
@@ -40,7 +41,11 @@ pub async fn run(args: cli::Serve) -> CommandResult {
     let listener =
         TcpListener::bind(settings.listen).await.map_err(|e| ServeError::Listen(settings.listen, e))?;
     let address = listener.local_addr()?;
-    let base = settings.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+    let hosts = Hosts::of(address, settings.public_url.as_deref(), &settings.allowed_hosts)?;
+    if !settings.share_host {
+        hosts.refuse_shared(&engine.stack_urls())?;
+    }
+    let base = hosts.base().to_owned();
     engine.start_up().await?;
     say!("Stagegate judges {} on {base}", engine.stack_name());
     say!("State is kept in {}", settings.data.display());
@@ -49,7 +54,7 @@ pub async fn run(args: cli::Serve) -> CommandResult {
     let stop = CancellationToken::new();
     let server = tokio::spawn({
         let (engine, settings, stop) = (engine.clone(), settings.clone(), stop.clone());
-        async move { serve(engine, &settings, listener, stop).await }
+        async move { serve(engine, &settings, hosts, listener, stop).await }
     });
     let ended = server_or_signal(server, &stop).await;
     engine.close().await;

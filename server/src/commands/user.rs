@@ -18,7 +18,7 @@ pub async fn run(action: User) -> CommandResult {
             let name = name.unwrap_or_else(|| login.clone());
             let path = engine.add_person(&NewPerson { name, login: login.clone(), roles }).await?;
             println!("{login} is added. One-time link, valid for seven days:\n  {path}");
-            println!("Put the server's address in front, such as http://127.0.0.1:4400.");
+            println!("Put the server's address in front, such as http://stagegate.localhost:4400.");
         }
         User::Roles { stack, login, roles } => {
             let roles = parse(&roles)?;

@@ -1,4 +1,5 @@
 //! A real server of the real binary, on a port and a data directory of its own.
+#![allow(dead_code, reason = "each test uses a part of it")]
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -15,7 +16,10 @@ pub const PASSWORD: &str = "three green lights";
 /// A running server and its people. Ends with the value.
 pub struct Server {
     child: Child,
+    /// The address for programs. Browsers are led to the own host name, which not every resolver knows.
     pub base: String,
+    /// The address that the start printed.
+    pub printed: String,
     pub dir: tempfile::TempDir,
     setup: String,
 }
@@ -53,6 +57,11 @@ pub const CONFIG: &str = "runbook = \"runbook.md\"\n[stack]\nname = \"Small\"\nf
 
 impl Server {
     pub fn start() -> Server {
+        Server::start_with("", |_| {})
+    }
+
+    /// A server whose `stagegate.toml` ends with `config`; `prepare` gets its directory before the start.
+    pub fn start_with(config: &str, prepare: impl FnOnce(&Path)) -> Server {
         let dir = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| {
             let path = dir.path().join(name);
@@ -60,21 +69,36 @@ impl Server {
             std::fs::write(path, text).unwrap();
         };
         write("runbook.md", RUNBOOK);
-        write("stagegate.toml", CONFIG);
+        write("stagegate.toml", &format!("{CONFIG}{config}"));
         write("compose.yml", "services:\n  web:\n    image: stagegate-test/none:1\n");
         write("site/pkg/stagegate.css", "body{}");
         write("site/favicon.svg", "<svg xmlns='http://www.w3.org/2000/svg'/>");
-        let (child, base, setup) = spawn(dir.path(), true);
-        Server { child, base, dir, setup: setup.unwrap() }
+        prepare(dir.path());
+        let (child, printed, setup) = spawn(dir.path(), true);
+        Server { child, base: local(&printed), printed, dir, setup: setup.unwrap() }
     }
 
     /// Kills the server as a power cut would and starts another on the same data.
     pub fn restart(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        let (child, base, _) = spawn(self.dir.path(), false);
+        let (child, printed, _) = spawn(self.dir.path(), false);
         self.child = child;
-        self.base = base;
+        self.base = local(&printed);
+        self.printed = printed;
+    }
+
+    /// Where its state is.
+    pub fn data(&self) -> std::path::PathBuf {
+        self.dir.path().join(".stagegate")
+    }
+
+    /// Whether a file of its data holds this text.
+    pub fn data_holds(&self, text: &str) -> bool {
+        let files = std::fs::read_dir(self.data()).unwrap().map(|entry| entry.unwrap().path());
+        files.filter(|path| path.is_file()).any(|path| {
+            std::fs::read(path).unwrap().windows(text.len()).any(|window| window == text.as_bytes())
+        })
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -172,8 +196,34 @@ pub fn unique() -> String {
     format!("test-key-{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
+/// The loopback address behind the own host name.
+fn local(printed: &str) -> String {
+    printed.replace("stagegate.localhost", "127.0.0.1")
+}
+
+/// Sends bytes as they are and reads until the server closes, or nothing has come for some seconds.
+pub async fn raw(base: &str, request: &str) -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut stream = tokio::net::TcpStream::connect(base.trim_start_matches("http://")).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let read = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer));
+    // What came until then is judged.
+    let _ = read.await;
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// The status of a raw answer.
+pub fn status(answer: &str) -> u16 {
+    answer.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0)
+}
+
 fn spawn(dir: &Path, is_new: bool) -> (Child, String, Option<String>) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_stagegate"))
+    let files = std::fs::read_to_string(dir.join("open-files")).unwrap_or_default();
+    let mut child = Command::new("sh")
+        .args(["-c", "[ -z \"$0\" ] || ulimit -n \"$0\"; exec \"$@\""])
+        .arg(files)
+        .arg(env!("CARGO_BIN_EXE_stagegate"))
         .args(["serve", "--listen", "127.0.0.1:0", "--config"])
         .arg(dir.join("stagegate.toml"))
         .arg("--site")

@@ -113,10 +113,12 @@ fn read_runbook(walk: &mut Walk<'_>, root: &DeTable<'_>, base: &Path) -> (Option
 /// The server reads its own table ([`super::server_table`]); here only mistakes in it are told.
 fn check_server(walk: &mut Walk<'_>, root: &DeTable<'_>) {
     let Some(table) = walk.table(root, "server") else { return };
-    walk.unknown_keys(table, &["listen", "data", "public_url"], "[server]");
+    walk.unknown_keys(table, &["listen", "data", "public_url", "allowed_hosts", "share_host"], "[server]");
     for key in ["listen", "data", "public_url"] {
         walk.string(table, key);
     }
+    walk.strings(table, "allowed_hosts");
+    walk.yes_or_no(table, "share_host");
 }
 
 fn read_stack(walk: &mut Walk<'_>, root: &DeTable<'_>, base: &Path) -> Option<Stack> {

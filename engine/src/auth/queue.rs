@@ -1,0 +1,250 @@
+//! Who may use the hasher next. It takes one password at a time, so a flood of strangers must not keep others out:
+//! people who are signed in come first, then sign-ins from where the person has signed in before, then strangers,
+//! each network in turn.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use tokio::sync::oneshot;
+
+use super::throttle::network;
+
+/// Hashes at one time: each takes a core and its memory.
+const AT_ONCE: usize = 1;
+/// People of each of the first two kinds who may wait.
+const MAY_WAIT: usize = 64;
+/// Strangers who may wait, all networks together.
+const STRANGERS_MAY_WAIT: usize = 32;
+
+/// For whom a password is hashed or compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// Somebody who is signed in or holds a one-time link.
+    SignedIn,
+    /// A sign-in from where this person has signed in before.
+    Familiar,
+    /// Any other sign-in, by its address.
+    Stranger(IpAddr),
+}
+
+/// There is no place left, or it was given to somebody else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Crowded;
+
+/// The queue before the hasher.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    running: usize,
+    signed_in: VecDeque<Waiting>,
+    familiar: VecDeque<Waiting>,
+    strangers: HashMap<IpAddr, VecDeque<Waiting>>,
+    /// Networks that have somebody waiting, the next one first.
+    networks: VecDeque<IpAddr>,
+    waiting_strangers: usize,
+}
+
+type Waiting = oneshot::Sender<Permit>;
+
+/// The right to hash one password, given back when dropped.
+#[derive(Debug)]
+pub(super) struct Permit {
+    queue: Option<Arc<Queue>>,
+}
+
+impl Queue {
+    /// Waits for the turn.
+    pub(super) async fn enter(self: &Arc<Self>, turn: Turn) -> Result<Permit, Crowded> {
+        let answer = {
+            let mut state = self.locked();
+            if state.running < AT_ONCE {
+                state.running += 1;
+                return Ok(Permit { queue: Some(self.clone()) });
+            }
+            let (sender, answer) = oneshot::channel();
+            state.push(turn, sender)?;
+            answer
+        };
+        // A sender that is dropped means that the place was given to somebody else.
+        answer.await.map_err(|_| Crowded)
+    }
+
+    fn locked(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    fn next(self: &Arc<Self>) {
+        let mut state = self.locked();
+        state.running -= 1;
+        while state.running < AT_ONCE
+            && let Some(waiting) = state.pop()
+        {
+            match waiting.send(Permit { queue: Some(self.clone()) }) {
+                Ok(()) => state.running += 1,
+                // Whoever waited has gone. The permit must not come back here while the state is locked.
+                Err(mut permit) => permit.queue = None,
+            }
+        }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if let Some(queue) = self.queue.take() {
+            queue.next();
+        }
+    }
+}
+
+impl State {
+    fn push(&mut self, turn: Turn, waiting: Waiting) -> Result<(), Crowded> {
+        let queue = match turn {
+            Turn::SignedIn => &mut self.signed_in,
+            Turn::Familiar => &mut self.familiar,
+            Turn::Stranger(ip) => {
+                self.push_stranger(network(ip), waiting);
+                return Ok(());
+            }
+        };
+        queue.retain(|other| !other.is_closed());
+        if queue.len() >= MAY_WAIT {
+            return Err(Crowded);
+        }
+        queue.push_back(waiting);
+        Ok(())
+    }
+
+    /// A full queue lets go of whoever has waited longest in the network with the most: so one that floods pushes
+    /// out its own, and the newest of it still has a chance.
+    fn push_stranger(&mut self, network: IpAddr, waiting: Waiting) {
+        if self.waiting_strangers >= STRANGERS_MAY_WAIT {
+            let longest = self.strangers.iter().max_by_key(|(_, queue)| queue.len()).map(|(ip, _)| *ip);
+            if let Some(longest) = longest {
+                self.pop_of(longest);
+            }
+        }
+        let queue = self.strangers.entry(network).or_default();
+        if queue.is_empty() {
+            self.networks.push_back(network);
+        }
+        queue.push_back(waiting);
+        self.waiting_strangers += 1;
+    }
+
+    fn pop(&mut self) -> Option<Waiting> {
+        if let Some(waiting) = self.signed_in.pop_front().or_else(|| self.familiar.pop_front()) {
+            return Some(waiting);
+        }
+        let network = self.networks.front().copied()?;
+        let waiting = self.pop_of(network)?;
+        // The network goes to the end, if it has somebody left.
+        if let Some(front) = self.networks.pop_front_if(|front| *front == network) {
+            self.networks.push_back(front);
+        }
+        Some(waiting)
+    }
+
+    fn pop_of(&mut self, network: IpAddr) -> Option<Waiting> {
+        let queue = self.strangers.get_mut(&network)?;
+        let waiting = queue.pop_front();
+        if waiting.is_some() {
+            self.waiting_strangers -= 1;
+        }
+        if queue.is_empty() {
+            self.strangers.remove(&network);
+            self.networks.retain(|other| *other != network);
+        }
+        waiting
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(n: u8) -> IpAddr {
+        IpAddr::from([10, 0, 0, n])
+    }
+
+    /// Who gets the permit next, in order, when all these wait behind one who hashes.
+    async fn order(turns: &[(&'static str, Turn)]) -> Vec<&'static str> {
+        let queue = Arc::new(Queue::default());
+        let first = queue.enter(Turn::SignedIn).await.unwrap();
+        let order = Arc::new(Mutex::new(vec![]));
+        let mut tasks = vec![];
+        for (name, turn) in turns {
+            let (queue, order, name, turn) = (queue.clone(), order.clone(), *name, *turn);
+            tasks.push(tokio::spawn(async move {
+                if let Ok(permit) = queue.enter(turn).await {
+                    order.lock().unwrap().push(name);
+                    drop(permit);
+                }
+            }));
+            // Each is in its place before the next one comes.
+            tokio::task::yield_now().await;
+        }
+        drop(first);
+        for task in tasks {
+            task.await.unwrap();
+        }
+        let state = queue.locked();
+        assert_eq!((state.running, state.waiting_strangers, state.networks.len()), (0, 0, 0));
+        order.lock().unwrap().clone()
+    }
+
+    #[tokio::test]
+    async fn people_who_are_known_come_before_strangers() {
+        let turns = [
+            ("stranger", Turn::Stranger(ip(1))),
+            ("familiar", Turn::Familiar),
+            ("stranger", Turn::Stranger(ip(1))),
+            ("signed in", Turn::SignedIn),
+        ];
+        assert_eq!(order(&turns).await, ["signed in", "familiar", "stranger", "stranger"]);
+    }
+
+    #[tokio::test]
+    async fn each_network_has_its_turn() {
+        let mut turns = vec![("flood", Turn::Stranger(ip(1))); 100];
+        turns.push(("honest", Turn::Stranger(ip(2))));
+        let order = order(&turns).await;
+        assert_eq!(order.len(), STRANGERS_MAY_WAIT);
+        assert_eq!(order[1], "honest", "{order:?}");
+    }
+
+    #[tokio::test]
+    async fn the_newest_of_a_flood_is_not_the_one_that_is_sent_away() {
+        let mut turns = vec![("old", Turn::Stranger(ip(1))); STRANGERS_MAY_WAIT];
+        turns.push(("new", Turn::Stranger(ip(1))));
+        let order = order(&turns).await;
+        assert_eq!((order.len(), order.last().copied()), (STRANGERS_MAY_WAIT, Some("new")));
+    }
+
+    #[tokio::test]
+    async fn who_goes_away_holds_nobody_up() {
+        let queue = Arc::new(Queue::default());
+        let first = queue.enter(Turn::SignedIn).await.unwrap();
+        for turn in [Turn::SignedIn, Turn::Familiar, Turn::Stranger(ip(1))] {
+            let gone = tokio::spawn({
+                let queue = queue.clone();
+                async move { queue.enter(turn).await.map(drop) }
+            });
+            tokio::task::yield_now().await;
+            gone.abort();
+            let _ = gone.await;
+        }
+        let last = tokio::spawn({
+            let queue = queue.clone();
+            async move { queue.enter(Turn::Stranger(ip(2))).await.map(drop) }
+        });
+        tokio::task::yield_now().await;
+        drop(first);
+        assert_eq!(last.await.unwrap(), Ok(()));
+        assert_eq!(queue.locked().running, 0);
+    }
+}

@@ -1,0 +1,358 @@
+//! The host names that this board answers to. A page of a foreign site can make its own name lead to this machine
+//! (DNS rebinding); the browser then sends that name, and here it is refused.
+//!
+//! Cookies do not know ports: what is served on another port of the same host name gets the session too. So on a
+//! loopback address the board has a host name of its own, and the start is refused when a URL of the stack has the
+//! same one.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Redirect, Response};
+use http::uri::Authority;
+use http::{HeaderMap, Method, StatusCode, Uri, header};
+
+/// The own name on loopback addresses. Browsers take every name below `localhost` for this machine.
+const OWN_NAME: &str = "stagegate.localhost";
+
+/// Why the server does not start.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum HostError {
+    /// A setting holds no host name.
+    #[error("[server] {key}: “{value}” is no {wanted}")]
+    Unreadable {
+        /// Which setting.
+        key: &'static str,
+        /// What it says.
+        value: String,
+        /// What it should be.
+        wanted: &'static str,
+    },
+    /// Something of the stack is served on the same host name.
+    #[error(
+        "Stagegate would share the host name {host} with [stack.urls] {name} = \"{url}\".\n\
+         Browsers send cookies to every port of a host name, so that service would receive the session of everybody \
+         who signs in here.\n\
+         Give Stagegate a name of its own: set public_url in [server] to another host name, or, on this machine, \
+         leave public_url out and use http://stagegate.localhost.\n\
+         To accept the risk, set share_host = true in [server]."
+    )]
+    Shared {
+        /// The name.
+        host: String,
+        /// Which URL.
+        name: String,
+        /// The URL.
+        url: String,
+    },
+}
+
+/// What decides about host names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hosts {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Inner {
+    /// Accepted names with their port; `None` means the scheme's own port.
+    accepted: Vec<(String, Option<u16>)>,
+    /// Where any address of this machine is accepted: the port.
+    any_address: Option<u16>,
+    /// Where people are sent from the other loopback names.
+    own: Option<String>,
+    /// The address to be printed and to be named in refusals.
+    base: String,
+}
+
+impl Hosts {
+    /// The host names for what the server listens on and what the settings say.
+    ///
+    /// # Errors
+    /// A setting that holds no host name.
+    pub fn of(local: SocketAddr, public_url: Option<&str>, more: &[String]) -> Result<Hosts, HostError> {
+        let port = local.port();
+        let (mut accepted, mut any_address, mut own) = (vec![], None, None);
+        let base = match public_url {
+            Some(url) => {
+                accepted.extend(of_url(url)?);
+                url.trim_end_matches('/').to_owned()
+            }
+            None => {
+                let is_loopback = local.ip().is_loopback();
+                let names =
+                    [OWN_NAME.to_owned(), "localhost".to_owned(), "127.0.0.1".to_owned(), "[::1]".to_owned()];
+                let names = names.into_iter().chain([literal(local.ip())]);
+                accepted.extend(names.flat_map(|name| at_port(&name, port)));
+                any_address = local.ip().is_unspecified().then_some(port);
+                let name = if is_loopback { OWN_NAME.to_owned() } else { literal(local.ip()) };
+                let name = if port == 80 { name } else { format!("{name}:{port}") };
+                own = is_loopback.then(|| name.clone());
+                format!("http://{name}")
+            }
+        };
+        for value in more {
+            let unreadable = || HostError::Unreadable {
+                key: "allowed_hosts",
+                value: value.clone(),
+                wanted: "host name such as go.example.com or go.example.com:4400",
+            };
+            let (name, given) = split(value).ok_or_else(unreadable)?;
+            match given {
+                Some(_) => accepted.push((name, given)),
+                None => {
+                    accepted.extend([(name.clone(), None), (name.clone(), Some(port)), (name, Some(443))])
+                }
+            }
+        }
+        Ok(Hosts { inner: Arc::new(Inner { accepted, any_address, own, base }) })
+    }
+
+    /// The address that people type.
+    pub fn base(&self) -> &str {
+        &self.inner.base
+    }
+
+    /// Whether a `Host` header names this board.
+    fn accepts(&self, host: &str) -> bool {
+        let Some((name, port)) = split(host) else { return false };
+        let is_address = || name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+        let listed = self.inner.accepted.iter().any(|(n, p)| *n == name && *p == port);
+        listed || (self.inner.any_address.is_some() && self.inner.any_address == port && is_address())
+    }
+
+    /// Refuses to share a host name with the stack, which would get the sessions.
+    ///
+    /// # Errors
+    /// The first URL of the stack on the same name.
+    pub fn refuse_shared(&self, urls: &BTreeMap<String, String>) -> Result<(), HostError> {
+        let own: Vec<String> = match &self.inner.own {
+            // The other loopback names lead browsers to the own one.
+            Some(own) => split(own).into_iter().map(|(name, _)| name).collect(),
+            None => self.inner.accepted.iter().map(|(name, _)| name.clone()).collect(),
+        };
+        for (name, url) in urls {
+            if let Some(host) = host_of(url).filter(|host| own.contains(host)) {
+                return Err(HostError::Shared { host, name: name.clone(), url: url.clone() });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn of_url(url: &str) -> Result<Vec<(String, Option<u16>)>, HostError> {
+    let unreadable = || HostError::Unreadable {
+        key: "public_url",
+        value: url.to_owned(),
+        wanted: "address such as https://go.example.com",
+    };
+    let uri: Uri = url.parse().map_err(|_| unreadable())?;
+    let usual = match uri.scheme_str() {
+        Some("https") => 443,
+        Some("http") => 80,
+        _ => return Err(unreadable()),
+    };
+    let (name, port) = uri.authority().and_then(|a| split(a.as_str())).ok_or_else(unreadable)?;
+    Ok(match port {
+        None => vec![(name.clone(), None), (name, Some(usual))],
+        Some(port) if port == usual => vec![(name.clone(), None), (name, Some(usual))],
+        Some(port) => vec![(name, Some(port))],
+    })
+}
+
+/// A name at a port; port 80 is not written.
+fn at_port(name: &str, port: u16) -> Vec<(String, Option<u16>)> {
+    let mut hosts = vec![(name.to_owned(), Some(port))];
+    if port == 80 {
+        hosts.push((name.to_owned(), None));
+    }
+    hosts
+}
+
+/// An address as it stands in a URL.
+fn literal(ip: IpAddr) -> String {
+    match ip {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    }
+}
+
+/// Name and port of a host as a header or a URL has it. `None`: it is none, or hides something.
+fn split(host: &str) -> Option<(String, Option<u16>)> {
+    let authority: Authority = host.parse().ok()?;
+    let is_plain = !host.contains('@') && !host.ends_with(':') && !authority.host().is_empty();
+    let port = authority.port_u16();
+    // A port that is no number is not none.
+    let says_port = authority.as_str().len() > authority.host().len();
+    (is_plain && says_port == port.is_some()).then(|| (authority.host().to_ascii_lowercase(), port))
+}
+
+/// The host of a declared URL; what stands in `${KEY:-default}` counts with its default.
+fn host_of(url: &str) -> Option<String> {
+    let mut plain = String::new();
+    let mut rest = url;
+    while let Some((before, after)) = rest.split_once("${") {
+        let (key, behind) = after.split_once('}')?;
+        plain.push_str(before);
+        plain.push_str(
+            key.split_once(":-").or_else(|| key.split_once('-')).map_or("", |(_, default)| default),
+        );
+        rest = behind;
+    }
+    plain.push_str(rest);
+    let authority = plain.split_once("://")?.1.split(['/', '?', '#']).next()?;
+    let host = authority.rsplit('@').next()?.trim_end_matches(':');
+    split(host).map(|(name, _)| name)
+}
+
+/// Refuses requests for other hosts, and leads browsers to the own name.
+pub async fn gate(State(hosts): State<Hosts>, request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    // Says nothing but that this process answers, and whoever asks may know it by any name.
+    if path == "/healthz" {
+        return next.run(request).await;
+    }
+    let host = stated_host(request.uri(), request.headers());
+    let Some(host) = host.filter(|host| hosts.accepts(host)) else {
+        let name: String = host.unwrap_or("").chars().filter(char::is_ascii_graphic).take(100).collect();
+        let base = hosts.base();
+        let text = format!(
+            "Stagegate does not answer to the host name “{name}”. Open it at {base}, or add the name to allowed_hosts \
+             in the [server] table of stagegate.toml and start it again.\n"
+        );
+        return (StatusCode::MISDIRECTED_REQUEST, text).into_response();
+    };
+    if let Some(own) = &hosts.inner.own
+        && !host.eq_ignore_ascii_case(own)
+        && is_loopback_name(host)
+        && *request.method() == Method::GET
+        && is_browser_opening_a_page(request.headers())
+    {
+        let rest = request.uri().path_and_query().map_or("/", |p| p.as_str());
+        return Redirect::temporary(&format!("http://{own}{rest}")).into_response();
+    }
+    next.run(request).await
+}
+
+/// The one host that a request names: the header, and in the request line nothing else.
+fn stated_host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
+    let mut stated = headers.get_all(header::HOST).iter();
+    let host = stated.next()?.to_str().ok()?;
+    let in_line = uri.authority().is_none_or(|authority| authority.as_str().eq_ignore_ascii_case(host));
+    (stated.next().is_none() && in_line).then_some(host)
+}
+
+fn is_loopback_name(host: &str) -> bool {
+    let Some((name, _)) = split(host) else { return false };
+    name == "localhost" || name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Only browsers say so; scripts stay where they are.
+fn is_browser_opening_a_page(headers: &HeaderMap) -> bool {
+    let is = |name: &str, value: &str| headers.get(name).is_some_and(|v| v == value);
+    is("sec-fetch-mode", "navigate") && is("sec-fetch-dest", "document")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hosts(listen: &str, public_url: Option<&str>, more: &[&str]) -> Hosts {
+        let more: Vec<String> = more.iter().map(|m| (*m).to_owned()).collect();
+        Hosts::of(listen.parse().unwrap(), public_url, &more).unwrap()
+    }
+
+    #[test]
+    fn without_a_public_address_only_names_of_this_machine_are_accepted() {
+        let own = hosts("127.0.0.1:4400", None, &[]);
+        assert_eq!(own.base(), "http://stagegate.localhost:4400");
+        for good in
+            ["127.0.0.1:4400", "localhost:4400", "LOCALHOST:4400", "[::1]:4400", "stagegate.localhost:4400"]
+        {
+            assert!(own.accepts(good), "{good}");
+        }
+        for bad in [
+            "evil.example",
+            "evil.example:4400",
+            "127.0.0.1",
+            "127.0.0.1:4401",
+            "stagegate.localhost",
+            "localhost.:4400",
+            "x.localhost:4400",
+            "127.0.0.2:4400",
+            "10.0.0.5:4400",
+            "127.0.0.1:4400@evil.example",
+            "localhost:4400:1",
+            "",
+            "localhost:",
+            "localhost:x",
+            "evil.example@localhost:4400",
+            "2130706433:4400",
+            "localhost:4400/",
+            "[::1]",
+        ] {
+            assert!(!own.accepts(bad), "{bad}");
+        }
+        assert!(hosts("127.0.0.1:80", None, &[]).accepts("stagegate.localhost"));
+    }
+
+    #[test]
+    fn an_address_of_its_own_is_accepted_and_no_foreign_name() {
+        let one = hosts("10.0.0.5:4400", None, &[]);
+        assert_eq!(one.base(), "http://10.0.0.5:4400");
+        assert!(one.accepts("10.0.0.5:4400") && !one.accepts("10.0.0.6:4400"));
+        let all = hosts("0.0.0.0:4400", None, &[]);
+        assert!(
+            all.accepts("10.0.0.6:4400") && all.accepts("[fe80::1]:4400") && all.accepts("localhost:4400")
+        );
+        assert!(
+            !all.accepts("evil.example:4400") && !all.accepts("10.0.0.6:4401") && !all.accepts("10.0.0.6")
+        );
+    }
+
+    #[test]
+    fn with_a_public_address_it_and_what_is_allowed_besides_are_accepted() {
+        let public =
+            hosts("127.0.0.1:4400", Some("https://go.example.com/"), &["board.lan:8080", "board.lan2"]);
+        assert_eq!(public.base(), "https://go.example.com");
+        for good in
+            ["go.example.com", "GO.example.com:443", "board.lan:8080", "board.lan2", "board.lan2:4400"]
+        {
+            assert!(public.accepts(good), "{good}");
+        }
+        for bad in
+            ["127.0.0.1:4400", "localhost:4400", "go.example.com:4400", "go.example.com:80", "board.lan"]
+        {
+            assert!(!public.accepts(bad), "{bad}");
+        }
+        assert!(Hosts::of("127.0.0.1:1".parse().unwrap(), Some("go.example.com"), &[]).is_err());
+        assert!(Hosts::of("127.0.0.1:1".parse().unwrap(), None, &["http://x".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn a_host_name_is_not_shared_with_the_stack() {
+        let urls = |url: &str| BTreeMap::from([("api".to_owned(), url.to_owned())]);
+        let local = "http://127.0.0.1:${PORT:-3000}";
+        assert_eq!(hosts("127.0.0.1:4400", None, &[]).refuse_shared(&urls(local)), Ok(()));
+        let own = hosts("127.0.0.1:4400", Some("http://127.0.0.1:4400"), &[]);
+        let error = own.refuse_shared(&urls(local)).unwrap_err().to_string();
+        assert!(error.contains("127.0.0.1") && error.contains("share_host = true"), "{error}");
+        let public = hosts("127.0.0.1:4400", Some("https://go.example.com"), &[]);
+        for shared in [
+            "https://GO.example.com:8443/x",
+            "http://u:p@go.example.com",
+            "https://${HOST:-go.example.com}:${P:-1}/",
+            "https://go.example.com?x",
+        ] {
+            assert!(public.refuse_shared(&urls(shared)).is_err(), "{shared}");
+        }
+        for other in ["https://api.example.com", local, "${BASE}/x", "https://example.com", "not a url"] {
+            assert_eq!(public.refuse_shared(&urls(other)), Ok(()), "{other}");
+        }
+        let direct = hosts("10.0.0.5:4400", None, &[]);
+        assert!(direct.refuse_shared(&urls("http://10.0.0.5:3000")).is_err());
+    }
+}

@@ -1,0 +1,178 @@
+//! Under which addresses the board answers: host names, spellings of paths, methods.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expects")]
+
+mod support;
+
+use std::process::Command;
+
+use domain::policy::{Door, RULES};
+use support::{Server, raw, status};
+
+/// A request as a client that follows no rules writes it.
+async fn ask(server: &Server, method: &str, path: &str, host: &str, more: &str) -> String {
+    let request = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{more}\r\n");
+    raw(&server.base, &request).await
+}
+
+fn own_host(server: &Server) -> String {
+    server.base.trim_start_matches("http://").to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn foreign_host_names_are_refused() {
+    let server = Server::start();
+    let host = own_host(&server);
+    let port = host.split(':').nth(1).unwrap().to_owned();
+    assert_eq!(server.printed, format!("http://stagegate.localhost:{port}"), "a host name of its own");
+    for good in ["127.0.0.1", "localhost", "stagegate.localhost", "[::1]"] {
+        let answer = ask(&server, "GET", "/sign-in", &format!("{good}:{port}"), "").await;
+        assert_eq!(status(&answer), 200, "{good}: {answer}");
+    }
+    for bad in ["evil.example", &format!("evil.example:{port}"), "127.0.0.1", "localhost:1", "a@b", ""] {
+        for (method, path) in [("GET", "/sign-in"), ("POST", "/api/sign_in"), ("GET", "/pkg/stagegate.css")] {
+            let origin = format!("Origin: http://{bad}\r\n");
+            let answer = ask(&server, method, path, bad, &origin).await;
+            assert!(matches!(status(&answer), 421 | 400), "{bad} {path}: {answer}");
+            assert!(!answer.to_lowercase().contains("set-cookie"), "{bad} {path}");
+        }
+    }
+    let answer = ask(&server, "GET", "/sign-in", "evil.example", "").await;
+    assert!(answer.contains("allowed_hosts") && answer.contains(&server.printed), "{answer}");
+    let line = format!("http://evil.example:{port}/sign-in");
+    assert_eq!(status(&ask(&server, "GET", &line, &host, "").await), 421, "another host in the request line");
+    let two = format!("Host: {host}\r\n");
+    assert!(matches!(status(&ask(&server, "GET", "/sign-in", &host, &two).await), 400 | 421));
+    assert_eq!(status(&raw(&server.base, "GET /sign-in HTTP/1.0\r\n\r\n").await), 421, "no host at all");
+    assert_eq!(status(&ask(&server, "GET", "/healthz", "any.name", "").await), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn browsers_are_led_to_the_own_name_and_programs_are_not() {
+    let server = Server::start();
+    let host = own_host(&server);
+    let page = "Sec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n";
+    let answer = ask(&server, "GET", "/runs?x=1", &host, page).await;
+    assert_eq!(status(&answer), 307, "{answer}");
+    assert!(answer.contains(&format!("location: {}/runs?x=1\r\n", server.printed)), "{answer}");
+    assert_eq!(status(&ask(&server, "GET", "/sign-in", &host, "").await), 200);
+    let own = server.printed.trim_start_matches("http://").to_owned();
+    assert_eq!(status(&ask(&server, "GET", "/sign-in", &own, page).await), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_host_names_are_answered_when_they_are_allowed() {
+    let server = Server::start_with("[server]\nallowed_hosts = [\"board.lan\"]\n", |_| {});
+    assert_eq!(status(&ask(&server, "GET", "/sign-in", "board.lan", "").await), 200);
+    assert_eq!(status(&ask(&server, "GET", "/sign-in", "other.lan", "").await), 421);
+}
+
+#[test]
+fn the_start_is_refused_on_a_host_name_that_the_stack_has() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    write("runbook.md", support::RUNBOOK);
+    write("compose.yml", "services:\n  web:\n    image: stagegate-test/none:1\n");
+    write("site/pkg/stagegate.css", "body{}");
+    let urls = "[stack.urls]\napi = \"http://127.0.0.1:${PORT:-3000}\"\n";
+    let server = "[server]\npublic_url = \"http://127.0.0.1:4400\"\n";
+    write("stagegate.toml", &format!("{}{urls}{server}", support::CONFIG));
+    let output = Command::new(env!("CARGO_BIN_EXE_stagegate"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--config"])
+        .arg(dir.path().join("stagegate.toml"))
+        .arg("--site")
+        .arg(dir.path().join("site"))
+        .env("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{said}");
+    assert!(said.contains("share the host name 127.0.0.1") && said.contains("share_host = true"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_address_has_one_spelling() {
+    let server = Server::start();
+    let admin = server.admin().await;
+    let host = own_host(&server);
+    assert_eq!(server.get(&admin, "/gates/A").await.status().as_u16(), 200);
+    let mut spellings: Vec<String> = vec![];
+    for path in
+        ["/gates/A", "/board.json", "/runs/1/log", "/api/deploy", "/people", "/sign-in", "/pkg/stagegate.css"]
+    {
+        let (head, last) = path.rsplit_once('/').unwrap();
+        let first = last.as_bytes()[0];
+        spellings.extend([
+            format!("/{path}"),
+            format!("{path}/"),
+            format!("{path}//"),
+            format!("/.{path}"),
+            format!("/x/..{path}"),
+            format!("{head}/./{last}"),
+            format!("{head}//{last}"),
+            format!("{head}/x/../{last}"),
+            format!("{head}/%2e/{last}"),
+            format!("{head}/x/%2E%2e/{last}"),
+            format!("{head}%2f{last}"),
+            format!("{head}%2F{last}"),
+            format!("{head}%5c{last}"),
+            format!("{head}\\{last}"),
+            format!("{head}/%{first:02x}{}", &last[1..]),
+            format!("{head}/%{first:02X}{}", &last[1..]),
+            format!("{path};x=1"),
+            format!("{head};a/{last}"),
+            format!("{path}%00"),
+            format!("{path}%20"),
+            format!("{path}%"),
+            format!("{path}%zz"),
+            format!("{path}%c0%af"),
+        ]);
+    }
+    assert!(spellings.len() > 127);
+    let audit = server.get(&admin, "/activity").await.text().await.unwrap().matches("door.refused").count();
+    for spelling in &spellings {
+        for method in ["GET", "POST", "HEAD"] {
+            let more = format!("Origin: {}\r\nContent-Length: 0\r\n", server.base);
+            let answer = ask(&server, method, spelling, &host, &more).await;
+            assert!(matches!(status(&answer), 404 | 400), "{method} {spelling}: {answer}");
+            assert!(
+                !answer.contains("sign-in") && !answer.contains("text/html"),
+                "{method} {spelling}: {answer}"
+            );
+        }
+    }
+    let after = server.get(&admin, "/activity").await.text().await.unwrap().matches("door.refused").count();
+    assert_eq!(audit, after);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_address_does_not_answer_is_refused_and_leaves_no_record() {
+    let server = Server::start();
+    let docs = server.person("docs").await;
+    let cookieless = own_host(&server);
+    for rule in RULES {
+        let path = rule.path.replace("{id}", "999").replace("{token}", "none").replace("{*rest}", "none.js");
+        let wrong: &[&str] = match rule.door {
+            Door::Act => &["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "TRACE"],
+            Door::Stream => &["POST", "HEAD", "OPTIONS", "PUT", "DELETE"],
+            Door::Page | Door::File => &["POST", "OPTIONS", "PUT", "DELETE", "PATCH"],
+        };
+        for method in wrong {
+            let more = format!("Origin: {}\r\nContent-Length: 0\r\n", server.base);
+            let answer = ask(&server, method, &path, &cookieless, &more).await;
+            assert_eq!(status(&answer), 405, "{method} {path}: {answer}");
+            assert!(answer.contains("\r\nallow: "), "{method} {path}: {answer}");
+        }
+        if rule.door == Door::Act {
+            // With the cookie of somebody who was made to follow a link.
+            let answer = server.get(&docs, &path).await;
+            assert_eq!(answer.status().as_u16(), 405, "GET {path}");
+        }
+    }
+    let page = server.get(&docs, "/activity").await.text().await.unwrap();
+    assert!(!page.contains("door.refused"), "{page}");
+    assert!(!page.contains("the policy table does not allow it"), "{page}");
+}
