@@ -16,6 +16,7 @@ pub use monitor::{GrafanaSpec, LogAssert, LogSource, LogsSpec, PrometheusAssert,
 pub use report::{ReportFormat, Twice, ValueSource};
 pub use web::{HttpCors, HttpGate, HttpMeasure, HttpRateLimit, TlsSpec};
 
+use crate::canonical::canonical;
 use crate::digest::digest_fields;
 use crate::release::{Part, Parts};
 use crate::schedule::Schedule;
@@ -62,10 +63,49 @@ impl Check {
         })
     }
 
-    /// Digest of everything that decides the outcome. Evidence found under another digest is stale.
+    /// Digest of everything that decides the outcome. Evidence found under another digest is stale. It begins with
+    /// the version of its form.
     pub fn threshold_digest(&self) -> String {
         let want = self.want.as_ref().map(Want::to_string).unwrap_or_default();
+        format!("{SECOND_FORM}{}", digest_fields([self.id.as_str(), &canonical(&self.spec), &want]))
+    }
+
+    /// The digest in the form of earlier versions, which has no version in front: evidence that was stored then
+    /// still counts. It hangs on the names of Rust types and fields; `tests/digests.rs` holds it in place.
+    fn first_threshold_digest(&self) -> String {
+        let want = self.want.as_ref().map(Want::to_string).unwrap_or_default();
         digest_fields([self.id.as_str(), &format!("{:?}", self.spec), &want])
+    }
+
+    /// Whether evidence with this digest was found under the declaration as it is.
+    pub fn declared_as(&self, stored: &str) -> bool {
+        if stored.contains(':') {
+            stored == self.threshold_digest()
+        } else {
+            stored == self.first_threshold_digest()
+        }
+    }
+
+    /// As [`Check::declared_as`], for many digests.
+    pub fn declaration(&self) -> Declaration {
+        Declaration { first: self.first_threshold_digest(), second: self.threshold_digest() }
+    }
+}
+
+/// Stands before digests that are made of canonical JSON.
+const SECOND_FORM: &str = "2:";
+
+/// The digests of a check's declaration in every form that was ever stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Declaration {
+    first: String,
+    second: String,
+}
+
+impl Declaration {
+    /// Whether evidence with this digest was found under the declaration.
+    pub fn matches(&self, stored: &str) -> bool {
+        stored == self.second || stored == self.first
     }
 }
 

@@ -170,7 +170,7 @@ pub fn staleness(evidence: &Evidence, check: &Check, release: &Parts, now: Milli
         .filter(|part| !check.agrees(&evidence.parts, release, **part))
         .map(|part| changed(evidence, check, release, *part))
         .collect();
-    if evidence.threshold_digest != check.threshold_digest() {
+    if !check.declared_as(&evidence.threshold_digest) {
         reasons.push(Staleness::ThresholdChanged);
     }
     if let Some(allowed_ms) = check.valid_for_ms {

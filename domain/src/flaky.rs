@@ -31,8 +31,9 @@ pub fn flaky<'a>(check: &Check, evidence: impl DoubleEndedIterator<Item = &'a Ev
     if check.binds.is_empty() {
         return None;
     }
-    let digest = check.threshold_digest();
-    let mut newest_first = evidence.rev().filter(|e| e.check == check.id && e.threshold_digest == digest);
+    let declaration = check.declaration();
+    let mut newest_first =
+        evidence.rev().filter(|e| e.check == check.id && declaration.matches(&e.threshold_digest));
     let newest = newest_first.next()?;
     let same = |e: &&Evidence| check.binds.iter().all(|part| check.agrees(&e.parts, &newest.parts, *part));
     let last: Vec<Outcome> = std::iter::once(newest)

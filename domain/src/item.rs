@@ -209,11 +209,11 @@ pub fn check_state(check: &Check, facts: &Facts<'_>) -> CheckState {
         reasons
     };
     let counting = |e: &&Evidence| why_stale(e).is_empty();
-    let threshold = check.threshold_digest();
+    let declaration = check.declaration();
     let failures = mine()
         .filter(|e| e.finding.outcome != Outcome::Pass)
         .filter(|e| facts.release.is_some_and(|r| e.release == r.id))
-        .filter(|e| e.threshold_digest == threshold)
+        .filter(|e| declaration.matches(&e.threshold_digest))
         .filter(|e| check.binds.iter().all(|p| check.agrees(&e.parts, parts, *p)))
         .count();
     let failures = u32::try_from(failures).unwrap_or(u32::MAX);

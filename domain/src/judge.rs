@@ -283,7 +283,14 @@ fn verdict_digest(digest: &str, sign_offs: &[SignOffView], verdict: &Verdict) ->
         [s.name.clone(), word.map_or_else(String::new, |w| format!("{} {} {}", w.id, w.by, w.choice.slug()))]
     });
     let blockers = verdict.blockers.iter().map(|b| b.what.clone());
-    let head = ["verdict".to_owned(), digest.to_owned(), verdict.label()];
+    // Decisions are stored with these words: they stay, whatever pages call a verdict.
+    let words = match (verdict.is_go(), verdict.waivers) {
+        (false, _) => "No-Go".to_owned(),
+        (true, 0) => "Go".to_owned(),
+        (true, 1) => "Go with 1 waiver".to_owned(),
+        (true, n) => format!("Go with {n} waivers"),
+    };
+    let head = ["verdict".to_owned(), digest.to_owned(), words];
     digest_fields(head.into_iter().chain(signed).chain(blockers))
 }
 
@@ -332,13 +339,21 @@ fn digest_rows(head: &str, rows: &[ShownRow]) -> String {
     digest_fields(std::iter::once(head.to_owned()).chain(fields))
 }
 
+/// What a gate's digest begins with. Acceptances are stored with it: its spelling stays.
+fn gate_head(gate: &str, release: Option<i64>) -> String {
+    match release {
+        Some(id) => format!("gate {gate} Some({id})"),
+        None => format!("gate {gate} None"),
+    }
+}
+
 fn gate_views(facts: &Facts<'_>, states: &[ItemState], decision_gate: Option<&str>) -> Vec<GateView> {
     let mut views: Vec<GateView> = Vec::new();
     for gate in &facts.runbook.gates {
         let items = items_of(states, &gate.id);
         let rows: Vec<ShownRow> = items.iter().map(ItemState::shown).collect();
         let release = facts.release.map(|r| r.id);
-        let digest = digest_rows(&format!("gate {} {release:?}", gate.id), &rows);
+        let digest = digest_rows(&gate_head(&gate.id, release), &rows);
         let is_decision = decision_gate == Some(gate.id.as_str());
         let satisfied = items.iter().all(ItemState::is_satisfied);
         let acceptance =

@@ -3,6 +3,7 @@
 //! Nothing here touches the outside world: no I/O, no clock, no runtime. So nothing here can fail
 //! for reasons of the outside world, and the same rules run on the server and in the browser.
 
+pub mod canonical;
 pub mod change;
 pub mod changes;
 pub mod check;

@@ -27,6 +27,17 @@ impl Part {
     /// Every part.
     pub const ALL: [Part; 5] = [Part::Commit, Part::Config, Part::Images, Part::Env, Part::Runbook];
 
+    /// The word for it in digests that are stored: it stays, whatever pages call the part.
+    fn key(self) -> &'static str {
+        match self {
+            Part::Commit => "commit",
+            Part::Config => "config",
+            Part::Images => "images",
+            Part::Env => "env",
+            Part::Runbook => "runbook",
+        }
+    }
+
     /// The word for it on pages and in `binds`.
     pub fn label(self) -> &'static str {
         match self {
@@ -67,7 +78,7 @@ impl Parts {
     /// Fingerprint over all parts; absent ones count as absent.
     pub fn fingerprint(&self) -> String {
         digest_fields(
-            Part::ALL.into_iter().flat_map(|p| [p.label().to_owned(), self.get(p).unwrap_or_default()]),
+            Part::ALL.into_iter().flat_map(|p| [p.key().to_owned(), self.get(p).unwrap_or_default()]),
         )
     }
 

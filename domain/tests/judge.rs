@@ -24,6 +24,8 @@ mod items;
 mod random;
 #[path = "judge_parts/signed.rs"]
 mod signed;
+#[path = "judge_parts/stored.rs"]
+mod stored;
 
 const DAY: u64 = 86_400_000;
 
