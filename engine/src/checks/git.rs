@@ -1,13 +1,14 @@
 //! The repository: a clean tree on a commit, the commit that is checked out, and files that must never have been committed.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use domain::check::{CheckSpec, GitAssert};
 use domain::evidence::Finding;
 
 use super::finding::{brief, failed, names, passed, unknown};
 use super::probe::Probe;
-use super::tree::{TrackedFiles, git};
+use super::tree::TrackedFiles;
+use crate::git::{Caller, Git};
 
 pub(super) async fn probe(probe: &Probe<'_>) -> Finding {
     let CheckSpec::Git { assert, path, commit, branch, tag } = &probe.work.check.spec else {
@@ -39,6 +40,11 @@ pub(super) async fn probe(probe: &Probe<'_>) -> Finding {
 const NO_REPOSITORY: &str = "the stack's directory is in no git repository, or git does not answer";
 const CLONE: &str = "Clone the repository instead of copying its files; see the run's log for git's words.";
 
+/// The repository around the stack's directory; `None` when there is none, or git does not answer.
+async fn repository<'a>(probe: &Probe<'a>, dir: &Path) -> Option<Git<'a>> {
+    Git::open(Caller::Run(probe.session), dir).await.ok()?
+}
+
 async fn clean(probe: &Probe<'_>) -> Finding {
     let dir = &probe.work.project.dir;
     let wanted = "a commit, and no tracked file that differs from it";
@@ -46,13 +52,25 @@ async fn clean(probe: &Probe<'_>) -> Finding {
     let Some(files) = TrackedFiles::of(probe.session, dir).await else {
         return unknown(wanted, NO_REPOSITORY, CLONE);
     };
-    let Ok(head) = git(probe.session, dir, &["rev-parse", "--verify", "--short=7", "HEAD"]).await else {
+    let Some(git) = repository(probe, dir).await else { return unknown(wanted, NO_REPOSITORY, CLONE) };
+    let Ok(head) = git.ask(&["rev-parse", "--verify", "--short=7", "HEAD"]).await else {
         return failed(wanted, "the repository has no commit", "Commit what is to be released.");
     };
     let head = String::from_utf8_lossy(&head).trim().to_owned();
     let paths: Vec<&str> = files.paths().collect();
     if paths.is_empty() {
         return passed(wanted, format!("{head}, no tracked file differs"));
+    }
+    let unsure: Vec<&str> = files.unsure().collect();
+    if unsure.len() == paths.len() {
+        return unknown(
+            wanted,
+            format!(
+                "{head}; whether {} differ is unknown: they pass through a Git filter, which is not run here",
+                names(&unsure)
+            ),
+            "Run git status in the directory as its owner, then run this check again.",
+        );
     }
     failed(
         wanted,
@@ -118,13 +136,11 @@ async fn at(probe: &Probe<'_>, pin: Pin, declared: &str) -> Finding {
         return unknown(wanted, format!("“{}” is no {kind}", brief(&name, 60)), next);
     }
     probe.say(&format!("Asks git which commit is checked out, and which one {kind} {name} is."));
-    if git(probe.session, dir, &["rev-parse", "--git-dir"]).await.is_err() {
-        return unknown(wanted, NO_REPOSITORY, CLONE);
-    }
+    let Some(git) = repository(probe, dir).await else { return unknown(wanted, NO_REPOSITORY, CLONE) };
     let resolve = async |what: &str| {
         let what = format!("{what}^{{commit}}");
         let args = ["rev-parse", "--verify", "--quiet", &what];
-        let answer = git(probe.session, dir, &args).await.ok()?;
+        let answer = git.ask_if(&args).await.ok()??;
         Some(String::from_utf8_lossy(&answer).trim().to_owned())
     };
     let Some(head) = resolve("HEAD").await else {
@@ -164,16 +180,14 @@ pub(super) async fn never_committed(probe: &Probe<'_>, path: &Path, shown: &str)
     let dir = &probe.work.project.dir;
     let wanted = format!("{shown} is not tracked by git and in no commit");
     probe.say(&format!("Asks git whether {shown} is or was ever tracked."));
-    let Ok(root) = git(probe.session, dir, &["rev-parse", "--show-toplevel"]).await else {
-        return unknown(wanted, NO_REPOSITORY, CLONE);
-    };
-    let root = PathBuf::from(String::from_utf8_lossy(&root).trim_end_matches('\n'));
+    let Some(git) = repository(probe, dir).await else { return unknown(wanted, NO_REPOSITORY, CLONE) };
+    let Ok(root) = git.top().await else { return unknown(wanted, NO_REPOSITORY, CLONE) };
     let Some(inside) = within(&root, &dir.join(path)) else {
         return passed(wanted, format!("{shown} lies outside the repository"));
     };
     let spec = format!(":(top,literal){inside}");
     let ask = async |args: &[&str]| {
-        let answer = git(probe.session, &root, args).await.ok()?;
+        let answer = git.ask(args).await.ok()?;
         Some(String::from_utf8_lossy(&answer).trim().to_owned())
     };
     let Some(tracked) = ask(&["ls-files", "--", &spec]).await else {

@@ -1,21 +1,26 @@
 //! Whether a command left files of the repository changed that git knows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::path::Path;
+use std::time::SystemTime;
 
 use domain::evidence::{Finding, Outcome};
 
 use super::finding::names;
-use crate::runner::{Cmd, Exit, Session};
+use crate::git::{Caller, Git};
+use crate::runner::Session;
 
-/// Most bytes of git's answer that are looked at.
-const ANSWER: usize = 8 << 20;
+/// Most submodules that are looked into.
+const SUBMODULES: usize = 64;
 
 /// The tracked files that differ from the commit, each with how it differs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TrackedFiles(BTreeMap<String, Difference>);
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TrackedFiles {
+    files: BTreeMap<String, Difference>,
+    unsure: BTreeSet<String>,
+    submodules: usize,
+}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Difference {
@@ -26,34 +31,49 @@ struct Difference {
 }
 
 impl TrackedFiles {
-    /// Looks at the repository around `dir`. `None` when there is none, or git does not answer.
+    /// Looks at the repository around `dir`, and at the submodules in it. `None` when there is none, or git does
+    /// not answer.
     pub async fn of(session: &Session, dir: &Path) -> Option<TrackedFiles> {
-        let root = git(session, dir, &["rev-parse", "--show-toplevel"]).await.ok()?;
-        let root = PathBuf::from(String::from_utf8(root).ok()?.trim_end_matches('\n'));
-        let args = ["status", "--porcelain", "-z", "--no-renames", "--untracked-files=no"];
-        let answer = git(session, &root, &args).await.ok()?;
-        let answer = String::from_utf8_lossy(&answer);
-        let files = answer.split('\0').filter_map(|entry| {
-            let (code, path) = entry.split_at_checked(2)?;
-            let path = path.trim_start().to_owned();
-            let stamp = fs::symlink_metadata(root.join(&path)).ok();
-            let stamp = stamp.map(|m| (m.len(), m.modified().ok()));
-            Some((path, Difference { code: code.to_owned(), stamp }))
-        });
-        Some(TrackedFiles(files.collect()))
+        let mut all = TrackedFiles::default();
+        let git = Git::open(Caller::Run(session), dir).await.ok()??;
+        let top = git.top().await.ok()?;
+        let mut places = vec![(top, String::new())];
+        while let Some((place, prefix)) = places.pop() {
+            let git = Git::open(Caller::Run(session), &place).await.ok()??;
+            let changed = git.changed().await.ok()?;
+            for (code, path) in changed.files {
+                let stamp = fs::symlink_metadata(place.join(&path)).ok();
+                let stamp = stamp.map(|m| (m.len(), m.modified().ok()));
+                all.files.insert(format!("{prefix}{path}"), Difference { code, stamp });
+            }
+            all.unsure.extend(changed.unsure.iter().map(|path| format!("{prefix}{path}")));
+            for path in git.submodules().await.ok()? {
+                let inner = place.join(&path);
+                if inner.join(".git").symlink_metadata().is_ok() && all.submodules < SUBMODULES {
+                    all.submodules += 1;
+                    places.push((inner, format!("{prefix}{}/", path.display())));
+                }
+            }
+        }
+        Some(all)
+    }
+
+    /// The paths of which nothing can be said, because they pass through a filter that is not run.
+    pub fn unsure(&self) -> impl Iterator<Item = &str> {
+        self.unsure.iter().map(String::as_str)
     }
 
     /// The paths that differ.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.files.keys().map(String::as_str)
     }
 
     /// The paths that stand otherwise than in `before`, in order.
     pub fn changed_since(&self, before: &TrackedFiles) -> Vec<String> {
-        let mut paths: Vec<&String> = self.0.keys().chain(before.0.keys()).collect();
+        let mut paths: Vec<&String> = self.files.keys().chain(before.files.keys()).collect();
         paths.sort();
         paths.dedup();
-        paths.into_iter().filter(|p| self.0.get(*p) != before.0.get(*p)).cloned().collect()
+        paths.into_iter().filter(|p| self.files.get(*p) != before.files.get(*p)).cloned().collect()
     }
 
     /// The sentence for people about files that a command changed since `before`; `None` when it
@@ -80,18 +100,4 @@ pub fn with_remark(finding: Finding, remark: &str) -> Finding {
             .to_owned(),
         ..finding
     }
-}
-
-/// Runs git in `dir` and returns what it answers. Fails with how it ended.
-pub(super) async fn git(session: &Session, dir: &Path, args: &[&str]) -> Result<Vec<u8>, Exit> {
-    // The directory may belong to another user than the one that Stagegate runs as.
-    let argv = ["git", "-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-c", "core.quotepath=false"];
-    let mut cmd = Cmd::new(argv.iter().chain(args).map(|arg| (*arg).to_owned()));
-    cmd.cwd = Some(dir.to_owned());
-    cmd.clear = true;
-    cmd.timeout = Some(Duration::from_secs(30));
-    // Looking must not write the index while somebody works in the tree.
-    cmd.env.insert("GIT_OPTIONAL_LOCKS".to_owned(), "0".to_owned());
-    let (exit, answer) = session.capture(cmd, ANSWER).await;
-    if exit.is_success() { Ok(answer) } else { Err(exit) }
 }

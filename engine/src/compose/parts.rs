@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use domain::digest::sha256_hex;
 use domain::release::{Part, Parts};
 use tokio::sync::Mutex;
 
@@ -13,11 +12,15 @@ use super::keyed::Key;
 use super::project::Project;
 use super::render::{Rendered, render};
 use super::stamps::mode;
-use super::tool::{Answer, Tool};
+use crate::bounded::read_small;
+use crate::git;
 
 /// A rendering is asked for again after so long even if no known file changed: a Compose file may include
 /// others that are not known here.
 const RENDER_AGE: Duration = Duration::from_secs(30);
+
+/// Most bytes of an env file.
+const ENV_CAP: u64 = 4 << 20;
 
 /// What was read.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -39,6 +42,8 @@ pub struct PartsReader {
     project: Project,
     key: Key,
     cache: Mutex<Option<Cached>>,
+    /// Git is asked for one reader at a time, however many people act at the same moment.
+    asking: Mutex<()>,
 }
 
 struct Cached {
@@ -54,7 +59,7 @@ impl PartsReader {
     /// A reader for `project`. `key` belongs to this installation: it makes the digest of the env file, and of
     /// the secrets in the configuration, tell nothing.
     pub fn new(project: Project, key: Key) -> Self {
-        Self { project, key, cache: Mutex::new(None) }
+        Self { project, key, cache: Mutex::new(None), asking: Mutex::new(()) }
     }
 
     /// The project that is read.
@@ -75,16 +80,28 @@ impl PartsReader {
         seen.rendered = last_good;
         // Without a declared env file and without a `.env`, the empty text is what Compose reads.
         let env = match self.project.env_path() {
-            Some(file) => tokio::fs::read(file).await.ok(),
-            None => Some(Vec::new()),
+            Some(file) => read_env(file).await,
+            None => Ok(Some(Vec::new())),
         };
         seen.env_mode = self.project.env_path().and_then(|file| mode(&file));
-        if let Some(env) = env {
-            seen.parts.values.insert(Part::Env, self.key.digest(&env));
+        match env {
+            Ok(Some(env)) => drop(seen.parts.values.insert(Part::Env, self.key.digest(&env))),
+            // A file that is missing is named by whoever needs it.
+            Ok(None) => {}
+            Err(fault) => seen.faults.push(fault),
         }
-        if let Some((commit, subject)) = commit(&self.project.dir).await {
-            seen.parts.values.insert(Part::Commit, commit);
-            seen.subject = subject;
+        let commit = {
+            let _one = self.asking.lock().await;
+            git::see(&self.project.dir).await
+        };
+        match commit {
+            Ok(Some(found)) => {
+                seen.parts.values.insert(Part::Commit, found.commit);
+                seen.subject = found.subject;
+                seen.faults.extend(found.faults);
+            }
+            Ok(None) => {}
+            Err(fault) => seen.faults.push(format!("The commit cannot be read: {fault}.")),
         }
         seen
     }
@@ -128,79 +145,20 @@ impl PartsReader {
     }
 }
 
+/// The env file; `None` when there is none.
+async fn read_env(file: PathBuf) -> Result<Option<Vec<u8>>, String> {
+    let shown = file.display().to_string();
+    let read = tokio::task::spawn_blocking(move || read_small(&file, ENV_CAP)).await;
+    match read.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(format!("The env file {shown} cannot be read: {error}.")),
+    }
+}
+
 fn sentence(error: &ComposeError) -> String {
     let text = error.to_string();
     let mut letters = text.chars();
     let first = letters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
     format!("{first}{}.", letters.as_str())
-}
-
-/// Commit and subject of the checkout that `dir` lies in. When tracked files below `dir` differ from the commit,
-/// `+dirty:` and a digest of the difference follow it. `None` without git, or outside of a checkout.
-async fn commit(dir: &Path) -> Option<(String, String)> {
-    let head = git(dir, &["log", "-1", "--no-show-signature", "--format=%H%n%s"]).await?;
-    let head = String::from_utf8_lossy(&head).into_owned();
-    let (commit, subject) = head.split_once('\n')?;
-    let status = git(dir, &["status", "--porcelain", "--untracked-files=no", "--", "."]).await?;
-    if status.is_empty() {
-        return Some((commit.to_owned(), subject.trim().to_owned()));
-    }
-    let mut changes = status;
-    changes
-        .extend(git(dir, &["diff", "HEAD", "--binary", "--no-ext-diff", "--no-textconv", "--", "."]).await?);
-    let digest: String = sha256_hex(&changes).chars().take(16).collect();
-    Some((format!("{commit}+dirty:{digest}"), subject.trim().to_owned()))
-}
-
-async fn git(dir: &Path, words: &[&str]) -> Option<Vec<u8>> {
-    // The checkout may belong to somebody else, and reading it must neither lock it nor run what it configures.
-    const CAREFUL: [&str; 8] = [
-        "git",
-        "--no-optional-locks",
-        "-c",
-        "safe.directory=*",
-        "-c",
-        "core.fsmonitor=false",
-        "-c",
-        "core.hooksPath=/dev/null",
-    ];
-    let argv = CAREFUL.iter().chain(words).map(|word| (*word).to_owned()).collect();
-    let Answer { exit, out, .. } = Tool::Direct.ask(argv, dir).await.ok()?;
-    exit.is_success().then_some(out)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::process::Command;
-
-    use super::*;
-
-    fn run(dir: &Path, script: &str) {
-        let identity =
-            "-c user.name=T -c user.email=t@example.org -c init.defaultBranch=main -c commit.gpgsign=false";
-        let script = script.replace("git ", &format!("git {identity} "));
-        assert!(Command::new("sh").args(["-c", &script]).current_dir(dir).status().unwrap().success());
-    }
-
-    #[tokio::test]
-    async fn a_changed_tracked_file_shows_and_an_untracked_one_does_not() {
-        let home = tempfile::tempdir().unwrap();
-        let dir = home.path();
-        assert_eq!(commit(dir).await, None, "no checkout, no commit");
-        fs::write(dir.join("a"), "1").unwrap();
-        run(dir, "git init -q && git add a && git commit -qm 'First words'");
-        let (clean, subject) = commit(dir).await.unwrap();
-        assert_eq!((clean.len(), subject.as_str()), (40, "First words"));
-        fs::write(dir.join("b"), "new").unwrap();
-        assert_eq!(commit(dir).await.unwrap().0, clean);
-        fs::write(dir.join("a"), "2").unwrap();
-        let second = commit(dir).await.unwrap().0;
-        assert!(second.starts_with(&format!("{clean}+dirty:")), "{second}");
-        fs::write(dir.join("a"), "3").unwrap();
-        let third = commit(dir).await.unwrap().0;
-        assert_ne!(second, third, "another change is another release");
-        fs::write(dir.join("a"), "1").unwrap();
-        assert_eq!(commit(dir).await.unwrap().0, clean);
-    }
 }

@@ -4,6 +4,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::project::Project;
+use crate::bounded::read_small;
 
 /// One file's state: another one means that it was written, moved, or its permissions were changed.
 type Stamp = Option<(i64, i64, i64, i64, u64, u64, u32)>;
@@ -43,15 +44,19 @@ pub(super) fn mode(path: &Path) -> Option<u32> {
 fn git_files(dir: &Path) -> Vec<PathBuf> {
     let Some(git) = git_dir(dir) else { return vec![] };
     // A second worktree keeps its branches in the first one's directory.
-    let common = std::fs::read_to_string(git.join("commondir"))
-        .map_or_else(|_| git.clone(), |text| git.join(text.trim()));
+    let common = text_of(&git.join("commondir")).map_or_else(|| git.clone(), |text| git.join(text.trim()));
     let mut files =
         vec![git.join("HEAD"), git.join("logs/HEAD"), git.join("index"), common.join("packed-refs")];
-    let head = std::fs::read_to_string(git.join("HEAD")).unwrap_or_default();
+    let head = text_of(&git.join("HEAD")).unwrap_or_default();
     if let Some(branch) = head.trim().strip_prefix("ref: ") {
         files.push(common.join(branch));
     }
     files
+}
+
+/// The text of one of git's small files.
+fn text_of(path: &Path) -> Option<String> {
+    String::from_utf8(read_small(path, 64 * 1024).ok()?).ok()
 }
 
 /// The directory in which git keeps the checkout that `dir` lies in.
@@ -61,7 +66,7 @@ fn git_dir(dir: &Path) -> Option<PathBuf> {
         if git.is_dir() {
             return Some(git);
         }
-        let text = std::fs::read_to_string(&git).ok()?;
+        let text = text_of(&git)?;
         Some(place.join(text.trim().strip_prefix("gitdir: ")?))
     })
 }

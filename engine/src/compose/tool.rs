@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
-use std::process::Stdio;
 use std::time::Duration;
 
+use crate::bounded;
 use crate::runner::{Cmd, Exit, Session};
 
 /// Longest time that a question to a tool may take.
@@ -87,20 +87,9 @@ async fn direct(argv: Vec<String>, dir: &Path) -> io::Result<Answer> {
         .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
         .envs(env)
         .env("TERM", "dumb")
-        .env("CI", "true")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
-    let Ok(output) = tokio::time::timeout(PATIENCE, command.output()).await else {
-        return Ok(Answer { exit: Exit::Timeout, out: Vec::new(), err: String::new() });
-    };
-    let output = output?;
-    let exit = output.status.code().map_or_else(
-        || Exit::Signal(std::os::unix::process::ExitStatusExt::signal(&output.status).unwrap_or(0)),
-        Exit::Code,
-    );
-    Ok(Answer { exit, out: output.stdout, err: String::from_utf8_lossy(&output.stderr).into_owned() })
+        .env("CI", "true");
+    let (answer, out) = bounded::output(command, PATIENCE, ANSWER_CAP as u64).await?;
+    Ok(Answer { exit: answer.exit, out, err: answer.err })
 }
 
 /// The run's log is for what changes something: questions keep it clean, and a complaint is asked for again.

@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use super::words::joined;
 
@@ -98,16 +97,7 @@ impl Repo {
             return true;
         }
         // What git ignores is not in the repository on purpose.
-        Command::new("git")
-            .args(["-C"])
-            .arg(&self.root)
-            .args(["check-ignore", "-q", "--"])
-            .arg(path)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-            .is_ok_and(|status| status.success())
+        crate::git::is_ignored(&self.root, path)
     }
 
     /// The package that npm works with in `dir`: the nearest one above.
