@@ -8,7 +8,7 @@ use domain::release::{Release, ReleaseState};
 
 use crate::Engine;
 use crate::acts::{Ctx, Return};
-use crate::compose::{ComposeError, Journal, read_journal};
+use crate::compose::{ComposeError, Journal, read_journal, take_back_journal};
 use crate::error::Error;
 use crate::follow_ups::Attempt;
 use crate::known::changes_the_stack;
@@ -60,6 +60,7 @@ impl Engine {
             _ => last_good(&known.releases, &known.runs, run).map(|release| release.id),
         };
         let Some(target) = target else {
+            self.take_back_names(run).await;
             let because = "a first deploy was interrupted and there is no release to go back to; \
                            what it started runs on. Deploy again, or take it down with `docker compose down`";
             return Ok(Attempt::NotDone(because.to_owned()));
@@ -67,6 +68,19 @@ impl Engine {
         let env = if self.wanted_env_back(run) { "back" } else { "keep" };
         self.roll_back(ctx, &Return { env: env.to_owned(), ..Return::to(target) }).await?;
         Ok(Attempt::Started)
+    }
+
+    /// Gives image names back that the run had given away before it touched any service.
+    async fn take_back_names(&self, run: &Run) {
+        let Some(release) = run.release else { return };
+        match take_back_journal(&Journal::path(&self.keep_dir(release))).await {
+            Ok(taken) => {
+                for said in taken.done.iter().chain(&taken.failed) {
+                    tracing::warn!(run = run.id, "{said}");
+                }
+            }
+            Err(error) => tracing::error!(run = run.id, %error, "what it changed could not be taken back"),
+        }
     }
 
     /// Whether the interrupted rollback was to put the env file of its target back.

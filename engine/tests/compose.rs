@@ -16,6 +16,8 @@ mod compose_shapes;
 mod returning;
 #[path = "compose_parts/starting.rs"]
 mod starting;
+#[path = "compose_parts/undoing.rs"]
+mod undoing;
 #[path = "compose_parts/watching.rs"]
 mod watching;
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use domain::facts::Service;
+use domain::release::short_commit;
 use domain::time::human_span;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,8 @@ use super::render::{Rendered, render_own};
 use super::sealed::EnvCopy;
 use super::stage::{Make, Stage, Stop, running_ids};
 use super::tool::Tool;
+use super::undo::Undo;
+use crate::git::{self, Caller};
 use crate::runner::{Cmd, Exit, Outcome, Session};
 
 /// Less room than this on the engine's disk, and a build may end in the middle.
@@ -37,6 +40,10 @@ pub struct DeployWork {
     pub release_tag: String,
     /// Whether to build services that can be built.
     pub build: bool,
+    /// The commit that was confirmed, as [`super::PartsReader`] names it. Another one checked out ends the deploy
+    /// before anything is started.
+    #[serde(default)]
+    pub commit: Option<String>,
     /// Variables for the build alone, say `GIT_COMMIT`. What runs must not depend on them.
     pub build_env: BTreeMap<String, String>,
     /// How long the services may take to become well, milliseconds.
@@ -91,6 +98,7 @@ pub async fn deploy(session: &Session, work: &DeployWork) -> Outcome {
     let mut seen = None;
     let end = run(&mut stage, work, &mut result, &mut seen).await;
     result.phase = stage.phase();
+    let undone = if end.is_err() { stage.take_back().await } else { String::new() };
     if let Some((docker, rendered)) = &seen
         && let Ok((services, failing)) = stage.state(docker, rendered).await
     {
@@ -113,7 +121,7 @@ pub async fn deploy(session: &Session, work: &DeployWork) -> Outcome {
                 human_span(stage.elapsed_ms())
             );
         }
-        Err(Stop(message)) => result.message = message,
+        Err(Stop(message)) => result.message = format!("{message}{undone}"),
     }
     result.message = session.redact(&result.message);
     session.say(&result.message);
@@ -134,6 +142,7 @@ async fn run(
     let key = Key::from([0; 32]);
     stage.look();
     keep_name("project", "service", &work.release_tag)?;
+    is_confirmed(session, work).await?;
     let rendered = render_own(Tool::Run(session), project, &key).await?;
     if let Some(copy) = &work.env_copy {
         let stop =
@@ -152,7 +161,16 @@ async fn run(
 
     if work.build && rendered.services.iter().any(|service| service.build) {
         stage.enter(DeployPhase::Building)?;
+        // A build gives the image names away one by one; one that fails half way would leave a mixture.
+        let mut names = Vec::new();
+        for service in rendered.services.iter().filter(|service| service.build) {
+            let name = rendered.image_name(service);
+            let before = image_id(docker, &name).await?;
+            names.push(Undo::Name { name, before, after: None });
+        }
+        stage.will_change(names)?;
         build(session, work).await?;
+        is_confirmed(session, work).await?;
     }
 
     stage.enter(DeployPhase::Pinning)?;
@@ -180,7 +198,12 @@ async fn run(
     let health = Duration::from_millis(work.health_timeout_ms);
     let argv = project.argv(Stage::making(rendered));
     let make = Make { argv, dir: &project.dir, health, short: Vec::new() };
-    stage.make(docker, rendered, &before, make).await?;
+    stage.begin_touching()?;
+    let made = stage.make(docker, rendered, &before, make).await;
+    if made.is_err() {
+        stage.untouched(docker, &rendered.name, &before).await;
+    }
+    made?;
 
     stage.enter(DeployPhase::Probing)?;
     stage.wait(docker, rendered, &before, health).await?;
@@ -212,6 +235,26 @@ fn keep_env(session: &Session, work: &DeployWork, copy: &EnvCopy) -> Result<(), 
         .map_err(|why| Stop(format!("The env file's copy could not be kept: {why}. Nothing was started.")))?;
     session.say("An encrypted copy of the env file is kept with the release.");
     Ok(())
+}
+
+/// Refuses when another commit is checked out than the one that was confirmed. Tracked files may differ: steps that
+/// run before the deploy may write them.
+async fn is_confirmed(session: &Session, work: &DeployWork) -> Result<(), Stop> {
+    let sha = |commit: &str| commit.split('+').next().unwrap_or_default().to_owned();
+    let Some(confirmed) = work.commit.as_deref().map(sha) else { return Ok(()) };
+    let now = git::head(Caller::Run(session), &work.project.dir).await;
+    let now =
+        now.map_err(|why| Stop(format!("The commit could not be read: {why}. Nothing was started.")))?;
+    let now = now.unwrap_or_default();
+    if now == confirmed {
+        return Ok(());
+    }
+    let short = |sha: &str| short_commit((!sha.is_empty()).then_some(sha));
+    Err(Stop(format!(
+        "HEAD is {} now; {} was confirmed. Nothing was started. Deploy again to confirm the new commit.",
+        short(&now),
+        short(&confirmed)
+    )))
 }
 
 async fn build(session: &Session, work: &DeployWork) -> Result<(), Stop> {

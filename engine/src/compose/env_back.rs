@@ -3,21 +3,15 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::progress::DeployPhase;
 use super::project::Project;
 use super::rollback::RollbackTarget;
 use super::sealed::{EnvCopy, SealError, replace};
 use super::stage::{Stage, Stop};
-use crate::runner::Session;
+use super::undo::{SealedAt, Undo};
 use crate::runner::env_file::EnvFile;
-
-/// An env file that was put back, and what lay there before.
-pub(super) struct EnvBack {
-    path: PathBuf,
-    before: Option<Vec<u8>>,
-}
 
 /// Where what lay there before is kept: beside the target's own copy, as a release of this name.
 const REPLACED: &str = "replaced";
@@ -27,13 +21,13 @@ pub fn open_replaced(copy: &EnvCopy, keep_dir: &Path) -> Result<Vec<u8>, SealErr
     copy.open(&keep_dir.join(REPLACED), REPLACED)
 }
 
-/// Puts the env file back that was kept with `target`; `None` when it lies there already.
+/// Puts the env file back that was kept with `target`, unless it lies there already.
 pub(super) fn put_back(
     stage: &mut Stage<'_>,
     project: &Project,
     target: &RollbackTarget,
     copy: &EnvCopy,
-) -> Result<Option<EnvBack>, Stop> {
+) -> Result<(), Stop> {
     let cannot = |why: String| Stop(format!("The env file cannot be put back: {why}. Nothing was touched."));
     let path = project.env_place();
     let text = copy.open(&target.keep_dir, &target.release_tag).map_err(|error| cannot(error.to_string()))?;
@@ -45,16 +39,23 @@ pub(super) fn put_back(
     };
     if before.as_ref() == Some(&text) {
         stage.session.say("The env file is that of the release already.");
-        return Ok(None);
+        return Ok(());
     }
     // Written first: a crash from here on goes on to the target.
     stage.enter(DeployPhase::Restoring)?;
+    let kept = SealedAt { dir: target.keep_dir.join(REPLACED), release: REPLACED.to_owned() };
     if let Some(before) = &before {
-        copy.keep(before, &target.keep_dir.join(REPLACED), REPLACED)
-            .map_err(|error| cannot(error.to_string()))?;
+        copy.keep(before, &kept.dir, &kept.release).map_err(|error| cannot(error.to_string()))?;
     }
     // What follows may show old values as well as new ones.
     stage.session.learn(&env).map_err(|error| cannot(error.to_string()))?;
+    // Before the file is replaced: whatever fails from here on, also while it is made durable, takes it back.
+    stage.will_change([Undo::Env {
+        path: path.clone(),
+        copy: copy.clone(),
+        before: before.as_ref().map(|_| kept),
+        after: SealedAt { dir: target.keep_dir.clone(), release: target.release_tag.clone() },
+    }])?;
     replace(&path, &text)
         .map_err(|error| cannot(format!("{} cannot be written ({})", path.display(), error.kind())))?;
     stage.session.say(&format!(
@@ -62,19 +63,5 @@ pub(super) fn put_back(
         path.display(),
         target.release_tag
     ));
-    Ok(Some(EnvBack { path, before }))
-}
-
-impl EnvBack {
-    /// Nothing else was changed, so the env file shall be again what it was.
-    pub(super) fn undo(self, session: &Session) {
-        let undone = match &self.before {
-            Some(before) => replace(&self.path, before),
-            None => fs::remove_file(&self.path),
-        };
-        match undone {
-            Ok(()) => session.say("The env file is what it was before."),
-            Err(error) => session.say(&format!("The env file could not be changed back ({}).", error.kind())),
-        }
-    }
+    Ok(())
 }

@@ -40,6 +40,12 @@ pub(super) async fn tag(docker: &Docker, id: &str, name: &str) -> Result<()> {
     docker.ask(docker.client().tag_image(id, Some(options))).await
 }
 
+/// Takes a name from the image that has it. Its layers stay where they are, for later builds.
+pub(super) async fn untag(docker: &Docker, name: &str) -> Result<()> {
+    let options = RemoveImageOptions { noprune: true, ..RemoveImageOptions::default() };
+    docker.find(docker.client().remove_image(name, Some(options), None)).await.map(drop)
+}
+
 /// Splits `repo:tag`; no tag means `latest`. `None` for what names an ID or a digest: it cannot be moved.
 pub(super) fn split(name: &str) -> Option<(&str, &str)> {
     if name.is_empty() || name.contains('@') || name.starts_with("sha256:") {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{ComposeError, Result};
 use super::progress::DeployPhase;
+use super::undo::UndoStack;
 
 /// What was being done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +43,9 @@ pub struct Journal {
     pub images: BTreeMap<String, String>,
     /// What image names meant before they were moved.
     pub moved: BTreeMap<String, String>,
+    /// What is taken back when it ends before any service was touched. Empty from then on.
+    #[serde(default, skip_serializing_if = "UndoStack::is_empty")]
+    pub undo: UndoStack,
     /// Whether it came to an end, good or bad. `false` in a file that nobody writes any more means a crash.
     pub ended: bool,
 }
@@ -115,6 +119,7 @@ mod tests {
             at: Millis(5),
             images: BTreeMap::from([("web".into(), "sha256:1".into())]),
             moved: BTreeMap::new(),
+            undo: UndoStack::default(),
             ended: false,
         };
         entry.write(&path).unwrap();

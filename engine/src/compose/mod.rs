@@ -28,6 +28,7 @@ mod stamps;
 mod start;
 mod tidy;
 mod tool;
+mod undo;
 mod watcher;
 
 pub(crate) use deploy::migrations;
@@ -50,4 +51,5 @@ pub use rollback::{Clean, DbChoice, Proof, RollbackResult, RollbackTarget, Rollb
 pub use sealed::{EnvCopy, SealError, has_env_copy};
 pub use stamps::Stamps;
 pub use start::{Condition, Need};
+pub use undo::{TakenBack, Undo, UndoStack, take_back_journal};
 pub use watcher::Watcher;

@@ -10,7 +10,7 @@ use domain::time::human_span;
 use serde::{Deserialize, Serialize};
 
 use super::docker::Docker;
-use super::env_back::{EnvBack, put_back};
+use super::env_back::put_back;
 use super::error::ComposeError;
 use super::images::{before as before_tag, image_id, keep_name, split, tag};
 use super::journal::{JournalKind, write_durably};
@@ -23,6 +23,7 @@ use super::render::{Rendered, render_kept, render_own};
 use super::sealed::EnvCopy;
 use super::stage::{Make, Stage, Stop, need, running_ids};
 use super::tool::Tool;
+use super::undo::Undo;
 use crate::runner::{Cmd, Exit, Outcome, Session};
 
 /// Where a rollback goes.
@@ -188,15 +189,9 @@ pub async fn rollback(session: &Session, work: &RollbackWork) -> Outcome {
         message: String::new(),
     };
     let mut seen = None;
-    let mut env = None;
-    let end = run(&mut stage, work, &mut result, &mut seen, &mut env).await;
+    let end = run(&mut stage, work, &mut result, &mut seen).await;
     result.phase = stage.phase();
-    if let Some(env) = env
-        && end.is_err()
-        && !result.phase.touches_services()
-    {
-        env.undo(session);
-    }
+    let undone = if end.is_err() { stage.take_back().await } else { String::new() };
     if let Some((docker, rendered)) = &seen
         && let Ok((services, failing)) = stage.state(docker, rendered).await
     {
@@ -218,7 +213,7 @@ pub async fn rollback(session: &Session, work: &RollbackWork) -> Outcome {
                 human_span(result.outage_ms.unwrap_or_default())
             );
         }
-        Err(Stop(message)) => result.message = message,
+        Err(Stop(message)) => result.message = format!("{message}{undone}"),
     }
     result.message = session.redact(&result.message);
     session.say(&result.message);
@@ -232,14 +227,13 @@ async fn run(
     work: &RollbackWork,
     result: &mut RollbackResult,
     seen: &mut Option<(Docker, Rendered)>,
-    env: &mut Option<EnvBack>,
 ) -> Result<(), Stop> {
     let session = stage.session;
     let (project, target) = (&work.project, &work.target);
     stage.look();
     keep_name("project", "service", &target.release_tag)?;
     if let Some(copy) = &work.env {
-        *env = put_back(stage, project, target, copy)?;
+        put_back(stage, project, target, copy)?;
     }
     project.check()?;
     let way = Way::choose(session, project, target).await?;
@@ -278,19 +272,16 @@ async fn run(
 
     let by_id = retag(stage, docker, work, rendered, &before).await?;
 
-    let anew = match work.db.then() {
-        Some(step) => change_database(session, project, step).await,
-        None => Ok(()),
-    };
-    if let Err(stop) = anew.and_then(|()| stage.enter(DeployPhase::Starting)) {
-        move_back(stage, docker).await;
-        return Err(stop);
+    if let Some(step) = work.db.then() {
+        change_database(session, project, step).await?;
     }
+    stage.enter(DeployPhase::Starting)?;
     let health = Duration::from_millis(work.health_timeout_ms);
     stage.tidy(docker, &rendered.name).await?;
     let replaced = Instant::now();
     let files = way.files(session, project, &by_id)?;
     let argv = way.argv(project, files.as_deref(), Stage::making(rendered));
+    stage.begin_touching()?;
     let emptied = match &work.clean {
         Clean::Nothing => Ok(()),
         Clean::Containers => {
@@ -320,7 +311,11 @@ async fn run(
         .filter(|one| work.stateless.contains(&one.service))
         .filter(|one| target.images.get(&one.service) != Some(&one.image));
     let make = Make { argv, dir: &project.dir, health, short: old.cloned().collect() };
-    stage.make(docker, rendered, &before, make).await?;
+    let made = stage.make(docker, rendered, &before, make).await;
+    if made.is_err() {
+        stage.untouched(docker, &rendered.name, &before).await;
+    }
+    made?;
     if !way.extra.is_empty() {
         remove(session, project, &way.extra).await;
     }
@@ -474,6 +469,7 @@ async fn retag(
     let target = &work.target;
     let mut moves: BTreeMap<String, String> = BTreeMap::new();
     let mut by_id = BTreeMap::new();
+    let mut undo = Vec::new();
     for service in rendered.expected() {
         let Some(id) = target.images.get(&service.name) else { continue };
         let name = rendered.image_name(service);
@@ -483,13 +479,18 @@ async fn retag(
             by_id.insert(service.name.clone(), id.clone());
             continue;
         }
+        if is_now.as_ref() != Some(id) {
+            let (name, after) = (name.clone(), Some(id.clone()));
+            undo.push(Undo::Name { name, before: is_now.clone(), after });
+        }
         if let Some(is_now) = is_now.filter(|now| now != id) {
             stage.journal.moved.insert(name.clone(), is_now);
         }
         moves.insert(name, id.clone());
     }
-    // Written before the first name moves.
     stage.enter(DeployPhase::Retagging)?;
+    // Written before the first name moves.
+    stage.will_change(undo)?;
     let spare = before_tag(&target.release_tag);
     for one in before.iter().filter(|one| target.images.get(&one.service) != Some(&one.image)) {
         let name = keep_name(&rendered.name, &one.service, &spare)?;
@@ -503,16 +504,6 @@ async fn retag(
         stage.session.say(&format!("{name} is {id} again."));
     }
     Ok(by_id)
-}
-
-/// Nothing was started, so the image names shall mean again what runs.
-async fn move_back(stage: &Stage<'_>, docker: &Docker) {
-    for (name, id) in stage.journal.moved.iter().filter(|(name, _)| split(name).is_some()) {
-        match tag(docker, id, name).await {
-            Ok(()) => stage.session.say(&format!("{name} is {id} again.")),
-            Err(error) => stage.session.say(&format!("{name} could not be moved back: {error}.")),
-        }
-    }
 }
 
 fn prove(rendered: &Rendered, target: &RollbackTarget, found: &[Instance]) -> Vec<Proof> {

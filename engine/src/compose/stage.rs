@@ -1,6 +1,6 @@
 //! What deploy and rollback have in common: phases that are journalled and shown, starting, waiting, proving.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::time::{Duration, Instant};
@@ -20,6 +20,7 @@ use super::progress::{DeployPhase, FailingService, Progress, now};
 use super::render::Rendered;
 use super::start::{Starter, start};
 use super::tidy::{is_leftover, tidy};
+use super::undo::{Undo, UndoStack};
 use crate::runner::{Cmd, Exit, Session};
 
 /// Lines of a failing service that are handed on.
@@ -70,11 +71,15 @@ pub(super) struct Stage<'a> {
     services: Vec<Service>,
     /// The words and the place in which Compose made what is to run.
     made: Option<(Vec<String>, PathBuf)>,
+    /// The journal of a run that left something to take back.
+    left: Option<Journal>,
+    /// What would have to be taken back if services turn out to be untouched after all.
+    given_up: UndoStack,
 }
 
 impl<'a> Stage<'a> {
     pub(super) fn new(session: &'a Session, kind: JournalKind, keep_dir: &Path, release_tag: &str) -> Self {
-        let journal = Journal {
+        let mut journal = Journal {
             kind,
             run: session.plan().id.clone(),
             project: String::new(),
@@ -83,10 +88,16 @@ impl<'a> Stage<'a> {
             at: now(),
             images: BTreeMap::new(),
             moved: BTreeMap::new(),
+            undo: UndoStack::default(),
             ended: false,
         };
         let path = Journal::path(keep_dir);
-        Self { session, journal, path, began: Instant::now(), services: Vec::new(), made: None }
+        let left = read_journal(&path).ok().flatten().filter(|left| !left.undo.is_empty());
+        if let Some(left) = &left {
+            journal.undo.clone_from(&left.undo);
+        }
+        let (began, given_up) = (Instant::now(), UndoStack::default());
+        Self { session, journal, path, began, services: Vec::new(), made: None, left, given_up }
     }
 
     pub(super) fn phase(&self) -> DeployPhase {
@@ -126,6 +137,62 @@ impl<'a> Stage<'a> {
         self.session.say(&format!("{title} (after {}).", human_span(self.elapsed_ms())));
         self.publish();
         Ok(())
+    }
+
+    /// Notes how what is changed next is taken back, before it is changed.
+    pub(super) fn will_change(&mut self, undo: impl IntoIterator<Item = Undo>) -> Result<(), Stop> {
+        undo.into_iter().for_each(|undo| self.journal.undo.push(undo));
+        Ok(self.journal.write(&self.path)?)
+    }
+
+    /// From here on services are touched, and going on is the only way. Written before the first of them is.
+    pub(super) fn begin_touching(&mut self) -> Result<(), Stop> {
+        let undo = std::mem::take(&mut self.journal.undo);
+        if undo.is_empty() {
+            return Ok(());
+        }
+        if let Err(error) = self.journal.write(&self.path) {
+            self.journal.undo = undo;
+            return Err(error.into());
+        }
+        self.given_up = undo;
+        Ok(())
+    }
+
+    /// What was changed can be taken back all the same when no container is another one than `before`.
+    pub(super) async fn untouched(&mut self, docker: &Docker, project: &str, before: &[Instance]) {
+        let seen = |all: &[Instance]| -> BTreeSet<(String, bool)> {
+            all.iter().map(|one| (one.id.clone(), one.up)).collect()
+        };
+        if instances(docker, project).await.is_ok_and(|now| seen(&now) == seen(before)) {
+            self.journal.undo = std::mem::take(&mut self.given_up);
+        }
+    }
+
+    /// Takes back what was changed before any service was touched. Returns what to add to the message for people.
+    pub(super) async fn take_back(&mut self) -> String {
+        if self.journal.undo.is_empty() {
+            return String::new();
+        }
+        let taken = self.journal.undo.take_back().await;
+        for said in taken.done.iter().chain(&taken.failed) {
+            self.session.say(said);
+        }
+        if let Some(left) = self.left.as_mut().filter(|_| self.journal.phase == DeployPhase::Preflight) {
+            // This run has no journal of its own.
+            left.undo.clone_from(&self.journal.undo);
+            if let Err(error) = left.write(&self.path) {
+                self.session.say(&format!("What was changed back could not be noted: {error}."));
+            }
+        }
+        match (taken.done.is_empty(), taken.failed.is_empty()) {
+            (true, true) => String::new(),
+            (false, true) => " Image names and env file are what they were before.".to_owned(),
+            (_, false) => format!(
+                " Not everything could be changed back: {} The next deploy or rollback tries it again.",
+                taken.failed.join(" ")
+            ),
+        }
     }
 
     /// The run's number is its fencing token: the store gives each a higher one. The journal names the last that

@@ -110,6 +110,7 @@ services:
             },
             release_tag: release.to_owned(),
             build: true,
+            commit: None,
             build_env: BTreeMap::new(),
             health_timeout_ms: 60_000,
             migrations_cmd: None,
