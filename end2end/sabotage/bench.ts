@@ -71,7 +71,7 @@ export class Bench {
   }
 
   private async deploy(): Promise<void> {
-    const path = await this.devops.act("deploy", {});
+    const path = await this.devops.confirm("deploy", ["/releases"]);
     const run = Number(/\/runs\/(\d+)/.exec(path)?.[1]);
     const board = await this.devops.waitFor([run], 8 * MINUTE);
     if (board.release?.state !== "deployed") {
@@ -170,7 +170,7 @@ export class Bench {
     if (this.deployed) return;
     for (let tries = 1; ; tries++) {
       try {
-        await this.devops.act("open_release", {});
+        await this.devops.confirm("open_release", ["/releases"]);
         return;
       } catch (error) {
         if (!(error instanceof Refused)) throw error;

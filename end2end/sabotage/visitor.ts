@@ -45,6 +45,32 @@ export class Visitor {
     return path;
   }
 
+  /** Confirms what a page shows: posts the form to `/api/<name>` with its hidden fields. Of several forms the one that
+   * holds `having`. What changed a moment ago may not be on the page yet; then what it shows next is confirmed. */
+  async confirm(name: string, paths: string[], having = "", fields: Record<string, string> = {}): Promise<string> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.act(name, { ...(await this.hidden(name, paths, having)), ...fields });
+      } catch (error) {
+        if (tries === 4 || !(error instanceof Refused) || !error.message.includes("since this page was shown")) throw error;
+        await new Promise((done) => setTimeout(done, 1_000));
+      }
+    }
+  }
+
+  private async hidden(name: string, paths: string[], having: string): Promise<Record<string, string>> {
+    const forms = new RegExp(`<form[^>]*action="/api/${name}"[^>]*>([\\s\\S]*?)</form>`, "g");
+    for (const path of paths) {
+      const page = await (await this.get(path)).text();
+      for (const [, form = ""] of page.matchAll(forms)) {
+        const inputs = [...form.matchAll(/<input type="hidden" name="([^"]*)" value="([^"]*)"/g)];
+        if (!form.includes(having)) continue;
+        return Object.fromEntries(inputs.map(([, field = "", value = ""]) => [field, plain(value)]));
+      }
+    }
+    return {};
+  }
+
   private async notice(path: string): Promise<string> {
     const page = await (await this.get(path)).text();
     const text = /id="notice"[^>]*>([\s\S]*?)<\/(?:div|p|section|aside)>/.exec(page)?.[1] ?? "refused without a word";
@@ -67,7 +93,8 @@ export class Visitor {
 
   /** Starts a check; gives the number of its run. */
   async startCheck(id: string): Promise<number> {
-    const path = await this.act("run_check", { check: id });
+    const gates = (await this.board()).gates.map((gate) => `/gates/${gate.id}`);
+    const path = await this.confirm("run_check", [...gates, "/matrix"], `name="check" value="${id}"`, { check: id });
     const run = /\/runs\/(\d+)/.exec(path)?.[1];
     if (run === undefined) throw new Error(`the check ${id} led to ${path}`);
     return Number(run);
@@ -84,6 +111,9 @@ export class Visitor {
     }
   }
 }
+
+const plain = (text: string): string =>
+  text.replaceAll("&quot;", '"').replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&#x27;", "'").replaceAll("&amp;", "&");
 
 /** An act that the board did not do. */
 export class Refused extends Error {}

@@ -125,11 +125,16 @@ export async function fillSignature(card: Locator, comment: string, password: st
   await card.getByRole("button", { name: /^Sign as/ }).click();
 }
 
-/** Presses Deploy and confirms it; ends on the run's page. */
+/** Presses Deploy and confirms it; ends on the run's page. What changed a moment ago may not be on the page yet: then
+ * the deploy is refused, the page shows what lies there now, and that is confirmed. */
 export async function startDeploy(page: Page): Promise<number> {
   await page.goto("/");
   await page.locator("summary", { hasText: /^Deploy / }).first().click();
-  await page.getByRole("button", { name: /^Yes, deploy/ }).first().click();
+  for (let tries = 0; tries < 3; tries++) {
+    await page.getByRole("button", { name: /^Yes, deploy/ }).first().click();
+    await page.waitForLoadState();
+    if (!(await page.getByText("since this page was shown").first().isVisible())) break;
+  }
   await page.waitForURL(/\/runs\/\d+/);
   return runNumber(page);
 }

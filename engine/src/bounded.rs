@@ -50,7 +50,7 @@ pub(crate) async fn stream(
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let mut child = command.process_group(0).spawn()?;
     let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw);
-    let group = Group(pid);
+    let mut group = Group(pid);
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let read = async {
         let reading = async {
@@ -78,11 +78,9 @@ pub(crate) async fn stream(
         Ok(done) => done.map(|(exit, err)| Answer { exit, err })?,
         Err(_) => Answer { exit: Exit::Timeout, err: String::new() },
     };
-    if matches!(answer.exit, Exit::OutputCap | Exit::Timeout) {
-        drop(group);
-    } else {
+    if !matches!(answer.exit, Exit::OutputCap | Exit::Timeout) {
         // It ended by itself, and its number may be somebody else's by now.
-        std::mem::forget(group);
+        group.0 = None;
     }
     Ok(answer)
 }

@@ -151,8 +151,8 @@ impl Engine {
     /// Holds what is kept and lets the rest go.
     async fn keep_images(&self, pruned: &mut BTreeSet<i64>) -> Result<(), Error> {
         let docker = self.docker().await?;
-        let (project, old) = {
-            // Never while something changes the stack: a deploy has images that nobody knows of yet.
+        let (project, ids, old) = {
+            // Not while something changes the stack: a deploy has images that nobody knows of yet.
             let _turn = self.in_turn().await?;
             let judged = self.judged();
             let left = self.0.images.read();
@@ -165,16 +165,19 @@ impl Engine {
             }
             let ids = kept.iter().flat_map(|r| r.parts.images.values());
             let ids = ids.filter(|id| !left.images.missing.contains(*id)).cloned().collect();
-            let unusable = hold(&docker, &project, &ids).await.map_err(unavailable)?;
-            let images = ImagesSeen { unusable, ..left.images.clone() };
-            if self.0.images.set(Left { images, ..left }) {
-                self.bump();
-            }
             let kept: BTreeSet<i64> = kept.iter().map(|r| r.id).collect();
             let all = judged.known.releases.iter().map(|r| r.id);
-            (project, all.filter(|id| !kept.contains(id)).collect::<BTreeSet<i64>>())
+            (project, ids, all.filter(|id| !kept.contains(id)).collect::<BTreeSet<i64>>())
         };
-        // Nobody has to wait for the removal: only releases are named that nobody can return to.
+        // After the turn: an engine that gives no answer must not keep anybody from acting. A deploy that begins
+        // meanwhile has images that nothing here holds yet, so nothing of it can be let go.
+        let unusable = hold(&docker, &project, &ids).await.map_err(unavailable)?;
+        let left = self.0.images.read();
+        let images = ImagesSeen { unusable, ..left.images.clone() };
+        if self.0.images.set(Left { images, ..left }) {
+            self.bump();
+        }
+        // Only releases are named that nobody can return to.
         if *pruned != old {
             let tags: BTreeSet<String> = old.iter().map(|id| tag_of(*id)).collect();
             let gone = prune_keep(&docker, &project, |tag| !tags.contains(tag)).await.map_err(unavailable)?;

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::changes::news;
+use domain::facts::Observed;
 use domain::release::Part;
 use domain::runbook::{Problem, Severity};
+use tokio::sync::MutexGuard;
 
 use crate::Engine;
-use crate::compose::{Address, Key, PartsReader, Stamps, Watcher};
+use crate::compose::{Address, Key, PartsReader, PartsSeen, Stamps, Watcher};
 use crate::error::Error;
 use crate::judging::Judged;
 use crate::runbook::Config;
@@ -22,6 +24,8 @@ const FILES_EVERY: Duration = Duration::from_millis(250);
 const CATCH_UP_EVERY: Duration = Duration::from_secs(1);
 /// How long an act waits for a look at the directory.
 const LOOK_PATIENCE: Duration = Duration::from_secs(15);
+/// So often an action looks again when the files changed while it waited for its turn.
+const LOOKS: u32 = 3;
 
 impl Engine {
     /// Starts the background tasks; returns after the first look, or shortly without one.
@@ -88,17 +92,46 @@ impl Engine {
         }
     }
 
-    /// Judges by the directory as it lies there now. The watcher looks every few seconds, and what it
-    /// tells may have been read a moment before; what a run is bound to is what lies there when it begins.
-    /// Fails when the directory cannot be read in time: better no run than one bound to the wrong commit.
-    pub(crate) async fn judged_after_a_look(&self) -> Result<Judged, Error> {
+    /// Takes a turn, and judges by the directory as it lies there now. The watcher looks every few seconds, and what
+    /// it tells may have been read a moment before; what a run is bound to is what lies there when it begins.
+    /// Tools are asked before the turn: while one of them gives no answer, other people's actions go on.
+    ///
+    /// # Errors
+    /// When the directory cannot be read in time, or changes again and again: better no run than one bound to the
+    /// wrong commit.
+    pub(crate) async fn turn_after_a_look(&self) -> Result<(MutexGuard<'_, ()>, Judged), Error> {
+        for _ in 0..LOOKS {
+            let files = Stamps::of(&self.stack().project);
+            let seen = self.look().await?;
+            let turn = self.in_turn().await?;
+            if Stamps::of(&self.stack().project) == files {
+                // Containers may have changed while others had their turn.
+                let observed = seen.map_or_else(|| self.observed(), |seen| self.with_parts(seen));
+                return Ok((turn, self.judged_by(observed)));
+            }
+        }
+        Err(Error::conflict(
+            "The stack's directory is being changed; nothing was started. Try again once that is done.",
+        ))
+    }
+
+    /// Reads the directory; `None` before the stack is observed.
+    async fn look(&self) -> Result<Option<PartsSeen>, Error> {
         let reader = self.0.parts.read().unwrap_or_else(|e| e.into_inner()).clone();
-        let Some(reader) = reader else { return Ok(self.judged()) };
+        let Some(reader) = reader else { return Ok(None) };
         let seen = tokio::time::timeout(LOOK_PATIENCE, reader.read()).await.map_err(|_| {
             Error::unavailable(
                 "The stack's directory could not be read in time; nothing was started. Try again.",
             )
         })?;
+        self.take_observation(self.with_parts(seen.clone()));
+        self.note_changes().await;
+        self.look_again();
+        Ok(Some(seen))
+    }
+
+    /// What is observed now, with the directory's parts as they were just read.
+    fn with_parts(&self, seen: PartsSeen) -> Observed {
         let mut observed = self.observed();
         observed.parts.values = seen.parts.values;
         observed.parts.values.insert(Part::Runbook, self.stack().runbook.digest.clone());
@@ -107,13 +140,10 @@ impl Engine {
         if !seen.faults.is_empty() {
             observed.faults = seen.faults;
         }
-        self.take_observation(observed.clone());
-        self.note_changes().await;
-        self.look_again();
-        Ok(self.judged_by(observed))
+        observed
     }
 
-    fn take_observation(&self, mut observed: domain::facts::Observed) {
+    fn take_observation(&self, mut observed: Observed) {
         observed.parts.values.insert(Part::Runbook, self.stack().runbook.digest.clone());
         let subject = observed.subject.clone();
         *self.0.subject.write().unwrap_or_else(|e| e.into_inner()) = subject;

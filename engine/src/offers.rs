@@ -257,6 +257,7 @@ impl Judged {
             Some(target) => self.rollback_to(actor, target).offer,
         };
         RestartOffer {
+            digest: self.restart_digest(target.as_ref()),
             target,
             stack: self.stack.name.clone(),
             backup: self.stack.db_backup.is_some(),
@@ -295,7 +296,7 @@ impl Judged {
             .release()
             .and_then(|from| domain::release::migrations_between(from, target))
             .map(|(only_now, _)| only_now);
-        RollbackOffer {
+        let mut offer = RollbackOffer {
             target: target.clone(),
             good_since: target.rollback_point_at.or(target.deployed_at).unwrap_or_default(),
             services: target.parts.changed_services(running),
@@ -317,6 +318,9 @@ impl Judged {
             can_make_database_anew: self.stack.db_fresh.is_some(),
             env,
             stack: self.stack.name.clone(),
-        }
+            digest: String::new(),
+        };
+        offer.digest = self.rollback_digest(&offer);
+        offer
     }
 }

@@ -45,8 +45,7 @@ impl Engine {
         {
             return Ok(());
         }
-        let _turn = self.in_turn().await?;
-        let judged = self.judged_after_a_look().await?;
+        let (_turn, judged) = self.turn_after_a_look().await?;
         let checks = self.due_now(&judged);
         if checks.is_empty() {
             return Ok(());
@@ -97,8 +96,7 @@ impl Engine {
     /// Looks again at once after a deploy or rollback that went well.
     pub(crate) async fn validate_after(&self, ctx: &Ctx, run: &Run) -> Result<Attempt, Error> {
         let what = if run.kind == RunKind::Deploy { "deploy" } else { "rollback" };
-        let _turn = self.in_turn().await?;
-        let judged = self.judged_after_a_look().await?;
+        let (_turn, judged) = self.turn_after_a_look().await?;
         let checks = self.checks_after_deploy();
         if checks.is_empty() {
             return Ok(Attempt::NotDone("no check follows a deploy any more".to_owned()));

@@ -13,7 +13,7 @@ pub use gates::{CheckView, Expiry, GatePage, MatrixPage, MatrixRowView, PartView
 pub use ownership::{OwnershipEntry, OwnershipFieldView, OwnershipLineView, OwnershipPage};
 pub use releases::{
     DrillFigures, DrillView, EnvSince, HeadView, IncidentPage, IncidentRow, ReleaseRow, ReleasesPage,
-    RestartOffer, RollbackOffer,
+    RestartOffer, RollbackOffer, Shown,
 };
 
 use domain::facts::Actor;

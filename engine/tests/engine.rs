@@ -14,6 +14,7 @@ mod support {
 }
 #[path = "engine"]
 mod cases {
+    mod confirmations;
     mod docker;
     mod docker_refusals;
     mod drift;
@@ -30,6 +31,7 @@ mod cases {
     mod returns;
     mod run_all;
     mod sign_offs;
+    mod silent_engine;
     mod steps;
     mod survival;
     mod unreachable;

@@ -51,7 +51,7 @@ fn failed_deploy(here: &Here, board: &BoardView) -> Option<AnyView> {
                 </p>
                 <p class="small">{format!("Now: {}.", now.join(", "))}</p>
                 <div class="row row--top no-print">
-                    {back} {deploy_confirm(here, &board.observed, &board.deploy, board.backup, "")}
+                    {back} {deploy_confirm(here, &board.observed, &board.shown, &board.deploy, board.backup, "")}
                 </div>
             </div>
         }

@@ -120,7 +120,7 @@ pub(super) fn release(here: &Here, board: &BoardView) -> AnyView {
     let deploy = board
         .failed_deploy
         .is_none()
-        .then(|| deploy_confirm(here, &board.observed, &board.deploy, board.backup, ""));
+        .then(|| deploy_confirm(here, &board.observed, &board.shown, &board.deploy, board.backup, ""));
     card(
         "release",
         "Release",

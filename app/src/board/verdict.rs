@@ -77,7 +77,8 @@ fn about(here: &Here, board: &BoardView) -> AnyView {
 /// Opens a release from what lies in the directory, without deploying it.
 fn open_button(here: &Here, board: &BoardView) -> AnyView {
     let label = "Open a release from HEAD";
-    post_button(here, "open_release", OpenRelease::url(), &[], label, "btn--small", &board.open)
+    let shown = [("commit", board.shown.commit.as_str()), ("shown", board.shown.digest.as_str())];
+    post_button(here, "open_release", OpenRelease::url(), &shown, label, "btn--small", &board.open)
 }
 
 fn blockers(board: &BoardView, blockers: &[BlockerView]) -> AnyView {

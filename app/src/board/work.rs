@@ -46,7 +46,7 @@ pub(super) fn next(here: &Here, board: &BoardView) -> AnyView {
         view! {
             <hr />
             <p class="small muted">"or bring the stack up first, with what lies in its directory:"</p>
-            {deploy_confirm(here, &board.observed, &board.deploy, board.backup, "btn--primary")}
+            {deploy_confirm(here, &board.observed, &board.shown, &board.deploy, board.backup, "btn--primary")}
         }
     });
     card(

@@ -21,7 +21,7 @@ pub fn check_card(here: &Here, view: &CheckView, now: impl Into<Option<Millis>>)
         here,
         &format!("run_check:{}", check.id),
         RunCheck::url(),
-        &[("check", &check.id)],
+        &[("check", &check.id), ("shown", &view.digest)],
         view! { {icon(Icon::Play)} {label} },
         "btn--small",
         &view.run,

@@ -55,7 +55,7 @@ pub fn gate_view(here: &Here, page: &GatePageView) -> AnyView {
             here,
             &format!("run_gate:{}", gate.id),
             RunGate::url(),
-            &[("gate", &gate.id)],
+            &[("gate", &gate.id), ("shown", &page.run_all_digest)],
             view! { {icon(Icon::Play)} "Run all checks" },
             "btn--primary",
             &page.run_all,

@@ -29,7 +29,7 @@ pub fn matrix_view(here: &Here, page: &MatrixPageView) -> AnyView {
         here,
         "run_gate:matrix",
         RunGate::url(),
-        &[("gate", "matrix")],
+        &[("gate", "matrix"), ("shown", &page.run_all_digest)],
         view! { {icon(Icon::Play)} "Run all checks" },
         "btn--primary",
         &page.run_all,

@@ -1,5 +1,8 @@
 //! Doorways only: the engine opens, deploys and rolls back.
 
+#![allow(clippy::too_many_arguments, reason = "a form has as many fields as it needs")]
+
+use engine::view::Shown;
 use leptos::prelude::*;
 
 use crate::error::AppError;
@@ -7,42 +10,65 @@ use crate::ssr::{Envelope, act};
 
 /// Opens a release from the directory without deploying it.
 #[server(prefix = "/api", endpoint = "open_release")]
-pub(crate) async fn open_release(key: String, back: String, form: String) -> Result<(), AppError> {
-    act(Envelope { key, back, form }, &[], |engine, ctx| async move { engine.open_release(&ctx).await }).await
-}
-
-/// Deploys what lies in the directory; `without_backup` leaves out the backup that comes first.
-#[server(prefix = "/api", endpoint = "deploy")]
-pub(crate) async fn deploy(
-    #[server(default)] without_backup: bool,
+pub(crate) async fn open_release(
+    #[server(default)] commit: String,
+    #[server(default)] shown: String,
     key: String,
     back: String,
     form: String,
 ) -> Result<(), AppError> {
-    act(Envelope { key, back, form }, &[], |engine, ctx| async move {
-        if without_backup { engine.deploy_without_backup(&ctx).await } else { engine.deploy(&ctx).await }
+    let shown = Shown { commit, digest: shown };
+    act(
+        Envelope { key, back, form },
+        &[],
+        |engine, ctx| async move { engine.open_release(&ctx, &shown).await },
+    )
+    .await
+}
+
+/// Deploys what lies in the directory, if that is still the `commit` and all else that was `shown`; `without_backup`
+/// leaves out the backup that comes first.
+#[server(prefix = "/api", endpoint = "deploy")]
+pub(crate) async fn deploy(
+    #[server(default)] without_backup: bool,
+    #[server(default)] commit: String,
+    #[server(default)] shown: String,
+    key: String,
+    back: String,
+    form: String,
+) -> Result<(), AppError> {
+    let wish = engine::Deployment { shown: Shown { commit, digest: shown }, without_backup };
+    let ticked = if without_backup { "true" } else { "" };
+    act(Envelope { key, back, form }, &[("without_backup", ticked)], |engine, ctx| async move {
+        engine.deploy(&ctx, &wish).await
     })
     .await
 }
 
 /// Rolls back and returns on purpose.
 #[server(prefix = "/api", endpoint = "drill")]
-pub(crate) async fn drill(key: String, back: String, form: String) -> Result<(), AppError> {
-    act(Envelope { key, back, form }, &[], |engine, ctx| async move { engine.drill(&ctx).await }).await
-}
-
-/// Takes everything down and brings `release`, which is known to be good, up again; `volumes` is `keep` or `remove`,
-/// the latter with the stack's name `typed`.
-#[server(prefix = "/api", endpoint = "clean_restart")]
-pub(crate) async fn clean_restart(
-    #[server(default)] release: i64,
-    #[server(default)] volumes: String,
-    #[server(default)] typed: String,
+pub(crate) async fn drill(
+    #[server(default)] shown: String,
     key: String,
     back: String,
     form: String,
 ) -> Result<(), AppError> {
-    let wish = engine::Restart { release, volumes, typed };
+    act(Envelope { key, back, form }, &[], |engine, ctx| async move { engine.drill(&ctx, &shown).await })
+        .await
+}
+
+/// Takes everything down and brings the release up again that was `shown`; `volumes` is `keep` or `remove`, the
+/// latter with the stack's name `typed`.
+#[server(prefix = "/api", endpoint = "clean_restart")]
+pub(crate) async fn clean_restart(
+    #[server(default)] volumes: String,
+    #[server(default)] typed: String,
+    #[server(default)] shown: String,
+    key: String,
+    back: String,
+    form: String,
+) -> Result<(), AppError> {
+    let wish = engine::Restart { volumes, typed, shown };
     let said = wish.clone();
     let fields = [("volumes", said.volumes.as_str()), ("typed", said.typed.as_str())];
     act(Envelope { key, back, form }, &fields, |engine, ctx| async move {
@@ -59,11 +85,12 @@ pub(crate) async fn roll_back(
     #[server(default)] database: String,
     #[server(default)] env: String,
     #[server(default)] typed: String,
+    #[server(default)] shown: String,
     key: String,
     back: String,
     form: String,
 ) -> Result<(), AppError> {
-    let wish = engine::Return { release, database, env, typed };
+    let wish = engine::Return { release, database, env, typed, shown: Some(shown) };
     let said = wish.clone();
     let fields =
         [("database", said.database.as_str()), ("env", said.env.as_str()), ("typed", said.typed.as_str())];

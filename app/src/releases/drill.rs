@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 
 use super::Drill;
-use crate::ui::{Here, Icon, card, confirm, envelope, icon, lines, offer_button, span, time};
+use crate::ui::{Here, Icon, card, confirm, envelope, hidden, icon, lines, offer_button, span, time};
 
 /// The card with the button and the last drill.
 pub(super) fn drill(here: &Here, page: &ReleasesPage) -> AnyView {
@@ -14,7 +14,7 @@ pub(super) fn drill(here: &Here, page: &ReleasesPage) -> AnyView {
     let panel = || {
         view! {
             <form class="form" method="post" action=Drill::url()>
-                {envelope(here, "drill")}
+                {envelope(here, "drill")} {hidden(&[("shown", &view.digest)])}
                 <p class="strong">{format!("Roll back to release {target} and return?")}</p>
                 <p class="small">
                     "The stack is rolled back, proved, and brought back to what runs now; its services are replaced twice. The database keeps its schema. Both ways are timed, and how the stack answers meanwhile is recorded."

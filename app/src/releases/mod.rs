@@ -71,8 +71,8 @@ pub fn releases_view(here: &Here, page: &ReleasesPageView) -> AnyView {
         </p>
         {changed}
         <div class="row row--top">
-            {deploy_confirm(here, &page.observed, &page.deploy, page.backup, "btn--primary")}
-            {post_button(here, "open_release", OpenRelease::url(), &[], "Open a release from HEAD", "", &page.open)}
+            {deploy_confirm(here, &page.observed, &page.shown, &page.deploy, page.backup, "btn--primary")}
+            {post_button(here, "open_release", OpenRelease::url(), &[("commit", &page.shown.commit), ("shown", &page.shown.digest)], "Open a release from HEAD", "", &page.open)}
         </div>
     };
     let directory = card("rel-directory", "In the directory", (), directory);

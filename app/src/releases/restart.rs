@@ -10,13 +10,12 @@ use crate::ui::{Here, Icon, card, choices, confirm_form, envelope, hidden, icon,
 /// The card with the button.
 pub(super) fn restart(here: &Here, restart: &RestartOffer) -> AnyView {
     const FORM: &str = "clean_restart";
-    let RestartOffer { target, offer, .. } = restart;
+    let RestartOffer { target, offer, digest, .. } = restart;
     let name = target.as_ref().map(|target| target.name()).unwrap_or_default();
-    let number = target.as_ref().map(|target| target.id.to_string()).unwrap_or_default();
     let panel = || {
         view! {
             <form class="form" method="post" action=CleanRestart::url()>
-                {envelope(here, FORM)} {hidden(&[("release", &number)])}
+                {envelope(here, FORM)} {hidden(&[("shown", digest)])}
                 <p class="strong">{format!("Take the stack down and start release {name} anew?")}</p>
                 <p class="small">
                     "All containers and networks of the project are removed and made again from the images of that release. Nothing answers meanwhile."

@@ -41,6 +41,7 @@ fn releases() -> ReleasesPage {
         releases: vec![row()],
         deploy: Offer::Yes,
         backup: false,
+        shown: samples::directory(),
         open: Offer::No("nothing has changed".into()),
         head: HeadView { commit: "3f2c9e1".into(), subject: "Add <b>".into(), changed: false },
         rollbacks: vec![samples::rollback()],
@@ -48,6 +49,7 @@ fn releases() -> ReleasesPage {
         failed_deploy: None,
         drill: DrillView {
             target: Some(Release { id: 2, ..samples::release() }),
+            digest: "d5".into(),
             offer: Offer::Yes,
             last: None,
             result: None,
@@ -68,6 +70,37 @@ fn a_deploy_names_what_it_would_deploy_before_it_happens() {
         assert!(out.contains(part), "{part} in {out}");
     }
     assert!(!out.contains("Tracked files differ"), "{out}");
+}
+
+#[test]
+fn every_confirmation_sends_back_what_it_showed() {
+    let mut page = releases();
+    page.open = Offer::Yes;
+    let out = shown(&page);
+    // Deploy, and opening a release.
+    assert_eq!(out.matches("name=\"commit\" value=\"3f2c9e1aaaabbbb\"").count(), 2, "{out}");
+    for (digest, times) in [("d0", 1), ("d1", 1), ("d2", 2), ("d5", 1)] {
+        assert_eq!(
+            out.matches(&format!("name=\"shown\" value=\"{digest}\"")).count(),
+            times,
+            "{digest} in {out}"
+        );
+    }
+}
+
+#[test]
+fn a_refused_deploy_is_open_again_with_what_was_chosen() {
+    let mut page = releases();
+    page.backup = true;
+    let mut here = here("/releases");
+    here.flash = Some(Flash {
+        ok: false,
+        text: "HEAD has moved".into(),
+        form: "deploy".into(),
+        fields: [("without_backup".to_owned(), "true".to_owned())].into(),
+    });
+    let out = html(|| releases_view(&here, &page));
+    assert!(out.contains("value=\"true\" checked"), "{out}");
 }
 
 #[test]

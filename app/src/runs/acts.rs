@@ -20,23 +20,36 @@ pub(crate) async fn run_step(
     .await
 }
 
-/// Runs one check.
+/// Runs one check as it was shown.
 #[server(prefix = "/api", endpoint = "run_check")]
 pub(crate) async fn run_check(
     check: String,
+    #[server(default)] shown: String,
     key: String,
     back: String,
     form: String,
 ) -> Result<(), AppError> {
-    act(Envelope { key, back, form }, &[], |engine, ctx| async move { engine.run_check(&ctx, &check).await })
-        .await
+    act(Envelope { key, back, form }, &[], |engine, ctx| async move {
+        engine.run_check(&ctx, &check, &shown).await
+    })
+    .await
 }
 
-/// Runs all checks of a gate, or those of the `matrix`.
+/// Runs all checks of a gate, or those of the `matrix`, as they were shown.
 #[server(prefix = "/api", endpoint = "run_gate")]
-pub(crate) async fn run_gate(gate: String, key: String, back: String, form: String) -> Result<(), AppError> {
-    act(Envelope { key, back, form }, &[], |engine, ctx| async move { engine.run_gate(&ctx, &gate).await })
-        .await
+pub(crate) async fn run_gate(
+    gate: String,
+    #[server(default)] shown: String,
+    key: String,
+    back: String,
+    form: String,
+) -> Result<(), AppError> {
+    act(
+        Envelope { key, back, form },
+        &[],
+        |engine, ctx| async move { engine.run_gate(&ctx, &gate, &shown).await },
+    )
+    .await
 }
 
 /// Ends a run.

@@ -1,14 +1,13 @@
 //! Deploy and rollback as buttons that name, before anything happens, what will happen.
 
 use domain::facts::Observed;
-use domain::release::{Part, short_commit};
-use engine::view::{EnvSince, Offer, RollbackOffer};
+use domain::release::short_commit;
+use engine::view::{EnvSince, Offer, RollbackOffer, Shown};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 
 use super::{
-    Here, Icon, chips, choices, confirm, confirm_form, envelope, hidden, icon, lines, offer_button,
-    text_field, time,
+    Here, Icon, chips, choices, confirm_form, envelope, hidden, icon, lines, offer_button, text_field, time,
 };
 use crate::releases::{Deploy, RollBack};
 
@@ -48,7 +47,7 @@ pub fn rollback_confirm(here: &Here, offer: &RollbackOffer, class: &str) -> AnyV
         };
         view! {
             <form class="form" method="post" action=RollBack::url()>
-                {envelope(here, &form)} {hidden(&[("release", &target)])}
+                {envelope(here, &form)} {hidden(&[("release", &target), ("shown", &offer.digest)])}
                 <p class="strong">{format!("Go back to release {}?", offer.target.name())}</p>
                 <p class="small wrap">{offer.target.subject.clone()}</p>
                 <p>{rollback_words(offer)}</p>
@@ -146,24 +145,34 @@ fn env_file(here: &Here, form: &str, offer: &RollbackOffer) -> AnyView {
 }
 
 /// The deploy button with its confirmation: what lies in the directory, and the services concerned. `backup`: the
-/// database is backed up first, unless somebody says otherwise.
-pub fn deploy_confirm(here: &Here, observed: &Observed, offer: &Offer, backup: bool, class: &str) -> AnyView {
-    let commit = short_commit(observed.parts.get(Part::Commit).as_deref());
+/// database is backed up first, unless somebody says otherwise. The form sends back what was `shown`.
+pub fn deploy_confirm(
+    here: &Here,
+    observed: &Observed,
+    shown: &Shown,
+    offer: &Offer,
+    backup: bool,
+    class: &str,
+) -> AnyView {
+    const FORM: &str = "deploy";
+    let commit = short_commit((!shown.commit.is_empty()).then_some(shown.commit.as_str()));
     let services: Vec<String> = observed.services.iter().map(|s| s.name.clone()).collect();
     let label = format!("Deploy {commit}");
     let panel = || {
+        let ticked = here.draft(FORM, "without_backup") == "true";
         let without = backup.then(|| {
             view! {
                 <p class="small">"The database is backed up first; if that fails, nothing is deployed."</p>
                 <label class="check small">
-                    <input type="checkbox" name="without_backup" value="true" />
+                    <input type="checkbox" name="without_backup" value="true" checked=ticked />
                     <span>"Deploy without that backup"</span>
                 </label>
             }
         });
         view! {
             <form class="form" method="post" action=Deploy::url()>
-                {envelope(here, "deploy")}
+                {envelope(here, FORM)}
+                {hidden(&[("commit", &shown.commit), ("shown", &shown.digest)])}
                 <p class="strong">{format!("Deploy {commit} to this stack?")}</p>
                 <p class="small">
                     "It builds the images, keeps them for a rollback, starts the services and waits until each is healthy. A service that does not become healthy is down until the next deploy or rollback."
@@ -175,5 +184,5 @@ pub fn deploy_confirm(here: &Here, observed: &Observed, offer: &Offer, backup: b
         }
         .into_any()
     };
-    confirm(view! { {icon(Icon::Rocket)} {label.clone()} }, class, offer, panel)
+    confirm_form(here, FORM, view! { {icon(Icon::Rocket)} {label.clone()} }, class, offer, panel)
 }

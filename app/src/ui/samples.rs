@@ -14,7 +14,7 @@ use domain::runbook::{ChecklistItem, Criterion, Gate, MatrixRow, Runbook, Signof
 use domain::time::Millis;
 use engine::view::{
     BlockerView, BoardView, CheckView, EnvSince, GatePage, MatrixPage, MatrixRowView, Offer, RestartOffer,
-    RollbackOffer, RunState, RunView, SignOffPage, StepView, Waiting,
+    RollbackOffer, RunState, RunView, Shown, SignOffPage, StepView, Waiting,
 };
 use leptos::prelude::*;
 
@@ -243,6 +243,7 @@ pub fn rollback() -> RollbackOffer {
         can_make_database_anew: false,
         env: EnvSince::Same,
         stack: "Sample".into(),
+        digest: "d0".into(),
         offer: Offer::Yes,
     }
 }
@@ -253,8 +254,14 @@ pub fn restart() -> RestartOffer {
         stack: "Sample".into(),
         backup: false,
         fill: false,
+        digest: "d1".into(),
         offer: Offer::Yes,
     }
+}
+
+/// What the forms about the directory send back.
+pub fn directory() -> Shown {
+    Shown { commit: "3f2c9e1aaaabbbb".into(), digest: "d2".into() }
 }
 
 /// A board whose check failed and whose database is not healthy.
@@ -286,6 +293,7 @@ pub fn board() -> BoardView {
         next_step: Some(step(Offer::Yes)),
         deploy: Offer::Yes,
         backup: false,
+        shown: directory(),
         open: Offer::Yes,
         expiring: vec![],
         rollback: Some(rollback()),
@@ -326,6 +334,7 @@ pub fn check_view(evidence: &[Evidence]) -> CheckView {
         expires: None,
         running: None,
         run: Offer::Yes,
+        digest: "d3".into(),
     }
 }
 
@@ -346,6 +355,7 @@ pub fn gate() -> GatePage {
         waive_until: "2027-03-02".into(),
         attested_for: BTreeMap::new(),
         run_all: Offer::Yes,
+        run_all_digest: "d4".into(),
         notes: vec![],
         neighbours: (None, Some("H".into())),
     }
@@ -361,6 +371,7 @@ pub fn matrix() -> MatrixPage {
         ],
         release: Some(release()),
         run_all: Offer::Yes,
+        run_all_digest: "d4".into(),
     }
 }
 

@@ -14,7 +14,7 @@ mod sign_offs;
 
 pub use people::NewPerson;
 pub(crate) use people::token_hash;
-pub use releases::{Restart, Return};
+pub use releases::{Deployment, Restart, Return};
 pub(crate) use runs::CheckRun;
 
 use std::future::Future;

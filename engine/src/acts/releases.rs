@@ -6,10 +6,11 @@ use super::Ctx;
 use super::runs::{Start, rollback_images};
 use crate::Engine;
 use crate::compose::{Clean, DbChoice, DeployWork, EnvCopy, RollbackTarget, RollbackWork};
+use crate::confirmed::as_shown;
 use crate::error::Error;
 use crate::judging::{Judged, all, when};
 use crate::store::runs::RunKind;
-use crate::view::{Done, EnvSince, RestartOffer};
+use crate::view::{Done, EnvSince, RestartOffer, Shown};
 use crate::work::{BeforeDeploy, Work};
 
 /// A deploy may take this long beside the health timeout: builds are slow the first time.
@@ -28,6 +29,9 @@ pub struct Return {
     pub env: String,
     /// What was typed to confirm; the stack's name for a new database.
     pub typed: String,
+    /// Digest of what the confirmation showed ([`crate::view::RollbackOffer::digest`]). `None` for a rollback that no
+    /// person confirmed on a page, such as a recovery.
+    pub shown: Option<String>,
 }
 
 impl Return {
@@ -40,21 +44,30 @@ impl Return {
 /// A clean restart as somebody asks for it.
 #[derive(Debug, Clone, Default)]
 pub struct Restart {
-    /// The release that the person was shown.
-    pub release: i64,
     /// `keep` or nothing (volumes stay), or `remove`.
     pub volumes: String,
     /// What was typed to confirm; the stack's name to remove volumes.
     pub typed: String,
+    /// Digest of what the confirmation showed ([`RestartOffer::digest`]).
+    pub shown: String,
+}
+
+/// A deploy as somebody confirms it.
+#[derive(Debug, Clone, Default)]
+pub struct Deployment {
+    /// What the confirmation showed.
+    pub shown: Shown,
+    /// Leaves out the backup that comes first, for a database that cannot be backed up.
+    pub without_backup: bool,
 }
 
 impl Engine {
-    /// Opens a release from what lies in the directory.
-    pub async fn open_release(&self, ctx: &Ctx) -> Result<Done, Error> {
-        let _turn = self.in_turn().await?;
-        let judged = self.judged_after_a_look().await?;
-        let allowed = judged.offer_open(&ctx.actor);
-        self.perform(ctx, "release.open", &judged.observed.subject, &[], allowed, async |mut begun| {
+    /// Opens a release from what lies in the directory, which is what was `shown`.
+    pub async fn open_release(&self, ctx: &Ctx, shown: &Shown) -> Result<Done, Error> {
+        let (_turn, judged) = self.turn_after_a_look().await?;
+        let allowed = all([judged.offer_open(&ctx.actor), judged.still_shows(shown)]);
+        let params = [shown.digest.as_str()];
+        self.perform(ctx, "release.open", &judged.observed.subject, &params, allowed, async |mut begun| {
             let id = self.open_release_row(ctx, &judged).await?;
             begun.act.on_release(id);
             let done = Done {
@@ -66,22 +79,14 @@ impl Engine {
         .await
     }
 
-    /// Deploys what lies in the directory.
-    pub async fn deploy(&self, ctx: &Ctx) -> Result<Done, Error> {
-        self.deploy_with(ctx, true).await
-    }
-
-    /// The same without the backup that comes first, for a database that cannot be backed up.
-    pub async fn deploy_without_backup(&self, ctx: &Ctx) -> Result<Done, Error> {
-        self.deploy_with(ctx, false).await
-    }
-
-    async fn deploy_with(&self, ctx: &Ctx, backup: bool) -> Result<Done, Error> {
-        let _turn = self.in_turn().await?;
-        let judged = self.judged_after_a_look().await?;
-        let allowed = judged.offer_deploy(&ctx.actor);
+    /// Deploys what lies in the directory, which is what was shown when the deploy was confirmed.
+    pub async fn deploy(&self, ctx: &Ctx, wish: &Deployment) -> Result<Done, Error> {
+        let (_turn, judged) = self.turn_after_a_look().await?;
+        let allowed = all([judged.offer_deploy(&ctx.actor), judged.still_shows(&wish.shown)]);
+        let backup = !wish.without_backup;
         let how = if backup { "" } else { "without backup" };
-        self.perform(ctx, "deploy.start", &judged.stack.name, &[how], allowed, async |begun| {
+        let params = [how, wish.shown.digest.as_str()];
+        self.perform(ctx, "deploy.start", &judged.stack.name, &params, allowed, async |begun| {
             // One that was deployed before keeps its images; another build is another release.
             let release = match judged.release() {
                 Some(r) if r.state == ReleaseState::Opened && judged.moved_parts().is_empty() => r.id,
@@ -107,6 +112,7 @@ impl Engine {
             project: stack.project.clone(),
             release_tag: tag_of(release),
             build: true,
+            commit: Some(commit.clone()).filter(|commit| !commit.is_empty()),
             build_env: [("GIT_COMMIT".to_owned(), commit)].into(),
             health_timeout_ms: stack.health_timeout_ms,
             migrations_cmd: stack.migrations.clone(),
@@ -129,8 +135,9 @@ impl Engine {
 
     /// Goes back to a release.
     pub async fn roll_back(&self, ctx: &Ctx, wish: &Return) -> Result<Done, Error> {
-        let _turn = self.in_turn_even_if_stale().await;
+        // Before the turn: nobody else has to wait for an engine that does not answer.
         self.make_room().await;
+        let _turn = self.in_turn_even_if_stale().await;
         let judged = self.judged();
         let target = judged
             .known
@@ -148,9 +155,16 @@ impl Engine {
                 "No copy of that release's env file was kept.".to_owned()
             }),
             offer.offer.clone(),
+            as_shown(
+                wish.shown.as_deref().unwrap_or(&offer.digest),
+                &offer.digest,
+                "What this rollback would do",
+            ),
         ]);
         let subject = target.name();
-        self.perform(ctx, "rollback.start", &subject, &[&wish.database, &wish.env], allowed, async |begun| {
+        let shown = wish.shown.as_deref().unwrap_or_default();
+        let params = [wish.database.as_str(), wish.env.as_str(), shown];
+        self.perform(ctx, "rollback.start", &subject, &params, allowed, async |begun| {
             let mut rollback = self.rollback_work(&judged, &target, offer.services.clone(), db);
             rollback.env = env;
             let title = format!("Roll back to release {}", target.name());
@@ -162,18 +176,14 @@ impl Engine {
     /// Takes everything down and brings the images of a known good release up again: what runs, else the first way
     /// back.
     pub async fn clean_restart(&self, ctx: &Ctx, wish: &Restart) -> Result<Done, Error> {
-        let _turn = self.in_turn_even_if_stale().await;
         self.make_room().await;
+        let _turn = self.in_turn_even_if_stale().await;
         let judged = self.judged();
         let clean = clean_choice(&judged, &wish.volumes, &wish.typed)?;
-        let RestartOffer { target, offer, .. } = judged.offer_restart(&ctx.actor);
-        let same = target.as_ref().is_none_or(|target| target.id == wish.release);
-        let allowed = all([
-            offer,
-            when(same, || "What would be started has changed meanwhile; please look again.".to_owned()),
-        ]);
+        let RestartOffer { target, offer, digest, .. } = judged.offer_restart(&ctx.actor);
+        let allowed = all([offer, as_shown(&wish.shown, &digest, "What this restart would do")]);
         let subject = target.as_ref().map(Release::name).unwrap_or_default();
-        self.perform(ctx, "restart.start", &subject, &[&wish.volumes], allowed, async |begun| {
+        self.perform(ctx, "restart.start", &subject, &[&wish.volumes, &wish.shown], allowed, async |begun| {
             let target = target.clone().ok_or_else(|| Error::refused("There is no release to start."))?;
             let changed = target.parts.changed_services(&judged.observed.parts);
             let mut work = self.rollback_work(&judged, &target, changed, DbChoice::KeepSchema);
@@ -233,14 +243,16 @@ impl Engine {
         }
     }
 
-    /// Rolls back to the last good release and returns, on purpose; the schema stays.
-    pub async fn drill(&self, ctx: &Ctx) -> Result<Done, Error> {
-        let _turn = self.in_turn().await?;
+    /// Rolls back to the last good release and returns, on purpose; the schema stays. `shown` is the digest of what
+    /// the confirmation showed.
+    pub async fn drill(&self, ctx: &Ctx, shown: &str) -> Result<Done, Error> {
         self.look_for_images_first().await;
-        let judged = self.judged_after_a_look().await?;
-        let (target, allowed) = judged.offer_drill(&ctx.actor);
+        let (_turn, judged) = self.turn_after_a_look().await?;
+        let (target, offer) = judged.offer_drill(&ctx.actor);
+        let now = judged.drill_digest(target.as_ref());
+        let allowed = all([offer, as_shown(shown, &now, "What this drill would do")]);
         let subject = target.as_ref().map(Release::name).unwrap_or_default();
-        self.perform(ctx, "drill.start", &subject, &[], allowed, async |begun| {
+        self.perform(ctx, "drill.start", &subject, &[shown], allowed, async |begun| {
             let missing = || Error::refused("There is no release to go to and come back from.");
             let target = target.clone().ok_or_else(missing)?;
             let current = judged.release().cloned().ok_or_else(missing)?;

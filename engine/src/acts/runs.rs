@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use domain::check::Check;
 use domain::release::{Parts, ReleaseState};
-use domain::schedule::in_order;
 
 use super::claims::free_run_key;
 use super::{Begun, Ctx};
 use crate::Engine;
+use crate::confirmed::as_shown;
 use crate::error::Error;
 use crate::follow_ups::follow_up_of;
 use crate::judging::{Judged, all, when};
@@ -52,8 +52,7 @@ pub(crate) struct CheckRun<'a> {
 impl Engine {
     /// Runs a step of the runbook. `digest` is the one shown: a step whose text changed is refused.
     pub async fn run_step(&self, ctx: &Ctx, step: &str, digest: &str) -> Result<Done, Error> {
-        let _turn = self.in_turn().await?;
-        let judged = self.judged_after_a_look().await?;
+        let (_turn, judged) = self.turn_after_a_look().await?;
         let found = judged
             .stack
             .runbook
@@ -95,13 +94,15 @@ impl Engine {
         .await
     }
 
-    /// Runs a check.
-    pub async fn run_check(&self, ctx: &Ctx, check: &str) -> Result<Done, Error> {
-        let _turn = self.in_turn().await?;
-        let judged = self.judged_after_a_look().await?;
+    /// Runs a check. `digest` is the one shown: a check that was declared otherwise since is refused.
+    pub async fn run_check(&self, ctx: &Ctx, check: &str, digest: &str) -> Result<Done, Error> {
+        let (_turn, judged) = self.turn_after_a_look().await?;
         let found =
             judged.stack.check(check).cloned().ok_or_else(|| Error::not_found(format!("Check {check}")))?;
-        let allowed = judged.offer_check(&ctx.actor, check);
+        let allowed = all([
+            judged.offer_check(&ctx.actor, check),
+            as_shown(digest, &judged.check_digest(&found), "What this check runs"),
+        ]);
         let (title, gate) = (found.title.clone(), gate_of(&judged, &found));
         let checks = vec![found];
         let run = CheckRun { act: "check.run", subject: check, gate, title, checks, setup: vec![] };
@@ -109,24 +110,12 @@ impl Engine {
     }
 
     /// Runs all checks of a gate, or of the matrix (`matrix`), in one run: in order, after the steps that they
-    /// come after, side by side where they allow it.
-    pub async fn run_gate(&self, ctx: &Ctx, gate: &str) -> Result<Done, Error> {
-        let _turn = self.in_turn().await?;
-        let judged = self.judged_after_a_look().await?;
+    /// come after, side by side where they allow it. `digest` is the one shown.
+    pub async fn run_gate(&self, ctx: &Ctx, gate: &str, digest: &str) -> Result<Done, Error> {
+        let (_turn, judged) = self.turn_after_a_look().await?;
         let of_matrix = gate == "matrix";
-        let wanted: Vec<&str> = if of_matrix {
-            judged.stack.runbook.matrix.iter().map(|r| r.id.as_str()).collect()
-        } else {
-            let view = judged.judgement.gate(gate).ok_or_else(|| Error::not_found(format!("Gate {gate}")))?;
-            view.items.iter().map(|i| i.item.id.as_str()).collect()
-        };
-        let checks: Vec<Check> = judged
-            .stack
-            .checks
-            .iter()
-            .filter(|c| c.spec.can_be_run() && c.proves.iter().any(|p| wanted.contains(&p.as_str())))
-            .cloned()
-            .collect();
+        let (checks, setup) =
+            judged.checks_together(gate).ok_or_else(|| Error::not_found(format!("Gate {gate}")))?;
         let subject = if of_matrix { "matrix".to_owned() } else { format!("gate {gate}") };
         let running =
             judged.known.running().into_iter().any(|r| r.kind == RunKind::Check && r.subject == subject);
@@ -137,6 +126,7 @@ impl Engine {
             when(judged.stack.dir.is_dir(), || {
                 format!("The stack's directory {} does not exist.", judged.stack.dir.display())
             }),
+            as_shown(digest, &judged.together_digest(gate), "What these checks run"),
         ]);
         let title = if of_matrix {
             "All checks of the matrix".to_owned()
@@ -144,9 +134,6 @@ impl Engine {
             format!("All checks of gate {gate}")
         };
         let gate = (!of_matrix).then(|| gate.to_owned());
-        let steps: Vec<String> = judged.stack.runbook.steps.iter().map(|s| s.id.clone()).collect();
-        let checks = in_order(&checks, &steps);
-        let setup = judged.stack.setup_of(&checks);
         let run = CheckRun { act: "gate.run", subject: &subject, gate, title, checks, setup };
         self.run_checks(ctx, &judged, run, allowed).await
     }

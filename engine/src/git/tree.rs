@@ -17,7 +17,7 @@ use crate::runner::Exit;
 /// Most bytes of differences, as git prints them, that go into a digest.
 const DIFF_CAP: u64 = 512 << 20;
 /// A changed file that is larger is not handed to git, which would hold it in memory.
-const LARGE: u64 = 32 << 20;
+const LARGE: u64 = 8 << 20;
 /// Most bytes of changed files that are read, and the longest time that it may take.
 const READ_CAP: u64 = 1 << 30;
 const READ_PATIENCE: Duration = Duration::from_secs(10);

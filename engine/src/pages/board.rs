@@ -61,6 +61,7 @@ impl Engine {
             next_step,
             deploy: judged.offer_deploy(actor),
             backup: judged.backup_before_deploy().is_some(),
+            shown: judged.shown_directory(),
             open: judged.offer_open(actor),
             expiring: expiring(&judged),
             rollback: judged.rollbacks(actor).into_iter().next(),

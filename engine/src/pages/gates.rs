@@ -62,6 +62,7 @@ impl Engine {
                 .filter_map(|i| Some((i.item.id.clone(), judged.stack.rules.attested_for(&i.item.id)?)))
                 .collect(),
             run_all,
+            run_all_digest: judged.together_digest(&gate.id),
             notes: judged
                 .stack
                 .preflight
@@ -139,6 +140,7 @@ impl Engine {
             state,
             running,
             run: judged.offer_check(actor, &check.id),
+            digest: judged.check_digest(check),
             check: check.clone(),
         }
     }

@@ -33,6 +33,7 @@ impl Engine {
         let checks = rows.iter().map(|r| r.checks.len()).sum();
         Ok(MatrixPage {
             run_all: run_all_offer(&judged, actor, checks),
+            run_all_digest: judged.together_digest("matrix"),
             release: judged.release().cloned(),
             rows,
         })

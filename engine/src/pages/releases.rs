@@ -23,6 +23,7 @@ impl Engine {
             releases: judged.known.releases.iter().map(|r| self.release_row(&judged, r)).collect(),
             deploy: judged.offer_deploy(actor),
             backup: judged.backup_before_deploy().is_some(),
+            shown: judged.shown_directory(),
             open: judged.offer_open(actor),
             head: head(&judged, self.subject()),
             rollbacks: judged.rollbacks(actor),
@@ -46,6 +47,7 @@ impl Engine {
         let passed = RunState::Ended(RunOutcome::Passed);
         let last = judged.known.runs.iter().find(|r| r.kind == RunKind::Drill && r.state == passed);
         DrillView {
+            digest: judged.drill_digest(target.as_ref()),
             target,
             offer,
             result: last.and_then(drill_figures),

@@ -6,7 +6,7 @@ use domain::release::Release;
 use domain::runbook::Problem;
 use domain::time::Millis;
 
-use super::{FollowUpView, IncidentRow, Offer, RollbackOffer, RunView, StepView};
+use super::{FollowUpView, IncidentRow, Offer, RollbackOffer, RunView, Shown, StepView};
 
 /// The board.
 #[derive(Debug, Clone)]
@@ -47,6 +47,8 @@ pub struct BoardView {
     pub deploy: Offer,
     /// A deploy backs the database up first.
     pub backup: bool,
+    /// What the directory holds, as the forms that deploy it or open a release send back.
+    pub shown: Shown,
     /// The button that opens a release from what lies in the directory.
     pub open: Offer,
     /// Checks whose evidence expires before long, the next first.

@@ -45,6 +45,8 @@ pub struct CheckView {
     pub running: Option<RunView>,
     /// The Run button.
     pub run: Offer,
+    /// Digest of what the button runs; its form sends it back.
+    pub digest: String,
 }
 
 /// When evidence goes stale by age.
@@ -83,6 +85,8 @@ pub struct GatePage {
     pub attested_for: std::collections::BTreeMap<String, u64>,
     /// The Run all button.
     pub run_all: Offer,
+    /// Digest of what that button runs; its form sends it back.
+    pub run_all_digest: String,
     /// What preflight found here that is worth knowing and breaks nothing; the rest stands among the items.
     pub notes: Vec<domain::preflight::Finding>,
     /// The gates before and after.
@@ -98,6 +102,8 @@ pub struct MatrixPage {
     pub release: Option<Release>,
     /// The Run all button.
     pub run_all: Offer,
+    /// Digest of what that button runs; its form sends it back.
+    pub run_all_digest: String,
 }
 
 /// One row of the matrix.

@@ -6,6 +6,15 @@ use domain::time::Millis;
 
 use super::{Offer, RunView};
 
+/// What a form showed of the directory: sent back with it, so that nothing else is deployed than was confirmed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Shown {
+    /// The commit in full, with its mark when tracked files differ; empty when there is none.
+    pub commit: String,
+    /// Digest of everything that a deploy depends on.
+    pub digest: String,
+}
+
 /// The one-click rollback, named in words.
 #[derive(Debug, Clone)]
 pub struct RollbackOffer {
@@ -29,6 +38,8 @@ pub struct RollbackOffer {
     pub env: EnvSince,
     /// The stack's name, which has to be typed before its database is made anew.
     pub stack: String,
+    /// Digest of what the confirmation shows; its form sends it back.
+    pub digest: String,
     /// The button.
     pub offer: Offer,
 }
@@ -55,6 +66,8 @@ pub struct RestartOffer {
     pub backup: bool,
     /// The stack declares a command that fills an empty database.
     pub fill: bool,
+    /// Digest of what the confirmation shows; its form sends it back.
+    pub digest: String,
     /// The button.
     pub offer: Offer,
 }
@@ -74,6 +87,8 @@ pub struct ReleasesPage {
     pub deploy: Offer,
     /// A deploy backs the database up first.
     pub backup: bool,
+    /// What the directory holds, as the forms that deploy it or open a release send back.
+    pub shown: Shown,
     /// The open button.
     pub open: Offer,
     /// What a deploy would deploy: short commit and subject, services that are built.
@@ -97,6 +112,8 @@ pub struct ReleasesPage {
 pub struct DrillView {
     /// The release that it would go to and come back from.
     pub target: Option<Release>,
+    /// Digest of what the confirmation shows; its form sends it back.
+    pub digest: String,
     /// The button.
     pub offer: Offer,
     /// The last drill that ended well.

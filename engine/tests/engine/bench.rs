@@ -13,8 +13,8 @@ use domain::facts::Actor;
 use domain::role::Role;
 use engine::auth::passwords::{Cost, Passwords};
 use engine::store::people;
-use engine::view::{BoardView, RunPage, RunState};
-use engine::{Ctx, Done, Engine, Error, NewPerson};
+use engine::view::{BoardView, RunPage, RunState, Shown};
+use engine::{Ctx, Deployment, Done, Engine, Error, NewPerson};
 use tempfile::TempDir;
 
 use super::texts;
@@ -185,8 +185,88 @@ impl Bench {
 
     /// Runs a check to its end, as the person with this login.
     pub async fn check(&self, engine: &Engine, login: &str, check: &str) -> RunPage {
-        let done = engine.run_check(&self.by(engine, login).await, check).await.unwrap();
+        let done = self.try_check(engine, login, check).await.unwrap();
         ended(engine, run_id(&done)).await
+    }
+
+    /// Starts a check as it is shown.
+    pub async fn try_check(&self, engine: &Engine, login: &str, check: &str) -> Result<Done, Error> {
+        let person = actor(engine, login).await;
+        let mut shown = String::new();
+        for gate in &engine.board(&person).await.unwrap().judgement.gates {
+            let page = engine.gate(&person, &gate.id).await.unwrap();
+            shown
+                .extend(page.checks.iter().filter(|c| c.check.id == check).map(|c| c.digest.clone()).take(1));
+            if !shown.is_empty() {
+                break;
+            }
+        }
+        if shown.is_empty() {
+            let rows = engine.matrix(&person).await.unwrap().rows;
+            let views = rows.iter().flat_map(|row| &row.checks);
+            shown.extend(views.filter(|c| c.check.id == check).map(|c| c.digest.clone()).take(1));
+        }
+        engine.run_check(&self.by(engine, login).await, check, &shown).await
+    }
+
+    /// Starts all checks of a gate, or of the `matrix`, as they are shown.
+    pub async fn run_gate(&self, engine: &Engine, login: &str, gate: &str) -> Result<Done, Error> {
+        let person = actor(engine, login).await;
+        let shown = if gate == "matrix" {
+            engine.matrix(&person).await.unwrap().run_all_digest
+        } else {
+            engine.gate(&person, gate).await.unwrap().run_all_digest
+        };
+        engine.run_gate(&self.by(engine, login).await, gate, &shown).await
+    }
+
+    /// What the deploy's confirmation shows once the files of this moment were seen.
+    pub async fn shown(&self, engine: &Engine) -> Shown {
+        let head = self.head();
+        until("the directory to be seen", Duration::from_secs(20), || async {
+            board(engine).await.shown.commit.starts_with(&head)
+        })
+        .await;
+        board(engine).await.shown
+    }
+
+    /// Confirms a deploy as it is shown. A file may be seen a moment after it was written; then what is shown is
+    /// confirmed once more, as a person would.
+    pub async fn deploy(&self, engine: &Engine, login: &str) -> Result<Done, Error> {
+        self.confirm_deploy(engine, login, false).await
+    }
+
+    /// The same, without the backup that comes first.
+    pub async fn deploy_without_backup(&self, engine: &Engine, login: &str) -> Result<Done, Error> {
+        self.confirm_deploy(engine, login, true).await
+    }
+
+    async fn confirm_deploy(
+        &self,
+        engine: &Engine,
+        login: &str,
+        without_backup: bool,
+    ) -> Result<Done, Error> {
+        for _ in 0..3 {
+            let wish = Deployment { shown: self.shown(engine).await, without_backup };
+            match engine.deploy(&self.by(engine, login).await, &wish).await {
+                Err(error) if error.public().contains("since this page was shown") => {}
+                answer => return answer,
+            }
+        }
+        panic!("the directory is never what was shown");
+    }
+
+    /// Opens a release from the directory as it is shown.
+    pub async fn open_release(&self, engine: &Engine, login: &str) -> Result<Done, Error> {
+        let shown = self.shown(engine).await;
+        engine.open_release(&self.by(engine, login).await, &shown).await
+    }
+
+    /// Confirms a drill as it is shown.
+    pub async fn drill(&self, engine: &Engine, login: &str) -> Result<Done, Error> {
+        let shown = engine.releases(&actor(engine, login).await).await.unwrap().drill.digest;
+        engine.drill(&self.by(engine, login).await, &shown).await
     }
 
     /// Accepts a gate as it stands.

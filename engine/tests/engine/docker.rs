@@ -25,7 +25,7 @@ async fn from_the_first_deploy_to_go_and_back_from_a_bad_one_with_docker() {
     bench.accept(&engine, "devops", "B").await.unwrap();
     assert!(bench.accept(&engine, "qa", "F").await.is_err(), "nothing was deployed");
 
-    let done = engine.deploy(&bench.by(&engine, "devops").await).await.unwrap();
+    let done = bench.deploy(&engine, "devops").await.unwrap();
     let page = ended(&engine, run_id(&done)).await;
     assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
     let first = board(&engine).await;
@@ -108,7 +108,7 @@ async fn a_bad_deploy_is_said(bench: &Bench, engine: &engine::Engine) {
     bench.edit("docker-compose.yml", "HEALTH: ${HEALTH:-ok}", "HEALTH: ${HEALTH:-bad}");
     bench.commit("second, and bad");
     // At once: what is deployed is what lies there, not what was seen last.
-    let done = engine.deploy(&bench.by(engine, "backend").await).await.unwrap();
+    let done = bench.deploy(engine, "backend").await.unwrap();
     let page = ended(engine, run_id(&done)).await;
     assert_eq!(page.run.state, RunState::Failed, "{}", log(&page));
     let web = page.failing.iter().find(|f| f.name == "web").unwrap_or_else(|| panic!("{:?}", page.failing));
@@ -173,25 +173,24 @@ async fn a_drill_goes_back_and_returns_with_docker() {
     let bench = Bench::tinystack("drill", drill);
     let engine = bench.start().await;
     bench.write("note.txt", "here");
-    let devops = || bench.by(&engine, "devops");
-    assert!(engine.drill(&devops().await).await.is_err(), "nothing runs");
-    let done = engine.deploy(&devops().await).await.unwrap();
+    assert!(bench.drill(&engine, "devops").await.is_err(), "nothing runs");
+    let done = bench.deploy(&engine, "devops").await.unwrap();
     let page = ended(&engine, run_id(&done)).await;
     assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
-    let alone = engine.drill(&devops().await).await.unwrap_err();
+    let alone = bench.drill(&engine, "devops").await.unwrap_err();
     assert!(alone.public().contains("no earlier release"), "{alone}");
-    assert!(engine.run_check(&devops().await, "drill").await.unwrap_err().public().contains("Releases"));
+    assert!(bench.try_check(&engine, "devops", "drill").await.unwrap_err().public().contains("Releases"));
 
     bench.edit("docker-compose.yml", "VERSION:-1", "VERSION:-2");
     bench.commit("second");
-    let done = engine.deploy(&devops().await).await.unwrap();
+    let done = bench.deploy(&engine, "devops").await.unwrap();
     let page = ended(&engine, run_id(&done)).await;
     assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
     let before = board(&engine).await.release.unwrap();
     assert_eq!(before.id, 2);
-    assert!(engine.drill(&bench.by(&engine, "qa").await).await.is_err(), "not QA's");
+    assert!(bench.drill(&engine, "qa").await.is_err(), "not QA's");
 
-    let done = engine.drill(&devops().await).await.unwrap();
+    let done = bench.drill(&engine, "devops").await.unwrap();
     let page = ended(&engine, run_id(&done)).await;
     assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
     assert_eq!(page.run.kind, "drill");

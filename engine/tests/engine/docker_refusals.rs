@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use domain::release::ReleaseState;
 use engine::ErrorKind;
-use engine::Return;
 use engine::view::RunState;
+use engine::{Deployment, Return};
 
 use crate::support::bench::{Bench, actor, audit_is_whole, board, ended, log, run_id, until};
 
@@ -16,9 +16,10 @@ async fn one_deploy_at_a_time_and_a_dead_one_holds_nothing_with_docker() {
     bench.commit("slow to deploy");
     let engine = bench.start().await;
     // Four people click at the same moment, one of them twenty times.
+    let wish = Deployment { shown: bench.shown(&engine).await, without_backup: false };
     let clicks = futures::future::join_all((0..24).map(async |n: u32| {
         let key = format!("deploy-{}", n.saturating_sub(20));
-        engine.deploy(&bench.keyed(&engine, "devops", &key).await).await
+        engine.deploy(&bench.keyed(&engine, "devops", &key).await, &wish).await
     }))
     .await;
     let begun: Vec<_> = clicks.iter().flatten().map(run_id).collect();
@@ -28,7 +29,7 @@ async fn one_deploy_at_a_time_and_a_dead_one_holds_nothing_with_docker() {
     }
     let now = board(&engine).await;
     assert_eq!(now.release.unwrap().id, 1, "a refused deploy opened a release");
-    let late = engine.deploy(&bench.by(&engine, "backend").await).await.unwrap_err();
+    let late = bench.deploy(&engine, "backend").await.unwrap_err();
     assert_eq!(late.kind(), ErrorKind::Refused);
     assert!(late.public().contains(&format!("run {}", begun[0])), "{late}");
     assert_eq!(now.deploy.reason(), Some(late.public().as_str()));
@@ -48,7 +49,7 @@ async fn one_deploy_at_a_time_and_a_dead_one_holds_nothing_with_docker() {
     assert_eq!(now.deploy.reason(), None);
 
     // Cancelled in the middle, it is over at once and the stack is free.
-    let done = engine.deploy(&bench.by(&engine, "backend").await).await.unwrap();
+    let done = bench.deploy(&engine, "backend").await.unwrap();
     engine.cancel_run(&bench.by(&engine, "qa").await, run_id(&done)).await.unwrap();
     let page = ended(&engine, run_id(&done)).await;
     assert_eq!(page.run.state, RunState::Cancelled, "{}", log(&page));
@@ -62,13 +63,13 @@ async fn a_failed_deploy_goes_back_by_itself_where_the_stack_asks_for_it_with_do
     bench.edit("stagegate.toml", "smoke = [", "on_failed_deploy = \"rollback\"\nsmoke = [");
     bench.commit("returns by itself");
     let engine = bench.start().await;
-    let done = engine.deploy(&bench.by(&engine, "backend").await).await.unwrap();
+    let done = bench.deploy(&engine, "backend").await.unwrap();
     let page = ended(&engine, run_id(&done)).await;
     assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
     let one = board(&engine).await.release.unwrap();
     bench.edit("docker-compose.yml", "WORKER_HEALTH:-ok", "WORKER_HEALTH:-bad");
     bench.commit("bad");
-    let done = engine.deploy(&bench.by(&engine, "backend").await).await.unwrap();
+    let done = bench.deploy(&engine, "backend").await.unwrap();
     let page = ended(&engine, run_id(&done)).await;
     assert_eq!(page.run.state, RunState::Failed);
     assert_eq!(page.failing.iter().map(|f| f.name.as_str()).collect::<Vec<_>>(), ["worker"]);
@@ -87,7 +88,7 @@ async fn a_failed_deploy_goes_back_by_itself_where_the_stack_asks_for_it_with_do
     bench.edit("docker-compose.yml", "WORKER_HEALTH:-bad", "WORKER_HEALTH:-ok");
     bench.edit("docker-compose.yml", "VERSION:-1", "VERSION:-3");
     bench.commit("good");
-    let done = engine.deploy(&bench.by(&engine, "backend").await).await.unwrap();
+    let done = bench.deploy(&engine, "backend").await.unwrap();
     let page = ended(&engine, run_id(&done)).await;
     assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
     until("what runs to be seen", Duration::from_secs(10), || async {
@@ -114,7 +115,7 @@ async fn a_smoke_check_that_fails_is_evidence_after_a_deploy_and_spoils_a_rollba
     bench.edit("stagegate.toml", "retries = 2", "retries = 0");
     bench.commit("wants version 2");
     let engine = bench.start().await;
-    let done = engine.deploy(&bench.by(&engine, "backend").await).await.unwrap();
+    let done = bench.deploy(&engine, "backend").await.unwrap();
     let page = ended(&engine, run_id(&done)).await;
     assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
     assert_eq!(page.evidence[0].finding.outcome, domain::evidence::Outcome::Fail);
@@ -123,7 +124,7 @@ async fn a_smoke_check_that_fails_is_evidence_after_a_deploy_and_spoils_a_rollba
     assert!(now.judgement.item("F.1").unwrap().is_red());
     bench.edit("docker-compose.yml", "VERSION:-1", "VERSION:-2");
     bench.commit("version 2");
-    let done = engine.deploy(&bench.by(&engine, "backend").await).await.unwrap();
+    let done = bench.deploy(&engine, "backend").await.unwrap();
     let page = ended(&engine, run_id(&done)).await;
     assert_eq!(page.evidence[0].finding.outcome, domain::evidence::Outcome::Pass, "{}", log(&page));
     assert!(board(&engine).await.judgement.item("F.1").unwrap().is_satisfied());

@@ -58,7 +58,7 @@ async fn every_drift_is_told_with_its_time_and_is_over_when_it_is_put_right_with
     chmod(0o600);
     bench.write("note.txt", "here");
     let engine = bench.start().await;
-    let done = engine.deploy(&bench.by(&engine, "backend").await).await.unwrap();
+    let done = bench.deploy(&engine, "backend").await.unwrap();
     let page = ended(&engine, run_id(&done)).await;
     assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
 

@@ -60,7 +60,7 @@ async fn a_stack_that_cannot_be_read_is_said_and_not_deployed() {
     bench.write("docker-compose.yml", "services: [\n");
     until("the fault", Duration::from_secs(8), || async { !board(&engine).await.observed.faults.is_empty() })
         .await;
-    let deploy = engine.deploy(&bench.by(&engine, "devops").await).await.unwrap_err();
+    let deploy = bench.deploy(&engine, "devops").await.unwrap_err();
     assert_eq!(deploy.kind(), ErrorKind::Refused);
     assert_eq!(board(&engine).await.deploy.reason(), Some(deploy.public().as_str()));
     bench.write("docker-compose.yml", "services: {}\n");

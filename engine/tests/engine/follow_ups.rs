@@ -87,7 +87,7 @@ async fn validations(engine: &Engine) -> Vec<runs::Run> {
 async fn a_validation_that_a_server_left_behind_is_started_once_by_those_that_come_up() {
     let bench = bench("left");
     let engine = bench.start().await;
-    engine.open_release(&bench.by(&engine, "devops").await).await.unwrap();
+    bench.open_release(&engine, "devops").await.unwrap();
     let run = deployed(&engine, FollowUpKind::Validation).await;
     // Whoever deployed has left meanwhile.
     let devops = actor(&engine, "devops").await.id;
@@ -115,7 +115,7 @@ async fn a_validation_that_a_server_left_behind_is_started_once_by_those_that_co
 async fn a_follow_up_whose_run_never_began_is_started_again() {
     let bench = bench("neverbegan");
     let engine = bench.start().await;
-    engine.open_release(&bench.by(&engine, "devops").await).await.unwrap();
+    bench.open_release(&engine, "devops").await.unwrap();
     let run = deployed(&engine, FollowUpKind::Validation).await;
     // The server died between the run's row and its supervisor.
     let id = run_follow_ups::of_run(engine.store().readers(), run).await.unwrap()[0].id;
@@ -163,7 +163,7 @@ async fn a_follow_up_whose_run_never_began_is_started_again() {
 async fn what_is_not_done_says_why_in_the_audit_log_on_the_run_and_on_the_board() {
     let bench = bench("notdone");
     let engine = bench.start().await;
-    engine.open_release(&bench.by(&engine, "devops").await).await.unwrap();
+    bench.open_release(&engine, "devops").await.unwrap();
     // Overtaken by a later change of the stack.
     let overtaken = deployed(&engine, FollowUpKind::Validation).await;
     let later = deployed(&engine, FollowUpKind::Validation).await;
@@ -201,7 +201,7 @@ async fn no_form_passes_for_a_follow_up() {
     let bench = bench("forged");
     let engine = bench.start().await;
     let ctx = bench.keyed(&engine, "qa", "follow-up-1-0").await;
-    let refused = engine.run_check(&ctx, "after").await.unwrap_err();
+    let refused = engine.run_check(&ctx, "after", "").await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Invalid);
 }
 
@@ -211,13 +211,13 @@ async fn a_failed_deploy_goes_back_although_the_server_died_and_the_deployer_was
     bench.edit("stagegate.toml", "smoke = [", "on_failed_deploy = \"rollback\"\nsmoke = [");
     bench.commit("returns by itself");
     let engine = bench.start().await;
-    let done = engine.deploy(&bench.by(&engine, "backend").await).await.unwrap();
+    let done = bench.deploy(&engine, "backend").await.unwrap();
     let page = ended(&engine, run_id(&done)).await;
     assert_eq!(page.run.state, engine::view::RunState::Passed, "{}", log(&page));
     let one = board(&engine).await.release.unwrap();
     bench.edit("docker-compose.yml", "WORKER_HEALTH:-ok", "WORKER_HEALTH:-bad");
     bench.commit("bad");
-    let failed = run_id(&engine.deploy(&bench.by(&engine, "backend").await).await.unwrap());
+    let failed = run_id(&bench.deploy(&engine, "backend").await.unwrap());
     let backend = actor(&engine, "backend").await.id;
     engine.disable_person(&bench.by(&engine, "admin").await, backend).await.unwrap();
     engine.close().await;

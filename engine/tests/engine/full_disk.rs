@@ -67,7 +67,7 @@ async fn a_rollback_works_while_the_disk_is_full_with_docker() {
             bench.edit("docker-compose.yml", "VERSION:-1", version);
             bench.commit("second");
         }
-        let done = engine.deploy(&bench.by(&engine, "devops").await).await.unwrap();
+        let done = bench.deploy(&engine, "devops").await.unwrap();
         let page = ended(&engine, run_id(&done)).await;
         assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
     }
@@ -96,7 +96,7 @@ async fn a_rollback_works_while_the_disk_is_full_with_docker() {
         disk.empty();
         bench.edit("docker-compose.yml", "VERSION:-", &format!("VERSION:-{turn}"));
         bench.commit("another");
-        let done = engine.deploy(&bench.by(&engine, "devops").await).await.unwrap();
+        let done = bench.deploy(&engine, "devops").await.unwrap();
         let page = ended(&engine, run_id(&done)).await;
         assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
     }

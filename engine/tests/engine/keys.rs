@@ -58,7 +58,7 @@ async fn a_key_serves_no_other_form_person_or_act() {
     assert_eq!(subject.kind(), ErrorKind::Conflict);
     let qa = bench.keyed(&engine, "qa", "k").await;
     assert_eq!(engine.fill_field(&qa, "own.1.by", "Ada").await.unwrap_err().kind(), ErrorKind::Conflict);
-    let act = engine.open_release(&ctx).await.unwrap_err();
+    let act = engine.open_release(&ctx, &board(&engine).await.shown).await.unwrap_err();
     assert_eq!(act.kind(), ErrorKind::Conflict);
     let none = bench.keyed(&engine, "qa", "").await;
     assert_eq!(engine.fill_field(&none, "own.1.by", "Ada").await.unwrap_err().kind(), ErrorKind::Invalid);
@@ -113,7 +113,7 @@ async fn a_run_that_was_never_made_before_the_server_died_ends_as_interrupted() 
     use engine::store::{releases, runs::*};
     let bench = Bench::new("died");
     let engine = bench.start().await;
-    engine.open_release(&bench.by(&engine, "devops").await).await.unwrap();
+    bench.open_release(&engine, "devops").await.unwrap();
     let by = actor(&engine, "devops").await.id;
     let run = engine
         .store()

@@ -51,10 +51,10 @@ async fn execute(connection: &mut SqliteConnection, statement: &'static str) {
 async fn a_row_without_a_supervisor_is_ended_while_the_server_runs() {
     let bench = Bench::new("swept");
     let engine = bench.start().await;
-    engine.open_release(&bench.by(&engine, "devops").await).await.unwrap();
+    bench.open_release(&engine, "devops").await.unwrap();
     // At once, by the action that it would refuse.
     let left = row(&engine, RunKind::Check, "note", 1).await;
-    let done = engine.run_check(&bench.by(&engine, "qa").await, "note").await.unwrap();
+    let done = bench.try_check(&engine, "qa", "note").await.unwrap();
     assert_eq!(ended(&engine, left).await.run.state, RunState::Interrupted);
     ended(&engine, run_id(&done)).await;
     // And soon, by itself.

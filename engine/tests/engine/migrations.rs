@@ -19,7 +19,7 @@ async fn migrations_are_listed_after_steps_failed_deploys_and_acceptance_with_do
     bench.commit("with migrations");
     let engine = bench.start().await;
     let applied = async || board(&engine).await.release.unwrap().migrations;
-    let done = engine.deploy(&bench.by(&engine, "backend").await).await.unwrap();
+    let done = bench.deploy(&engine, "backend").await.unwrap();
     let page = ended(&engine, run_id(&done)).await;
     assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
     assert_eq!(applied().await, Some(vec!["m1".to_owned()]));
@@ -45,7 +45,7 @@ async fn migrations_are_listed_after_steps_failed_deploys_and_acceptance_with_do
     bench.edit("docker-compose.yml", "HEALTH: ${HEALTH:-ok}", "HEALTH: ${HEALTH:-bad}");
     bench.commit("bad, and it migrates");
     bench.write("applied.txt", "m1\nm2\nm3\nm4\n");
-    let done = engine.deploy(&bench.by(&engine, "backend").await).await.unwrap();
+    let done = bench.deploy(&engine, "backend").await.unwrap();
     let page = ended(&engine, run_id(&done)).await;
     assert_eq!(page.run.state, RunState::Failed, "{}", log(&page));
     let now = board(&engine).await;

@@ -25,12 +25,12 @@ fn kill_supervisor(bench: &Bench, run: i64) {
 
 /// Deploys release 1 well, then begins release 2 and kills its supervisor while containers are replaced.
 async fn crash_in_the_second(bench: &Bench, engine: &Engine) -> i64 {
-    let done = engine.deploy(&bench.by(engine, "devops").await).await.unwrap();
+    let done = bench.deploy(engine, "devops").await.unwrap();
     let page = ended(engine, run_id(&done)).await;
     assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
     bench.edit("docker-compose.yml", "VERSION:-1", "VERSION:-2");
     bench.commit("second");
-    let done = engine.deploy(&bench.by(engine, "devops").await).await.unwrap();
+    let done = bench.deploy(engine, "devops").await.unwrap();
     let run = run_id(&done);
     until("the phase Starting", Duration::from_secs(60), || async {
         journal_phase(bench, run) == Some(DeployPhase::Starting)
@@ -99,7 +99,7 @@ async fn a_rollback_that_is_killed_still_puts_the_env_file_back_with_docker() {
             bench.edit("docker-compose.yml", "VERSION:-1", "VERSION:-2");
             bench.commit("second");
         }
-        let done = engine.deploy(&bench.by(&engine, "devops").await).await.unwrap();
+        let done = bench.deploy(&engine, "devops").await.unwrap();
         let page = ended(&engine, run_id(&done)).await;
         assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
     }
@@ -124,7 +124,7 @@ async fn a_rollback_that_is_killed_still_puts_the_env_file_back_with_docker() {
 async fn a_first_deploy_that_is_killed_says_what_to_do_with_docker() {
     let bench = Bench::tinystack("recoverone", "");
     let engine = bench.start().await;
-    let done = engine.deploy(&bench.by(&engine, "devops").await).await.unwrap();
+    let done = bench.deploy(&engine, "devops").await.unwrap();
     let run = run_id(&done);
     until("the phase Starting", Duration::from_secs(60), || async {
         journal_phase(&bench, run) == Some(DeployPhase::Starting)
@@ -137,7 +137,7 @@ async fn a_first_deploy_that_is_killed_says_what_to_do_with_docker() {
         rows.iter().any(|row| row.event.act == "recovery.none" && row.event.detail.contains("Deploy again"))
     })
     .await;
-    let done = engine.deploy(&bench.by(&engine, "devops").await).await.unwrap();
+    let done = bench.deploy(&engine, "devops").await.unwrap();
     let page = ended(&engine, run_id(&done)).await;
     assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
 }

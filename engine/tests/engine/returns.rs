@@ -11,7 +11,7 @@ use engine::{Restart, Return, kept_env};
 use crate::support::bench::{Bench, SECRET, actor, audit_is_whole, board, ended, log, run_id, until};
 
 async fn deploy(bench: &Bench, engine: &engine::Engine) {
-    let done = engine.deploy(&bench.by(engine, "devops").await).await.unwrap();
+    let done = bench.deploy(engine, "devops").await.unwrap();
     let page = ended(engine, run_id(&done)).await;
     assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
 }
@@ -25,8 +25,10 @@ fn fresh(typed: &str) -> Return {
     Return { database: "fresh".into(), typed: typed.into(), ..Return::to(1) }
 }
 
-fn restart(release: i64) -> Restart {
-    Restart { release, ..Restart::default() }
+/// A clean restart as the page shows it.
+async fn restart(engine: &engine::Engine) -> Restart {
+    let shown = engine.releases(&actor(engine, "devops").await).await.unwrap().restart.digest;
+    Restart { shown, ..Restart::default() }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -74,7 +76,8 @@ async fn a_fresh_database_takes_a_backup_and_the_stacks_name_with_docker() {
 async fn a_clean_restart_makes_everything_anew_with_docker() {
     let bench = Bench::tinystack("restart", "");
     let engine = bench.start().await;
-    let nothing = engine.clean_restart(&bench.by(&engine, "devops").await, &restart(1)).await.unwrap_err();
+    let nothing =
+        engine.clean_restart(&bench.by(&engine, "devops").await, &restart(&engine).await).await.unwrap_err();
     assert!(nothing.public().contains("Nothing that was deployed"), "{nothing}");
     deploy(&bench, &engine).await;
     let filter = format!("label=com.docker.compose.project={}", bench.project);
@@ -83,19 +86,22 @@ async fn a_clean_restart_makes_everything_anew_with_docker() {
         out.lines().map(str::to_owned).collect::<Vec<_>>()
     };
     let before = ids();
-    let done = engine.clean_restart(&bench.by(&engine, "devops").await, &restart(1)).await.unwrap();
+    let done =
+        engine.clean_restart(&bench.by(&engine, "devops").await, &restart(&engine).await).await.unwrap();
     let page = ended(&engine, run_id(&done)).await;
     assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
     let after = ids();
     assert!(after.len() == 2 && after.iter().all(|id| !before.contains(id)), "{before:?} {after:?}");
     let one = board(&engine).await.release.unwrap();
     assert_eq!((one.id, one.state), (1, ReleaseState::Deployed));
-    let other = engine.clean_restart(&bench.by(&engine, "devops").await, &restart(2)).await.unwrap_err();
-    assert!(other.public().contains("has changed meanwhile"), "{other}");
+    let other = Restart { shown: "what another page showed".into(), ..restart(&engine).await };
+    let other = engine.clean_restart(&bench.by(&engine, "devops").await, &other).await.unwrap_err();
+    assert!(other.public().contains("has changed since this page was shown"), "{other}");
     // A release that was only opened is neither started nor bad.
     version(&bench, "1", "2");
-    engine.open_release(&bench.by(&engine, "devops").await).await.unwrap();
-    let done = engine.clean_restart(&bench.by(&engine, "devops").await, &restart(1)).await.unwrap();
+    bench.open_release(&engine, "devops").await.unwrap();
+    let done =
+        engine.clean_restart(&bench.by(&engine, "devops").await, &restart(&engine).await).await.unwrap();
     let page = ended(&engine, run_id(&done)).await;
     assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
     let releases = engine.releases(&actor(&engine, "devops").await).await.unwrap().releases;
@@ -104,7 +110,7 @@ async fn a_clean_restart_makes_everything_anew_with_docker() {
     // A way back leaves what ran as bad, and not what was only opened since.
     deploy(&bench, &engine).await;
     version(&bench, "2", "3");
-    engine.open_release(&bench.by(&engine, "devops").await).await.unwrap();
+    bench.open_release(&engine, "devops").await.unwrap();
     let done = engine.roll_back(&bench.by(&engine, "devops").await, &Return::to(1)).await.unwrap();
     let page = ended(&engine, run_id(&done)).await;
     assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
@@ -196,17 +202,19 @@ async fn volumes_go_when_it_is_asked_for_twice_and_are_filled_again_with_docker(
     let stored = || bench.docker(&["exec", &web(), "sh", "-c", "cat /data/what 2>/dev/null || true"]);
     bench.docker(&["exec", &web(), "sh", "-c", "echo old > /data/what"]);
     for (volumes, typed) in [("remove", ""), ("remove", "bench"), ("burn", "Bench")] {
-        let wish = Restart { release: 1, volumes: volumes.into(), typed: typed.into() };
+        let wish = Restart { volumes: volumes.into(), typed: typed.into(), ..restart(&engine).await };
         let refused = engine.clean_restart(&bench.by(&engine, "devops").await, &wish).await.unwrap_err();
         assert!(refused.public().contains("Bench") || volumes == "burn", "{refused}");
     }
-    let done = engine.clean_restart(&bench.by(&engine, "devops").await, &restart(1)).await.unwrap();
+    let done =
+        engine.clean_restart(&bench.by(&engine, "devops").await, &restart(&engine).await).await.unwrap();
     let page = ended(&engine, run_id(&done)).await;
     assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
     assert_eq!(stored(), "old", "what was not asked for stays");
     assert!(!bench.dir().join("order.txt").exists());
-    let wish = Restart { release: 1, volumes: "remove".into(), typed: " Bench ".into() };
-    let done = engine.clean_restart(&bench.by(&engine, "devops").await, &wish).await.unwrap();
+    let wish =
+        async || Restart { volumes: "remove".into(), typed: " Bench ".into(), ..restart(&engine).await };
+    let done = engine.clean_restart(&bench.by(&engine, "devops").await, &wish().await).await.unwrap();
     let page = ended(&engine, run_id(&done)).await;
     assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
     assert_eq!(stored(), "new");
@@ -216,7 +224,10 @@ async fn volumes_go_when_it_is_asked_for_twice_and_are_filled_again_with_docker(
     // Without a backup nothing is removed; without a filling the services come up all the same.
     bench.edit("stagegate.toml", "echo backed-up >> order.txt", "exit 4");
     until("the configuration to be read", Duration::from_secs(20), || async {
-        let done = engine.clean_restart(&bench.by(&engine, "devops").await, &wish).await.unwrap();
+        let wish = wish().await;
+        let Ok(done) = engine.clean_restart(&bench.by(&engine, "devops").await, &wish).await else {
+            return false;
+        };
         let page = ended(&engine, run_id(&done)).await;
         page.run.state == RunState::Failed && log(&page).contains("The backup of the database failed")
     })
@@ -225,7 +236,10 @@ async fn volumes_go_when_it_is_asked_for_twice_and_are_filled_again_with_docker(
     bench.edit("stagegate.toml", "exit 4", "echo again >> order.txt");
     bench.edit("stagegate.toml", "echo new > /data/what", "exit 5");
     until("the configuration to be read", Duration::from_secs(20), || async {
-        let done = engine.clean_restart(&bench.by(&engine, "devops").await, &wish).await.unwrap();
+        let wish = wish().await;
+        let Ok(done) = engine.clean_restart(&bench.by(&engine, "devops").await, &wish).await else {
+            return false;
+        };
         let page = ended(&engine, run_id(&done)).await;
         page.run.state == RunState::Failed && log(&page).contains("the volumes are empty")
     })
@@ -294,12 +308,12 @@ async fn a_backup_is_taken_before_every_deploy_but_the_first_with_docker() {
     bench.edit("stagegate.toml", "echo backed-up >> order.txt", "exit 4");
     version(&bench, "2", "3");
     until("the configuration to be read", Duration::from_secs(20), || async {
-        let done = engine.deploy(&bench.by(&engine, "devops").await).await.unwrap();
+        let done = bench.deploy(&engine, "devops").await.unwrap();
         let page = ended(&engine, run_id(&done)).await;
         page.run.state == RunState::Failed && log(&page).contains("nothing was deployed")
     })
     .await;
-    let done = engine.deploy_without_backup(&bench.by(&engine, "devops").await).await.unwrap();
+    let done = bench.deploy_without_backup(&engine, "devops").await.unwrap();
     let page = ended(&engine, run_id(&done)).await;
     assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
 }

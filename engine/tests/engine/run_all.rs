@@ -56,7 +56,7 @@ async fn all_checks_of_a_gate_run_in_order_after_their_steps_and_a_step_runs_onc
     bench.write("note.txt", "here");
     bench.commit("more checks");
     let engine = bench.start().await;
-    let done = engine.run_gate(&bench.by(&engine, "devops").await, "B").await.unwrap();
+    let done = bench.run_gate(&engine, "devops", "B").await.unwrap();
     let page = ended(&engine, run_id(&done)).await;
     assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
     let order = std::fs::read_to_string(bench.dir().join("order.txt")).unwrap();
@@ -77,7 +77,7 @@ async fn all_checks_of_a_gate_run_in_order_after_their_steps_and_a_step_runs_onc
     }
 
     bench.units_fail();
-    let done = engine.run_gate(&bench.by(&engine, "devops").await, "A").await.unwrap();
+    let done = bench.run_gate(&engine, "devops", "A").await.unwrap();
     let page = ended(&engine, run_id(&done)).await;
     assert_eq!((page.run.state, page.evidence.len()), (RunState::Failed, 2), "{}", log(&page));
     assert!(page.run.summary.starts_with("0 passed, 2 failed (unit, coverage)"), "{}", page.run.summary);
@@ -96,7 +96,7 @@ async fn what_comes_after_something_that_failed_is_not_run_and_says_so() {
     bench.write("note.txt", "here");
     bench.commit("more checks");
     let engine = bench.start().await;
-    let done = engine.run_gate(&bench.by(&engine, "devops").await, "B").await.unwrap();
+    let done = bench.run_gate(&engine, "devops", "B").await.unwrap();
     let page = ended(&engine, run_id(&done)).await;
     assert_eq!(page.run.state, RunState::Failed, "{}", log(&page));
     assert!(

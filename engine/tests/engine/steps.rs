@@ -235,13 +235,13 @@ async fn all_checks_of_a_gate_run_one_after_another_in_one_run() {
     let bench = Bench::new("all");
     let engine = bench.start().await;
     bench.write("note.txt", "here");
-    let done = engine.run_gate(&bench.by(&engine, "devops").await, "B").await.unwrap();
+    let done = bench.run_gate(&engine, "devops", "B").await.unwrap();
     let page = ended(&engine, run_id(&done)).await;
     assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
-    let done = engine.run_gate(&bench.by(&engine, "qa").await, "matrix").await.unwrap();
+    let done = bench.run_gate(&engine, "qa", "matrix").await.unwrap();
     let page = ended(&engine, run_id(&done)).await;
     assert_eq!(page.evidence.iter().map(|e| e.check.as_str()).collect::<Vec<_>>(), ["coverage"]);
-    let none = engine.run_gate(&bench.by(&engine, "qa").await, "H").await.unwrap_err();
+    let none = bench.run_gate(&engine, "qa", "H").await.unwrap_err();
     assert!(none.public().contains("No check is bound"), "{none}");
     // Nothing listens there: a check that could not look is no pass.
     let page = bench.check(&engine, "qa", "web-health").await;

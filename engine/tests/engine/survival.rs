@@ -163,7 +163,7 @@ async fn claims_of_a_server_that_died_are_settled_by_the_next() {
 async fn what_was_done_is_answered_although_the_store_cannot_be_read_afterwards() {
     let bench = Bench::new("unread");
     let engine = bench.start().await;
-    engine.open_release(&bench.by(&engine, "devops").await).await.unwrap();
+    bench.open_release(&engine, "devops").await.unwrap();
     // What the observer notes at the start is noted by then.
     tokio::time::sleep(Duration::from_secs(2)).await;
     let file = SqliteConnectOptions::new().filename(engine.store().file());

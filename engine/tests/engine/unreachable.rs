@@ -32,7 +32,7 @@ async fn with_no_engine_at_the_address() {
     assert!(!first.observed.unreachable_why.is_empty());
     assert!(!first.judgement.verdict.is_go());
     assert!(first.judgement.verdict.blockers.iter().any(|b| b.what.contains("engine cannot be reached")));
-    let refused = engine.deploy(&bench.by(&engine, "devops").await).await.unwrap_err();
+    let refused = bench.deploy(&engine, "devops").await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Refused);
     assert!(refused.public().contains("cannot be reached"), "{refused}");
     assert_eq!(first.deploy.reason(), Some(refused.public().as_str()));
