@@ -364,4 +364,7 @@ pub struct Facts<'a> {
     pub observed: &'a Observed,
     /// When watched things became what they are, oldest first.
     pub changes: &'a [Change],
+    /// What the audit log does not vouch for, one sentence each: rows that were written outside of Stagegate, a chain
+    /// that is broken.
+    pub integrity: &'a [String],
 }

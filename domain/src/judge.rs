@@ -114,6 +114,8 @@ pub enum BlockerKind {
     Gate(String),
     /// The sign-offs.
     SignOffs,
+    /// The audit log, and the records that it vouches for.
+    Audit,
 }
 
 /// Go, or No-Go with the shortest list of blockers. Computed, never typed.
@@ -426,6 +428,17 @@ fn blockers_before_signing(
     let mut push = |kind, what: String, details: Vec<String>, owners| {
         out.push(Blocker { kind, what, details, owners, since: None });
     };
+    if !facts.integrity.is_empty() {
+        let advice = "Restore the data directory from the last good backup, or undo the change; `stagegate verify` \
+                      checks every record.";
+        let details = facts.integrity.iter().cloned().chain([advice.to_owned()]).collect();
+        push(
+            BlockerKind::Audit,
+            "The stored records do not match the audit log".into(),
+            details,
+            labels(&[Role::Admin]),
+        );
+    }
     if facts.runbook.gates.is_empty() {
         push(
             BlockerKind::Runbook,
@@ -543,7 +556,7 @@ fn date_blockers(blockers: &mut [Blocker], facts: &Facts<'_>, gates: &[GateView]
             BlockerKind::Release => {
                 facts.release.filter(|r| r.state == ReleaseState::Opened).map(|r| r.opened_at)
             }
-            BlockerKind::Runbook | BlockerKind::SignOffs => None,
+            BlockerKind::Runbook | BlockerKind::SignOffs | BlockerKind::Audit => None,
         };
     }
 }

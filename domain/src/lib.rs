@@ -17,6 +17,7 @@ pub mod item;
 pub mod judge;
 pub mod log;
 pub mod ownership;
+pub mod page;
 pub mod policy;
 pub mod preflight;
 pub mod release;

@@ -170,6 +170,7 @@ impl World {
             decisions: &[],
             observed: &self.observed,
             changes: &self.changes,
+            integrity: &[],
         })
     }
 

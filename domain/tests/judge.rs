@@ -118,6 +118,7 @@ impl World {
             decisions: &self.decisions,
             observed: &self.observed,
             changes: &[],
+            integrity: &[],
         })
     }
 

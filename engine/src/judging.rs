@@ -19,6 +19,8 @@ pub(crate) struct Judged {
     pub stack: Arc<Stack>,
     pub known: Arc<Known>,
     pub observed: Observed,
+    /// What the audit log does not vouch for.
+    pub integrity: Arc<Vec<String>>,
     pub judgement: Judgement,
 }
 
@@ -30,12 +32,19 @@ impl Engine {
     pub(crate) fn judged_by(&self, observed: Observed) -> Judged {
         let (stack, known) = (self.stack(), self.known());
         let now = self.now();
-        let judgement = judge(&facts(now, &stack, &known, &observed));
-        Judged { now, stack, known, observed, judgement }
+        let integrity = self.integrity_problems();
+        let judgement = judge(&facts(now, &stack, &known, &observed, &integrity));
+        Judged { now, stack, known, observed, integrity, judgement }
     }
 }
 
-fn facts<'a>(now: Millis, stack: &'a Stack, known: &'a Known, observed: &'a Observed) -> Facts<'a> {
+fn facts<'a>(
+    now: Millis,
+    stack: &'a Stack,
+    known: &'a Known,
+    observed: &'a Observed,
+    integrity: &'a [String],
+) -> Facts<'a> {
     Facts {
         now,
         runbook: &stack.runbook,
@@ -53,13 +62,14 @@ fn facts<'a>(now: Millis, stack: &'a Stack, known: &'a Known, observed: &'a Obse
         decisions: &known.decisions,
         observed,
         changes: &known.changes,
+        integrity,
     }
 }
 
 impl Judged {
     /// The facts of this moment, for a rule.
     pub(crate) fn facts(&self) -> Facts<'_> {
-        facts(self.now, &self.stack, &self.known, &self.observed)
+        facts(self.now, &self.stack, &self.known, &self.observed, &self.integrity)
     }
 
     pub(crate) fn release(&self) -> Option<&Release> {

@@ -16,9 +16,11 @@ mod drill;
 mod error;
 mod follow_ups;
 mod git;
+mod housekeeping;
 mod inbox;
 mod incident;
 mod ingest;
+mod integrity;
 mod judging;
 mod keeping;
 mod known;
@@ -29,6 +31,7 @@ mod offers;
 mod pages;
 pub mod preflight;
 mod recovery;
+mod retention;
 mod run_all;
 mod run_watch;
 pub mod runbook;
@@ -51,6 +54,8 @@ use tokio::sync::watch;
 
 pub use acts::{Ctx, Deployment, NewPerson, Restart, Return};
 pub use error::{Error, ErrorKind};
+pub use housekeeping::Tidied;
+pub use retention::Pruned;
 pub use stack::kept_env;
 pub use view::Done;
 
@@ -123,8 +128,10 @@ struct Inner {
     refusals: Mutex<Refusals>,
     /// Newest audit event that changed nothing that is shown, as long as nothing else came in between.
     quiet_head: AtomicI64,
-    /// Whether the audit chain was sound when last verified.
-    chain: RwLock<Result<String, String>>,
+    /// What the last verifications of the audit log and of the rows it vouches for have shown.
+    integrity: RwLock<integrity::Integrity>,
+    /// How much room everything took when it was last measured.
+    storage: RwLock<Option<view::Storage>>,
     images: Arc<KeptImages>,
     /// One refresh at a time, so that an older reading never replaces a newer.
     refreshing: tokio::sync::Mutex<()>,
@@ -181,7 +188,8 @@ impl Engine {
             sessions,
             refusals: Mutex::default(),
             quiet_head: AtomicI64::new(0),
-            chain: RwLock::new(Err("not verified yet".to_owned())),
+            integrity: RwLock::default(),
+            storage: RwLock::default(),
             images,
             refreshing: tokio::sync::Mutex::new(()),
             acting: tokio::sync::Mutex::new(()),
@@ -213,7 +221,8 @@ impl Engine {
         }
         self.observe().await;
         self.take_up().await?;
-        self.keep_chain_verified();
+        self.keep_verified();
+        self.keep_house();
         self.keep_schedule();
         self.keep_refusals_recorded();
         Ok(())
@@ -293,10 +302,6 @@ impl Engine {
         &self.0.tails
     }
 
-    pub(crate) fn chain(&self) -> Result<String, String> {
-        self.0.chain.read().unwrap_or_else(|e| e.into_inner()).clone()
-    }
-
     /// Says that something shown may differ.
     pub(crate) fn bump(&self) {
         self.0.revision.send_modify(|r| *r += 1);
@@ -336,7 +341,7 @@ impl Engine {
     /// Reads the store anew when it holds more than was read: another process, such as the command line, has
     /// changed it, or the last reading failed.
     pub(crate) async fn up_to_date(&self) -> Result<(), Error> {
-        let stale = self.0.stale.load(Ordering::Acquire);
+        let stale = self.0.stale.load(Ordering::Acquire) || !self.has_seen(&self.0.store.others().await?);
         if stale || known::head(&self.0.store).await? > self.known().head.max(self.quiet_head()) {
             self.refresh().await?;
         }
@@ -363,6 +368,8 @@ impl Engine {
         let _one = self.0.refreshing.lock().await;
         self.0.stale.store(true, Ordering::Release);
         let known = Arc::new(Known::load(&self.0.store).await?);
+        // What is judged next is first compared with the audit log, when somebody else has written.
+        self.check_what_others_wrote(&known).await;
         self.0.stale.store(false, Ordering::Release);
         *self.0.known.write().unwrap_or_else(|e| e.into_inner()) = known;
         self.bump();

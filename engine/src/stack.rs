@@ -17,7 +17,7 @@ use crate::error::{Error, sentence};
 use crate::keeping::KeptImages;
 use crate::preflight::{Preflight, preflight};
 use crate::run_all::SetupStep;
-use crate::runbook::{Config, Loaded, OnFailedDeploy};
+use crate::runbook::{Config, Loaded, OnFailedDeploy, Retention};
 
 /// Everything that the files say.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,6 +49,8 @@ pub(crate) struct Stack {
     pub preflight: Preflight,
     /// Releases to go back to whose images are kept.
     pub keep: usize,
+    /// What is removed after some time.
+    pub retention: Retention,
     /// How copies of the env file are sealed, if they are kept.
     pub env_copy: Option<EnvCopy>,
     pub images: std::sync::Arc<KeptImages>,
@@ -93,6 +95,7 @@ impl Stack {
             problems,
             preflight,
             keep: config.rollback.keep,
+            retention: config.retention,
             env_copy,
             images,
             dir,

@@ -17,6 +17,7 @@ pub use releases::{
 };
 
 use domain::facts::Actor;
+use domain::page::Pages;
 use domain::runbook::Problem;
 use domain::time::Millis;
 
@@ -110,6 +111,8 @@ pub struct RunPage {
     pub exit: Option<String>,
     /// Number of log lines so far.
     pub lines: u64,
+    /// When retention removed the log; `None` while it is there.
+    pub pruned_at: Option<Millis>,
     /// The last lines, for pages without WASM.
     pub tail: Vec<domain::log::LogLine>,
     /// The evidence it found.
@@ -167,6 +170,24 @@ pub struct PersonView {
     pub created_at: Millis,
 }
 
+/// A page of the runs.
+#[derive(Debug, Clone)]
+pub struct RunsPage {
+    /// The runs, newest first.
+    pub rows: Vec<RunView>,
+    /// The pages beside it.
+    pub pages: Pages,
+}
+
+/// A page of the incidents.
+#[derive(Debug, Clone)]
+pub struct IncidentsPage {
+    /// The incidents, newest first.
+    pub rows: Vec<IncidentRow>,
+    /// The pages beside it.
+    pub pages: Pages,
+}
+
 /// One line of the activity page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActivityRow {
@@ -192,15 +213,45 @@ pub struct ActivityRow {
     pub hash: String,
 }
 
+/// What the last verification of the audit log and of the records it vouches for has shown.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Verification {
+    /// What does not match, one sentence each; empty when everything does.
+    pub problems: Vec<String>,
+    /// The end of the log when it was last verified, `number:hash`, to be noted elsewhere; `None` before the first time.
+    pub head: Option<String>,
+    /// When that was.
+    pub at: Option<Millis>,
+    /// Whether every event and record was verified since the start; later passes go on from there.
+    pub whole: bool,
+}
+
+/// How much room the data directory takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Storage {
+    /// When it was measured.
+    pub at: Millis,
+    /// The database with its side files.
+    pub database_bytes: u64,
+    /// The logs of runs.
+    pub run_bytes: u64,
+    /// What is kept of releases to roll back to.
+    pub rollback_bytes: u64,
+}
+
 /// The activity page.
 #[derive(Debug, Clone)]
 pub struct ActivityPage {
     /// The rows, newest first.
     pub rows: Vec<ActivityRow>,
-    /// `seq` to go on from, when there are more.
-    pub more_before: Option<i64>,
-    /// Whether the chain was sound when last verified, and the words for it.
-    pub chain: Result<String, String>,
+    /// The pages beside it.
+    pub pages: Pages,
+    /// What the last verification has shown.
+    pub chain: Verification,
+    /// How much room the data takes; `None` before it was measured.
+    pub storage: Option<Storage>,
+    /// What is removed, and after how long, one phrase each; empty when everything is kept.
+    pub retention: Vec<String>,
 }
 
 /// The runbook as it was understood.

@@ -6,12 +6,16 @@ use std::time::Duration;
 use domain::facts::Actor;
 use domain::time::Millis;
 use engine::audit::{
-    self, Act, Event, Filter, GENESIS, Head, Outcome, VerifyError, VerifyReport, verify, verify_against,
+    self, Act, Event, Filter, GENESIS, Head, Noted, Outcome, VerifyError, VerifyReport, verify,
+    verify_against, verify_since,
 };
 use engine::store::{Store, StoreError};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, SqliteConnection};
 use tempfile::TempDir;
+
+#[path = "audit_parts/rows.rs"]
+mod rows;
 
 async fn log_of(events: i64) -> (TempDir, Store) {
     let dir = tempfile::tempdir().unwrap();
@@ -89,13 +93,13 @@ async fn every_kind_of_tampering_is_found_at_its_place() {
         // A row put in at the end, with a hash of fantasy, and one in the middle.
         (
             "INSERT INTO audit_event SELECT 6, at, actor, actor_name, act, subject, release, run, intent, outcome,
-                                            detail, hash, replace(hash, '0', 'f') || '' FROM audit_event WHERE seq = 5",
+                                            detail, hash, replace(hash, '0', 'f') || '', '' FROM audit_event WHERE seq = 5",
             6,
         ),
         (
             "UPDATE audit_event SET seq = -seq WHERE seq > 2; UPDATE audit_event SET seq = 1 - seq WHERE seq < 0;
              INSERT INTO audit_event SELECT 3, at, actor, actor_name, 'x', subject, release, run, intent, outcome,
-                                            detail, hash, 'f' || substr(hash, 2) || '' FROM audit_event WHERE seq = 2",
+                                            detail, hash, 'f' || substr(hash, 2) || '', '' FROM audit_event WHERE seq = 2",
             3,
         ),
         // Two rows changing places.
@@ -116,7 +120,7 @@ async fn every_kind_of_tampering_is_found_at_its_place() {
 #[tokio::test]
 async fn a_chain_written_anew_is_found_by_a_head_kept_elsewhere() {
     let (_dir, store) = log_of(3).await;
-    let witness = verify(store.readers()).await.unwrap().head;
+    let witness = Noted::from(verify(store.readers()).await.unwrap().head);
     append(&store, Event::new(Millis(9), None, "a", "b")).await.unwrap();
     assert_eq!(verify_against(store.readers(), &witness).await.unwrap().events, 4);
     let mut conn = intruder(&store).await;
@@ -134,6 +138,58 @@ async fn a_chain_written_anew_is_found_by_a_head_kept_elsewhere() {
     assert!(matches!(anew, Err(VerifyError::Broken(b)) if b.seq == 3));
 }
 
+/// Rewrites the log from an event on, with hashes that fit, as somebody with this program could.
+async fn rewrite(store: &Store, from: i64, to: i64) {
+    let mut conn = intruder(store).await;
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
+        "DELETE FROM audit_event WHERE seq >= {from};
+         UPDATE sqlite_sequence SET seq = {from} - 1 WHERE name = 'audit_event'"
+    )))
+    .execute(&mut conn)
+    .await
+    .unwrap();
+    for n in from..=to {
+        append(store, Event::new(Millis(n), None, "nothing", "happened")).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_noted_hash_finds_a_cut_tail_a_rewritten_suffix_and_a_forged_last_row() {
+    for (from, to) in [(5, 4), (4, 6), (5, 5), (3, 9)] {
+        let (_dir, store) = log_of(5).await;
+        let head = verify(store.readers()).await.unwrap().head;
+        rewrite(&store, from, to).await;
+        assert!(verify(store.readers()).await.is_ok(), "the chain alone cannot tell");
+        for noted in [format!("{head}"), head.hash.clone()] {
+            let noted: Noted = noted.parse().unwrap();
+            assert!(verify_against(store.readers(), &noted).await.is_err(), "{from}..={to} {noted:?}");
+        }
+        assert!(verify_since(store.readers(), &head).await.is_err(), "{from}..={to}");
+        let kept = head.clone();
+        store
+            .write(move |tx| Box::pin(async move { audit::set_checkpoint(tx, &kept, Millis(1)).await }))
+            .await
+            .unwrap();
+        assert!(verify(store.readers()).await.is_err(), "the checkpoint tells: {from}..={to}");
+    }
+    for wrong in ["", "x", "1:abc", ":", "a:0000000000000000000000000000000000000000000000000000000000000000"]
+    {
+        assert!(wrong.parse::<Noted>().is_err(), "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn verification_goes_on_from_where_it_ended() {
+    let (_dir, store) = log_of(5).await;
+    let head = verify(store.readers()).await.unwrap().head;
+    append(&store, Event::new(Millis(9), None, "a", "b")).await.unwrap();
+    let report = verify_since(store.readers(), &head).await.unwrap();
+    assert_eq!((report.events, report.head.seq), (6, 6));
+    let mut conn = intruder(&store).await;
+    sqlx::query("UPDATE audit_event SET subject = 'c' WHERE seq = 6").execute(&mut conn).await.unwrap();
+    assert!(matches!(verify_since(store.readers(), &head).await, Err(VerifyError::Broken(b)) if b.seq == 6));
+}
+
 #[tokio::test]
 async fn the_database_itself_refuses_gaps_and_forks() {
     let (_dir, store) = log_of(2).await;
@@ -141,7 +197,7 @@ async fn the_database_itself_refuses_gaps_and_forks() {
     for (seq, prev) in [(4, "hash"), (3, "prev_hash")] {
         let sql = format!(
             "INSERT INTO audit_event SELECT {seq}, at, actor, actor_name, act, subject, release, run, intent,
-             outcome, detail, {prev}, 'f' || substr(hash, 2) FROM audit_event WHERE seq = 2"
+             outcome, detail, {prev}, 'f' || substr(hash, 2), '' FROM audit_event WHERE seq = 2"
         );
         let error = sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut conn).await.unwrap_err();
         assert!(error.to_string().contains("must follow"), "{error}");

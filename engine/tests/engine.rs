@@ -22,12 +22,14 @@ mod cases {
     mod follow_ups;
     mod full_disk;
     mod gates;
+    mod integrity;
     mod keys;
     mod lost_runs;
     mod migrations;
     mod people;
     mod races;
     mod recovery;
+    mod retention;
     mod returns;
     mod run_all;
     mod sign_offs;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use engine::audit::Noted;
 
 /// A staging runbook in Markdown, turned into a live go/no-go board for a Docker Compose stack.
 #[derive(Debug, Parser)]
@@ -38,8 +39,10 @@ pub enum Command {
     },
     /// Write what Prometheus, Alertmanager and Grafana need to watch the stack
     Monitoring(Monitoring),
-    /// Check the hash chain of the audit log from its first event to its last
-    Verify(Stack),
+    /// Check the audit log from its first event to its last, and every record that it vouches for
+    Verify(Verify),
+    /// Remove logs of runs and evidence of scheduled checks that [retention] lets go
+    Prune(Prune),
     /// Print the env file that was kept encrypted with a release
     EnvCopy {
         /// The stack.
@@ -70,6 +73,28 @@ pub struct Stack {
     /// Where state is kept [default: .stagegate beside stagegate.toml]
     #[arg(long, env = "STAGEGATE_DATA")]
     pub data: Option<PathBuf>,
+}
+
+/// `stagegate verify`.
+#[derive(Debug, Clone, Args)]
+pub struct Verify {
+    /// The stack.
+    #[command(flatten)]
+    pub stack: Stack,
+    /// A head noted earlier (NUMBER:HASH or HASH); the log must still contain it
+    #[arg(long, value_name = "HEAD")]
+    pub expect: Option<Noted>,
+}
+
+/// `stagegate prune`.
+#[derive(Debug, Clone, Args)]
+pub struct Prune {
+    /// The stack.
+    #[command(flatten)]
+    pub stack: Stack,
+    /// Only say what would be removed
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// `stagegate serve`.

@@ -2,8 +2,10 @@
 
 mod check;
 mod monitoring;
+mod prune;
 mod serve;
 mod user;
+mod verify;
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -32,9 +34,10 @@ pub fn run(cli: Cli) -> CommandResult {
         }
         Command::Serve(args) => runtime()?.block_on(serve::run(args)),
         Command::User { action } => runtime()?.block_on(user::run(action)),
+        Command::Prune(args) => runtime()?.block_on(prune::run(&args)),
         Command::Monitoring(args) => monitoring::run(&args),
         Command::EnvCopy { stack, release, replaced } => env_copy(&stack, release, replaced),
-        Command::Verify(stack) => runtime()?.block_on(verify(&stack)),
+        Command::Verify(args) => runtime()?.block_on(verify::run(&args)),
     }
 }
 
@@ -64,18 +67,4 @@ fn env_copy(stack: &Stack, release: i64, replaced: bool) -> CommandResult {
 
 fn own_binary() -> std::io::Result<PathBuf> {
     std::env::current_exe()
-}
-
-async fn verify(stack: &Stack) -> CommandResult {
-    let engine = open(stack).await?;
-    match engine::audit::verify(engine.store().readers()).await {
-        Ok(report) => {
-            println!("The audit log is whole: {} events, head {}.", report.events, report.head.hash);
-            Ok(ExitCode::SUCCESS)
-        }
-        Err(error) => {
-            eprintln!("stagegate: {error}");
-            Ok(ExitCode::FAILURE)
-        }
-    }
 }

@@ -102,6 +102,16 @@ fn people_are_added_from_the_console_and_the_chain_verifies_until_somebody_tampe
     assert!(!wrong.status.success() && err(&wrong).contains("king"), "{}", err(&wrong));
     let verified = stagegate(&["verify"], dir.path());
     assert!(verified.status.success() && out(&verified).contains("whole"), "{}", err(&verified));
+    let printed = out(&verified);
+    let head = printed.lines().find_map(|l| l.strip_prefix("Head: ")).unwrap().to_owned();
+    let expected = stagegate(&["verify", "--expect", &head], dir.path());
+    assert!(expected.status.success(), "{}", err(&expected));
+    let (_, hash) = head.split_once(':').unwrap();
+    let other = hash.chars().rev().collect::<String>();
+    let cut = stagegate(&["verify", "--expect", &other], dir.path());
+    assert!(!cut.status.success() && err(&cut).contains("cut or rewritten"), "{}", err(&cut));
+    let nonsense = stagegate(&["verify", "--expect", "yesterday"], dir.path());
+    assert!(err(&nonsense).contains("64 hex digits"), "{}", err(&nonsense));
 
     let database = dir.path().join(".stagegate/stagegate.db");
     let script = "import sqlite3, sys\n\
@@ -114,6 +124,28 @@ fn people_are_added_from_the_console_and_the_chain_verifies_until_somebody_tampe
     assert!(tampered.status.success(), "{}", err(&tampered));
     let broken = stagegate(&["verify"], dir.path());
     assert!(!broken.status.success() && err(&broken).contains("event 1"), "{}", err(&broken));
+    let script = "import sqlite3, sys\n\
+        db = sqlite3.connect(sys.argv[1])\n\
+        db.execute(\"insert into person_role values (1, 'devops')\")\n\
+        db.commit()\n";
+    let tampered = Command::new("python3").args(["-c", script]).arg(&database).output().unwrap();
+    assert!(tampered.status.success(), "{}", err(&tampered));
+    let broken = stagegate(&["verify"], dir.path());
+    assert!(err(&broken).contains("person 1 was changed outside of Stagegate"), "{}", err(&broken));
+}
+
+#[test]
+fn what_retention_would_remove_is_told() {
+    let dir = stack(PLAIN);
+    let none = stagegate(&["prune", "--dry-run"], dir.path());
+    assert!(none.status.success() && out(&none).contains("has no [retention]"), "{}", err(&none));
+    let dir = stack(&format!("{PLAIN}\n[retention]\nruns = \"90d\"\n"));
+    let dry = stagegate(&["prune", "--dry-run"], dir.path());
+    assert!(dry.status.success(), "{}", err(&dry));
+    assert!(out(&dry).contains("Would remove the logs of 0 runs (0 bytes)."), "{}", out(&dry));
+    let dir = stack(&format!("{PLAIN}\n[retention]\nruns = \"1h\"\n"));
+    let short = stagegate(&["prune"], dir.path());
+    assert!(err(&short).contains("at least one day"), "{}", err(&short));
 }
 
 #[test]

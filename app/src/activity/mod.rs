@@ -4,39 +4,26 @@
 #[cfg(test)]
 mod tests;
 
-use engine::view::{ActivityPage as ActivityView, ActivityRow};
+use engine::view::{ActivityPage as ActivityView, ActivityRow, Verification};
 use leptos::prelude::*;
 use leptos_meta::Title;
-use leptos_router::hooks::use_query_map;
 
 use crate::ssr::page;
-use crate::ui::{Icon, badge, empty, icon, page_head, time};
+use crate::ui::{Icon, badge, card, cursor, empty, icon, page_head, pager, size, time};
 
-/// The page; `?before=` goes on from an entry.
+/// The page; `?before=` and `?after=` go on from an entry.
 #[component]
 pub fn ActivityPage() -> impl IntoView {
-    let before = use_query_map().with_untracked(|q| q.get("before")).and_then(|b| b.parse().ok());
+    let cursor = cursor();
     page(move |visit| async move {
-        let activity = visit.engine.activity(visit.actor()?, before).await?;
-        Ok(activity_view(&activity, before.is_some()))
+        let activity = visit.engine.activity(visit.actor()?, cursor).await?;
+        Ok(activity_view(&activity))
     })
 }
 
-/// The log as it is laid out; `is_later` on every page but the first.
-pub fn activity_view(page: &ActivityView, is_later: bool) -> AnyView {
-    let chain = match &page.chain {
-        Ok(said) => {
-            view! { <p class="small go" data-live="chain">{icon(Icon::Check)} " " {said.clone()}</p> }
-                .into_any()
-        }
-        Err(why) => view! {
-            <div class="notice notice--error" role="alert" data-live="chain">
-                <p class="notice__title">{icon(Icon::Cross)} " The log does not verify"</p>
-                <p class="wrap">{why.clone()}</p>
-            </div>
-        }
-        .into_any(),
-    };
+/// The log as it is laid out.
+pub fn activity_view(page: &ActivityView) -> AnyView {
+    let chain = verification(&page.chain);
     let body = if page.rows.is_empty() {
         empty(
             "Nothing has been done yet",
@@ -45,10 +32,6 @@ pub fn activity_view(page: &ActivityView, is_later: bool) -> AnyView {
     } else {
         table(&page.rows)
     };
-    let newest = is_later.then(|| view! { <a class="btn" href="/activity">"Newest"</a> });
-    let older = page.more_before.map(|seq| {
-        view! { <a class="btn" rel="next" href=format!("/activity?before={seq}")>"Older"</a> }
-    });
     view! {
         <Title text="Activity" />
         {page_head(
@@ -60,9 +43,78 @@ pub fn activity_view(page: &ActivityView, is_later: bool) -> AnyView {
             (),
         )}
         <section class="card" data-live="activity">{body}</section>
-        <nav class="row no-print" aria-label="Pages of the log">{newest} {older}</nav>
+        {pager("/activity", "Pages of the log", page.pages)}
+        {storage(page)}
     }
     .into_any()
+}
+
+/// What the last verification has shown, and the hash to note elsewhere.
+fn verification(found: &Verification) -> AnyView {
+    let head = found.head.clone().map(|head| {
+        let command = format!("stagegate verify --expect {head}");
+        view! {
+            <details class="small">
+                <summary>"Note the end of the log"</summary>
+                <p>
+                    "Keep this line outside of this machine. The command then finds a log that was cut or rewritten: "
+                    <code class="wrap">{command}</code>
+                </p>
+            </details>
+        }
+    });
+    let when = found.at.map(|at| view! { ", " {time(at)} });
+    if !found.problems.is_empty() {
+        let problems =
+            found.problems.iter().map(|p| view! { <li class="wrap">{p.clone()}</li> }).collect_view();
+        return view! {
+            <div class="notice notice--error" role="alert" data-live="chain">
+                <p class="notice__title">
+                    {icon(Icon::Cross)} " The stored records do not match the audit log" {when}
+                </p>
+                <ul>{problems}</ul>
+                <p>
+                    "Go is blocked. Restore the data directory from the last good backup, or undo the change; "
+                    <code>"stagegate verify"</code> " checks every record."
+                </p>
+            </div>
+        }
+        .into_any();
+    }
+    let said = match (&found.head, found.whole) {
+        (Some(_), true) => "Verified: every event and every record it vouches for",
+        _ => "Verification of the whole log is running",
+    };
+    view! {
+        <div class="stack stack--tight" data-live="chain">
+            <p class="small go">{icon(Icon::Check)} " " {said} {when} "."</p>
+            {head}
+        </div>
+    }
+    .into_any()
+}
+
+/// How much room the data takes, and what is removed when.
+fn storage(page: &ActivityView) -> Option<AnyView> {
+    let room = page.storage?;
+    let removed = match page.retention.as_slice() {
+        [] => "Everything is kept: stagegate.toml has no [retention]. ".to_owned(),
+        words => format!("Removed when nothing refers to them: {}. ", words.join(", ")),
+    };
+    let body = view! {
+        <dl class="kv">
+            <dt>"Database"</dt>
+            <dd class="num">{size(room.database_bytes)}</dd>
+            <dt>"Logs of runs"</dt>
+            <dd class="num">{size(room.run_bytes)}</dd>
+            <dt>"Rollback targets"</dt>
+            <dd class="num">{size(room.rollback_bytes)}</dd>
+        </dl>
+        <p class="small muted">
+            {removed} <code>"stagegate prune --dry-run"</code> " shows what would be removed. Measured " {time(room.at)} "."
+        </p>
+    };
+    Some(card("storage", "Storage", (), body))
 }
 
 fn table(rows: &[ActivityRow]) -> AnyView {

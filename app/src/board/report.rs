@@ -13,6 +13,9 @@ pub(super) fn head(board: &BoardView) -> AnyView {
     let release = board.release.as_ref().map_or_else(|| "no release".to_owned(), |r| r.name());
     let title = format!("{}: readiness of release {release}", board.stack);
     let fingerprint = board.release.as_ref().map(|r| r.parts.fingerprint()).unwrap_or_default();
+    let log = board.audit_head.clone().map(|head| {
+        view! { <p class="small">"Audit log verified up to " <code class="wrap">{head}</code></p> }
+    });
     view! {
         <div class="only-print stack stack--tight">
             <p class="strong">{title}</p>
@@ -20,6 +23,7 @@ pub(super) fn head(board: &BoardView) -> AnyView {
             <p class="small">
                 "As of " {time(board.now)} ", fingerprint " <code>{fingerprint}</code>
             </p>
+            {log}
         </div>
     }
     .into_any()

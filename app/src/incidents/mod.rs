@@ -6,7 +6,7 @@ mod page;
 #[cfg(test)]
 mod tests;
 
-use engine::view::IncidentRow;
+use engine::view::{IncidentRow, IncidentsPage as IncidentsPageView};
 use leptos::prelude::*;
 use leptos_meta::Title;
 
@@ -14,29 +14,30 @@ pub(crate) use acts::{AddFollowUp, FinishFollowUp, NameCause};
 pub use page::{IncidentPage, incident_view};
 
 use crate::ssr::page;
-use crate::ui::{Icon, badge, card, empty, page_head, time};
+use crate::ui::{Icon, badge, card, cursor, empty, page_head, pager, time};
 
-/// The list of all incidents.
+/// The list of all incidents; `?before=` and `?after=` go on from one.
 #[component]
 pub fn IncidentsPage() -> impl IntoView {
+    let cursor = cursor();
     page(move |visit| async move {
-        let incidents = visit.engine.incidents(visit.actor()?).await?;
+        let incidents = visit.engine.incidents(visit.actor()?, cursor).await?;
         Ok(incidents_view(&incidents))
     })
 }
 
 /// The list as it is laid out.
-pub fn incidents_view(incidents: &[IncidentRow]) -> AnyView {
-    let count = format!("{} in all", incidents.len());
-    let body = if incidents.is_empty() {
+pub fn incidents_view(page: &IncidentsPageView) -> AnyView {
+    let body = if page.rows.is_empty() {
         empty("No incident", "A rollback that was no drill opens one by itself.")
     } else {
-        incident_list(incidents)
+        incident_list(&page.rows)
     };
     view! {
         <Title text="Incidents" />
         {page_head("Incidents", (), ())}
-        {card("incident-list", "Newest first", view! { <span class="small muted num">{count}</span> }, body)}
+        {card("incident-list", "Newest first", (), body)}
+        {pager("/incidents", "Pages of the list", page.pages)}
     }
     .into_any()
 }

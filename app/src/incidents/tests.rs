@@ -1,7 +1,8 @@
 //! Incidents as HTML.
 
 use domain::incident::{Incident, LastWords, Moment, Note, NoteKind, Report};
-use engine::view::{IncidentPage, IncidentRow, Offer};
+use domain::page::Pages;
+use engine::view::{IncidentPage, IncidentRow, IncidentsPage, Offer};
 
 use super::{incident_view, incidents_view};
 use crate::ui::samples::{NOW, here, html};
@@ -35,6 +36,10 @@ fn row() -> IncidentRow {
     }
 }
 
+fn list(rows: Vec<IncidentRow>) -> IncidentsPage {
+    IncidentsPage { rows, pages: Pages { newer: None, older: Some(4) } }
+}
+
 fn note(id: i64, kind: NoteKind, text: &str) -> Note {
     Note { id, incident: 4, kind, text: text.into(), by: 1, by_name: "Bela".into(), at: NOW }
 }
@@ -45,11 +50,12 @@ fn page(notes: Vec<Note>, note: Offer) -> String {
 
 #[test]
 fn the_list_says_what_nobody_has_explained_yet() {
-    let out = html(|| incidents_view(&[row()]));
+    let out = html(|| incidents_view(&list(vec![row()])));
     for part in ["Incident 4", "#2 · bbbbbbb", "#1 · aaaaaaa", "Nobody has named the cause", "1 to do"] {
         assert!(out.contains(part), "{part} in {out}");
     }
-    assert!(html(|| incidents_view(&[])).contains("No incident"));
+    assert!(out.contains("/incidents?before=4\""), "{out}");
+    assert!(html(|| incidents_view(&list(vec![]))).contains("No incident"));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use domain::facts::{Choice, Decision};
 use engine::view::{ReleaseRow, ReleasesPage};
 use leptos::prelude::*;
 
-use crate::ui::{Icon, badge, card, chips, empty, icon, release_badge, run_badge, time};
+use crate::ui::{Icon, badge, card, chips, empty, icon, pager, release_badge, run_badge, time};
 
 /// The list.
 pub(super) fn history(page: &ReleasesPage) -> AnyView {
@@ -18,8 +18,11 @@ pub(super) fn history(page: &ReleasesPage) -> AnyView {
         let rows = page.releases.iter().map(|row| line(row, current == Some(row.release.id))).collect_view();
         view! { <ol class="lines">{rows}</ol> }.into_any()
     };
-    let count = format!("{} in all", page.releases.len());
-    card("release-history", "History", view! { <span class="small muted num">{count}</span> }, body)
+    view! {
+        {card("release-history", "History", (), body)}
+        {pager("/releases", "Pages of the history", page.pages)}
+    }
+    .into_any()
 }
 
 fn line(row: &ReleaseRow, is_current: bool) -> AnyView {

@@ -20,14 +20,16 @@ use self::history::history;
 use crate::incidents::incident_list;
 use crate::ssr::page;
 use crate::ui::{
-    Here, card, deploy_confirm, empty, page_head, post_button, rollback_confirm, run_line, run_progress,
+    Here, card, cursor, deploy_confirm, empty, page_head, post_button, rollback_confirm, run_line,
+    run_progress,
 };
 
-/// The page of all releases.
+/// The page of all releases; `?before=` and `?after=` go on in their history.
 #[component]
 pub fn ReleasesPage() -> impl IntoView {
+    let cursor = cursor();
     page(move |visit| async move {
-        let releases = visit.engine.releases(visit.actor()?).await?;
+        let releases = visit.engine.releases_at(visit.actor()?, cursor).await?;
         Ok(releases_view(&Here::from(&visit), &releases))
     })
 }
@@ -94,7 +96,7 @@ pub fn releases_view(here: &Here, page: &ReleasesPageView) -> AnyView {
 }
 
 fn incidents(page: &ReleasesPageView) -> Option<AnyView> {
-    let newest: Vec<_> = page.incidents.iter().take(3).cloned().collect();
+    let newest = &page.incidents;
     let all = view! { <a class="small" href="/incidents">"All incidents"</a> };
-    (!newest.is_empty()).then(|| card("rel-incidents", "Incidents", all, incident_list(&newest)))
+    (!newest.is_empty()).then(|| card("rel-incidents", "Incidents", all, incident_list(newest)))
 }

@@ -1,6 +1,7 @@
 //! Releases as HTML.
 
 use domain::facts::{Choice, Decision};
+use domain::page::Pages;
 use domain::release::{Release, ReleaseState};
 use engine::view::{DrillFigures, DrillView, EnvSince, HeadView, Offer, ReleaseRow, ReleasesPage, RunState};
 
@@ -39,6 +40,7 @@ fn releases() -> ReleasesPage {
         observed: samples::observed(),
         current: Some(samples::release()),
         releases: vec![row()],
+        pages: Pages { newer: None, older: Some(3) },
         deploy: Offer::Yes,
         backup: false,
         shown: samples::directory(),
@@ -272,4 +274,10 @@ fn a_drill_says_where_it_would_go_and_how_the_last_one_went() {
     let out = shown(&page);
     assert!(out.contains("/runs/11") && out.contains("20 of 90 questions missed"), "{out}");
     assert!(out.contains("Ada is deploying") && !out.contains("action=\"/api/drill\""), "{out}");
+}
+
+#[test]
+fn the_history_has_pages() {
+    let out = shown(&releases());
+    assert!(out.contains("href=\"/releases?before=3\"") && !out.contains("after="), "{out}");
 }

@@ -37,9 +37,28 @@ pub fn run_view(here: &Here, page: &RunPageView) -> AnyView {
         </div>
     };
     let log = format!("/runs/{}/log", run.id);
+    let whole =
+        page.pruned_at.is_none().then(|| view! { <a class="btn" href=log download="">"Whole log"</a> });
     let beside = view! {
         <span data-live="run-cancel">{running.then(|| cancel(here, run.id, &page.cancel))}</span>
-        <a class="btn" href=log download="">"Whole log"</a>
+        {whole}
+    };
+    let terminal = match page.pruned_at {
+        Some(at) => view! {
+            <section class="card" aria-label="Log">
+                <div class="card__body">
+                    <p>"Log removed on " {time(at)} " by retention. What the run found is kept."</p>
+                </div>
+            </section>
+        }
+        .into_any(),
+        None => view! {
+            <section class="terminal" aria-label="Log">
+                <Terminal run=run.id lines=page.lines running=running />
+                {tail(run.id, page.lines, &page.tail)}
+            </section>
+        }
+        .into_any(),
     };
     // Without scripts the page fetches itself again while there is something to see.
     let again = running.then(|| view! { <noscript><meta http-equiv="refresh" content="3" /></noscript> });
@@ -49,10 +68,7 @@ pub fn run_view(here: &Here, page: &RunPageView) -> AnyView {
         <div data-live="run-progress">{running.then(|| progress(run))}</div>
         <div class="stack" data-live="run-outcome">{outcome(here, page)}</div>
         {facts(page)}
-        <section class="terminal" aria-label="Log">
-            <Terminal run=run.id lines=page.lines running=running />
-            {tail(run.id, page.lines, &page.tail)}
-        </section>
+        {terminal}
         {again}
     }
     .into_any()

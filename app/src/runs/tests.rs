@@ -2,7 +2,8 @@
 
 use domain::evidence::Outcome;
 use domain::log::{LogLine, Span, Stream};
-use engine::view::{FailingService, Offer, RunPage, RunState};
+use domain::page::Pages;
+use engine::view::{FailingService, Offer, RunPage, RunState, RunsPage};
 use leptos::prelude::*;
 
 use super::tail::tail;
@@ -21,6 +22,7 @@ fn page(kind: &str, state: RunState) -> RunPage {
         run,
         command: "npm test && echo \"<done>\"".into(),
         exit: (state != RunState::Running).then(|| "exit 1".into()),
+        pruned_at: None,
         lines: 10,
         tail: vec![line(8, "<script>alert(1)</script>", Stream::Out), line(9, "boom", Stream::Err)],
         evidence: vec![],
@@ -132,10 +134,25 @@ fn the_terminal_stands_outside_of_what_is_exchanged() {
 
 #[test]
 fn the_list_leads_to_each_run_and_marks_the_kind() {
-    let out = html(|| runs_view("check", &[samples::run(7, RunState::Failed)]));
+    let pages = Pages { newer: Some(7), older: Some(5) };
+    let page = RunsPage { rows: vec![samples::run(7, RunState::Failed)], pages };
+    let out = html(|| runs_view("check", &page));
+    for link in ["/runs?kind=check\"", "/runs?kind=check&amp;after=7", "/runs?kind=check&amp;before=5"] {
+        assert!(out.contains(link), "{link} in {out}");
+    }
     assert!(
         out.contains("href=\"/runs/7\"") && out.contains("href=\"/runs?kind=check\" aria-current=\"page\""),
         "{out}"
     );
-    assert!(html(|| runs_view("", &[]).into_any()).contains("Nothing of this kind has run yet"));
+    let none = RunsPage { rows: vec![], pages: Pages::default() };
+    assert!(html(|| runs_view("", &none).into_any()).contains("Nothing of this kind has run yet"));
+}
+
+#[test]
+fn a_run_whose_log_was_removed_says_so() {
+    let mut pruned = page("check", RunState::Passed);
+    pruned.pruned_at = Some(samples::NOW);
+    let out = html(|| run_view(&here("/runs/12"), &pruned));
+    assert!(out.contains("Log removed on ") && out.contains(" by retention"), "{out}");
+    assert!(!out.contains("/runs/12/log\"") && !out.contains("terminal__view"), "{out}");
 }

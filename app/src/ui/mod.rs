@@ -6,6 +6,7 @@ mod evidence;
 mod form;
 mod frame;
 mod icon;
+mod pager;
 mod plot;
 mod rollback;
 mod run;
@@ -20,8 +21,9 @@ pub use form::{
 };
 pub use frame::{Here, Place, card, empty, error_page, page_head, param};
 pub use icon::{Icon, icon};
+pub use pager::{cursor, pager};
 pub use plot::trend_plot;
-pub use rollback::{deploy_confirm, rollback_confirm, rollback_words};
+pub use rollback::{deploy_confirm, rollback_confirm, rollback_words, size};
 pub use run::{follow_up_words, run_line, run_progress, run_table};
 pub(crate) use text::escaped;
 pub use text::{chips, code_text, lines, roles, since, span, time, web_link};

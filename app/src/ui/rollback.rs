@@ -12,7 +12,7 @@ use super::{
 use crate::releases::{Deploy, RollBack};
 
 /// `412 MB`, `1.2 GB`; layers that images share are counted with each.
-fn size(bytes: u64) -> String {
+pub fn size(bytes: u64) -> String {
     match bytes.div_ceil(1_000_000) {
         mb @ 0..1_000 => format!("{mb} MB"),
         mb => format!("{}.{} GB", mb / 1_000, mb % 1_000 / 100),

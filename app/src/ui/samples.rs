@@ -189,6 +189,7 @@ fn facts<'a>(
         decisions: &[],
         observed,
         changes: &[],
+        integrity: &[],
     }
 }
 
@@ -299,6 +300,7 @@ pub fn board() -> BoardView {
         rollback: Some(rollback()),
         unexplained: None,
         follow_ups: vec![],
+        audit_head: None,
         failed_deploy: None,
     };
     board.blockers = blockers(&board.judgement.verdict.blockers);

@@ -161,6 +161,7 @@ impl World {
             runbook: &self.runbook,
             checks: &self.checks,
             changes: &[],
+            integrity: &[],
             findings: &[],
             attest: &self.attest,
             rules: &self.rules,

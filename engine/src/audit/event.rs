@@ -133,16 +133,22 @@ pub struct Row {
     pub event: Event,
     /// Hash of the row before it; [`super::GENESIS`] for the first.
     pub prev_hash: String,
+    /// Digest of the rows that it vouches for; empty for none.
+    pub rows_digest: String,
     /// Its own hash.
     pub hash: String,
 }
 
 /// Hash of a row over all its fields, each with its length, so that no two rows have the same input.
-pub(super) fn hash(seq: i64, event: &Event, prev_hash: &str) -> String {
+pub(super) fn hash(seq: i64, event: &Event, prev_hash: &str, rows_digest: &str) -> String {
     let number = |n: Option<i64>| n.map(|n| n.to_string()).unwrap_or_default();
-    digest_fields([
-        // The first field names the layout of the others, for the day there is another one.
-        "stagegate-audit-1",
+    // The first field names the layout of the others. An event that vouches for no row has the first one.
+    let (layout, rows) = match rows_digest {
+        "" => ("stagegate-audit-1", None),
+        rows => ("stagegate-audit-2", Some(rows)),
+    };
+    let fields = [
+        layout,
         prev_hash,
         &seq.to_string(),
         &event.at.0.to_string(),
@@ -155,7 +161,8 @@ pub(super) fn hash(seq: i64, event: &Event, prev_hash: &str) -> String {
         &number(event.intent),
         event.outcome.slug(),
         &event.detail,
-    ])
+    ];
+    digest_fields(fields.into_iter().chain(rows))
 }
 
 fn short(text: &str, longest: usize) -> String {
@@ -242,7 +249,12 @@ mod tests {
     #[test]
     fn every_field_moves_the_hash() {
         let base = Event::new(Millis(1), None, "a.b", "s");
-        let mut all = vec![hash(1, &base, "p"), hash(2, &base, "p"), hash(1, &base, "q")];
+        let mut all = vec![
+            hash(1, &base, "p", ""),
+            hash(2, &base, "p", ""),
+            hash(1, &base, "q", ""),
+            hash(1, &base, "p", "r"),
+        ];
         for change in [
             |e: &mut Event| e.at = Millis(2),
             |e: &mut Event| e.actor = Some(0),
@@ -257,8 +269,10 @@ mod tests {
         ] {
             let mut event = base.clone();
             change(&mut event);
-            all.push(hash(1, &event, "p"));
+            all.push(hash(1, &event, "p", ""));
         }
+        // As written by every version so far: a change here would break each chain there is.
+        assert_eq!(all[0], "e9ad130cb701680c316811448dc1e229ee25ade01f1e25ba464070d1503b7e14");
         let count = all.len();
         all.sort();
         all.dedup();

@@ -30,9 +30,10 @@ pub async fn list(
     limit: i64,
 ) -> Result<Vec<Row>, StoreError> {
     let outcome = filter.outcome.map(Outcome::slug);
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        Stored,
         r#"SELECT seq AS "seq!: i64", at, actor, actor_name, act, subject, release, run, intent, outcome,
-                  detail, prev_hash, hash
+                  detail, prev_hash, hash, rows_digest
            FROM audit_event
            WHERE (?1 IS NULL OR actor = ?1)
              AND (?2 IS NULL OR act = ?2 OR (?2 LIKE '%.' AND substr(act, 1, length(?2)) = ?2))
@@ -49,25 +50,91 @@ pub async fn list(
     )
     .fetch_all(db)
     .await?;
-    rows.into_iter()
-        .map(|r| {
-            Ok(Row {
-                seq: r.seq,
-                event: Event {
-                    at: Millis(r.at),
-                    actor: r.actor,
-                    actor_name: r.actor_name,
-                    act: r.act,
-                    subject: r.subject,
-                    release: r.release,
-                    run: r.run,
-                    intent: r.intent,
-                    outcome: Outcome::from_slug(&r.outcome)?,
-                    detail: r.detail,
-                },
-                prev_hash: r.prev_hash,
-                hash: r.hash,
-            })
+    rows.into_iter().map(Stored::read).collect()
+}
+
+/// The event with this number.
+pub(super) async fn one(db: impl SqliteExecutor<'_>, seq: i64) -> Result<Option<Row>, StoreError> {
+    let row = sqlx::query_as!(
+        Stored,
+        r#"SELECT seq AS "seq!: i64", at, actor, actor_name, act, subject, release, run, intent, outcome,
+                  detail, prev_hash, hash, rows_digest
+           FROM audit_event WHERE seq = ?"#,
+        seq
+    )
+    .fetch_optional(db)
+    .await?;
+    row.map(Stored::read).transpose()
+}
+
+/// Events after `seq`, oldest first, at most `limit`, as they lie in the table.
+pub(super) async fn after(
+    db: impl SqliteExecutor<'_>,
+    seq: i64,
+    limit: i64,
+) -> Result<Vec<Stored>, StoreError> {
+    Ok(sqlx::query_as!(
+        Stored,
+        r#"SELECT seq AS "seq!: i64", at, actor, actor_name, act, subject, release, run, intent, outcome,
+                  detail, prev_hash, hash, rows_digest
+           FROM audit_event WHERE seq > ? ORDER BY seq LIMIT ?"#,
+        seq,
+        limit
+    )
+    .fetch_all(db)
+    .await?)
+}
+
+/// The events whose numbers are in the JSON list `seqs`.
+pub(super) async fn these(db: impl SqliteExecutor<'_>, seqs: &str) -> Result<Vec<Stored>, StoreError> {
+    Ok(sqlx::query_as!(
+        Stored,
+        r#"SELECT seq AS "seq!: i64", at, actor, actor_name, act, subject, release, run, intent, outcome,
+                  detail, prev_hash, hash, rows_digest
+           FROM audit_event WHERE seq IN (SELECT value FROM json_each(?))"#,
+        seqs
+    )
+    .fetch_all(db)
+    .await?)
+}
+
+/// A row of the table.
+pub(super) struct Stored {
+    pub seq: i64,
+    at: i64,
+    actor: Option<i64>,
+    actor_name: String,
+    act: String,
+    subject: String,
+    release: Option<i64>,
+    run: Option<i64>,
+    intent: Option<i64>,
+    outcome: String,
+    detail: String,
+    prev_hash: String,
+    hash: String,
+    rows_digest: String,
+}
+
+impl Stored {
+    pub(super) fn read(self) -> Result<Row, StoreError> {
+        Ok(Row {
+            seq: self.seq,
+            event: Event {
+                at: Millis(self.at),
+                actor: self.actor,
+                actor_name: self.actor_name,
+                act: self.act,
+                subject: self.subject,
+                release: self.release,
+                run: self.run,
+                intent: self.intent,
+                outcome: Outcome::from_slug(&self.outcome)?,
+                detail: self.detail,
+            },
+            prev_hash: self.prev_hash,
+            rows_digest: self.rows_digest,
+            hash: self.hash,
         })
-        .collect()
+    }
 }

@@ -1,19 +1,27 @@
 //! The audit log: every act before it is done and after, every refusal, in a chain of hashes.
 //!
 //! Each row's hash covers its own fields and the hash of the row before it, so a row that was edited, removed,
-//! put in or moved breaks the chain at that place. Whoever can write the file can also write a whole new chain;
-//! against that, [`verify_against`] compares with a [`Head`] kept elsewhere. The row hashes are fit to be the
-//! leaves of a Merkle tree whose signed heads take that place.
+//! put in or moved breaks the chain at that place. An event also carries the digests of the rows of other tables
+//! that were written with it ([`recent`] and [`all_rows`] compare them). Whoever can write the file can also write
+//! a whole new chain; against that, verification compares with a [`Noted`] head kept elsewhere. The row hashes are
+//! fit to be the leaves of a Merkle tree whose signed heads take that place.
 
 mod act;
+mod check;
+mod checkpoint;
 mod event;
 mod list;
+pub(crate) mod rows;
 mod verify;
 
 pub use act::{Act, settle_orphans};
+pub use check::{Fault, FaultKind, Scopes, all as all_rows, recent};
+pub use checkpoint::{checkpoint, set_checkpoint};
 pub use event::{Event, Outcome, Row, escape};
 pub use list::{Filter, list};
-pub use verify::{Broken, Head, VerifyError, VerifyReport, verify, verify_against};
+pub use verify::{
+    Broken, Head, Noted, UnreadableHead, VerifyError, VerifyReport, verify, verify_against, verify_since,
+};
 
 use sqlx::SqliteConnection;
 
@@ -23,7 +31,8 @@ use crate::store::StoreError;
 pub const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// Appends an event to the chain. Must run in a transaction of [`crate::store::Store::write`], which admits one
-/// writer at a time; so two events can never follow the same row.
+/// writer at a time; so two events can never follow the same row. The event vouches for the rows that its
+/// transaction has written so far.
 pub async fn append(conn: &mut SqliteConnection, event: &Event) -> Result<Row, StoreError> {
     let event = event.cleaned();
     let last = sqlx::query!(r#"SELECT seq AS "seq!", hash FROM audit_event ORDER BY seq DESC LIMIT 1"#)
@@ -33,12 +42,14 @@ pub async fn append(conn: &mut SqliteConnection, event: &Event) -> Result<Row, S
         Some(last) => (last.seq + 1, last.hash),
         None => (1, GENESIS.to_owned()),
     };
-    let hash = event::hash(seq, &event, &prev_hash);
+    let vouched = rows::take_pending(&mut *conn).await?;
+    let rows_digest = rows::digest_of(&vouched);
+    let hash = event::hash(seq, &event, &prev_hash, &rows_digest);
     let outcome = event.outcome.slug();
     sqlx::query!(
         "INSERT INTO audit_event (seq, at, actor, actor_name, act, subject, release, run, intent, outcome,
-                                  detail, prev_hash, hash)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                                  detail, prev_hash, hash, rows_digest)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         seq,
         event.at.0,
         event.actor,
@@ -51,9 +62,11 @@ pub async fn append(conn: &mut SqliteConnection, event: &Event) -> Result<Row, S
         outcome,
         event.detail,
         prev_hash,
-        hash
+        hash,
+        rows_digest
     )
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
-    Ok(Row { seq, event, prev_hash, hash })
+    rows::store(conn, seq, &vouched).await?;
+    Ok(Row { seq, event, prev_hash, rows_digest, hash })
 }

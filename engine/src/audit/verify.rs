@@ -1,11 +1,15 @@
-//! Checking the chain from its first row to its last, one row at a time in memory.
+//! Checking the chain, some events at a time: from its first row, or from the place where it was verified last.
 
-use domain::time::Millis;
-use futures::TryStreamExt as _;
+use std::str::FromStr;
+
 use sqlx::SqlitePool;
 
-use super::{Event, GENESIS, Outcome, event};
+use super::rows::Vouched;
+use super::{GENESIS, check, checkpoint, list};
 use crate::store::StoreError;
+
+/// Events read at once.
+const BATCH: i64 = 1000;
 
 /// The last row of a chain: whoever keeps one elsewhere can tell later that nothing before it changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +18,48 @@ pub struct Head {
     pub seq: i64,
     /// Its hash.
     pub hash: String,
+}
+
+impl std::fmt::Display for Head {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.seq, self.hash)
+    }
+}
+
+/// A head that was noted elsewhere: a hash, and the number of its event where that was noted too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Noted {
+    /// The event's number.
+    pub seq: Option<i64>,
+    /// Its hash.
+    pub hash: String,
+}
+
+impl From<Head> for Noted {
+    fn from(head: Head) -> Noted {
+        Noted { seq: Some(head.seq), hash: head.hash }
+    }
+}
+
+/// A text is no noted head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected 64 hex digits, with or without the event's number and a colon before them (4711:9f86…)")]
+pub struct UnreadableHead;
+
+impl FromStr for Noted {
+    type Err = UnreadableHead;
+
+    fn from_str(text: &str) -> Result<Noted, UnreadableHead> {
+        let (seq, hash) = match text.trim().split_once(':') {
+            Some((seq, hash)) => (Some(seq.parse().map_err(|_| UnreadableHead)?), hash),
+            None => (None, text.trim()),
+        };
+        let hash = hash.to_ascii_lowercase();
+        if hash.len() != 64 || !hash.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err(UnreadableHead);
+        }
+        Ok(Noted { seq, hash })
+    }
 }
 
 /// A chain that holds.
@@ -56,67 +102,116 @@ fn broken(seq: i64, why: &str) -> VerifyError {
     Broken { seq, why: why.to_owned() }.into()
 }
 
-/// Checks the whole chain, and that it is as long as it once was.
+/// Checks the whole chain: that it is as long as it once was, and that it still contains the event up to which it
+/// was verified last.
+///
+/// # Errors
+/// Fails at the first event that is wrong or missing, and when the store cannot be read.
 pub async fn verify(db: &SqlitePool) -> Result<VerifyReport, VerifyError> {
-    walk(db, None).await
+    let known = checkpoint(db).await?;
+    let start = Head { seq: 0, hash: GENESIS.to_owned() };
+    walk(db, start, known.map(Noted::from).as_slice()).await
 }
 
-/// Checks the whole chain, and that it still contains `witness`, a head that was kept elsewhere. This also
-/// tells a chain that was written anew.
-pub async fn verify_against(db: &SqlitePool, witness: &Head) -> Result<VerifyReport, VerifyError> {
-    walk(db, Some(witness)).await
+/// [`verify`], and that the chain contains `noted`, a head that was kept elsewhere. This also tells a tail that was
+/// cut with all its traces, and a chain that was written anew.
+///
+/// # Errors
+/// As [`verify`].
+pub async fn verify_against(db: &SqlitePool, noted: &Noted) -> Result<VerifyReport, VerifyError> {
+    let mut wanted: Vec<Noted> = checkpoint(db).await?.map(Noted::from).into_iter().collect();
+    wanted.push(noted.clone());
+    walk(db, Head { seq: 0, hash: GENESIS.to_owned() }, &wanted).await
 }
 
-async fn walk(db: &SqlitePool, witness: Option<&Head>) -> Result<VerifyReport, VerifyError> {
-    // One read transaction, so that the counter and the rows are of the same moment.
-    let mut tx = db.begin().await?;
-    let highest = sqlx::query_scalar!(
-        r#"SELECT coalesce(max(seq), 0) AS "seq!: i64" FROM sqlite_sequence WHERE name = 'audit_event'"#
-    )
-    .fetch_one(&mut *tx)
-    .await?;
-    let mut head = Head { seq: 0, hash: GENESIS.to_owned() };
-    {
-        let mut rows = sqlx::query!(
-            r#"SELECT seq AS "seq!: i64", at, actor, actor_name, act, subject, release, run, intent,
-                      outcome, detail, prev_hash, hash
-               FROM audit_event ORDER BY seq"#
+/// Checks that `head`, where the chain was verified before, is still there, and the chain from there on.
+///
+/// # Errors
+/// As [`verify`].
+pub async fn verify_since(db: &SqlitePool, head: &Head) -> Result<VerifyReport, VerifyError> {
+    if head.seq > 0 {
+        match list::one(db, head.seq).await? {
+            None => return Err(broken(head.seq, "it was verified before and is missing now")),
+            Some(row) if row.hash != head.hash => {
+                return Err(broken(head.seq, "it is not the event that was verified before"));
+            }
+            Some(_) => {}
+        }
+    }
+    walk(db, head.clone(), &[]).await
+}
+
+async fn walk(db: &SqlitePool, start: Head, wanted: &[Noted]) -> Result<VerifyReport, VerifyError> {
+    let mut head = start;
+    let mut found = vec![false; wanted.len()];
+    let mut highest = 0;
+    loop {
+        // The counter, events and what they vouch for are of the same moment; between two reads others get their turn.
+        let mut tx = db.begin().await?;
+        highest = highest.max(
+            sqlx::query_scalar!(
+                r#"SELECT coalesce(max(seq), 0) AS "seq!: i64" FROM sqlite_sequence WHERE name = 'audit_event'"#
+            )
+            .fetch_one(&mut *tx)
+            .await?,
+        );
+        let events = list::after(&mut *tx, head.seq, BATCH).await?;
+        let full = i64::try_from(events.len()).unwrap_or(BATCH) == BATCH;
+        let last = events.last().filter(|_| full).map_or(i64::MAX, |e| e.seq);
+        let vouched = sqlx::query!(
+            r#"SELECT seq AS "seq!: i64", kind, entry AS "entry!: i64", scope, digest FROM audit_row
+               WHERE seq > ?1 AND seq <= ?2 ORDER BY seq, kind, entry"#,
+            head.seq,
+            last
         )
-        .fetch(&mut *tx);
-        while let Some(r) = rows.try_next().await? {
+        .fetch_all(&mut *tx)
+        .await?;
+        drop(tx);
+        let mut vouched = vouched.into_iter().peekable();
+        for stored in events {
             let seq = head.seq + 1;
-            if r.seq != seq {
+            if stored.seq != seq {
                 return Err(broken(seq, "it is missing"));
             }
-            if r.prev_hash != head.hash {
+            let row = stored.read().map_err(|_| broken(seq, "its outcome is unknown"))?;
+            if row.prev_hash != head.hash {
                 return Err(broken(seq, "it does not follow the event before it"));
             }
-            let event = Event {
-                at: Millis(r.at),
-                actor: r.actor,
-                actor_name: r.actor_name,
-                act: r.act,
-                subject: r.subject,
-                release: r.release,
-                run: r.run,
-                intent: r.intent,
-                outcome: Outcome::from_slug(&r.outcome).map_err(|_| broken(seq, "its outcome is unknown"))?,
-                detail: r.detail,
-            };
-            if r.hash != event::hash(seq, &event, &head.hash) {
-                return Err(broken(seq, "its content does not match its hash"));
+            let mut rows = Vec::new();
+            while let Some(r) = vouched.next_if(|r| r.seq <= seq) {
+                rows.push(Vouched { kind: r.kind, entry: r.entry, scope: r.scope, digest: r.digest });
             }
-            head = Head { seq, hash: r.hash };
-            if witness.is_some_and(|w| w.seq == head.seq && w.hash != head.hash) {
-                return Err(broken(seq, "it is not the event that was witnessed"));
+            check::holds(&row, &rows).map_err(|why| broken(seq, why))?;
+            head = Head { seq, hash: row.hash };
+            for (noted, found) in wanted.iter().zip(found.iter_mut()) {
+                if noted.seq == Some(head.seq) && noted.hash != head.hash {
+                    return Err(broken(seq, "it is not the event that was noted"));
+                }
+                *found |= noted.hash == head.hash;
             }
         }
+        if !full {
+            if vouched.next().is_some() {
+                return Err(broken(head.seq + 1, "rows are vouched for by an event that does not exist"));
+            }
+            break;
+        }
+        tokio::task::yield_now().await;
     }
     if head.seq < highest {
         return Err(broken(head.seq + 1, "it and those after it are missing"));
     }
-    if let Some(witness) = witness.filter(|w| w.seq > head.seq) {
-        return Err(broken(head.seq + 1, &format!("event {} was witnessed", witness.seq)));
+    for (noted, found) in wanted.iter().zip(found) {
+        match noted.seq {
+            Some(seq) if seq > head.seq => {
+                return Err(broken(head.seq + 1, &format!("event {seq} was noted and is missing")));
+            }
+            None if !found => {
+                let why = "the event with the noted hash is missing: the end of the log was cut or rewritten";
+                return Err(broken(head.seq + 1, why));
+            }
+            _ => {}
+        }
     }
     Ok(VerifyReport { events: u64::try_from(head.seq).unwrap_or(0), head })
 }

@@ -57,7 +57,7 @@ impl Judged {
             }),
             BlockerKind::Release => (self.offer_deploy(actor).reason().is_none())
                 .then(|| ("Deploy".to_owned(), "/releases".to_owned())),
-            BlockerKind::Runbook | BlockerKind::Stack => None,
+            BlockerKind::Runbook | BlockerKind::Stack | BlockerKind::Audit => None,
         }
     }
 
@@ -92,5 +92,6 @@ fn place(blocker: &Blocker) -> String {
         BlockerKind::Stack => "/#services".to_owned(),
         BlockerKind::Gate(id) => format!("/gates/{id}"),
         BlockerKind::SignOffs => "/sign-offs".to_owned(),
+        BlockerKind::Audit => "/activity".to_owned(),
     }
 }

@@ -68,6 +68,7 @@ impl Engine {
             failed_deploy: self.failed_deploy(&judged),
             follow_ups: open_follow_ups(&judged.known),
             unexplained: unexplained(&judged),
+            audit_head: self.verification().head,
             observed: judged.observed.clone(),
             judgement: judged.judgement.clone(),
         })

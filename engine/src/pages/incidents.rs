@@ -2,17 +2,25 @@
 
 use domain::facts::Actor;
 use domain::incident::{Incident, cause, follow_ups, markdown};
+use domain::page::Cursor;
 
 use crate::Engine;
 use crate::error::Error;
 use crate::judging::Judged;
-use crate::view::{IncidentPage, IncidentRow};
+use crate::store::{StoreError, incidents, paging};
+use crate::view::{IncidentPage, IncidentRow, IncidentsPage};
+
+/// Incidents on a page of the list.
+const ROWS: u32 = 25;
 
 impl Engine {
-    /// All incidents, newest first.
-    pub async fn incidents(&self, _actor: &Actor) -> Result<Vec<IncidentRow>, Error> {
+    /// A page of the incidents.
+    pub async fn incidents(&self, _actor: &Actor, cursor: Cursor) -> Result<IncidentsPage, Error> {
         let judged = self.judged();
-        Ok(judged.known.incidents.iter().map(|i| incident_row(&judged, i)).collect())
+        let mut db = self.store().readers().acquire().await.map_err(StoreError::from)?;
+        let (ids, pages) = paging::page(&mut db, paging::INCIDENTS, None, cursor, ROWS).await?;
+        let rows = incidents::these(&mut *db, &ids).await?;
+        Ok(IncidentsPage { rows: rows.iter().map(|i| incident_row(&judged, i)).collect(), pages })
     }
 
     /// One incident with all that was added to it.

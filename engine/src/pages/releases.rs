@@ -1,6 +1,7 @@
 //! Releases: what was judged, deployed, and can be gone back to.
 
 use domain::facts::Actor;
+use domain::page::Cursor;
 use domain::release::{Part, Release, short_commit};
 
 use crate::Engine;
@@ -10,17 +11,33 @@ use crate::known::changes_the_stack;
 use crate::pages::incidents::incident_row;
 use crate::pages::runs::findings;
 use crate::store::runs::{Run, RunKind, RunOutcome, RunState};
+use crate::store::{StoreError, paging};
 use crate::view::{DrillFigures, DrillView, HeadView, ReleaseRow, ReleasesPage};
 
+/// Releases on a page of their history.
+const ROWS: u32 = 25;
+/// Incidents shown beside the releases.
+const NEWEST: usize = 3;
+
 impl Engine {
-    /// The releases' page.
+    /// The releases' page, with the newest releases.
     pub async fn releases(&self, actor: &Actor) -> Result<ReleasesPage, Error> {
+        self.releases_at(actor, Cursor::Newest).await
+    }
+
+    /// The releases' page, with a page of their history.
+    pub async fn releases_at(&self, actor: &Actor, cursor: Cursor) -> Result<ReleasesPage, Error> {
         let judged = self.judged();
+        let mut db = self.store().readers().acquire().await.map_err(StoreError::from)?;
+        let (ids, pages) = paging::page(&mut db, paging::RELEASES, None, cursor, ROWS).await?;
+        drop(db);
+        let on_page = ids.iter().filter_map(|id| judged.known.release(*id));
         Ok(ReleasesPage {
             now: judged.now,
             observed: judged.observed.clone(),
             current: judged.release().cloned(),
-            releases: judged.known.releases.iter().map(|r| self.release_row(&judged, r)).collect(),
+            releases: on_page.map(|r| self.release_row(&judged, r)).collect(),
+            pages,
             deploy: judged.offer_deploy(actor),
             backup: judged.backup_before_deploy().is_some(),
             shown: judged.shown_directory(),
@@ -31,7 +48,7 @@ impl Engine {
             failed_deploy: self.failed_deploy(&judged),
             drill: self.drill_view(&judged, actor),
             restart: judged.offer_restart(actor),
-            incidents: judged.known.incidents.iter().map(|i| incident_row(&judged, i)).collect(),
+            incidents: judged.known.incidents.iter().take(NEWEST).map(|i| incident_row(&judged, i)).collect(),
         })
     }
 

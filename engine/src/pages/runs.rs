@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use domain::evidence::Outcome;
 use domain::facts::{Actor, Service};
 use domain::log::LogLine;
+use domain::page::Cursor;
 
 use crate::Engine;
 use crate::error::Error;
@@ -15,22 +16,29 @@ use crate::known::changes_the_stack;
 use crate::run_all::sum_up;
 use crate::runner::{Exit, Reader, RunDir, Tip};
 use crate::store::runs::{self, Run, RunKind, RunOutcome};
-use crate::store::{self, run_follow_ups};
-use crate::view::{FailingService, RunPage, RunState, RunView};
+use crate::store::{self, StoreError, paging, retention, run_follow_ups};
+use crate::view::{FailingService, RunPage, RunState, RunView, RunsPage};
 use crate::work::{Findings, Job, Work};
 
+/// Runs on a page of the list.
+const ROWS: u32 = 50;
 /// How many of the last lines a page shows without WASM.
 const TAIL: usize = 500;
 /// Longest line shown, bytes; the raw log has the rest.
 const LINE: usize = crate::runner::FOLD_BYTES;
 
 impl Engine {
-    /// The newest runs, of one kind or of all.
-    pub async fn runs(&self, _actor: &Actor, kind: Option<&str>) -> Result<Vec<RunView>, Error> {
+    /// A page of the runs, of one kind or of all.
+    pub async fn runs(&self, _actor: &Actor, kind: Option<&str>, cursor: Cursor) -> Result<RunsPage, Error> {
         let judged = self.judged();
-        let runs = judged.known.runs.iter();
-        let runs = runs.filter(|r| kind.is_none_or(|k| r.kind.slug() == k)).take(200);
-        Ok(runs.map(|r| self.run_view(&judged, r)).collect())
+        let mut db = self.store().readers().acquire().await.map_err(StoreError::from)?;
+        let list = if kind.is_some() { paging::RUNS_OF_KIND } else { paging::RUNS };
+        let (ids, pages) = paging::page(&mut db, list, kind, cursor, ROWS).await?;
+        let mut rows = Vec::with_capacity(ids.len());
+        for id in ids {
+            rows.extend(runs::by_id(&mut *db, id).await?.map(|run| self.run_view(&judged, &run)));
+        }
+        Ok(RunsPage { rows, pages })
     }
 
     /// A run's page.
@@ -72,6 +80,7 @@ impl Engine {
         let went_wrong =
             changes_the_stack(run.kind) && !matches!(view.state, RunState::Running | RunState::Passed);
         Ok(RunPage {
+            pruned_at: retention::run_pruned_at(self.store().readers(), id).await?,
             command: self.command_of(&run),
             exit: run.exit.as_ref().and_then(exit_of).map(|e| e.to_string()),
             lines,

@@ -41,6 +41,8 @@ pub struct Config {
     pub deploy: Deploy,
     /// What is kept of it.
     pub rollback: Rollback,
+    /// What is removed after some time.
+    pub retention: Retention,
     /// The owners of gates that name some, by gate id.
     pub gate_owners: BTreeMap<String, Vec<Role>>,
     /// Criteria and checklist items that need a person's word besides their checks.
@@ -130,6 +132,28 @@ impl Rollback {
 impl Default for Rollback {
     fn default() -> Rollback {
         Rollback { keep: 3, env_copy_key: None }
+    }
+}
+
+/// What is removed when it is old and nothing refers to it; `None` keeps everything.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// Age at which the log of a run is removed, milliseconds.
+    pub runs_ms: Option<u64>,
+    /// Age at which evidence of scheduled checks is removed, milliseconds.
+    pub evidence_ms: Option<u64>,
+}
+
+impl Retention {
+    /// Nothing is removed sooner: a day, milliseconds.
+    pub const LEAST_MS: u64 = 24 * 60 * 60 * 1000;
+
+    /// The settings in words, one phrase each; empty when everything is kept.
+    pub fn words(&self) -> Vec<String> {
+        let span = domain::time::human_span;
+        let runs = self.runs_ms.map(|ms| format!("logs of runs after {}", span(ms)));
+        let evidence = self.evidence_ms.map(|ms| format!("evidence of scheduled checks after {}", span(ms)));
+        runs.into_iter().chain(evidence).collect()
     }
 }
 

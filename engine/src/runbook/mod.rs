@@ -14,7 +14,7 @@ mod section;
 mod shell;
 mod text;
 
-pub use config::{Config, Deploy, Loaded, OnFailedDeploy, Stack};
+pub use config::{Config, Deploy, Loaded, OnFailedDeploy, Retention, Stack};
 pub use report::{Finding, Report};
 
 use domain::digest::sha256_hex;

@@ -26,12 +26,40 @@ pub async fn add(conn: &mut SqliteConnection, incident: &Incident) -> Result<i64
 
 /// All incidents, newest first.
 pub async fn list(db: impl SqliteExecutor<'_>) -> Result<Vec<Incident>, StoreError> {
-    let rows = sqlx::query!(
-        r#"SELECT id AS "id!", run, from_release, to_release, by, by_name, at, report
-           FROM incident ORDER BY id DESC"#
-    )
-    .fetch_all(db)
-    .await?;
+    select(db, None).await
+}
+
+/// The incidents with these numbers, newest first.
+///
+/// # Errors
+/// Fails when the store cannot be read.
+pub async fn these(db: impl SqliteExecutor<'_>, ids: &[i64]) -> Result<Vec<Incident>, StoreError> {
+    select(db, Some(ids)).await
+}
+
+async fn select(db: impl SqliteExecutor<'_>, ids: Option<&[i64]>) -> Result<Vec<Incident>, StoreError> {
+    let rows = match ids {
+        None => {
+            sqlx::query_as!(
+                Stored,
+                r#"SELECT id AS "id!", run, from_release, to_release, by, by_name, at, report
+                   FROM incident ORDER BY id DESC"#
+            )
+            .fetch_all(db)
+            .await?
+        }
+        Some(ids) => {
+            let ids = json::write(&ids, "incident.id")?;
+            sqlx::query_as!(
+                Stored,
+                r#"SELECT id AS "id!", run, from_release, to_release, by, by_name, at, report
+                   FROM incident WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id DESC"#,
+                ids
+            )
+            .fetch_all(db)
+            .await?
+        }
+    };
     rows.into_iter()
         .map(|r| {
             Ok(Incident {
@@ -46,6 +74,18 @@ pub async fn list(db: impl SqliteExecutor<'_>) -> Result<Vec<Incident>, StoreErr
             })
         })
         .collect()
+}
+
+/// A row of the table.
+struct Stored {
+    id: i64,
+    run: i64,
+    from_release: Option<i64>,
+    to_release: i64,
+    by: i64,
+    by_name: String,
+    at: i64,
+    report: String,
 }
 
 /// Adds a note; its `id` is ignored, the store's is returned.

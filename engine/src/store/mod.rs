@@ -27,13 +27,16 @@ pub mod attestations;
 pub mod changes;
 pub mod decisions;
 pub mod evidence;
+pub mod housekeeping;
 pub mod idempotency;
 pub mod incidents;
 pub mod links;
 pub mod migration_lists;
 pub mod ownership;
+pub mod paging;
 pub mod people;
 pub mod releases;
+pub mod retention;
 pub mod run_follow_ups;
 pub mod runs;
 pub mod sessions;
@@ -41,6 +44,7 @@ pub mod sign_offs;
 pub mod waivers;
 
 pub use error::StoreError;
+pub use writer::Others;
 
 /// The schema, step by step.
 pub static MIGRATOR: Migrator = sqlx::migrate!("../migrations");
@@ -88,9 +92,13 @@ impl Store {
             // Without it, INSERT OR REPLACE would delete rows behind the triggers' backs.
             .pragma("recursive_triggers", "ON")
             // What was deleted or replaced is overwritten, not only unlinked.
-            .pragma("secure_delete", "ON");
+            .pragma("secure_delete", "ON")
+            // The list of rows that the audit log still has to vouch for needs no file.
+            .pragma("temp_store", "MEMORY");
         let mut conn = write.connect().await?;
         MIGRATOR.run(&mut conn).await.map_err(|e| StoreError::Migrate(Arc::new(e)))?;
+        crate::audit::rows::prepare(&mut conn).await?;
+        crate::audit::rows::adopt(&mut conn).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .acquire_timeout(Duration::from_secs(10))
@@ -131,6 +139,14 @@ impl Store {
     /// before reading: while it is the same, nothing was written here since.
     pub fn writes(&self) -> u64 {
         self.inner.writes.load(Ordering::Acquire)
+    }
+
+    /// Looks whether other connections have written to the file since the store was opened.
+    ///
+    /// # Errors
+    /// Fails when the store cannot be read.
+    pub async fn others(&self) -> Result<Others, StoreError> {
+        self.inner.writer.others().await
     }
 
     /// Where the database is.

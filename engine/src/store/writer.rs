@@ -1,7 +1,8 @@
 //! The one writer. Jobs queue up; whatever waits goes into one transaction, each job behind a savepoint
 //! of its own, and nobody hears "stored" before the one COMMIT is on the disk.
 //!
-//! It knows nothing of what the jobs do.
+//! It knows nothing of what the jobs do, but that the audit log vouches for the rows they write, and it notices when
+//! somebody else writes to the file.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::StoreError;
+use crate::audit::{self, Head};
 
 /// Jobs that share one COMMIT at most: enough to pay for the disk's flush, few enough to answer soon.
 const BATCH: usize = 256;
@@ -28,11 +30,47 @@ const LONGEST_JOB: Duration = Duration::from_secs(30);
 pub(super) struct Writer {
     queue: mpsc::Sender<Message>,
     task: Mutex<Option<JoinHandle<()>>>,
+    others: Arc<Mutex<Others>>,
+}
+
+/// What other connections did to the file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Others {
+    /// How many times it was noticed that another connection had written.
+    pub writes: u64,
+    /// The event of the audit log that this process wrote and another connection replaced or removed.
+    pub lost: Option<i64>,
 }
 
 enum Message {
     Do(Box<dyn Job>),
+    Look(oneshot::Sender<Result<(), StoreError>>),
     Stop,
+}
+
+/// The open connection and what was last seen through it.
+struct Open {
+    conn: SqliteConnection,
+    /// SQLite's count of commits by other connections.
+    version: Option<i64>,
+}
+
+impl Open {
+    /// The first connection. What others wrote before is not noticed.
+    async fn first(mut conn: SqliteConnection) -> Result<Open, StoreError> {
+        let version = data_version(&mut conn).await?;
+        Ok(Open { version: Some(version), ..Open::again(conn).await? })
+    }
+
+    /// A later one: what others wrote since the one before is not known.
+    async fn again(mut conn: SqliteConnection) -> Result<Open, StoreError> {
+        audit::rows::prepare(&mut conn).await?;
+        Ok(Open { conn, version: None })
+    }
+}
+
+async fn data_version(conn: &mut SqliteConnection) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar("PRAGMA data_version").fetch_one(conn).await?)
 }
 
 impl Writer {
@@ -44,8 +82,17 @@ impl Writer {
         commits: Arc<AtomicU64>,
     ) -> Writer {
         let (queue, inbox) = mpsc::channel(QUEUE);
-        let task = tokio::spawn(work(conn, options, inbox, commits));
-        Writer { queue, task: Mutex::new(Some(task)) }
+        let others = Arc::new(Mutex::new(Others::default()));
+        let task = tokio::spawn(work(conn, options, inbox, others.clone(), commits));
+        Writer { queue, task: Mutex::new(Some(task)), others }
+    }
+
+    /// Looks whether other connections have written to the file since the store was opened.
+    pub(super) async fn others(&self) -> Result<Others, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.queue.send(Message::Look(reply)).await.map_err(|_| StoreError::Closed)?;
+        answer.await.unwrap_or(Err(StoreError::BrokenOff))?;
+        Ok(self.others.lock().unwrap_or_else(|e| e.into_inner()).clone())
     }
 
     /// Runs `job` and waits until what it wrote is durable. A job once queued is done even when the
@@ -139,43 +186,57 @@ async fn work(
     first: SqliteConnection,
     options: SqliteConnectOptions,
     mut inbox: mpsc::Receiver<Message>,
+    others: Arc<Mutex<Others>>,
     commits: Arc<AtomicU64>,
 ) {
-    let mut conn = Some(first);
+    let mut conn = Open::first(first).await.ok();
+    let mut head = None;
     let mut messages = Vec::with_capacity(BATCH);
     let mut stopping = false;
     while !stopping && inbox.recv_many(&mut messages, BATCH).await > 0 {
         let mut jobs = Vec::with_capacity(messages.len());
+        let mut looks = Vec::new();
         for message in messages.drain(..) {
             match message {
                 Message::Do(job) if !stopping => jobs.push(job),
                 Message::Do(job) => job.refuse(StoreError::Closed),
+                Message::Look(reply) => looks.push(reply),
                 Message::Stop => stopping = true,
             }
         }
         let opened = match conn.take() {
             Some(conn) => Ok(conn),
-            None => options.connect().await,
+            None => match options.connect().await {
+                Ok(conn) => Open::again(conn).await,
+                Err(error) => Err(error.into()),
+            },
         };
-        match opened {
-            Ok(mut open) => match commit_together(&mut open, jobs, &commits).await {
-                Ok(()) => conn = Some(open),
+        let looked = match opened {
+            Ok(mut open) => match commit_together(&mut open, jobs, &mut head, &others, &commits).await {
+                Ok(()) => {
+                    conn = Some(open);
+                    Ok(())
+                }
                 Err(error) => {
                     // SQLite may have rolled the transaction back by itself, behind sqlx's count of
                     // savepoints; a new connection is the state that is certainly clean.
                     tracing::error!(error = ?error, "a batch of writes was lost; its writers were told");
-                    let _ = open.close_hard().await;
+                    let _ = open.conn.close_hard().await;
+                    Err(error)
                 }
             },
             Err(error) => {
-                let error = StoreError::from(error);
                 tracing::error!(error = ?error, "the database cannot be opened for writing");
                 jobs.into_iter().for_each(|job| job.refuse(error.clone()));
+                Err(error)
             }
+        };
+        for reply in looks {
+            let _ = reply.send(looked.clone());
         }
     }
-    if let Some(conn) = conn
-        && let Err(error) = conn.close().await
+    if let Some(open) = conn
+        && let Err(error) = open.conn.close().await
     {
         tracing::warn!(error = ?error, "the database was not closed cleanly");
     }
@@ -183,17 +244,21 @@ async fn work(
 
 /// Runs `jobs` in one transaction and answers every caller. An error means that none was kept.
 async fn commit_together(
-    conn: &mut SqliteConnection,
+    open: &mut Open,
     jobs: Vec<Box<dyn Job>>,
+    head: &mut Option<Head>,
+    others: &Mutex<Others>,
     commits: &AtomicU64,
 ) -> Result<(), StoreError> {
+    let Open { conn, version } = open;
     if jobs.is_empty() {
-        return Ok(());
+        return notice_others(conn, version, head.as_ref(), others).await;
     }
     let mut jobs = jobs.into_iter();
     let mut ended = Vec::with_capacity(jobs.len());
     let committed = async {
         let mut tx = conn.begin_with("BEGIN IMMEDIATE").await?;
+        notice_others(&mut tx, version, head.as_ref(), others).await?;
         for job in jobs.by_ref() {
             let mut savepoint = match tx.begin().await {
                 Ok(savepoint) => savepoint,
@@ -204,23 +269,57 @@ async fn commit_together(
                 }
             };
             let job = job.run(&mut savepoint).await;
-            let keep = job.keep;
-            ended.push(job);
+            // What the log cannot vouch for is not written.
+            let sealed = if job.keep { audit::rows::seal(&mut savepoint).await } else { Ok(()) };
+            let keep = job.keep && sealed.is_ok();
+            ended.push((job, sealed));
             if keep {
                 savepoint.commit().await?;
             } else {
                 savepoint.rollback().await?;
             }
         }
+        let newest =
+            sqlx::query_as!(Head, r#"SELECT seq AS "seq!", hash FROM audit_event ORDER BY seq DESC LIMIT 1"#)
+                .fetch_optional(&mut *tx)
+                .await?;
         tx.commit().await?;
+        *head = newest;
         Ok::<(), StoreError>(())
     }
     .await;
     // After an error too: whether it reached the disk is not certain then.
     commits.fetch_add(1, Ordering::AcqRel);
-    ended.into_iter().for_each(|job| (job.ack)(committed.clone()));
+    for (job, sealed) in ended {
+        (job.ack)(sealed.and(committed.clone()));
+    }
     if let Err(error) = &committed {
         jobs.for_each(|job| job.refuse(error.clone()));
     }
     committed
+}
+
+/// Counts when another connection has written, and looks whether the end of the audit log is still what was written
+/// here last.
+async fn notice_others(
+    conn: &mut SqliteConnection,
+    seen: &mut Option<i64>,
+    head: Option<&Head>,
+    others: &Mutex<Others>,
+) -> Result<(), StoreError> {
+    let version = data_version(&mut *conn).await?;
+    if seen.replace(version) == Some(version) {
+        return Ok(());
+    }
+    let mut lost = None;
+    if let Some(head) = head {
+        let hash = sqlx::query_scalar!("SELECT hash FROM audit_event WHERE seq = ?", head.seq)
+            .fetch_optional(conn)
+            .await?;
+        lost = (hash.as_ref() != Some(&head.hash)).then_some(head.seq);
+    }
+    let mut others = others.lock().unwrap_or_else(|e| e.into_inner());
+    others.writes += 1;
+    others.lost = others.lost.or(lost);
+    Ok(())
 }

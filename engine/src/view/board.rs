@@ -61,6 +61,8 @@ pub struct BoardView {
     pub follow_ups: Vec<FollowUpView>,
     /// The newest incident, while nobody has named its cause.
     pub unexplained: Option<IncidentRow>,
+    /// The end of the audit log when it was last verified, `number:hash`.
+    pub audit_head: Option<String>,
 }
 
 /// Something that waits for the person looking.

@@ -81,8 +81,10 @@ pub struct ReleasesPage {
     pub observed: Observed,
     /// The release that is judged.
     pub current: Option<Release>,
-    /// All of them, newest first.
+    /// A page of them, newest first.
     pub releases: Vec<ReleaseRow>,
+    /// The pages beside it.
+    pub pages: domain::page::Pages,
     /// The deploy button.
     pub deploy: Offer,
     /// A deploy backs the database up first.

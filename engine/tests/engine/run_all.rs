@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use domain::evidence::Outcome as Found;
+use domain::page::Cursor;
 use engine::view::RunState;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -146,7 +147,7 @@ async fn the_clock_starts_what_is_due_once_and_never_beside_something_else() {
     let engine = bench.start().await;
     let qa = actor(&engine, "qa").await;
     let scheduled = async || {
-        let runs = engine.runs(&qa, Some("check")).await.unwrap();
+        let runs = engine.runs(&qa, Some("check"), Cursor::Newest).await.unwrap().rows;
         runs.into_iter().filter(|r| r.subject == "schedule").collect::<Vec<_>>()
     };
     // No release is judged, so there is nothing to look at; the step opens one and holds the clock up.

@@ -12,7 +12,7 @@ use super::cross::{References, cross_check};
 use super::rules::{check_rules, read_rules};
 use super::schedule::{check_schedules, read_commands_allowed};
 use super::walk::{At, Walk, suggestion};
-use super::{Config, Deploy, OnFailedDeploy, Reading, Rollback, Stack};
+use super::{Config, Deploy, OnFailedDeploy, Reading, Retention, Rollback, Stack};
 
 /// Compose files that are taken when none is named, in Compose's own order.
 const USUAL_FILES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"];
@@ -44,6 +44,7 @@ pub(super) fn read_document(path: &Path, file: &str, text: &str) -> Reading {
             "stack",
             "deploy",
             "rollback",
+            "retention",
             "gates",
             "schedule",
             "attestations",
@@ -60,6 +61,7 @@ pub(super) fn read_document(path: &Path, file: &str, text: &str) -> Reading {
     let mut references = References::default();
     let deploy = read_deploy(&mut walk, root, &mut references);
     let rollback = read_rollback(&mut walk, root, base);
+    let retention = read_retention(&mut walk, root);
     let gate_owners = read_owners(&mut walk, root, &mut references);
     references.items = walk.strings(root, "attest").unwrap_or_default();
     let checks = read_checks(&mut walk, root);
@@ -79,6 +81,7 @@ pub(super) fn read_document(path: &Path, file: &str, text: &str) -> Reading {
             stack,
             deploy,
             rollback,
+            retention,
             gate_owners,
             attest: references.items.iter().map(|i| i.value.clone()).collect(),
             rules: read.rules,
@@ -300,6 +303,21 @@ fn read_rollback(walk: &mut Walk<'_>, root: &DeTable<'_>, base: &Path) -> Rollba
         walk.error(at, message, "two ways back are what Gate H asks for");
     }
     rollback
+}
+
+fn read_retention(walk: &mut Walk<'_>, root: &DeTable<'_>) -> Retention {
+    let Some(table) = walk.table(root, "retention") else { return Retention::default() };
+    walk.unknown_keys(table, &["runs", "evidence"], "[retention]");
+    let mut age = |key: &str| {
+        let ms = walk.duration(table, key)?;
+        if ms < Retention::LEAST_MS {
+            let at = table.get(key).map_or(0, |value| value.span().start);
+            let hint = "such as \"90d\"; leave the key out to keep everything";
+            walk.error(at, format!("`{key}` is at least one day"), hint);
+        }
+        Some(ms)
+    };
+    Retention { runs_ms: age("runs"), evidence_ms: age("evidence") }
 }
 
 fn read_owners(

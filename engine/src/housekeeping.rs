@@ -1,0 +1,91 @@
+//! What is tidied up by itself, from time to time and in small pieces: rows that have served their purpose, and what
+//! the settings of `[retention]` let go. Nothing here judges, and no open page is told.
+
+use std::time::Duration;
+
+use domain::time::Millis;
+use futures::future::BoxFuture;
+use sqlx::SqliteConnection;
+
+use crate::Engine;
+use crate::error::Error;
+use crate::store::{StoreError, housekeeping};
+
+const EVERY: Duration = Duration::from_secs(60 * 60);
+/// A start has other things to do first.
+const FIRST: Duration = Duration::from_secs(60);
+/// Every so many rounds retention is applied and sizes are measured.
+const DAILY: u32 = 24;
+/// Rows in one transaction.
+const BATCH: i64 = 200;
+/// A form that is sent again after so long is a new one.
+const KEYS_MS: u64 = 2 * 24 * 60 * 60 * 1000;
+/// How long it can be looked up what became of a link.
+const LINKS_MS: u64 = 30 * 24 * 60 * 60 * 1000;
+
+/// How many rows were tidied away.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tidied {
+    /// Ended sessions.
+    pub sessions: u64,
+    /// Idempotency keys.
+    pub keys: u64,
+    /// Used and expired one-time links.
+    pub links: u64,
+}
+
+type Batch = for<'c> fn(&'c mut SqliteConnection, Millis) -> BoxFuture<'c, Result<u64, StoreError>>;
+
+impl Engine {
+    /// Tidies up in the background.
+    pub(crate) fn keep_house(&self) {
+        let engine = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(FIRST).await;
+            let mut round = 0_u32;
+            loop {
+                if let Err(error) = engine.tidy().await {
+                    tracing::warn!(%error, "old sessions and keys could not be removed");
+                }
+                if round.is_multiple_of(DAILY)
+                    && let Err(error) = engine.prune(false).await
+                {
+                    tracing::warn!(%error, "retention could not be applied");
+                }
+                round = round.wrapping_add(1);
+                tokio::time::sleep(EVERY).await;
+            }
+        });
+    }
+
+    /// Removes rows that have served their purpose.
+    ///
+    /// # Errors
+    /// Fails when the store cannot be written.
+    pub async fn tidy(&self) -> Result<Tidied, Error> {
+        let now = self.now();
+        let before = |ms: u64| Millis(now.0.saturating_sub(i64::try_from(ms).unwrap_or(i64::MAX)));
+        Ok(Tidied {
+            sessions: self.in_batches(now, |tx, at| Box::pin(housekeeping::sessions(tx, at, BATCH))).await?,
+            keys: self
+                .in_batches(before(KEYS_MS), |tx, at| Box::pin(housekeeping::keys(tx, at, BATCH)))
+                .await?,
+            links: self
+                .in_batches(before(LINKS_MS), |tx, at| Box::pin(housekeeping::links(tx, at, BATCH)))
+                .await?,
+        })
+    }
+
+    /// Repeats a deletion until there is nothing left of its kind; others write in between.
+    async fn in_batches(&self, at: Millis, batch: Batch) -> Result<u64, Error> {
+        let mut all = 0;
+        loop {
+            let done: Result<u64, StoreError> = self.store().write(move |tx| batch(tx, at)).await;
+            let done = done.map_err(Error::from)?;
+            all += done;
+            if i64::try_from(done).unwrap_or(i64::MAX) < BATCH {
+                return Ok(all);
+            }
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What nothing refers to any more and may be removed: logs of runs, evidence of checks that the clock started.
+
+use std::collections::BTreeSet;
+
+use domain::time::Millis;
+use sqlx::{SqliteConnection, SqliteExecutor};
+
+use super::{StoreError, json};
+
+/// Newest evidence of each check that always stays: what its page shows.
+const STAYS: i64 = 10;
+
+/// Releases whose runs and evidence stay: the current one, and those that somebody gave their word on or that an
+/// incident is about.
+///
+/// # Errors
+/// Fails when the store cannot be read.
+pub async fn referred_releases(db: impl SqliteExecutor<'_>) -> Result<BTreeSet<i64>, StoreError> {
+    let rows = sqlx::query_scalar!(
+        r#"SELECT release AS "id!: i64" FROM sign_off
+           UNION SELECT release FROM decision
+           UNION SELECT release FROM acceptance
+           UNION SELECT release FROM attestation
+           UNION SELECT from_release FROM incident WHERE from_release IS NOT NULL
+           UNION SELECT to_release FROM incident
+           UNION SELECT release FROM (SELECT release FROM release_event
+                                      WHERE kind IN ('opened', 'deployed', 'failed', 'rolled_back_to')
+                                      ORDER BY id DESC LIMIT 3)"#
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().collect())
+}
+
+/// Runs after number `after` that ended before a time and whose log nothing refers to, in order. Never the last of
+/// its kind and subject, nor one with the newest evidence of a check.
+///
+/// # Errors
+/// Fails when the store cannot be read.
+pub async fn runs(
+    db: impl SqliteExecutor<'_>,
+    ended_before: Millis,
+    stay: &BTreeSet<i64>,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<i64>, StoreError> {
+    let stay = json::write(&stay, "release.id")?;
+    Ok(sqlx::query_scalar!(
+        r#"SELECT r.id AS "id!: i64" FROM run r
+           WHERE r.id > ?1 AND r.state <> 'running' AND r.ended_at < ?2
+             AND (r.release IS NULL OR r.release NOT IN (SELECT value FROM json_each(?3)))
+             AND NOT EXISTS (SELECT 1 FROM pruned p WHERE p.kind = 'run' AND p.entry = r.id)
+             AND NOT EXISTS (SELECT 1 FROM incident i WHERE i.run = r.id)
+             AND EXISTS (SELECT 1 FROM run n WHERE n.kind = r.kind AND n.subject = r.subject AND n.id > r.id)
+             AND NOT EXISTS (SELECT 1 FROM evidence e WHERE e.run = r.id
+                             AND NOT EXISTS (SELECT 1 FROM evidence n WHERE n.check_id = e.check_id AND n.id > e.id))
+           ORDER BY r.id LIMIT ?4"#,
+        after,
+        ended_before.0,
+        stay,
+        limit
+    )
+    .fetch_all(db)
+    .await?)
+}
+
+/// Evidence after number `after` that the clock collected before a time and nothing refers to, in order. Never the
+/// newest of a check.
+///
+/// # Errors
+/// Fails when the store cannot be read.
+pub async fn evidence(
+    db: impl SqliteExecutor<'_>,
+    before: Millis,
+    stay: &BTreeSet<i64>,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<i64>, StoreError> {
+    let stay = json::write(&stay, "release.id")?;
+    Ok(sqlx::query_scalar!(
+        r#"SELECT e.id AS "id!: i64" FROM evidence e
+           WHERE e.id > ?1 AND e.by = 0 AND e.at < ?2
+             AND e.release NOT IN (SELECT value FROM json_each(?3))
+             AND (SELECT count(*) FROM (SELECT 1 FROM evidence n
+                                        WHERE n.check_id = e.check_id AND n.id > e.id LIMIT ?4)) = ?4
+           ORDER BY e.id LIMIT ?5"#,
+        after,
+        before.0,
+        stay,
+        STAYS,
+        limit
+    )
+    .fetch_all(db)
+    .await?)
+}
+
+/// Lists what retention removes. Comes before the removal, in its transaction.
+///
+/// # Errors
+/// Fails when the store refuses.
+pub async fn mark(
+    conn: &mut SqliteConnection,
+    kind: &str,
+    ids: &[i64],
+    at: Millis,
+) -> Result<(), StoreError> {
+    let ids = json::write(&ids, "pruned.entry")?;
+    sqlx::query!(
+        "INSERT OR IGNORE INTO pruned (kind, entry, at) SELECT ?1, value, ?2 FROM json_each(?3)",
+        kind,
+        at.0,
+        ids
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Deletes evidence that [`mark`] has listed.
+///
+/// # Errors
+/// Fails when a row is not listed.
+pub async fn delete_evidence(conn: &mut SqliteConnection, ids: &[i64]) -> Result<u64, StoreError> {
+    let ids = json::write(&ids, "evidence.id")?;
+    let done = sqlx::query!("DELETE FROM evidence WHERE id IN (SELECT value FROM json_each(?))", ids)
+        .execute(conn)
+        .await?;
+    Ok(done.rows_affected())
+}
+
+/// When retention removed the log of a run.
+///
+/// # Errors
+/// Fails when the store cannot be read.
+pub async fn run_pruned_at(db: impl SqliteExecutor<'_>, run: i64) -> Result<Option<Millis>, StoreError> {
+    let at = sqlx::query_scalar!("SELECT at FROM pruned WHERE kind = 'run' AND entry = ?", run)
+        .fetch_optional(db)
+        .await?;
+    Ok(at.map(Millis))
+}

@@ -1,0 +1,119 @@
+//! Somebody writes to the database while the board is open.
+
+use std::time::Duration;
+
+use domain::judge::BlockerKind;
+use domain::page::Cursor;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions as _, SqliteConnection};
+
+use crate::support::bench::{Bench, PASSWORD, actor, board, until};
+
+async fn intruder(engine: &engine::Engine) -> SqliteConnection {
+    let mut conn = SqliteConnectOptions::new().filename(engine.store().file()).connect().await.unwrap();
+    let triggers: Vec<String> = sqlx::query_scalar("SELECT name FROM sqlite_master WHERE type = 'trigger'")
+        .fetch_all(&mut conn)
+        .await
+        .unwrap();
+    for trigger in triggers {
+        sqlx::query(AssertSqlSafe(format!("DROP TRIGGER {trigger}"))).execute(&mut conn).await.unwrap();
+    }
+    conn
+}
+
+async fn blocked(engine: &engine::Engine) -> bool {
+    let board = board(engine).await;
+    board.judgement.verdict.blockers.iter().any(|b| b.kind == BlockerKind::Audit)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sign_offs_that_nobody_gave_block_go_and_are_named_on_the_board() {
+    let bench = Bench::new("forged");
+    let engine = bench.start().await;
+    bench.step(&engine, "qa", "A.s1").await;
+    assert!(!blocked(&engine).await);
+    let mut conn = intruder(&engine).await;
+    let digest = board(&engine).await.judgement.digest;
+    for role in ["backend", "frontend", "qa", "security", "devops", "po"] {
+        sqlx::query(
+            "INSERT INTO sign_off (release, role, by, by_name, choice, comment, digest, shown, at)
+             SELECT (SELECT max(id) FROM release), ?1, id, name, 'go', '', ?2, '[]', 1 FROM person WHERE login = ?1",
+        )
+        .bind(role)
+        .bind(&digest)
+        .execute(&mut conn)
+        .await
+        .unwrap();
+    }
+    until("the board names the forged rows", Duration::from_secs(10), || blocked(&engine)).await;
+    let seen = board(&engine).await;
+    let blocker = seen.judgement.verdict.blockers.iter().find(|b| b.kind == BlockerKind::Audit).unwrap();
+    assert!(
+        blocker.details.iter().any(|d| d == "sign_off 1 was inserted outside of Stagegate"),
+        "{blocker:?}"
+    );
+    assert!(blocker.details.iter().any(|d| d.contains("stagegate verify")), "{blocker:?}");
+    assert!(seen.judgement.before_signing.iter().any(|b| b.kind == BlockerKind::Audit));
+    let po = bench.by(&engine, "po").await;
+    let refused = engine.decide(&po, "go", "all signed", &seen.judgement.digest, PASSWORD).await.unwrap_err();
+    assert_eq!(refused.kind(), engine::ErrorKind::Refused, "{refused}");
+    // A restart changes nothing.
+    engine.close().await;
+    let again = bench.open().await;
+    again.start_up().await.unwrap();
+    until("the board names them after a restart", Duration::from_secs(10), || blocked(&again)).await;
+    // Undone, the board is as it was.
+    sqlx::query("DELETE FROM sign_off").execute(&mut conn).await.unwrap();
+    drop(conn);
+    until("the rows are gone", Duration::from_secs(10), || async { !again_shows(&again).await }).await;
+}
+
+async fn again_shows(engine: &engine::Engine) -> bool {
+    let whole = engine.verify_everything().await.unwrap();
+    !whole.problems.is_empty() || blocked(engine).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chain_that_is_rewritten_under_a_running_server_blocks_go() {
+    let bench = Bench::new("rewritten");
+    let engine = bench.start().await;
+    assert!(!blocked(&engine).await);
+    let mut conn = intruder(&engine).await;
+    // Events that were verified, and ones that were not yet: the end of the log.
+    sqlx::raw_sql(
+        "DELETE FROM audit_row WHERE seq = (SELECT max(seq) FROM audit_event);
+         DELETE FROM audit_event WHERE seq = (SELECT max(seq) FROM audit_event);
+         UPDATE sqlite_sequence SET seq = seq - 1 WHERE name = 'audit_event'",
+    )
+    .execute(&mut conn)
+    .await
+    .unwrap();
+    until("the board tells of the cut log", Duration::from_secs(10), || blocked(&engine)).await;
+    let activity = engine.activity(&actor(&engine, "qa").await, Cursor::Newest).await.unwrap();
+    assert!(activity.chain.problems.iter().any(|p| p.contains("rewritten")), "{:?}", activity.chain);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verification_goes_on_from_the_checkpoint_and_a_cut_tail_is_found_after_a_restart() {
+    let bench = Bench::new("checkpoint");
+    let engine = bench.start().await;
+    let verified = engine.verify_everything().await.unwrap();
+    assert!(verified.whole && verified.problems.is_empty(), "{verified:?}");
+    let stored = engine::audit::checkpoint(engine.store().readers()).await.unwrap().unwrap();
+    assert_eq!(verified.head, Some(stored.to_string()));
+    engine.close().await;
+    let again = bench.open().await;
+    let mut conn = intruder(&again).await;
+    sqlx::raw_sql(AssertSqlSafe(format!(
+        "DELETE FROM audit_row WHERE seq >= {0};
+         DELETE FROM audit_event WHERE seq >= {0};
+         UPDATE sqlite_sequence SET seq = {0} - 1 WHERE name = 'audit_event'",
+        stored.seq
+    )))
+    .execute(&mut conn)
+    .await
+    .unwrap();
+    drop(conn);
+    again.start_up().await.unwrap();
+    until("the board tells of the cut log", Duration::from_secs(10), || blocked(&again)).await;
+}

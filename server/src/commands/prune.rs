@@ -1,0 +1,33 @@
+//! `stagegate prune`: what retention removes, now instead of once a day.
+
+use std::process::ExitCode;
+
+use super::{CommandResult, open};
+use crate::cli::Prune;
+
+pub(super) async fn run(args: &Prune) -> CommandResult {
+    let engine = open(&args.stack).await?;
+    let pruned = engine.prune(args.dry_run).await?;
+    engine.close().await;
+    let settings = pruned.settings.words();
+    if settings.is_empty() {
+        println!(
+            "Nothing is removed: stagegate.toml has no [retention]. Set runs = \"90d\" or evidence = \"90d\" there."
+        );
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("Retention: {}.", settings.join(", "));
+    let word = if args.dry_run { "Would remove" } else { "Removed" };
+    println!("{word} the logs of {} ({} bytes).", counted(pruned.runs, "run"), pruned.run_bytes);
+    println!("{word} {} of scheduled checks.", counted(pruned.evidence, "row of evidence"));
+    println!("Kept: what the current release, rollback targets, incidents and people's decisions rest on.");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn counted(n: u64, word: &str) -> String {
+    match (n, word.split_once(' ')) {
+        (1, _) => format!("1 {word}"),
+        (n, Some((first, rest))) => format!("{n} {first}s {rest}"),
+        (n, None) => format!("{n} {word}s"),
+    }
+}

@@ -1,0 +1,42 @@
+//! `stagegate verify`: whether what is stored is what was stored.
+
+use std::process::ExitCode;
+
+use engine::audit;
+
+use super::{CommandResult, open};
+use crate::cli::Verify;
+
+pub(super) async fn run(args: &Verify) -> CommandResult {
+    let engine = open(&args.stack).await?;
+    let db = engine.store().readers();
+    let chain = match &args.expect {
+        Some(noted) => audit::verify_against(db, noted).await,
+        None => audit::verify(db).await,
+    };
+    let (records, faults) = audit::all_rows(db).await?;
+    for fault in &faults {
+        eprintln!("stagegate: {fault}");
+    }
+    match chain {
+        Err(error) => {
+            eprintln!("stagegate: {error}");
+            Ok(ExitCode::FAILURE)
+        }
+        Ok(_) if !faults.is_empty() => {
+            eprintln!(
+                "stagegate: the stored records do not match the audit log; restore the data directory from the last \
+                 good backup, or undo the change"
+            );
+            Ok(ExitCode::FAILURE)
+        }
+        Ok(report) => {
+            let (events, head) = (report.events, report.head);
+            println!("The audit log is whole: {events} events, and {records} records match it.");
+            println!("Head: {head}");
+            println!("Note the head outside of this machine. A log that was cut or rewritten is found with:");
+            println!("  stagegate verify --expect {head}");
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
