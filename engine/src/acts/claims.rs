@@ -1,6 +1,8 @@
 //! Claims on idempotency keys: the first request with a key does the act, the same request sent again gets its
 //! answer, and a claim whose act is broken off (dropped, panicked, the server died) is given back.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use domain::digest::digest_fields;
@@ -33,24 +35,29 @@ pub(super) struct HeldClaim {
     store: Store,
     key: String,
     owner: String,
-    open: bool,
+    /// The answer is stored, or there is nothing to give back.
+    answered: Arc<AtomicBool>,
 }
 
 impl HeldClaim {
-    /// The act is done and its answer stored.
-    pub(super) fn answered(mut self) {
-        self.open = false;
+    /// To be set when the answer is stored.
+    pub(super) fn answer_stored(&self) -> Arc<AtomicBool> {
+        self.answered.clone()
     }
 
-    /// The act was not done: the same form can be sent again. What cannot be stored now is stored later.
-    pub(super) async fn release(mut self) {
-        self.open = settle(&self.store, &self.key, &self.owner).await.is_err();
+    /// The act is over. Without an answer the same form can be sent again, or gets the run that was started. What
+    /// cannot be stored now is stored later.
+    pub(super) async fn end(self) {
+        if !self.answered.load(Ordering::Acquire) {
+            let settled = settle(&self.store, &self.key, &self.owner).await.is_ok();
+            self.answered.store(settled, Ordering::Release);
+        }
     }
 }
 
 impl Drop for HeldClaim {
     fn drop(&mut self) {
-        if !self.open {
+        if self.answered.load(Ordering::Acquire) {
             return;
         }
         let (store, key, owner) = (self.store.clone(), self.key.clone(), self.owner.clone());
@@ -143,7 +150,7 @@ impl Engine {
                 store: self.store().clone(),
                 key: ctx.key.clone(),
                 owner: owner.clone(),
-                open: true,
+                answered: Arc::default(),
             };
             let (key, person, act) = (ctx.key.clone(), ctx.actor.id, name.to_owned());
             let (digest, owner, now) = (digest.clone(), owner.clone(), self.now());
@@ -168,7 +175,7 @@ impl Engine {
                 return Ok(Claimed::Held(held));
             }
             // It is somebody else's.
-            held.answered();
+            held.answered.store(true, Ordering::Release);
             match claim {
                 Claim::Fresh => {}
                 Claim::Replay(answer) => {

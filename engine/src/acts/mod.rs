@@ -18,6 +18,8 @@ pub use releases::{Deployment, Restart, Return};
 pub(crate) use runs::CheckRun;
 
 use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use domain::facts::Actor;
 use futures::future::BoxFuture;
@@ -48,6 +50,8 @@ pub struct Ctx {
 pub(crate) struct Begun {
     pub act: Act,
     pub key: String,
+    /// Set once the answer of the key is stored.
+    pub answered: Arc<AtomicBool>,
 }
 
 impl Engine {
@@ -77,11 +81,8 @@ impl Engine {
             Claimed::Answered(answer) => return Ok(answer),
             Claimed::Held(claim) => claim,
         };
-        let result = self.perform_claimed(ctx, name, subject, allowed, body).await;
-        match &result {
-            Ok(_) => claim.answered(),
-            Err(_) => claim.release().await,
-        }
+        let result = self.perform_claimed(ctx, name, subject, allowed, claim.answer_stored(), body).await;
+        claim.end().await;
         self.refresh_or_later().await;
         result
     }
@@ -92,6 +93,7 @@ impl Engine {
         name: &str,
         subject: &str,
         allowed: Offer,
+        answered: Arc<AtomicBool>,
         body: F,
     ) -> Result<Done, Error>
     where
@@ -111,7 +113,7 @@ impl Engine {
             return Err(Error::refused(why));
         }
         let act = Act::begin(self.store(), event).await?;
-        body(Begun { act, key: ctx.key.clone() }).await
+        body(Begun { act, key: ctx.key.clone(), answered }).await
     }
 
     /// Why this person may not act as who they were when the request came in.
@@ -141,6 +143,7 @@ impl Engine {
     {
         let now = self.now();
         let answer = serde_json::to_value(&done).map_err(Error::internal)?;
+        let answered = begun.answered.clone();
         self.store()
             .write(move |tx| {
                 Box::pin(async move {
@@ -151,6 +154,7 @@ impl Engine {
             })
             .await
             .map_err(|e: StoreError| Error::from(e))?;
+        answered.store(true, Ordering::Release);
         Ok(done)
     }
 

@@ -242,7 +242,7 @@ impl Engine {
 
     /// Stores the run, makes its directory, starts its supervisor, watches it.
     pub(crate) async fn start(&self, ctx: &Ctx, begun: Begun, start: Start) -> Result<Done, Error> {
-        let Begun { mut act, key } = begun;
+        let Begun { mut act, key, answered } = begun;
         let at = self.now();
         let (by, by_name) = (ctx.actor.id, ctx.actor.name.clone());
         let job = Job { parts: start.parts, work: start.work };
@@ -311,8 +311,15 @@ impl Engine {
             return Err(public);
         }
         drop(followed);
+        // The run goes on whatever can be stored of it: it is no failure when its start is recorded late.
+        act.has_happened();
         let done = Done { to: format!("/runs/{id}"), said: String::new() };
-        self.store_done(Begun { act, key }, done, String::new(), |_| Box::pin(async { Ok(()) })).await
+        let begun = Begun { act, key, answered };
+        let stored = self.store_done(begun, done.clone(), String::new(), |_| Box::pin(async { Ok(()) }));
+        if let Err(error) = stored.await {
+            tracing::error!(run = id, %error, "the start of a run is recorded later");
+        }
+        Ok(done)
     }
 }
 

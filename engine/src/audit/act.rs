@@ -1,6 +1,7 @@
 //! An act in progress: its intent is on the disk before anything happens, its outcome after.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use domain::time::Millis;
 use sqlx::SqliteConnection;
@@ -18,7 +19,14 @@ pub struct Act {
     event: Event,
     intent: i64,
     open: bool,
+    /// The outcome that is written when the act is dropped.
+    late: (Outcome, &'static str),
 }
+
+/// What is written of an act that was dropped before its end.
+const BROKEN_OFF: (Outcome, &str) = (Outcome::Failed, "broken off before it was finished");
+/// Longest pause between two attempts to write a late outcome.
+const MAX_PAUSE: Duration = Duration::from_secs(60);
 
 impl Act {
     /// Writes the intent and returns once it is durable. When this fails, the act must not be done.
@@ -37,7 +45,7 @@ impl Act {
             })
             .await;
         beginning.open = false;
-        Ok(Act { store: store.clone(), event, intent: row?.seq, open: true })
+        Ok(Act { store: store.clone(), event, intent: row?.seq, open: true, late: BROKEN_OFF })
     }
 
     /// `seq` of the intent.
@@ -48,6 +56,12 @@ impl Act {
     /// Names the run that the act started; the outcome carries it.
     pub fn in_run(&mut self, run: i64) {
         self.event.run = Some(run);
+    }
+
+    /// What the act is about has happened and goes on by itself, such as a run whose supervisor is at work: from here
+    /// on it is recorded as done, as soon as that can be stored.
+    pub fn has_happened(&mut self) {
+        self.late = (Outcome::Done, "recorded late");
     }
 
     /// Names the release that the act made or chose; the outcome carries it.
@@ -85,17 +99,25 @@ impl Drop for Act {
         if !self.open {
             return;
         }
-        let event = self.outcome(Outcome::Failed, now(), "broken off before it was finished");
+        let (outcome, detail) = self.late;
+        let event = self.outcome(outcome, now(), detail);
         let store = self.store.clone();
         // Inside a job this queues behind the job's own commit, and so sees what became of it.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
-                let settled = store.write(move |tx| Box::pin(async move { settle(tx, &event).await })).await;
-                match settled {
-                    Ok(()) | Err(StoreError::Closed) => {}
-                    Err(error) => {
-                        tracing::error!(error = ?error, "the outcome of an act could not be written");
+                let mut pause = Duration::from_millis(100);
+                loop {
+                    let event = event.clone();
+                    let settled =
+                        store.write(move |tx| Box::pin(async move { settle(tx, &event).await })).await;
+                    match settled {
+                        Ok(()) | Err(StoreError::Closed) => return,
+                        Err(error) => {
+                            tracing::error!(error = ?error, "the outcome of an act could not be written yet");
+                        }
                     }
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(MAX_PAUSE);
                 }
             });
         }

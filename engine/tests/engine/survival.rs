@@ -183,3 +183,25 @@ async fn what_was_done_is_answered_although_the_store_cannot_be_read_afterwards(
     let next = engine.fill_field(&bench.by(&engine, "qa").await, "own.1.by", "Ada").await;
     assert!(next.is_err(), "{next:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_goes_on_is_no_failure_although_its_start_is_recorded_late() {
+    let bench = Bench::new("late");
+    let engine = bench.start().await;
+    let digest = step_digest(&engine, "A.s1").await;
+    let mut other = SqliteConnectOptions::new().filename(engine.store().file()).connect().await.unwrap();
+    sqlx::query(
+        "CREATE TRIGGER no_answer BEFORE UPDATE ON idempotency BEGIN SELECT RAISE(ABORT, 'not now'); END",
+    )
+    .execute(&mut other)
+    .await
+    .unwrap();
+    let ctx = bench.keyed(&engine, "qa", "late").await;
+    let run = run_id(&engine.run_step(&ctx, "A.s1", &digest).await.unwrap());
+    assert_eq!(ended(&engine, run).await.run.state, RunState::Passed);
+    sqlx::query("DROP TRIGGER no_answer").execute(&mut other).await.unwrap();
+    assert_eq!(run_id(&engine.run_step(&ctx, "A.s1", &digest).await.unwrap()), run);
+    let rows = audit_is_whole(&engine).await;
+    let last = rows.iter().find(|r| r.event.act == "step.run").unwrap();
+    assert_eq!((last.event.outcome, last.event.run), (engine::audit::Outcome::Done, Some(run)));
+}
