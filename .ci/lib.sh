@@ -26,7 +26,8 @@ die() { printf '%s\n' "${RED}error:${PLAIN} $*" >&2; exit 1; }
 have() { command -v "$1" >/dev/null 2>&1; }
 
 # stage "what is done" "how long it may take" command [args...]
-# The command runs in a subshell under `set -e`, so a stage that fails half way ends the script.
+# The command runs in a subshell under `set -e`, so a stage that fails half way ends the script. Where STAGE_TIMES names
+# a file, each stage adds a line to it: seconds, exit status, title.
 stage() {
   local title=$1 expected=$2 before=$SECONDS status=0
   shift 2
@@ -35,6 +36,7 @@ stage() {
   (set -e; "$@")
   status=$?
   set -e
+  [ -z "${STAGE_TIMES:-}" ] || printf '%s\t%s\t%s\n' "$((SECONDS - before))" "$status" "$title" >>"$STAGE_TIMES"
   if [ "$status" -ne 0 ]; then
     printf '%s\n' "${RED}==> $title: failed with status $status after $((SECONDS - before)) s${PLAIN}" >&2
     exit "$status"
