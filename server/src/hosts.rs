@@ -58,8 +58,10 @@ pub struct Hosts {
 
 #[derive(Debug, PartialEq, Eq)]
 struct Inner {
-    /// Accepted names with their port; `None` means the scheme's own port.
+    /// Accepted names at one port; `None` means that a request names none.
     accepted: Vec<(String, Option<u16>)>,
+    /// Names accepted at every port: a proxy may hand on its own, or none.
+    at_any_port: Vec<String>,
     /// Where any address of this machine is accepted: the port.
     any_address: Option<u16>,
     /// Where people are sent from the other loopback names.
@@ -75,10 +77,10 @@ impl Hosts {
     /// A setting that holds no host name.
     pub fn of(local: SocketAddr, public_url: Option<&str>, more: &[String]) -> Result<Hosts, HostError> {
         let port = local.port();
-        let (mut accepted, mut any_address, mut own) = (vec![], None, None);
+        let (mut accepted, mut at_any_port, mut any_address, mut own) = (vec![], vec![], None, None);
         let base = match public_url {
             Some(url) => {
-                accepted.extend(of_url(url)?);
+                at_any_port.push(of_url(url)?);
                 url.trim_end_matches('/').to_owned()
             }
             None => {
@@ -108,7 +110,7 @@ impl Hosts {
                 }
             }
         }
-        Ok(Hosts { inner: Arc::new(Inner { accepted, any_address, own, base }) })
+        Ok(Hosts { inner: Arc::new(Inner { accepted, at_any_port, any_address, own, base }) })
     }
 
     /// The address that people type.
@@ -120,7 +122,8 @@ impl Hosts {
     fn accepts(&self, host: &str) -> bool {
         let Some((name, port)) = split(host) else { return false };
         let is_address = || name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
-        let listed = self.inner.accepted.iter().any(|(n, p)| *n == name && *p == port);
+        let listed = self.inner.at_any_port.contains(&name)
+            || self.inner.accepted.iter().any(|(n, p)| *n == name && *p == port);
         listed || (self.inner.any_address.is_some() && self.inner.any_address == port && is_address())
     }
 
@@ -132,7 +135,10 @@ impl Hosts {
         let own: Vec<String> = match &self.inner.own {
             // The other loopback names lead browsers to the own one.
             Some(own) => split(own).into_iter().map(|(name, _)| name).collect(),
-            None => self.inner.accepted.iter().map(|(name, _)| name.clone()).collect(),
+            None => {
+                let at_ports = self.inner.accepted.iter().map(|(name, _)| name);
+                at_ports.chain(&self.inner.at_any_port).cloned().collect()
+            }
         };
         for (name, url) in urls {
             if let Some(host) = host_of(url).filter(|host| own.contains(host)) {
@@ -143,24 +149,19 @@ impl Hosts {
     }
 }
 
-fn of_url(url: &str) -> Result<Vec<(String, Option<u16>)>, HostError> {
+/// The host name of a public address.
+fn of_url(url: &str) -> Result<String, HostError> {
     let unreadable = || HostError::Unreadable {
         key: "public_url",
         value: url.to_owned(),
         wanted: "address such as https://go.example.com",
     };
     let uri: Uri = url.parse().map_err(|_| unreadable())?;
-    let usual = match uri.scheme_str() {
-        Some("https") => 443,
-        Some("http") => 80,
-        _ => return Err(unreadable()),
-    };
-    let (name, port) = uri.authority().and_then(|a| split(a.as_str())).ok_or_else(unreadable)?;
-    Ok(match port {
-        None => vec![(name.clone(), None), (name, Some(usual))],
-        Some(port) if port == usual => vec![(name.clone(), None), (name, Some(usual))],
-        Some(port) => vec![(name, Some(port))],
-    })
+    if !matches!(uri.scheme_str(), Some("https" | "http")) {
+        return Err(unreadable());
+    }
+    let (name, _) = uri.authority().and_then(|a| split(a.as_str())).ok_or_else(unreadable)?;
+    Ok(name)
 }
 
 /// A name at a port; port 80 is not written.

@@ -146,6 +146,20 @@ async fn sessions_end_by_time_by_sign_out_and_by_person() {
 }
 
 #[tokio::test]
+async fn a_session_is_looked_up_once_until_something_is_written() {
+    let (_dir, store) = fresh().await;
+    let person = ada(&store).await;
+    let sessions = Sessions::new(store.clone());
+    let mut session = record(person, 60);
+    sessions.create(&mut session).await.unwrap();
+    assert!(sessions.load(&session.id).await.unwrap().is_some());
+    store.readers().close().await;
+    assert_eq!(sessions.person_of(&session.id).await.unwrap(), Some(person), "no query is needed");
+    write!(store, |tx| people::set_disabled(tx, person, true).await).unwrap();
+    assert!(sessions.load(&session.id).await.is_err(), "after a write it is asked for again");
+}
+
+#[tokio::test]
 async fn no_session_outlives_its_longest_time_however_busy() {
     let (_dir, store) = fresh().await;
     let person = ada(&store).await;
