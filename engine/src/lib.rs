@@ -23,6 +23,7 @@ mod ingest;
 mod integrity;
 mod judging;
 mod keeping;
+mod key_file;
 mod known;
 pub mod machine;
 pub mod monitoring;
@@ -55,6 +56,7 @@ use tokio::sync::watch;
 pub use acts::{Ctx, Deployment, NewPerson, Restart, Return};
 pub use error::{Error, ErrorKind};
 pub use housekeeping::Tidied;
+pub use key_file::KeyError;
 pub use retention::Pruned;
 pub use stack::kept_env;
 pub use view::Done;
@@ -205,6 +207,7 @@ impl Engine {
 
     /// Begins to observe the stack and takes up runs that went on without a server.
     pub async fn start_up(&self) -> Result<(), Error> {
+        let key = self.keys().await?;
         let now = self.now();
         self.0
             .store
@@ -219,7 +222,7 @@ impl Engine {
         if let Err(error) = ballast::keep(&self.paths().data) {
             tracing::warn!(%error, "no room could be kept for a rollback on a full disk");
         }
-        self.observe().await;
+        self.observe(key).await;
         self.take_up().await?;
         self.keep_verified();
         self.keep_house();

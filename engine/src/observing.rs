@@ -1,5 +1,6 @@
 //! Keeping up with the world: the stack through the engine's events, the files through their times.
 
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +13,9 @@ use tokio::sync::MutexGuard;
 
 use crate::Engine;
 use crate::compose::{Address, Key, PartsReader, PartsSeen, Stamps, Watcher};
-use crate::error::Error;
+use crate::error::{Error, sentence};
 use crate::judging::Judged;
+use crate::key_file::{Form, KeyError, KeyFile};
 use crate::runbook::Config;
 use crate::stack::Stack;
 use crate::store::{StoreError, changes};
@@ -28,15 +30,21 @@ const LOOK_PATIENCE: Duration = Duration::from_secs(15);
 const LOOKS: u32 = 3;
 
 impl Engine {
-    /// Starts the background tasks; returns after the first look, or shortly without one.
-    pub(crate) async fn observe(&self) {
-        let key = match installation_key(&self.paths().data) {
-            Ok(key) => key,
-            Err(error) => {
-                tracing::error!(%error, "the installation's key cannot be kept; using one for this start");
-                Key::from([0; 32])
-            }
+    /// The installation's key. Fails with instructions when a key file of this installation cannot be used: with
+    /// another key everything would look changed.
+    pub(crate) async fn keys(&self) -> Result<Key, Error> {
+        let (data, env_copy) = (self.paths().data.clone(), self.stack().env_copy.clone());
+        let read = move || -> Result<Key, String> {
+            let key = installation_key(&data).map_err(|e| e.to_string())?;
+            env_copy.map_or(Ok(()), |copy| copy.check_key()).map_err(|e| e.to_string())?;
+            Ok(key)
         };
+        let read = tokio::task::spawn_blocking(read).await.map_err(Error::internal)?;
+        read.map_err(|why| Error::unavailable(sentence(&why)))
+    }
+
+    /// Starts the background tasks; returns after the first look, or shortly without one.
+    pub(crate) async fn observe(&self, key: Key) {
         let engine = self.clone();
         let (first, looked) = tokio::sync::oneshot::channel();
         tokio::spawn(async move { engine.follow_stack(key, first).await });
@@ -234,24 +242,16 @@ fn still_in_force() -> Problem {
     }
 }
 
-/// The key of this installation: 32 random bytes, kept for its owner alone.
-fn installation_key(data: &Path) -> std::io::Result<Key> {
-    use std::io::{Read as _, Write as _};
-    use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+/// The key of this installation; it is made at the first start.
+fn installation_key(data: &Path) -> Result<Key, KeyError> {
     let dir = data.join("keys");
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
     let path = dir.join("env.key");
-    let mut bytes = [0_u8; 32];
-    match std::fs::File::open(&path) {
-        Ok(mut file) => file.read_exact(&mut bytes)?,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            getrandom::fill(&mut bytes).map_err(std::io::Error::other)?;
-            let mut file =
-                std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-            file.write_all(&bytes)?;
-            file.sync_all()?;
-        }
-        Err(error) => return Err(error),
+    let unusable = |source| KeyError::Io { path: path.clone(), source };
+    if !dir.exists() {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(unusable)?;
+        std::fs::File::open(data).and_then(|data| data.sync_all()).map_err(unusable)?;
     }
-    Ok(Key::from(bytes))
+    let lost = "the env file and the configuration then look changed: deploy again, and gather evidence and \
+                sign-offs again";
+    KeyFile { path: &path, form: Form::Raw, lost }.read_or_make().map(Key::from)
 }

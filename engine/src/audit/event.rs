@@ -53,7 +53,7 @@ pub struct Event {
     pub at: Millis,
     /// Who: person id; `None` for Stagegate itself and for people who are not signed in.
     pub actor: Option<i64>,
-    /// Their name at the time; what was typed, where nobody is signed in; empty for Stagegate itself.
+    /// Their name at the time; "not signed in" for people who are not; empty for Stagegate itself.
     pub actor_name: String,
     /// What, in the form `deploy.start`.
     pub act: String,

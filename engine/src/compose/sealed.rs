@@ -4,47 +4,25 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
 use serde::{Deserialize, Serialize};
 
 use super::journal::write_durably;
+use crate::key_file::{Form, KeyError, KeyFile};
 
 const FORM: &[u8] = b"stagegate env copy 1\n";
 const NONCE: usize = 24;
-const KEY: usize = 32;
 
 /// Why there is no copy, or why it cannot be read. The texts are for people and hold no secrets.
 #[derive(Debug, thiserror::Error)]
 pub enum SealError {
-    /// The key's file cannot be read or made.
-    #[error("the key {} cannot be used ({})", .path.display(), .source.kind())]
-    Key {
-        /// Which file.
-        path: PathBuf,
-        /// What went wrong.
-        #[source]
-        source: io::Error,
-    },
-    /// Others may read the key.
-    #[error("the key {} can be read by others (mode {mode:04o}): `chmod 600` it", .path.display())]
-    KeyOpen {
-        /// Which file.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-    },
-    /// The file holds no key.
-    #[error("{} holds no key: 32 bytes in base64 are expected", .path.display())]
-    NoKey {
-        /// Which file.
-        path: PathBuf,
-    },
+    /// The key's file cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// The copy cannot be read or written.
     #[error("{} cannot be used ({})", .path.display(), .source.kind())]
     File {
@@ -120,35 +98,19 @@ impl EnvCopy {
         format!("{}\n{release_tag}", self.stack)
     }
 
-    fn cipher(&self, make: bool) -> Result<XChaCha20Poly1305, SealError> {
-        let path = &self.key;
-        let unusable = |source| SealError::Key { path: path.clone(), source };
-        if make && !path.exists() {
-            make_key(path).map_err(unusable)?;
-        }
-        let mode = fs::metadata(path).map_err(unusable)?.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
-            return Err(SealError::KeyOpen { path: path.clone(), mode });
-        }
-        let text = fs::read_to_string(path).map_err(unusable)?;
-        let bytes = STANDARD.decode(text.trim()).ok().filter(|bytes| bytes.len() == KEY);
-        let bytes = bytes.ok_or_else(|| SealError::NoKey { path: path.clone() })?;
-        XChaCha20Poly1305::new_from_slice(&bytes).map_err(|_| SealError::NoKey { path: path.clone() })
+    /// Fails when the key's file is there and cannot be used.
+    pub(crate) fn check_key(&self) -> Result<(), SealError> {
+        if self.key.exists() { self.cipher(false).map(drop) } else { Ok(()) }
     }
-}
 
-fn make_key(path: &Path) -> io::Result<()> {
-    let mut key = [0; KEY];
-    getrandom::fill(&mut key).map_err(io::Error::other)?;
-    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    match made {
-        Ok(mut file) => {
-            writeln!(file, "{}", STANDARD.encode(key))?;
-            file.sync_all()
-        }
-        // Somebody was faster, and theirs is the key.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(error),
+    fn cipher(&self, make: bool) -> Result<XChaCha20Poly1305, SealError> {
+        let file = KeyFile {
+            path: &self.key,
+            form: Form::Base64,
+            lost: "copies of env files that were encrypted with the old key can then no longer be opened",
+        };
+        let key = if make { file.read_or_make() } else { file.read() }?;
+        Ok(XChaCha20Poly1305::new(&key.into()))
     }
 }
 
@@ -176,6 +138,8 @@ pub(super) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     fn copy(home: &Path, stack: &str) -> EnvCopy {
@@ -234,9 +198,11 @@ mod tests {
         assert!(open.to_string().contains("0640"), "{open}");
         fs::set_permissions(&copy.key, fs::Permissions::from_mode(0o600)).unwrap();
         fs::write(&copy.key, "c2hvcnQ=\n").unwrap();
-        assert!(matches!(copy.ready(), Err(SealError::NoKey { .. })));
+        assert!(matches!(copy.ready(), Err(SealError::Key(KeyError::Damaged { .. }))));
+        assert!(copy.check_key().is_err());
         let nowhere = EnvCopy { key: home.path().join("no/such/key"), ..copy };
-        assert!(matches!(nowhere.ready(), Err(SealError::Key { .. })));
+        assert!(matches!(nowhere.ready(), Err(SealError::Key(KeyError::Io { .. }))));
+        assert!(nowhere.check_key().is_ok(), "it is made with the first copy");
     }
 
     #[test]

@@ -124,3 +124,43 @@ async fn what_cannot_work_shows_on_its_gate_and_goes_away_by_itself() {
     bench.write("unit.sh", "true\n");
     until("the script to be back", Duration::from_secs(10), || async { found().await == 0 }).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_key_stops_the_start_with_instructions_and_is_left_as_it_is() {
+    let bench = Bench::new("bad-key");
+    let key = bench.data().join("keys/env.key");
+    let engine = bench.start().await;
+    engine.close().await;
+    let good = std::fs::read(&key).unwrap();
+    assert_eq!(good.len(), 32);
+    for bad in [&good[..20], b"", &[0; 32], &[good.as_slice(), b"x"].concat()] {
+        std::fs::write(&key, bad).unwrap();
+        let engine = bench.open().await;
+        let refused = engine.start_up().await.unwrap_err().public();
+        for part in ["env.key is damaged", "Restore it from a backup"] {
+            assert!(refused.contains(part), "{refused}");
+        }
+        assert_eq!(std::fs::read(&key).unwrap(), bad);
+        engine.close().await;
+    }
+    std::fs::remove_file(&key).unwrap();
+    std::fs::create_dir(&key).unwrap();
+    let refused = bench.open().await.start_up().await.unwrap_err().public();
+    assert!(refused.contains("env.key cannot be used"), "{refused}");
+    std::fs::remove_dir(&key).unwrap();
+    std::fs::write(&key, &good).unwrap();
+    let open = bench.open().await.start_up().await.unwrap_err().public();
+    assert!(open.contains("chmod 600"), "{open}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_first_starts_at_once_use_one_key() {
+    let bench = Bench::new("one-key");
+    let (one, two) = (bench.open().await, bench.open().await);
+    let (first, second) = tokio::join!(one.start_up(), two.start_up());
+    first.unwrap();
+    second.unwrap();
+    let names: Vec<_> =
+        std::fs::read_dir(bench.data().join("keys")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(names, ["env.key"]);
+}

@@ -9,6 +9,23 @@ use engine::store::sessions;
 
 use crate::support::bench::{Bench, PASSWORD, actor, add, audit_is_whole, step_digest};
 
+/// The files below `dir` that hold these bytes.
+fn files_with(dir: &std::path::Path, bytes: &[u8]) -> Vec<std::path::PathBuf> {
+    let mut found = vec![];
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files_with(&path, bytes));
+        } else if path.is_file() {
+            let text = std::fs::read(&path).unwrap();
+            if text.windows(bytes.len()).any(|w| w == bytes) {
+                found.push(path);
+            }
+        }
+    }
+    found
+}
+
 fn token(path: &str) -> &str {
     path.strip_prefix("/link/").unwrap()
 }
@@ -108,6 +125,25 @@ async fn sign_in_tells_nobody_who_exists_and_slows_guessing_down() {
     let rows = audit_is_whole(&engine).await;
     let last = rows.iter().find(|r| r.event.act == "session.sign_in").unwrap();
     assert!(last.event.detail.starts_with("4 more refused sign-ins"), "{}", last.event.detail);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_typed_in_the_login_field_is_recorded_nowhere() {
+    let bench = Bench::new("mistyped");
+    let engine = bench.start().await;
+    const MISTYPED: &str = "my dearest pass phrase";
+    // Refused for a wrong name, then, still waiting, for too many tries.
+    for _ in 0..3 {
+        engine.sign_in(MISTYPED, PASSWORD, "10.0.0.7").await.unwrap_err();
+    }
+    engine.sign_in("qa", "not the password", "10.0.0.8").await.unwrap_err();
+    let rows = audit_is_whole(&engine).await;
+    let tries: Vec<_> = rows.iter().filter(|r| r.event.act == "session.sign_in").collect();
+    let of = |subject: &str| tries.iter().filter(|r| r.event.subject == subject).count();
+    assert!(of("an unknown login") >= 1, "{tries:?}");
+    assert_eq!(of("qa"), 1, "a login that exists is named: {tries:?}");
+    engine.close().await;
+    assert_eq!(files_with(&bench.data(), MISTYPED.as_bytes()), Vec::<std::path::PathBuf>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
