@@ -305,6 +305,11 @@ pub enum Status {
 }
 
 impl ItemState {
+    /// The last attestation on this release, whether it counts or not.
+    pub fn last_word(&self) -> Option<&Attestation> {
+        self.attestation.as_ref().or(self.old_word.as_ref())
+    }
+
     /// Whether it is satisfied.
     pub fn is_satisfied(&self) -> bool {
         !matches!(self.status, Status::Open(_))

@@ -198,6 +198,11 @@ pub struct Judgement {
 }
 
 impl Judgement {
+    /// The last decision on this release, whether it still stands or not.
+    pub fn last_decision(&self) -> Option<&Decision> {
+        self.decision.as_ref().or(self.fallen.as_ref().map(|f| &f.decision))
+    }
+
     /// The gate `id`.
     pub fn gate(&self, id: &str) -> Option<&GateView> {
         self.gates.iter().find(|g| g.id == id)

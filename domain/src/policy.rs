@@ -120,6 +120,7 @@ pub const RULES: &[Rule] = &[
     rule("/api/decide", Door::Act, PO),
     rule("/api/fill_field", Door::Act, DRIS),
     rule("/api/invite", Door::Act, ADMIN),
+    rule("/api/withdraw_invitation", Door::Act, ADMIN),
     rule("/api/set_roles", Door::Act, ADMIN),
     rule("/api/reset_person", Door::Act, ADMIN),
     rule("/api/disable_person", Door::Act, ADMIN),

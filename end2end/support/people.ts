@@ -54,6 +54,7 @@ export class People {
     await invite.locator("[name=name]").fill(name);
     await invite.locator("[name=login]").fill(name.toLowerCase());
     for (const role of roles) await invite.getByLabel(role, { exact: true }).check();
+    await invite.locator("[name=password]").fill(admin.password);
     await invite.getByRole("button").click();
     await expect(page).toHaveURL(/\/people/);
     await expect(page.locator("main")).toContainText("/link/");

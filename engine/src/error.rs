@@ -107,6 +107,9 @@ impl From<crate::store::people::PersonError> for Error {
     fn from(error: crate::store::people::PersonError) -> Error {
         match error {
             crate::store::people::PersonError::Store(e) => e.into(),
+            changed @ crate::store::people::PersonError::RolesChanged(_) => {
+                Error::conflict(sentence(&changed.to_string()))
+            }
             other => Error::invalid(sentence(&other.to_string())),
         }
     }

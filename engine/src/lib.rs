@@ -53,7 +53,7 @@ use domain::runbook::Problem;
 use domain::time::Millis;
 use tokio::sync::watch;
 
-pub use acts::{Ctx, Deployment, NewPerson, Restart, Return};
+pub use acts::{Access, Ctx, Deployment, NewPerson, Restart, Return};
 pub use error::{Error, ErrorKind};
 pub use housekeeping::Tidied;
 pub use key_file::KeyError;

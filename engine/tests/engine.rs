@@ -14,6 +14,7 @@ mod support {
 }
 #[path = "engine"]
 mod cases {
+    mod admin;
     mod confirmations;
     mod docker;
     mod docker_refusals;

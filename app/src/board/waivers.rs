@@ -48,7 +48,7 @@ fn waiver(here: &Here, board: &BoardView, view: &WaiverView) -> AnyView {
                     here,
                     &format!("end_waiver:{}", waiver.item),
                     EndWaiver::url(),
-                    &[("item", &waiver.item)],
+                    &[("item", &waiver.item), ("waiver", &waiver.id.to_string())],
                     view! { {icon(Icon::Flag)} {format!("End the waiver of {}", waiver.item)} },
                     "btn--small btn--quiet",
                     &board.end_waiver,

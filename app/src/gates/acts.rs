@@ -32,6 +32,7 @@ pub(crate) async fn attest(
     holds: String,
     #[server(default)] note: String,
     #[server(default)] link: String,
+    #[server(default)] shown: i64,
     key: String,
     back: String,
     form: String,
@@ -39,7 +40,7 @@ pub(crate) async fn attest(
     let typed = (note.clone(), link.clone());
     let fields = [("note", typed.0.as_str()), ("link", typed.1.as_str())];
     act(Envelope { key, back, form }, &fields, |engine, ctx| async move {
-        engine.attest(&ctx, &item, &digest, holds == "yes", &note, &link).await
+        engine.attest(&ctx, &item, &digest, holds == "yes", &note, &link, shown).await
     })
     .await
 }
@@ -51,6 +52,7 @@ pub(crate) async fn waive(
     digest: String,
     #[server(default)] reason: String,
     #[server(default)] until: String,
+    #[server(default)] password: String,
     key: String,
     back: String,
     form: String,
@@ -58,19 +60,22 @@ pub(crate) async fn waive(
     let typed = (reason.clone(), until.clone());
     let fields = [("reason", typed.0.as_str()), ("until", typed.1.as_str())];
     act(Envelope { key, back, form }, &fields, |engine, ctx| async move {
-        engine.waive(&ctx, &item, &digest, &reason, &until).await
+        engine.waive(&ctx, &item, &digest, &reason, &until, &password).await
     })
     .await
 }
 
-/// Ends a waiver before its day.
+/// Ends the waiver with the number `waiver` before its day.
 #[server(prefix = "/api", endpoint = "end_waiver")]
 pub(crate) async fn end_waiver(
     item: String,
+    #[server(default)] waiver: i64,
     key: String,
     back: String,
     form: String,
 ) -> Result<(), AppError> {
-    act(Envelope { key, back, form }, &[], |engine, ctx| async move { engine.end_waiver(&ctx, &item).await })
-        .await
+    act(Envelope { key, back, form }, &[], |engine, ctx| async move {
+        engine.end_waiver(&ctx, &item, waiver).await
+    })
+    .await
 }

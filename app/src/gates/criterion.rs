@@ -11,7 +11,7 @@ use super::acts::{Attest, EndWaiver, Waive};
 use super::check_card;
 use crate::ui::{
     Here, Icon, code_text, confirm_form, envelope, hidden, icon, item_badge, note_field, offer_button,
-    post_button, roles, text_field, time, web_link,
+    password_field, post_button, roles, text_field, time, web_link,
 };
 
 /// A criterion with its evidence and its buttons.
@@ -149,6 +149,7 @@ pub fn attest_form(here: &Here, offer: &Offer, state: &ItemState) -> Option<AnyV
         return None;
     }
     let form = format!("attest:{}", item.id);
+    let shown = state.last_word().map_or(0, |word| word.id).to_string();
     let given = state.attestation.is_some();
     let label = if given { "Take back the attestation" } else { "Attest" };
     let class = if given { "btn--small" } else { "btn--small btn--primary" };
@@ -178,7 +179,7 @@ pub fn attest_form(here: &Here, offer: &Offer, state: &ItemState) -> Option<AnyV
         view! {
             <form class="form" method="post" action=Attest::url()>
                 {envelope(here, &form)}
-                {hidden(&[("item", &item.id), ("digest", &item.digest), ("holds", holds)])}
+                {hidden(&[("item", &item.id), ("digest", &item.digest), ("holds", holds), ("shown", &shown)])}
                 {fields} {offer_button(say, "btn--primary", offer)}
             </form>
         }
@@ -190,12 +191,13 @@ pub fn attest_form(here: &Here, offer: &Offer, state: &ItemState) -> Option<AnyV
 /// Letting an open criterion through until a day, or ending that.
 fn waive_form(here: &Here, page: &GatePage, state: &ItemState) -> Option<AnyView> {
     let item = &state.item;
-    if state.waiver.is_some() {
+    if let Some(waiver) = &state.waiver {
+        let number = waiver.id.to_string();
         return Some(post_button(
             here,
             &format!("end_waiver:{}", item.id),
             EndWaiver::url(),
-            &[("item", &item.id)],
+            &[("item", &item.id), ("waiver", &number)],
             view! { {icon(Icon::Flag)} "End the waiver" },
             "btn--small",
             &page.waive,
@@ -235,6 +237,7 @@ fn waive_form(here: &Here, page: &GatePage, state: &ItemState) -> Option<AnyView
                         required=true
                     />
                 </div>
+                {password_field(&form)}
                 {offer_button("Waive until then", "btn--primary", &offer)}
             </form>
         }

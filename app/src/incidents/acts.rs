@@ -5,18 +5,19 @@ use leptos::prelude::*;
 use crate::error::AppError;
 use crate::ssr::{Envelope, act};
 
-/// Writes why an incident happened.
+/// Writes why an incident happened; `shown` is the number of the cause that the page showed.
 #[server(prefix = "/api", endpoint = "name_cause")]
 pub(crate) async fn name_cause(
     incident: i64,
     #[server(default)] text: String,
+    #[server(default)] shown: i64,
     key: String,
     back: String,
     form: String,
 ) -> Result<(), AppError> {
     let typed = text.clone();
     act(Envelope { key, back, form }, &[("text", &typed)], |engine, ctx| async move {
-        engine.name_cause(&ctx, incident, &text).await
+        engine.name_cause(&ctx, incident, &text, shown).await
     })
     .await
 }

@@ -106,6 +106,7 @@ fn last_words(words: &LastWords) -> AnyView {
 
 fn notes(here: &Here, page: &IncidentPageView) -> AnyView {
     let id = page.row.incident.id.to_string();
+    let shown = cause(&page.notes).map_or(0, |note| note.id).to_string();
     let known = match cause(&page.notes) {
         Some(note) => view! { <p class="wrap">{note.text.clone()}</p> {signed(note)} }.into_any(),
         None => view! { <p class="warn">"Nobody has named the cause yet."</p> }.into_any(),
@@ -113,7 +114,7 @@ fn notes(here: &Here, page: &IncidentPageView) -> AnyView {
     let form = format!("name_cause:{id}");
     let cause_form = view! {
         <form class="form no-print" method="post" action=NameCause::url()>
-            {envelope(here, &form)} {hidden(&[("incident", &id)])}
+            {envelope(here, &form)} {hidden(&[("incident", &id), ("shown", &shown)])}
             {note_field(here, &form, "text", "Why it happened", "The last one counts; earlier ones stay in the activity.", true)}
             {offer_button("Record the cause", "", &page.note)}
         </form>

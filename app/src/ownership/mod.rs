@@ -116,13 +116,14 @@ fn field(here: &Here, view: &OwnershipFieldView, fill: &Offer) -> AnyView {
     let typed = here.draft(&form, "value");
     let now = view.history.first().map(|e| e.value.clone()).unwrap_or_default();
     let value = if typed.is_empty() { now.clone() } else { typed };
+    let shown = view.history.first().map_or(0, |e| e.id).to_string();
     let label = if field.label.is_empty() { field.id.clone() } else { field.label.clone() };
     let suggestion = view.suggestion.as_ref().filter(|s| **s != now).map(|suggestion| {
         let button = post_button(
             here,
             &form,
             FillField::url(),
-            &[("field", &field.id), ("value", suggestion)],
+            &[("field", &field.id), ("value", suggestion), ("shown", &shown)],
             "Take over",
             "btn--small",
             fill,
@@ -138,7 +139,8 @@ fn field(here: &Here, view: &OwnershipFieldView, fill: &Offer) -> AnyView {
     view! {
         <div class="stack stack--tight" id=field.id.clone()>
             <form class="form" method="post" action=FillField::url()>
-                {envelope(here, &form)} {hidden(&[("field", &field.id)])}
+                {envelope(here, &form)}
+                {hidden(&[("field", &field.id), ("shown", &shown)])}
                 <div class="field">
                     <label for=form.clone()>{code_text(&label)}</label>
                     <div class="row">

@@ -8,7 +8,7 @@ use crate::ui::samples::{NOW, here, html};
 
 fn log(fill: Offer) -> OwnershipPage {
     let line = OwnershipLine::read("own.1".into(), "Host set up by: ____  on: ____".into(), 3);
-    let entry = |value: &str| OwnershipEntry { value: value.into(), by_name: "Ada".into(), at: NOW };
+    let entry = |value: &str| OwnershipEntry { id: 7, value: value.into(), by_name: "Ada".into(), at: NOW };
     let mut fields: Vec<OwnershipFieldView> = line
         .fields
         .iter()

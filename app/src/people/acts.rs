@@ -3,7 +3,7 @@
 
 #![expect(clippy::too_many_arguments, reason = "a form's fields are the arguments, one each")]
 
-use engine::{Done, Error};
+use engine::{Access, Done, Error};
 use leptos::prelude::*;
 
 use crate::error::AppError;
@@ -122,6 +122,7 @@ pub(crate) async fn invite(
     #[server(default)] name: String,
     #[server(default)] login: String,
     #[server(default)] roles: Vec<String>,
+    #[server(default)] password: String,
     key: String,
     back: String,
     form: String,
@@ -129,54 +130,73 @@ pub(crate) async fn invite(
     let typed = (name.clone(), login.clone(), roles.join(","));
     let fields = [("name", typed.0.as_str()), ("login", typed.1.as_str()), ("roles", typed.2.as_str())];
     act(Envelope { key, back, form }, &fields, |engine, ctx| async move {
-        engine.invite(&ctx, &name, &login, &roles).await
+        engine.invite(&ctx, &name, &login, &roles, &password).await
     })
     .await
 }
 
-/// Sets the roles of a person.
-#[server(prefix = "/api", endpoint = "set_roles")]
-pub(crate) async fn set_roles(
-    person: i64,
-    #[server(default)] roles: Vec<String>,
+/// Withdraws an invitation.
+#[server(prefix = "/api", endpoint = "withdraw_invitation")]
+pub(crate) async fn withdraw_invitation(
+    #[server(default)] invitation: String,
     key: String,
     back: String,
     form: String,
 ) -> Result<(), AppError> {
     act(Envelope { key, back, form }, &[], |engine, ctx| async move {
-        engine.set_roles(&ctx, person, &roles).await
+        engine.withdraw_invitation(&ctx, &invitation).await
     })
     .await
 }
 
-/// Gives somebody a link with which to choose a new password.
-#[server(prefix = "/api", endpoint = "reset_person")]
-pub(crate) async fn reset_person(
+/// Sets the roles of a person; `shown` are those that the page showed, separated by commas.
+#[server(prefix = "/api", endpoint = "set_roles")]
+pub(crate) async fn set_roles(
     person: i64,
+    #[server(default)] roles: Vec<String>,
+    #[server(default)] shown: String,
+    #[server(default)] password: String,
     key: String,
     back: String,
     form: String,
 ) -> Result<(), AppError> {
-    act(
-        Envelope { key, back, form },
-        &[],
-        |engine, ctx| async move { engine.reset_person(&ctx, person).await },
-    )
+    let typed = roles.join(",");
+    act(Envelope { key, back, form }, &[("roles", &typed)], |engine, ctx| async move {
+        let shown: Vec<String> = shown.split(',').filter(|s| !s.is_empty()).map(str::to_owned).collect();
+        engine.set_roles(&ctx, person, &roles, &shown, &password).await
+    })
     .await
 }
 
-/// Ends somebody's access, or gives it back.
-#[server(prefix = "/api", endpoint = "disable_person")]
-pub(crate) async fn disable_person(
+/// Gives somebody a link with which to choose a new password; the old password ends at once.
+#[server(prefix = "/api", endpoint = "reset_person")]
+pub(crate) async fn reset_person(
     person: i64,
+    #[server(default)] password: String,
     key: String,
     back: String,
     form: String,
 ) -> Result<(), AppError> {
-    act(
-        Envelope { key, back, form },
-        &[],
-        |engine, ctx| async move { engine.disable_person(&ctx, person).await },
-    )
+    act(Envelope { key, back, form }, &[], |engine, ctx| async move {
+        engine.reset_person(&ctx, person, &password).await
+    })
+    .await
+}
+
+/// Ends somebody's access, or gives it back, as `access` says: `ended` or `given`.
+#[server(prefix = "/api", endpoint = "disable_person")]
+pub(crate) async fn disable_person(
+    person: i64,
+    #[server(default)] access: String,
+    #[server(default)] password: String,
+    key: String,
+    back: String,
+    form: String,
+) -> Result<(), AppError> {
+    act(Envelope { key, back, form }, &[], |engine, ctx| async move {
+        let access = Access::from_slug(&access)
+            .ok_or_else(|| Error::invalid("The form was incomplete; please reload the page."))?;
+        engine.set_access(&ctx, person, access, &password).await
+    })
     .await
 }

@@ -36,7 +36,7 @@ pub fn link_view(here: &Here, token: &str, link: &LinkView) -> AnyView {
         }
         "reset" => (
             format!("A new password for {}", link.name),
-            "The old one stops working.",
+            "Your old password no longer works.",
             "Set it and sign in".to_owned(),
         ),
         _ => (

@@ -3,15 +3,20 @@
 use domain::facts::Actor;
 use domain::policy::may;
 use domain::role::Role;
+use engine::Access;
+use engine::store::links::{Invitation, InvitationState};
 use engine::view::{Offer, PersonView};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use leptos_meta::Title;
 
-use super::acts::{DisablePerson, Invite, ResetPerson, SetRoles};
+use super::acts::{DisablePerson, Invite, ResetPerson, SetRoles, WithdrawInvitation};
 use super::login_field;
 use crate::ssr::page;
-use crate::ui::{Here, Icon, badge, card, confirm, envelope, hidden, page_head, roles, text_field, time};
+use crate::ui::{
+    Here, Icon, badge, card, confirm_form, envelope, hidden, page_head, password_field, post_button, roles,
+    text_field, time,
+};
 
 const INVITE: &str = "invite";
 
@@ -21,14 +26,16 @@ pub fn PeoplePage() -> impl IntoView {
     page(move |visit| async move {
         let me = visit.actor()?.clone();
         let people = visit.engine.people(&me).await?;
-        Ok(people_view(&Here::from(&visit), &me, &people))
+        let invitations = visit.engine.invitations(&me).await?;
+        Ok(people_view(&Here::from(&visit), &me, &people, &invitations))
     })
 }
 
 /// The people as they are laid out for `me`.
-pub fn people_view(here: &Here, me: &Actor, people: &[PersonView]) -> AnyView {
+pub fn people_view(here: &Here, me: &Actor, people: &[PersonView], invitations: &[Invitation]) -> AnyView {
     let is_admin = may("set_roles", &me.roles);
     let invite = is_admin.then(|| invite_card(here));
+    let invited = is_admin.then(|| invitations_card(here, invitations));
     let link = here.flash.as_ref().filter(|f| f.ok).and_then(|f| one_time_link(&f.text)).map(link_card);
     let read_only = (!is_admin).then(|| {
         view! { <p class="lede">"Admins invite people and hand out roles; you can see who holds which."</p> }
@@ -63,6 +70,7 @@ pub fn people_view(here: &Here, me: &Actor, people: &[PersonView]) -> AnyView {
                 </div>
             },
         )}
+        {invited}
         {invite}
     }
     .into_any()
@@ -93,7 +101,7 @@ fn row(here: &Here, me: &Actor, person: &PersonView, is_admin: bool) -> AnyView 
     let state = if person.disabled {
         Some(badge("cancelled", Icon::Stop, "No access"))
     } else if !person.ready {
-        Some(badge("open", Icon::Circle, "Has not joined yet"))
+        Some(badge("open", Icon::Circle, "No password yet"))
     } else if person.actor.id == me.id {
         Some(badge("neutral", Icon::Person, "You"))
     } else {
@@ -122,55 +130,158 @@ fn row(here: &Here, me: &Actor, person: &PersonView, is_admin: bool) -> AnyView 
 fn change(here: &Here, me: &Actor, person: &PersonView) -> AnyView {
     let id = person.actor.id.to_string();
     let name = person.actor.name.clone();
+    let set_form = format!("set_roles:{id}");
     let set = || {
+        let held: Vec<&str> = person.actor.roles.iter().map(|r| r.slug()).collect();
+        // What was ticked before it was refused, else what is held.
+        let chosen = here.draft(&set_form, "roles");
+        let ticked: Vec<&str> =
+            if here.refused(&set_form) { chosen.split(',').collect() } else { held.clone() };
         view! {
             <form class="form" method="post" action=SetRoles::url()>
-                {envelope(here, &format!("set_roles:{id}"))} {hidden(&[("person", &id)])}
-                {role_boxes(&name, |role| person.actor.roles.contains(&role))}
+                {envelope(here, &set_form)} {hidden(&[("person", &id), ("shown", &held.join(","))])}
+                {role_boxes(&name, |role| ticked.contains(&role.slug()))} {password_field(&set_form)}
                 <button type="submit" class="btn btn--primary">"Save the roles"</button>
             </form>
         }
         .into_any()
     };
+    let reset_form = format!("reset_person:{id}");
     let reset = || {
         view! {
             <form class="form" method="post" action=ResetPerson::url()>
-                {envelope(here, &format!("reset_person:{id}"))} {hidden(&[("person", &id)])}
+                {envelope(here, &reset_form)} {hidden(&[("person", &id)])}
                 <p class="small">
-                    "It makes a one-time link to choose a new password, and ends every session of theirs."
+                    {format!(
+                        "The password of {name} stops working at once, and every session of theirs ends. The next page shows a one-time link to choose a new password.",
+                    )}
                 </p>
-                <button type="submit" class="btn btn--primary">{format!("Make a link for {name}")}</button>
+                {password_field(&reset_form)}
+                <button type="submit" class="btn btn--danger">{format!("Reset the password of {name}")}</button>
             </form>
         }
         .into_any()
     };
-    let disable = || {
-        let (words, button) = if person.disabled {
-            ("They can sign in again with the password they had.", format!("Give {name} access again"))
+    let access_form = format!("disable_person:{id}");
+    let access = || {
+        let (words, wanted, class, button) = if person.disabled {
+            (
+                "They can sign in again with the password they had.",
+                Access::Given,
+                "btn btn--primary",
+                format!("Give {name} access again"),
+            )
         } else {
             (
-                "Their sessions end now and their links stop working. What they did stays.",
+                "Their sessions end now, and their links and the invitations they made stop working. What they did stays.",
+                Access::Ended,
+                "btn btn--danger",
                 format!("End the access of {name}"),
             )
         };
         view! {
             <form class="form" method="post" action=DisablePerson::url()>
-                {envelope(here, &format!("disable_person:{id}"))} {hidden(&[("person", &id)])}
+                {envelope(here, &access_form)}
+                {hidden(&[("person", &id), ("access", wanted.slug())])}
                 <p class="small">{words}</p>
-                <button type="submit" class="btn btn--danger">{button}</button>
+                {password_field(&access_form)}
+                <button type="submit" class=class>{button}</button>
             </form>
         }
         .into_any()
     };
     let myself = person.actor.id == me.id;
-    let may_disable = if myself { Offer::No("nobody locks themselves out".to_owned()) } else { Offer::Yes };
+    let may_disable =
+        if myself { Offer::No("You cannot end your own access.".to_owned()) } else { Offer::Yes };
+    let may_reset = if myself {
+        Offer::No("Change your own password on the Account page.".to_owned())
+    } else if person.disabled {
+        Offer::No("Give access first.".to_owned())
+    } else {
+        Offer::Yes
+    };
     let end = if person.disabled { "Give access" } else { "End access" };
     view! {
         <div class="row">
-            {confirm("Roles", "btn--small", &Offer::Yes, set)}
-            {confirm("New password link", "btn--small", &Offer::Yes, reset)}
-            {confirm(end, "btn--small", &may_disable, disable)}
+            {confirm_form(here, &set_form, "Roles", "btn--small", &Offer::Yes, set)}
+            {confirm_form(here, &reset_form, "Reset password", "btn--small", &may_reset, reset)}
+            {confirm_form(here, &access_form, end, "btn--small", &may_disable, access)}
         </div>
+    }
+    .into_any()
+}
+
+/// Who was invited, by whom, and what became of it.
+fn invitations_card(here: &Here, invitations: &[Invitation]) -> AnyView {
+    let open = invitations.iter().filter(|i| i.state == InvitationState::Open).count();
+    let rows = invitations.iter().map(|i| invitation(here, i)).collect_view();
+    let body = if invitations.is_empty() {
+        view! { <p class="muted">"Nobody has been invited."</p> }.into_any()
+    } else {
+        view! {
+            <div class="table-wrap">
+                <table class="table table--cards">
+                    <thead>
+                        <tr>
+                            <th scope="col">"Name"</th>
+                            <th scope="col">"Login"</th>
+                            <th scope="col">"Roles"</th>
+                            <th scope="col">"Invited by"</th>
+                            <th scope="col">"Expires"</th>
+                            <th scope="col">"State"</th>
+                        </tr>
+                    </thead>
+                    <tbody>{rows}</tbody>
+                </table>
+            </div>
+        }
+        .into_any()
+    };
+    card(
+        "invitations",
+        "Invitations",
+        view! { <span class="small muted num">{format!("{open} open")}</span> },
+        body,
+    )
+}
+
+fn invitation(here: &Here, invitation: &Invitation) -> AnyView {
+    let state = match &invitation.state {
+        InvitationState::Open => {
+            let button = post_button(
+                here,
+                &format!("withdraw_invitation:{}", invitation.id),
+                WithdrawInvitation::url(),
+                &[("invitation", &invitation.id)],
+                "Withdraw",
+                "btn--small",
+                &Offer::Yes,
+            );
+            view! { <div class="row">{badge("open", Icon::Circle, "Open")} {button}</div> }.into_any()
+        }
+        InvitationState::Joined => badge("pass", Icon::Check, "Joined"),
+        InvitationState::Expired => badge("neutral", Icon::Clock, "Expired"),
+        InvitationState::Withdrawn(because) => {
+            let because = because.clone();
+            view! {
+                {badge("cancelled", Icon::Stop, "Withdrawn")}
+                " "
+                <span class="small muted wrap">{because}</span>
+            }
+            .into_any()
+        }
+    };
+    view! {
+        <tr>
+            <td data-label="Name" class="wrap">{invitation.name.clone()}</td>
+            <td data-label="Login" class="mono small wrap">{invitation.login.clone()}</td>
+            <td data-label="Roles">{roles(&invitation.roles)}</td>
+            <td data-label="Invited by" class="wrap">
+                {invitation.made_by.clone()} ", " {time(invitation.created_at)}
+            </td>
+            <td data-label="Expires">{time(invitation.expires_at)}</td>
+            <td data-label="State">{state}</td>
+        </tr>
     }
     .into_any()
 }
@@ -209,7 +320,7 @@ fn invite_card(here: &Here) -> AnyView {
             <form class="form card__body" method="post" action=Invite::url()>
                 {envelope(here, INVITE)} {text_field(here, INVITE, "name", "Name", "", true)}
                 {login_field(here, INVITE, Some("What they type to sign in."))}
-                {role_boxes("the new person", was_ticked)}
+                {role_boxes("the new person", was_ticked)} {password_field(INVITE)}
                 <p class="row">
                     <button type="submit" class="btn btn--primary">"Invite"</button>
                 </p>

@@ -7,7 +7,7 @@ use leptos::prelude::*;
 use crate::error::AppError;
 use crate::ssr::{Envelope, act};
 
-/// Signs for a role: `choice` is `go` or `no-go`, `digest` names the evidence that was shown. A No-Go
+/// Signs for a role: `choice` is `go` or `no-go`, `digest` names the evidence and `shown` the sign-off that were shown. A No-Go
 /// needs its reason (`comment`) and what would change it (`would_change`).
 #[server(prefix = "/api", endpoint = "sign_off")]
 pub(crate) async fn sign_off(
@@ -16,6 +16,7 @@ pub(crate) async fn sign_off(
     #[server(default)] comment: String,
     #[server(default)] would_change: String,
     digest: String,
+    #[server(default)] shown: i64,
     #[server(default)] password: String,
     key: String,
     back: String,
@@ -25,7 +26,7 @@ pub(crate) async fn sign_off(
     let fields =
         [("choice", typed.0.as_str()), ("comment", typed.1.as_str()), ("would_change", typed.2.as_str())];
     act(Envelope { key, back, form }, &fields, |engine, ctx| async move {
-        engine.sign_off(&ctx, &role, &choice, &comment, &would_change, &digest, &password).await
+        engine.sign_off(&ctx, &role, &choice, &comment, &would_change, &digest, shown, &password).await
     })
     .await
 }
@@ -36,6 +37,7 @@ pub(crate) async fn decide(
     #[server(default)] choice: String,
     #[server(default)] note: String,
     digest: String,
+    #[server(default)] shown: i64,
     #[server(default)] password: String,
     key: String,
     back: String,
@@ -44,7 +46,7 @@ pub(crate) async fn decide(
     let typed = (choice.clone(), note.clone());
     let fields = [("choice", typed.0.as_str()), ("note", typed.1.as_str())];
     act(Envelope { key, back, form }, &fields, |engine, ctx| async move {
-        engine.decide(&ctx, &choice, &note, &digest, &password).await
+        engine.decide(&ctx, &choice, &note, &digest, shown, &password).await
     })
     .await
 }

@@ -93,10 +93,12 @@ fn form(here: &Here, page: &SignOffPage) -> AnyView {
         (Offer::No(_), Offer::No(why)) => Offer::No(why.clone()),
         _ => Offer::Yes,
     };
+    let shown = page.judgement.last_decision().map_or(0, |d| d.id).to_string();
     let panel = || {
         view! {
             <form class="form" method="post" action=Decide::url()>
-                {envelope(here, "decide")} {hidden(&[("digest", &page.judgement.digest)])}
+                {envelope(here, "decide")}
+                {hidden(&[("digest", &page.judgement.digest), ("shown", &shown)])}
                 {choices(here, "decide", &page.decide_go, &page.decide_no_go)}
                 {note_field(here, "decide", "note", "Note", "Why, in a sentence.", true)}
                 {password_field("decide")} {offer_button("Record the decision", "btn--primary", &either)}

@@ -36,7 +36,7 @@ pub(super) fn sign_card(here: &Here, page: &SignOffPage, view: &SignOffView) -> 
     });
     let since = since_then(view);
     let form = match view.role {
-        Some(role) => sign_form(here, page, role, &view.name, view.last.is_some()),
+        Some(role) => sign_form(here, page, role, &view.name, view.last.as_ref()),
         None => view! {
             <p class="small warn">"No role of this board goes by this name, so nobody can sign for it."</p>
         }
@@ -128,7 +128,7 @@ fn offer_of(offers: &[(Role, Offer)], role: Role) -> Offer {
 }
 
 /// The form of one role, for those who may sign for it; for the others, why not.
-fn sign_form(here: &Here, page: &SignOffPage, role: Role, name: &str, again: bool) -> AnyView {
+fn sign_form(here: &Here, page: &SignOffPage, role: Role, name: &str, last: Option<&SignOff>) -> AnyView {
     let go = offer_of(&page.go, role);
     let no_go = offer_of(&page.no_go, role);
     let either = match (&go, &no_go) {
@@ -139,12 +139,17 @@ fn sign_form(here: &Here, page: &SignOffPage, role: Role, name: &str, again: boo
         return view! { <p class="small muted">{why.to_owned()}</p> }.into_any();
     }
     let form = format!("sign_off:{}", role.slug());
-    let label = if again { format!("Sign again as {name}") } else { format!("Sign as {name}") };
+    let shown = last.map_or(0, |signed| signed.id).to_string();
+    let label = if last.is_some() { format!("Sign again as {name}") } else { format!("Sign as {name}") };
     let panel = || {
         view! {
             <form class="form" method="post" action=SignOffForm::url()>
                 {envelope(here, &form)}
-                {hidden(&[("role", role.slug()), ("digest", &page.judgement.digest)])}
+                {hidden(&[
+                    ("role", role.slug()),
+                    ("digest", &page.judgement.digest),
+                    ("shown", &shown),
+                ])}
                 {choices(here, &form, &go, &no_go)}
                 {note_field(
                     here,

@@ -76,7 +76,9 @@ impl Engine {
         Ok(done)
     }
 
-    /// Gives (or with `holds = false` takes back) a person's word on an item.
+    /// Gives (or with `holds = false` takes back) a person's word on an item. `shown` is the number of the last
+    /// attestation that the page showed, 0 for none: one that was given or taken back since is not replaced unseen.
+    #[expect(clippy::too_many_arguments, reason = "a form's fields are the arguments, one each")]
     pub async fn attest(
         &self,
         ctx: &Ctx,
@@ -85,6 +87,7 @@ impl Engine {
         holds: bool,
         note: &str,
         link: &str,
+        shown: i64,
     ) -> Result<Done, Error> {
         let note = said(note, "what you saw", 2_000)?;
         let link = address(link)?;
@@ -98,6 +101,15 @@ impl Engine {
                 "The text of this criterion changed since the page was shown; look again.".to_owned()
             }),
             when(state.takes_word(), || "This one is decided by its checks, not by a word.".to_owned()),
+            when(state.last_word().map_or(0, |w| w.id) == shown, || {
+                let now = state.last_word().map_or_else(String::new, |w| {
+                    let did = if w.holds { "attested it" } else { "took the attestation back" };
+                    format!(": {} {did}, “{}”", w.by_name, w.note)
+                });
+                format!(
+                    "The attestation of {item} changed since this page was shown{now}. Look at it and try again."
+                )
+            }),
         ]);
         let release = judged.release().map(|r| r.id);
         let params = [text_digest, if holds { "1" } else { "0" }, &note, &link];
@@ -137,24 +149,21 @@ impl Engine {
         text_digest: &str,
         reason: &str,
         until: &str,
+        password: &str,
     ) -> Result<Done, Error> {
         let reason = said(reason, "the reason", 2_000)?;
-        let _turn = self.in_turn().await?;
         let now = self.now();
         let judged = self.judged();
         let end = end_of_day(until, now, judged.stack.rules.waiver_longest())?;
+        let before = self.offer_waiver(&judged, &ctx.actor, judged.find_item(item)?, text_digest);
+        if before.reason().is_none() {
+            self.confirm_password(ctx, password, "nothing was waived").await?;
+        }
+        // What was refused before stays refused: no password was asked for it.
+        let _turn = self.in_turn().await?;
+        let judged = self.judged();
         let state = judged.find_item(item)?;
-        let allowed = all([
-            judged.offer_waive(&ctx.actor),
-            judged.did_not_run(&ctx.actor, state),
-            self.does_not_run(&judged, &ctx.actor, state),
-            when(state.item.digest == text_digest, || {
-                "The text of this criterion changed since the page was shown; look again.".to_owned()
-            }),
-            when(!matches!(state.item.proof, Proof::GatesAccepted | Proof::SignOffs), || {
-                "Gates and sign-offs cannot be waived.".to_owned()
-            }),
-        ]);
+        let allowed = all([before, self.offer_waiver(&judged, &ctx.actor, state, text_digest)]);
         let params = [text_digest, &reason, until];
         self.perform(ctx, "item.waive", item, &params, allowed, async |begun| {
             let waiver = Waiver {
@@ -180,16 +189,25 @@ impl Engine {
         .await
     }
 
-    /// Ends a waiver before its day.
-    pub async fn end_waiver(&self, ctx: &Ctx, item: &str) -> Result<Done, Error> {
+    /// Ends the waiver with the number `waiver` before its day. One that was given since is another one.
+    pub async fn end_waiver(&self, ctx: &Ctx, item: &str, waiver: i64) -> Result<Done, Error> {
         let _turn = self.in_turn().await?;
         let judged = self.judged();
         let state = judged.find_item(item)?;
         let allowed = all([
             judged.may(&ctx.actor, "end_waiver"),
-            when(state.waiver.is_some(), || "No waiver is in force here.".to_owned()),
+            match &state.waiver {
+                None => Offer::No("No waiver is in force here.".to_owned()),
+                Some(now) => when(now.id == waiver, || {
+                    format!(
+                        "The waiver changed since this page was shown: now it is by {}, until the end of {}. Check it and end it again.",
+                        now.by_name,
+                        now.last_day()
+                    )
+                }),
+            },
         ]);
-        self.perform(ctx, "item.waive.end", item, &[], allowed, async |begun| {
+        self.perform(ctx, "item.waive.end", item, &[&waiver.to_string()], allowed, async |begun| {
             let now = self.now();
             let waiver = Waiver {
                 id: 0,
@@ -213,6 +231,29 @@ impl Engine {
 }
 
 impl Engine {
+    /// Whether this person may waive the item as it was shown.
+    fn offer_waiver(&self, judged: &Judged, actor: &Actor, state: &ItemState, text_digest: &str) -> Offer {
+        all([
+            judged.offer_waive(actor),
+            judged.did_not_run(actor, state),
+            self.does_not_run(judged, actor, state),
+            when(state.item.digest == text_digest, || {
+                "The text of this criterion changed since the page was shown; look again.".to_owned()
+            }),
+            when(!matches!(state.item.proof, Proof::GatesAccepted | Proof::SignOffs), || {
+                "Gates and sign-offs cannot be waived.".to_owned()
+            }),
+            match &state.waiver {
+                None => Offer::Yes,
+                Some(now) => Offer::No(format!(
+                    "{} waived it already, until the end of {}. End that waiver first.",
+                    now.by_name,
+                    now.last_day()
+                )),
+            },
+        ])
+    }
+
     /// Whether this person is not running one of the checks that a waiver of the item would let through: what such a
     /// run finds counts as theirs once it is over, see [`Judged::did_not_run`].
     fn does_not_run(&self, judged: &Judged, actor: &Actor, item: &ItemState) -> Offer {

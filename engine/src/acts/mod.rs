@@ -2,6 +2,7 @@
 //! and after, and is done once for one idempotency key.
 
 mod address;
+mod admin;
 pub(crate) mod claims;
 mod gates;
 mod incidents;
@@ -12,6 +13,7 @@ mod runs;
 mod sign_in;
 mod sign_offs;
 
+pub use admin::Access;
 pub use people::NewPerson;
 pub(crate) use people::token_hash;
 pub use releases::{Deployment, Restart, Return};

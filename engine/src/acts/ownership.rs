@@ -5,12 +5,14 @@ use domain::ownership::check_value;
 use super::Ctx;
 use crate::Engine;
 use crate::error::Error;
+use crate::judging::{all, when};
 use crate::store::ownership::{Entry, add};
 use crate::view::Done;
 
 impl Engine {
-    /// Writes a value into a field.
-    pub async fn fill_field(&self, ctx: &Ctx, field: &str, value: &str) -> Result<Done, Error> {
+    /// Writes a value into a field. `shown` is the number of the entry that the page showed, 0 for none: a value that
+    /// was written since is not replaced unseen.
+    pub async fn fill_field(&self, ctx: &Ctx, field: &str, value: &str, shown: i64) -> Result<Done, Error> {
         let _turn = self.in_turn().await?;
         let judged = self.judged();
         let found = judged
@@ -22,7 +24,19 @@ impl Engine {
             .find(|f| f.id == field)
             .ok_or_else(|| Error::not_found(format!("Field {field}")))?;
         let value = check_value(found.kind, value).map_err(|e| Error::invalid(e.to_string()))?;
-        let allowed = judged.may(&ctx.actor, "fill_field");
+        // Newest first.
+        let last = judged.known.ownership.iter().find(|e| e.field == field);
+        let is_so = last.is_some_and(|e| e.value == value);
+        let allowed = all([
+            judged.may(&ctx.actor, "fill_field"),
+            when(is_so || last.map_or(0, |e| e.id) == shown, || match last {
+                None => "The field changed since this page was shown; look again.".to_owned(),
+                Some(now) => format!(
+                    "{} changed since this page was shown: {} wrote “{}”. Your value was not saved. Save again to replace it.",
+                    found.label, now.by_name, now.value
+                ),
+            }),
+        ]);
         self.perform(ctx, "ownership.fill", field, &[&value], allowed, async |begun| {
             let entry = Entry {
                 id: 0,
@@ -34,7 +48,7 @@ impl Engine {
             };
             let done = Done { to: format!("/ownership#{field}"), said: format!("{}: {value}.", found.label) };
             self.store_done(begun, done, value.clone(), move |tx| {
-                Box::pin(async move { add(tx, &entry).await.map(|_| ()) })
+                Box::pin(async move { if is_so { Ok(()) } else { add(tx, &entry).await.map(|_| ()) } })
             })
             .await
         })

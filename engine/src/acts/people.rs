@@ -10,14 +10,15 @@ use crate::audit::{self, Event, Outcome};
 use crate::auth::passwords::check_rule;
 use crate::auth::tokens::Token;
 use crate::error::{Error, sentence};
-use crate::judging::{all, when};
 use crate::store::links::{self, Link, LinkError, LinkKind};
 use crate::store::people::{self, PersonError};
 use crate::store::sessions;
 use crate::view::{Done, LinkView};
 
 /// How long a one-time link can be used, milliseconds.
-const LINK_LIFE_MS: u64 = 7 * 86_400_000;
+pub(super) const LINK_LIFE_MS: u64 = 7 * 86_400_000;
+/// Why the links of somebody who lost the role Admin ended.
+pub(super) const NO_LONGER_ADMIN: &str = "the admin who made it is no longer an admin";
 
 /// A person to be made by the command line or the demo.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,7 +97,7 @@ impl Engine {
 
     /// Changes the own password; the sessions of the person end. The server renews the one at hand.
     pub async fn change_password(&self, ctx: &Ctx, old: &str, new: &str) -> Result<Done, Error> {
-        self.confirm_password(ctx, old).await?;
+        self.confirm_password(ctx, old, "it was not changed").await?;
         let known = self.known();
         let me = known.people.iter().find(|p| p.id == ctx.actor.id).ok_or_else(Error::signed_out)?;
         check_rule(new, &me.login, &me.name).map_err(|w| Error::invalid(sentence(&w.to_string())))?;
@@ -110,147 +111,6 @@ impl Engine {
                     people::set_password(&mut *tx, id, &hash).await.map_err(PersonError::into_store)?;
                     // The own one too: the server gives it a new id in the same request.
                     sessions::end_all(tx, id, None).await.map(|_| ())
-                })
-            })
-            .await
-        })
-        .await
-    }
-
-    /// Invites somebody: the answer holds a one-time link, shown once.
-    pub async fn invite(&self, ctx: &Ctx, name: &str, login: &str, roles: &[String]) -> Result<Done, Error> {
-        let roles = parse_roles(roles)?;
-        let (name, login) = (name.trim().to_owned(), people::normal_login(login));
-        if name.is_empty() || login.is_empty() || name.len() > 200 || login.len() > 200 {
-            return Err(Error::invalid("A name and a login have 1 to 200 characters."));
-        }
-        let _turn = self.in_turn().await?;
-        let judged = self.judged();
-        let taken = judged.known.people.iter().any(|p| p.login == login);
-        let allowed = all([
-            judged.may(&ctx.actor, "invite"),
-            when(!taken, || format!("The login “{login}” is taken.")),
-        ]);
-        let words: Vec<&str> = roles.iter().map(|r| r.slug()).collect();
-        let params = [name.as_str(), &words.join(",")];
-        self.perform(ctx, "person.invite", &login, &params, allowed, async |begun| {
-            let link = Link {
-                kind: LinkKind::Invite,
-                person: None,
-                name: name.clone(),
-                login: login.clone(),
-                roles: roles.clone(),
-                made_by: Some(ctx.actor.id),
-                expires_at: self.now().plus(LINK_LIFE_MS),
-            };
-            self.give_link(begun, link, format!("as {}", words.join(", "))).await
-        })
-        .await
-    }
-
-    /// Gives somebody a link with which to choose a new password; their sessions end now.
-    pub async fn reset_person(&self, ctx: &Ctx, person: i64) -> Result<Done, Error> {
-        let _turn = self.in_turn().await?;
-        let judged = self.judged();
-        let who = judged
-            .known
-            .people
-            .iter()
-            .find(|p| p.id == person)
-            .ok_or_else(|| Error::not_found("This person"))?;
-        let allowed = judged.may(&ctx.actor, "reset_person");
-        self.perform(ctx, "person.reset", &who.login, &[], allowed, async |begun| {
-            let link = reset_link(who, LinkKind::Reset, Some(ctx.actor.id), self.now());
-            self.give_link(begun, link, String::new()).await
-        })
-        .await
-    }
-
-    async fn give_link(&self, begun: super::Begun, link: Link, detail: String) -> Result<Done, Error> {
-        let token = Token::generate().map_err(Error::internal)?;
-        let path = format!("/link/{}", token.reveal());
-        let (hash, now) = (token.hash(), self.now());
-        // The answer that is kept for a repeated key holds no link: it is shown once.
-        let kept = Done {
-            to: "/people".to_owned(),
-            said: "Done; the link was shown once. Reset the person for another.".to_owned(),
-        };
-        let name = link.name.clone();
-        self.store_done(begun, kept, detail, move |tx| {
-            Box::pin(async move {
-                if let Some(person) = link.person {
-                    links::withdraw_of(&mut *tx, person).await?;
-                    sessions::end_all(&mut *tx, person, None).await?;
-                }
-                links::create(tx, &hash, &link, now).await
-            })
-        })
-        .await?;
-        Ok(Done {
-            to: "/people".to_owned(),
-            said: format!("One-time link for {name}, shown only now: {path}"),
-        })
-    }
-
-    /// Sets the roles of a person. The last admin stays one.
-    pub async fn set_roles(&self, ctx: &Ctx, person: i64, roles: &[String]) -> Result<Done, Error> {
-        let roles = parse_roles(roles)?;
-        let _turn = self.in_turn().await?;
-        let judged = self.judged();
-        let who = judged
-            .known
-            .people
-            .iter()
-            .find(|p| p.id == person)
-            .ok_or_else(|| Error::not_found("This person"))?;
-        let admins = judged.known.holders(Role::Admin);
-        let last = admins.len() == 1 && admins[0].id == person && !roles.contains(&Role::Admin);
-        let allowed = all([
-            judged.may(&ctx.actor, "set_roles"),
-            when(!last, || "The last admin stays an admin.".to_owned()),
-        ]);
-        let words: Vec<&str> = roles.iter().map(|r| r.slug()).collect();
-        let words = words.join(", ");
-        self.perform(ctx, "person.roles", &who.login, &[&words], allowed, async |begun| {
-            let done = Done { to: "/people".to_owned(), said: format!("{} holds now: {words}.", who.name) };
-            let roles = roles.clone();
-            self.store_done(begun, done, words.clone(), move |tx| {
-                Box::pin(async move {
-                    people::set_roles(tx, person, &roles).await.map_err(PersonError::into_store)
-                })
-            })
-            .await
-        })
-        .await
-    }
-
-    /// Ends somebody's access, or gives it back.
-    pub async fn disable_person(&self, ctx: &Ctx, person: i64) -> Result<Done, Error> {
-        let _turn = self.in_turn().await?;
-        let judged = self.judged();
-        let who = judged
-            .known
-            .people
-            .iter()
-            .find(|p| p.id == person)
-            .ok_or_else(|| Error::not_found("This person"))?;
-        let disable = !who.disabled;
-        let admins = judged.known.holders(Role::Admin);
-        let last = admins.len() == 1 && admins[0].id == person;
-        let allowed = all([
-            judged.may(&ctx.actor, "disable_person"),
-            when(person != ctx.actor.id, || "Nobody locks themselves out.".to_owned()),
-            when(!(disable && last), || "The last admin stays.".to_owned()),
-        ]);
-        let act = if disable { "person.disable" } else { "person.enable" };
-        self.perform(ctx, act, &who.login, &[], allowed, async |begun| {
-            let word = if disable { "may not sign in any more" } else { "may sign in again" };
-            let done = Done { to: "/people".to_owned(), said: format!("{} {word}.", who.name) };
-            self.store_done(begun, done, String::new(), move |tx| {
-                Box::pin(async move {
-                    people::set_disabled(&mut *tx, person, disable).await.map_err(PersonError::into_store)?;
-                    links::withdraw_of(&mut *tx, person).await?;
-                    sessions::end_all(tx, person, None).await.map(|_| ())
                 })
             })
             .await
@@ -321,6 +181,9 @@ impl Engine {
             .write(move |tx| {
                 Box::pin(async move {
                     people::set_roles(&mut *tx, id, &roles).await?;
+                    if !roles.contains(&Role::Admin) {
+                        links::withdraw_made_by(&mut *tx, id, NO_LONGER_ADMIN, now).await?;
+                    }
                     let words: Vec<&str> = roles.iter().map(|r| r.slug()).collect();
                     let event = Event::new(now, None, "person.roles", &login)
                         .outcome(Outcome::Done)
@@ -341,6 +204,7 @@ impl Engine {
             .write(move |tx| {
                 Box::pin(async move {
                     if let (LinkKind::Reset, Some(person)) = (link.kind, link.person) {
+                        people::clear_password(&mut *tx, person).await?;
                         sessions::end_all(&mut *tx, person, None).await?;
                     }
                     match link.person {
@@ -391,7 +255,7 @@ impl From<LinkUse> for Error {
     }
 }
 
-fn reset_link(who: &people::Person, kind: LinkKind, by: Option<i64>, now: Millis) -> Link {
+pub(super) fn reset_link(who: &people::Person, kind: LinkKind, by: Option<i64>, now: Millis) -> Link {
     Link {
         kind,
         person: Some(who.id),
@@ -408,7 +272,7 @@ pub(crate) fn token_hash(token: &str) -> String {
     Token::parse(token).map(|t| t.hash()).unwrap_or_default()
 }
 
-fn parse_roles(words: &[String]) -> Result<Vec<Role>, Error> {
+pub(super) fn parse_roles(words: &[String]) -> Result<Vec<Role>, Error> {
     words
         .iter()
         .map(|w| w.parse().map_err(|e: domain::role::UnknownRole| Error::invalid(e.to_string())))

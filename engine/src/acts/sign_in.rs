@@ -179,8 +179,16 @@ impl Engine {
     }
 
     /// Asks for the password once more, as before a signature. Wrong ones are counted by person and session, so
-    /// nobody else can use up these guesses.
-    pub(crate) async fn confirm_password(&self, ctx: &Ctx, password: &str) -> Result<(), Error> {
+    /// nobody else can use up these guesses. `not_done` is for the refusal, such as "nothing was signed".
+    pub(crate) async fn confirm_password(
+        &self,
+        ctx: &Ctx,
+        password: &str,
+        not_done: &str,
+    ) -> Result<(), Error> {
+        if password.is_empty() {
+            return Err(Error::invalid(format!("Please enter your password; {not_done}.")));
+        }
         let known = self.known();
         let me = known.people.iter().find(|p| p.id == ctx.actor.id).ok_or_else(Error::signed_out)?;
         let guess = self.confirmations().guess(me.id, &ctx.session, self.now()).map_err(throttled)?;
@@ -199,7 +207,7 @@ impl Engine {
                     .outcome(Outcome::Refused)
                     .detail("wrong password");
                 self.append_event(event).await?;
-                Err(Error::refused("The password is wrong. Nothing was changed; type your password again."))
+                Err(Error::refused(format!("The password is wrong; {not_done}. Type your password again.")))
             }
             Ok(Verdict::Right | Verdict::RightButRehash) => {
                 self.confirmations().succeeded(&guess);

@@ -9,11 +9,12 @@ use crate::Engine;
 use crate::error::Error;
 use crate::judging::{Judged, all, when};
 use crate::store::{decisions, sign_offs};
-use crate::view::Done;
+use crate::view::{Done, Offer};
 
 impl Engine {
     /// Signs the current release for a role. `digest` is that of the evidence shown. A No-Go gives its
-    /// reason in `comment`, and what would change it in `would_change`.
+    /// reason in `comment`, and what would change it in `would_change`. `shown` is the number of the role's sign-off that
+    /// the page showed, 0 for none: one that was given since is not replaced unseen.
     #[expect(clippy::too_many_arguments, reason = "a form's fields are the arguments, one each")]
     pub async fn sign_off(
         &self,
@@ -23,6 +24,7 @@ impl Engine {
         comment: &str,
         would_change: &str,
         digest: &str,
+        shown: i64,
         password: &str,
     ) -> Result<Done, Error> {
         let role: Role =
@@ -42,11 +44,12 @@ impl Engine {
                 when(judged.judgement.digest == digest, || {
                     "The evidence changed since this page was shown; look again before signing.".to_owned()
                 }),
+                judged.shows_sign_off(role, shown),
             ])
         };
         let before = offer(&self.judged());
         if before.reason().is_none() {
-            self.confirm_password(ctx, password).await?;
+            self.confirm_password(ctx, password, "nothing was signed").await?;
         }
         let params = [choice.slug(), &comment, &would_change, digest];
         // The password takes a moment, so the rules are asked again, and nobody else acts until it is stored. What
@@ -88,13 +91,14 @@ impl Engine {
         .await
     }
 
-    /// Records the Product Owner's decision.
+    /// Records the Product Owner's decision. `shown` is the number of the decision that the page showed, 0 for none.
     pub async fn decide(
         &self,
         ctx: &Ctx,
         choice: &str,
         note: &str,
         digest: &str,
+        shown: i64,
         password: &str,
     ) -> Result<Done, Error> {
         let choice = Choice::from_slug(choice).ok_or_else(|| Error::invalid("Please choose Go or No-Go."))?;
@@ -105,11 +109,12 @@ impl Engine {
                 when(judged.judgement.digest == digest, || {
                     "The evidence changed since this page was shown; look again before deciding.".to_owned()
                 }),
+                judged.shows_decision(shown),
             ])
         };
         let before = offer(&self.judged());
         if before.reason().is_none() {
-            self.confirm_password(ctx, password).await?;
+            self.confirm_password(ctx, password, "no decision was recorded").await?;
         }
         let params = [choice.slug(), &note, digest];
         let _turn = self.in_turn().await?;
@@ -140,5 +145,30 @@ impl Engine {
             .await
         })
         .await
+    }
+}
+
+impl Judged {
+    /// Whether the role's last sign-off is the one that was shown.
+    fn shows_sign_off(&self, role: Role, shown: i64) -> Offer {
+        let views = &self.judgement.sign_offs;
+        let last = views.iter().find(|s| s.role == Some(role)).and_then(|s| s.last.as_ref());
+        when(last.map_or(0, |s| s.id) == shown, || {
+            let now =
+                last.map_or_else(String::new, |s| format!(": {} signed {}", s.by_name, s.choice.label()));
+            format!(
+                "The sign-off of {role} changed since this page was shown{now}. Look at it and sign again."
+            )
+        })
+    }
+
+    /// Whether the last decision is the one that was shown.
+    fn shows_decision(&self, shown: i64) -> Offer {
+        let last = self.judgement.last_decision();
+        when(last.map_or(0, |d| d.id) == shown, || {
+            let now =
+                last.map_or_else(String::new, |d| format!(": {} recorded {}", d.by_name, d.choice.label()));
+            format!("The decision changed since this page was shown{now}. Look at it and decide again.")
+        })
     }
 }

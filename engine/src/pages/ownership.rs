@@ -48,7 +48,7 @@ fn field_view(judged: &Judged, line: &OwnershipLine, field: &Field) -> Ownership
         .ownership
         .iter()
         .filter(|e| e.field == field.id)
-        .map(|e| OwnershipEntry { value: e.value.clone(), by_name: e.by_name.clone(), at: e.at })
+        .map(|e| OwnershipEntry { id: e.id, value: e.value.clone(), by_name: e.by_name.clone(), at: e.at })
         .collect();
     let suggestion =
         suggestion(judged, line, field).filter(|s| history.first().is_none_or(|e| e.value != *s));

@@ -66,6 +66,9 @@ pub enum LinkError {
     /// It was used before.
     #[error("this link was used already; each works once")]
     Used,
+    /// It was withdrawn, or the admin who made it is no longer one.
+    #[error("this link was withdrawn; ask an admin for a new one")]
+    Withdrawn,
     /// Its time is over.
     #[error("this link has expired; ask an admin for a new one")]
     Expired,
@@ -113,6 +116,10 @@ pub async fn look(db: impl SqliteExecutor<'_>, token_hash: &str, now: Millis) ->
         r#"SELECT l.kind AS "kind!: String", l.person AS "person?: i64", l.name AS "name!: String",
                   l.login AS "login!: String", l.roles AS "roles!: String", l.made_by AS "made_by?: i64",
                   l.expires_at AS "expires_at!: i64", l.used_at AS "used_at?: i64",
+                  (l.withdrawn_at IS NOT NULL OR (l.made_by IS NOT NULL AND NOT EXISTS (
+                      SELECT 1 FROM person m JOIN person_role r ON r.person = m.id
+                      WHERE m.id = l.made_by AND m.disabled = 0 AND r.role = 'admin'
+                  ))) AS "withdrawn!: bool",
                   coalesce(p.disabled, 0) AS "disabled!: bool",
                   coalesce(p.name, '') AS "person_name!: String",
                   coalesce(p.login, '') AS "person_login!: String"
@@ -127,6 +134,9 @@ pub async fn look(db: impl SqliteExecutor<'_>, token_hash: &str, now: Millis) ->
     }
     if row.used_at.is_some() {
         return Err(LinkError::Used);
+    }
+    if row.withdrawn {
+        return Err(LinkError::Withdrawn);
     }
     if row.expires_at <= now.0 {
         return Err(LinkError::Expired);
@@ -148,7 +158,8 @@ pub async fn look(db: impl SqliteExecutor<'_>, token_hash: &str, now: Millis) ->
 pub async fn consume(conn: &mut SqliteConnection, token_hash: &str, now: Millis) -> Result<Link, LinkError> {
     let link = look(&mut *conn, token_hash, now).await?;
     let done = sqlx::query!(
-        "UPDATE link SET used_at = ?1 WHERE token_hash = ?2 AND used_at IS NULL AND expires_at > ?1",
+        "UPDATE link SET used_at = ?1
+         WHERE token_hash = ?2 AND used_at IS NULL AND withdrawn_at IS NULL AND expires_at > ?1",
         now.0,
         token_hash
     )
@@ -169,4 +180,148 @@ pub async fn withdraw_setup(conn: &mut SqliteConnection) -> Result<u64, StoreErr
     let done =
         sqlx::query!("DELETE FROM link WHERE kind = 'setup' AND used_at IS NULL").execute(conn).await?;
     Ok(done.rows_affected())
+}
+
+/// Withdraws one open invitation, named as [`invitations`] names it. Returns whether it was open.
+pub async fn withdraw_invitation(
+    conn: &mut SqliteConnection,
+    id: &str,
+    because: &str,
+    now: Millis,
+) -> Result<bool, StoreError> {
+    let done = sqlx::query!(
+        "UPDATE link SET withdrawn_at = ?1, withdrawn_because = ?2
+         WHERE substr(token_hash, 1, 16) = ?3 AND kind = 'invite' AND used_at IS NULL AND withdrawn_at IS NULL",
+        now.0,
+        because,
+        id
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Withdraws the open invitations for a login, for instance because a new one is made.
+pub async fn withdraw_invitations_to(
+    conn: &mut SqliteConnection,
+    login: &str,
+    because: &str,
+    now: Millis,
+) -> Result<u64, StoreError> {
+    let login = super::people::normal_login(login);
+    let done = sqlx::query!(
+        "UPDATE link SET withdrawn_at = ?1, withdrawn_because = ?2
+         WHERE login = ?3 AND kind = 'invite' AND used_at IS NULL AND withdrawn_at IS NULL",
+        now.0,
+        because,
+        login
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// Withdraws every unused link that a person made: they are no admin any more.
+pub async fn withdraw_made_by(
+    conn: &mut SqliteConnection,
+    person: i64,
+    because: &str,
+    now: Millis,
+) -> Result<u64, StoreError> {
+    let done = sqlx::query!(
+        "UPDATE link SET withdrawn_at = ?1, withdrawn_because = ?2
+         WHERE made_by = ?3 AND used_at IS NULL AND withdrawn_at IS NULL",
+        now.0,
+        because,
+        person
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// What became of an invitation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InvitationState {
+    /// It can be used.
+    Open,
+    /// The person joined with it.
+    Joined,
+    /// Nobody used it in time.
+    Expired,
+    /// It cannot be used any more, and why.
+    Withdrawn(String),
+}
+
+/// An invitation as admins see it: all but its secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invitation {
+    /// Names it in requests; says nothing about the token.
+    pub id: String,
+    /// Who is invited.
+    pub name: String,
+    /// Their login.
+    pub login: String,
+    /// Their roles.
+    pub roles: Vec<Role>,
+    /// Name of the admin who made it.
+    pub made_by: String,
+    /// When it was made.
+    pub created_at: Millis,
+    /// When it ends.
+    pub expires_at: Millis,
+    /// What became of it.
+    pub state: InvitationState,
+}
+
+/// The last `limit` invitations: those that can be used first, the newest first among each.
+pub async fn invitations(
+    db: impl SqliteExecutor<'_>,
+    now: Millis,
+    limit: i64,
+) -> Result<Vec<Invitation>, StoreError> {
+    let rows = sqlx::query!(
+        r#"SELECT substr(l.token_hash, 1, 16) AS "id!: String", l.name AS "name!: String",
+                  l.login AS "login!: String", l.roles AS "roles!: String",
+                  coalesce(m.name, '') AS "made_by!: String", l.created_at AS "created_at!: i64",
+                  l.expires_at AS "expires_at!: i64", l.used_at AS "used_at?: i64",
+                  l.withdrawn_at AS "withdrawn_at?: i64", l.withdrawn_because AS "because!: String",
+                  (l.made_by IS NULL OR (m.disabled = 0 AND EXISTS (
+                      SELECT 1 FROM person_role r WHERE r.person = m.id AND r.role = 'admin'
+                  ))) AS "by_admin!: bool"
+           FROM link l LEFT JOIN person m ON m.id = l.made_by
+           WHERE l.kind = 'invite'
+           ORDER BY (l.used_at IS NULL AND l.withdrawn_at IS NULL AND l.expires_at > ?1) DESC,
+                    l.created_at DESC
+           LIMIT ?2"#,
+        now.0,
+        limit
+    )
+    .fetch_all(db)
+    .await?;
+    rows.into_iter()
+        .map(|r| {
+            let state = if r.used_at.is_some() {
+                InvitationState::Joined
+            } else if r.withdrawn_at.is_some() {
+                InvitationState::Withdrawn(r.because)
+            } else if !r.by_admin {
+                InvitationState::Withdrawn(format!("{} is no longer an admin", r.made_by))
+            } else if r.expires_at <= now.0 {
+                InvitationState::Expired
+            } else {
+                InvitationState::Open
+            };
+            Ok(Invitation {
+                id: r.id,
+                name: r.name,
+                login: r.login,
+                roles: json::read(&r.roles, "link.roles")?,
+                made_by: r.made_by,
+                created_at: Millis(r.created_at),
+                expires_at: Millis(r.expires_at),
+                state,
+            })
+        })
+        .collect()
 }

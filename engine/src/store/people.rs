@@ -54,6 +54,9 @@ pub enum PersonError {
     /// Somebody has this login already.
     #[error("the login “{0}” is taken")]
     LoginTaken(String),
+    /// The roles are not those that were shown.
+    #[error("the roles changed since this page was shown; they are now: {}", role_names(.0))]
+    RolesChanged(Vec<Role>),
     /// A name or login is empty or too long.
     #[error("a name and a login have 1 to 200 characters")]
     BadName,
@@ -104,6 +107,26 @@ pub async fn create(
     Ok(id)
 }
 
+/// The roles in words.
+pub fn role_names(roles: &[Role]) -> String {
+    let names: Vec<&str> = roles.iter().map(|r| r.label()).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+/// Replaces the roles of a person if they are still those that were shown.
+pub async fn replace_roles(
+    conn: &mut SqliteConnection,
+    person: i64,
+    shown: &[Role],
+    roles: &[Role],
+) -> Result<(), PersonError> {
+    let now = by_id(&mut *conn, person).await?.ok_or(PersonError::Unknown)?.roles;
+    if now.iter().any(|r| !shown.contains(r)) || shown.iter().any(|r| !now.contains(r)) {
+        return Err(PersonError::RolesChanged(now));
+    }
+    set_roles(conn, person, roles).await
+}
+
 /// Replaces the roles of a person.
 pub async fn set_roles(conn: &mut SqliteConnection, person: i64, roles: &[Role]) -> Result<(), PersonError> {
     by_id(&mut *conn, person).await?.ok_or(PersonError::Unknown)?;
@@ -131,6 +154,12 @@ pub async fn set_password(
         .execute(conn)
         .await?;
     known(done.rows_affected())
+}
+
+/// Takes the password away: from now on only a one-time link opens the account.
+pub async fn clear_password(conn: &mut SqliteConnection, person: i64) -> Result<(), StoreError> {
+    sqlx::query!("UPDATE person SET password_hash = NULL WHERE id = ?", person).execute(conn).await?;
+    Ok(())
 }
 
 /// Disables a person or lets them back in. Their sessions are ended with [`super::sessions::end_all`], which

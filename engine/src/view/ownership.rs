@@ -38,6 +38,8 @@ pub struct OwnershipFieldView {
 /// Something written in a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnershipEntry {
+    /// Number in the store.
+    pub id: i64,
     /// The value.
     pub value: String,
     /// Who wrote it.

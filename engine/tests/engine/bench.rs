@@ -279,7 +279,8 @@ impl Bench {
     pub async fn attest(&self, engine: &Engine, login: &str, item: &str) -> Result<Done, Error> {
         let digest = item_digest(engine, item).await;
         let ctx = self.by(engine, login).await;
-        engine.attest(&ctx, item, &digest, true, "seen", "").await
+        let shown = board(engine).await.judgement.item(item).unwrap().last_word().map_or(0, |w| w.id);
+        engine.attest(&ctx, item, &digest, true, "seen", "", shown).await
     }
 
     /// Removes what a deploy made.

@@ -68,7 +68,7 @@ async fn suggestions_are_offered(bench: &Bench, engine: &engine::Engine) {
     let offered: Vec<_> = page.lines[1].fields.iter().map(|f| f.suggestion.clone().unwrap()).collect();
     assert_eq!(offered, [bench.head()[..7].to_owned(), one.deployed_at.unwrap().date(), "r1".to_owned()]);
     for (field, value) in page.lines[1].fields.iter().zip(&offered) {
-        engine.fill_field(&bench.by(engine, "devops").await, &field.field.id, value).await.unwrap();
+        engine.fill_field(&bench.by(engine, "devops").await, &field.field.id, value, 0).await.unwrap();
     }
     let page = engine.ownership(&actor(engine, "devops").await).await.unwrap();
     assert!(page.lines[1].fields.iter().all(|f| f.suggestion.is_none() && f.history.len() == 1));
@@ -82,21 +82,22 @@ async fn six_people_sign_and_the_po_decides(bench: &Bench, engine: &engine::Engi
     for role in ["backend", "frontend", "qa", "security", "devops", "po"] {
         let judged = board(engine).await.judgement;
         assert!(!judged.verdict.is_go());
-        let early = engine.decide(&bench.by(engine, "po").await, "go", "now", &judged.digest, PASSWORD).await;
+        let early =
+            engine.decide(&bench.by(engine, "po").await, "go", "now", &judged.digest, 0, PASSWORD).await;
         assert!(early.unwrap_err().public().contains("No-Go"));
         engine
-            .sign_off(&bench.by(engine, role).await, role, "go", "", "", &judged.digest, PASSWORD)
+            .sign_off(&bench.by(engine, role).await, role, "go", "", "", &judged.digest, 0, PASSWORD)
             .await
             .unwrap();
     }
     let judged = board(engine).await.judgement;
     assert!(judged.verdict.is_go(), "{:?}", judged.verdict.blockers);
     let qa = bench.by(engine, "qa").await;
-    assert!(engine.decide(&qa, "go", "now", &judged.digest, PASSWORD).await.is_err());
+    assert!(engine.decide(&qa, "go", "now", &judged.digest, 0, PASSWORD).await.is_err());
     let ctx = bench.keyed(engine, "po", "decide").await;
-    engine.decide(&ctx, "go", "ship it", &judged.digest, PASSWORD).await.unwrap();
+    engine.decide(&ctx, "go", "ship it", &judged.digest, 0, PASSWORD).await.unwrap();
     // The same form again gives the same answer.
-    engine.decide(&ctx, "go", "ship it", &judged.digest, PASSWORD).await.unwrap();
+    engine.decide(&ctx, "go", "ship it", &judged.digest, 0, PASSWORD).await.unwrap();
     let judged = board(engine).await.judgement;
     assert_eq!(judged.decision.unwrap().choice, Choice::Go);
     assert!(judged.gates.iter().all(|g| g.state == GateState::Accepted));
@@ -151,13 +152,18 @@ async fn an_incident_is_open(bench: &Bench, engine: &engine::Engine, board: &Boa
     assert!(outage.answers_now && outage.asked > outage.missed, "{outage:?}");
 
     let qa = || bench.by(engine, "qa");
-    assert!(engine.name_cause(&qa().await, id, "  ").await.is_err(), "a cause says something");
-    assert!(engine.name_cause(&qa().await, 99, "x").await.is_err());
-    engine.name_cause(&qa().await, id, "HEALTH was <bad>").await.unwrap();
+    assert!(engine.name_cause(&qa().await, id, "  ", 0).await.is_err(), "a cause says something");
+    assert!(engine.name_cause(&qa().await, 99, "x", 0).await.is_err());
+    engine.name_cause(&qa().await, id, "HEALTH was <good>", 0).await.unwrap();
+    let first = engine.incident(&actor(engine, "qa").await, id).await.unwrap().notes[0].id;
+    // Somebody whose page does not show that cause yet does not replace it.
+    let unseen = engine.name_cause(&qa().await, id, "HEALTH was <bad>", 0).await.unwrap_err();
+    assert!(unseen.public().contains("HEALTH was <good>"), "{unseen}");
+    engine.name_cause(&qa().await, id, "HEALTH was <bad>", first).await.unwrap();
     engine.add_follow_up(&qa().await, id, "check HEALTH before a deploy").await.unwrap();
     let page = engine.incident(&actor(engine, "qa").await, id).await.unwrap();
     assert_eq!((page.row.cause.as_deref(), page.row.open_follow_ups), (Some("HEALTH was <bad>"), 1));
-    let follow_up = page.notes[1].id;
+    let follow_up = page.notes[2].id;
     engine.finish_follow_up(&qa().await, id, follow_up).await.unwrap();
     assert!(engine.finish_follow_up(&qa().await, id, follow_up).await.is_err(), "done once");
     assert!(crate::support::bench::board(engine).await.unexplained.is_none());
@@ -255,6 +261,6 @@ async fn one_click_leads_back(bench: &Bench, engine: &engine::Engine) {
     assert!(page.lines[2].fields.iter().all(|f| f.suggestion.is_some()), "{:?}", page.lines[2].fields);
     for field in &page.lines[2].fields {
         let value = field.suggestion.clone().unwrap();
-        engine.fill_field(&bench.by(engine, "devops").await, &field.field.id, &value).await.unwrap();
+        engine.fill_field(&bench.by(engine, "devops").await, &field.field.id, &value, 0).await.unwrap();
     }
 }

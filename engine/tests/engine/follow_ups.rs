@@ -6,10 +6,15 @@ use domain::time::Millis;
 use engine::store::run_follow_ups::{self, FollowUpKind, FollowUpState};
 use engine::store::runs::{self, Ending, NewRun, RunKind, RunOutcome, RunState};
 use engine::store::{StoreError, people};
-use engine::{Engine, ErrorKind};
+use engine::{Access, Engine, ErrorKind};
 use serde_json::Value;
 
-use crate::support::bench::{Bench, actor, audit_is_whole, board, ended, log, run_id, until};
+use crate::support::bench::{Bench, PASSWORD, actor, audit_is_whole, board, ended, log, run_id, until};
+
+async fn end_access(bench: &Bench, engine: &Engine, person: i64) {
+    let admin = bench.by(engine, "admin").await;
+    engine.set_access(&admin, person, Access::Ended, PASSWORD).await.unwrap();
+}
 
 const CHECK: &str = "
 [[check]]
@@ -91,7 +96,7 @@ async fn a_validation_that_a_server_left_behind_is_started_once_by_those_that_co
     let run = deployed(&engine, FollowUpKind::Validation).await;
     // Whoever deployed has left meanwhile.
     let devops = actor(&engine, "devops").await.id;
-    engine.disable_person(&bench.by(&engine, "admin").await, devops).await.unwrap();
+    end_access(&bench, &engine, devops).await;
     engine.close().await;
     let (one, other) = (bench.open().await, bench.open().await);
     let (a, b) = tokio::join!(one.start_up(), other.start_up());
@@ -219,7 +224,7 @@ async fn a_failed_deploy_goes_back_although_the_server_died_and_the_deployer_was
     bench.commit("bad");
     let failed = run_id(&bench.deploy(&engine, "backend").await.unwrap());
     let backend = actor(&engine, "backend").await.id;
-    engine.disable_person(&bench.by(&engine, "admin").await, backend).await.unwrap();
+    end_access(&bench, &engine, backend).await;
     engine.close().await;
     let next = bench.open().await;
     next.start_up().await.unwrap();

@@ -3,7 +3,7 @@
 use domain::judge::GateState;
 use engine::ErrorKind;
 
-use crate::support::bench::{Bench, actor, add, audit_is_whole, board, gate_digest, item_digest};
+use crate::support::bench::{Bench, PASSWORD, actor, add, audit_is_whole, board, gate_digest, item_digest};
 use domain::role::Role;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -34,6 +34,7 @@ async fn gates_are_accepted_in_order_when_nothing_is_open_and_as_they_were_shown
             true,
             "seen",
             "javascript:alert(1)",
+            0,
         )
         .await
         .unwrap_err();
@@ -70,8 +71,9 @@ async fn gates_are_accepted_in_order_when_nothing_is_open_and_as_they_were_shown
 
     // A word taken back opens the gate again.
     let digest = item_digest(&engine, "A.2").await;
+    let shown = board(&engine).await.judgement.item("A.2").unwrap().last_word().unwrap().id;
     engine
-        .attest(&bench.by(&engine, "backend").await, "A.2", &digest, false, "I was wrong", "")
+        .attest(&bench.by(&engine, "backend").await, "A.2", &digest, false, "I was wrong", "", shown)
         .await
         .unwrap();
     assert_eq!(board(&engine).await.judgement.gate("A").unwrap().state, GateState::Open);
@@ -89,18 +91,30 @@ async fn security_waives_with_reason_and_end_but_not_what_it_found_itself() {
     let until = (time::OffsetDateTime::now_utc() + time::Duration::days(3)).date().to_string();
     // Somebody else looks again: whoever looked before still does not waive it.
     bench.step(&engine, "qa", "A.s1").await;
-    let past = engine.waive(&bench.by(&engine, "security").await, "A.1", &digest, "why", "2020-01-01").await;
+    let past = engine
+        .waive(&bench.by(&engine, "security").await, "A.1", &digest, "why", "2020-01-01", PASSWORD)
+        .await;
     assert_eq!(past.unwrap_err().kind(), ErrorKind::Invalid);
-    let qa = engine.waive(&bench.by(&engine, "qa").await, "A.1", &digest, "why", &until).await.unwrap_err();
+    let qa = engine
+        .waive(&bench.by(&engine, "qa").await, "A.1", &digest, "why", &until, PASSWORD)
+        .await
+        .unwrap_err();
     assert!(qa.public().contains("Security or PO"), "{qa}");
-    let own =
-        engine.waive(&bench.by(&engine, "second").await, "A.1", &digest, "why", &until).await.unwrap_err();
+    let own = engine
+        .waive(&bench.by(&engine, "second").await, "A.1", &digest, "why", &until, PASSWORD)
+        .await
+        .unwrap_err();
     assert!(own.public().contains("ran the check"), "{own}");
     let derived = item_digest(&engine, "H.c2").await;
-    let all =
-        engine.waive(&bench.by(&engine, "po").await, "H.c2", &derived, "why", &until).await.unwrap_err();
+    let all = engine
+        .waive(&bench.by(&engine, "po").await, "H.c2", &derived, "why", &until, PASSWORD)
+        .await
+        .unwrap_err();
     assert!(all.public().contains("cannot be waived"), "{all}");
-    engine.waive(&bench.by(&engine, "security").await, "A.1", &digest, "known flake", &until).await.unwrap();
+    engine
+        .waive(&bench.by(&engine, "security").await, "A.1", &digest, "known flake", &until, PASSWORD)
+        .await
+        .unwrap();
     let judgement = board(&engine).await.judgement;
     assert!(judgement.item("A.1").unwrap().is_satisfied());
     assert_eq!(judgement.verdict.waivers, 1);
@@ -108,9 +122,16 @@ async fn security_waives_with_reason_and_end_but_not_what_it_found_itself() {
     assert_eq!((page.waivers[0].waiver.item.as_str(), page.waivers[0].days_left), ("A.1", 3));
     bench.attest(&engine, "backend", "A.2").await.unwrap();
     bench.accept(&engine, "backend", "A").await.unwrap();
-    engine.end_waiver(&bench.by(&engine, "po").await, "A.1").await.unwrap();
+    let waiver = page.waivers[0].waiver.id;
+    // A second waiver would replace the first one unseen.
+    let twice =
+        engine.waive(&bench.by(&engine, "po").await, "A.1", &digest, "me too", &until, PASSWORD).await;
+    assert!(twice.unwrap_err().public().contains("Security waived it already"));
+    let other = engine.end_waiver(&bench.by(&engine, "po").await, "A.1", waiver + 1).await.unwrap_err();
+    assert!(other.public().contains("now it is by Security"), "{other}");
+    engine.end_waiver(&bench.by(&engine, "po").await, "A.1", waiver).await.unwrap();
     assert_eq!(board(&engine).await.judgement.gate("A").unwrap().state, GateState::Open);
-    assert!(engine.end_waiver(&bench.by(&engine, "po").await, "A.1").await.is_err());
+    assert!(engine.end_waiver(&bench.by(&engine, "po").await, "A.1", waiver).await.is_err());
     audit_is_whole(&engine).await;
 }
 
@@ -137,7 +158,10 @@ async fn each_person_sees_what_waits_for_them_and_blockers_name_people() {
     assert_eq!(waits("backend").await, ["Accept gate A"]);
     let tomorrow = (time::OffsetDateTime::now_utc() + time::Duration::days(1)).date().to_string();
     let digest = item_digest(&engine, "B.1").await;
-    engine.waive(&bench.by(&engine, "security").await, "B.1", &digest, "known", &tomorrow).await.unwrap();
+    engine
+        .waive(&bench.by(&engine, "security").await, "B.1", &digest, "known", &tomorrow, PASSWORD)
+        .await
+        .unwrap();
     assert_eq!(waits("security").await, ["The waiver of B.1 ends tomorrow"]);
     assert!(waits("devops").await.is_empty());
 }
@@ -154,9 +178,12 @@ async fn a_waiver_lasts_as_long_as_the_configuration_allows_and_words_age() {
     bench.step(&engine, "qa", "A.s1").await;
     let digest = item_digest(&engine, "B.1").await;
     let day = |n| (time::OffsetDateTime::now_utc() + time::Duration::days(n)).date().to_string();
-    let far = engine.waive(&bench.by(&engine, "po").await, "B.1", &digest, "why", &day(9)).await.unwrap_err();
+    let far = engine
+        .waive(&bench.by(&engine, "po").await, "B.1", &digest, "why", &day(9), PASSWORD)
+        .await
+        .unwrap_err();
     assert!(far.public().contains("7 d at most"), "{far}");
-    engine.waive(&bench.by(&engine, "po").await, "B.1", &digest, "why", &day(7)).await.unwrap();
+    engine.waive(&bench.by(&engine, "po").await, "B.1", &digest, "why", &day(7), PASSWORD).await.unwrap();
     bench.attest(&engine, "backend", "A.2").await.unwrap();
     let page = engine.gate(&actor(&engine, "backend").await, "A").await.unwrap();
     assert_eq!(page.attested_for.get("A.2"), Some(&(5 * 86_400_000)));

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use domain::role::Role;
-use engine::ErrorKind;
 use engine::store::links::LinkKind;
 use engine::store::sessions;
+use engine::{Access, ErrorKind};
 
 use crate::support::bench::{Bench, PASSWORD, actor, add, audit_is_whole, step_digest};
 
@@ -26,7 +26,12 @@ fn files_with(dir: &std::path::Path, bytes: &[u8]) -> Vec<std::path::PathBuf> {
     found
 }
 
-fn token(path: &str) -> &str {
+/// The path of the link that an answer shows.
+pub fn link_in(done: &engine::Done) -> String {
+    done.said.split_whitespace().find(|word| word.starts_with("/link/")).unwrap().to_owned()
+}
+
+pub fn token(path: &str) -> &str {
     path.strip_prefix("/link/").unwrap()
 }
 
@@ -66,18 +71,18 @@ async fn an_invited_person_comes_with_their_roles_and_the_link_is_shown_once() {
     let engine = bench.start().await;
     let ctx = bench.keyed(&engine, "admin", "invite-1").await;
     let roles = ["qa".to_owned(), "docs".to_owned()];
-    let done = engine.invite(&ctx, "Grace", "grace", &roles).await.unwrap();
-    let path = done.said.split_whitespace().last().unwrap().to_owned();
-    let again = engine.invite(&ctx, "Grace", "grace", &roles).await.unwrap();
-    assert!(!again.said.contains("/link/"), "{}", again.said);
+    let done = engine.invite(&ctx, "Grace", "grace", &roles, PASSWORD).await.unwrap();
+    let path = link_in(&done);
+    let again = engine.invite(&ctx, "Grace", "grace", &roles, PASSWORD).await.unwrap();
+    assert!(!again.said.contains("/link/") && again.said.contains("shown already"), "{}", again.said);
     let view = engine.link(token(&path)).await.unwrap();
     assert_eq!((view.kind.as_str(), view.login.as_str(), view.wants_password), ("invite", "grace", true));
     // Who follows the link chooses neither login nor roles.
     let grace = engine.use_link(token(&path), "Root", "root", PASSWORD, "").await.unwrap();
     assert_eq!((grace.name.as_str(), grace.roles.as_slice()), ("Grace", &[Role::Qa, Role::Docs][..]));
-    let twice = engine.invite(&bench.by(&engine, "admin").await, "Grace", "grace", &roles).await;
+    let twice = engine.invite(&bench.by(&engine, "admin").await, "Grace", "grace", &roles, PASSWORD).await;
     assert!(twice.unwrap_err().public().contains("taken"));
-    let qa = engine.invite(&bench.by(&engine, "qa").await, "X", "x", &roles).await.unwrap_err();
+    let qa = engine.invite(&bench.by(&engine, "qa").await, "X", "x", &roles, PASSWORD).await.unwrap_err();
     assert_eq!(qa.kind(), ErrorKind::Refused);
     assert!(audit_is_whole(&engine).await.iter().all(|r| !r.event.detail.contains("/link/")));
 }
@@ -89,14 +94,21 @@ async fn roles_are_set_by_admins_and_count_at_once() {
     let qa = actor(&engine, "qa").await.id;
     let words = |roles: &[&str]| roles.iter().map(|r| (*r).to_owned()).collect::<Vec<_>>();
     let ctx = bench.by(&engine, "admin").await;
-    engine.set_roles(&ctx, qa, &words(&["po", "qa", "qa"])).await.unwrap();
+    engine.set_roles(&ctx, qa, &words(&["po", "qa", "qa"]), &words(&["qa"]), PASSWORD).await.unwrap();
     assert_eq!(engine.actor(qa).unwrap().roles, [Role::Qa, Role::Po]);
-    let unknown = engine.set_roles(&bench.by(&engine, "admin").await, qa, &words(&["root"])).await;
+    let unknown =
+        engine.set_roles(&bench.by(&engine, "admin").await, qa, &words(&["root"]), &[], PASSWORD).await;
     assert_eq!(unknown.unwrap_err().kind(), ErrorKind::Invalid);
     let me = actor(&engine, "admin").await.id;
-    let last = engine.set_roles(&bench.by(&engine, "admin").await, me, &words(&["qa"])).await.unwrap_err();
+    let last = engine
+        .set_roles(&bench.by(&engine, "admin").await, me, &words(&["qa"]), &words(&["admin"]), PASSWORD)
+        .await
+        .unwrap_err();
     assert!(last.public().contains("last admin"), "{last}");
-    let other = engine.set_roles(&bench.by(&engine, "qa").await, qa, &words(&["admin"])).await.unwrap_err();
+    let other = engine
+        .set_roles(&bench.by(&engine, "qa").await, qa, &words(&["admin"]), &words(&["po", "qa"]), PASSWORD)
+        .await
+        .unwrap_err();
     assert_eq!(other.kind(), ErrorKind::Refused);
     audit_is_whole(&engine).await;
 }
@@ -152,7 +164,10 @@ async fn who_is_disabled_neither_signs_in_nor_acts() {
     let engine = bench.start().await;
     let held = bench.by(&engine, "qa").await;
     let link = engine.person_link("qa", LinkKind::SignIn).await.unwrap();
-    engine.disable_person(&bench.by(&engine, "admin").await, held.actor.id).await.unwrap();
+    engine
+        .set_access(&bench.by(&engine, "admin").await, held.actor.id, Access::Ended, PASSWORD)
+        .await
+        .unwrap();
     assert!(engine.actor(held.actor.id).is_none());
     // From another address than the sign-in below: a refused guess is waited for where it was made.
     assert!(engine.sign_in("qa", PASSWORD, "10.0.0.9").await.is_err());
@@ -161,8 +176,11 @@ async fn who_is_disabled_neither_signs_in_nor_acts() {
     let digest = step_digest(&engine, "A.s1").await;
     assert_eq!(engine.run_step(&held, "A.s1", &digest).await.unwrap_err().kind(), ErrorKind::Refused);
     let own = bench.by(&engine, "admin").await;
-    assert!(engine.disable_person(&own, own.actor.id).await.is_err());
-    engine.disable_person(&bench.by(&engine, "admin").await, held.actor.id).await.unwrap();
+    assert!(engine.set_access(&own, own.actor.id, Access::Ended, PASSWORD).await.is_err());
+    engine
+        .set_access(&bench.by(&engine, "admin").await, held.actor.id, Access::Given, PASSWORD)
+        .await
+        .unwrap();
     assert!(engine.sign_in("qa", PASSWORD, "127.0.0.1").await.is_ok());
     audit_is_whole(&engine).await;
 }
@@ -219,7 +237,11 @@ async fn two_admins_who_demote_each_other_at_once_leave_one() {
     let first = actor(&engine, "admin").await.id;
     let qa = ["qa".to_owned()];
     let (a, b) = (bench.by(&engine, "admin").await, bench.by(&engine, "second").await);
-    let (one, two) = tokio::join!(engine.set_roles(&a, second, &qa), engine.set_roles(&b, first, &qa));
+    let shown = ["admin".to_owned()];
+    let (one, two) = tokio::join!(
+        engine.set_roles(&a, second, &qa, &shown, PASSWORD),
+        engine.set_roles(&b, first, &qa, &shown, PASSWORD)
+    );
     assert!(one.is_ok() != two.is_ok(), "{one:?} {two:?}");
     audit_is_whole(&engine).await;
 }

@@ -24,7 +24,7 @@ async fn one_decision_at_a_time_is_recorded() {
         let digest = board(&engine).await.judgement.digest;
         let answers = join_all((0..4).map(async |_| {
             let ctx = bench.by(&engine, "po").await;
-            engine.decide(&ctx, "no-go", "because", &digest, PASSWORD).await
+            engine.decide(&ctx, "no-go", "because", &digest, 0, PASSWORD).await
         }))
         .await;
         assert_eq!(successes(&answers), 1, "{answers:?}");
@@ -41,10 +41,11 @@ async fn a_waiver_is_ended_once() {
     let until = tomorrow();
     for _ in 0..TRIES {
         let ctx = bench.by(&engine, "po").await;
-        engine.waive(&ctx, "A.2", &digest, "seen elsewhere", &until).await.unwrap();
+        engine.waive(&ctx, "A.2", &digest, "seen elsewhere", &until, PASSWORD).await.unwrap();
+        let waiver = board(&engine).await.judgement.item("A.2").unwrap().waiver.as_ref().unwrap().id;
         let answers = join_all((0..4).map(async |n| {
             let who = if n % 2 == 0 { "po" } else { "security" };
-            engine.end_waiver(&bench.by(&engine, who).await, "A.2").await
+            engine.end_waiver(&bench.by(&engine, who).await, "A.2", waiver).await
         }))
         .await;
         assert_eq!(successes(&answers), 1, "{answers:?}");
@@ -61,15 +62,18 @@ async fn nobody_acts_for_a_role_after_it_was_taken() {
     let person = add(&engine, "Both", "both", &[Role::Backend]).await;
     let roles = async |roles: &[&str]| {
         let roles: Vec<String> = roles.iter().map(|r| (*r).to_owned()).collect();
-        engine.set_roles(&bench.by(&engine, "admin").await, person, &roles).await
+        let held = engine.actor(person).unwrap().roles;
+        let shown: Vec<String> = held.iter().map(|r| r.slug().to_owned()).collect();
+        engine.set_roles(&bench.by(&engine, "admin").await, person, &roles, &shown, PASSWORD).await
     };
     for _ in 0..TRIES {
         roles(&["backend"]).await.unwrap();
         let before = rows(&engine).await.len();
         // Both requests come in while the role is held.
         let ctx = bench.by(&engine, "both").await;
+        let shown = board(&engine).await.judgement.item("A.2").unwrap().last_word().map_or(0, |w| w.id);
         let (taken, attested) =
-            tokio::join!(roles(&["docs"]), engine.attest(&ctx, "A.2", &digest, true, "seen", ""));
+            tokio::join!(roles(&["docs"]), engine.attest(&ctx, "A.2", &digest, true, "seen", "", shown));
         taken.unwrap();
         let new = rows(&engine).await.split_off(before);
         let at =
@@ -101,7 +105,7 @@ async fn whoever_is_running_a_check_does_not_waive_its_result() {
     let run = run_id(&engine.run_step(&ctx, "A.s1", &digest).await.unwrap());
     let item = item_digest(&engine, "A.1").await;
     let waive = async |login: &str| {
-        engine.waive(&bench.by(&engine, login).await, "A.1", &item, "known", &tomorrow()).await
+        engine.waive(&bench.by(&engine, login).await, "A.1", &item, "known", &tomorrow(), PASSWORD).await
     };
     let refused = waive("both").await.unwrap_err();
     assert!(refused.public().contains("running the check"), "{refused}");

@@ -20,6 +20,7 @@ async fn a_signature_needs_role_password_and_what_was_shown_and_one_person_count
                 "not yet",
                 "green tests",
                 digest,
+                0,
                 password,
             )
             .await
@@ -44,12 +45,12 @@ async fn a_signature_needs_role_password_and_what_was_shown_and_one_person_count
     assert_eq!(sign("qa", "qa", "maybe", &digest, PASSWORD).await.unwrap_err().kind(), ErrorKind::Invalid);
 
     let reasonless = engine
-        .sign_off(&bench.by(&engine, "both").await, "qa", "no-go", " ", "a fix", &digest, PASSWORD)
+        .sign_off(&bench.by(&engine, "both").await, "qa", "no-go", " ", "a fix", &digest, 0, PASSWORD)
         .await
         .unwrap_err();
     assert!(reasonless.public().contains("the reason"), "{reasonless}");
     let hopeless = engine
-        .sign_off(&bench.by(&engine, "both").await, "qa", "no-go", "slow", "", &digest, PASSWORD)
+        .sign_off(&bench.by(&engine, "both").await, "qa", "no-go", "slow", "", &digest, 0, PASSWORD)
         .await
         .unwrap_err();
     assert!(hopeless.public().contains("what would change"), "{hopeless}");
@@ -65,7 +66,7 @@ async fn a_signature_needs_role_password_and_what_was_shown_and_one_person_count
     assert!(page.judgement.verdict.blockers.iter().any(|b| b.what == "QA says No-Go"));
 
     let decide = async |login: &str, choice: &str| {
-        engine.decide(&bench.by(&engine, login).await, choice, "because", &digest, PASSWORD).await
+        engine.decide(&bench.by(&engine, login).await, choice, "because", &digest, 0, PASSWORD).await
     };
     assert!(decide("po", "go").await.unwrap_err().public().contains("verdict is No-Go"));
     assert_eq!(decide("qa", "no-go").await.unwrap_err().kind(), ErrorKind::Refused);
@@ -87,10 +88,57 @@ async fn one_person_who_signs_two_roles_at_the_same_moment_counts_once() {
     let digest = board(&engine).await.judgement.digest;
     let sign = async |role: &str| {
         let ctx = bench.by(&engine, "both").await;
-        engine.sign_off(&ctx, role, "no-go", "not yet", "green tests", &digest, PASSWORD).await
+        engine.sign_off(&ctx, role, "no-go", "not yet", "green tests", &digest, 0, PASSWORD).await
     };
     let (one, two) = tokio::join!(sign("qa"), sign("security"));
     assert!(one.is_ok() != two.is_ok(), "{one:?} {two:?}");
     assert_eq!(board(&engine).await.judgement.sign_offs.iter().filter(|s| s.last.is_some()).count(), 1);
+    audit_is_whole(&engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_word_that_was_given_since_the_page_was_shown_is_not_replaced_unseen() {
+    let bench = Bench::new("unseen");
+    let engine = bench.start().await;
+    add(&engine, "Second", "second", &[Role::Qa, Role::Po]).await;
+    bench.step(&engine, "qa", "A.s1").await;
+    let digest = board(&engine).await.judgement.digest;
+    let sign = async |login: &str, why: &str, shown: i64| {
+        let ctx = bench.by(&engine, login).await;
+        engine.sign_off(&ctx, "qa", "no-go", why, "a fix", &digest, shown, PASSWORD).await
+    };
+    let (one, two) = tokio::join!(sign("qa", "slow", 0), sign("second", "broken", 0));
+    assert!(one.is_ok() != two.is_ok(), "{one:?} {two:?}");
+    let qa = async || {
+        let judgement = board(&engine).await.judgement;
+        judgement.sign_offs.into_iter().find(|s| s.role == Some(Role::Qa)).unwrap().last.unwrap()
+    };
+    let first = qa().await;
+    let again = if first.by_name == "QA" { "second" } else { "qa" };
+    let unseen = sign(again, "the other one", 0).await.unwrap_err();
+    assert!(unseen.public().contains(&format!("{} signed No-Go", first.by_name)), "{unseen}");
+    sign(again, "the other one", first.id).await.unwrap();
+    assert_eq!(qa().await.comment, "the other one");
+
+    let decide = async |login: &str, shown: i64| {
+        let ctx = bench.by(&engine, login).await;
+        engine.decide(&ctx, "no-go", "because", &digest, shown, PASSWORD).await
+    };
+    decide("po", 0).await.unwrap();
+    let unseen = decide("second", 0).await.unwrap_err();
+    assert!(unseen.public().contains("recorded"), "{unseen}");
+
+    let attest = async |login: &str, holds: bool, note: &str, shown: i64| {
+        let digest = crate::support::bench::item_digest(&engine, "A.2").await;
+        let ctx = bench.by(&engine, login).await;
+        engine.attest(&ctx, "A.2", &digest, holds, note, "", shown).await
+    };
+    let last = async || board(&engine).await.judgement.item("A.2").unwrap().last_word().unwrap().id;
+    attest("backend", true, "it holds", 0).await.unwrap();
+    attest("backend", false, "it broke", last().await).await.unwrap();
+    // From a page that was shown before either.
+    let unseen = attest("backend", true, "it holds", 0).await.unwrap_err();
+    assert!(unseen.public().contains("took the attestation back, “it broke”"), "{unseen}");
+    attest("backend", true, "repaired", last().await).await.unwrap();
     audit_is_whole(&engine).await;
 }

@@ -69,7 +69,7 @@ async fn with_a_silent_engine_at_the_address() {
         .await
         .unwrap();
     // Any action reads the store anew.
-    engine.fill_field(&bench.by(&engine, "backend").await, "own.1.by", "Ada").await.unwrap();
+    engine.fill_field(&bench.by(&engine, "backend").await, "own.1.by", "Ada", 0).await.unwrap();
     assert_eq!(board(&engine).await.release.map(|r| r.state), Some(ReleaseState::Deployed));
 
     let began = Instant::now();

@@ -12,7 +12,7 @@ use engine::{Engine, ErrorKind};
 use sqlx::ConnectOptions as _;
 use sqlx::sqlite::SqliteConnectOptions;
 
-use crate::support::bench::{Bench, actor, audit_is_whole, ended, run_id, step_digest, until};
+use crate::support::bench::{Bench, PASSWORD, actor, audit_is_whole, ended, run_id, step_digest, until};
 
 const SHORT: Duration = Duration::from_micros(400);
 const LONG: Duration = Duration::from_millis(4);
@@ -29,6 +29,12 @@ async fn poll_and_drop<F: Future>(future: F, polls: usize, pause: Duration) -> O
     None
 }
 
+/// The number of the last entry of a field, 0 for none.
+async fn last_entry(engine: &Engine, field: &str) -> i64 {
+    let history = engine::store::ownership::history(engine.store().readers(), Some(field)).await.unwrap();
+    history.first().map_or(0, |entry| entry.id)
+}
+
 async fn values(engine: &Engine, field: &str) -> Vec<String> {
     let history = engine::store::ownership::history(engine.store().readers(), Some(field)).await.unwrap();
     history.into_iter().map(|entry| entry.value).collect()
@@ -41,8 +47,10 @@ async fn an_action_dropped_at_any_point_is_done_once_and_its_form_works_again() 
     for polls in 0..30 {
         let value = format!("Ada {polls}");
         let ctx = bench.keyed(&engine, "backend", &format!("drop-{polls}")).await;
-        poll_and_drop(engine.fill_field(&ctx, "own.1.by", &value), polls, SHORT).await;
-        let again = tokio::time::timeout(Duration::from_secs(4), engine.fill_field(&ctx, "own.1.by", &value));
+        let shown = last_entry(&engine, "own.1.by").await;
+        poll_and_drop(engine.fill_field(&ctx, "own.1.by", &value, shown), polls, SHORT).await;
+        let again = engine.fill_field(&ctx, "own.1.by", &value, shown);
+        let again = tokio::time::timeout(Duration::from_secs(4), again);
         let answer = again.await.unwrap_or_else(|_| panic!("after {polls} polls the form stays claimed"));
         assert_eq!(answer.unwrap().to, "/ownership#own.1.by", "after {polls} polls");
         let stored = values(&engine, "own.1.by").await;
@@ -58,9 +66,10 @@ async fn an_action_in_a_task_of_its_own_goes_on_without_its_caller() {
     for polls in 0..8 {
         let value = format!("Ada {polls}");
         let ctx = bench.keyed(&engine, "backend", &format!("tab-{polls}")).await;
+        let shown = last_entry(&engine, "own.1.by").await;
         let action = {
             let (engine, ctx, value) = (engine.clone(), ctx.clone(), value.clone());
-            async move { engine.fill_field(&ctx, "own.1.by", &value).await }
+            async move { engine.fill_field(&ctx, "own.1.by", &value, shown).await }
         };
         // Not polled at all it has not begun.
         poll_and_drop(engine.run_action(action), polls + 1, SHORT).await;
@@ -73,9 +82,10 @@ async fn an_action_in_a_task_of_its_own_goes_on_without_its_caller() {
     assert_eq!(panicked.unwrap_err().kind(), ErrorKind::Internal);
     // A server that stops waits for what has begun.
     let ctx = bench.keyed(&engine, "backend", "last").await;
+    let shown = last_entry(&engine, "own.1.by").await;
     let action = {
         let (engine, ctx) = (engine.clone(), ctx.clone());
-        async move { engine.fill_field(&ctx, "own.1.by", "Last").await }
+        async move { engine.fill_field(&ctx, "own.1.by", "Last", shown).await }
     };
     poll_and_drop(engine.run_action(action), 1, SHORT).await;
     engine.close().await;
@@ -153,7 +163,7 @@ async fn claims_of_a_server_that_died_are_settled_by_the_next() {
     let next = bench.open().await;
     next.start_up().await.unwrap();
     let ctx = bench.keyed(&next, "qa", "lost").await;
-    let answer = tokio::time::timeout(Duration::from_secs(4), next.fill_field(&ctx, "own.1.by", "Ada"));
+    let answer = tokio::time::timeout(Duration::from_secs(4), next.fill_field(&ctx, "own.1.by", "Ada", 0));
     answer.await.expect("the claim was given back").unwrap();
     let ctx = bench.keyed(&next, "qa", "a run").await;
     assert_eq!(run_id(&next.run_step(&ctx, "A.s1", &digest).await.unwrap()), run);
@@ -177,10 +187,11 @@ async fn what_was_done_is_answered_although_the_store_cannot_be_read_afterwards(
         .execute(&mut other)
         .await
         .unwrap();
-    let done = engine.invite(&bench.by(&engine, "admin").await, "Eve", "eve", &["qa".to_owned()]).await;
+    let admin = bench.by(&engine, "admin").await;
+    let done = engine.invite(&admin, "Eve", "eve", &["qa".to_owned()], PASSWORD).await;
     assert!(done.unwrap().said.contains("/link/"), "the one-time link is shown once, and now");
     // Rules are not asked of a state that is known to be old.
-    let next = engine.fill_field(&bench.by(&engine, "qa").await, "own.1.by", "Ada").await;
+    let next = engine.fill_field(&bench.by(&engine, "qa").await, "own.1.by", "Ada", 0).await;
     assert!(next.is_err(), "{next:?}");
 }
 

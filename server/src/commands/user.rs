@@ -31,7 +31,9 @@ pub async fn run(action: User) -> CommandResult {
         User::Reset { stack, login } => {
             let engine = open(&stack).await?;
             let path = engine.person_link(&login, LinkKind::Reset).await?;
-            println!("One-time link for {login}, valid for seven days:\n  {path}");
+            println!(
+                "The old password of {login} no longer works. One-time link, valid for seven days:\n  {path}"
+            );
         }
     }
     Ok(ExitCode::SUCCESS)

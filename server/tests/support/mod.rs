@@ -110,10 +110,16 @@ impl Server {
         client(true)
     }
 
+    /// The token of the setup link that the first start printed.
+    #[allow(dead_code, reason = "not every test file looks for it")]
+    pub fn setup_token(&self) -> String {
+        self.setup.rsplit('/').next().unwrap().to_owned()
+    }
+
     /// The first admin, made with the setup link.
     pub async fn admin(&self) -> Client {
         let browser = self.browser();
-        let token = self.setup.rsplit('/').next().unwrap().to_owned();
+        let token = self.setup_token();
         let form = [
             ("token", token.as_str()),
             ("name", "Root"),
