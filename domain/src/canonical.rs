@@ -62,11 +62,13 @@ mod tests {
 
     #[test]
     fn the_order_of_keys_and_what_is_not_there_play_no_part() {
-        let one: Value =
-            serde_json::from_str(r#"{"b":1,"a":{"y":null,"x":[]},"c":[3,{"q":2,"p":"é\n"}]}"#).unwrap();
-        let other: Value = serde_json::from_str(r#"{"c":[3,{"p":"é\n","q":2}],"b":1}"#).unwrap();
+        let read = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+        let one = read(r#"{"b":1,"a":null,"d":[],"c":[3,{"q":2,"p":"é\n","r":{}}]}"#);
+        let other = read(r#"{"c":[3,{"p":"é\n","q":2}],"b":1}"#);
         assert_eq!(canonical(&one), canonical(&other));
         assert_eq!(canonical(&one), r#"{"b":1,"c":[3,{"p":"é\n","q":2}]}"#);
+        // A table that is there with its defaults asks for something, and one that is not there does not.
+        assert_eq!(canonical(&read(r#"{"cors":{"origin":null}}"#)), r#"{"cors":{}}"#);
         assert_eq!(canonical(&[1e300, 0.1, -2.0]).len(), 1 + 301 + 1 + 3 + 1 + 2 + 1);
         assert_eq!(canonical(&serde_json::json!({"kept": false})), r#"{"kept":false}"#);
     }
