@@ -27,3 +27,4 @@ pub mod runbook;
 pub mod schedule;
 pub mod since;
 pub mod time;
+pub mod visible;

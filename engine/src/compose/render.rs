@@ -106,9 +106,18 @@ async fn render_argv(tool: Tool<'_>, project: &Project, argv: Vec<String>, key: 
     let config: Value = serde_json::from_slice(&out).map_err(|error| ComposeError::ComposeInvalid {
         message: format!("its rendering is not JSON ({error})"),
     })?;
-    let secrets: Vec<String> = env.vars.iter().map(|var| var.value.clone()).collect();
+    let secrets: Vec<String> = env.vars.iter().flat_map(|var| spellings(&var.value)).collect();
     let roots = roots(project);
     Ok(take_apart(config, &secrets, &roots, key))
+}
+
+/// A value as it is, and as Compose writes it in a rendering, where `$` stands for a reference.
+fn spellings(value: &str) -> Vec<String> {
+    let mut all = vec![value.to_owned()];
+    if value.contains('$') {
+        all.push(value.replace('$', "$$"));
+    }
+    all
 }
 
 /// Asks Compose something about the project and turns its complaints into errors.
@@ -313,6 +322,13 @@ mod tests {
         let rotated = rendered(config("a", "/srv/a", "othersecret"), "othersecret", "/srv/a");
         assert_ne!(one.digest, rotated.digest);
         assert!(!one.shown.to_string().contains("topsecret"));
+    }
+
+    #[test]
+    fn a_secret_with_a_dollar_is_hidden_as_compose_spells_it() {
+        let shown = config("a", "/srv/a", "top$$secret$$9");
+        let all = take_apart(shown, &spellings("top$secret$9"), &["/srv/a".to_owned()], &Key::from([1; 32]));
+        assert!(!all.shown.to_string().contains("secret"), "{}", all.shown);
     }
 
     #[test]

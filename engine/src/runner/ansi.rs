@@ -2,80 +2,59 @@
 //! characters that hide or turn text are made visible.
 
 use domain::log::Span;
+use domain::visible::{Kind, visible};
+
+use super::escape::{Token, token};
 
 /// Most text attributes and colours; what follows is in the style of the last.
 const SPANS_MAX: usize = 2_000;
 
 /// Turns one line, already cut to the length to show, into spans.
 pub(super) fn spans(line: &[u8]) -> Vec<Span> {
-    let text = String::from_utf8_lossy(line);
     let mut out = Vec::new();
     let mut style = Span::default();
-    let mut rest = text.as_ref();
-    while let Some(c) = rest.chars().next() {
-        if c == '\u{1b}' {
-            let (code, after) = escape(rest);
-            if let Some(params) = code.filter(|_| out.len() < SPANS_MAX) {
-                let mut next = style.clone();
-                select(&mut next, params);
-                if !same_style(&next, &style) {
-                    flush(&mut out, &mut style);
-                    next.text = String::new();
-                    style = next;
-                }
+    // Bytes in the style of the moment.
+    let mut shown = Vec::new();
+    let mut rest = line;
+    while !rest.is_empty() {
+        let len = match token(rest, true) {
+            Token::Plain(len) | Token::Hidden(len) => {
+                shown.extend_from_slice(&rest[..len]);
+                len
             }
-            rest = after;
-            continue;
-        }
-        show(c, &mut style.text);
-        rest = &rest[c.len_utf8()..];
+            Token::Style(len, (from, to)) => {
+                let params = std::str::from_utf8(&rest[from..to]).unwrap_or_default();
+                if out.len() < SPANS_MAX {
+                    let mut next = style.clone();
+                    select(&mut next, params);
+                    if !same_style(&next, &style) {
+                        flush(&mut out, &style, &mut shown);
+                        style = next;
+                    }
+                }
+                len
+            }
+            // A line break within a line is a return to its beginning; the reader has dealt with those.
+            Token::Break(len) | Token::Code(len) | Token::Text(len, _) => len,
+            Token::Unfinished => rest.len(),
+        };
+        rest = rest.get(len..).unwrap_or_default();
     }
-    flush(&mut out, &mut style);
+    flush(&mut out, &style, &mut shown);
     out
 }
 
-fn flush(out: &mut Vec<Span>, style: &mut Span) {
-    if !style.text.is_empty() {
-        out.push(style.clone());
-        style.text.clear();
+fn flush(out: &mut Vec<Span>, style: &Span, shown: &mut Vec<u8>) {
+    if !shown.is_empty() {
+        let text = String::from_utf8_lossy(shown);
+        let text = visible(&text, Kind::Prose).into_owned();
+        out.push(Span { text, ..style.clone() });
+        shown.clear();
     }
 }
 
 fn same_style(a: &Span, b: &Span) -> bool {
     (a.fg, a.bold, a.dim, a.italic, a.underline) == (b.fg, b.bold, b.dim, b.italic, b.underline)
-}
-
-/// Takes one escape code off the front: the parameters if it selects a style, and what follows it.
-fn escape(text: &str) -> (Option<&str>, &str) {
-    let body = text.get(1..).unwrap_or_default();
-    match body.chars().next() {
-        Some('[') => {
-            let body = &body[1..];
-            let Some(end) = body.find(|c: char| !matches!(c, '\u{20}'..='\u{3f}')) else {
-                return (None, "");
-            };
-            let is_final = body[end..].starts_with(|c: char| matches!(c, '\u{40}'..='\u{7e}'));
-            if !is_final {
-                return (None, &body[end..]);
-            }
-            (body[end..].starts_with('m').then(|| &body[..end]), &body[end + 1..])
-        }
-        // Strings for the terminal: titles, links, clipboard. They end at BEL or ESC \, or with the line.
-        Some(']' | 'P' | 'X' | '^' | '_') => {
-            let bell = body.find('\u{7}').map(|at| (at, at + 1));
-            let st = body.find("\u{1b}\\").map(|at| (at, at + 2));
-            let end = [bell, st].into_iter().flatten().min();
-            (None, end.map_or("", |(_, after)| &body[after..]))
-        }
-        Some('\u{20}'..='\u{2f}') => {
-            let after = body.trim_start_matches(|c: char| matches!(c, '\u{20}'..='\u{2f}'));
-            let skip =
-                after.chars().next().filter(|c| matches!(c, '\u{30}'..='\u{7e}')).map_or(0, char::len_utf8);
-            (None, &after[skip..])
-        }
-        Some('\u{30}'..='\u{7e}') => (None, &body[1..]),
-        _ => (None, body),
-    }
 }
 
 fn select(style: &mut Span, params: &str) {
@@ -127,26 +106,6 @@ fn nearest(red: u16, green: u16, blue: u16) -> u8 {
     u8::try_from(16 + 36 * step(red) + 6 * step(green) + step(blue)).unwrap_or(15)
 }
 
-fn show(c: char, out: &mut String) {
-    match c {
-        '\t' => out.push(c),
-        '\u{0}'..='\u{1f}' => out.push(char::from_u32(0x2400 + u32::from(c)).unwrap_or(' ')),
-        '\u{7f}' => out.push('\u{2421}'),
-        '\u{80}'..='\u{9f}'
-        | '\u{ad}'
-        | '\u{61c}'
-        | '\u{180e}'
-        | '\u{200b}'
-        | '\u{200e}'..='\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{2069}'
-        | '\u{feff}'
-        | '\u{fff9}'..='\u{fffb}'
-        | '\u{e0000}'..='\u{e007f}' => out.push_str(&format!("<U+{:04X}>", u32::from(c))),
-        _ => out.push(c),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,11 +144,21 @@ mod tests {
     #[test]
     fn what_hides_or_turns_text_is_shown() {
         assert_eq!(
-            plain("a\u{202e}b\u{0}\u{8}\u{7f}\u{9b}31m\tc"),
-            "a<U+202E>b\u{2400}\u{2408}\u{2421}<U+009B>31m\tc"
+            plain("a\u{202e}b\u{0}\u{8}\u{7f}\u{85}\tc"),
+            "a\u{27e8}U+202E\u{27e9}b\u{27e8}U+0000\u{27e9}\u{27e8}U+0008\u{27e9}\u{27e8}U+007F\u{27e9}\u{27e8}U+0085\u{27e9}\tc"
         );
         assert_eq!(plain("\u{1f468}\u{200d}\u{1f469} \u{fc}"), "\u{1f468}\u{200d}\u{1f469} \u{fc}");
         assert_eq!(spans(b"a\xffb")[0].text, "a\u{fffd}b");
+    }
+
+    #[test]
+    fn codes_of_the_c1_set_are_the_same_codes() {
+        let got = spans("a\u{9b}31mb\u{9d}0;title\u{9c}c\u{90}q\u{9c}".as_bytes());
+        let shown: Vec<_> = got.iter().map(|span| (span.text.as_str(), span.fg)).collect();
+        assert_eq!(shown, [("a", None), ("bc", Some(1))]);
+        assert_eq!(plain("a\x1b_apc\x1b\\b\x1b^pm\x07c\x1bXsos\x18d\x1b]0;cut\x1b[1me"), "abcde");
+        let long = format!("a\x1b]0;{}b", "x".repeat(9_000));
+        assert!(plain(&long).ends_with("xb"), "a string without end is no place to hide text");
     }
 
     proptest::proptest! {

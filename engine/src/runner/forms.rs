@@ -1,4 +1,4 @@
-//! The shapes in which a secret may turn up in output: raw, encoded, escaped, quoted.
+//! The shapes in which a secret may turn up in output: raw, quoted, encoded, and one inside the other.
 
 use std::collections::BTreeSet;
 
@@ -6,115 +6,107 @@ use base64::Engine as _;
 use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::general_purpose::{GeneralPurpose, NO_PAD};
 
+use super::quoting::{around, quoted};
+use super::squeeze::squeezed;
+
 /// Shorter forms are not searched for: they would mask half of every log.
 pub(super) const MIN_BYTES: usize = 6;
+/// Lines of a longer secret are searched for by themselves from this length on, since its beginning is no word.
+const LINE_MIN: usize = 12;
+/// Of longer secrets, quotings inside quotings are not searched for: each would cost as much as a log.
+const NESTED_MAX: usize = 256;
+/// Line lengths of `base64` and of PEM files.
+const WRAPS: [usize; 2] = [76, 64];
 
-/// Every form of `secret` that is searched for, line breaks removed (the search skips them).
+/// Every form of `secret` that is searched for, without what the search passes over.
 pub(super) fn forms(secret: &str) -> BTreeSet<Vec<u8>> {
-    let mut forms = BTreeSet::new();
-    let raw = secret.as_bytes();
-    forms.insert(raw.to_vec());
-    base64_forms(raw, &mut forms);
-    let hex: String = raw.iter().map(|byte| format!("{byte:02x}")).collect();
-    forms.insert(hex.to_uppercase().into_bytes());
-    forms.insert(hex.into_bytes());
-    for kept in ["-_.~", "-_.~!*'()", "-_.~!*'();:@&=+$,/?#"] {
-        let upper = percent(raw, kept);
-        forms.insert(lower_escapes(&upper).into_bytes());
-        forms.insert(upper.replace("%20", "+").into_bytes());
-        forms.insert(upper.into_bytes());
+    let mut texts = BTreeSet::new();
+    of_value(secret, true, &mut texts);
+    // Programs that are given `\n` in one line make lines of it.
+    let unfolded = secret.replace("\\n", "\n");
+    if unfolded != secret {
+        of_value(&unfolded, true, &mut texts);
     }
-    if let Ok(json) = serde_json::to_string(secret) {
-        let inner = json[1..json.len() - 1].to_owned();
-        forms.insert(inner.replace('/', "\\/").into_bytes());
-        let go = inner.replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003e");
-        forms.insert(go.into_bytes());
-        // A JSON text inside a JSON text, as log shippers make.
-        forms.insert(inner.replace('\\', "\\\\").replace('"', "\\\"").into_bytes());
-        forms.insert(inner.into_bytes());
-    }
-    forms.insert(secret.replace('\'', r"'\''").into_bytes());
-    forms.insert(secret.replace('\'', r#"'"'"'"#).into_bytes());
-    forms.insert(backslashed(secret, |c| matches!(c, '$' | '`' | '"' | '\\')).into_bytes());
-    forms.insert(backslashed(secret, |c| c.is_ascii() && !is_shell_plain(c)).into_bytes());
-    let html = secret.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    forms.insert(html.clone().into_bytes());
-    for quote in ["&quot;", "&#34;"] {
-        for apostrophe in ["&#39;", "&#x27;", "&apos;"] {
-            forms.insert(html.replace('"', quote).replace('\'', apostrophe).into_bytes());
+    let lines: BTreeSet<&str> = unfolded.lines().map(str::trim).collect();
+    if lines.len() > 1 {
+        for line in lines.into_iter().filter(|line| line.len() >= LINE_MIN && !line.starts_with("-----")) {
+            of_value(line, false, &mut texts);
         }
+    }
+    let mut forms = BTreeSet::new();
+    for text in texts {
+        let (text, inner) = squeezed(text.as_bytes());
+        // What a title says follows the number of its kind.
+        let said =
+            inner.iter().filter_map(|text| Some(text.splitn(2, |byte| *byte == b';').nth(1)?.to_vec()));
+        let said: Vec<_> = said.collect();
+        forms.extend(inner.into_iter().chain(said).chain([text]).filter(|form| form.len() >= MIN_BYTES));
     }
     forms
-        .into_iter()
-        .map(|mut form| {
-            form.retain(|byte| !matches!(byte, b'\n' | b'\r'));
-            form
-        })
-        .filter(|form| form.len() >= MIN_BYTES)
-        .collect()
 }
 
-/// Base64 of the secret itself, and of the secret at any place inside longer data: there the characters that
-/// it shares with its neighbours are left out.
-fn base64_forms(raw: &[u8], forms: &mut BTreeSet<Vec<u8>>) {
-    for alphabet in [STANDARD, URL_SAFE] {
-        let coder = GeneralPurpose::new(&alphabet, NO_PAD);
-        let alone = coder.encode(raw);
-        let padding = "=".repeat((4 - alone.len() % 4) % 4);
-        forms.insert(format!("{alone}{padding}").into_bytes());
-        forms.insert(alone.into_bytes());
-        for shift in 0..3_usize {
-            let mut data = vec![0; shift];
-            data.extend_from_slice(raw);
-            let text = coder.encode(&data).into_bytes();
-            let shared = (shift * 8).div_ceil(6);
-            let whole = data.len() * 8 / 6;
-            if let Some(inner) = text.get(shared..whole) {
-                forms.insert(inner.to_vec());
-            }
+fn of_value(value: &str, whole: bool, texts: &mut BTreeSet<String>) {
+    let raw = value.as_bytes();
+    let mut first: BTreeSet<String> = quoted(value).into_iter().collect();
+    let base64 = base64_forms(raw);
+    for text in &base64 {
+        for width in WRAPS.into_iter().filter(|width| text.len() > *width) {
+            let pieces = text.as_bytes().chunks(width).map(String::from_utf8_lossy);
+            texts.extend(pieces.filter(|piece| piece.len() >= LINE_MIN).map(String::from));
         }
     }
+    first.extend(base64);
+    first.extend(hex_forms(raw, whole));
+    if whole && value.len() <= NESTED_MAX {
+        // Data inside data: a JSON text or base64 that is encoded once more, as tokens and stored settings are.
+        let mut inner: BTreeSet<String> = base64_inner(raw).into_iter().collect();
+        inner.extend(around(value).into_iter().filter(|text| text != value));
+        texts.extend(inner.iter().flat_map(|text| base64_inner(text.as_bytes())));
+        texts.extend(first.iter().flat_map(|text| around(text)));
+    } else {
+        texts.extend(around(value));
+    }
+    texts.extend(first);
 }
 
-fn percent(raw: &[u8], kept: &str) -> String {
-    let mut out = String::new();
-    for byte in raw {
-        if byte.is_ascii_alphanumeric() || kept.as_bytes().contains(byte) {
-            out.push(char::from(*byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
+/// The bytes in hexadecimal, together and apart as tools print them.
+fn hex_forms(raw: &[u8], apart: bool) -> Vec<String> {
+    let digits: Vec<String> = raw.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut out = Vec::new();
+    let between: &[&str] = if apart { &["", " ", ":", "\\x", ", 0x"] } else { &[""] };
+    for between in between {
+        let text = digits.join(between);
+        out.push(text.to_uppercase().replace('X', "x"));
+        out.push(text);
     }
     out
 }
 
-fn lower_escapes(text: &str) -> String {
-    let mut left = 0;
-    text.chars()
-        .map(|c| {
-            left = if c == '%' {
-                2
-            } else if left > 0 {
-                left - 1
-            } else {
-                return c;
-            };
-            c.to_ascii_lowercase()
-        })
-        .collect()
+/// Base64 of the secret itself, and of the secret at any place inside longer data.
+fn base64_forms(raw: &[u8]) -> Vec<String> {
+    let mut out = base64_inner(raw);
+    for alphabet in [STANDARD, URL_SAFE] {
+        let alone = GeneralPurpose::new(&alphabet, NO_PAD).encode(raw);
+        let padding = "=".repeat((4 - alone.len() % 4) % 4);
+        out.push(format!("{alone}{padding}"));
+        out.push(alone);
+    }
+    out
 }
 
-fn is_shell_plain(c: char) -> bool {
-    c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ':' | '=' | '@' | '%' | '+' | ',')
-}
-
-fn backslashed(text: &str, needs: impl Fn(char) -> bool) -> String {
-    let mut out = String::new();
-    for c in text.chars() {
-        if needs(c) {
-            out.push('\\');
+/// Base64 of the secret inside longer data: the characters that it shares with its neighbours are left out.
+fn base64_inner(raw: &[u8]) -> Vec<String> {
+    let mut out = Vec::new();
+    for alphabet in [STANDARD, URL_SAFE] {
+        let coder = GeneralPurpose::new(&alphabet, NO_PAD);
+        for shift in 0..3_usize {
+            let mut data = vec![0; shift];
+            data.extend_from_slice(raw);
+            let text = coder.encode(&data);
+            let shared = (shift * 8).div_ceil(6);
+            let whole = data.len() * 8 / 6;
+            out.extend(text.get(shared..whole).map(str::to_owned));
         }
-        out.push(c);
     }
     out
 }
@@ -142,6 +134,21 @@ mod tests {
         assert!(has("a'b c$d", r"a'\''b c$d"));
         assert!(has("a'b c$d", r"a\'b\ c\$d"));
         assert!(has("a&b<c>'\"", "a&amp;b&lt;c&gt;&#39;&quot;"));
+        assert!(has("a'b\"c$d", r#"a'b\\\"c$d"#));
+        assert!(has("a'b\"c$d", "a''b\"c$$d"));
+        assert!(has("s3cr3t", r"73\x33\x63\x72\x33\x74"));
+        // Twice base64, and base64 of a JSON text.
+        assert!(has("s3cr3t", "Y3pOamNqTj"));
+        assert!(has("say \"hi\"", "c2F5IFwiaGlcI"));
+    }
+
+    #[test]
+    fn lines_of_a_secret_are_found_by_themselves() {
+        let key = "-----BEGIN KEY-----\nMIIBVgIBADANBgkqhkiG\n9w0BAQEFAASCAUAw\nx\n-----END KEY-----";
+        for text in [key.to_owned(), key.replace('\n', "\\n")] {
+            assert!(has(&text, "MIIBVgIBADANBgkqhkiG") && has(&text, "9w0BAQEFAASCAUAw"));
+            assert!(!has(&text, "-----BEGIN KEY-----") && !has(&text, "x"));
+        }
     }
 
     #[test]

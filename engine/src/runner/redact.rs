@@ -1,10 +1,13 @@
 //! Masking secrets in a stream of bytes, before the bytes reach anything.
 //!
-//! Covered: each value in the shapes of `forms.rs`, across any borders between chunks, across colour codes
-//! inside it, and across line breaks inside it (a wrapped value whose parts are written within one flush).
-//! Not covered: values that were compressed, encrypted, hashed, reversed or indented while wrapped.
+//! Covered: each value in the shapes of `forms.rs`, across any borders between chunks, and across escape codes,
+//! invisible characters and line breaks inside it (a wrapped value whose parts are written within one flush); also
+//! inside the strings that a program sends to the terminal (titles, links).
+//! Not covered: values that were compressed, encrypted, hashed, reversed, or indented while wrapped at places that
+//! are neither their own line ends nor those of `base64`.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use aho_corasick::{AhoCorasick, MatchKind};
@@ -16,6 +19,9 @@ use super::forms::forms;
 use super::secrets::{self, Publicity};
 use super::squeeze::Squeezed;
 
+/// More bytes are not held back: they are codes without end around what might begin a secret.
+const HELD_MAX: usize = 256 * 1024;
+
 /// The secrets of one run, ready to be searched for. Cheap to clone.
 #[derive(Clone)]
 pub struct Secrets(Arc<Inner>);
@@ -26,6 +32,8 @@ struct Inner {
     sorted: Vec<Vec<u8>>,
     /// The mask of each form, in the order in which the search knows them.
     masks: Vec<String>,
+    /// The first two bytes of all forms: one bit each.
+    begins: Vec<u64>,
     first: [bool; 256],
     longest: usize,
     weak: Vec<String>,
@@ -114,7 +122,13 @@ impl Secrets {
     fn of_forms(by_form: BTreeMap<Vec<u8>, String>, weak: Vec<String>) -> Result<Self> {
         let (sorted, masks): (Vec<_>, Vec<_>) = by_form.into_iter().unzip();
         let mut first = [false; 256];
+        let mut begins = vec![0_u64; 1024];
         for form in &sorted {
+            if let Some((slot, bit)) = form.first_chunk().map(|pair| pair_bit(*pair))
+                && let Some(bits) = begins.get_mut(slot)
+            {
+                *bits |= bit;
+            }
             if let Some(slot) = form.first().and_then(|byte| first.get_mut(usize::from(*byte))) {
                 *slot = true;
             }
@@ -126,7 +140,7 @@ impl Secrets {
             Some(built.map_err(|error| RunnerError::Secrets(Box::new(error)))?)
         };
         let longest = sorted.iter().map(Vec::len).max().unwrap_or(0);
-        Ok(Self(Arc::new(Inner { search, sorted, masks, first, longest, weak })))
+        Ok(Self(Arc::new(Inner { search, sorted, masks, begins, first, longest, weak })))
     }
 
     /// Keys whose names sound secret and whose values are too short to be masked.
@@ -179,9 +193,29 @@ impl Inner {
         (earliest..text.len())
             .find(|at| {
                 let tail = text.get(*at..).unwrap_or_default();
-                tail.first().is_some_and(|byte| self.first[usize::from(*byte)]) && self.begins_a_form(tail)
+                let likely = match tail.first_chunk() {
+                    Some(pair) => {
+                        let (slot, bit) = pair_bit(*pair);
+                        self.begins.get(slot).is_some_and(|bits| bits & bit != 0)
+                    }
+                    None => tail.first().is_some_and(|byte| self.first[usize::from(*byte)]),
+                };
+                likely && self.begins_a_form(tail)
             })
             .unwrap_or(text.len())
+    }
+
+    /// Secrets inside the strings for the terminal (titles, links, clipboard), which `squeezed` passes over.
+    fn inside(&self, raw: &[u8], squeezed: &Squeezed) -> Vec<(Range<usize>, &str)> {
+        let Some(search) = &self.search else { return Vec::new() };
+        let mut all = Vec::new();
+        for place in squeezed.inner() {
+            for found in search.find_iter(&raw[place.clone()]) {
+                let mask = self.masks[found.pattern().as_usize()].as_str();
+                all.push((place.start + found.start()..place.start + found.end(), mask));
+            }
+        }
+        all
     }
 
     fn begins_a_form(&self, text: &[u8]) -> bool {
@@ -189,6 +223,12 @@ impl Inner {
         let after = self.sorted.partition_point(|form| form.as_slice() <= text);
         self.sorted.get(after).is_some_and(|form| form.starts_with(text))
     }
+}
+
+/// Where the table of first pairs says whether a form begins with these bytes.
+fn pair_bit(pair: [u8; 2]) -> (usize, u64) {
+    let number = u16::from_be_bytes(pair);
+    (usize::from(number >> 6), 1 << (number & 63))
 }
 
 /// Masks one stream, holding back only bytes that may be the beginning of a secret.
@@ -207,6 +247,9 @@ impl Redactor {
         }
         self.held.extend_from_slice(bytes);
         self.drain(false, out);
+        if self.held.len() > HELD_MAX + self.secrets.0.longest {
+            self.drain(true, out);
+        }
     }
 
     /// Nothing has come for a while: gives up whole lines that were held for a secret that might go on in the
@@ -231,6 +274,7 @@ impl Redactor {
         let Some(search) = &inner.search else { return };
         let squeezed = Squeezed::of(&self.held, last);
         let text = squeezed.text.as_slice();
+        let emit = Emit { raw: &self.held, hidden: inner.inside(&self.held, &squeezed) };
         let hold = |from: usize| {
             if last { text.len() } else { inner.undecided(text, from) }
         };
@@ -242,11 +286,12 @@ impl Redactor {
                 break;
             }
             let (start, end) = (squeezed.raw(found.start()), squeezed.raw_end(found.end()));
-            out.extend_from_slice(&self.held[written..start]);
+            emit.copy(written..start, out);
             out.extend_from_slice(inner.masks[found.pattern().as_usize()].as_bytes());
             // Colour codes and line breaks from inside the secret still do their work after the mask.
-            squeezed
-                .skipped(found.start(), found.end(), |from, to| out.extend_from_slice(&self.held[from..to]));
+            for gap in squeezed.working(found.start(), found.end()) {
+                out.extend_from_slice(&self.held[gap]);
+            }
             written = end;
             done = found.end();
             if done > stop {
@@ -256,8 +301,28 @@ impl Redactor {
         // Skipped bytes before the point of doubt are certain; an unfinished code at the end is not.
         let keep = if stop >= text.len() { squeezed.certain } else { squeezed.raw(stop.max(done)) };
         let keep = keep.max(written);
-        out.extend_from_slice(&self.held[written..keep]);
+        emit.copy(written..keep, out);
         self.held.drain(..keep);
+    }
+}
+
+/// Raw bytes on their way out, with the secrets that stand inside strings for the terminal.
+struct Emit<'a> {
+    raw: &'a [u8],
+    hidden: Vec<(Range<usize>, &'a str)>,
+}
+
+impl Emit<'_> {
+    fn copy(&self, place: Range<usize>, out: &mut Vec<u8>) {
+        let mut at = place.start;
+        let first = self.hidden.partition_point(|(hidden, _)| hidden.start < place.start);
+        for (hidden, mask) in self.hidden.iter().skip(first).take_while(|(hidden, _)| hidden.end <= place.end)
+        {
+            out.extend_from_slice(&self.raw[at..hidden.start]);
+            out.extend_from_slice(mask.as_bytes());
+            at = hidden.end;
+        }
+        out.extend_from_slice(&self.raw[at..place.end]);
     }
 }
 

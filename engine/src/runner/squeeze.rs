@@ -1,17 +1,30 @@
-//! Looking past what may stand inside a secret without belonging to it: colour codes and line wraps.
+//! Looking past what may stand inside a secret without belonging to it: escape codes, control and other invisible
+//! characters, and line wraps.
 
-/// A colour code longer than this is text.
-const ESCAPE_MAX: usize = 32;
-/// As many colour codes and line breaks in a row are skipped between two characters of a secret.
-const GAP_MAX: usize = 8;
+use std::ops::Range;
 
-/// Raw bytes without colour codes and single line breaks, with the way back to the raw places.
+use super::escape::{Token, token};
+
+/// As many bytes in a row are skipped between two characters of a secret.
+const GAP_MAX: usize = 8 * 1024;
+
+/// Raw bytes without what a terminal does not print, with the way back to the raw places.
 pub(super) struct Squeezed {
     pub(super) text: Vec<u8>,
-    /// Skipped stretches: place in `text` before which they stood, raw start, raw length.
-    gaps: Vec<(usize, usize, usize)>,
+    gaps: Vec<Gap>,
     /// End of the raw bytes that were taken in; what follows is an unfinished code.
     pub(super) certain: usize,
+}
+
+struct Gap {
+    /// Place in the text before which it stood.
+    at: usize,
+    start: usize,
+    len: usize,
+    /// Whether it still does its work after a mask: colours and line breaks do.
+    works: bool,
+    /// Raw place of the text inside a string for the terminal.
+    inner: Option<Range<usize>>,
 }
 
 impl Squeezed {
@@ -19,46 +32,40 @@ impl Squeezed {
         let mut this = Self { text: Vec::with_capacity(raw.len()), gaps: Vec::new(), certain: raw.len() };
         let mut at = 0;
         let mut in_a_row = 0;
-        let mut after_break = false;
         while let Some(rest) = raw.get(at..).filter(|rest| !rest.is_empty()) {
-            let plain =
-                rest.iter().position(|byte| matches!(byte, 0x1b | b'\n' | b'\r')).unwrap_or(rest.len());
-            if plain > 0 {
-                this.text.extend_from_slice(&rest[..plain]);
-                at += plain;
-                (in_a_row, after_break) = (0, false);
-                continue;
-            }
-            let skip = match skippable(rest, last) {
-                Skip::Bytes(len) => len,
-                Skip::Unfinished => {
+            let (len, works, inner) = match token(rest, last) {
+                Token::Plain(len) => {
+                    this.text.extend_from_slice(&rest[..len]);
+                    at += len;
+                    in_a_row = 0;
+                    continue;
+                }
+                Token::Unfinished => {
                     this.certain = at;
                     break;
                 }
-                Skip::No => 0,
+                Token::Break(len) | Token::Style(len, _) | Token::Code(len) => (len, true, None),
+                Token::Text(len, (from, to)) => (len, false, Some(at + from..at + to)),
+                Token::Hidden(len) => (len, false, None),
             };
-            let is_break = rest.first() == Some(&b'\n') || rest.starts_with(b"\r\n");
-            if skip == 0 || in_a_row >= GAP_MAX || (is_break && after_break) {
-                let len = skip.max(1);
+            if in_a_row + len > GAP_MAX {
                 this.text.extend_from_slice(&rest[..len]);
-                at += len;
-                (in_a_row, after_break) = (0, false);
+                in_a_row = 0;
             } else {
-                this.gaps.push((this.text.len(), at, skip));
-                at += skip;
-                in_a_row += 1;
-                after_break |= is_break;
+                this.gaps.push(Gap { at: this.text.len(), start: at, len, works, inner });
+                in_a_row += len;
             }
+            at += len;
         }
         this
     }
 
     /// Raw place of the byte `at` of the text.
     pub(super) fn raw(&self, at: usize) -> usize {
-        let gaps = self.gaps.partition_point(|gap| gap.0 <= at);
+        let gaps = self.gaps.partition_point(|gap| gap.at <= at);
         gaps.checked_sub(1)
             .and_then(|last| self.gaps.get(last))
-            .map_or(at, |gap| gap.1 + gap.2 + (at - gap.0))
+            .map_or(at, |gap| gap.start + gap.len + (at - gap.at))
     }
 
     /// Raw place just after the byte before `at` of the text.
@@ -66,36 +73,22 @@ impl Squeezed {
         at.checked_sub(1).map_or(0, |before| self.raw(before) + 1)
     }
 
-    /// Calls `with` for each skipped stretch strictly between two places of the text.
-    pub(super) fn skipped(&self, start: usize, end: usize, mut with: impl FnMut(usize, usize)) {
-        let from = self.gaps.partition_point(|gap| gap.0 <= start);
-        for gap in self.gaps.iter().skip(from).take_while(|gap| gap.0 < end) {
-            with(gap.1, gap.1 + gap.2);
-        }
+    /// Raw places of skipped stretches strictly between two places of the text that do their work after a mask.
+    pub(super) fn working(&self, start: usize, end: usize) -> impl Iterator<Item = Range<usize>> {
+        let from = self.gaps.partition_point(|gap| gap.at <= start);
+        let inside = self.gaps.iter().skip(from).take_while(move |gap| gap.at < end);
+        inside.filter(|gap| gap.works).map(|gap| gap.start..gap.start + gap.len)
+    }
+
+    /// Raw places of the texts inside strings for the terminal, in order.
+    pub(super) fn inner(&self) -> impl Iterator<Item = Range<usize>> {
+        self.gaps.iter().filter_map(|gap| gap.inner.clone())
     }
 }
 
-enum Skip {
-    Bytes(usize),
-    Unfinished,
-    No,
-}
-
-fn skippable(rest: &[u8], last: bool) -> Skip {
-    let unfinished = if last { Skip::No } else { Skip::Unfinished };
-    match rest {
-        [b'\n', ..] => Skip::Bytes(1),
-        [b'\r', b'\n', ..] => Skip::Bytes(2),
-        [b'\r'] | [0x1b] => unfinished,
-        [0x1b, b'[', tail @ ..] => {
-            match tail.iter().take(ESCAPE_MAX).position(|byte| !matches!(byte, 0x20..=0x3f)) {
-                Some(end) if matches!(tail[end], 0x40..=0x7e) => Skip::Bytes(end + 3),
-                None if tail.len() < ESCAPE_MAX => unfinished,
-                _ => Skip::No,
-            }
-        }
-        [0x1b, b'(', _, ..] => Skip::Bytes(3),
-        [0x1b, b'('] => unfinished,
-        _ => Skip::No,
-    }
+/// The bytes as [`Squeezed`] shows them, and the texts inside strings for the terminal.
+pub(super) fn squeezed(bytes: &[u8]) -> (Vec<u8>, Vec<Vec<u8>>) {
+    let all = Squeezed::of(bytes, true);
+    let inner = all.inner().map(|place| bytes[place].to_vec()).collect();
+    (all.text, inner)
 }
