@@ -183,6 +183,7 @@ pub fn status_of(kind: ErrorKind) -> http::StatusCode {
     match kind {
         ErrorKind::NotFound => StatusCode::NOT_FOUND,
         ErrorKind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
+        ErrorKind::SignedOut => StatusCode::UNAUTHORIZED,
         ErrorKind::Refused => StatusCode::FORBIDDEN,
         ErrorKind::Conflict => StatusCode::CONFLICT,
         ErrorKind::Throttled => StatusCode::TOO_MANY_REQUESTS,

@@ -90,7 +90,10 @@ pub fn parts(text: &str, kind: Kind) -> Vec<Part<'_>> {
             Kind::Prose => {
                 is_hidden(c) && {
                     let (before, rest) = text.split_at(at);
-                    !belongs(before, c, rest.chars().nth(1))
+                    let after = rest.chars().nth(1);
+                    // Browsers end the lines of what is typed with both characters.
+                    let ends_line = c == '\r' && after == Some('\n');
+                    !ends_line && !belongs(before, c, after)
                 }
             }
         };
@@ -108,10 +111,32 @@ pub fn parts(text: &str, kind: Kind) -> Vec<Part<'_>> {
     out
 }
 
+/// Whether a text may hold something that [`parts`] would not pass as it is. Quick for long texts in which there is
+/// nothing.
+pub fn is_suspicious(text: &str) -> bool {
+    let odd =
+        |bytes: &[u8]| bytes.iter().fold(false, |odd, byte| odd | (byte.wrapping_sub(b' ') > b'~' - b' '));
+    let mut at = 0;
+    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+        let plain = rest.as_bytes().chunks(32).take_while(|chunk| !odd(chunk)).count() * 32;
+        let from = (at + plain).min(text.len());
+        // One block, and what is left of a character that ends behind it.
+        let mut to = (from + 32).min(text.len());
+        while !text.is_char_boundary(to) {
+            to += 1;
+        }
+        let block = text.get(from..to).unwrap_or_default();
+        if block.chars().any(|c| c != '\r' && (is_hidden(c) || is_odd_space(c))) {
+            return true;
+        }
+        at = to;
+    }
+    text.contains('\r')
+}
+
 /// The text with every hidden character replaced by its note.
 pub fn visible(text: &str, kind: Kind) -> Cow<'_, str> {
-    // ASCII text without control characters, which is nearly all, is left alone.
-    if text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t' | b'\n')) {
+    if !is_suspicious(text) {
         return Cow::Borrowed(text);
     }
     let parts = parts(text, kind);
@@ -185,7 +210,11 @@ mod tests {
                 let want = format!("a\u{27e8}U+{code:04X}\u{27e9}b");
                 assert_eq!(visible(&text, Kind::Code), want);
                 assert_eq!(visible(&text, Kind::Prose), want);
-                assert!(!name(c).is_empty());
+                assert!(!name(c).is_empty() && is_suspicious(&text));
+                assert!(is_suspicious(&format!(
+                    "{}{c}",
+                    "x\u{2192}".repeat(usize::try_from(code % 40).unwrap())
+                )));
             }
             if c.is_alphanumeric() && !fills {
                 assert_eq!(visible(&text, Kind::Prose), text, "U+{code:04X}");
@@ -224,6 +253,7 @@ mod tests {
             visible("echo \u{202e}# fr- mr\u{202c}\u{a0}x", Kind::Code),
             "echo \u{27e8}U+202E\u{27e9}# fr- mr\u{27e8}U+202C\u{27e9}\u{27e8}U+00A0\u{27e9}x"
         );
+        assert_eq!(visible("typed\r\nlines\r", Kind::Prose), "typed\r\nlines\u{27e8}U+000D\u{27e9}");
         assert!(matches!(visible("plain \u{2192} text\n", Kind::Code), Cow::Borrowed(_)));
     }
 }

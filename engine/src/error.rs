@@ -9,6 +9,8 @@ pub enum ErrorKind {
     NotFound,
     /// What was typed cannot be used.
     Invalid,
+    /// Nobody is signed in.
+    SignedOut,
     /// The rules do not allow it.
     Refused,
     /// It does not fit what happened in between.
@@ -66,7 +68,7 @@ impl Error {
 
     /// Nobody is signed in.
     pub fn signed_out() -> Error {
-        Error::new(ErrorKind::Refused, "Please sign in.")
+        Error::new(ErrorKind::SignedOut, "Please sign in.")
     }
 
     /// A fault of our own. The cause goes to the log under a reference, the reference to people.

@@ -14,6 +14,7 @@ pub mod compose;
 mod confirmed;
 mod drill;
 mod error;
+pub mod files;
 mod follow_ups;
 mod git;
 mod housekeeping;

@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails fails its test")]
 
+#[path = "support/tools.rs"]
+mod tools;
 #[path = "checks"]
 mod support {
     pub mod authority;

@@ -11,6 +11,8 @@ mod compose_bench;
 mod compose_long;
 #[cfg(test)]
 mod compose_shapes;
+#[path = "support/tools.rs"]
+mod tools;
 
 #[path = "compose_parts/returning.rs"]
 mod returning;

@@ -1,6 +1,9 @@
 //! Runs carried out by a real supervisor process, with well-behaved and hostile commands.
 #![allow(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
+#[path = "support/tools.rs"]
+mod tools;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -612,7 +615,7 @@ async fn a_full_disk_stops_the_run_and_is_told() {
         .arg(&small)
         .output();
     if !mounted.is_ok_and(|out| out.status.success()) {
-        eprintln!("no right to mount: skipped");
+        tools::missing("the right to mount");
         return;
     }
     let dir = create(&small, &bench.plan("run", "yes")).unwrap();

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use engine::Engine;
 
 use crate::cli::{Cli, Command, Stack};
-use crate::settings;
+use crate::{console, settings};
 
 type CommandResult = Result<ExitCode, Box<dyn Error>>;
 
@@ -24,7 +24,7 @@ pub fn run(cli: Cli) -> CommandResult {
         Command::Check(args) => check::run(&args),
         Command::Version => {
             let sqlite = engine::store::sqlite_version();
-            println!("stagegate {} (SQLite {sqlite})", env!("CARGO_PKG_VERSION"));
+            console::line(format_args!("stagegate {} (SQLite {sqlite})", env!("CARGO_PKG_VERSION")))?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Supervise { dir } => {
@@ -61,7 +61,7 @@ async fn open(stack: &Stack) -> Result<Engine, Box<dyn Error>> {
 fn env_copy(stack: &Stack, release: i64, replaced: bool) -> CommandResult {
     let (config, data) = settings::stack_paths(stack, &settings::read_file(&stack.config)?)?;
     let text = engine::kept_env(&config, &data, release, replaced)?;
-    std::io::Write::write_all(&mut std::io::stdout(), &text)?;
+    console::bytes(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 

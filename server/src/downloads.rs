@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::extract::{Path, Query};
 use axum::response::{IntoResponse, Response};
 use domain::log::LogLine;
+use domain::visible::{Kind, visible};
 use http::header;
 use serde::{Deserialize, Serialize};
 use tokio_util::io::ReaderStream;
@@ -85,7 +86,7 @@ fn markdown(name: &str, text: Result<String, engine::Error>) -> Response {
                 (header::CONTENT_TYPE, "text/markdown; charset=utf-8".to_owned()),
                 (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
             ];
-            (headers, text).into_response()
+            (headers, visible(&text, Kind::Prose).into_owned()).into_response()
         }
         Err(error) => (status_of(error.kind()), error.public()).into_response(),
     }

@@ -6,14 +6,17 @@
 mod cli;
 mod commands;
 mod connections;
+mod console;
 mod doors;
 mod downloads;
 mod events;
 mod hosts;
 mod paths;
+mod port;
 mod security;
 mod serve;
 mod settings;
+mod visible;
 mod visit;
 
 use std::process::ExitCode;
@@ -25,10 +28,10 @@ fn main() -> ExitCode {
     match commands::run(cli) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("stagegate: {error}");
+            console::complain(format_args!("stagegate: {error}"));
             let mut cause = error.source();
             while let Some(inner) = cause {
-                eprintln!("  because: {inner}");
+                console::complain(format_args!("  because: {inner}"));
                 cause = inner.source();
             }
             ExitCode::FAILURE

@@ -24,14 +24,11 @@ use crate::hosts::{HostError, Hosts};
 use crate::security::Site;
 use crate::settings::Settings;
 use crate::visit::Doorman;
-use crate::{connections, doors, downloads, events, hosts, paths, security, visit};
+use crate::{connections, doors, downloads, events, hosts, paths, security, visible, visit};
 
 /// What keeps the server from starting.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The address is taken or not ours.
-    #[error("cannot listen on {0}")]
-    Listen(SocketAddr, #[source] std::io::Error),
     /// The routes and the policy table do not agree.
     #[error(transparent)]
     Doors(#[from] doors::DoorsError),
@@ -134,6 +131,7 @@ fn router(
         .route_service("/favicon.svg", ServeFile::new(settings.site.join("favicon.svg")))
         .nest_service("/pkg", assets)
         .layer(middleware::from_fn_with_state(site.clone(), security::origin_gate))
+        .layer(middleware::from_fn(visible::show_hidden))
         .layer(middleware::from_fn(paths::gate))
         .layer(middleware::from_fn_with_state(hosts, hosts::gate))
         .layer(CompressionLayer::new())

@@ -160,9 +160,21 @@ async fn with_whole_body(request: Request, limit: usize) -> Result<Request, Resp
     }
 }
 
+/// The sign-in page that leads on to where the request wanted to go, query included.
 fn sign_in_path(uri: &Uri) -> String {
-    let path = uri.path();
-    if path == "/" { "/sign-in".to_owned() } else { format!("/sign-in?next={path}") }
+    let wanted = uri.path_and_query().map_or("/", |path| path.as_str());
+    if wanted == "/" {
+        return "/sign-in".to_owned();
+    }
+    let mut to = "/sign-in?next=".to_owned();
+    for byte in wanted.bytes() {
+        if byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte) {
+            to.push(char::from(byte));
+        } else {
+            to.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    to
 }
 
 /// The page of ours that a request came from.

@@ -1,8 +1,9 @@
 //! The command line, as people and scripts meet it.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expects")]
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 fn stagegate(args: &[&str], dir: &Path) -> Output {
     Command::new(env!("CARGO_BIN_EXE_stagegate"))
@@ -171,4 +172,64 @@ fn help_and_version_say_what_there_is() {
     let refused =
         stagegate(&["serve", "--demo", "--listen", "0.0.0.0:0", "--site", "."], stack(PLAIN).path());
     assert!(!refused.status.success());
+}
+
+#[test]
+fn every_command_ends_quietly_when_nobody_reads_its_output() {
+    let dir = stack(PLAIN);
+    assert!(stagegate(&["user", "add", "ada", "--role", "qa"], dir.path()).status.success());
+    let monitoring = ["monitoring", "--target", "127.0.0.1:9", "--out", "m1"];
+    let commands: [&[&str]; 10] = [
+        &["check"],
+        &["check", "--json"],
+        &["check", "--config", "nowhere.toml"],
+        &["version"],
+        &["--help"],
+        &["user", "add", "bob"],
+        &["user", "reset", "ada"],
+        &["verify"],
+        &["prune", "--dry-run"],
+        &monitoring,
+    ];
+    for args in commands {
+        for closes_errors in [false, true] {
+            let mut child = Command::new(env!("CARGO_BIN_EXE_stagegate"))
+                .args(args)
+                .current_dir(dir.path())
+                .env_remove("STAGEGATE_CONFIG")
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap();
+            drop(child.stdout.take());
+            let mut said = String::new();
+            let mut errors = child.stderr.take().unwrap();
+            if !closes_errors {
+                errors.read_to_string(&mut said).unwrap();
+            }
+            drop(errors);
+            let status = child.wait().unwrap();
+            assert!(!said.contains("panicked") && !said.contains("pipe"), "{args:?}: {said}");
+            // A panic ends with 101, a signal with none.
+            assert!(matches!(status.code(), Some(0 | 1 | 2)), "{args:?}: {status}");
+        }
+    }
+    assert!(dir.path().join("m1").is_dir(), "the command did its work all the same");
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let status = Command::new(env!("CARGO_BIN_EXE_stagegate")).arg("version").stdout(full).status().unwrap();
+    assert!(!status.success(), "an output that cannot be written is a failure");
+}
+
+#[test]
+fn what_hides_or_turns_text_is_shown_by_check() {
+    let dir = stack(PLAIN);
+    let runbook = "# S\n\n## Phase 1 \u{202e}hidden\u{202c} (Gate A)\n\nAcceptance (Gate A):\n- Cov\u{200b}erage is high.\n";
+    std::fs::write(dir.path().join("runbook.md"), runbook).unwrap();
+    let json = stagegate(&["check", "--json"], dir.path());
+    let report: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert!(report.to_string().contains('\u{202e}'), "the same text is meant");
+    for output in [out(&stagegate(&["check"], dir.path())), out(&json)] {
+        assert!(!output.chars().any(|c| matches!(c, '\u{202e}' | '\u{202c}' | '\u{200b}')), "{output}");
+        assert!(output.contains("202e") || output.contains("\u{27e8}U+202E\u{27e9}"), "{output}");
+    }
 }

@@ -323,3 +323,58 @@ async fn the_board_as_json_says_what_the_pages_say() {
     // The stack declares no check, and none is made up.
     assert_eq!(board["checks"], serde_json::json!([]));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signing_in_leads_on_to_the_page_that_was_wanted_with_its_query() {
+    let server = Server::start();
+    let _ = server.person("qa").await;
+    let stranger = server.browser();
+    let wanted = "/runs?kind=check&text=a%20b%2Bc&next=//evil.example";
+    let answer = server.get(&stranger, wanted).await;
+    let location = answer.headers().get("location").unwrap().to_str().unwrap().to_owned();
+    assert!(location.starts_with("/sign-in?next=/runs%3F"), "{location}");
+    let page = server.get(&stranger, &location).await.text().await.unwrap();
+    let next = page.split("name=\"next\"").nth(1).or(page.split("name=next").nth(1)).unwrap();
+    let next = next.split("value=\"").nth(1).unwrap().split('"').next().unwrap().replace("&amp;", "&");
+    assert_eq!(next, wanted);
+    let form = [("login", "qa"), ("password", PASSWORD), ("next", &next)];
+    let answer = server.post(&stranger, "/api/sign_in", &form).await;
+    assert_eq!(answer.headers().get("location").unwrap(), wanted);
+    for bad in ["//evil.example/?a=b", "https://evil.example", "/\\evil.example", "%2F%2Fevil.example"] {
+        let form = [("login", "qa"), ("password", PASSWORD), ("next", bad)];
+        let answer = server.post(&server.browser(), "/api/sign_in", &form).await;
+        assert_eq!(answer.headers().get("location").unwrap(), "/", "{bad}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_hides_or_turns_text_is_visible_on_every_page_and_kept_in_forms() {
+    let server = Server::start();
+    let admin = server.admin().await;
+    let name = "Eve\u{202e}nimda\u{200b}";
+    let form = [("name", name), ("login", "eve"), ("roles[0]", "qa")];
+    let answer = server.post(&admin, "/api/invite", &form).await;
+    assert!(answer.status().is_redirection());
+    let runbook = support::RUNBOOK
+        .replace("echo hello", "echo \u{202e}olleh\u{a0}x")
+        .replace("Somebody looked", "Some\u{200b}body looked");
+    std::fs::write(server.dir.path().join("runbook.md"), runbook).unwrap();
+    let mut shown = String::new();
+    for _ in 0..100 {
+        shown = server.get(&admin, "/gates/A").await.text().await.unwrap();
+        if shown.contains("olleh") {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    for want in
+        ["U+202E: Right-to-left override", "\u{27e8}U+00A0\u{27e9}", "Some<span class=\"hidden-character\""]
+    {
+        assert!(shown.contains(want), "{want} is missing in {shown}");
+    }
+    for path in ["/", "/gates/A", "/people", "/runbook", "/activity", "/sign-offs"] {
+        let page = server.get(&admin, path).await.text().await.unwrap();
+        let hidden = page.char_indices().find(|(_, c)| matches!(c, '\u{202e}' | '\u{200b}'));
+        assert_eq!(hidden, None, "{path}: {page}");
+    }
+}

@@ -27,12 +27,18 @@ fn is_path(text: &str) -> bool {
 }
 
 fn is_plain(text: &str) -> bool {
-    text.len() <= 2_000 && !text.chars().any(|c| c.is_control() || c.is_whitespace())
+    text.chars().count() <= 2_000 && !text.chars().any(|c| c.is_control() || c.is_whitespace())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_length_of_a_link_counts_in_characters() {
+        let link = |n: usize| format!("https://example.org/{}", "\u{fc}".repeat(n));
+        assert!(address(&link(1_980)).is_ok() && address(&link(1_981)).is_err());
+    }
 
     #[test]
     fn links_lead_to_the_web_or_to_this_board() {

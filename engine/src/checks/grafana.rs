@@ -12,9 +12,12 @@ use super::finding::{brief, failed, names, passed, unknown, with_value};
 use super::json_api::{Api, NoJson};
 use super::probe::Probe;
 use super::prometheus::span_or;
+use crate::files::read_bounded;
 
 /// How old the newest point may be when the check names nothing, milliseconds.
 const FRESH_MS: u64 = 300_000;
+/// Largest file of a dashboard, bytes.
+const DASHBOARD_MAX: usize = 16 << 20;
 
 /// What was seen of one panel.
 enum Panel {
@@ -150,7 +153,11 @@ async fn in_file(
     wanted: &str,
 ) -> Result<Finding, NoJson> {
     let path = probe.work.project.dir.join(file);
-    let text = match std::fs::read_to_string(&path) {
+    let read = tokio::task::spawn_blocking(move || {
+        let bytes = read_bounded(&path, DASHBOARD_MAX)?;
+        String::from_utf8(bytes).map_err(|_| std::io::Error::from(std::io::ErrorKind::InvalidData))
+    });
+    let text = match read.await.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
         Ok(text) => text,
         Err(error) => {
             return Ok(failed(

@@ -1,7 +1,9 @@
 //! Asking servers that speak JSON: Prometheus, Alertmanager, Grafana, Loki, Elasticsearch.
 
+use std::time::Duration;
+
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
-use reqwest::{Client, Method, Url};
+use reqwest::{Client, Method, Response, Url};
 use serde_json::Value;
 
 use domain::evidence::Finding;
@@ -12,6 +14,8 @@ use super::probe::Probe;
 
 /// Largest answer that is read, bytes.
 const LARGEST: usize = 8 << 20;
+/// Longest time from a question to the last byte of its answer.
+const ANSWER_MAX: Duration = Duration::from_secs(30);
 
 /// A server and the way to it.
 pub(super) struct Api {
@@ -95,8 +99,8 @@ impl Api {
             next: format!("Start {}, or correct its address in the check.", self.name),
         };
         let url = self.base.join(path).map_err(|_| silent())?;
-        let response =
-            self.client.get(url).headers(self.headers.clone()).send().await.map_err(|_| silent())?;
+        let request = self.client.get(url).headers(self.headers.clone()).timeout(ANSWER_MAX);
+        let response = request.send().await.map_err(|_| silent())?;
         if !response.status().is_success() {
             let status = response.status().as_u16();
             let saw = format!("{} answers with status {status}", self.name);
@@ -106,13 +110,35 @@ impl Api {
                 next: "Give the check a token that may read.".to_owned(),
             });
         }
-        let text = response.text().await.map_err(|_| silent())?;
-        Ok(text.chars().take(LARGEST).collect())
+        let bytes = self.body(response).await?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// Sends JSON with POST.
     pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value, NoJson> {
         self.send(Method::POST, path, &[], Some(body)).await
+    }
+
+    /// The body of an answer, read no further than is useful.
+    async fn body(&self, mut response: Response) -> Result<Vec<u8>, NoJson> {
+        let status = Some(response.status().as_u16());
+        let stopped = |saw: String| NoJson {
+            status,
+            saw,
+            next: format!("Look whether {} listens there, and at what the check asks.", self.name),
+        };
+        let mut bytes = Vec::new();
+        loop {
+            let chunk = response.chunk().await.map_err(|error| {
+                let how = if error.is_timeout() { "did not finish its answer in time" } else { "hung up" };
+                stopped(format!("{} at {} {how}", self.name, self.place()))
+            })?;
+            let Some(chunk) = chunk else { return Ok(bytes) };
+            if bytes.len() + chunk.len() > LARGEST {
+                return Err(stopped(format!("the answer of {} is larger than 8 MiB", self.name)));
+            }
+            bytes.extend_from_slice(&chunk);
+        }
     }
 
     async fn send(
@@ -132,7 +158,7 @@ impl Api {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        let mut request = self.client.request(method, url).headers(self.headers.clone());
+        let mut request = self.client.request(method, url).headers(self.headers.clone()).timeout(ANSWER_MAX);
         if let Some(body) = body {
             request = request.json(body);
         }
@@ -141,20 +167,12 @@ impl Api {
             saw,
             next: format!("Start {name}, or correct its address in the check."),
         };
-        let mut response = request.send().await.map_err(|error| {
+        let response = request.send().await.map_err(|error| {
             let how = if error.is_timeout() { "did not answer in time" } else { "could not be reached" };
             silent(format!("{name} at {place} {how}"))
         })?;
         let status = response.status();
-        let mut bytes = Vec::new();
-        while let Some(chunk) =
-            response.chunk().await.map_err(|_| silent(format!("{name} at {place} hung up")))?
-        {
-            bytes.extend_from_slice(&chunk);
-            if bytes.len() > LARGEST {
-                return Err(silent(format!("the answer of {name} is larger than 8 MiB")));
-            }
-        }
+        let bytes = self.body(response).await?;
         if matches!(status.as_u16(), 401 | 403) {
             return Err(NoJson {
                 status: Some(status.as_u16()),

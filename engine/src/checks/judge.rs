@@ -16,10 +16,11 @@ use super::finding::{brief, failed, judge_value, passed, unknown};
 use super::output::Output;
 use super::suites::ran_no_test;
 use super::values::{NoValue, Reading, is_words, read_value, usual_want};
+use crate::files::read_bounded;
 use crate::runner::Exit;
 
 /// Largest report that is read, bytes.
-const REPORT_MAX: u64 = 64 << 20;
+const REPORT_MAX: usize = 64 << 20;
 /// File times come from a coarser clock than ours, so they may seem this much too early.
 const CLOCK_GRAIN_MS: u64 = 20;
 
@@ -292,11 +293,10 @@ fn fresh_report(path: &Path, name: &str, started_at_ms: u64) -> Result<String, N
             format!("Find out why the command did not write {name} this time (a cache, a wrong path)."),
         ));
     }
-    if found.len() > REPORT_MAX {
-        return Err(NoValue::new(format!("{name} is larger than 64 MiB"), next));
-    }
-    let bytes = fs::read(path)
-        .map_err(|error| NoValue::new(format!("{name} cannot be read ({})", error.kind()), next.clone()))?;
+    let bytes = read_bounded(path, REPORT_MAX).map_err(|error| match error.kind() {
+        io::ErrorKind::FileTooLarge => NoValue::new(format!("{name} is larger than 64 MiB"), next.clone()),
+        kind => NoValue::new(format!("{name} cannot be read ({kind})"), next.clone()),
+    })?;
     String::from_utf8(bytes)
         .map_err(|_| NoValue::new(format!("{name} is not UTF-8 text"), "Write the report in UTF-8."))
 }

@@ -1,6 +1,6 @@
 //! The authorities that certificates are checked against: a file of the stack's, or the system's.
 
-use std::fs;
+use std::io;
 use std::path::Path;
 
 use rustls::RootCertStore;
@@ -8,18 +8,20 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use super::finding::brief;
+use crate::files::read_bounded;
 
 /// Most bytes of a CA file that are read.
-const FILE_MAX: u64 = 4 << 20;
+const FILE_MAX: usize = 4 << 20;
 
 /// The certificates in the PEM file `ca`, relative to `dir`. Fails with a phrase for people.
 pub(super) fn of_file(dir: &Path, ca: &str) -> Result<Vec<CertificateDer<'static>>, String> {
     let path = dir.join(ca);
-    let found = fs::metadata(&path).map_err(|error| format!("{ca} cannot be read ({})", error.kind()))?;
-    if !found.is_file() || found.len() > FILE_MAX {
-        return Err(format!("{ca} is no file of certificates"));
-    }
-    let bytes = fs::read(&path).map_err(|error| format!("{ca} cannot be read ({})", error.kind()))?;
+    let bytes = read_bounded(&path, FILE_MAX).map_err(|error| match error.kind() {
+        io::ErrorKind::FileTooLarge | io::ErrorKind::InvalidInput | io::ErrorKind::IsADirectory => {
+            format!("{ca} is no file of certificates")
+        }
+        kind => format!("{ca} cannot be read ({kind})"),
+    })?;
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
     match read {
         Ok(certificates) if certificates.is_empty() => Err(format!("{ca} holds no certificate in PEM")),

@@ -2,13 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use bollard::container::LogOutput;
 use bollard::query_parameters::{InspectContainerOptions, LogsOptions};
 use domain::time::Millis;
-use futures::{StreamExt, TryStreamExt};
+use futures::{Stream, StreamExt, TryStreamExt};
 
 use super::docker::{Docker, explain};
 use super::error::{ComposeError, Result};
 use super::observe::{Instance, instances, parse_time};
+
+/// Most bytes of a log that are kept, whatever its lines are like.
+const LOG_MAX: usize = 8 << 20;
 
 /// What is kept of one service.
 #[derive(Debug, Default, Clone)]
@@ -58,6 +62,30 @@ fn late() -> ComposeError {
     ComposeError::Unreachable { why: "its logs did not come".to_owned() }
 }
 
+/// The last [`LOG_MAX`] bytes of a log, from the beginning of a line on.
+pub(super) async fn last_bytes<E>(chunks: impl Stream<Item = Result<LogOutput, E>>) -> Result<Vec<u8>, E> {
+    let mut chunks = std::pin::pin!(chunks);
+    let mut kept: Vec<u8> = Vec::new();
+    let mut cut = false;
+    while let Some(chunk) = chunks.try_next().await? {
+        kept.extend_from_slice(&chunk.into_bytes());
+        if kept.len() > 2 * LOG_MAX {
+            kept.drain(..kept.len() - LOG_MAX);
+            cut = true;
+        }
+    }
+    if kept.len() > LOG_MAX {
+        kept.drain(..kept.len() - LOG_MAX);
+        cut = true;
+    }
+    if cut {
+        // The first line may begin within a secret, which would not be known by its end.
+        let after = kept.iter().position(|byte| *byte == b'\n').map_or(kept.len(), |at| at + 1);
+        kept.drain(..after);
+    }
+    Ok(kept)
+}
+
 /// Lines with their times; only the first `most` chunks when that is given.
 async fn read(
     docker: &Docker,
@@ -66,14 +94,8 @@ async fn read(
     most: Option<usize>,
 ) -> Result<Vec<(Option<Millis>, String)>> {
     let chunks = docker.client().logs(&one.id, Some(options)).take(most.unwrap_or(usize::MAX));
-    let chunks = tokio::time::timeout(docker.patience(), chunks.try_collect::<Vec<_>>());
-    let bytes: Vec<u8> = chunks
-        .await
-        .map_err(|_| late())?
-        .map_err(explain)?
-        .into_iter()
-        .flat_map(|c| c.into_bytes())
-        .collect();
+    let bytes = tokio::time::timeout(docker.patience(), last_bytes(chunks));
+    let bytes = bytes.await.map_err(|_| late())?.map_err(explain)?;
     let text = String::from_utf8_lossy(&bytes);
     Ok(text
         .lines()
@@ -82,4 +104,23 @@ async fn read(
             _ => (None, line.to_owned()),
         })
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn of_a_log_without_end_the_last_whole_lines_are_kept() {
+        let chunk = |text: String| Ok::<_, ()>(LogOutput::StdOut { message: text.into() });
+        let few = futures::stream::iter([chunk("a\nb".to_owned()), chunk("c\n".to_owned())]);
+        assert_eq!(last_bytes(few).await.unwrap(), b"a\nbc\n");
+        let line = |n: usize| format!("{n:08} {}\n", "x".repeat(16_000));
+        let many = futures::stream::iter((0..3_000).map(|n| chunk(line(n))));
+        let kept = last_bytes(many).await.unwrap();
+        assert!(kept.len() <= LOG_MAX && kept.len() > LOG_MAX - 20_000);
+        assert!(kept.starts_with(b"0000") && kept.ends_with(line(2_999).as_bytes()));
+        let one = futures::stream::iter((0..3_000).map(|_| chunk("x".repeat(16_000))));
+        assert_eq!(last_bytes(one).await.unwrap(), b"", "a line that was cut is no line");
+    }
 }

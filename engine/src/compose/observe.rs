@@ -390,10 +390,10 @@ pub(super) async fn container_logs(
     redact: impl Fn(&str) -> String,
 ) -> Result<Vec<String>> {
     let options = LogsOptions { stdout: true, stderr: true, tail: n.to_string(), ..LogsOptions::default() };
-    let chunks = docker.client().logs(id, Some(options)).try_collect::<Vec<_>>();
-    let chunks = tokio::time::timeout(docker.patience(), chunks).await;
-    let chunks = chunks.map_err(|_| ComposeError::Unreachable { why: "its logs did not come".to_owned() })?;
-    let bytes: Vec<u8> = chunks.map_err(explain)?.into_iter().flat_map(|chunk| chunk.into_bytes()).collect();
+    let bytes = super::lines::last_bytes(docker.client().logs(id, Some(options)));
+    let bytes = tokio::time::timeout(docker.patience(), bytes).await;
+    let bytes = bytes.map_err(|_| ComposeError::Unreachable { why: "its logs did not come".to_owned() })?;
+    let bytes = bytes.map_err(explain)?;
     // Masked as a whole first: a secret may be wider than a line.
     let text = redact(&String::from_utf8_lossy(&bytes));
     let lines: Vec<String> = text.lines().map(shorten).collect();

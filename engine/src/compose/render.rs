@@ -98,8 +98,13 @@ pub(super) async fn render_kept(
 
 async fn render_argv(tool: Tool<'_>, project: &Project, argv: Vec<String>, key: &Key) -> Result<Rendered> {
     let env = match project.env_path() {
-        Some(file) => EnvFile::read(&file)
-            .map_err(|error| ComposeError::EnvFileInvalid { file, why: error.to_string() })?,
+        Some(file) => {
+            let path = file.clone();
+            let read =
+                tokio::task::spawn_blocking(move || EnvFile::read(&path).map_err(|error| error.to_string()));
+            let read = read.await.unwrap_or_else(|error| Err(error.to_string()));
+            read.map_err(|why| ComposeError::EnvFileInvalid { file, why })?
+        }
         None => EnvFile::default(),
     };
     let out = ask(tool, project, argv, &env).await?;

@@ -2,6 +2,7 @@
 //! would run (filters, hooks, file system monitors, diff drivers, pagers, credential helpers, transports) stays off,
 //! and every answer is bounded in time and size.
 
+mod ignored;
 mod off;
 mod tree;
 
@@ -13,6 +14,7 @@ use std::time::Duration;
 use crate::bounded;
 use crate::runner::{Cmd, Exit, Session};
 
+pub(crate) use ignored::Ignored;
 pub(crate) use tree::see;
 
 /// Longest time that one answer may take.
@@ -155,31 +157,10 @@ pub(crate) async fn head(caller: Caller<'_>, dir: &Path) -> Result<Option<String
     Ok(Some(String::from_utf8_lossy(&out).trim().to_owned()))
 }
 
-/// Whether git ignores `path`, asked without an async runtime. No answer is a no.
+/// Whether git ignores `path`. No answer is a no.
+#[cfg(test)]
 pub(crate) fn is_ignored(root: &Path, path: &Path) -> bool {
-    let argv = off::argv(&["check-ignore", "-q", "--"]);
-    let mut command = std::process::Command::new("git");
-    command
-        .args(&argv[1..])
-        .arg(path)
-        .current_dir(root)
-        .env_clear()
-        .envs(off::base_env())
-        .envs(off::env(&[]));
-    command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
-    let Ok(mut child) = command.stderr(std::process::Stdio::null()).spawn() else { return false };
-    let began = std::time::Instant::now();
-    loop {
-        match child.try_wait() {
-            Ok(Some(status)) => return status.success(),
-            Ok(None) if began.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(2)),
-            _ => {
-                let _ = child.kill();
-                let _ = child.wait();
-                return false;
-            }
-        }
-    }
+    Ignored::new(root).holds(path)
 }
 
 #[cfg(test)]

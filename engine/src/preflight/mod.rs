@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use domain::preflight::{Finding, Weight};
 use domain::runbook::Runbook;
 
+use crate::files::read_bounded;
 use crate::runbook::Config;
 use crate::runner::env_file::EnvFile;
 use model::Model;
@@ -39,9 +40,10 @@ pub fn preflight(config: &Config, runbook: &Runbook) -> Preflight {
     let root =
         std::path::absolute(&config.stack.directory).unwrap_or_else(|_| config.stack.directory.clone());
     let repo = Repo::new(&root);
-    let runbook_text = std::fs::read(&config.runbook).unwrap_or_default();
+    let runbook_text = read_bounded(&config.runbook, crate::runbook::LARGEST).unwrap_or_default();
     let runbook_text = String::from_utf8_lossy(&runbook_text).into_owned();
-    let config_text = std::fs::read_to_string(&config.path).unwrap_or_default();
+    let config_text = read_bounded(&config.path, crate::runbook::LARGEST).unwrap_or_default();
+    let config_text = String::from_utf8(config_text).unwrap_or_default();
     let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let mut files = Vec::new();
     let mut missing = Vec::new();

@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::words::joined;
+use crate::files::read_bounded;
+use crate::git::Ignored;
 
 /// Largest file that is read, bytes.
-const LARGEST: u64 = 2 << 20;
+const LARGEST: usize = 2 << 20;
 
 /// Directories whose contents are made by builds and installers.
 const MADE: [&str; 14] = [
@@ -33,6 +35,7 @@ pub(super) struct Repo {
     pub(super) root: PathBuf,
     read: RefCell<BTreeSet<PathBuf>>,
     packages: RefCell<BTreeMap<PathBuf, Option<Package>>>,
+    ignored: RefCell<Ignored>,
 }
 
 /// What a package.json says.
@@ -52,7 +55,12 @@ pub(super) struct Package {
 
 impl Repo {
     pub(super) fn new(root: &Path) -> Repo {
-        Repo { root: root.to_owned(), read: RefCell::default(), packages: RefCell::default() }
+        Repo {
+            root: root.to_owned(),
+            read: RefCell::default(),
+            packages: RefCell::default(),
+            ignored: RefCell::new(Ignored::new(root)),
+        }
     }
 
     /// The files that were read or looked for.
@@ -79,11 +87,7 @@ impl Repo {
     /// The text of a file; `None` when it is not there, no text, or too large.
     pub(super) fn text(&self, path: &Path) -> Option<String> {
         self.note(path);
-        let size = std::fs::metadata(path).ok().filter(|m| m.is_file())?.len();
-        if size > LARGEST {
-            return None;
-        }
-        String::from_utf8(std::fs::read(path).ok()?).ok()
+        String::from_utf8(read_bounded(path, LARGEST).ok()?).ok()
     }
 
     fn note(&self, path: &Path) {
@@ -97,7 +101,7 @@ impl Repo {
             return true;
         }
         // What git ignores is not in the repository on purpose.
-        crate::git::is_ignored(&self.root, path)
+        self.ignored.borrow_mut().holds(path)
     }
 
     /// The package that npm works with in `dir`: the nearest one above.

@@ -244,9 +244,11 @@ pub(super) fn read(path: &Path) -> Reading {
         problem.file = Some(file.clone());
         Reading { config: None, runbook: None, runbook_file: file.clone(), problems: vec![problem] }
     };
-    let bytes = match std::fs::read(path) {
-        Ok(bytes) if bytes.len() <= LARGEST => bytes,
-        Ok(_) => return nothing("the configuration is larger than 4 MiB".into(), ""),
+    let bytes = match crate::files::read_bounded(path, LARGEST) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::FileTooLarge => {
+            return nothing("the configuration is larger than 4 MiB".into(), "");
+        }
         Err(error) => return nothing(format!("the configuration cannot be read: {error}"), ""),
     };
     let text = match String::from_utf8(bytes) {

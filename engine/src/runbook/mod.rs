@@ -27,17 +27,31 @@ pub const LARGEST: usize = 32 * 1024 * 1024;
 pub fn parse(bytes: &[u8]) -> Runbook {
     let digest = sha256_hex(bytes);
     if bytes.len() > LARGEST {
-        let problem = problem(
-            Severity::Error,
-            format!("the file has {} MiB and is not read", bytes.len() >> 20),
-            "a runbook is a Markdown file of at most 32 MiB",
-        );
-        return Runbook { digest, problems: vec![problem], ..Runbook::default() };
+        return Runbook { digest, problems: vec![too_large()], ..Runbook::default() };
     }
     let decoded = text::decode(bytes);
     let mut runbook = read::read(&decoded);
     runbook.digest = digest;
     runbook
+}
+
+/// Reads the runbook in a file. One that is too large is a runbook with a problem, and is not read to its end.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn read_file(path: &std::path::Path) -> std::io::Result<Runbook> {
+    match crate::files::read_bounded(path, LARGEST) {
+        Ok(bytes) => Ok(parse(&bytes)),
+        Err(error) if error.kind() == std::io::ErrorKind::FileTooLarge => {
+            Ok(Runbook { problems: vec![too_large()], ..Runbook::default() })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn too_large() -> Problem {
+    let hint = "a runbook is a Markdown file of at most 32 MiB";
+    problem(Severity::Error, "the file is larger than 32 MiB and is not read", hint)
 }
 
 /// A problem at the beginning of the file.

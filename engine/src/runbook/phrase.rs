@@ -153,7 +153,7 @@ pub(super) fn speaks_of_sign_off(folded: &str) -> bool {
 /// The roles of `Sign-offs: Backend / QA / PO`; none when the line is something else.
 pub(super) fn sign_off_roles(text: &str) -> Vec<String> {
     let Some((left, right)) = text.split_once([':', '：']) else { return vec![] };
-    if left.len() > 120 || right.len() > 2_000 || !speaks_of_sign_off(&fold(left)) {
+    if left.chars().count() > 120 || right.chars().count() > 2_000 || !speaks_of_sign_off(&fold(left)) {
         return vec![];
     }
     let roles = split_names(right);

@@ -1,11 +1,14 @@
 //! Env files, read by the rules that Compose uses. Errors name lines and keys, never values.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::path::Path;
 
 use super::references::fill;
+use crate::files::read_bounded;
+
+/// Largest env file that is read, bytes.
+const LARGEST: usize = 4 << 20;
 
 /// Why an env file cannot be used. Lines count from 1.
 #[derive(Debug, thiserror::Error)]
@@ -87,7 +90,7 @@ pub struct EnvFile {
 impl EnvFile {
     /// Reads and parses a file.
     pub fn read(path: &Path) -> Result<Self, EnvFileError> {
-        Self::parse(&fs::read(path).map_err(EnvFileError::Unreadable)?)
+        Self::parse(&read_bounded(path, LARGEST).map_err(EnvFileError::Unreadable)?)
     }
 
     /// Parses the text of an env file. The first fault is returned.

@@ -50,12 +50,18 @@ async fn watch_run(reader: Reader, dir: RunDir, send: watch::Sender<Tip>) {
         }
         tokio::time::sleep(POLL).await;
         polls = polls.wrapping_add(1);
-        let changed = fs::metadata(dir.status()).and_then(|found| found.modified()).ok();
-        let known =
-            (changed == seen && !polls.is_multiple_of(POLLS_PER_PULSE)).then(|| send.borrow().state.clone());
+        let state = (!polls.is_multiple_of(POLLS_PER_PULSE)).then(|| send.borrow().state.clone());
+        let (reader, dir) = (reader.clone(), dir.clone());
+        // A disk that does not answer must hold up this run alone.
+        let looked = tokio::task::spawn_blocking(move || {
+            let changed = fs::metadata(dir.status()).and_then(|found| found.modified()).ok();
+            let known = state.filter(|_| changed == seen);
+            (changed, look(&reader, known), dir.path().exists())
+        });
+        let Ok((changed, looked, exists)) = looked.await else { return };
         seen = changed;
         // A run whose files cannot be read at the moment is looked at again; one that is gone is over.
-        match look(&reader, known) {
+        match looked {
             Ok(tip) => {
                 send.send_if_modified(|old| {
                     let differs = *old != tip;
@@ -63,7 +69,7 @@ async fn watch_run(reader: Reader, dir: RunDir, send: watch::Sender<Tip>) {
                     differs
                 });
             }
-            Err(_) if !dir.path().exists() => return,
+            Err(_) if !exists => return,
             Err(_) => {}
         }
     }

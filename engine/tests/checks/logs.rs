@@ -1,6 +1,10 @@
 //! Logs: servers that answer as the public HTTP APIs of Loki and Elasticsearch document them. Docker's own log
 //! driver is looked at with real containers in `compose.rs`' neighbour, the example.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
@@ -86,4 +90,43 @@ fn lines_in_elasticsearch_are_fresh_json_and_kept() {
     see(&elastic(5, "2d"), "retention").fails("deletes after 2d");
     let broken = Web::serve(|_| reply(500, "oops"));
     see(&broken, "fresh").unsure("no JSON");
+}
+
+/// Answers every request with a body that never ends; how much of it was taken is counted.
+fn endless(head: &'static str) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let taken = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&taken);
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let count = Arc::clone(&count);
+            std::thread::spawn(move || {
+                let _ = stream.read(&mut [0; 8_192]);
+                let _ = stream.write_all(head.as_bytes());
+                let chunk =
+                    format!("10000\r\n{}\r\n", "limits_config:  \n".repeat(3_856).get(..65_536).unwrap());
+                while stream.write_all(chunk.as_bytes()).is_ok() {
+                    count.fetch_add(chunk.len(), Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    (address, taken)
+}
+
+#[test]
+fn an_answer_without_end_is_read_up_to_a_bound() {
+    let stack = Stack::new();
+    for head in [
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n",
+    ] {
+        for assert in ["retention", "fresh"] {
+            let (address, taken) = endless(head);
+            let check = json!({ "kind": "logs", "source": "loki", "url": format!("http://{address}"), "assert": assert, "services": ["web"] });
+            stack.see(check).unsure("larger than 8 MiB");
+            assert!(taken.load(Ordering::Relaxed) < 64 << 20, "{assert} took {taken:?} bytes");
+        }
+    }
 }

@@ -202,9 +202,8 @@ fn a_suite_that_ran_nothing_is_unclear_whatever_its_exit_code() {
 #[test]
 fn a_runner_that_is_here_says_what_we_expect() {
     // The compiler that builds this is there; what it says of an empty suite is the real thing.
-    let Ok(out) = command("cargo", &["--version"]).output() else { return };
-    if !out.status.success() {
-        return;
+    if !command("cargo", &["--version"]).output().is_ok_and(|out| out.status.success()) {
+        return crate::tools::missing("cargo");
     }
     let stack = Stack::new();
     stack.file(

@@ -173,7 +173,7 @@ async fn gone(bench: &Bench, good: &BTreeMap<String, String>, tries: u64, table:
 /// A rollback whose processes have no network at all: no registry, no names, not even loopback.
 async fn cut(bench: &Bench, good: &BTreeMap<String, String>, tries: u64, table: &mut Table) {
     if !Command::new("unshare").args(["-n", "true"]).status().is_ok_and(|status| status.success()) {
-        println!("rollbacks without a network: not tried, it takes root");
+        crate::tools::missing("root, for rollbacks without a network");
         return;
     }
     bench.write("cut", "ok");

@@ -58,7 +58,7 @@ impl Drop for SmallDisk {
 async fn a_rollback_works_while_the_disk_is_full_with_docker() {
     let bench = Bench::tinystack("disk", "");
     let Some(disk) = SmallDisk::mount(&bench.data()) else {
-        println!("not tried: there is no right to mount");
+        crate::tools::missing("the right to mount");
         return;
     };
     let engine = bench.start().await;

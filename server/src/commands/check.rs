@@ -7,6 +7,7 @@ use engine::runbook::Report;
 
 use super::CommandResult;
 use crate::cli::Check;
+use crate::console;
 
 /// Prints the report; fails when it holds an error.
 pub fn run(args: &Check) -> CommandResult {
@@ -27,9 +28,9 @@ pub fn run(args: &Check) -> CommandResult {
         }
     };
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        console::json(&serde_json::to_string_pretty(&report)?)?;
     } else {
-        print!("{report}");
+        console::line(report.to_string().trim_end_matches('\n'))?;
     }
     let fits = report.breaking() == 0 || !args.strict;
     Ok(if report.is_usable() && fits { ExitCode::SUCCESS } else { ExitCode::FAILURE })

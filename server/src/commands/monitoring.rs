@@ -7,6 +7,7 @@ use engine::runbook::Config;
 
 use super::CommandResult;
 use crate::cli::Monitoring as Args;
+use crate::console;
 
 /// Writes the files; refuses to change one that differs unless told to.
 pub fn run(args: &Args) -> CommandResult {
@@ -46,7 +47,8 @@ pub fn run(args: &Args) -> CommandResult {
         if !same {
             std::fs::write(&path, text)?;
         }
-        println!("{} {}", if same { "unchanged" } else { "written  " }, path.display());
+        let what = if same { "unchanged" } else { "written  " };
+        console::line(format_args!("{what} {}", path.display()))?;
     }
     Ok(ExitCode::SUCCESS)
 }

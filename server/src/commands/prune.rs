@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use super::{CommandResult, open};
 use crate::cli::Prune;
+use crate::console;
 
 pub(super) async fn run(args: &Prune) -> CommandResult {
     let engine = open(&args.stack).await?;
@@ -11,16 +12,25 @@ pub(super) async fn run(args: &Prune) -> CommandResult {
     engine.close().await;
     let settings = pruned.settings.words();
     if settings.is_empty() {
-        println!(
+        console::line(format_args!(
             "Nothing is removed: stagegate.toml has no [retention]. Set runs = \"90d\" or evidence = \"90d\" there."
-        );
+        ))?;
         return Ok(ExitCode::SUCCESS);
     }
-    println!("Retention: {}.", settings.join(", "));
+    console::line(format_args!("Retention: {}.", settings.join(", ")))?;
     let word = if args.dry_run { "Would remove" } else { "Removed" };
-    println!("{word} the logs of {} ({} bytes).", counted(pruned.runs, "run"), pruned.run_bytes);
-    println!("{word} {} of scheduled checks.", counted(pruned.evidence, "row of evidence"));
-    println!("Kept: what the current release, rollback targets, incidents and people's decisions rest on.");
+    console::line(format_args!(
+        "{word} the logs of {} ({} bytes).",
+        counted(pruned.runs, "run"),
+        pruned.run_bytes
+    ))?;
+    console::line(format_args!(
+        "{word} {} of scheduled checks.",
+        counted(pruned.evidence, "row of evidence")
+    ))?;
+    console::line(format_args!(
+        "Kept: what the current release, rollback targets, incidents and people's decisions rest on."
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 

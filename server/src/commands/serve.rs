@@ -6,20 +6,19 @@ use std::time::Duration;
 
 use domain::role::Role;
 use engine::{Engine, NewPerson};
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{CommandResult, own_binary, rustls_ready};
 use crate::hosts::Hosts;
+use crate::port::listen;
 use crate::serve::{ServeError, serve};
 use crate::{cli, settings};
 
 /// Prints a line. A console that was closed is no reason to stop serving.
 macro_rules! say {
     ($($text:tt)*) => {{
-        use std::io::Write as _;
-        let _ = writeln!(std::io::stdout(), $($text)*);
+        let _ = crate::console::line(format_args!($($text)*));
     }};
 }
 
@@ -34,12 +33,16 @@ pub async fn run(args: cli::Serve) -> CommandResult {
                 .unwrap_or_else(|_| "warn,engine=info,server=info,tower_sessions=error".into()),
         )
         .with_writer(std::io::stderr)
+        // Its complaint about a closed standard error would be printed there, and panic.
+        .log_internal_errors(false)
         .init();
     rustls_ready();
     let settings = settings::settle(&args, &settings::read_file(&args.stack.config)?)?;
     let engine = Engine::open(settings.config.clone(), settings.data.clone(), own_binary()?).await?;
-    let listener =
-        TcpListener::bind(settings.listen).await.map_err(|e| ServeError::Listen(settings.listen, e))?;
+    let listener = listen(settings.listen, |holder| {
+        say!("{} is still used by {holder}; trying again for some seconds.", settings.listen);
+    })
+    .await?;
     let address = listener.local_addr()?;
     let hosts = Hosts::of(address, settings.public_url.as_deref(), &settings.allowed_hosts)?;
     if !settings.share_host {

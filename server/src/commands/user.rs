@@ -8,6 +8,7 @@ use engine::store::links::LinkKind;
 
 use super::{CommandResult, open};
 use crate::cli::User;
+use crate::console;
 
 /// Carries out the action. Links are printed as paths: the console does not know the public address.
 pub async fn run(action: User) -> CommandResult {
@@ -17,23 +18,25 @@ pub async fn run(action: User) -> CommandResult {
             let engine = open(&stack).await?;
             let name = name.unwrap_or_else(|| login.clone());
             let path = engine.add_person(&NewPerson { name, login: login.clone(), roles }).await?;
-            println!("{login} is added. One-time link, valid for seven days:\n  {path}");
-            println!("Put the server's address in front, such as http://stagegate.localhost:4400.");
+            console::line(format_args!("{login} is added. One-time link, valid for seven days:\n  {path}"))?;
+            console::line(format_args!(
+                "Put the server's address in front, such as http://stagegate.localhost:4400."
+            ))?;
         }
         User::Roles { stack, login, roles } => {
             let roles = parse(&roles)?;
             let engine = open(&stack).await?;
             engine.set_roles_from_console(&login, &roles).await?;
             let words: Vec<&str> = roles.iter().map(|r| r.label()).collect();
-            println!("{login} holds now: {}.", words.join(", "));
-            println!("A server that is running sees it within seconds.");
+            console::line(format_args!("{login} holds now: {}.", words.join(", ")))?;
+            console::line(format_args!("A server that is running sees it within seconds."))?;
         }
         User::Reset { stack, login } => {
             let engine = open(&stack).await?;
             let path = engine.person_link(&login, LinkKind::Reset).await?;
-            println!(
+            console::line(format_args!(
                 "The old password of {login} no longer works. One-time link, valid for seven days:\n  {path}"
-            );
+            ))?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -6,6 +6,7 @@ use engine::audit;
 
 use super::{CommandResult, open};
 use crate::cli::Verify;
+use crate::console;
 
 pub(super) async fn run(args: &Verify) -> CommandResult {
     let engine = open(&args.stack).await?;
@@ -16,26 +17,30 @@ pub(super) async fn run(args: &Verify) -> CommandResult {
     };
     let (records, faults) = audit::all_rows(db).await?;
     for fault in &faults {
-        eprintln!("stagegate: {fault}");
+        console::complain(format_args!("stagegate: {fault}"));
     }
     match chain {
         Err(error) => {
-            eprintln!("stagegate: {error}");
+            console::complain(format_args!("stagegate: {error}"));
             Ok(ExitCode::FAILURE)
         }
         Ok(_) if !faults.is_empty() => {
-            eprintln!(
+            console::complain(format_args!(
                 "stagegate: the stored records do not match the audit log; restore the data directory from the last \
                  good backup, or undo the change"
-            );
+            ));
             Ok(ExitCode::FAILURE)
         }
         Ok(report) => {
             let (events, head) = (report.events, report.head);
-            println!("The audit log is whole: {events} events, and {records} records match it.");
-            println!("Head: {head}");
-            println!("Note the head outside of this machine. A log that was cut or rewritten is found with:");
-            println!("  stagegate verify --expect {head}");
+            console::line(format_args!(
+                "The audit log is whole: {events} events, and {records} records match it."
+            ))?;
+            console::line(format_args!("Head: {head}"))?;
+            console::line(format_args!(
+                "Note the head outside of this machine. A log that was cut or rewritten is found with:"
+            ))?;
+            console::line(format_args!("  stagegate verify --expect {head}"))?;
             Ok(ExitCode::SUCCESS)
         }
     }

@@ -103,8 +103,8 @@ fn read_runbook(walk: &mut Walk<'_>, root: &DeTable<'_>, base: &Path) -> (Option
         return (None, None);
     };
     let path = base.join(&value);
-    match std::fs::read(&path) {
-        Ok(bytes) => (Some(path), Some(super::super::parse(&bytes))),
+    match super::super::read_file(&path) {
+        Ok(runbook) => (Some(path), Some(runbook)),
         Err(error) => {
             let message = format!("the runbook “{value}” cannot be read: {error}");
             walk.error(span.start, message, "paths are relative to this file");

@@ -1,0 +1,43 @@
+//! What commands print. Whoever closes the pipe (`… | head`) has read enough: the command goes on to its end without
+//! a word. Characters that hide or turn text become visible, as on the pages.
+
+use std::io::{self, ErrorKind, Write};
+
+use domain::visible::{Kind, visible};
+
+/// Prints a text for people, and a line break. Fails when it cannot be written, unless nobody reads any more.
+pub fn line(text: impl std::fmt::Display) -> io::Result<()> {
+    let text = text.to_string();
+    bytes(format!("{}\n", visible(&text, Kind::Prose)).as_bytes())
+}
+
+/// Prints a JSON text, and a line break: hidden characters in it are written with their numbers, which means the same.
+pub fn json(text: &str) -> io::Result<()> {
+    let mut out = String::with_capacity(text.len() + 1);
+    for c in text.chars() {
+        if domain::visible::is_hidden(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                out.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    out.push('\n');
+    bytes(out.as_bytes())
+}
+
+/// Prints bytes as they are.
+pub fn bytes(bytes: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
+/// Prints a complaint. There is nobody left to tell when that does not work.
+pub fn complain(text: impl std::fmt::Display) {
+    let text = text.to_string();
+    let _ = writeln!(io::stderr(), "{}", visible(&text, Kind::Prose));
+}
