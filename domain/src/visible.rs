@@ -256,4 +256,25 @@ mod tests {
         assert_eq!(visible("typed\r\nlines\r", Kind::Prose), "typed\r\nlines\u{27e8}U+000D\u{27e9}");
         assert!(matches!(visible("plain \u{2192} text\n", Kind::Code), Cow::Borrowed(_)));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_comes_back_whole_and_nothing_hidden_is_left_in_code(
+            text in "(\\PC|[\u{0}-\u{1f}\u{200b}-\u{200f}\u{2028}-\u{202e}\u{2060}-\u{2069}\u{feff}\u{fe0f}\u{1f468}]){0,60}"
+        ) {
+            for kind in [Kind::Prose, Kind::Code] {
+                let back: String = parts(&text, kind)
+                    .into_iter()
+                    .map(|part| match part {
+                        Part::Text(text) => text.to_owned(),
+                        Part::Hidden(c) => c.to_string(),
+                    })
+                    .collect();
+                assert_eq!(back, text);
+            }
+            let shown = visible(&text, Kind::Code);
+            assert!(!shown.chars().any(|c| is_hidden(c) || is_odd_space(c)), "{shown:?}");
+            assert_eq!(is_suspicious(&text), text.contains('\r') || shown != text);
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! The rules, by example and by random sequences of acts.
+//! The rules, by example. Random sequences of acts are in `model.rs`.
 #![allow(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 use std::collections::BTreeMap;
@@ -16,12 +16,9 @@ use domain::role::Role;
 use domain::rules::{Piece, Rules};
 use domain::runbook::{ChecklistItem, Criterion, Dri, Gate, Runbook, SignoffRole};
 use domain::time::Millis;
-use proptest::prelude::*;
 
 #[path = "judge_parts/items.rs"]
 mod items;
-#[path = "judge_parts/random.rs"]
-mod random;
 #[path = "judge_parts/signed.rs"]
 mod signed;
 #[path = "judge_parts/stored.rs"]
