@@ -6,6 +6,7 @@ use domain::release::{Release, ReleaseState};
 use engine::view::{DrillFigures, DrillView, EnvSince, HeadView, Offer, ReleaseRow, ReleasesPage, RunState};
 
 use super::{release_view, releases_view};
+use crate::ssr::Flash;
 use crate::ui::samples::{self, NOW, here, html};
 
 fn row() -> ReleaseRow {
