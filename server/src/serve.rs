@@ -1,6 +1,5 @@
 //! Start-up and routes.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use app::notices::Notices;
