@@ -352,7 +352,7 @@ async fn what_hides_or_turns_text_is_visible_on_every_page_and_kept_in_forms() {
     let server = Server::start();
     let admin = server.admin().await;
     let name = "Eve\u{202e}nimda\u{200b}";
-    let form = [("name", name), ("login", "eve"), ("roles[0]", "qa")];
+    let form = [("name", name), ("login", "eve"), ("roles[0]", "qa"), ("password", PASSWORD)];
     let answer = server.post(&admin, "/api/invite", &form).await;
     assert!(answer.status().is_redirection());
     let runbook = support::RUNBOOK
