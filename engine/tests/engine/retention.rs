@@ -13,7 +13,7 @@ use engine::store::releases::{self, NewRelease};
 use engine::store::runs::{self, Ending, NewRun, RunKind, RunOutcome};
 use engine::store::{StoreError, evidence};
 
-use crate::support::bench::{Bench, PASSWORD, actor, board};
+use crate::support::bench::{Bench, PASSWORD, actor, board, until};
 
 /// A release from long ago, opened after the ones before it.
 async fn release(engine: &Engine, by: i64) -> i64 {
@@ -99,6 +99,11 @@ async fn retention_removes_what_nothing_rests_on_and_says_so() {
     }
     let by_hand = old_run(&engine, devops.id, "unit", old, 40).await;
     let of_signed = old_run(&engine, SCHEDULE, "unit", signed, 50).await;
+    // Written beside the engine, it is read a moment later.
+    until("the board to show the release", std::time::Duration::from_secs(10), || async {
+        board(&engine).await.release.is_some_and(|release| release.id == signed)
+    })
+    .await;
     // Somebody's word on a release keeps everything of it.
     let digest = board(&engine).await.judgement.digest;
     let qa = bench.by(&engine, "qa").await;
