@@ -107,7 +107,7 @@ async fn retention_removes_what_nothing_rests_on_and_says_so() {
     // Somebody's word on a release keeps everything of it.
     let digest = board(&engine).await.judgement.digest;
     let qa = bench.by(&engine, "qa").await;
-    engine.sign_off(&qa, "qa", "no-go", "slow", "faster", &digest, PASSWORD).await.unwrap();
+    engine.sign_off(&qa, "qa", "no-go", "slow", "faster", &digest, 0, PASSWORD).await.unwrap();
     // Three newer ones, as the newest stay too.
     let mut last = 0;
     for _ in 0..4 {
