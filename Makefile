@@ -1,6 +1,6 @@
 # Everything a person needs is `make run` and `make test`. The work is done by the scripts in .ci/.
 .DEFAULT_GOAL := help
-.PHONY: help run test install build check fmt sqlx wasm-size model clean-docker bench-rollback chaos sabotage ci
+.PHONY: help run test install build check fmt sqlx wasm-size model clean-docker bench-rollback bench-growth chaos sabotage ci
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ model: ## Throw 100,000 random sequences of acts at the rules of gates, sign-off
 
 bench-rollback: ## Measure a rollback against the same command typed by hand; writes target/bench/rollback.json
 	@.ci/long bench_rollback
+
+bench-growth: ## Measure a store of years against a new one (~10 min); writes target/bench/growth.json
+	@.ci/long bench_growth
 
 chaos: ## Kill, cut off, fill up and race deploys and rollbacks (short form ~3 min, the long one: docs/measurements.md)
 	@.ci/long chaos

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::changes::Change;
 use crate::check::Check;
 use crate::evidence::Evidence;
+use crate::failures::FailureCount;
 use crate::release::{Parts, Release};
 use crate::role::Role;
 use crate::rules::Rules;
@@ -348,8 +349,10 @@ pub struct Facts<'a> {
     pub gate_owners: &'a BTreeMap<String, Vec<Role>>,
     /// The release that is judged.
     pub release: Option<&'a Release>,
-    /// Evidence of all checks, oldest first.
+    /// The newest evidence of all checks, oldest first.
     pub evidence: &'a [Evidence],
+    /// How often checks did not pass on the release, counted over all evidence.
+    pub failures: &'a [FailureCount],
     /// All attestations, oldest first.
     pub attestations: &'a [Attestation],
     /// All waivers, oldest first.

@@ -7,6 +7,7 @@ use crate::check::Check;
 use crate::drift::{laxer_mode, parts_seen};
 use crate::evidence::{Evidence, Outcome, Staleness, staleness};
 use crate::facts::{Attestation, Facts, ShownRow, ShownValue, Waiver};
+use crate::failures::failures_of;
 use crate::preflight::{Finding, Weight};
 use crate::release::Parts;
 use crate::role::Role;
@@ -209,14 +210,7 @@ pub fn check_state(check: &Check, facts: &Facts<'_>) -> CheckState {
         reasons
     };
     let counting = |e: &&Evidence| why_stale(e).is_empty();
-    let declaration = check.declaration();
-    let failures = mine()
-        .filter(|e| e.finding.outcome != Outcome::Pass)
-        .filter(|e| facts.release.is_some_and(|r| e.release == r.id))
-        .filter(|e| declaration.matches(&e.threshold_digest))
-        .filter(|e| check.binds.iter().all(|p| check.agrees(&e.parts, parts, *p)))
-        .count();
-    let failures = u32::try_from(failures).unwrap_or(u32::MAX);
+    let failures = facts.release.map_or(0, |r| failures_of(check, r, facts.failures));
     let state = |standing, last: Option<&Evidence>, stale| CheckState {
         check: check.id.clone(),
         standing,

@@ -11,6 +11,7 @@ pub mod digest;
 pub mod drift;
 pub mod evidence;
 pub mod facts;
+pub mod failures;
 pub mod flaky;
 pub mod incident;
 pub mod item;

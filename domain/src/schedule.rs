@@ -111,6 +111,19 @@ fn walk<'a>(
     false
 }
 
+/// When the first of the scheduled checks is due; `None` when none is scheduled.
+pub fn next_due(checks: &[Check], evidence: &[Evidence], tried: &BTreeMap<String, Millis>) -> Option<Millis> {
+    checks.iter().filter_map(|check| due_at(check, evidence, tried)).min()
+}
+
+/// When a scheduled check is due: so long after it was looked at or tried last; before it ever was, at once.
+fn due_at(check: &Check, evidence: &[Evidence], tried: &BTreeMap<String, Millis>) -> Option<Millis> {
+    let every = check.schedule.every_ms?;
+    let looked = evidence.iter().filter(|e| e.check == check.id).map(|e| e.at).max();
+    let last = looked.max(tried.get(&check.id).copied());
+    Some(last.map_or(Millis(i64::MIN), |at| at.plus(every)))
+}
+
 /// The checks that are due by the clock: scheduled, and neither looked at nor tried within their time.
 /// However long nobody looked, each is due once.
 pub fn due<'a>(
@@ -119,13 +132,5 @@ pub fn due<'a>(
     tried: &BTreeMap<String, Millis>,
     now: Millis,
 ) -> Vec<&'a Check> {
-    checks
-        .iter()
-        .filter(|check| {
-            let Some(every) = check.schedule.every_ms else { return false };
-            let looked = evidence.iter().filter(|e| e.check == check.id).map(|e| e.at).max();
-            let last = looked.max(tried.get(&check.id).copied());
-            last.is_none_or(|at| now.since(at) >= every)
-        })
-        .collect()
+    checks.iter().filter(|check| due_at(check, evidence, tried).is_some_and(|at| at <= now)).collect()
 }

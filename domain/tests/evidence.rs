@@ -9,6 +9,7 @@ use domain::check::{Check, CheckSpec};
 use domain::drift::{Drift, DriftKind, drift, parts_seen};
 use domain::evidence::{Evidence, Finding, Outcome, Staleness, expires_at, expires_soon, staleness};
 use domain::facts::{Facts, Health, Observed, Orphan, Service};
+use domain::failures::failure_counts;
 use domain::flaky::{flaky, trend};
 use domain::item::{CheckState, Standing, check_state};
 use domain::release::{Part, Parts, Release, ReleaseState};
@@ -163,6 +164,7 @@ impl World {
             gate_owners: &BTreeMap::new(),
             release: Some(&self.release),
             evidence: &self.evidence,
+            failures: &failure_counts(&self.evidence),
             attestations: &[],
             waivers: &[],
             acceptances: &[],

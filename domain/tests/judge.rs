@@ -9,6 +9,7 @@ use domain::evidence::{Evidence, Finding, Outcome};
 use domain::facts::{
     Acceptance, Attestation, Choice, Decision, Facts, Health, Observed, Service, SignOff, Waiver,
 };
+use domain::failures::failure_counts;
 use domain::item::{Standing, Status};
 use domain::judge::{BlockerKind, GateState, Judgement, judge};
 use domain::release::{Part, Parts, Release, ReleaseState};
@@ -108,6 +109,7 @@ impl World {
             gate_owners: &self.owners,
             release: self.release.as_ref(),
             evidence: &self.evidence,
+            failures: &failure_counts(&self.evidence),
             attestations: &self.attestations,
             waivers: &self.waivers,
             acceptances: &self.acceptances,

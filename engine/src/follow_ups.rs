@@ -11,7 +11,6 @@ use crate::acts::{Ctx, Return};
 use crate::audit::{self, Event, Outcome};
 use crate::compose::{Address, Docker};
 use crate::error::{Error, ErrorKind};
-use crate::known::changes_the_stack;
 use crate::recovery::RECOVERY;
 use crate::store::StoreError;
 use crate::store::people::SCHEDULE;
@@ -289,7 +288,6 @@ pub(crate) fn follow_up_view(follow_up: &FollowUp) -> FollowUpView {
 
 /// What follows the last change of the stack and has not started.
 pub(crate) fn open_follow_ups(known: &crate::known::Known) -> Vec<FollowUpView> {
-    let Some(last) = known.runs.iter().find(|run| changes_the_stack(run.kind)) else { return vec![] };
-    let of_last = known.follow_ups.iter().filter(|f| f.run == last.id);
+    let of_last = known.runs.follow_ups.iter();
     of_last.filter(|f| !matches!(f.state, FollowUpState::Started(_))).map(follow_up_view).collect()
 }

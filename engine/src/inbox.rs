@@ -21,7 +21,7 @@ impl Engine {
     pub async fn top(&self, actor: &Actor) -> Result<TopView, Error> {
         let judged = self.judged();
         let waiting = judged.inbox(actor).len();
-        Ok(TopView { verdict: judged.judgement.verdict, waiting })
+        Ok(TopView { verdict: judged.judgement.verdict.clone(), waiting })
     }
 }
 
@@ -141,11 +141,12 @@ impl Judged {
         }
         let mut todos = Vec::new();
         for item in self.judgement.gates.iter().flat_map(|g| &g.items).chain(&self.judgement.loose_items) {
-            let Some(waiver) = self.known.waivers.iter().rfind(|w| w.item == item.item.id && w.holds) else {
+            let Some(waiver) = self.known.words.waivers.iter().rfind(|w| w.item == item.item.id && w.holds)
+            else {
                 continue;
             };
             let taken_back =
-                self.known.waivers.iter().rfind(|w| w.item == item.item.id).is_some_and(|w| !w.holds);
+                self.known.words.waivers.iter().rfind(|w| w.item == item.item.id).is_some_and(|w| !w.holds);
             if taken_back || waiver.text_digest != item.item.digest {
                 continue;
             }

@@ -9,7 +9,7 @@ use sqlx::SqliteConnection;
 
 use crate::compose::{DeployResult, FailingService, RollbackResult};
 use crate::store::releases::{self, What};
-use crate::store::runs::{self, Filter, Run, RunKind};
+use crate::store::runs::{self, Run};
 use crate::store::{self, StoreError};
 use crate::work::Findings;
 
@@ -64,8 +64,7 @@ pub(crate) async fn open(
 
 /// The run that deployed a release last.
 async fn last_deploy(tx: &mut SqliteConnection, release: i64) -> Result<Option<Run>, StoreError> {
-    let filter = Filter { kind: Some(RunKind::Deploy), release: Some(release), ..Filter::default() };
-    Ok(runs::list(&mut *tx, filter, 1).await?.pop())
+    runs::last_deploy_of(&mut *tx, release).await
 }
 
 async fn timeline(
@@ -118,8 +117,7 @@ async fn first_failure(
     from: &Release,
 ) -> Result<Option<(Millis, String)>, StoreError> {
     let since = from.deployed_at.unwrap_or(from.opened_at);
-    let found = store::evidence::for_judging(&mut *tx, Some(from.id), 0).await?;
-    let first = found.into_iter().find(|e| e.at >= since && e.finding.outcome != Outcome::Pass);
+    let first = store::evidence::first_not_passed(&mut *tx, from.id, since).await?;
     Ok(first.map(|e| {
         let word = match e.finding.outcome {
             Outcome::Fail => "failed",

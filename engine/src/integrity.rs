@@ -135,9 +135,11 @@ impl Engine {
             }
         }
         scopes.extend(self.stack().checks.iter().map(|c| ("evidence", c.id.clone())));
-        scopes.extend(known.attestations.iter().map(|a| ("attestation", a.item.clone())));
-        scopes.extend(known.waivers.iter().map(|w| ("waiver", w.item.clone())));
-        scopes.extend(known.ownership.iter().map(|o| ("ownership_entry", o.field.clone())));
+        scopes.extend(known.words.attestations.iter().map(|a| ("attestation", a.item.clone())));
+        scopes.extend(known.words.waivers.iter().map(|w| ("waiver", w.item.clone())));
+        let stack = self.stack();
+        let fields = stack.runbook.ownership.iter().flat_map(|line| &line.fields);
+        scopes.extend(fields.map(|field| ("ownership_entry", field.id.clone())));
         scopes.extend(known.changes.iter().map(|c| ("change", c.key.clone())));
         scopes
     }

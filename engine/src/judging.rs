@@ -18,23 +18,41 @@ pub(crate) struct Judged {
     pub now: Millis,
     pub stack: Arc<Stack>,
     pub known: Arc<Known>,
-    pub observed: Observed,
+    pub observed: Arc<Observed>,
     /// What the audit log does not vouch for.
     pub integrity: Arc<Vec<String>>,
     pub judgement: Judgement,
 }
 
+/// How old a judgement may be when it is used again though nothing differs: waivers and evidence end by the clock.
+const RENEW_MS: u64 = 1_000;
+
 impl Engine {
-    pub(crate) fn judged(&self) -> Judged {
-        self.judged_by(self.observed())
+    /// The judgement of this moment. Whoever asks again before anything differs gets the same one, for a second.
+    pub(crate) fn judged(&self) -> Arc<Judged> {
+        let (stack, known, observed, now) = (self.stack(), self.known(), self.observed(), self.now());
+        let integrity = self.integrity_problems();
+        let same = |j: &&Arc<Judged>| {
+            Arc::ptr_eq(&j.stack, &stack)
+                && Arc::ptr_eq(&j.known, &known)
+                && Arc::ptr_eq(&j.observed, &observed)
+                && j.integrity == integrity
+                && j.now <= now
+                && now.since(j.now) < RENEW_MS
+        };
+        // Held while judging: of many who ask at once, one judges.
+        let mut last = self.0.judged.lock().unwrap_or_else(|e| e.into_inner());
+        if let Some(judged) = last.as_ref().filter(same) {
+            return Arc::clone(judged);
+        }
+        let judged = Arc::new(Judged::of(now, stack, known, observed, integrity));
+        *last = Some(Arc::clone(&judged));
+        judged
     }
 
-    pub(crate) fn judged_by(&self, observed: Observed) -> Judged {
-        let (stack, known) = (self.stack(), self.known());
-        let now = self.now();
+    pub(crate) fn judged_by(&self, observed: Arc<Observed>) -> Arc<Judged> {
         let integrity = self.integrity_problems();
-        let judgement = judge(&facts(now, &stack, &known, &observed, &integrity));
-        Judged { now, stack, known, observed, integrity, judgement }
+        Arc::new(Judged::of(self.now(), self.stack(), self.known(), observed, integrity))
     }
 }
 
@@ -55,11 +73,12 @@ fn facts<'a>(
         gate_owners: &stack.gate_owners,
         release: known.current(),
         evidence: &known.evidence,
-        attestations: &known.attestations,
-        waivers: &known.waivers,
-        acceptances: &known.acceptances,
-        sign_offs: &known.sign_offs,
-        decisions: &known.decisions,
+        failures: &known.failures,
+        attestations: &known.words.attestations,
+        waivers: &known.words.waivers,
+        acceptances: &known.words.acceptances,
+        sign_offs: &known.words.sign_offs,
+        decisions: &known.words.decisions,
         observed,
         changes: &known.changes,
         integrity,
@@ -67,6 +86,17 @@ fn facts<'a>(
 }
 
 impl Judged {
+    fn of(
+        now: Millis,
+        stack: Arc<Stack>,
+        known: Arc<Known>,
+        observed: Arc<Observed>,
+        integrity: Arc<Vec<String>>,
+    ) -> Judged {
+        let judgement = judge(&facts(now, &stack, &known, &observed, &integrity));
+        Judged { now, stack, known, observed, integrity, judgement }
+    }
+
     /// The facts of this moment, for a rule.
     pub(crate) fn facts(&self) -> Facts<'_> {
         facts(self.now, &self.stack, &self.known, &self.observed, &self.integrity)
@@ -111,13 +141,7 @@ impl Judged {
     /// Whether the directory is another one than the release was opened from, and in which parts. What
     /// cannot be read now says nothing.
     pub(crate) fn moved_parts(&self) -> Vec<Part> {
-        let Some(release) = self.release() else { return vec![] };
-        [Part::Commit, Part::Config, Part::Env, Part::Runbook]
-            .into_iter()
-            .filter(|p| {
-                self.observed.parts.values.get(p).is_some_and(|now| release.parts.values.get(p) != Some(now))
-            })
-            .collect()
+        self.release().map(|release| moved_parts(release, &self.observed)).unwrap_or_default()
     }
 
     /// One sentence for the banner, when the directory has moved on.
@@ -140,6 +164,14 @@ impl Judged {
             release.name()
         ))
     }
+}
+
+/// The parts in which the directory is another one than `release` was opened from.
+pub(crate) fn moved_parts(release: &Release, observed: &Observed) -> Vec<Part> {
+    [Part::Commit, Part::Config, Part::Env, Part::Runbook]
+        .into_iter()
+        .filter(|p| observed.parts.values.get(p).is_some_and(|now| release.parts.values.get(p) != Some(now)))
+        .collect()
 }
 
 /// `Backend, QA`.

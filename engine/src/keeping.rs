@@ -52,6 +52,26 @@ impl KeptImages {
     }
 }
 
+/// The releases of which images and configuration stay.
+#[derive(Debug, PartialEq, Eq)]
+struct Kept {
+    releases: BTreeSet<i64>,
+    /// The newest release that is known. A deploy has images before anybody knows of its release.
+    newest: i64,
+}
+
+impl Kept {
+    fn keeps(&self, release: i64) -> bool {
+        release > self.newest || self.releases.contains(&release)
+    }
+
+    /// Whether a tag of images stays; those that name no release do.
+    fn keeps_tag(&self, tag: &str) -> bool {
+        let release = tag.strip_prefix('r').and_then(|id| id.parse::<i64>().ok());
+        release.filter(|id| tag_of(*id) == tag).is_none_or(|id| self.keeps(id))
+    }
+}
+
 impl Judged {
     /// The releases that can be returned to, best first: rollback points, else whatever was healthy. Not more than
     /// the stack keeps.
@@ -103,7 +123,7 @@ impl Judged {
 impl Engine {
     pub(crate) async fn follow_images(&self) {
         let mut revision = self.revisions();
-        let mut pruned = BTreeSet::new();
+        let mut pruned = None;
         loop {
             if let Err(error) = crate::ballast::keep(&self.paths().data) {
                 tracing::debug!(%error, "no room could be kept for a rollback on a full disk");
@@ -149,9 +169,9 @@ impl Engine {
     }
 
     /// Holds what is kept and lets the rest go.
-    async fn keep_images(&self, pruned: &mut BTreeSet<i64>) -> Result<(), Error> {
+    async fn keep_images(&self, pruned: &mut Option<Kept>) -> Result<(), Error> {
         let docker = self.docker().await?;
-        let (project, ids, old) = {
+        let (project, ids, kept) = {
             // Not while something changes the stack: a deploy has images that nobody knows of yet.
             let _turn = self.in_turn().await?;
             let judged = self.judged();
@@ -165,9 +185,8 @@ impl Engine {
             }
             let ids = kept.iter().flat_map(|r| r.parts.images.values());
             let ids = ids.filter(|id| !left.images.missing.contains(*id)).cloned().collect();
-            let kept: BTreeSet<i64> = kept.iter().map(|r| r.id).collect();
-            let all = judged.known.releases.iter().map(|r| r.id);
-            (project, ids, all.filter(|id| !kept.contains(id)).collect::<BTreeSet<i64>>())
+            let newest = judged.known.releases.iter().map(|r| r.id).max().unwrap_or(0);
+            (project, ids, Kept { releases: kept.iter().map(|r| r.id).collect(), newest })
         };
         // After the turn: an engine that gives no answer must not keep anybody from acting. A deploy that begins
         // meanwhile has images that nothing here holds yet, so nothing of it can be let go.
@@ -178,23 +197,29 @@ impl Engine {
             self.bump();
         }
         // Only releases are named that nobody can return to.
-        if *pruned != old {
-            let tags: BTreeSet<String> = old.iter().map(|id| tag_of(*id)).collect();
-            let gone = prune_keep(&docker, &project, |tag| !tags.contains(tag)).await.map_err(unavailable)?;
+        if pruned.as_ref() != Some(&kept) {
+            let gone = prune_keep(&docker, &project, |tag| kept.keeps_tag(tag)).await.map_err(unavailable)?;
             for tag in gone {
                 tracing::info!(tag, "the images of a release that is no longer kept were let go");
             }
-            for id in &old {
-                match std::fs::remove_dir_all(self.keep_dir(*id)) {
+            // What is there is looked at, not every release that ever was.
+            for id in self.kept_dirs().into_iter().filter(|id| !kept.keeps(*id)) {
+                match std::fs::remove_dir_all(self.keep_dir(id)) {
                     Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                         tracing::warn!(release = id, %error, "what was kept of a release could not be removed");
                     }
                     _ => {}
                 }
             }
-            *pruned = old;
+            *pruned = Some(kept);
         }
         Ok(())
+    }
+
+    /// The releases of which something is kept on disk.
+    fn kept_dirs(&self) -> Vec<i64> {
+        let Ok(entries) = std::fs::read_dir(self.paths().data.join("rollback")) else { return vec![] };
+        entries.flatten().filter_map(|e| e.file_name().to_str()?.parse().ok()).collect()
     }
 
     async fn docker(&self) -> Result<Docker, Error> {

@@ -1,80 +1,162 @@
-//! What the store knows, held in memory: pages are judged from it and cost no query. Read anew after
-//! every write.
+//! What the store knows that decisions and the board need, held in memory: pages are judged from it and cost no
+//! query. Each part is read by queries of its own whose cost does not depend on how much was ever stored, and is
+//! read again only when somebody wrote to it. History stays in the store; pages that show it ask for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use domain::changes::Change;
 use domain::evidence::Evidence;
 use domain::facts::{Acceptance, Actor, Attestation, Decision, SignOff, Waiver};
+use domain::failures::FailureCount;
 use domain::incident::{Incident, Note};
 use domain::release::Release;
 use domain::role::Role;
+use sqlx::SqliteConnection;
 
 use crate::error::Error;
+use crate::store::evidence::CheckRunner;
 use crate::store::people::Person;
+use crate::store::revisions::{Part, Revisions};
 use crate::store::run_follow_ups::FollowUp;
-use crate::store::runs::{Filter, Run, RunKind, RunOutcome, RunState};
-use crate::store::{self, Store};
+use crate::store::runs::{Run, RunKind, RunState};
+use crate::store::{self, Store, StoreError};
 
-/// A copy of the store's contents at one moment.
-#[derive(Debug, Default)]
+/// The part of the store's contents that decisions need, at one moment.
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Known {
-    pub people: Vec<Person>,
-    pub releases: Vec<Release>,
+    /// What was written when this was read; a part that differs is read again.
+    pub revisions: Revisions,
+    /// How many releases that one can return to are held, of each kind.
+    pub targets: i64,
+    pub people: Arc<Vec<Person>>,
+    /// The releases that decisions need, newest first: see [`store::releases::needed`].
+    pub releases: Arc<Vec<Release>>,
     pub current: Option<i64>,
-    pub evidence: Vec<Evidence>,
+    /// The newest evidence: see [`store::evidence::for_judging`].
+    pub evidence: Arc<Vec<Evidence>>,
+    /// How often checks did not pass on the current release.
+    pub failures: Arc<Vec<FailureCount>>,
+    /// Who ran which check on the current release.
+    pub check_runners: Arc<Vec<CheckRunner>>,
+    /// The last measured value of each check on each of the last releases.
+    pub measured: Arc<Vec<Evidence>>,
+    pub words: Arc<Words>,
+    /// The last change of everything watched, oldest first.
+    pub changes: Arc<Vec<Change>>,
+    pub runs: Arc<Runs>,
+    /// The newest incident, with what people added to it, oldest first.
+    pub incident: Arc<Option<(Incident, Vec<Note>)>>,
+}
+
+/// What people said that can still count: about the current release, and waivers.
+#[derive(Debug, Default)]
+pub(crate) struct Words {
     pub attestations: Vec<Attestation>,
     pub waivers: Vec<Waiver>,
     pub acceptances: Vec<Acceptance>,
     pub sign_offs: Vec<SignOff>,
     pub decisions: Vec<Decision>,
-    /// The last change of everything watched, oldest first.
-    pub changes: Vec<Change>,
-    /// What was written in the ownership log, newest first.
-    pub ownership: Vec<store::ownership::Entry>,
-    /// Incidents, newest first.
-    pub incidents: Vec<Incident>,
-    /// What people added to them, oldest first.
-    pub incident_notes: Vec<Note>,
-    /// The newest runs, newest first.
-    pub runs: Vec<Run>,
-    /// What has to follow the newest runs.
-    pub follow_ups: Vec<FollowUp>,
-    /// The newest audit event when this was read; a newer one means that something may differ.
-    pub head: i64,
 }
 
-/// How many runs are held.
-const RUNS: i64 = 500;
-/// How many follow-ups are held: those of the last change of the stack.
-const FOLLOW_UPS: i64 = 5;
-/// How many runs say how long the next one will take.
-const USUAL: usize = 5;
-/// How much evidence of each check is held, beside all that concerns the current release.
+/// The runs that decisions and the board need.
+#[derive(Debug, Default)]
+pub(crate) struct Runs {
+    /// Those that go on, newest first.
+    pub running: Vec<Run>,
+    /// The last few that are over, newest first.
+    pub over: Vec<Run>,
+    /// The last of every step.
+    pub steps: Vec<Run>,
+    /// The last that changed the stack, or changes it.
+    pub on_stack: Option<Run>,
+    /// What has to follow that one.
+    pub follow_ups: Vec<FollowUp>,
+    /// The last drill that ended well.
+    pub drill: Option<Run>,
+    /// The last rollback that ended well.
+    pub rollback: Option<Run>,
+    /// How long runs like those that go on took, milliseconds, by kind and subject.
+    pub usual_ms: BTreeMap<(&'static str, String), u64>,
+}
+
+/// How many runs that are over the board shows.
+const OVER: i64 = 6;
+/// How much evidence of each check is held, beside what is needed of the current release.
 const EVIDENCE: i64 = 50;
+/// How many releases a trend shows.
+const TREND: i64 = 12;
+/// So many more releases than the stack keeps are held, since some may have been let go by hand.
+const MORE_TARGETS: usize = 10;
 
 impl Known {
-    pub(crate) async fn load(store: &Store) -> Result<Known, Error> {
-        let db = store.readers();
-        // Read first: what is written while the rest is read is then read once more.
-        let head = head(store).await?;
-        let current = store::releases::current(db).await?.map(|r| r.id);
-        Ok(Known {
-            head,
-            people: store::people::list(db).await?,
-            releases: store::releases::list(db, -1).await?,
-            current,
-            evidence: store::evidence::for_judging(db, current, EVIDENCE).await?,
-            attestations: store::attestations::list(db).await?,
-            waivers: store::waivers::list(db).await?,
-            acceptances: store::acceptances::list(db).await?,
-            sign_offs: store::sign_offs::list(db, None).await?,
-            decisions: store::decisions::list(db, None).await?,
-            changes: store::changes::last(db).await?,
-            ownership: store::ownership::history(db, None).await?,
-            incidents: store::incidents::list(db).await?,
-            incident_notes: store::incidents::notes(db).await?,
-            runs: store::runs::list(db, Filter::default(), RUNS).await?,
-            follow_ups: store::run_follow_ups::newest(db, FOLLOW_UPS).await?,
-        })
+    /// Reads what differs from `before`, for a stack that keeps `keep` releases to go back to. All of it is of one
+    /// moment.
+    pub(crate) async fn load(store: &Store, keep: usize, before: &Known) -> Result<Known, Error> {
+        let targets = i64::try_from(keep + MORE_TARGETS).unwrap_or(i64::MAX);
+        let mut tx = store.readers().begin().await.map_err(StoreError::from)?;
+        let known = Known::read(&mut tx, targets, before).await?;
+        tx.rollback().await.map_err(StoreError::from)?;
+        Ok(known)
+    }
+
+    async fn read(db: &mut SqliteConnection, targets: i64, before: &Known) -> Result<Known, StoreError> {
+        let revisions = store::revisions::read(&mut *db).await?;
+        let differs = |part: Part| revisions.get(part) != before.revisions.get(part);
+        let mut known = Known { revisions: revisions.clone(), targets, ..before.clone() };
+        if differs(Part::People) {
+            known.people = Arc::new(store::people::list(&mut *db).await?);
+        }
+        if differs(Part::Changes) {
+            known.changes = Arc::new(store::changes::last(&mut *db).await?);
+        }
+        if differs(Part::Runs) {
+            known.runs = Arc::new(Runs::read(&mut *db).await?);
+        }
+        if differs(Part::Incidents) {
+            let newest = store::incidents::list(&mut *db, None, 1).await?.pop();
+            known.incident = Arc::new(match newest {
+                Some(incident) => {
+                    let notes = store::incidents::notes(&mut *db, incident.id).await?;
+                    Some((incident, notes))
+                }
+                None => None,
+            });
+        }
+        let named = known.named();
+        let more = targets != before.targets;
+        if more || differs(Part::Releases) || named.iter().any(|id| known.release(*id).is_none()) {
+            let named: Vec<i64> = named.into_iter().collect();
+            known.releases = Arc::new(store::releases::needed(&mut *db, targets, &named).await?);
+            known.current = store::releases::current(&mut *db).await?.map(|r| r.id);
+        }
+        let another = known.current != before.current;
+        if another || differs(Part::Words) {
+            known.words = Arc::new(Words::read(&mut *db, known.current).await?);
+        }
+        if another || differs(Part::Evidence) {
+            known.evidence = Arc::new(store::evidence::for_judging(&mut *db, known.current, EVIDENCE).await?);
+            known.measured = Arc::new(store::evidence::measured(&mut *db, TREND).await?);
+            known.check_runners = Arc::new(match known.current {
+                Some(release) => store::evidence::runners(&mut *db, release).await?,
+                None => vec![],
+            });
+        }
+        // The counts are told in the parts of the release, and those are settled by its first deploy.
+        if another || differs(Part::Evidence) || differs(Part::Releases) {
+            known.failures = Arc::new(match known.current() {
+                Some(release) => store::evidence::failures(&mut *db, release).await?,
+                None => vec![],
+            });
+        }
+        Ok(known)
+    }
+
+    /// Releases that are spoken of.
+    fn named(&self) -> BTreeSet<i64> {
+        let runs = self.runs.all().filter_map(|run| run.release);
+        let incident = self.incident.iter().flat_map(|(i, _)| i.from.into_iter().chain([i.to]));
+        runs.chain(incident).collect()
     }
 
     pub(crate) fn actor(&self, id: i64) -> Option<Actor> {
@@ -92,6 +174,7 @@ impl Known {
         self.people.iter().filter(|p| !p.disabled && p.roles.contains(&role)).collect()
     }
 
+    /// A release, if it is among those held.
     pub(crate) fn release(&self, id: i64) -> Option<&Release> {
         self.releases.iter().find(|r| r.id == id)
     }
@@ -100,51 +183,78 @@ impl Known {
         self.release(self.current?)
     }
 
-    /// The last run about `subject` of this kind.
-    pub(crate) fn last_run(&self, kind: RunKind, subject: &str) -> Option<&Run> {
-        self.runs.iter().find(|r| r.kind == kind && r.subject == subject)
+    /// The last run of a step.
+    pub(crate) fn last_step(&self, step: &str) -> Option<&Run> {
+        self.runs.steps.iter().find(|r| r.subject == step)
     }
 
     /// Runs that go on, oldest first.
     pub(crate) fn running(&self) -> Vec<&Run> {
-        self.runs.iter().rev().filter(|r| r.state == RunState::Running).collect()
+        self.runs.running.iter().rev().collect()
     }
 
     /// The deploy or rollback that goes on.
     pub(crate) fn changing(&self) -> Option<&Run> {
-        self.runs.iter().find(|r| r.state == RunState::Running && changes_the_stack(r.kind))
+        self.runs.running.iter().find(|r| changes_the_stack(r.kind))
     }
 
-    /// How long the last runs of the same subject took that went to their end: the middle one, milliseconds.
-    pub(crate) fn expected_ms(&self, kind: RunKind, subject: &str) -> Option<u64> {
-        // A run of checks takes as long whatever it finds; the others end early when they fail.
-        let whole = |r: &&Run| match r.state {
-            RunState::Ended(RunOutcome::Passed) => true,
-            RunState::Ended(RunOutcome::Failed | RunOutcome::Inconclusive) => kind == RunKind::Check,
-            _ => false,
-        };
-        let alike = |r: &&Run| {
-            r.kind == kind
-                // Deploys and rollbacks of different releases take alike.
-                && (r.subject == subject || changes_the_stack(kind))
-        };
-        let mut took: Vec<u64> = self
-            .runs
-            .iter()
-            .filter(whole)
-            .filter(alike)
-            .filter_map(|run| Some(run.ended_at?.since(run.started_at)))
-            .take(USUAL)
-            .collect();
-        took.sort_unstable();
-        took.get(took.len() / 2).copied()
+    /// How long runs like this one, which goes on, took that went to their end, milliseconds.
+    pub(crate) fn expected_ms(&self, run: &Run) -> Option<u64> {
+        self.runs.usual_ms.get(&(run.kind.slug(), run.subject.clone())).copied()
     }
 }
 
-/// Number of the newest audit event; every change of the store makes one.
-pub(crate) async fn head(store: &Store) -> Result<i64, Error> {
-    let newest = crate::audit::list(store.readers(), crate::audit::Filter::default(), 1).await?;
-    Ok(newest.first().map_or(0, |row| row.seq))
+impl Words {
+    async fn read(db: &mut SqliteConnection, release: Option<i64>) -> Result<Words, StoreError> {
+        let waivers = store::waivers::list(&mut *db).await?;
+        let Some(release) = release else { return Ok(Words { waivers, ..Words::default() }) };
+        Ok(Words {
+            waivers,
+            attestations: store::attestations::list(&mut *db, release).await?,
+            acceptances: store::acceptances::list(&mut *db, release).await?,
+            sign_offs: store::sign_offs::list(&mut *db, release).await?,
+            decisions: store::decisions::list(&mut *db, release).await?,
+        })
+    }
+}
+
+impl Runs {
+    async fn read(db: &mut SqliteConnection) -> Result<Runs, StoreError> {
+        let running = store::runs::active(&mut *db).await?;
+        let mut usual_ms = BTreeMap::new();
+        for run in &running {
+            if let Some(ms) = store::runs::usual_ms(&mut *db, run.kind, &run.subject).await? {
+                usual_ms.insert((run.kind.slug(), run.subject.clone()), ms);
+            }
+        }
+        let on_stack = store::runs::last_on_stack(&mut *db).await?;
+        let follow_ups = match &on_stack {
+            Some(run) => store::run_follow_ups::of_run(&mut *db, run.id).await?,
+            None => vec![],
+        };
+        Ok(Runs {
+            running,
+            usual_ms,
+            follow_ups,
+            on_stack,
+            over: store::runs::over(&mut *db, OVER).await?,
+            steps: store::runs::last_of_steps(&mut *db).await?,
+            drill: store::runs::last_passed(&mut *db, RunKind::Drill).await?,
+            rollback: store::runs::last_passed(&mut *db, RunKind::Rollback).await?,
+        })
+    }
+
+    /// Every run that is held; some of them twice.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Run> {
+        let single = [&self.on_stack, &self.drill, &self.rollback];
+        let single = single.into_iter().filter_map(Option::as_ref);
+        self.running.iter().chain(&self.over).chain(&self.steps).chain(single)
+    }
+
+    /// Whether the run with this number goes on.
+    pub(crate) fn goes_on(&self, id: i64) -> bool {
+        self.running.iter().any(|r| r.id == id && r.state == RunState::Running)
+    }
 }
 
 /// Whether runs of this kind touch what runs; one at a time does.

@@ -46,7 +46,7 @@ pub mod work;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
 use domain::facts::{Actor, Observed};
@@ -65,6 +65,7 @@ pub use view::Done;
 use auth::passwords::{Cost, Passwords};
 use auth::refusals::Refusals;
 use auth::throttle::{Confirmations, Throttle};
+use judging::Judged;
 use keeping::KeptImages;
 use known::Known;
 use stack::Stack;
@@ -116,7 +117,9 @@ struct Inner {
     store: Store,
     stack: RwLock<Arc<Stack>>,
     known: RwLock<Arc<Known>>,
-    observed: watch::Sender<Observed>,
+    observed: watch::Sender<Arc<Observed>>,
+    /// The last judgement, for whoever asks again before anything differs.
+    judged: Mutex<Option<Arc<Judged>>>,
     /// Subject line of the commit in the directory.
     subject: RwLock<String>,
     /// Counts changes of anything shown; pages listen to it.
@@ -145,8 +148,6 @@ struct Inner {
     /// Held by acts whose rules look at what other acts do: what they were allowed on is still so when
     /// they begin.
     acting: tokio::sync::Mutex<()>,
-    /// A refresh failed: what is held may be older than the store.
-    stale: AtomicBool,
     /// The runs that are followed.
     watched: run_watch::InHand,
     /// The follow-ups that are being carried out.
@@ -171,7 +172,7 @@ impl Engine {
             .map_err(|problems| StartError::Config { file: config.clone(), problems })?;
         let stack = Stack::of(loaded, images.clone());
         let store = Store::open(&data).await?;
-        let known = Known::load(&store).await?;
+        let known = Known::load(&store, stack.keep, &Known::default()).await?;
         let sessions = Sessions::new(store.clone());
         let passwords = Passwords::new(Cost::STANDARD).map_err(Error::from)?;
         let paths = Paths { runs: data.join("runs"), config, data, exe };
@@ -180,7 +181,8 @@ impl Engine {
             store,
             stack: RwLock::new(Arc::new(stack)),
             known: RwLock::new(Arc::new(known)),
-            observed: watch::Sender::new(Observed::default()),
+            observed: watch::Sender::new(Arc::default()),
+            judged: Mutex::default(),
             subject: RwLock::new(String::new()),
             revision: watch::Sender::new(1),
             look: tokio::sync::Notify::new(),
@@ -198,7 +200,6 @@ impl Engine {
             acting: tokio::sync::Mutex::new(()),
             tried: Mutex::default(),
             noting: tokio::sync::Mutex::new(()),
-            stale: AtomicBool::new(false),
             watched: run_watch::InHand::default(),
             following: run_watch::InHand::default(),
             actions: action_tasks::ActionTasks::default(),
@@ -286,7 +287,7 @@ impl Engine {
         self.0.known.read().unwrap_or_else(|e| e.into_inner()).clone()
     }
 
-    pub(crate) fn observed(&self) -> Observed {
+    pub(crate) fn observed(&self) -> Arc<Observed> {
         self.0.observed.borrow().clone()
     }
 
@@ -342,14 +343,9 @@ impl Engine {
         turn
     }
 
-    /// Reads the store anew when it holds more than was read: another process, such as the command line, has
-    /// changed it, or the last reading failed.
+    /// Takes in what was stored since the store was read last, by this process or another, such as the command line.
     pub(crate) async fn up_to_date(&self) -> Result<(), Error> {
-        let stale = self.0.stale.load(Ordering::Acquire) || !self.has_seen(&self.0.store.others().await?);
-        if stale || known::head(&self.0.store).await? > self.known().head.max(self.quiet_head()) {
-            self.refresh().await?;
-        }
-        Ok(())
+        self.refresh().await
     }
 
     /// The same in the background, where it is tried again in a moment.
@@ -367,15 +363,31 @@ impl Engine {
         }
     }
 
-    /// Reads the store anew.
+    /// Takes in what was written to the store since it was read last: only the parts that differ are read again,
+    /// and where nothing does, nothing is shown anew.
     pub(crate) async fn refresh(&self) -> Result<(), Error> {
         let _one = self.0.refreshing.lock().await;
-        self.0.stale.store(true, Ordering::Release);
-        let known = Arc::new(Known::load(&self.0.store).await?);
+        let before = self.known();
+        let keep = self.stack().keep;
+        // Whoever writes past this program may have written past the counts too: then everything is read again.
+        let others = match self.0.store.others().await {
+            Ok(others) => !self.has_seen(&others),
+            Err(error) => {
+                tracing::debug!(%error, "the store could not be looked at");
+                false
+            }
+        };
+        let from = if others { Arc::default() } else { Arc::clone(&before) };
+        let known = Known::load(&self.0.store, keep, &from).await?;
         // What is judged next is first compared with the audit log, when somebody else has written.
         self.check_what_others_wrote(&known).await;
-        self.0.stale.store(false, Ordering::Release);
-        *self.0.known.write().unwrap_or_else(|e| e.into_inner()) = known;
+        // Events that concern nobody who looks at a page are no reason to show it anew.
+        let seen = before.revisions.head().max(self.quiet_head());
+        let same = known.revisions.same_parts(&before.revisions) && known.revisions.head() <= seen;
+        if same && !others && known.targets == before.targets {
+            return Ok(());
+        }
+        *self.0.known.write().unwrap_or_else(|e| e.into_inner()) = Arc::new(known);
         self.bump();
         Ok(())
     }

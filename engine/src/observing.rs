@@ -107,14 +107,14 @@ impl Engine {
     /// # Errors
     /// When the directory cannot be read in time, or changes again and again: better no run than one bound to the
     /// wrong commit.
-    pub(crate) async fn turn_after_a_look(&self) -> Result<(MutexGuard<'_, ()>, Judged), Error> {
+    pub(crate) async fn turn_after_a_look(&self) -> Result<(MutexGuard<'_, ()>, Arc<Judged>), Error> {
         for _ in 0..LOOKS {
             let files = Stamps::of(&self.stack().project);
             let seen = self.look().await?;
             let turn = self.in_turn().await?;
             if Stamps::of(&self.stack().project) == files {
                 // Containers may have changed while others had their turn.
-                let observed = seen.map_or_else(|| self.observed(), |seen| self.with_parts(seen));
+                let observed = seen.map_or_else(|| self.observed(), |seen| Arc::new(self.with_parts(seen)));
                 return Ok((turn, self.judged_by(observed)));
             }
         }
@@ -140,7 +140,7 @@ impl Engine {
 
     /// What is observed now, with the directory's parts as they were just read.
     fn with_parts(&self, seen: PartsSeen) -> Observed {
-        let mut observed = self.observed();
+        let mut observed = Observed::clone(&self.observed());
         observed.parts.values = seen.parts.values;
         observed.parts.values.insert(Part::Runbook, self.stack().runbook.digest.clone());
         observed.subject = seen.subject;
@@ -156,9 +156,9 @@ impl Engine {
         let subject = observed.subject.clone();
         *self.0.subject.write().unwrap_or_else(|e| e.into_inner()) = subject;
         let changed = self.0.observed.send_if_modified(|old| {
-            let differs = *old != observed;
+            let differs = **old != observed;
             if differs {
-                *old = observed;
+                *old = Arc::new(observed);
             }
             differs
         });
@@ -226,6 +226,8 @@ impl Engine {
         let differs = *self.stack() != next;
         *self.0.stack.write().unwrap_or_else(|e| e.into_inner()) = Arc::new(next);
         if differs {
+            // How many releases are held depends on it.
+            self.catch_up().await;
             self.bump();
         }
     }

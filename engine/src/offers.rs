@@ -171,12 +171,10 @@ impl Judged {
     /// Whether this person ran none of the checks that a waiver of the item would let through: nobody
     /// judges what they looked for themselves. Every look at this release counts, not the last alone.
     pub(crate) fn did_not_run(&self, actor: &Actor, item: &ItemState) -> Offer {
-        let release = self.release().map(|r| r.id);
-        let ran = self.known.evidence.iter().find(|e| {
-            Some(e.release) == release && e.by == actor.id && item.checks.iter().any(|c| c.check == e.check)
-        });
+        let mut runners = self.known.check_runners.iter();
+        let ran = runners.find(|r| r.by == actor.id && item.checks.iter().any(|c| c.check == r.check));
         when(ran.is_none(), || {
-            let ran = ran.map(|e| format!("“{}” (run {})", e.check, e.run)).unwrap_or_default();
+            let ran = ran.map(|r| format!("“{}” (run {})", r.check, r.run)).unwrap_or_default();
             format!(
                 "You ran the check {ran}; whoever ran the check does not waive what it found. Ask another of Security and PO."
             )
@@ -191,6 +189,7 @@ impl Judged {
         let named = self.judgement.sign_offs.iter().any(|s| s.role == Some(role));
         let mine = self
             .known
+            .words
             .sign_offs
             .iter()
             .rfind(|s| s.release == release.id && s.by == actor.id && s.role != role);

@@ -13,8 +13,9 @@ use crate::error::Error;
 use crate::follow_ups::Attempt;
 use crate::known::changes_the_stack;
 use crate::store::StoreError;
+use crate::store::releases;
 use crate::store::run_follow_ups::{self, FollowUpKind};
-use crate::store::runs::{Run, RunKind, RunOutcome, RunState};
+use crate::store::runs::{self, Run, RunKind, RunState};
 use crate::work::{Job, Work};
 
 /// The name under which recovery acts.
@@ -34,7 +35,7 @@ impl Engine {
     /// At start-up: versions before follow-ups were stored noted a crash and may have died before they recovered.
     pub(crate) async fn adopt_interrupted(&self) -> Result<(), Error> {
         let known = self.known();
-        let last = known.runs.iter().find(|run| changes_the_stack(run.kind));
+        let last = known.runs.on_stack.as_ref();
         let Some(run) = last.filter(|run| run.state == RunState::Interrupted) else { return Ok(()) };
         let journal = self.journal_of(run).map_err(Error::internal)?;
         if !needs_recovery(run, journal.as_ref()) {
@@ -53,11 +54,10 @@ impl Engine {
 
     /// Brings an interrupted deploy or rollback to an end: back to what ran before and was good.
     pub(crate) async fn recover(&self, ctx: &Ctx, run: &Run) -> Result<Attempt, Error> {
-        let known = self.known();
         let target = match run.kind {
             // A drill ends where it began.
             RunKind::Rollback | RunKind::Drill => run.release,
-            _ => last_good(&known.releases, &known.runs, run).map(|release| release.id),
+            _ => self.last_good(run).await?.map(|release| release.id),
         };
         let Some(target) = target else {
             self.take_back_names(run).await;
@@ -89,6 +89,22 @@ impl Engine {
         let job = plan.and_then(|plan| serde_json::from_value::<Job>(plan.work).ok());
         matches!(job, Some(Job { work: Work::Rollback { rollback, .. }, .. }) if rollback.env.is_some())
     }
+
+    /// The release that ran before the interrupted run: whichever was brought up last and well, by a deploy or by
+    /// a rollback.
+    async fn last_good(&self, interrupted: &Run) -> Result<Option<Release>, Error> {
+        let db = self.store().readers();
+        let passed = runs::last_good_on_stack(db, interrupted.id).await?;
+        let last = match passed.and_then(|run| run.release) {
+            Some(release) => releases::by_id(db, release).await?,
+            None => None,
+        };
+        if let Some(good) = last.filter(|release| is_good(release, interrupted)) {
+            return Ok(Some(good));
+        }
+        // Without such a run the newest deploy is the best that can be said.
+        Ok(releases::healthy_last(db, interrupted.release).await?)
+    }
 }
 
 /// Whether a run whose end nobody saw has left the stack in between: it had begun to change something, and a deploy
@@ -98,84 +114,10 @@ pub(crate) fn needs_recovery(run: &Run, journal: Option<&Journal>) -> bool {
         && journal.is_some_and(|journal| run.kind != RunKind::Deploy || !journal.succeeded())
 }
 
-/// The release that ran before the interrupted run: whichever was brought up last and well, by a deploy or by a
-/// rollback. `runs` are newest first.
-fn last_good<'r>(releases: &'r [Release], runs: &[Run], interrupted: &Run) -> Option<&'r Release> {
-    let good = |release: &&Release| {
-        Some(release.id) != interrupted.release
-            && release.deployed_at.is_some()
-            && !release.parts.images.is_empty()
-            && release.state != ReleaseState::RolledBackFrom
-    };
-    let passed = runs.iter().find(|run| {
-        run.id < interrupted.id
-            && changes_the_stack(run.kind)
-            && run.state == RunState::Ended(RunOutcome::Passed)
-    });
-    let last = passed.and_then(|run| releases.iter().find(|release| Some(release.id) == run.release));
-    // Old runs are not all known; then the newest deploy is the best that can be said.
-    last.filter(good)
-        .or_else(|| releases.iter().filter(good).max_by_key(|release| (release.deployed_at, release.id)))
-}
-
-#[cfg(test)]
-mod tests {
-    use domain::release::Parts;
-    use domain::time::Millis;
-
-    use super::*;
-
-    fn release(id: i64, deployed_at: Option<i64>, state: ReleaseState) -> Release {
-        Release {
-            id,
-            parts: Parts { images: [("web".to_owned(), format!("sha256:{id}"))].into(), ..Parts::default() },
-            subject: String::new(),
-            opened_by: 1,
-            opened_at: Millis(1),
-            deployed_by: deployed_at.map(|_| 1),
-            deployed_at: deployed_at.map(Millis),
-            state,
-            migrations: None,
-            rollback_point_at: None,
-        }
-    }
-
-    fn run(id: i64, kind: RunKind, release: i64, state: RunState) -> Run {
-        Run {
-            id,
-            kind,
-            subject: format!("release {release}"),
-            gate: None,
-            title: String::new(),
-            release: Some(release),
-            by: 1,
-            by_name: String::new(),
-            started_at: Millis(id),
-            ended_at: None,
-            state,
-            exit: None,
-            result: None,
-            because: None,
-            key: None,
-        }
-    }
-
-    #[test]
-    fn the_way_back_leads_to_what_ran_last_and_was_good() {
-        let all = [
-            release(4, None, ReleaseState::Failed),
-            release(3, Some(30), ReleaseState::RolledBackFrom),
-            release(2, Some(20), ReleaseState::Deployed),
-            release(1, Some(10), ReleaseState::Deployed),
-        ];
-        let passed = RunState::Ended(RunOutcome::Passed);
-        let crashed = run(9, RunKind::Deploy, 4, RunState::Interrupted);
-        let back =
-            [crashed.clone(), run(8, RunKind::Rollback, 1, passed), run(7, RunKind::Deploy, 3, passed)];
-        let found = |releases, runs| last_good(releases, runs, &crashed).map(|release| release.id);
-        assert_eq!(found(&all, &back), Some(1), "a rollback led there, though another was deployed later");
-        assert_eq!(found(&all, &back[..1]), Some(2), "without runs the newest deploy");
-        assert_eq!(found(&all, &back[2..]), Some(2), "never to one that was left as bad");
-        assert_eq!(found(&all[..1], &back), None);
-    }
+/// Whether a release was brought up well and is another one than the interrupted run was about.
+fn is_good(release: &Release, interrupted: &Run) -> bool {
+    Some(release.id) != interrupted.release
+        && release.deployed_at.is_some()
+        && !release.parts.images.is_empty()
+        && release.state != ReleaseState::RolledBackFrom
 }

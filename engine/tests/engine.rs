@@ -25,6 +25,7 @@ mod cases {
     mod follow_ups;
     mod full_disk;
     mod gates;
+    mod history;
     mod integrity;
     mod keys;
     mod lost_runs;

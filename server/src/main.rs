@@ -11,6 +11,7 @@ mod doors;
 mod downloads;
 mod events;
 mod hosts;
+mod page_cache;
 mod paths;
 mod port;
 mod security;

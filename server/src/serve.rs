@@ -20,6 +20,7 @@ use tower_sessions::{Expiry, SessionManagerLayer};
 
 use crate::events::Streams;
 use crate::hosts::{HostError, Hosts};
+use crate::page_cache::{self, PageCache};
 use crate::security::Site;
 use crate::settings::Settings;
 use crate::visit::Doorman;
@@ -123,6 +124,7 @@ fn router(
         .with_state(options)
         .layer(Extension(stop))
         .layer(Extension(Streams::default()))
+        .layer(middleware::from_fn_with_state(PageCache::default(), page_cache::share))
         .layer(middleware::from_fn_with_state(doorman, visit::doorman))
         .layer(sessions)
         // Files need no session, and must not make one.

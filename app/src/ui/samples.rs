@@ -182,6 +182,7 @@ fn facts<'a>(
         gate_owners,
         release,
         evidence,
+        failures: &[],
         attestations: &[],
         waivers: &[],
         acceptances: &[],

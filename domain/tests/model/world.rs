@@ -7,6 +7,7 @@ use domain::evidence::{Evidence, Finding, Outcome};
 use domain::facts::{
     Acceptance, Attestation, Choice, Decision, Facts, Health, Observed, Service, SignOff, Waiver,
 };
+use domain::failures::failure_counts;
 use domain::judge::{Judgement, judge};
 use domain::release::{Part, Parts, Release, ReleaseState};
 use domain::role::Role;
@@ -168,6 +169,7 @@ impl World {
             gate_owners: &self.owners,
             release: Some(&self.release),
             evidence: &self.evidence,
+            failures: &failure_counts(&self.evidence),
             attestations: &self.attestations,
             waivers: &self.waivers,
             acceptances: &self.acceptances,

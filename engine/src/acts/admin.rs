@@ -2,6 +2,8 @@
 //! state that is wanted, and is judged again, one after another, once the password was right: two admins who press
 //! the same button want the same thing.
 
+use std::sync::Arc;
+
 use domain::facts::Actor;
 use domain::policy;
 use domain::role::Role;
@@ -68,7 +70,7 @@ impl Engine {
 
     /// The facts for an admin's act, and the admin as they are now: roles may have been taken away since the request
     /// came in. To be asked in turn.
-    fn admin_facts(&self, ctx: &Ctx) -> (Judged, Actor) {
+    fn admin_facts(&self, ctx: &Ctx) -> (Arc<Judged>, Actor) {
         let judged = self.judged();
         let nobody = || Actor { roles: vec![], ..ctx.actor.clone() };
         let me = judged.known.actor(ctx.actor.id).unwrap_or_else(nobody);

@@ -64,11 +64,9 @@ impl Engine {
         let NewNote { kind, text, act, said, shown } = new;
         let _turn = self.in_turn().await?;
         let judged = self.judged();
-        let known = &judged.known;
-        if !known.incidents.iter().any(|i| i.id == incident) {
-            return Err(Error::not_found(format!("Incident {incident}")));
-        }
-        let of_this = || known.incident_notes.iter().filter(|n| n.incident == incident);
+        self.find_incident(incident).await?;
+        let notes = crate::store::incidents::notes(self.store().readers(), incident).await?;
+        let of_this = || notes.iter();
         let open = match kind {
             NoteKind::Done(id) => when(
                 of_this().any(|n| n.id == id && n.kind == NoteKind::FollowUp)

@@ -6,7 +6,7 @@ use super::Ctx;
 use crate::Engine;
 use crate::error::Error;
 use crate::judging::{all, when};
-use crate::store::ownership::{Entry, add};
+use crate::store::ownership::{self, Entry, add};
 use crate::view::Done;
 
 impl Engine {
@@ -25,7 +25,8 @@ impl Engine {
             .ok_or_else(|| Error::not_found(format!("Field {field}")))?;
         let value = check_value(found.kind, value).map_err(|e| Error::invalid(e.to_string()))?;
         // Newest first.
-        let last = judged.known.ownership.iter().find(|e| e.field == field);
+        let entries = ownership::history(self.store().readers(), Some(field)).await?;
+        let last = entries.first();
         let is_so = last.is_some_and(|e| e.value == value);
         let allowed = all([
             judged.may(&ctx.actor, "fill_field"),

@@ -139,10 +139,9 @@ impl Engine {
         self.make_room().await;
         let _turn = self.in_turn_even_if_stale().await;
         let judged = self.judged();
-        let target = judged
-            .known
-            .release(wish.release)
-            .cloned()
+        let target = self
+            .find_release(wish.release)
+            .await?
             .ok_or_else(|| Error::not_found(format!("Release {}", wish.release)))?;
         let db = database_choice(&judged, &wish.database, &wish.typed)?;
         let env = env_choice(&judged, &wish.env)?;

@@ -201,8 +201,7 @@ impl Engine {
     /// Ends a run: its whole process tree is asked, then made, to stop.
     pub async fn cancel_run(&self, ctx: &Ctx, run: i64) -> Result<Done, Error> {
         let judged = self.judged();
-        let found = judged.known.runs.iter().find(|r| r.id == run);
-        let goes_on = found.is_some_and(|r| r.state == runs::RunState::Running);
+        let goes_on = judged.known.runs.goes_on(run);
         let allowed =
             all([judged.may(&ctx.actor, "cancel_run"), when(goes_on, || "This run is over.".to_owned())]);
         self.perform(ctx, "run.cancel", &format!("run {run}"), &[], allowed, async |begun| {

@@ -167,7 +167,7 @@ impl Engine {
             })
             .await?;
         // Only when nothing came in between: another process may have changed something.
-        if self.known().head.max(self.quiet_head()) == seq - 1 {
+        if self.known().revisions.head().max(self.quiet_head()) == seq - 1 {
             self.0.quiet_head.store(seq, Ordering::Release);
         }
         Ok(())

@@ -74,7 +74,7 @@ impl Engine {
                 would_change: would_change.clone(),
                 digest: digest.to_owned(),
                 parts: now.release().map(|r| r.parts.clone()),
-                shown: now.judgement.shown,
+                shown: now.judgement.shown.clone(),
                 at: self.now(),
             };
             let done =
@@ -125,15 +125,15 @@ impl Engine {
             if offer(&judged).reason().is_some() {
                 return Err(Error::conflict("The verdict changed while you were deciding; look again."));
             }
-            let now_shown = judged.judgement;
+            let now_shown = &judged.judgement;
             let word = Decision {
                 id: 0,
                 release: release.ok_or_else(|| Error::refused("No release is open yet."))?,
                 choice,
                 note: note.clone(),
                 digest: digest.to_owned(),
-                verdict: now_shown.verdict_digest,
-                shown: now_shown.shown,
+                verdict: now_shown.verdict_digest.clone(),
+                shown: now_shown.shown.clone(),
                 by: ctx.actor.id,
                 by_name: ctx.actor.name.clone(),
                 at: self.now(),

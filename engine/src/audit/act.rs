@@ -187,13 +187,9 @@ async fn settle(conn: &mut SqliteConnection, event: &Event) -> Result<(), StoreE
 /// Gives every intent that has no outcome one, and returns how many there were. To be called once at start-up:
 /// they were under way when the server died.
 pub async fn settle_orphans(conn: &mut SqliteConnection, at: Millis) -> Result<usize, StoreError> {
-    let orphans = sqlx::query_scalar!(
-        r#"SELECT i.seq AS "seq!: i64" FROM audit_event i
-           WHERE i.outcome = 'intent' AND NOT EXISTS (SELECT 1 FROM audit_event o WHERE o.intent = i.seq)
-           ORDER BY i.seq"#
-    )
-    .fetch_all(&mut *conn)
-    .await?;
+    let orphans = sqlx::query_scalar!(r#"SELECT seq AS "seq!: i64" FROM open_intent ORDER BY seq"#)
+        .fetch_all(&mut *conn)
+        .await?;
     for seq in &orphans {
         let filter = Filter { before: Some(seq + 1), ..Filter::default() };
         let Some(intent) = list(&mut *conn, filter, 1).await?.pop() else { continue };

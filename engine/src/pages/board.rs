@@ -1,9 +1,9 @@
 //! The board: can we go?
 
-use domain::facts::{Actor, Choice};
+use domain::facts::{Actor, Choice, Observed};
 use domain::item::Standing;
 use domain::judge::GateState;
-use domain::release::ReleaseState;
+use domain::release::{Release, ReleaseState};
 use domain::role::Role;
 use domain::runbook::StepKind;
 
@@ -23,14 +23,7 @@ impl Engine {
         let waiting = waiting(&judged, actor);
         let running = judged.known.running();
         let running: Vec<RunView> = running.into_iter().map(|r| self.run_view(&judged, r)).collect();
-        let recent = judged
-            .known
-            .runs
-            .iter()
-            .filter(|r| r.state != RunState::Running)
-            .take(6)
-            .map(|r| self.run_view(&judged, r))
-            .collect();
+        let recent = judged.known.runs.over.iter().map(|r| self.run_view(&judged, r)).collect();
         let next_step = judged
             .stack
             .runbook
@@ -69,14 +62,14 @@ impl Engine {
             follow_ups: open_follow_ups(&judged.known),
             unexplained: unexplained(&judged),
             audit_head: self.verification().head,
-            observed: judged.observed.clone(),
+            observed: Observed::clone(&judged.observed),
             judgement: judged.judgement.clone(),
         })
     }
 
     /// The last deploy or rollback, when it did not end well and nothing was done since.
     pub(crate) fn failed_deploy(&self, judged: &Judged) -> Option<RunView> {
-        let last = judged.known.runs.iter().find(|r| crate::known::changes_the_stack(r.kind))?;
+        let last = judged.known.runs.on_stack.as_ref()?;
         let bad = match last.state {
             RunState::Running | RunState::Ended(RunOutcome::Passed) => false,
             RunState::Ended(_) | RunState::Interrupted => true,
@@ -169,6 +162,7 @@ fn waiting(judged: &Judged, actor: &Actor) -> Vec<Waiting> {
 
 /// The newest incident, as long as nobody has said why it happened.
 fn unexplained(judged: &Judged) -> Option<IncidentRow> {
-    let newest = judged.known.incidents.first()?;
-    Some(incident_row(judged, newest)).filter(|row| row.cause.is_none())
+    let (newest, notes) = judged.known.incident.as_ref().as_ref()?;
+    let name = |id| judged.known.release(id).map_or_else(|| format!("#{id}"), Release::name);
+    Some(incident_row(newest, notes, name)).filter(|row| row.cause.is_none())
 }

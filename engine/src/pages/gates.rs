@@ -82,7 +82,7 @@ impl Engine {
     }
 
     pub(crate) fn step_view(&self, judged: &Judged, actor: &Actor, step: &Step) -> StepView {
-        let last = judged.known.last_run(RunKind::Step, &step.id);
+        let last = judged.known.last_step(&step.id);
         let last_is_old = last.is_some_and(|run| {
             let then = run.release.and_then(|id| judged.known.release(id));
             let now = judged.release();
@@ -135,7 +135,7 @@ impl Engine {
                 .cloned()
                 .collect(),
             flaky: flaky(check, judged.known.evidence.iter()),
-            trend: trend(&check.id, judged.known.evidence.iter()),
+            trend: trend(&check.id, judged.known.measured.iter()),
             expires: expiry(judged, check, &state),
             state,
             running,

@@ -10,13 +10,17 @@ use crate::Engine;
 use crate::error::Error;
 use crate::judging::Judged;
 use crate::pages::releases::drill_figures;
-use crate::store::runs::{RunKind, RunOutcome, RunState};
+use crate::store::ownership::{self, Entry};
 use crate::view::{OwnershipEntry, OwnershipFieldView, OwnershipLineView, OwnershipPage};
+
+/// So many entries of each field are shown.
+const ENTRIES: i64 = 20;
 
 impl Engine {
     /// The ownership log.
     pub async fn ownership(&self, actor: &Actor) -> Result<OwnershipPage, Error> {
         let judged = self.judged();
+        let entries = ownership::recent(self.store().readers(), ENTRIES).await?;
         let lines: Vec<OwnershipLineView> = judged
             .stack
             .runbook
@@ -24,7 +28,7 @@ impl Engine {
             .iter()
             .map(|line| OwnershipLineView {
                 line: line.clone(),
-                fields: line.fields.iter().map(|f| field_view(&judged, line, f)).collect(),
+                fields: line.fields.iter().map(|f| field_view(&judged, &entries, line, f)).collect(),
             })
             .collect();
         let all: Vec<&OwnershipFieldView> = lines.iter().flat_map(|l| &l.fields).collect();
@@ -36,16 +40,14 @@ impl Engine {
     /// The runbook's own section, filled in, as Markdown.
     pub async fn ownership_markdown(&self) -> Result<String, Error> {
         let judged = self.judged();
-        let value =
-            |id: &str| judged.known.ownership.iter().find(|e| e.field == id).map(|e| e.value.as_str());
+        let latest = ownership::latest(self.store().readers()).await?;
+        let value = |id: &str| latest.iter().find(|e| e.field == id).map(|e| e.value.as_str());
         Ok(markdown("Ownership Log", &judged.stack.runbook.ownership, value))
     }
 }
 
-fn field_view(judged: &Judged, line: &OwnershipLine, field: &Field) -> OwnershipFieldView {
-    let history: Vec<OwnershipEntry> = judged
-        .known
-        .ownership
+fn field_view(judged: &Judged, entries: &[Entry], line: &OwnershipLine, field: &Field) -> OwnershipFieldView {
+    let history: Vec<OwnershipEntry> = entries
         .iter()
         .filter(|e| e.field == field.id)
         .map(|e| OwnershipEntry { id: e.id, value: e.value.clone(), by_name: e.by_name.clone(), at: e.at })
@@ -78,10 +80,9 @@ fn suggestion(judged: &Judged, line: &OwnershipLine, field: &Field) -> Option<St
         };
     }
     if text.contains("drill") || text.contains("rollback") {
-        let passed = RunState::Ended(RunOutcome::Passed);
-        let of = |kind| judged.known.runs.iter().find(|r| r.kind == kind && r.state == passed);
+        let runs = &judged.known.runs;
         // A drill was on purpose; a real rollback shows the same where there was no drill yet.
-        let drill = of(RunKind::Drill).or_else(|| of(RunKind::Rollback))?;
+        let drill = runs.drill.as_ref().or(runs.rollback.as_ref())?;
         let figures = drill_figures(drill);
         return match field.kind {
             FieldKind::Date => drill.ended_at.map(|at| at.date()),

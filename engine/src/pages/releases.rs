@@ -1,23 +1,23 @@
 //! Releases: what was judged, deployed, and can be gone back to.
 
-use domain::facts::Actor;
+use domain::facts::{Actor, Observed};
 use domain::page::Cursor;
 use domain::release::{Part, Release, short_commit};
 
 use crate::Engine;
 use crate::error::Error;
 use crate::judging::Judged;
-use crate::known::changes_the_stack;
-use crate::pages::incidents::incident_row;
 use crate::pages::runs::findings;
-use crate::store::runs::{Run, RunKind, RunOutcome, RunState};
-use crate::store::{StoreError, paging};
+use crate::store::runs::{self, Run};
+use crate::store::{StoreError, decisions, paging, releases};
 use crate::view::{DrillFigures, DrillView, HeadView, ReleaseRow, ReleasesPage};
 
 /// Releases on a page of their history.
 const ROWS: u32 = 25;
+/// So many deploys and rollbacks of a release are listed.
+const RUNS: i64 = 50;
 /// Incidents shown beside the releases.
-const NEWEST: usize = 3;
+const NEWEST: i64 = 3;
 
 impl Engine {
     /// The releases' page, with the newest releases.
@@ -31,12 +31,17 @@ impl Engine {
         let mut db = self.store().readers().acquire().await.map_err(StoreError::from)?;
         let (ids, pages) = paging::page(&mut db, paging::RELEASES, None, cursor, ROWS).await?;
         drop(db);
-        let on_page = ids.iter().filter_map(|id| judged.known.release(*id));
+        let mut rows = Vec::with_capacity(ids.len());
+        for id in ids {
+            if let Some(release) = self.find_release(id).await? {
+                rows.push(self.release_row(&judged, release).await?);
+            }
+        }
         Ok(ReleasesPage {
             now: judged.now,
-            observed: judged.observed.clone(),
+            observed: Observed::clone(&judged.observed),
             current: judged.release().cloned(),
-            releases: on_page.map(|r| self.release_row(&judged, r)).collect(),
+            releases: rows,
             pages,
             deploy: judged.offer_deploy(actor),
             backup: judged.backup_before_deploy().is_some(),
@@ -48,21 +53,29 @@ impl Engine {
             failed_deploy: self.failed_deploy(&judged),
             drill: self.drill_view(&judged, actor),
             restart: judged.offer_restart(actor),
-            incidents: judged.known.incidents.iter().take(NEWEST).map(|i| incident_row(&judged, i)).collect(),
+            incidents: self.newest_incidents(NEWEST).await?,
         })
     }
 
     /// One release.
     pub async fn release(&self, _actor: &Actor, id: i64) -> Result<ReleaseRow, Error> {
         let judged = self.judged();
-        let release = judged.known.release(id).ok_or_else(|| Error::not_found(format!("Release {id}")))?;
-        Ok(self.release_row(&judged, release))
+        let release =
+            self.find_release(id).await?.ok_or_else(|| Error::not_found(format!("Release {id}")))?;
+        self.release_row(&judged, release).await
+    }
+
+    /// The release with this number, held or not.
+    pub(crate) async fn find_release(&self, id: i64) -> Result<Option<Release>, Error> {
+        if let Some(release) = self.known().release(id) {
+            return Ok(Some(release.clone()));
+        }
+        Ok(releases::by_id(self.store().readers(), id).await?)
     }
 
     fn drill_view(&self, judged: &Judged, actor: &Actor) -> DrillView {
         let (target, offer) = judged.offer_drill(actor);
-        let passed = RunState::Ended(RunOutcome::Passed);
-        let last = judged.known.runs.iter().find(|r| r.kind == RunKind::Drill && r.state == passed);
+        let last = judged.known.runs.drill.as_ref();
         DrillView {
             digest: judged.drill_digest(target.as_ref()),
             target,
@@ -72,29 +85,21 @@ impl Engine {
         }
     }
 
-    fn release_row(&self, judged: &Judged, release: &Release) -> ReleaseRow {
-        let known = &judged.known;
-        let before = known
-            .releases
-            .iter()
-            .filter(|r| r.id < release.id && !r.parts.images.is_empty())
-            .max_by_key(|r| r.id);
-        ReleaseRow {
-            opened_by: known.name(release.opened_by),
-            deployed_by: release.deployed_by.map(|id| known.name(id)),
-            runs: known
-                .runs
-                .iter()
-                .filter(|r| r.release == Some(release.id) && changes_the_stack(r.kind))
-                .map(|r| self.run_view(judged, r))
-                .collect(),
+    async fn release_row(&self, judged: &Judged, release: Release) -> Result<ReleaseRow, Error> {
+        let db = self.store().readers();
+        let runs = runs::on_stack_of(db, release.id, RUNS).await?;
+        let before = releases::deployed_before(db, release.id).await?;
+        Ok(ReleaseRow {
+            opened_by: judged.known.name(release.opened_by),
+            deployed_by: release.deployed_by.map(|id| judged.known.name(id)),
+            runs: runs.iter().map(|r| self.run_view(judged, r)).collect(),
             changed: match before {
                 Some(b) if !release.parts.images.is_empty() => release.parts.changed_services(&b.parts),
                 _ => vec![],
             },
-            decisions: known.decisions.iter().filter(|d| d.release == release.id).cloned().collect(),
-            release: release.clone(),
-        }
+            decisions: decisions::list(db, release.id).await?,
+            release,
+        })
     }
 }
 

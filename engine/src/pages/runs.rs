@@ -44,8 +44,9 @@ impl Engine {
     /// A run's page.
     pub async fn run(&self, actor: &Actor, id: i64) -> Result<RunPage, Error> {
         let judged = self.judged();
-        let run = self.find_run(&judged, id).await?;
-        let view = self.run_view(&judged, &run);
+        let run = self.find_run(id).await?;
+        let mut view = self.run_view(&judged, &run);
+        view.expected_ms = runs::usual_ms(self.store().readers(), run.kind, &run.subject).await?;
         let findings = findings(&run);
         let (lines, tail) = match self.run_dir(id).and_then(|d| reader(&d)) {
             Ok(reader) => {
@@ -128,10 +129,7 @@ impl Engine {
             .map_err(|_| Error::not_found(format!("The log of run {id}")))
     }
 
-    async fn find_run(&self, judged: &Judged, id: i64) -> Result<Run, Error> {
-        if let Some(run) = judged.known.runs.iter().find(|r| r.id == id) {
-            return Ok(run.clone());
-        }
+    async fn find_run(&self, id: i64) -> Result<Run, Error> {
         runs::by_id(self.store().readers(), id).await?.ok_or_else(|| Error::not_found(format!("Run {id}")))
     }
 
@@ -157,7 +155,7 @@ impl Engine {
             ended_at: run.ended_at,
             state,
             summary,
-            expected_ms: judged.known.expected_ms(run.kind, &run.subject),
+            expected_ms: judged.known.expected_ms(run),
             services,
         }
     }

@@ -25,6 +25,7 @@ impl Engine {
         let decision_gate = domain::item::decision_gate(&judged.stack.runbook).unwrap_or_default();
         let earlier = judged
             .known
+            .words
             .sign_offs
             .iter()
             .filter(|s| judged.release().is_some_and(|r| r.id == s.release))
@@ -45,7 +46,7 @@ impl Engine {
             decide_no_go: judged.offer_decide(actor, Choice::NoGo),
             attest: judged.offer_attest(actor, &decision_gate),
             earlier,
-            judgement: judged.judgement,
+            judgement: judged.judgement.clone(),
         })
     }
 }

@@ -23,10 +23,12 @@ pub async fn add(conn: &mut SqliteConnection, word: &Acceptance) -> Result<i64, 
     .await?)
 }
 
-/// All acceptances, oldest first.
-pub async fn list(db: impl SqliteExecutor<'_>) -> Result<Vec<Acceptance>, StoreError> {
+/// All acceptances on a release, oldest first.
+pub async fn list(db: impl SqliteExecutor<'_>, release: i64) -> Result<Vec<Acceptance>, StoreError> {
     let rows = sqlx::query!(
-        r#"SELECT id AS "id!", gate, release, digest, by, by_name, note, at FROM acceptance ORDER BY id"#
+        r#"SELECT id AS "id!", gate, release, digest, by, by_name, note, at
+           FROM acceptance WHERE release = ? ORDER BY id"#,
+        release
     )
     .fetch_all(db)
     .await?;

@@ -25,12 +25,13 @@ pub async fn add(conn: &mut SqliteConnection, word: &Attestation) -> Result<i64,
     .await?)
 }
 
-/// All attestations, oldest first.
-pub async fn list(db: impl SqliteExecutor<'_>) -> Result<Vec<Attestation>, StoreError> {
+/// All attestations on a release, oldest first.
+pub async fn list(db: impl SqliteExecutor<'_>, release: i64) -> Result<Vec<Attestation>, StoreError> {
     let rows = sqlx::query!(
         r#"SELECT id AS "id!", item, text_digest, release, by, by_name, note, link, at,
                   holds AS "holds: bool"
-           FROM attestation ORDER BY id"#
+           FROM attestation WHERE release = ? ORDER BY id"#,
+        release
     )
     .fetch_all(db)
     .await?;

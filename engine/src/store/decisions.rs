@@ -27,11 +27,11 @@ pub async fn add(conn: &mut SqliteConnection, word: &Decision) -> Result<i64, St
     .await?)
 }
 
-/// All decisions on a release, or on every release, oldest first.
-pub async fn list(db: impl SqliteExecutor<'_>, release: Option<i64>) -> Result<Vec<Decision>, StoreError> {
+/// All decisions on a release, oldest first.
+pub async fn list(db: impl SqliteExecutor<'_>, release: i64) -> Result<Vec<Decision>, StoreError> {
     let rows = sqlx::query!(
         r#"SELECT id AS "id!: i64", release, choice, note, digest, verdict, shown, by, by_name, at
-           FROM decision WHERE (?1 IS NULL OR release = ?1) ORDER BY id"#,
+           FROM decision WHERE release = ? ORDER BY id"#,
         release
     )
     .fetch_all(db)

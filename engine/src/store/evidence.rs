@@ -1,6 +1,8 @@
 //! What runs found for checks. Append-only.
 
 use domain::evidence::{Evidence, Finding, Outcome};
+use domain::failures::FailureCount;
+use domain::release::{Part, Parts, Release};
 use domain::time::Millis;
 use sqlx::{SqliteConnection, SqliteExecutor};
 
@@ -33,14 +35,82 @@ pub async fn add(conn: &mut SqliteConnection, evidence: &Evidence) -> Result<i64
     .await?)
 }
 
-/// What the rules need to judge a release: all evidence found on it, and the last `per_check` findings of
-/// every check whatever they were found on. Oldest first.
+/// One query for evidence: the columns are the same, the rest is each one's own, so that an index answers it.
+macro_rules! evidence {
+    ($db:expr, $rest:literal $(, $arg:expr)* $(,)?) => {
+        sqlx::query_as!(
+            Row,
+            r#"SELECT id AS "id!: i64", check_id AS "check_id!: String", outcome AS "outcome!: String",
+                      value AS "value?: f64", saw AS "saw!: String", wanted AS "wanted!: String",
+                      next AS "next!: String", threshold_digest AS "threshold_digest!: String",
+                      parts AS "parts!: String", release AS "release!: i64", run AS "run!: i64",
+                      by AS "by!: i64", at AS "at!: i64"
+               FROM evidence "# + $rest
+            $(, $arg)*
+        )
+        .fetch_all($db)
+        .await?
+        .into_iter()
+        .map(Row::read)
+        .collect::<Result<Vec<Evidence>, StoreError>>()
+    };
+}
+
+/// What the rules need to judge a release: the last `per_check` findings of every check whatever they were found
+/// on, and of each check, declaration and set of parts of this release the newest that passed, the newest that did
+/// not, and the first that did not pass since. Oldest first. How often checks failed is told by [`failures`].
 pub async fn for_judging(
     db: impl SqliteExecutor<'_>,
     release: Option<i64>,
     per_check: i64,
 ) -> Result<Vec<Evidence>, StoreError> {
-    select(db, Pick { judged: Some((release.unwrap_or(0), per_check)), ..Pick::default() }).await
+    let release = release.unwrap_or(0);
+    evidence!(
+        db,
+        "WHERE id IN (
+           WITH RECURSIVE looked_at(check_id) AS (
+             SELECT min(check_id) FROM evidence
+             UNION ALL
+             SELECT (SELECT min(e.check_id) FROM evidence e WHERE e.check_id > c.check_id)
+             FROM looked_at c WHERE c.check_id IS NOT NULL)
+           SELECT e.id FROM looked_at c CROSS JOIN evidence e
+             ON e.check_id = c.check_id
+             AND e.id > coalesce((SELECT l.id FROM evidence l WHERE l.check_id = c.check_id
+                                  ORDER BY l.id DESC LIMIT 1 OFFSET ?1), 0)
+           UNION SELECT last_pass FROM evidence_group WHERE release = ?2
+           UNION SELECT last_other FROM evidence_group WHERE release = ?2
+           UNION SELECT failing_from FROM evidence_group WHERE release = ?2)
+         ORDER BY id",
+        per_check,
+        release
+    )
+}
+
+/// The last measured value of each check on each of the newest `releases` that have one. Oldest first.
+pub async fn measured(db: impl SqliteExecutor<'_>, releases: i64) -> Result<Vec<Evidence>, StoreError> {
+    evidence!(
+        db,
+        "WHERE id IN (
+           WITH RECURSIVE looked_at(check_id) AS (
+             SELECT min(check_id) FROM evidence
+             UNION ALL
+             SELECT (SELECT min(e.check_id) FROM evidence e WHERE e.check_id > c.check_id)
+             FROM looked_at c WHERE c.check_id IS NOT NULL),
+           measured(check_id, release, n) AS (
+             SELECT c.check_id, (SELECT max(e.release) FROM evidence e
+                                 WHERE e.check_id = c.check_id AND e.value IS NOT NULL), 1
+             FROM looked_at c WHERE c.check_id IS NOT NULL
+             UNION ALL
+             SELECT m.check_id, (SELECT max(e.release) FROM evidence e
+                                 WHERE e.check_id = m.check_id AND e.value IS NOT NULL AND e.release < m.release),
+                    m.n + 1
+             FROM measured m WHERE m.release IS NOT NULL AND m.n < ?1)
+           SELECT (SELECT max(e.id) FROM evidence e
+                   WHERE e.check_id = m.check_id AND e.release = m.release AND e.value IS NOT NULL)
+           FROM measured m WHERE m.release IS NOT NULL)
+         ORDER BY id",
+        releases
+    )
 }
 
 /// The last findings of one check, newest first, at most `limit`.
@@ -49,65 +119,123 @@ pub async fn of_check(
     check: &str,
     limit: i64,
 ) -> Result<Vec<Evidence>, StoreError> {
-    let mut found = select(db, Pick { check: Some(check), limit: Some(limit), ..Pick::default() }).await?;
-    found.reverse();
-    Ok(found)
+    evidence!(db, "WHERE check_id = ? ORDER BY id DESC LIMIT ?", check, limit)
 }
 
 /// What a run found, oldest first.
 pub async fn of_run(db: impl SqliteExecutor<'_>, run: i64) -> Result<Vec<Evidence>, StoreError> {
-    select(db, Pick { run: Some(run), ..Pick::default() }).await
+    evidence!(db, "WHERE run = ? ORDER BY id", run)
 }
 
-#[derive(Default)]
-struct Pick<'a> {
-    judged: Option<(i64, i64)>,
-    check: Option<&'a str>,
-    run: Option<i64>,
-    limit: Option<i64>,
-}
-
-async fn select(db: impl SqliteExecutor<'_>, pick: Pick<'_>) -> Result<Vec<Evidence>, StoreError> {
-    let (release, per_check) = pick.judged.unzip();
-    let limit = pick.limit.unwrap_or(-1);
-    let rows = sqlx::query!(
-        r#"SELECT id AS "id!: i64", check_id AS "check_id!: String", outcome AS "outcome!: String",
-                  value AS "value?: f64", saw AS "saw!: String", wanted AS "wanted!: String",
-                  next AS "next!: String", threshold_digest AS "threshold_digest!: String",
-                  parts AS "parts!: String", release AS "release!: i64", run AS "run!: i64",
-                  by AS "by!: i64", at AS "at!: i64"
-           FROM (SELECT * FROM evidence e
-                 WHERE (?1 IS NULL OR check_id = ?1) AND (?2 IS NULL OR run = ?2)
-                   AND (?3 IS NULL OR release = ?3 OR
-                        (SELECT count(*) FROM (SELECT 1 FROM evidence l
-                                               WHERE l.check_id = e.check_id AND l.id > e.id LIMIT ?4)) < ?4)
-                 ORDER BY id DESC LIMIT ?5)
-           ORDER BY id"#,
-        pick.check,
-        pick.run,
+/// The first finding on a release, from a time on, that did not pass.
+pub async fn first_not_passed(
+    db: impl SqliteExecutor<'_>,
+    release: i64,
+    since: Millis,
+) -> Result<Option<Evidence>, StoreError> {
+    Ok(evidence!(
+        db,
+        "INDEXED BY evidence_not_passed WHERE release = ? AND at >= ? AND outcome <> 'pass' ORDER BY at, id LIMIT 1",
         release,
-        per_check,
-        limit
+        since.0
+    )?
+    .pop())
+}
+
+/// How often checks were seen not to pass on a release, by declaration and parts. Of a part that was not the
+/// release's own, the count does not tell what it was.
+pub async fn failures(
+    db: impl SqliteExecutor<'_>,
+    release: &Release,
+) -> Result<Vec<FailureCount>, StoreError> {
+    let rows = sqlx::query!(
+        r#"SELECT check_id AS "check_id!: String", threshold_digest AS "threshold_digest!: String",
+                  same AS "same!: String", images AS "images!: String", not_passed AS "not_passed!: i64"
+           FROM evidence_group WHERE release = ? AND not_passed > 0"#,
+        release.id
     )
     .fetch_all(db)
     .await?;
     rows.into_iter()
         .map(|r| {
-            let outcome = [Outcome::Pass, Outcome::Fail, Outcome::Inconclusive]
-                .into_iter()
-                .find(|o| o.slug() == r.outcome)
-                .ok_or(StoreError::Damaged { what: "evidence.outcome" })?;
-            Ok(Evidence {
-                id: r.id,
+            let same = |part: &Part| r.same.split(' ').any(|label| label == part.label());
+            let values = release.parts.values.iter().filter(|(part, _)| same(part));
+            Ok(FailureCount {
                 check: r.check_id,
-                finding: Finding { outcome, value: r.value, saw: r.saw, wanted: r.wanted, next: r.next },
+                release: release.id,
                 threshold_digest: r.threshold_digest,
-                parts: json::read(&r.parts, "evidence.parts")?,
-                release: r.release,
-                run: r.run,
-                by: r.by,
-                at: Millis(r.at),
+                parts: Parts {
+                    values: values.map(|(part, value)| (*part, value.clone())).collect(),
+                    images: json::read(&r.images, "evidence_group.images")?,
+                },
+                count: u32::try_from(r.not_passed).unwrap_or(u32::MAX),
             })
         })
         .collect()
+}
+
+/// Somebody who ran a check on a release, and the first run in which they did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckRunner {
+    /// The check.
+    pub check: String,
+    /// Person id.
+    pub by: i64,
+    /// Number of the run.
+    pub run: i64,
+}
+
+/// Everybody who ran a check on a release.
+pub async fn runners(db: impl SqliteExecutor<'_>, release: i64) -> Result<Vec<CheckRunner>, StoreError> {
+    Ok(sqlx::query_as!(
+        CheckRunner,
+        r#"SELECT check_id AS "check!: String", by AS "by!: i64", run AS "run!: i64"
+           FROM evidence_runner WHERE release = ? ORDER BY run, check_id"#,
+        release
+    )
+    .fetch_all(db)
+    .await?)
+}
+
+/// A row of evidence as it is stored.
+struct Row {
+    id: i64,
+    check_id: String,
+    outcome: String,
+    value: Option<f64>,
+    saw: String,
+    wanted: String,
+    next: String,
+    threshold_digest: String,
+    parts: String,
+    release: i64,
+    run: i64,
+    by: i64,
+    at: i64,
+}
+
+impl Row {
+    fn read(self) -> Result<Evidence, StoreError> {
+        let outcome = [Outcome::Pass, Outcome::Fail, Outcome::Inconclusive]
+            .into_iter()
+            .find(|o| o.slug() == self.outcome)
+            .ok_or(StoreError::Damaged { what: "evidence.outcome" })?;
+        Ok(Evidence {
+            id: self.id,
+            check: self.check_id,
+            finding: Finding {
+                outcome,
+                value: self.value,
+                saw: self.saw,
+                wanted: self.wanted,
+                next: self.next,
+            },
+            threshold_digest: self.threshold_digest,
+            parts: json::read(&self.parts, "evidence.parts")?,
+            release: self.release,
+            run: self.run,
+            by: self.by,
+            at: Millis(self.at),
+        })
+    }
 }

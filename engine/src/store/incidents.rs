@@ -24,56 +24,54 @@ pub async fn add(conn: &mut SqliteConnection, incident: &Incident) -> Result<i64
     .await?)
 }
 
-/// All incidents, newest first.
-pub async fn list(db: impl SqliteExecutor<'_>) -> Result<Vec<Incident>, StoreError> {
-    select(db, None).await
-}
-
 /// The incidents with these numbers, newest first.
 ///
 /// # Errors
 /// Fails when the store cannot be read.
 pub async fn these(db: impl SqliteExecutor<'_>, ids: &[i64]) -> Result<Vec<Incident>, StoreError> {
-    select(db, Some(ids)).await
+    let ids = json::write(&ids, "incident.id")?;
+    sqlx::query_as!(
+        Stored,
+        r#"SELECT id AS "id!", run, from_release, to_release, by, by_name, at, report
+                   FROM incident WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id DESC"#,
+        ids
+    )
+    .fetch_all(db)
+    .await?
+    .into_iter()
+    .map(Stored::read)
+    .collect()
 }
 
-async fn select(db: impl SqliteExecutor<'_>, ids: Option<&[i64]>) -> Result<Vec<Incident>, StoreError> {
-    let rows = match ids {
-        None => {
-            sqlx::query_as!(
-                Stored,
-                r#"SELECT id AS "id!", run, from_release, to_release, by, by_name, at, report
-                   FROM incident ORDER BY id DESC"#
-            )
-            .fetch_all(db)
-            .await?
-        }
-        Some(ids) => {
-            let ids = json::write(&ids, "incident.id")?;
-            sqlx::query_as!(
-                Stored,
-                r#"SELECT id AS "id!", run, from_release, to_release, by, by_name, at, report
-                   FROM incident WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id DESC"#,
-                ids
-            )
-            .fetch_all(db)
-            .await?
-        }
+/// One query for incidents: the columns are the same, the rest is each one's own.
+macro_rules! incidents {
+    ($db:expr, $rest:literal $(, $arg:expr)* $(,)?) => {
+        sqlx::query_as!(
+            Stored,
+            r#"SELECT id AS "id!: i64", run, from_release, to_release, by, by_name, at, report FROM incident "# + $rest
+            $(, $arg)*
+        )
+        .fetch_all($db)
+        .await?
+        .into_iter()
+        .map(Stored::read)
+        .collect::<Result<Vec<Incident>, StoreError>>()
     };
-    rows.into_iter()
-        .map(|r| {
-            Ok(Incident {
-                id: r.id,
-                run: r.run,
-                from: r.from_release,
-                to: r.to_release,
-                by: r.by,
-                by_name: r.by_name,
-                at: Millis(r.at),
-                report: json::read(&r.report, "incident.report")?,
-            })
-        })
-        .collect()
+}
+
+/// Incidents with a lower number than `before`, newest first, at most `limit`.
+pub async fn list(
+    db: impl SqliteExecutor<'_>,
+    before: Option<i64>,
+    limit: i64,
+) -> Result<Vec<Incident>, StoreError> {
+    let before = before.unwrap_or(i64::MAX);
+    incidents!(db, "WHERE id < ? ORDER BY id DESC LIMIT ?", before, limit)
+}
+
+/// The incident with this number.
+pub async fn by_id(db: impl SqliteExecutor<'_>, id: i64) -> Result<Option<Incident>, StoreError> {
+    Ok(incidents!(db, "WHERE id = ?", id)?.pop())
 }
 
 /// A row of the table.
@@ -86,6 +84,21 @@ struct Stored {
     by_name: String,
     at: i64,
     report: String,
+}
+
+impl Stored {
+    fn read(self) -> Result<Incident, StoreError> {
+        Ok(Incident {
+            id: self.id,
+            run: self.run,
+            from: self.from_release,
+            to: self.to_release,
+            by: self.by,
+            by_name: self.by_name,
+            at: Millis(self.at),
+            report: json::read(&self.report, "incident.report")?,
+        })
+    }
 }
 
 /// Adds a note; its `id` is ignored, the store's is returned.
@@ -110,10 +123,12 @@ pub async fn add_note(conn: &mut SqliteConnection, note: &Note) -> Result<i64, S
     .await?)
 }
 
-/// All notes of all incidents, oldest first.
-pub async fn notes(db: impl SqliteExecutor<'_>) -> Result<Vec<Note>, StoreError> {
+/// What people added to an incident, oldest first.
+pub async fn notes(db: impl SqliteExecutor<'_>, incident: i64) -> Result<Vec<Note>, StoreError> {
     let rows = sqlx::query!(
-        r#"SELECT id AS "id!", incident, kind, about, text, by, by_name, at FROM incident_note ORDER BY id"#
+        r#"SELECT id AS "id!", incident, kind, about, text, by, by_name, at
+           FROM incident_note WHERE incident = ? ORDER BY id"#,
+        incident
     )
     .fetch_all(db)
     .await?;

@@ -37,6 +37,7 @@ pub mod paging;
 pub mod people;
 pub mod releases;
 pub mod retention;
+pub mod revisions;
 pub mod run_follow_ups;
 pub mod runs;
 pub mod sessions;

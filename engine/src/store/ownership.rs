@@ -47,6 +47,39 @@ pub async fn history(db: impl SqliteExecutor<'_>, field: Option<&str>) -> Result
     select(db, false, field).await
 }
 
+/// The last `per_field` entries of every field, newest first.
+pub async fn recent(db: impl SqliteExecutor<'_>, per_field: i64) -> Result<Vec<Entry>, StoreError> {
+    let rows = sqlx::query!(
+        r#"SELECT id AS "id!: i64", field AS "field!: String", value AS "value!: String", by AS "by!: i64",
+                  by_name AS "by_name!: String", at AS "at!: i64"
+           FROM ownership_entry WHERE id IN (
+             WITH RECURSIVE filled(field) AS (
+               SELECT min(field) FROM ownership_entry
+               UNION ALL
+               SELECT (SELECT min(e.field) FROM ownership_entry e WHERE e.field > f.field)
+               FROM filled f WHERE f.field IS NOT NULL)
+             SELECT e.id FROM filled f CROSS JOIN ownership_entry e
+               ON e.field = f.field
+               AND e.id > coalesce((SELECT l.id FROM ownership_entry l WHERE l.field = f.field ORDER BY l.id DESC
+                                    LIMIT 1 OFFSET ?), 0))
+           ORDER BY id DESC"#,
+        per_field
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|r| Entry {
+            id: r.id,
+            field: r.field,
+            value: r.value,
+            by: r.by,
+            by_name: r.by_name,
+            at: Millis(r.at),
+        })
+        .collect())
+}
+
 async fn select(
     db: impl SqliteExecutor<'_>,
     latest: bool,

@@ -179,109 +179,186 @@ pub async fn events(db: impl SqliteExecutor<'_>, release: i64) -> Result<Vec<Rel
         .collect()
 }
 
+/// One query for releases: the columns are the same, the rest is each one's own, so that an index answers it.
+macro_rules! releases {
+    ($db:expr, $rest:literal $(, $arg:expr)* $(,)?) => {
+        sqlx::query_as!(
+            Row,
+            r#"SELECT r.id AS "id!: i64", r.parts AS "parts!: String", r.subject AS "subject!: String",
+                      r.opened_by AS "opened_by!: i64", r.opened_at AS "opened_at!: i64",
+                      s.state AS "state!: String", s.point_at AS "point_at?: i64",
+                      d.by AS "deployed_by?: i64", d.at AS "deployed_at?: i64", d.images AS "images?: String",
+                      (SELECT l.names FROM
+                         (SELECT e.migrations AS names, e.at AS at, 0 AS late, e.id AS id FROM release_event e
+                          WHERE e.release = r.id AND e.kind IN ('deployed', 'rolled_back_to')
+                          UNION ALL
+                          SELECT m.names, m.at, 1, m.id FROM migration_list m WHERE m.release = r.id) l
+                       ORDER BY l.at DESC, l.late DESC, l.id DESC LIMIT 1) AS "migrations?: String"
+               FROM release r JOIN release_standing s ON s.release = r.id
+                 LEFT JOIN release_event d ON d.id = s.deploy "# + $rest
+            $(, $arg)*
+        )
+        .fetch_all($db)
+        .await?
+        .into_iter()
+        .map(Row::read)
+        .collect::<Result<Vec<Release>, StoreError>>()
+    };
+}
+
 /// The release that is judged: the one last opened, deployed or rolled back to.
 pub async fn current(db: impl SqliteExecutor<'_>) -> Result<Option<Release>, StoreError> {
-    Ok(select(db, Pick { current: true, ..Pick::default() }).await?.pop())
+    Ok(releases!(
+        db,
+        "WHERE r.id = (SELECT release FROM release_event INDEXED BY release_event_moves
+                       WHERE kind IN ('opened', 'deployed', 'rolled_back_to') ORDER BY id DESC LIMIT 1)"
+    )?
+    .pop())
 }
 
 /// The release that ran last, or was to: the one last deployed, well or not, or rolled back to. One that was only
 /// opened since plays no part.
-pub async fn ran_last(conn: &mut SqliteConnection) -> Result<Option<Release>, StoreError> {
-    let id = sqlx::query_scalar!(
-        r#"SELECT release AS "id!" FROM release_event
-           WHERE kind IN ('deployed', 'failed', 'rolled_back_to') ORDER BY id DESC LIMIT 1"#
-    )
-    .fetch_optional(&mut *conn)
-    .await?;
-    match id {
-        Some(id) => by_id(&mut *conn, id).await,
-        None => Ok(None),
-    }
+pub async fn ran_last(db: impl SqliteExecutor<'_>) -> Result<Option<Release>, StoreError> {
+    Ok(releases!(
+        db,
+        "WHERE r.id = (SELECT release FROM release_event INDEXED BY release_event_runs
+                       WHERE kind IN ('deployed', 'failed', 'rolled_back_to') ORDER BY id DESC LIMIT 1)"
+    )?
+    .pop())
 }
 
 /// The release with this number.
 pub async fn by_id(db: impl SqliteExecutor<'_>, id: i64) -> Result<Option<Release>, StoreError> {
-    Ok(select(db, Pick { id: Some(id), ..Pick::default() }).await?.pop())
+    Ok(releases!(db, "WHERE r.id = ?", id)?.pop())
 }
 
 /// Releases, newest first, at most `limit`.
 pub async fn list(db: impl SqliteExecutor<'_>, limit: i64) -> Result<Vec<Release>, StoreError> {
-    select(db, Pick { limit: Some(limit), ..Pick::default() }).await
+    before(db, i64::MAX, limit).await
+}
+
+/// Releases with a lower number than `before`, newest first, at most `limit`.
+pub async fn before(
+    db: impl SqliteExecutor<'_>,
+    before: i64,
+    limit: i64,
+) -> Result<Vec<Release>, StoreError> {
+    releases!(db, "WHERE r.id < ? ORDER BY r.id DESC LIMIT ?", before, limit)
+}
+
+/// The newest release before `release` that was deployed here.
+pub async fn deployed_before(
+    db: impl SqliteExecutor<'_>,
+    release: i64,
+) -> Result<Option<Release>, StoreError> {
+    Ok(releases!(
+        db,
+        "WHERE r.id = (SELECT release FROM release_standing INDEXED BY release_standing_with_images
+                       WHERE deploy IS NOT NULL AND release < ? ORDER BY release DESC LIMIT 1)",
+        release
+    )?
+    .pop())
+}
+
+/// The release that was deployed last of those that were never rolled back from, without `but`.
+pub async fn healthy_last(
+    db: impl SqliteExecutor<'_>,
+    but: Option<i64>,
+) -> Result<Option<Release>, StoreError> {
+    let but = but.unwrap_or(0);
+    Ok(releases!(
+        db,
+        "WHERE r.id = (SELECT release FROM release_standing INDEXED BY release_standing_healthy
+                       WHERE deployed_at IS NOT NULL AND state <> 'rolled_back_from' AND release <> ?
+                       ORDER BY deployed_at DESC, release DESC LIMIT 1)",
+        but
+    )?
+    .pop())
 }
 
 /// Releases that are rollback points, newest first: they became one and were not found bad since.
 pub async fn rollback_points(db: impl SqliteExecutor<'_>) -> Result<Vec<Release>, StoreError> {
-    select(db, Pick { points: true, ..Pick::default() }).await
+    releases!(db, "WHERE s.point_at IS NOT NULL ORDER BY r.id DESC")
 }
 
-#[derive(Default)]
-struct Pick {
-    id: Option<i64>,
-    current: bool,
-    points: bool,
-    limit: Option<i64>,
-}
-
-async fn select(db: impl SqliteExecutor<'_>, pick: Pick) -> Result<Vec<Release>, StoreError> {
-    let limit = pick.limit.unwrap_or(-1);
-    let rows = sqlx::query!(
-        r#"WITH seen AS (
-             SELECT r.id, r.parts, r.subject, r.opened_by, r.opened_at,
-               (SELECT e.kind FROM release_event e WHERE e.release = r.id AND e.kind NOT IN ('bad', 'rollback_point')
-                ORDER BY e.id DESC LIMIT 1) AS state,
-               (SELECT max(e.id) FROM release_event e WHERE e.release = r.id AND e.kind = 'deployed') AS deploy,
-               (SELECT l.names FROM
-                  (SELECT e.migrations AS names, e.at AS at, 0 AS late, e.id AS id FROM release_event e
-                   WHERE e.release = r.id AND e.kind IN ('deployed', 'rolled_back_to')
-                   UNION ALL
-                   SELECT m.names, m.at, 1, m.id FROM migration_list m WHERE m.release = r.id) l
-                ORDER BY l.at DESC, l.late DESC, l.id DESC LIMIT 1) AS migrations,
-               (SELECT e.at FROM release_event e WHERE e.release = r.id AND e.kind = 'rollback_point'
-                  AND NOT EXISTS (SELECT 1 FROM release_event b WHERE b.release = r.id AND b.kind = 'bad' AND b.id > e.id)
-                ORDER BY e.id DESC LIMIT 1) AS point_at
-             FROM release r
-             WHERE (?1 IS NULL OR r.id = ?1)
-               AND (NOT ?2 OR r.id = (SELECT release FROM release_event
-                                      WHERE kind IN ('opened', 'deployed', 'rolled_back_to') ORDER BY id DESC LIMIT 1)))
-           SELECT s.id AS "id!: i64", s.parts AS "parts!: String", s.subject AS "subject!: String",
-                  s.opened_by AS "opened_by!: i64", s.opened_at AS "opened_at!: i64",
-                  s.state AS "state!: String", s.migrations AS "migrations?: String",
-                  s.point_at AS "point_at?: i64", d.by AS "deployed_by?: i64", d.at AS "deployed_at?: i64",
-                  d.images AS "images?: String"
-           FROM seen s LEFT JOIN release_event d ON d.id = s.deploy
-           WHERE (NOT ?3 OR s.point_at IS NOT NULL)
-           ORDER BY s.id DESC LIMIT ?4"#,
-        pick.id,
-        pick.current,
-        pick.points,
-        limit
+/// The releases that decisions need, newest first, however many there are: the current one, the newest, what ran
+/// last, the first that was deployed, the best `targets` that one can return to of each kind, and those in `named`.
+pub async fn needed(
+    db: impl SqliteExecutor<'_>,
+    targets: i64,
+    named: &[i64],
+) -> Result<Vec<Release>, StoreError> {
+    let named = json::write(named, "release numbers")?;
+    releases!(
+        db,
+        "WHERE r.id IN (
+           SELECT (SELECT release FROM release_event INDEXED BY release_event_moves
+                   WHERE kind IN ('opened', 'deployed', 'rolled_back_to') ORDER BY id DESC LIMIT 1)
+           UNION SELECT (SELECT release FROM release_event INDEXED BY release_event_runs
+                         WHERE kind IN ('deployed', 'failed', 'rolled_back_to') ORDER BY id DESC LIMIT 1)
+           UNION SELECT (SELECT max(id) FROM release)
+           UNION SELECT (SELECT min(release) FROM release_standing INDEXED BY release_standing_with_images
+                         WHERE deploy IS NOT NULL)
+           UNION SELECT release FROM
+             (SELECT release FROM release_standing INDEXED BY release_standing_deployed
+              WHERE deployed_at IS NOT NULL AND state IN ('deployed', 'rolled_back_to')
+              ORDER BY deployed_at DESC, release DESC LIMIT ?1)
+           UNION SELECT release FROM
+             (SELECT release FROM release_standing INDEXED BY release_standing_healthy
+              WHERE deployed_at IS NOT NULL AND state <> 'rolled_back_from'
+              ORDER BY deployed_at DESC, release DESC LIMIT ?1)
+           UNION SELECT release FROM
+             (SELECT release FROM release_standing INDEXED BY release_standing_points
+              WHERE point_at IS NOT NULL AND deployed_at IS NOT NULL AND state <> 'rolled_back_from'
+              ORDER BY deployed_at DESC, release DESC LIMIT ?1)
+           UNION SELECT release FROM
+             (SELECT release FROM release_standing INDEXED BY release_standing_all_points
+              WHERE point_at IS NOT NULL ORDER BY point_at DESC, release DESC LIMIT ?1)
+           UNION SELECT value FROM json_each(?2))
+         ORDER BY r.id DESC",
+        targets,
+        named
     )
-    .fetch_all(db)
-    .await?;
-    rows.into_iter()
-        .map(|r| {
-            let mut parts: domain::release::Parts = json::read(&r.parts, "release.parts")?;
-            if let Some(images) = json::read_some(r.images, "release_event.images")? {
-                parts.images = images;
-            }
-            Ok(Release {
-                id: r.id,
-                parts,
-                subject: r.subject,
-                opened_by: r.opened_by,
-                opened_at: Millis(r.opened_at),
-                deployed_by: r.deployed_by,
-                deployed_at: r.deployed_at.map(Millis),
-                state: match r.state.as_str() {
-                    "opened" => ReleaseState::Opened,
-                    "deployed" | "rolled_back_to" => ReleaseState::Deployed,
-                    "failed" => ReleaseState::Failed,
-                    "rolled_back_from" => ReleaseState::RolledBackFrom,
-                    _ => return Err(StoreError::Damaged { what: "release_event.kind" }),
-                },
-                migrations: json::read_some(r.migrations, "release_event.migrations")?,
-                rollback_point_at: r.point_at.map(Millis),
-            })
+}
+
+/// A release's row as it is stored.
+struct Row {
+    id: i64,
+    parts: String,
+    subject: String,
+    opened_by: i64,
+    opened_at: i64,
+    state: String,
+    point_at: Option<i64>,
+    deployed_by: Option<i64>,
+    deployed_at: Option<i64>,
+    images: Option<String>,
+    migrations: Option<String>,
+}
+
+impl Row {
+    fn read(self) -> Result<Release, StoreError> {
+        let mut parts: domain::release::Parts = json::read(&self.parts, "release.parts")?;
+        if let Some(images) = json::read_some(self.images, "release_event.images")? {
+            parts.images = images;
+        }
+        Ok(Release {
+            id: self.id,
+            parts,
+            subject: self.subject,
+            opened_by: self.opened_by,
+            opened_at: Millis(self.opened_at),
+            deployed_by: self.deployed_by,
+            deployed_at: self.deployed_at.map(Millis),
+            state: match self.state.as_str() {
+                "opened" => ReleaseState::Opened,
+                "deployed" | "rolled_back_to" => ReleaseState::Deployed,
+                "failed" => ReleaseState::Failed,
+                "rolled_back_from" => ReleaseState::RolledBackFrom,
+                _ => return Err(StoreError::Damaged { what: "release_standing.state" }),
+            },
+            migrations: json::read_some(self.migrations, "release_event.migrations")?,
+            rollback_point_at: self.point_at.map(Millis),
         })
-        .collect()
+    }
 }

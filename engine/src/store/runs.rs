@@ -25,6 +25,11 @@ impl RunKind {
     const ALL: [RunKind; 5] =
         [RunKind::Step, RunKind::Check, RunKind::Deploy, RunKind::Rollback, RunKind::Drill];
 
+    /// The kind with this word.
+    pub fn from_slug(slug: &str) -> Option<RunKind> {
+        RunKind::ALL.into_iter().find(|kind| kind.slug() == slug)
+    }
+
     /// The word in the store.
     pub fn slug(self) -> &'static str {
         match self {
@@ -219,16 +224,36 @@ pub async fn interrupt(
     Ok(done.rows_affected() == 1)
 }
 
+/// One query for runs: the columns are the same, the rest is each one's own, so that an index answers it.
+macro_rules! runs {
+    ($db:expr, $rest:literal $(, $arg:expr)* $(,)?) => {
+        sqlx::query_as!(
+            Row,
+            r#"SELECT id AS "id!: i64", kind AS "kind!: String", subject AS "subject!: String", gate AS "gate?: String",
+                      title AS "title!: String", release AS "release?: i64", by AS "by!: i64",
+                      by_name AS "by_name!: String", started_at AS "started_at!: i64", ended_at AS "ended_at?: i64",
+                      state AS "state!: String", outcome AS "outcome?: String", exit AS "exit?: String",
+                      result AS "result?: String", because AS "because?: String",
+                      idempotency_key AS "idempotency_key?: String"
+               FROM run "# + $rest
+            $(, $arg)*
+        )
+        .fetch_all($db)
+        .await?
+        .into_iter()
+        .map(Row::read)
+        .collect::<Result<Vec<Run>, StoreError>>()
+    };
+}
+
 /// The run with this number.
 pub async fn by_id(db: impl SqliteExecutor<'_>, id: i64) -> Result<Option<Run>, StoreError> {
-    let pick = Pick { id: Some(id), limit: 1, ..Pick::default() };
-    Ok(select(db, pick).await?.pop())
+    Ok(runs!(db, "WHERE id = ?", id)?.pop())
 }
 
 /// The run that an idempotency key started.
 pub async fn by_key(db: impl SqliteExecutor<'_>, key: &str) -> Result<Option<Run>, StoreError> {
-    let pick = Pick { key: Some(key), limit: 1, ..Pick::default() };
-    Ok(select(db, pick).await?.pop())
+    Ok(runs!(db, "WHERE idempotency_key = ?", key)?.pop())
 }
 
 /// Numbers of the runs that go on, with when they began.
@@ -242,7 +267,7 @@ pub async fn running(db: impl SqliteExecutor<'_>) -> Result<Vec<(i64, Millis)>, 
 /// The first run after `run` that changes what runs.
 pub async fn next_change(db: impl SqliteExecutor<'_>, run: i64) -> Result<Option<i64>, StoreError> {
     Ok(sqlx::query_scalar!(
-        r#"SELECT id AS "id!: i64" FROM run
+        r#"SELECT id AS "id!: i64" FROM run INDEXED BY run_on_stack
            WHERE id > ? AND kind IN ('deploy', 'rollback', 'drill') ORDER BY id LIMIT 1"#,
         run
     )
@@ -252,7 +277,80 @@ pub async fn next_change(db: impl SqliteExecutor<'_>, run: i64) -> Result<Option
 
 /// Runs that go on, newest first.
 pub async fn active(db: impl SqliteExecutor<'_>) -> Result<Vec<Run>, StoreError> {
-    select(db, Pick { active: true, limit: -1, ..Pick::default() }).await
+    runs!(db, "WHERE state = 'running' ORDER BY id DESC")
+}
+
+/// The newest runs that are over, newest first.
+pub async fn over(db: impl SqliteExecutor<'_>, limit: i64) -> Result<Vec<Run>, StoreError> {
+    runs!(db, "INDEXED BY run_over WHERE state <> 'running' ORDER BY id DESC LIMIT ?", limit)
+}
+
+/// The last run of every step.
+pub async fn last_of_steps(db: impl SqliteExecutor<'_>) -> Result<Vec<Run>, StoreError> {
+    runs!(
+        db,
+        "WHERE id IN (
+           WITH RECURSIVE step(subject) AS (
+             SELECT min(subject) FROM run WHERE kind = 'step'
+             UNION ALL
+             SELECT (SELECT min(r.subject) FROM run r WHERE r.kind = 'step' AND r.subject > step.subject)
+             FROM step WHERE step.subject IS NOT NULL)
+           SELECT (SELECT max(r.id) FROM run r WHERE r.kind = 'step' AND r.subject = step.subject)
+           FROM step WHERE step.subject IS NOT NULL)
+         ORDER BY id DESC"
+    )
+}
+
+/// The last run that changed the stack, or changes it: a deploy, a rollback, a drill.
+pub async fn last_on_stack(db: impl SqliteExecutor<'_>) -> Result<Option<Run>, StoreError> {
+    Ok(runs!(
+        db,
+        "INDEXED BY run_on_stack WHERE kind IN ('deploy', 'rollback', 'drill') ORDER BY id DESC LIMIT 1"
+    )?
+    .pop())
+}
+
+/// The last run before `before` that changed the stack and ended well.
+pub async fn last_good_on_stack(db: impl SqliteExecutor<'_>, before: i64) -> Result<Option<Run>, StoreError> {
+    Ok(runs!(
+        db,
+        "INDEXED BY run_on_stack
+         WHERE kind IN ('deploy', 'rollback', 'drill') AND id < ? AND outcome = 'passed' ORDER BY id DESC LIMIT 1",
+        before
+    )?
+    .pop())
+}
+
+/// The last runs that changed the stack and were about a release, newest first.
+pub async fn on_stack_of(
+    db: impl SqliteExecutor<'_>,
+    release: i64,
+    limit: i64,
+) -> Result<Vec<Run>, StoreError> {
+    runs!(
+        db,
+        "INDEXED BY run_on_stack_by_release
+         WHERE release = ? AND kind IN ('deploy', 'rollback', 'drill') ORDER BY id DESC LIMIT ?",
+        release,
+        limit
+    )
+}
+
+/// The last deploy of a release.
+pub async fn last_deploy_of(db: impl SqliteExecutor<'_>, release: i64) -> Result<Option<Run>, StoreError> {
+    Ok(runs!(
+        db,
+        "INDEXED BY run_on_stack_by_release
+         WHERE release = ? AND kind IN ('deploy', 'rollback', 'drill') AND kind = 'deploy' ORDER BY id DESC LIMIT 1",
+        release
+    )?
+    .pop())
+}
+
+/// The last run of a kind that ended well.
+pub async fn last_passed(db: impl SqliteExecutor<'_>, kind: RunKind) -> Result<Option<Run>, StoreError> {
+    let kind = kind.slug();
+    Ok(runs!(db, "WHERE kind = ? AND outcome = 'passed' ORDER BY id DESC LIMIT 1", kind)?.pop())
 }
 
 /// Runs, newest first, at most `limit`.
@@ -261,7 +359,63 @@ pub async fn list(
     filter: Filter<'_>,
     limit: i64,
 ) -> Result<Vec<Run>, StoreError> {
-    select(db, Pick { filter, limit, ..Pick::default() }).await
+    let before = filter.before.unwrap_or(i64::MAX);
+    let kind = filter.kind.map(RunKind::slug);
+    let (subject, gate, release) = (filter.subject, filter.gate, filter.release);
+    // What is asked first has an index that also gives the order; the rest is looked at on the way.
+    match (kind, subject, gate, release) {
+        (Some(kind), Some(subject), ..) => runs!(
+            db,
+            "WHERE kind = ?1 AND subject = ?2 AND id < ?3
+               AND (?4 IS NULL OR gate = ?4) AND (?5 IS NULL OR release = ?5)
+             ORDER BY id DESC LIMIT ?6",
+            kind,
+            subject,
+            before,
+            gate,
+            release,
+            limit
+        ),
+        (kind, subject, _, Some(release)) => runs!(
+            db,
+            "INDEXED BY run_by_release WHERE release = ?1 AND id < ?2 AND (?3 IS NULL OR kind = ?3)
+               AND (?4 IS NULL OR subject = ?4) AND (?5 IS NULL OR gate = ?5)
+             ORDER BY id DESC LIMIT ?6",
+            release,
+            before,
+            kind,
+            subject,
+            gate,
+            limit
+        ),
+        (kind, subject, Some(gate), None) => runs!(
+            db,
+            "INDEXED BY run_by_gate WHERE gate = ?1 AND id < ?2 AND (?3 IS NULL OR kind = ?3)
+               AND (?4 IS NULL OR subject = ?4)
+             ORDER BY id DESC LIMIT ?5",
+            gate,
+            before,
+            kind,
+            subject,
+            limit
+        ),
+        (Some(kind), None, None, None) => {
+            runs!(
+                db,
+                "INDEXED BY run_by_kind WHERE kind = ? AND id < ? ORDER BY id DESC LIMIT ?",
+                kind,
+                before,
+                limit
+            )
+        }
+        (None, subject, None, None) => runs!(
+            db,
+            "WHERE id < ?1 AND (?2 IS NULL OR subject = ?2) ORDER BY id DESC LIMIT ?3",
+            before,
+            subject,
+            limit
+        ),
+    }
 }
 
 /// How long the last good runs of a subject took, milliseconds, newest first, at most `limit`.
@@ -284,66 +438,101 @@ pub async fn durations(
     Ok(rows.into_iter().map(|ms| u64::try_from(ms).unwrap_or(0)).collect())
 }
 
-#[derive(Default)]
-struct Pick<'a> {
-    filter: Filter<'a>,
-    id: Option<i64>,
-    key: Option<&'a str>,
-    active: bool,
+/// How long the last runs of a subject took that went to their end, milliseconds, newest first, at most `limit`.
+/// Deploys, rollbacks and drills take alike whatever release they are about.
+async fn whole_durations(
+    db: impl SqliteExecutor<'_>,
+    kind: RunKind,
+    subject: &str,
     limit: i64,
+) -> Result<Vec<u64>, StoreError> {
+    let slug = kind.slug();
+    let rows = match kind {
+        RunKind::Deploy | RunKind::Rollback | RunKind::Drill => {
+            sqlx::query_scalar!(
+                r#"SELECT ended_at - started_at AS "ms!: i64" FROM run
+                   WHERE kind = ? AND outcome = 'passed' ORDER BY id DESC LIMIT ?"#,
+                slug,
+                limit
+            )
+            .fetch_all(db)
+            .await?
+        }
+        RunKind::Step | RunKind::Check => {
+            sqlx::query_scalar!(
+                r#"SELECT ended_at - started_at AS "ms!: i64" FROM run INDEXED BY run_whole
+                   WHERE kind = ? AND subject = ?
+                     AND (outcome = 'passed' OR (kind = 'check' AND outcome IN ('failed', 'inconclusive')))
+                   ORDER BY id DESC LIMIT ?"#,
+                slug,
+                subject,
+                limit
+            )
+            .fetch_all(db)
+            .await?
+        }
+    };
+    Ok(rows.into_iter().map(|ms| u64::try_from(ms).unwrap_or(0)).collect())
 }
 
-async fn select(db: impl SqliteExecutor<'_>, pick: Pick<'_>) -> Result<Vec<Run>, StoreError> {
-    let kind = pick.filter.kind.map(RunKind::slug);
-    let rows = sqlx::query!(
-        r#"SELECT id AS "id!: i64", kind, subject, gate, title, release, by, by_name, started_at, ended_at,
-                  state, outcome, exit, result, because, idempotency_key
-           FROM run
-           WHERE (?1 IS NULL OR id = ?1) AND (?2 IS NULL OR idempotency_key = ?2)
-             AND (NOT ?3 OR state = 'running') AND (?4 IS NULL OR kind = ?4)
-             AND (?5 IS NULL OR subject = ?5) AND (?6 IS NULL OR gate = ?6)
-             AND (?7 IS NULL OR release = ?7) AND (?8 IS NULL OR id < ?8)
-           ORDER BY id DESC LIMIT ?9"#,
-        pick.id,
-        pick.key,
-        pick.active,
-        kind,
-        pick.filter.subject,
-        pick.filter.gate,
-        pick.filter.release,
-        pick.filter.before,
-        pick.limit
-    )
-    .fetch_all(db)
-    .await?;
-    rows.into_iter()
-        .map(|r| {
-            let outcome = RunOutcome::ALL.into_iter().find(|o| Some(o.slug()) == r.outcome.as_deref());
-            Ok(Run {
-                id: r.id,
-                kind: RunKind::ALL
-                    .into_iter()
-                    .find(|k| k.slug() == r.kind)
-                    .ok_or(StoreError::Damaged { what: "run.kind" })?,
-                subject: r.subject,
-                gate: r.gate,
-                title: r.title,
-                release: r.release,
-                by: r.by,
-                by_name: r.by_name,
-                started_at: Millis(r.started_at),
-                ended_at: r.ended_at.map(Millis),
-                state: match (r.state.as_str(), outcome) {
-                    ("running", _) => RunState::Running,
-                    ("ended", Some(outcome)) => RunState::Ended(outcome),
-                    ("interrupted", _) => RunState::Interrupted,
-                    _ => return Err(StoreError::Damaged { what: "run.state" }),
-                },
-                exit: json::read_some(r.exit, "run.exit")?,
-                result: json::read_some(r.result, "run.result")?,
-                because: r.because,
-                key: r.idempotency_key,
-            })
+/// How long the next run of a subject will take: the middle one of its last few, milliseconds.
+pub async fn usual_ms(
+    db: impl SqliteExecutor<'_>,
+    kind: RunKind,
+    subject: &str,
+) -> Result<Option<u64>, StoreError> {
+    let mut took = whole_durations(db, kind, subject, USUAL).await?;
+    took.sort_unstable();
+    Ok(took.get(took.len() / 2).copied())
+}
+
+/// How many runs say how long the next one will take.
+const USUAL: i64 = 5;
+
+/// A run's row as it is stored.
+struct Row {
+    id: i64,
+    kind: String,
+    subject: String,
+    gate: Option<String>,
+    title: String,
+    release: Option<i64>,
+    by: i64,
+    by_name: String,
+    started_at: i64,
+    ended_at: Option<i64>,
+    state: String,
+    outcome: Option<String>,
+    exit: Option<String>,
+    result: Option<String>,
+    because: Option<String>,
+    idempotency_key: Option<String>,
+}
+
+impl Row {
+    fn read(self) -> Result<Run, StoreError> {
+        let outcome = RunOutcome::ALL.into_iter().find(|o| Some(o.slug()) == self.outcome.as_deref());
+        Ok(Run {
+            id: self.id,
+            kind: RunKind::from_slug(&self.kind).ok_or(StoreError::Damaged { what: "run.kind" })?,
+            subject: self.subject,
+            gate: self.gate,
+            title: self.title,
+            release: self.release,
+            by: self.by,
+            by_name: self.by_name,
+            started_at: Millis(self.started_at),
+            ended_at: self.ended_at.map(Millis),
+            state: match (self.state.as_str(), outcome) {
+                ("running", _) => RunState::Running,
+                ("ended", Some(outcome)) => RunState::Ended(outcome),
+                ("interrupted", _) => RunState::Interrupted,
+                _ => return Err(StoreError::Damaged { what: "run.state" }),
+            },
+            exit: json::read_some(self.exit, "run.exit")?,
+            result: json::read_some(self.result, "run.result")?,
+            because: self.because,
+            key: self.idempotency_key,
         })
-        .collect()
+    }
 }

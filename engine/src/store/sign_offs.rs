@@ -30,12 +30,12 @@ pub async fn add(conn: &mut SqliteConnection, word: &SignOff) -> Result<i64, Sto
     .await?)
 }
 
-/// All sign-offs on a release, or on every release, oldest first.
-pub async fn list(db: impl SqliteExecutor<'_>, release: Option<i64>) -> Result<Vec<SignOff>, StoreError> {
+/// All sign-offs on a release, oldest first.
+pub async fn list(db: impl SqliteExecutor<'_>, release: i64) -> Result<Vec<SignOff>, StoreError> {
     let rows = sqlx::query!(
         r#"SELECT id AS "id!: i64", release, role, by, by_name, choice, comment, would_change, digest, shown,
                   parts, at
-           FROM sign_off WHERE (?1 IS NULL OR release = ?1) ORDER BY id"#,
+           FROM sign_off WHERE release = ? ORDER BY id"#,
         release
     )
     .fetch_all(db)

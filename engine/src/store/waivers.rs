@@ -6,6 +6,9 @@ use sqlx::{SqliteConnection, SqliteExecutor};
 
 use super::StoreError;
 
+/// How many waivers of an item can still say something.
+pub const LAST: i64 = 20;
+
 /// Adds a waiver; its `id` is ignored, the store's is returned. One that holds needs a reason and an end
 /// after its beginning.
 pub async fn add(conn: &mut SqliteConnection, waiver: &Waiver) -> Result<i64, StoreError> {
@@ -25,11 +28,21 @@ pub async fn add(conn: &mut SqliteConnection, waiver: &Waiver) -> Result<i64, St
     .await?)
 }
 
-/// All waivers, oldest first.
+/// The last [`LAST`] waivers of each item, oldest first.
 pub async fn list(db: impl SqliteExecutor<'_>) -> Result<Vec<Waiver>, StoreError> {
     let rows = sqlx::query!(
         r#"SELECT id AS "id!", item, text_digest, by, by_name, reason, at, until, holds AS "holds: bool"
-           FROM waiver ORDER BY id"#
+           FROM waiver WHERE id IN (
+             WITH RECURSIVE waived(item) AS (
+               SELECT min(item) FROM waiver
+               UNION ALL
+               SELECT (SELECT min(w.item) FROM waiver w WHERE w.item > i.item) FROM waived i WHERE i.item IS NOT NULL)
+             SELECT w.id FROM waived i CROSS JOIN waiver w
+               ON w.item = i.item
+               AND w.id > coalesce((SELECT l.id FROM waiver l WHERE l.item = i.item ORDER BY l.id DESC
+                                    LIMIT 1 OFFSET ?), 0))
+           ORDER BY id"#,
+        LAST
     )
     .fetch_all(db)
     .await?;

@@ -162,11 +162,11 @@ async fn words(store: &Store, by: i64, release: i64, run: i64) -> usize {
     let db = store.readers();
     [
         evidence::for_judging(db, Some(release), 1).await.unwrap() == [all.0],
-        attestations::list(db).await.unwrap() == [all.1],
+        attestations::list(db, release).await.unwrap() == [all.1],
         waivers::list(db).await.unwrap() == [all.2],
-        acceptances::list(db).await.unwrap() == [all.3],
-        sign_offs::list(db, Some(release)).await.unwrap() == [all.4],
-        decisions::list(db, None).await.unwrap() == [all.5],
+        acceptances::list(db, release).await.unwrap() == [all.3],
+        sign_offs::list(db, release).await.unwrap() == [all.4],
+        decisions::list(db, release).await.unwrap() == [all.5],
         ownership::latest(db).await.unwrap() == [all.6],
     ]
     .into_iter()

@@ -1,0 +1,58 @@
+//! Many open boards, as the page's own script keeps them: an event stream each, and the page read again when
+//! something changed.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Barrier;
+use tokio::task::JoinSet;
+
+use super::http::Server;
+
+/// How a change came to all of them.
+pub struct Seen {
+    /// Until the last one showed it.
+    pub seconds: f64,
+    /// CPU of the server meanwhile.
+    pub cpu: f64,
+}
+
+/// Opens `count` boards, changes the verdict, and waits until each shows it.
+pub async fn change_everywhere(server: &Server, count: usize) -> Seen {
+    let ready = Arc::new(Barrier::new(count + 1));
+    let mut open = JoinSet::new();
+    for _ in 0..count {
+        let (client, cookie) = (server.client().clone(), server.cookie().to_owned());
+        let (events, page) = (server.url("/events"), server.url("/"));
+        let ready = Arc::clone(&ready);
+        open.spawn(async move {
+            let stream = client.get(events).header("cookie", &cookie).send().await;
+            let mut stream = stream.unwrap();
+            assert_eq!(stream.status(), 200, "an event stream was refused");
+            // The first event says where the stream begins.
+            stream.chunk().await.unwrap();
+            ready.wait().await;
+            stream.chunk().await.unwrap();
+            let answer = client
+                .get(page)
+                .header("cookie", &cookie)
+                .header("x-stagegate-live", "1")
+                .send()
+                .await
+                .unwrap();
+            assert_eq!(answer.status(), 200);
+            answer.bytes().await.unwrap();
+            Instant::now()
+        });
+    }
+    ready.wait().await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let before = server.cpu_seconds();
+    let began = Instant::now();
+    server.write(0).await;
+    let mut last = began;
+    while let Some(at) = open.join_next().await {
+        last = last.max(at.unwrap());
+    }
+    Seen { seconds: (last - began).as_secs_f64(), cpu: server.cpu_seconds() - before }
+}
