@@ -12,8 +12,8 @@ CREATE TABLE release_standing (
 
 INSERT INTO release_standing (release, state, deploy, deployed_at, point_at)
 SELECT r.id,
-       (SELECT e.kind FROM release_event e WHERE e.release = r.id AND e.kind NOT IN ('bad', 'rollback_point')
-        ORDER BY e.id DESC LIMIT 1),
+       coalesce((SELECT e.kind FROM release_event e WHERE e.release = r.id AND e.kind NOT IN ('bad', 'rollback_point')
+                 ORDER BY e.id DESC LIMIT 1), 'opened'),
        (SELECT max(e.id) FROM release_event e WHERE e.release = r.id AND e.kind = 'deployed'),
        (SELECT e.at FROM release_event e WHERE e.release = r.id AND e.kind = 'deployed' ORDER BY e.id DESC LIMIT 1),
        (SELECT e.at FROM release_event e WHERE e.release = r.id AND e.kind = 'rollback_point'

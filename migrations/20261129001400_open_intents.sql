@@ -1,6 +1,7 @@
--- The intents of the audit log that have no outcome yet, so that a start finds them without reading the log.
+-- The intents of the audit log that have no outcome yet, so that a start finds them without reading the log. Can be
+-- computed again from the log; it holds no reference to it, since whether the log is whole is for verification to say.
 CREATE TABLE open_intent (
-    seq INTEGER PRIMARY KEY REFERENCES audit_event (seq)
+    seq INTEGER PRIMARY KEY
 ) STRICT;
 
 INSERT INTO open_intent (seq)

@@ -65,7 +65,7 @@ pub async fn runs(
 }
 
 /// Evidence after number `after` that the clock collected before a time and nothing refers to, in order. Never the
-/// newest of a check.
+/// newest of a check, nor what still counts when its release is judged again.
 ///
 /// # Errors
 /// Fails when the store cannot be read.
@@ -83,6 +83,8 @@ pub async fn evidence(
              AND e.release NOT IN (SELECT value FROM json_each(?3))
              AND (SELECT count(*) FROM (SELECT 1 FROM evidence n
                                         WHERE n.check_id = e.check_id AND n.id > e.id LIMIT ?4)) = ?4
+             AND NOT EXISTS (SELECT 1 FROM evidence_group g WHERE g.release = e.release AND g.check_id = e.check_id
+                             AND e.id IN (g.last_pass, g.last_other, g.failing_from))
            ORDER BY e.id LIMIT ?5"#,
         after,
         before.0,
