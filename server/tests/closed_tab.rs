@@ -10,15 +10,16 @@ use std::time::Duration;
 use reqwest::{Client, RequestBuilder};
 use support::{Server, percent};
 
-fn form(server: &Server, browser: &Client, key: &str, value: &str) -> RequestBuilder {
-    let value = percent(value);
+/// Form number `n`, from 0. Entries are numbered from 1, so the one that its page showed is that of the form before.
+fn form(server: &Server, browser: &Client, n: u64) -> RequestBuilder {
+    let value = percent(&format!("Ada number {n}."));
     browser
         .post(server.url("/api/fill_field"))
         .header("origin", &server.base)
         .header("accept", "text/html")
         .header("referer", server.url("/ownership"))
         .header("content-type", "application/x-www-form-urlencoded")
-        .body(format!("field=own.1.by&value={value}&key={key}&back=%2Fownership&form=fill"))
+        .body(format!("field=own.1.by&value={value}&shown={n}&key=tab-{n}&back=%2Fownership&form=fill"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -27,11 +28,10 @@ async fn an_action_whose_browser_has_gone_is_done_once_and_answered_again() {
     let browser = server.person("backend").await;
     let mut cut_short = 0;
     for n in 0..40_u64 {
-        let (key, value) = (format!("tab-{n}"), format!("Ada number {n}."));
         // The connection is closed when the time is over.
-        let first = form(&server, &browser, &key, &value).timeout(Duration::from_micros(500 + n * 250));
+        let first = form(&server, &browser, n).timeout(Duration::from_micros(500 + n * 250));
         cut_short += usize::from(first.send().await.is_err());
-        let again = form(&server, &browser, &key, &value).timeout(Duration::from_secs(5)).send().await;
+        let again = form(&server, &browser, n).timeout(Duration::from_secs(5)).send().await;
         let again = again.unwrap_or_else(|error| panic!("form {n} stays claimed: {error}"));
         assert_eq!(again.headers().get("location").unwrap(), "/ownership#own.1.by", "form {n}");
     }

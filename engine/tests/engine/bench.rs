@@ -370,13 +370,13 @@ pub fn run_id(done: &Done) -> i64 {
     done.to.strip_prefix("/runs/").unwrap_or_else(|| panic!("{done:?} leads to no run")).parse().unwrap()
 }
 
-/// The run's page, once it is over.
+/// The run's page, once it is over and the board has what it found.
 pub async fn ended(engine: &Engine, run: i64) -> RunPage {
     let devops = actor(engine, "devops").await;
     let began = Instant::now();
     loop {
         let page = engine.run(&devops, run).await.unwrap();
-        if page.run.state != RunState::Running {
+        if page.run.state != RunState::Running && board(engine).await.running.iter().all(|r| r.id != run) {
             return page;
         }
         assert!(began.elapsed() < Duration::from_secs(90), "run {run} does not end: {:?}", page.tail);

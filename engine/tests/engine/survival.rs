@@ -178,15 +178,16 @@ async fn what_was_done_is_answered_although_the_store_cannot_be_read_afterwards(
     tokio::time::sleep(Duration::from_secs(2)).await;
     let file = SqliteConnectOptions::new().filename(engine.store().file());
     let mut other = file.connect().await.unwrap();
-    // JSON, and no parts of a release: reading it back fails.
-    sqlx::query("INSERT INTO release (parts, subject, opened_by, opened_at) VALUES ('7', '', 1, 1)")
-        .execute(&mut other)
-        .await
-        .unwrap();
-    sqlx::query("INSERT INTO release_event (release, kind, by, by_name, at, note) VALUES (2, 'opened', 1, 'x', 1, '')")
-        .execute(&mut other)
-        .await
-        .unwrap();
+    // With the invitation comes a release whose JSON is no release's: reading it back fails.
+    sqlx::query(
+        "CREATE TRIGGER damage AFTER INSERT ON link BEGIN
+             INSERT INTO release (id, parts, subject, opened_by, opened_at) VALUES (2, '7', '', 1, 1);
+             INSERT INTO release_event (release, kind, by, by_name, at, note) VALUES (2, 'opened', 1, 'x', 1, '');
+         END",
+    )
+    .execute(&mut other)
+    .await
+    .unwrap();
     let admin = bench.by(&engine, "admin").await;
     let done = engine.invite(&admin, "Eve", "eve", &["qa".to_owned()], PASSWORD).await;
     assert!(done.unwrap().said.contains("/link/"), "the one-time link is shown once, and now");
