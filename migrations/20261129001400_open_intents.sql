@@ -10,7 +10,7 @@ WHERE i.outcome = 'intent' AND NOT EXISTS (SELECT 1 FROM audit_event o WHERE o.i
 
 CREATE TRIGGER audit_intent_opens AFTER INSERT ON audit_event WHEN NEW.outcome = 'intent'
 BEGIN
-    INSERT INTO open_intent (seq) VALUES (NEW.seq);
+    INSERT OR IGNORE INTO open_intent (seq) VALUES (NEW.seq);
 END;
 CREATE TRIGGER audit_outcome_closes AFTER INSERT ON audit_event WHEN NEW.intent IS NOT NULL
 BEGIN

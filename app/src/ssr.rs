@@ -61,6 +61,14 @@ impl Visit {
             .unwrap_or_default()
     }
 
+    /// A parameter of the query, decoded once. (The router's own map decodes twice.)
+    pub fn query(&self, name: &str) -> Option<String> {
+        let (_, query) = self.path.split_once('?')?;
+        form_urlencoded::parse(query.as_bytes())
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.into_owned())
+    }
+
     /// The hash of the session's id; empty for somebody who is not signed in.
     pub fn session_hash(&self) -> String {
         match (&self.actor, self.session.id()) {

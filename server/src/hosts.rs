@@ -319,14 +319,17 @@ mod tests {
         let public =
             hosts("127.0.0.1:4400", Some("https://go.example.com/"), &["board.lan:8080", "board.lan2"]);
         assert_eq!(public.base(), "https://go.example.com");
-        for good in
-            ["go.example.com", "GO.example.com:443", "go.example.com:4400", "board.lan:8080", "board.lan2", "board.lan2:4400"]
-        {
+        for good in [
+            "go.example.com",
+            "GO.example.com:443",
+            "go.example.com:4400",
+            "board.lan:8080",
+            "board.lan2",
+            "board.lan2:4400",
+        ] {
             assert!(public.accepts(good), "{good}");
         }
-        for bad in
-            ["127.0.0.1:4400", "localhost:4400", "go.example.org", "board.lan"]
-        {
+        for bad in ["127.0.0.1:4400", "localhost:4400", "go.example.org", "board.lan"] {
             assert!(!public.accepts(bad), "{bad}");
         }
         assert!(Hosts::of("127.0.0.1:1".parse().unwrap(), Some("go.example.com"), &[]).is_err());

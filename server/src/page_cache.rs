@@ -203,11 +203,7 @@ mod tests {
         let key = "0123456789abcdef0123456789abcdef";
         let field = format!(r#"<input type="hidden" name="key" value="{key}">"#);
         let nonce = Nonce::new();
-        assert_eq!(
-            nonce.len(),
-            "AAAAAAAAAAAAAAAAAAAAAA".len(),
-            "the test's nonce is as long as a real one"
-        );
+        assert_eq!(nonce.len(), "AAAAAAAAAAAAAAAAAAAAAA".len(), "the test's nonce is as long as a real one");
         let page =
             page(&format!("<script nonce=\"AAAAAAAAAAAAAAAAAAAAAA\"></script>{field}{field}")).unwrap();
         let (policy, one) = text(page.answer()).await;

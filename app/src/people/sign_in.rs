@@ -3,7 +3,6 @@
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use leptos_meta::Title;
-use leptos_router::hooks::use_query_map;
 
 use super::acts::SignIn;
 use super::{Secret, login_field, secret_field};
@@ -15,8 +14,8 @@ const FORM: &str = "sign_in";
 /// The page; `?next=` is where it leads.
 #[component]
 pub fn SignInPage() -> impl IntoView {
-    let next = use_query_map().with_untracked(|q| q.get("next")).unwrap_or_default();
     page(move |visit| async move {
+        let next = visit.query("next").unwrap_or_default();
         let name = visit.actor.as_ref().map(|a| a.name.clone());
         Ok(sign_in_view(&Here::from(&visit), &local_path(&next), visit.engine.is_new(), name.as_deref()))
     })

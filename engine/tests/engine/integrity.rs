@@ -55,7 +55,8 @@ async fn sign_offs_that_nobody_gave_block_go_and_are_named_on_the_board() {
     assert!(blocker.details.iter().any(|d| d.contains("stagegate verify")), "{blocker:?}");
     assert!(seen.judgement.before_signing.iter().any(|b| b.kind == BlockerKind::Audit));
     let po = bench.by(&engine, "po").await;
-    let refused = engine.decide(&po, "go", "all signed", &seen.judgement.digest, 0, PASSWORD).await.unwrap_err();
+    let refused =
+        engine.decide(&po, "go", "all signed", &seen.judgement.digest, 0, PASSWORD).await.unwrap_err();
     assert_eq!(refused.kind(), engine::ErrorKind::Refused, "{refused}");
     // A restart changes nothing.
     engine.close().await;
