@@ -1,5 +1,6 @@
 //! The command line. Every setting can also stand in the environment as `STAGEGATE_…`, and the
 //! server's in the `[server]` table of `stagegate.toml`: flag, environment, file, in that order.
+#![allow(rustdoc::bare_urls, rustdoc::broken_intra_doc_links, reason = "the comments are what --help prints")]
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -1,6 +1,6 @@
 //! Checks: typed probes that look at one thing and say what they saw, what was wanted, and what to do next.
 //!
-//! A check runs inside the supervisor of its run ([`probe`]); the figures of a step that somebody ran are
+//! A check runs inside the supervisor of its run ([`probe()`]); the figures of a step that somebody ran are
 //! judged by the same rules ([`judge_command`]). Nothing here passes without having been seen, and nothing
 //! here knows gates, releases, the store or the web.
 

@@ -44,7 +44,7 @@ pub(super) fn argv(args: &[&str]) -> Vec<String> {
     careful.iter().chain(args).map(|word| (*word).to_owned()).collect()
 }
 
-/// What a call of the server itself finds in its environment, beside [`env`].
+/// What a call of the server itself finds in its environment, beside [`env()`].
 pub(super) fn base_env() -> Vec<(&'static str, String)> {
     let path = std::env::var("PATH")
         .unwrap_or_else(|_| "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned());
