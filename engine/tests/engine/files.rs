@@ -38,7 +38,7 @@ async fn a_broken_configuration_leaves_the_last_good_reading_in_force_and_says_s
     assert!(errors(&engine).await.is_empty(), "{:?}", errors(&engine).await);
     let good = std::fs::read_to_string(bench.dir().join("stagegate.toml")).unwrap();
     bench.write("stagegate.toml", &good.replace("[[check]]", "[[chekc]]"));
-    until("the complaint", Duration::from_secs(2), || async { !errors(&engine).await.is_empty() }).await;
+    until("the complaint", Duration::from_secs(8), || async { !errors(&engine).await.is_empty() }).await;
     let said = format!("{:?}", errors(&engine).await);
     assert!(said.contains("last good reading") && said.contains("chekc"), "{said}");
     assert_eq!(bench.step(&engine, "qa", "A.s1").await.run.state, RunState::Passed);
@@ -46,9 +46,9 @@ async fn a_broken_configuration_leaves_the_last_good_reading_in_force_and_says_s
     tokio::time::sleep(Duration::from_millis(1_300)).await;
     assert!(!errors(&engine).await.is_empty());
     bench.write("stagegate.toml", &good);
-    until("the good file", Duration::from_secs(2), || async { errors(&engine).await.is_empty() }).await;
+    until("the good file", Duration::from_secs(8), || async { errors(&engine).await.is_empty() }).await;
     std::fs::remove_file(bench.dir().join("runbook.md")).unwrap();
-    until("the complaint", Duration::from_secs(2), || async { !errors(&engine).await.is_empty() }).await;
+    until("the complaint", Duration::from_secs(8), || async { !errors(&engine).await.is_empty() }).await;
     assert_eq!(board(&engine).await.judgement.gates.len(), 4);
 }
 
