@@ -21,7 +21,7 @@ const STRANGER_NOTICE_BYTES: usize = 2 << 10;
 /// What an entry costs beside its texts.
 const ENTRY_BYTES: usize = 256;
 
-/// Whose notice it is.
+/// The owner of a notice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Owner {
     /// A session, by the hash of its id.
