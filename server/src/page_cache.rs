@@ -1,6 +1,9 @@
 //! Rendered pages, shared: as long as nothing shown differs, a page that a person asks for again is not rendered
 //! again. What must be fresh in every answer (the nonce of the content policy, the idempotency key of each form) is
 //! put into the copy when it is answered.
+//!
+//! An open page that reads itself again (`X-Stagegate-Live: own-keys`) runs no script of the answer and gives its forms
+//! keys of its own. It gets the same bytes as every other page of that person: compressed once, and not copied.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -14,10 +17,12 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use domain::facts::Actor;
 use domain::policy::{Door, rule_for};
-use http::header::{CONTENT_LENGTH, CONTENT_SECURITY_POLICY};
+use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY};
 use http::response::Parts;
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use leptos::nonce::Nonce;
+
+use crate::visit::LIVE;
 
 /// How long a page is shared: what it says of the time is never older.
 const FRESH: Duration = Duration::from_secs(1);
@@ -29,6 +34,10 @@ const LONGEST: usize = 1 << 20;
 const KEY_FIELD: &[u8] = br#"<input type="hidden" name="key" value=""#;
 /// Length of a key, in hex.
 const KEY: usize = 32;
+/// Value of the header of a page that reads itself again and gives its forms keys of its own.
+const OWN_KEYS: &str = "own-keys";
+/// Longest list of encodings that an answer is shared for, bytes: browsers send some twenty.
+const LONGEST_ENCODINGS: usize = 64;
 
 /// The pages rendered lately. Clones share them.
 #[derive(Clone, Default)]
@@ -42,6 +51,27 @@ struct Key {
     name: String,
     roles: Vec<&'static str>,
     revision: u64,
+    form: Form,
+}
+
+/// In which form a page is shared.
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Form {
+    /// As it was rendered; each answer is a copy with a nonce and keys of its own.
+    Rendered,
+    /// As an open page reads it again, for this `Accept-Encoding`.
+    Live(String),
+}
+
+impl Form {
+    fn of(headers: &HeaderMap) -> Form {
+        let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+        let accepts = text(&ACCEPT_ENCODING).unwrap_or_default();
+        match text(&HeaderName::from_static(LIVE)) {
+            Some(OWN_KEYS) if accepts.len() <= LONGEST_ENCODINGS => Form::Live(accepts.to_owned()),
+            _ => Form::Rendered,
+        }
+    }
 }
 
 /// Held while the page is rendered: of many who ask at once, one renders.
@@ -51,15 +81,20 @@ type Slot = Arc<tokio::sync::Mutex<Option<Arc<Page>>>>;
 struct Page {
     since: Instant,
     parts: Parts,
-    body: Vec<u8>,
+    body: Bytes,
     nonce: String,
     nonces: Vec<Range<usize>>,
     keys: Vec<Range<usize>>,
 }
 
 /// Answers a page from the cache, or renders it for whoever asks next.
-pub async fn share(State(cache): State<PageCache>, request: Request, next: Next) -> Response {
+pub async fn share(State(cache): State<PageCache>, mut request: Request, next: Next) -> Response {
     let Some(key) = key_of(&request) else { return next.run(request).await };
+    let form = key.form.clone();
+    if form == Form::Rendered {
+        // A copy that is changed in places cannot be compressed before.
+        request.headers_mut().remove(ACCEPT_ENCODING);
+    }
     let slot = cache.slot(key);
     let mut held = slot.lock().await;
     if let Some(page) = held.as_ref().filter(|page| page.since.elapsed() < FRESH) {
@@ -76,7 +111,11 @@ pub async fn share(State(cache): State<PageCache>, request: Request, next: Next)
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
         }
     };
-    match Page::of(since, &parts, &body) {
+    let page = match form {
+        Form::Rendered => Page::of(since, &parts, &body),
+        Form::Live(_) => Page::live(since, &parts, &body),
+    };
+    match page {
         Some(page) => *held = Some(Arc::new(page)),
         None => *held = None,
     }
@@ -101,6 +140,7 @@ fn key_of(request: &Request) -> Option<Key> {
         name: name.clone(),
         roles: roles.iter().map(|r| r.slug()).collect(),
         revision: *visit.engine.revisions().borrow(),
+        form: Form::of(request.headers()),
     })
 }
 
@@ -126,15 +166,20 @@ fn is_fresh(slot: &Slot) -> bool {
 }
 
 impl Page {
+    /// The page as an open page reads it again, when it can be shared.
+    fn live(since: Instant, parts: &Parts, body: &Bytes) -> Option<Page> {
+        if !can_be_shared(parts, body) {
+            return None;
+        }
+        let (nonces, keys) = (vec![], vec![]);
+        Some(Page { since, parts: parts.clone(), body: body.clone(), nonce: String::new(), nonces, keys })
+    }
+
     /// The page, when it can be shared: a whole answer with a content policy whose nonce is known.
     fn of(since: Instant, parts: &Parts, body: &Bytes) -> Option<Page> {
         let policy = parts.headers.get(CONTENT_SECURITY_POLICY)?.to_str().ok()?;
         let nonce = policy.split("'nonce-").nth(1)?.split('\'').next()?.to_owned();
-        if parts.status != StatusCode::OK
-            || nonce.is_empty()
-            || body.len() > LONGEST
-            || parts.headers.contains_key("set-cookie")
-        {
+        if nonce.is_empty() || !can_be_shared(parts, body) {
             return None;
         }
         let nonces = places(body, nonce.as_bytes(), 0..nonce.len());
@@ -147,14 +192,17 @@ impl Page {
         }
         let mut parts = parts.clone();
         parts.headers.remove(CONTENT_LENGTH);
-        Some(Page { since, parts, body: body.to_vec(), nonce, nonces, keys })
+        Some(Page { since, parts, body: body.clone(), nonce, nonces, keys })
     }
 
-    /// A copy with a nonce and keys of its own.
+    /// A copy with a nonce and keys of its own; of what an open page reads again, the very same.
     fn answer(&self) -> Response {
+        if self.nonce.is_empty() {
+            return Response::from_parts(self.parts.clone(), Body::from(self.body.clone()));
+        }
         let nonce = Nonce::new();
         let mut parts = self.parts.clone();
-        let mut body = self.body.clone();
+        let mut body = self.body.to_vec();
         if nonce.len() != self.nonce.len() {
             tracing::error!("nonces differ in length; the page is not shared");
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
@@ -173,6 +221,11 @@ impl Page {
         };
         Response::from_parts(parts, Body::from(body))
     }
+}
+
+/// Whether this is a whole page that says nothing to one visitor alone.
+fn can_be_shared(parts: &Parts, body: &Bytes) -> bool {
+    parts.status == StatusCode::OK && body.len() <= LONGEST && !parts.headers.contains_key("set-cookie")
 }
 
 /// Where `wanted` stands in `body`; `part` is the part of it that is meant.

@@ -124,6 +124,9 @@ fn router(
         .with_state(options)
         .layer(Extension(stop))
         .layer(Extension(Streams::default()))
+        .layer(middleware::from_fn(visible::show_hidden))
+        // What many open pages read again at once is compressed once, and shared by the layer above it.
+        .layer(CompressionLayer::new())
         .layer(middleware::from_fn_with_state(PageCache::default(), page_cache::share))
         .layer(middleware::from_fn_with_state(doorman, visit::doorman))
         .layer(sessions)
@@ -132,7 +135,6 @@ fn router(
         .route_service("/favicon.svg", ServeFile::new(settings.site.join("favicon.svg")))
         .nest_service("/pkg", assets)
         .layer(middleware::from_fn_with_state(site.clone(), security::origin_gate))
-        .layer(middleware::from_fn(visible::show_hidden))
         .layer(middleware::from_fn(paths::gate))
         .layer(middleware::from_fn_with_state(hosts, hosts::gate))
         .layer(CompressionLayer::new())

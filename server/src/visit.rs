@@ -19,7 +19,7 @@ use crate::connections::Client;
 /// The session key of the person's id.
 pub const PERSON: &str = "person";
 /// Header with which the live island re-reads a page; such a read does not use up the notice.
-const LIVE: &str = "x-stagegate-live";
+pub const LIVE: &str = "x-stagegate-live";
 /// Longest body that is read of somebody who is not signed in, bytes: a password form.
 const STRANGERS_BODY: usize = 16 << 10;
 /// Longest body that is read of somebody who is signed in, bytes.

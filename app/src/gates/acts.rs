@@ -24,7 +24,7 @@ pub(crate) async fn accept_gate(
     .await
 }
 
-/// Gives a person's word on a criterion (`holds` = `yes`), or takes it back.
+/// Gives a person's word on a criterion (`holds` = `yes`), or takes it back (`no`).
 #[server(prefix = "/api", endpoint = "attest")]
 pub(crate) async fn attest(
     item: String,
@@ -40,7 +40,12 @@ pub(crate) async fn attest(
     let typed = (note.clone(), link.clone());
     let fields = [("note", typed.0.as_str()), ("link", typed.1.as_str())];
     act(Envelope { key, back, form }, &fields, |engine, ctx| async move {
-        engine.attest(&ctx, &item, &digest, holds == "yes", &note, &link, shown).await
+        let holds = match holds.as_str() {
+            "yes" => true,
+            "no" => false,
+            _ => return Err(engine::Error::invalid("Say whether the criterion holds: yes or no.")),
+        };
+        engine.attest(&ctx, &item, &digest, holds, &note, &link, shown).await
     })
     .await
 }

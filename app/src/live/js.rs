@@ -49,3 +49,16 @@ pub(crate) fn elements(list: Result<NodeList, JsValue>) -> impl Iterator<Item = 
     let length = list.as_ref().map_or(0, NodeList::length);
     (0..length).filter_map(move |i| list.as_ref()?.item(i)?.dyn_into().ok())
 }
+
+/// `BYTES` random bytes in hex; `None` when the browser has none.
+pub(crate) fn random_hex<const BYTES: usize>() -> Option<String> {
+    let mut bytes = [0; BYTES];
+    leptos::prelude::window().crypto().ok()?.get_random_values_with_u8_array(&mut bytes).ok()?;
+    let mut hex = String::new();
+    for byte in bytes {
+        for digit in [byte >> 4, byte & 15] {
+            hex.push(char::from_digit(digit.into(), 16)?);
+        }
+    }
+    Some(hex)
+}

@@ -175,7 +175,7 @@ impl Stream {
         let address = window().location().href()?;
         let page = address.split('#').next().unwrap_or_default();
         let headers = Headers::new()?;
-        headers.set("X-Stagegate-Live", "1")?;
+        headers.set("X-Stagegate-Live", "own-keys")?;
         let wish = RequestInit::new();
         wish.set_headers(&headers);
         let answer = JsFuture::from(window().fetch_with_str_and_init(page, &wish)).await?;

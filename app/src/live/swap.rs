@@ -7,7 +7,7 @@ use web_sys::{Document, Element, HtmlElement};
 
 use super::clock;
 use super::forms::BUSY;
-use super::js::{call, elements, flag, text};
+use super::js::{call, elements, flag, random_hex, text};
 use super::words::without_keys;
 
 /// What takes the keyboard's focus.
@@ -80,6 +80,7 @@ fn exchange(old: &Element, new: &Element, page: &Document) {
         let at = elements(old.query_selector_all(STOPS)).position(|e| e == focused)?;
         Some((at, focused.text_content()))
     });
+    own_keys(new);
     let _ = old.replace_with_with_node_1(new);
     if let Some((at, words)) = place
         && let Some(next) = elements(new.query_selector_all(STOPS)).nth(at)
@@ -87,5 +88,14 @@ fn exchange(old: &Element, new: &Element, page: &Document) {
         && let Some(next) = next.dyn_ref::<HtmlElement>()
     {
         call(next, "focus");
+    }
+}
+
+/// Gives each form a key of its own: the answer to a live read is the same for every page that this person has open.
+fn own_keys(region: &Element) {
+    for field in elements(region.query_selector_all("input[name=key]")) {
+        if let Some(key) = random_hex::<16>() {
+            let _ = field.set_attribute("value", &key);
+        }
     }
 }

@@ -11,6 +11,9 @@ use reqwest::{Client, Response, Url};
 
 use super::build::{LOGIN, PASSWORD};
 
+/// The criterion that is attested again and again.
+const ITEM: &str = "A.2";
+
 /// A running server and a session on it. Ends with the value.
 pub struct Server {
     child: Child,
@@ -100,12 +103,18 @@ impl Server {
     }
 
     pub async fn sign_in(&mut self) {
-        let answer = self.post("/api/sign_in", &[("login", LOGIN), ("password", PASSWORD)]).await;
-        let cookies = answer.headers().get_all("set-cookie").iter();
-        let cookie = cookies.filter_map(|c| c.to_str().ok()?.split(';').next()).next_back();
-        self.cookie = cookie.unwrap_or_else(|| panic!("no session: {}", answer.status())).to_owned();
+        self.cookie = self.new_session().await;
         let board = self.client.get(self.url("/")).header("cookie", &self.cookie).send().await.unwrap();
         assert_eq!(board.status(), 200, "signing in did not work");
+    }
+
+    /// Signs in once more; the cookie of that session.
+    pub async fn new_session(&self) -> String {
+        // With a session's cookie that session would end.
+        let answer = self.post_as("", "/api/sign_in", &[("login", LOGIN), ("password", PASSWORD)]).await;
+        let cookies = answer.headers().get_all("set-cookie").iter();
+        let cookie = cookies.filter_map(|c| c.to_str().ok()?.split(';').next()).next_back();
+        cookie.unwrap_or_else(|| panic!("no session: {}", answer.status())).to_owned()
     }
 
     /// Milliseconds until the whole page was read.
@@ -117,29 +126,48 @@ impl Server {
         began.elapsed().as_secs_f64() * 1_000.0
     }
 
-    /// Attests an item, or takes the word back: it changes the verdict. Milliseconds until it was answered.
-    pub async fn write(&self, round: usize) -> f64 {
-        let board =
-            self.client.get(self.url("/board.json")).header("cookie", &self.cookie).send().await.unwrap();
-        let board: serde_json::Value = board.json().await.unwrap();
-        let items = board["gates"][0]["items"].as_array().unwrap();
-        let item = items.iter().find(|i| i["id"] == "A.2").unwrap();
-        let holds = if round.is_multiple_of(2) { "true" } else { "false" };
+    /// Attests an item, or takes the attestation back, whichever its page offers: it changes the verdict.
+    /// Milliseconds until it was answered.
+    pub async fn write(&self) -> f64 {
+        let (digest, holds, shown) = self.offered().await;
         let form = [
-            ("item", "A.2"),
-            ("digest", item["digest"].as_str().unwrap()),
-            ("holds", holds),
+            ("item", ITEM),
+            ("digest", digest.as_str()),
+            ("holds", holds.as_str()),
+            ("shown", shown.as_str()),
             ("note", "seen"),
             ("link", ""),
         ];
         let began = Instant::now();
         let answer = self.post("/api/attest", &form).await;
+        let took = began.elapsed().as_secs_f64() * 1_000.0;
         assert!(answer.status().is_redirection(), "{}", answer.status());
-        began.elapsed().as_secs_f64() * 1_000.0
+        assert_ne!(self.offered().await.1, holds, "the write was refused");
+        took
+    }
+
+    /// What the form of [`ITEM`] sends: the criterion's digest, whether it is to hold, what was shown.
+    async fn offered(&self) -> (String, String, String) {
+        let page = self.client.get(self.url("/gates/A")).header("cookie", &self.cookie).send().await.unwrap();
+        let page = page.text().await.unwrap();
+        let form = page
+            .split(&format!("name=\"item\" value=\"{ITEM}\""))
+            .skip(1)
+            .find(|part| part.split("</form>").next().is_some_and(|form| form.contains("name=\"holds\"")));
+        let form = form.unwrap_or_else(|| panic!("{ITEM} cannot be attested: {page}"));
+        let field = |name: &str| {
+            let rest = form.split(&format!("name=\"{name}\" value=\"")).nth(1).unwrap();
+            rest.split('"').next().unwrap().to_owned()
+        };
+        (field("digest"), field("holds"), field("shown"))
     }
 
     /// A form post from one of the program's own pages.
     async fn post(&self, path: &str, form: &[(&str, &str)]) -> Response {
+        self.post_as(&self.cookie, path, form).await
+    }
+
+    async fn post_as(&self, cookie: &str, path: &str, form: &[(&str, &str)]) -> Response {
         use std::sync::atomic::{AtomicU64, Ordering};
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let key = format!("bench-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
@@ -151,7 +179,7 @@ impl Server {
             .header("origin", self.base.origin().ascii_serialization())
             .header("accept", "text/html")
             .header("referer", self.base.as_str())
-            .header("cookie", &self.cookie)
+            .header("cookie", cookie)
             .header("content-type", "application/x-www-form-urlencoded")
             .body(body.join("&"))
             .send()
@@ -166,12 +194,15 @@ impl Server {
         line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1_024.0
     }
 
-    /// Waits until what a server does once after its start is over.
+    /// Waits until what a server does once after its start is over: three seconds of rest, so that a machine with
+    /// other work does not look like it.
     pub async fn is_idle(&self) {
+        let mut rest = 0;
         for _ in 0..180 {
             let before = self.cpu_seconds();
             tokio::time::sleep(Duration::from_secs(1)).await;
-            if self.cpu_seconds() - before < 0.05 {
+            rest = if self.cpu_seconds() - before < 0.05 { rest + 1 } else { 0 };
+            if rest == 3 {
                 return;
             }
         }
