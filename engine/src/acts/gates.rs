@@ -155,7 +155,8 @@ impl Engine {
         let now = self.now();
         let judged = self.judged();
         let end = end_of_day(until, now, judged.stack.rules.waiver_longest())?;
-        let before = self.offer_waiver(&judged, &ctx.actor, judged.find_item(item)?, text_digest);
+        let state = judged.find_item(item)?;
+        let before = self.offer_waiver(&judged, &ctx.actor, state, text_digest).await;
         if before.reason().is_none() {
             self.confirm_password(ctx, password, "nothing was waived").await?;
         }
@@ -163,7 +164,7 @@ impl Engine {
         let _turn = self.in_turn().await?;
         let judged = self.judged();
         let state = judged.find_item(item)?;
-        let allowed = all([before, self.offer_waiver(&judged, &ctx.actor, state, text_digest)]);
+        let allowed = all([before, self.offer_waiver(&judged, &ctx.actor, state, text_digest).await]);
         let params = [text_digest, &reason, until];
         self.perform(ctx, "item.waive", item, &params, allowed, async |begun| {
             let waiver = Waiver {
@@ -232,11 +233,17 @@ impl Engine {
 
 impl Engine {
     /// Whether this person may waive the item as it was shown.
-    fn offer_waiver(&self, judged: &Judged, actor: &Actor, state: &ItemState, text_digest: &str) -> Offer {
+    async fn offer_waiver(
+        &self,
+        judged: &Judged,
+        actor: &Actor,
+        state: &ItemState,
+        text_digest: &str,
+    ) -> Offer {
         all([
             judged.offer_waive(actor),
             judged.did_not_run(actor, state),
-            self.does_not_run(judged, actor, state),
+            self.does_not_run(judged, actor, state).await,
             when(state.item.digest == text_digest, || {
                 "The text of this criterion changed since the page was shown; look again.".to_owned()
             }),
@@ -256,17 +263,18 @@ impl Engine {
 
     /// Whether this person is not running one of the checks that a waiver of the item would let through: what such a
     /// run finds counts as theirs once it is over, see [`Judged::did_not_run`].
-    fn does_not_run(&self, judged: &Judged, actor: &Actor, item: &ItemState) -> Offer {
-        let runs = judged.known.running().into_iter().filter(|run| run.by == actor.id);
-        let mut checks = runs.flat_map(|run| self.checks_of(run.id).into_iter().map(|check| (run.id, check)));
-        let mine = checks.find(|(_, check)| item.checks.iter().any(|c| c.check == *check));
-        when(mine.is_none(), || {
-            let (run, check) = mine.unwrap_or_default();
-            format!(
-                "You are running the check “{check}” (run {run}); whoever runs a check cannot waive its result. \
-                 Ask another person of Security or PO."
-            )
-        })
+    async fn does_not_run(&self, judged: &Judged, actor: &Actor, item: &ItemState) -> Offer {
+        for run in judged.known.running().into_iter().filter(|run| run.by == actor.id) {
+            let mut checks = self.checks_of(run.id).await.into_iter();
+            if let Some(check) = checks.find(|check| item.checks.iter().any(|c| c.check == *check)) {
+                return Offer::No(format!(
+                    "You are running the check “{check}” (run {}); whoever runs a check cannot waive its result. \
+                     Ask another person of Security or PO.",
+                    run.id
+                ));
+            }
+        }
+        Offer::Yes
     }
 }
 

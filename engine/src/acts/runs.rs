@@ -10,6 +10,7 @@ use super::{Begun, Ctx};
 use crate::Engine;
 use crate::confirmed::as_shown;
 use crate::error::Error;
+use crate::files::off_thread;
 use crate::follow_ups::follow_up_of;
 use crate::judging::{Judged, all, when};
 use crate::run_all::SetupStep;
@@ -205,8 +206,9 @@ impl Engine {
         let allowed =
             all([judged.may(&ctx.actor, "cancel_run"), when(goes_on, || "This run is over.".to_owned())]);
         self.perform(ctx, "run.cancel", &format!("run {run}"), &[], allowed, async |begun| {
-            let dir = self.run_dir(run)?;
-            runner::cancel(dir.path(), &ctx.actor.name)?;
+            let (dir, by) = (self.run_dir(run).await?, ctx.actor.name.clone());
+            let asked = off_thread(move || runner::cancel(dir.path(), &by)).await;
+            asked.map_err(Error::internal)??;
             let done = Done { to: format!("/runs/{run}"), said: "The run is being stopped.".to_owned() };
             self.store_done(begun, done, String::new(), |_| Box::pin(async { Ok(()) })).await
         })
@@ -291,10 +293,10 @@ impl Engine {
             extra_env: [("CI".to_owned(), "true".to_owned())].into(),
             ..Plan::new(id.to_string(), start.title, stack.dir.clone())
         };
-        let launched =
-            runner::create(&self.paths().runs, &plan).and_then(|dir| runner::launch(&self.paths().exe, &dir));
-        if let Err(error) = launched {
-            let public = Error::from(error);
+        let (runs, exe) = (self.paths().runs.clone(), self.paths().exe.clone());
+        let launch = move || runner::create(&runs, &plan).and_then(|dir| runner::launch(&exe, &dir));
+        let launched = off_thread(launch).await.map_err(Error::internal).and_then(|done| Ok(done?));
+        if let Err(public) = launched {
             let because = "its supervisor did not start";
             self.store()
                 .write(move |tx| {

@@ -9,6 +9,7 @@ use super::keyed::{Key, canonical, hide};
 use super::project::Project;
 use super::start::{Condition, Need};
 use super::tool::{Answer, Tool};
+use crate::files::off_thread;
 use crate::runner::env_file::EnvFile;
 use crate::runner::redact::Secrets;
 
@@ -97,22 +98,21 @@ pub(super) async fn render_kept(
 }
 
 async fn render_argv(tool: Tool<'_>, project: &Project, argv: Vec<String>, key: &Key) -> Result<Rendered> {
-    let env = match project.env_path() {
-        Some(file) => {
-            let path = file.clone();
-            let read =
-                tokio::task::spawn_blocking(move || EnvFile::read(&path).map_err(|error| error.to_string()));
-            let read = read.await.unwrap_or_else(|error| Err(error.to_string()));
-            read.map_err(|why| ComposeError::EnvFileInvalid { file, why })?
-        }
-        None => EnvFile::default(),
-    };
+    let own = project.clone();
+    let read = off_thread(move || -> Result<(EnvFile, Vec<String>)> {
+        let env = match own.env_path() {
+            Some(file) => EnvFile::read(&file)
+                .map_err(|error| ComposeError::EnvFileInvalid { file, why: error.to_string() })?,
+            None => EnvFile::default(),
+        };
+        Ok((env, roots(&own)))
+    });
+    let (env, roots) = read.await.map_err(ComposeError::io("read the project's files", &project.dir))??;
     let out = ask(tool, project, argv, &env).await?;
     let config: Value = serde_json::from_slice(&out).map_err(|error| ComposeError::ComposeInvalid {
         message: format!("its rendering is not JSON ({error})"),
     })?;
     let values: Vec<String> = env.vars.into_iter().map(|var| var.value).collect();
-    let roots = roots(project);
     Ok(take_apart(config, &values, &roots, key))
 }
 
