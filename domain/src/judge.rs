@@ -8,6 +8,7 @@ use crate::digest::digest_fields;
 use crate::drift::{Drift, drift};
 use crate::facts::{Acceptance, Choice, Decision, Facts, ShownRow, SignOff, Waiver};
 use crate::item::{Item, ItemState, Proof, Status, decision_gate, gate_owners, item_states, items};
+use crate::preflight::Identity;
 use crate::release::{Parts, ReleaseState};
 use crate::role::Role;
 use crate::since::gate_since;
@@ -226,8 +227,10 @@ pub fn judge(facts: &Facts<'_>) -> Judgement {
     let shown: Vec<ShownRow> =
         states.iter().filter(|s| s.item.proof != Proof::SignOffs).map(ItemState::shown).collect();
     let fingerprint = facts.release.map(|r| r.parts.fingerprint()).unwrap_or_default();
-    let digest = digest_rows(&fingerprint, &shown);
-    let sign_offs = sign_off_views(facts, &digest, &shown);
+    let rows = states.iter().filter(|s| s.item.proof != Proof::SignOffs);
+    let digests = Digests::of(&fingerprint, rows);
+    let names = FirstNames::of(&states);
+    let sign_offs = sign_off_views(facts, &digests, &shown, &names);
     let all_go = !sign_offs.is_empty() && sign_offs.iter().all(|s| s.counts() == Some(Choice::Go));
     settle(&mut states, &Proof::SignOffs, all_go);
 
@@ -249,16 +252,16 @@ pub fn judge(facts: &Facts<'_>) -> Judgement {
     let waived: Vec<Waiver> =
         states.iter().filter(|s| s.status == Status::Waived).filter_map(|s| s.waiver.clone()).collect();
     let verdict = Verdict { blockers, waivers: waived.len(), waived };
-    let verdict_digest = verdict_digest(&digest, &sign_offs, &verdict);
+    let verdicts = digests.map(|digest| verdict_digest(digest, &sign_offs, &verdict));
     let last = facts.decisions.iter().rfind(|d| facts.release.is_some_and(|r| r.id == d.release)).cloned();
     let stands = |d: &Decision| {
-        let same = if d.verdict.is_empty() { d.digest == digest } else { d.verdict == verdict_digest };
+        let same = if d.verdict.is_empty() { digests.has(&d.digest) } else { verdicts.has(&d.verdict) };
         d.choice == Choice::NoGo || (verdict.is_go() && same)
     };
     let (decision, fallen) = match last {
         Some(d) if stands(&d) => (Some(d), None),
         Some(d) => {
-            let why = why_fallen(&d, &verdict, &digest, &shown);
+            let why = why_fallen(&d, &verdict, &digests, &shown, &names);
             (None, Some(FallenDecision { decision: d, why }))
         }
         None => (None, None),
@@ -272,14 +275,61 @@ pub fn judge(facts: &Facts<'_>) -> Judgement {
         gates,
         loose_items,
         sign_offs,
-        digest,
+        digest: digests.now,
         shown,
         before_signing,
         verdict,
-        verdict_digest,
+        verdict_digest: verdicts.now,
         decision,
         fallen,
         drift,
+    }
+}
+
+/// A digest as it is stored now, and as versions stored it that named findings of preflight by their messages.
+struct Digests {
+    now: String,
+    first: String,
+}
+
+impl Digests {
+    fn of<'a>(head: &str, states: impl Iterator<Item = &'a ItemState> + Clone) -> Self {
+        let now: Vec<ShownRow> = states.clone().map(ItemState::shown).collect();
+        let first: Vec<ShownRow> = states.map(ItemState::shown_first).collect();
+        Self { now: digest_rows(head, &now), first: digest_rows(head, &first) }
+    }
+
+    /// The digests of something that has this one in it.
+    fn map(&self, of: impl Fn(&str) -> String) -> Self {
+        Self { now: of(&self.now), first: of(&self.first) }
+    }
+
+    /// Whether `stored` is it in one of the two forms.
+    fn has(&self, stored: &str) -> bool {
+        self.now == stored || self.first == stored
+    }
+}
+
+/// The rows of earlier signatures and decisions call findings of preflight by other names.
+struct FirstNames(Vec<(Identity, Identity)>);
+
+impl FirstNames {
+    fn of(states: &[ItemState]) -> Self {
+        let now = |item: &Item| Identity { id: item.id.clone(), digest: item.digest.clone() };
+        Self(states.iter().filter_map(|s| Some((s.item.first.clone()?, now(&s.item)))).collect())
+    }
+
+    /// The rows with the names that are used now.
+    fn renewed(&self, rows: &[ShownRow]) -> Vec<ShownRow> {
+        let renew = |row: &ShownRow| {
+            let mut row = row.clone();
+            let is_it = |first: &Identity| first.id == row.item && first.digest == row.text_digest;
+            if let Some((_, now)) = self.0.iter().find(|(first, _)| is_it(first)).cloned() {
+                (row.item, row.text_digest) = (now.id, now.digest);
+            }
+            row
+        };
+        rows.iter().map(renew).collect()
     }
 }
 
@@ -301,7 +351,13 @@ fn verdict_digest(digest: &str, sign_offs: &[SignOffView], verdict: &Verdict) ->
     digest_fields(head.into_iter().chain(signed).chain(blockers))
 }
 
-fn why_fallen(decision: &Decision, verdict: &Verdict, digest: &str, shown: &[ShownRow]) -> Vec<String> {
+fn why_fallen(
+    decision: &Decision,
+    verdict: &Verdict,
+    digests: &Digests,
+    shown: &[ShownRow],
+    names: &FirstNames,
+) -> Vec<String> {
     let mut why = Vec::new();
     if !verdict.is_go() {
         let first = verdict.blockers.first().map_or("", |b| b.what.as_str());
@@ -311,8 +367,9 @@ fn why_fallen(decision: &Decision, verdict: &Verdict, digest: &str, shown: &[Sho
         };
         why.push(format!("the verdict is No-Go now: {first}{more}"));
     }
-    if decision.digest != digest {
-        let rows = if decision.shown.is_empty() { vec![] } else { row_changes(&decision.shown, shown) };
+    if !digests.has(&decision.digest) {
+        let then = names.renewed(&decision.shown);
+        let rows = if then.is_empty() { vec![] } else { row_changes(&then, shown) };
         if rows.is_empty() && verdict.is_go() {
             why.push("the evidence is another one than was decided on".to_owned());
         }
@@ -358,14 +415,13 @@ fn gate_views(facts: &Facts<'_>, states: &[ItemState], decision_gate: Option<&st
     let mut views: Vec<GateView> = Vec::new();
     for gate in &facts.runbook.gates {
         let items = items_of(states, &gate.id);
-        let rows: Vec<ShownRow> = items.iter().map(ItemState::shown).collect();
         let release = facts.release.map(|r| r.id);
-        let digest = digest_rows(&gate_head(&gate.id, release), &rows);
+        let digests = Digests::of(&gate_head(&gate.id, release), items.iter());
         let is_decision = decision_gate == Some(gate.id.as_str());
         let satisfied = items.iter().all(ItemState::is_satisfied);
         let acceptance =
             facts.acceptances.iter().rfind(|a| a.gate == gate.id && Some(a.release) == release).cloned();
-        let holds = satisfied && acceptance.as_ref().is_some_and(|a| a.digest == digest);
+        let holds = satisfied && acceptance.as_ref().is_some_and(|a| digests.has(&a.digest));
         let state = match (release.is_some() && satisfied && !is_decision, holds && !is_decision) {
             (_, true) => GateState::Accepted,
             (true, false) => GateState::Ready,
@@ -379,7 +435,7 @@ fn gate_views(facts: &Facts<'_>, states: &[ItemState], decision_gate: Option<&st
             state,
             owners: if is_decision { vec![Role::Po] } else { gate_owners(&gate.id, facts) },
             items,
-            digest,
+            digest: digests.now,
             fell_back: acceptance.is_some() && !holds && !is_decision,
             acceptance,
             waits_for,
@@ -389,7 +445,12 @@ fn gate_views(facts: &Facts<'_>, states: &[ItemState], decision_gate: Option<&st
     views
 }
 
-fn sign_off_views(facts: &Facts<'_>, digest: &str, shown: &[ShownRow]) -> Vec<SignOffView> {
+fn sign_off_views(
+    facts: &Facts<'_>,
+    digests: &Digests,
+    shown: &[ShownRow],
+    names: &FirstNames,
+) -> Vec<SignOffView> {
     let release = facts.release.map(|r| r.id);
     let mut seen: Vec<i64> = Vec::new();
     let none = Parts::default();
@@ -401,13 +462,14 @@ fn sign_off_views(facts: &Facts<'_>, digest: &str, shown: &[ShownRow]) -> Vec<Si
             facts.sign_offs.iter().rfind(|s| Some(s.release) == release && Some(s.role) == role).cloned();
         let (mut stale, mut changes) = (Vec::new(), Vec::new());
         if let Some(signed) = &last {
+            let then = names.renewed(&signed.shown);
             // A No-Go stands until its signer takes it back; only a Go can go stale.
-            if signed.choice == Choice::Go && signed.digest != digest {
-                stale = why_stale(&signed.shown, signed.parts.as_ref(), shown, parts);
+            if signed.choice == Choice::Go && !digests.has(&signed.digest) {
+                stale = why_stale(&then, signed.parts.as_ref(), shown, parts);
             }
             changes = signed.parts.as_ref().map(|p| part_changes(p, parts)).unwrap_or_default();
-            changes.extend(row_changes(&signed.shown, shown));
-            changes.extend(value_changes(&signed.shown, shown));
+            changes.extend(row_changes(&then, shown));
+            changes.extend(value_changes(&then, shown));
             if seen.contains(&signed.by) {
                 stale.push(format!("{} already signs for another role", signed.by_name));
             }
