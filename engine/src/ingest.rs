@@ -359,6 +359,9 @@ async fn interrupted(
     if !began {
         // What started it has to start another.
         run_follow_ups::reopen(&mut *tx, run.id, because, 1).await?;
+    } else {
+        let because = format!("run {} was interrupted: {because}", run.id);
+        run_follow_ups::retry_migration_list(&mut *tx, run.id, &because, now).await?;
     }
     let mut detail = interrupted_words(Some(because));
     if run.kind == RunKind::Deploy
@@ -403,6 +406,10 @@ async fn store_end(
         return Ok(false);
     }
     let mut detail = exit.to_string();
+    if findings.migrations.is_none() && !matches!(exit, Exit::Cancelled { .. }) {
+        let because = format!("run {} did not list them ({exit})", run.id);
+        run_follow_ups::retry_migration_list(&mut *tx, run.id, &because, now).await?;
+    }
     if let Some(release) = run.release {
         if run.kind == RunKind::Deploy {
             let deployed = findings.deploy.as_ref().filter(|d| d.ok && !d.images.is_empty());

@@ -9,6 +9,7 @@ use super::{Ctx, said};
 use crate::Engine;
 use crate::error::Error;
 use crate::judging::{Judged, all, when};
+use crate::store::run_follow_ups::{self, FollowUpKind};
 use crate::store::{acceptances, attestations, releases, waivers};
 use crate::view::{Done, Offer};
 
@@ -24,7 +25,6 @@ impl Engine {
             when(shown, || "The gate changed since this page was shown; look again.".to_owned()),
         ]);
         let release = judged.release().cloned();
-        let mut point_of = None;
         let done = self
             .perform(ctx, "gate.accept", gate, &[digest, &note], allowed, async |begun| {
                 let release = release.ok_or_else(|| Error::refused("No release is open yet."))?;
@@ -54,12 +54,24 @@ impl Engine {
                 let made = if point.is_some() { " This release is a rollback point now." } else { "" };
                 let done =
                     Done { to: format!("/gates/{gate}"), said: format!("Gate {gate} is accepted.{made}") };
-                point_of = point.as_ref().map(|p| p.release);
+                // A rollback has to name the migrations behind it, and steps may have migrated since the deploy.
+                let brought_up = judged.known.runs.on_stack.as_ref();
+                let listed_for = brought_up
+                    .filter(|run| {
+                        point.is_some()
+                            && judged.stack.migrations.is_some()
+                            && run.release == Some(release.id)
+                    })
+                    .map(|run| run.id);
+                let now = self.now();
                 self.store_done(begun, done, note.clone(), move |tx| {
                     Box::pin(async move {
                         acceptances::add(&mut *tx, &word).await?;
                         if let Some(point) = point {
-                            releases::record(tx, &point).await?;
+                            releases::record(&mut *tx, &point).await?;
+                        }
+                        if let Some(run) = listed_for {
+                            run_follow_ups::add(tx, run, FollowUpKind::MigrationList, now).await?;
                         }
                         Ok(())
                     })
@@ -67,12 +79,7 @@ impl Engine {
                 .await
             })
             .await?;
-        // A way back has to name the migrations behind it, and steps may have migrated since the deploy.
-        if let Some(release) = point_of
-            && let Err(error) = self.list_migrations(ctx, release).await
-        {
-            tracing::warn!(release, %error, "the applied migrations are not listed");
-        }
+        self.carry_out_follow_ups();
         Ok(done)
     }
 

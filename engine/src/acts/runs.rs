@@ -11,14 +11,14 @@ use crate::Engine;
 use crate::confirmed::as_shown;
 use crate::error::Error;
 use crate::files::off_thread;
-use crate::follow_ups::follow_up_of;
+use crate::follow_ups::{Attempt, follow_up_of};
 use crate::judging::{Judged, all, when};
 use crate::run_all::SetupStep;
 use crate::runner::{self, LockSpec, Plan};
 use crate::store::StoreError;
 use crate::store::releases::{self, NewRelease};
 use crate::store::run_follow_ups;
-use crate::store::runs::{self, NewRun, RunKind};
+use crate::store::runs::{self, NewRun, Run, RunKind};
 use crate::view::{Done, Offer};
 use crate::work::{Job, Work};
 
@@ -175,13 +175,18 @@ impl Engine {
         .await
     }
 
-    /// Lists the applied migrations of the deployed release, in a run of its own; nothing without a command that
-    /// lists them. To be called in turn.
-    pub(crate) async fn list_migrations(&self, ctx: &Ctx, release: i64) -> Result<(), Error> {
-        let Some(command) = self.stack().migrations.clone() else { return Ok(()) };
-        let judged = self.judged();
-        let ctx = Ctx { key: format!("{}-migrations", ctx.key), ..ctx.clone() };
-        self.perform(&ctx, "migrations.list", &format!("release {release}"), &[], Offer::Yes, async |begun| {
+    /// Lists the applied migrations of the release that this run brought up, in a run of its own.
+    pub(crate) async fn list_migrations(&self, ctx: &Ctx, run: &Run) -> Result<Attempt, Error> {
+        let (_turn, judged) = self.turn_after_a_look().await?;
+        let Some(command) = judged.stack.migrations.clone() else {
+            return Ok(Attempt::NotDone(
+                "stagegate.toml has no command that lists migrations any more".to_owned(),
+            ));
+        };
+        let Some(release) = run.release else {
+            return Ok(Attempt::NotDone(format!("run {} belongs to no release", run.id)));
+        };
+        self.perform(ctx, "migrations.list", &format!("release {release}"), &[], Offer::Yes, async |begun| {
             let start = Start {
                 kind: RunKind::Check,
                 subject: "migrations".to_owned(),
@@ -193,10 +198,10 @@ impl Engine {
                 timeout_ms: Plan::TIMEOUT_MS,
                 locks: false,
             };
-            self.start(&ctx, begun, start).await
+            self.start(ctx, begun, start).await
         })
         .await
-        .map(|_| ())
+        .map(|_| Attempt::Started)
     }
 
     /// Ends a run: its whole process tree is asked, then made, to stop.
