@@ -133,9 +133,6 @@ fn what_compose_cannot_do_is_known_by_service_and_value() {
     ] {
         assert_eq!(known_by(&files), [want], "{files}");
     }
-    let files = "== stagegate.toml\nrunbook = \"runbook.md\"\n[stack]\ndirectory = \".\"\nfiles = [\"gone.yml\"]\nenv_file = \".env.gone\"\n";
-    assert_eq!(
-        known_by(files),
-        ["env-file-missing stagegate.toml: .env.gone", "compose-file-missing stagegate.toml: gone.yml"]
-    );
+    let files = "== stagegate.toml\nrunbook = \"runbook.md\"\n[stack]\ndirectory = \".\"\nfiles = [\"docker-compose.yml\"]\nenv_file = \".env.gone\"\n";
+    assert_eq!(known_by(files), ["env-file-missing stagegate.toml: .env.gone"]);
 }
