@@ -20,7 +20,7 @@ use crate::gates::GatePage;
 use crate::incidents::{IncidentPage, IncidentsPage};
 use crate::live::Live;
 use crate::matrix::MatrixPage;
-use crate::ownership::OwnershipPage;
+use crate::ownership::{FieldHistoryPage, OwnershipPage};
 use crate::people::{AccountPage, LinkPage, PeoplePage, SignInPage, SignOut};
 use crate::releases::{ReleasePage, ReleasesPage};
 use crate::runbook::RunbookPage;
@@ -108,6 +108,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/matrix") view=MatrixPage ssr=SsrMode::Async />
                     <Route path=path!("/sign-offs") view=SignOffsPage ssr=SsrMode::Async />
                     <Route path=path!("/ownership") view=OwnershipPage ssr=SsrMode::Async />
+                    <Route path=path!("/ownership/:id") view=FieldHistoryPage ssr=SsrMode::Async />
                     <Route path=path!("/releases") view=ReleasesPage ssr=SsrMode::Async />
                     <Route path=path!("/releases/:id") view=ReleasePage ssr=SsrMode::Async />
                     <Route path=path!("/incidents") view=IncidentsPage ssr=SsrMode::Async />

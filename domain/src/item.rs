@@ -8,7 +8,7 @@ use crate::drift::{laxer_mode, parts_seen};
 use crate::evidence::{Evidence, Outcome, Staleness, staleness};
 use crate::facts::{Attestation, Facts, ShownRow, ShownValue, Waiver};
 use crate::failures::failures_of;
-use crate::preflight::{Finding, Weight};
+use crate::preflight::{Finding, Identity, Weight};
 use crate::release::Parts;
 use crate::role::Role;
 use crate::rules::{Piece, Rules};
@@ -47,14 +47,29 @@ pub struct Item {
     pub gate: Option<String>,
     /// Its text.
     pub text: String,
-    /// Digest of the text.
+    /// Digest of the text; of what a finding of preflight is about.
     pub digest: String,
+    /// How words and signatures of earlier versions name it, where that is another name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<Identity>,
     /// How it is satisfied.
     pub proof: Proof,
     /// It needs a person's word besides its checks.
     pub needs_word: bool,
     /// Line in the runbook, from 1.
     pub line: usize,
+}
+
+impl Item {
+    /// Whether a stored word names it so, in this form or an earlier one.
+    pub fn is_called(&self, id: &str) -> bool {
+        self.id == id || self.first.as_ref().is_some_and(|first| first.id == id)
+    }
+
+    /// Whether a stored word was about what it says now.
+    pub fn says(&self, digest: &str) -> bool {
+        self.digest == digest || self.first.as_ref().is_some_and(|first| first.digest == digest)
+    }
 }
 
 /// The items of a runbook in its order: what preflight found, criteria, then checklist. `attest` names those
@@ -67,11 +82,13 @@ pub fn items(
     rules: &Rules,
 ) -> Vec<Item> {
     let found = findings.iter().filter(|f| f.weight == Weight::Breaks).filter_map(|f| {
+        let Identity { id, digest } = f.identity()?;
         Some(Item {
-            id: f.item_id()?,
+            id,
             gate: f.gate.clone(),
             text: f.message.clone(),
-            digest: f.digest(),
+            digest,
+            first: f.first_identity(),
             proof: Proof::Preflight { place: f.place(), hint: f.hint.clone() },
             needs_word: false,
             line: 0,
@@ -92,6 +109,7 @@ pub fn items(
         gate: Some(c.gate.clone()),
         text: c.text.clone(),
         digest: c.digest.clone(),
+        first: None,
         proof: proof_of(&c.id),
         needs_word: attest.contains(&c.id),
         line: c.line,
@@ -102,6 +120,7 @@ pub fn items(
         gate: c.id.split_once('.').map(|(gate, _)| gate.to_owned()).or(decision_gate.clone()),
         text: c.text.clone(),
         digest: c.digest.clone(),
+        first: None,
         proof: derived(&c.text, runbook).unwrap_or_else(|| proof_of(&c.id)),
         needs_word: attest.contains(&c.id),
         line: c.line,
@@ -339,6 +358,15 @@ impl ItemState {
         }
     }
 
+    /// The row as versions before 0.2 put it into digests that are stored.
+    pub fn shown_first(&self) -> ShownRow {
+        let mut row = self.shown();
+        if let Some(Identity { id, digest }) = self.item.first.clone() {
+            (row.item, row.text_digest) = (id, digest);
+        }
+        row
+    }
+
     /// The row that signers see.
     pub fn shown(&self) -> ShownRow {
         let state = match &self.status {
@@ -430,8 +458,8 @@ fn item_state(item: &Item, facts: &Facts<'_>, others: &[ItemState]) -> ItemState
     let waiver = facts
         .waivers
         .iter()
-        .rfind(|w| w.item == item.id)
-        .filter(|w| w.holds && w.text_digest == item.digest && facts.now < w.until)
+        .rfind(|w| item.is_called(&w.item))
+        .filter(|w| w.holds && item.says(&w.text_digest) && facts.now < w.until)
         .cloned();
     let last_word = facts
         .attestations

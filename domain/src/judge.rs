@@ -1,16 +1,21 @@
 //! The judgement: gates, sign-offs, verdict, out of the facts. Pure and total; every unmet
 //! condition is returned, not the first only.
 
+mod blockers;
+mod digests;
+mod gates;
+mod signing;
+
 use serde::{Deserialize, Serialize};
 
-use crate::change::{part_changes, row_changes, value_changes, why_stale};
-use crate::digest::digest_fields;
+use self::blockers::{blockers_before_signing, date_blockers, sign_off_blockers, without_consequences};
+use self::digests::{Digests, FirstNames, verdict_digest};
+use self::gates::{gate_of, gate_views, items_of};
+use self::signing::{sign_off_views, why_fallen};
 use crate::drift::{Drift, drift};
 use crate::facts::{Acceptance, Choice, Decision, Facts, ShownRow, SignOff, Waiver};
-use crate::item::{Item, ItemState, Proof, Status, decision_gate, gate_owners, item_states, items};
-use crate::release::{Parts, ReleaseState};
+use crate::item::{ItemState, Proof, Status, decision_gate, item_states, items};
 use crate::role::Role;
-use crate::since::gate_since;
 use crate::time::Millis;
 
 /// The state of a gate.
@@ -226,8 +231,10 @@ pub fn judge(facts: &Facts<'_>) -> Judgement {
     let shown: Vec<ShownRow> =
         states.iter().filter(|s| s.item.proof != Proof::SignOffs).map(ItemState::shown).collect();
     let fingerprint = facts.release.map(|r| r.parts.fingerprint()).unwrap_or_default();
-    let digest = digest_rows(&fingerprint, &shown);
-    let sign_offs = sign_off_views(facts, &digest, &shown);
+    let rows = states.iter().filter(|s| s.item.proof != Proof::SignOffs);
+    let digests = Digests::of(&fingerprint, rows);
+    let names = FirstNames::of(&states);
+    let sign_offs = sign_off_views(facts, &digests, &shown, &names);
     let all_go = !sign_offs.is_empty() && sign_offs.iter().all(|s| s.counts() == Some(Choice::Go));
     settle(&mut states, &Proof::SignOffs, all_go);
 
@@ -249,16 +256,16 @@ pub fn judge(facts: &Facts<'_>) -> Judgement {
     let waived: Vec<Waiver> =
         states.iter().filter(|s| s.status == Status::Waived).filter_map(|s| s.waiver.clone()).collect();
     let verdict = Verdict { blockers, waivers: waived.len(), waived };
-    let verdict_digest = verdict_digest(&digest, &sign_offs, &verdict);
+    let verdicts = digests.map(|digest| verdict_digest(digest, &sign_offs, &verdict));
     let last = facts.decisions.iter().rfind(|d| facts.release.is_some_and(|r| r.id == d.release)).cloned();
     let stands = |d: &Decision| {
-        let same = if d.verdict.is_empty() { d.digest == digest } else { d.verdict == verdict_digest };
+        let same = if d.verdict.is_empty() { digests.has(&d.digest) } else { verdicts.has(&d.verdict) };
         d.choice == Choice::NoGo || (verdict.is_go() && same)
     };
     let (decision, fallen) = match last {
         Some(d) if stands(&d) => (Some(d), None),
         Some(d) => {
-            let why = why_fallen(&d, &verdict, &digest, &shown);
+            let why = why_fallen(&d, &verdict, &digests, &shown, &names);
             (None, Some(FallenDecision { decision: d, why }))
         }
         None => (None, None),
@@ -272,63 +279,15 @@ pub fn judge(facts: &Facts<'_>) -> Judgement {
         gates,
         loose_items,
         sign_offs,
-        digest,
+        digest: digests.now,
         shown,
         before_signing,
         verdict,
-        verdict_digest,
+        verdict_digest: verdicts.now,
         decision,
         fallen,
         drift,
     }
-}
-
-/// Digest of what a decision is about: the evidence, who signed what, whether it is Go.
-fn verdict_digest(digest: &str, sign_offs: &[SignOffView], verdict: &Verdict) -> String {
-    let signed = sign_offs.iter().flat_map(|s| {
-        let word = s.last.as_ref().filter(|_| s.stale.is_empty());
-        [s.name.clone(), word.map_or_else(String::new, |w| format!("{} {} {}", w.id, w.by, w.choice.slug()))]
-    });
-    let blockers = verdict.blockers.iter().map(|b| b.what.clone());
-    // Decisions are stored with these words: they stay, whatever pages call a verdict.
-    let words = match (verdict.is_go(), verdict.waivers) {
-        (false, _) => "No-Go".to_owned(),
-        (true, 0) => "Go".to_owned(),
-        (true, 1) => "Go with 1 waiver".to_owned(),
-        (true, n) => format!("Go with {n} waivers"),
-    };
-    let head = ["verdict".to_owned(), digest.to_owned(), words];
-    digest_fields(head.into_iter().chain(signed).chain(blockers))
-}
-
-fn why_fallen(decision: &Decision, verdict: &Verdict, digest: &str, shown: &[ShownRow]) -> Vec<String> {
-    let mut why = Vec::new();
-    if !verdict.is_go() {
-        let first = verdict.blockers.first().map_or("", |b| b.what.as_str());
-        let more = match verdict.blockers.len() {
-            0 | 1 => String::new(),
-            n => format!(", and {} more", n - 1),
-        };
-        why.push(format!("the verdict is No-Go now: {first}{more}"));
-    }
-    if decision.digest != digest {
-        let rows = if decision.shown.is_empty() { vec![] } else { row_changes(&decision.shown, shown) };
-        if rows.is_empty() && verdict.is_go() {
-            why.push("the evidence is another one than was decided on".to_owned());
-        }
-        why.extend(rows);
-    } else if why.is_empty() {
-        why.push("the sign-offs are others than were decided on".to_owned());
-    }
-    why
-}
-
-fn gate_of(item: &Item, gates: &[GateView]) -> Option<String> {
-    item.gate.clone().filter(|g| gates.iter().any(|v| v.id == *g))
-}
-
-fn items_of(states: &[ItemState], gate: &str) -> Vec<ItemState> {
-    states.iter().filter(|s| s.item.gate.as_deref() == Some(gate)).cloned().collect()
 }
 
 fn settle(states: &mut [ItemState], proof: &Proof, holds: bool) {
@@ -337,282 +296,4 @@ fn settle(states: &mut [ItemState], proof: &Proof, holds: bool) {
             state.status = Status::Derived;
         }
     }
-}
-
-fn digest_rows(head: &str, rows: &[ShownRow]) -> String {
-    let fields = rows
-        .iter()
-        .flat_map(|r| [r.item.clone(), r.text_digest.clone(), r.state.clone(), r.failures.to_string()]);
-    digest_fields(std::iter::once(head.to_owned()).chain(fields))
-}
-
-/// What a gate's digest begins with. Acceptances are stored with it: its spelling stays.
-fn gate_head(gate: &str, release: Option<i64>) -> String {
-    match release {
-        Some(id) => format!("gate {gate} Some({id})"),
-        None => format!("gate {gate} None"),
-    }
-}
-
-fn gate_views(facts: &Facts<'_>, states: &[ItemState], decision_gate: Option<&str>) -> Vec<GateView> {
-    let mut views: Vec<GateView> = Vec::new();
-    for gate in &facts.runbook.gates {
-        let items = items_of(states, &gate.id);
-        let rows: Vec<ShownRow> = items.iter().map(ItemState::shown).collect();
-        let release = facts.release.map(|r| r.id);
-        let digest = digest_rows(&gate_head(&gate.id, release), &rows);
-        let is_decision = decision_gate == Some(gate.id.as_str());
-        let satisfied = items.iter().all(ItemState::is_satisfied);
-        let acceptance =
-            facts.acceptances.iter().rfind(|a| a.gate == gate.id && Some(a.release) == release).cloned();
-        let holds = satisfied && acceptance.as_ref().is_some_and(|a| a.digest == digest);
-        let state = match (release.is_some() && satisfied && !is_decision, holds && !is_decision) {
-            (_, true) => GateState::Accepted,
-            (true, false) => GateState::Ready,
-            (false, false) => GateState::Open,
-        };
-        let waits_for =
-            views.iter().filter(|v| v.state != GateState::Accepted).map(|v| v.id.clone()).collect();
-        views.push(GateView {
-            id: gate.id.clone(),
-            title: gate.title.clone(),
-            state,
-            owners: if is_decision { vec![Role::Po] } else { gate_owners(&gate.id, facts) },
-            items,
-            digest,
-            fell_back: acceptance.is_some() && !holds && !is_decision,
-            acceptance,
-            waits_for,
-            is_decision,
-        });
-    }
-    views
-}
-
-fn sign_off_views(facts: &Facts<'_>, digest: &str, shown: &[ShownRow]) -> Vec<SignOffView> {
-    let release = facts.release.map(|r| r.id);
-    let mut seen: Vec<i64> = Vec::new();
-    let none = Parts::default();
-    let parts = facts.release.map_or(&none, |r| &r.parts);
-    let mut views = Vec::new();
-    for name in &facts.runbook.signoff_roles {
-        let role = Role::from_owner_word(&name.role).first().copied();
-        let last =
-            facts.sign_offs.iter().rfind(|s| Some(s.release) == release && Some(s.role) == role).cloned();
-        let (mut stale, mut changes) = (Vec::new(), Vec::new());
-        if let Some(signed) = &last {
-            // A No-Go stands until its signer takes it back; only a Go can go stale.
-            if signed.choice == Choice::Go && signed.digest != digest {
-                stale = why_stale(&signed.shown, signed.parts.as_ref(), shown, parts);
-            }
-            changes = signed.parts.as_ref().map(|p| part_changes(p, parts)).unwrap_or_default();
-            changes.extend(row_changes(&signed.shown, shown));
-            changes.extend(value_changes(&signed.shown, shown));
-            if seen.contains(&signed.by) {
-                stale.push(format!("{} already signs for another role", signed.by_name));
-            }
-            seen.push(signed.by);
-        }
-        views.push(SignOffView { name: name.role.clone(), role, last, stale, changes });
-    }
-    views
-}
-
-fn labels(roles: &[Role]) -> Vec<String> {
-    roles.iter().map(|r| r.label().to_owned()).collect()
-}
-
-fn blockers_before_signing(
-    facts: &Facts<'_>,
-    gates: &[GateView],
-    loose: &[ItemState],
-    drift: &[String],
-) -> Vec<Blocker> {
-    let devops = || labels(&[Role::DevOps]);
-    let mut out = Vec::new();
-    let mut push = |kind, what: String, details: Vec<String>, owners| {
-        out.push(Blocker { kind, what, details, owners, since: None });
-    };
-    if !facts.integrity.is_empty() {
-        let advice = "Restore the data directory from the last good backup, or undo the change; `stagegate verify` \
-                      checks every record.";
-        let details = facts.integrity.iter().cloned().chain([advice.to_owned()]).collect();
-        push(
-            BlockerKind::Audit,
-            "The stored records do not match the audit log".into(),
-            details,
-            labels(&[Role::Admin]),
-        );
-    }
-    if facts.runbook.gates.is_empty() {
-        push(
-            BlockerKind::Runbook,
-            "The runbook names no gates, so there is nothing to pass".into(),
-            vec![],
-            labels(&[Role::Docs]),
-        );
-    }
-    if facts.observed.unreachable_since.is_some() {
-        push(
-            BlockerKind::Stack,
-            "The Docker engine cannot be reached".into(),
-            vec![facts.observed.unreachable_why.clone()],
-            devops(),
-        );
-    }
-    match facts.release.map(|r| r.state) {
-        None => push(BlockerKind::Release, "No release is open".into(), vec![], devops()),
-        Some(ReleaseState::Opened) => {
-            push(BlockerKind::Release, "The release is not deployed yet".into(), vec![], devops())
-        }
-        Some(ReleaseState::Failed) => {
-            push(BlockerKind::Release, "The deploy of this release failed".into(), vec![], devops())
-        }
-        Some(ReleaseState::RolledBackFrom) => push(
-            BlockerKind::Release,
-            "This release was rolled back and is marked bad".into(),
-            vec![],
-            devops(),
-        ),
-        Some(ReleaseState::Deployed) => {
-            let bad: Vec<String> = facts
-                .observed
-                .services
-                .iter()
-                .filter(|s| !s.health.is_good())
-                .map(|s| format!("{} is {}", s.name, s.health.label()))
-                .collect();
-            if !bad.is_empty() && facts.observed.unreachable_since.is_none() {
-                push(BlockerKind::Stack, bad.join(", "), vec![], devops());
-            }
-        }
-    }
-    if !drift.is_empty() {
-        push(
-            BlockerKind::Stack,
-            "The stack is not the release that is judged".into(),
-            drift.to_vec(),
-            devops(),
-        );
-    }
-    for gate in gates.iter().filter(|g| !g.is_decision && g.state != GateState::Accepted) {
-        let open: Vec<&ItemState> = gate.items.iter().filter(|i| !i.is_satisfied()).collect();
-        let what = if open.is_empty() {
-            format!("Gate {} is ready and waits to be accepted", gate.id)
-        } else {
-            format!("Gate {}: {} of {} criteria open", gate.id, open.len(), gate.items.len())
-        };
-        push(BlockerKind::Gate(gate.id.clone()), what, complaints(&open), labels(&gate.owners));
-    }
-    // What the sign-offs and the other gates settle is told by those; one line is enough for the rest.
-    let open_of = |items: &[ItemState]| -> Vec<ItemState> {
-        let own = |i: &&ItemState| {
-            !matches!(i.item.proof, Proof::SignOffs | Proof::GatesAccepted) && !i.only_follows()
-        };
-        items.iter().filter(own).filter(|i| !i.is_satisfied()).cloned().collect()
-    };
-    let checklist_owners = || labels(&[Role::Qa, Role::Po]);
-    for gate in gates.iter().filter(|g| g.is_decision) {
-        let open = open_of(&gate.items);
-        if !open.is_empty() {
-            let what = format!("Gate {}: {} of the checklist open", gate.id, open.len());
-            let details = complaints(&open.iter().collect::<Vec<_>>());
-            push(BlockerKind::Gate(gate.id.clone()), what, details, checklist_owners());
-        }
-    }
-    let open = open_of(loose);
-    if !open.is_empty() {
-        let what = format!("{} of the checklist open", open.len());
-        let details = complaints(&open.iter().collect::<Vec<_>>());
-        push(BlockerKind::SignOffs, what, details, checklist_owners());
-    }
-    out
-}
-
-/// One line for each cause, with all the items that it keeps open: `A.1, A.3: check “x” has not run`.
-fn complaints(items: &[&ItemState]) -> Vec<String> {
-    let mut causes: Vec<(&String, Vec<&str>)> = Vec::new();
-    for item in items {
-        let Status::Open(why) = &item.status else { continue };
-        for cause in why {
-            match causes.iter_mut().find(|(known, _)| *known == cause) {
-                Some((_, ids)) => ids.push(&item.item.id),
-                None => causes.push((cause, vec![&item.item.id])),
-            }
-        }
-    }
-    causes.into_iter().map(|(cause, ids)| format!("{}: {cause}", ids.join(", "))).collect()
-}
-
-fn no_go_words(signed: &SignOff) -> Vec<String> {
-    let mut words = vec![format!("{}: {}", signed.by_name, signed.comment)];
-    if !signed.would_change.is_empty() {
-        words.push(format!("what would change it: {}", signed.would_change));
-    }
-    words
-}
-
-/// Fills in since when each blocker is in the way, where the facts tell.
-fn date_blockers(blockers: &mut [Blocker], facts: &Facts<'_>, gates: &[GateView]) {
-    for blocker in blockers.iter_mut().filter(|b| b.since.is_none()) {
-        blocker.since = match &blocker.kind {
-            BlockerKind::Gate(id) => gates.iter().find(|g| g.id == *id).and_then(|g| gate_since(g, facts)),
-            BlockerKind::Stack => facts.observed.unreachable_since,
-            BlockerKind::Release => {
-                facts.release.filter(|r| r.state == ReleaseState::Opened).map(|r| r.opened_at)
-            }
-            BlockerKind::Runbook | BlockerKind::SignOffs | BlockerKind::Audit => None,
-        };
-    }
-}
-
-/// Leaves out what follows from another blocker: without a release nothing can be shown to hold, and
-/// one that was rolled back is not repaired but replaced.
-fn without_consequences(blockers: Vec<Blocker>, facts: &Facts<'_>) -> Vec<Blocker> {
-    let moot = facts.release.is_none_or(|r| r.state == ReleaseState::RolledBackFrom);
-    let follows = |b: &Blocker| matches!(b.kind, BlockerKind::Gate(_) | BlockerKind::SignOffs);
-    blockers.into_iter().filter(|b| !(moot && follows(b))).collect()
-}
-
-fn sign_off_blockers(facts: &Facts<'_>, views: &[SignOffView]) -> Vec<Blocker> {
-    let mut out = Vec::new();
-    for view in views.iter().filter(|v| v.counts() == Some(Choice::NoGo)) {
-        let Some(signed) = &view.last else { continue };
-        out.push(Blocker {
-            kind: BlockerKind::SignOffs,
-            what: format!("{} says No-Go", view.name),
-            details: no_go_words(signed),
-            owners: vec![view.name.clone()],
-            since: Some(signed.at),
-        });
-    }
-    let waiting: Vec<&SignOffView> = views.iter().filter(|v| v.counts().is_none()).collect();
-    if !waiting.is_empty() {
-        let details = waiting
-            .iter()
-            .filter(|v| !v.stale.is_empty())
-            .map(|v| format!("{}: re-confirm, {}", v.name, v.stale.join("; ")))
-            .collect();
-        let names: Vec<String> = waiting.iter().map(|v| v.name.clone()).collect();
-        out.push(Blocker {
-            kind: BlockerKind::SignOffs,
-            what: format!("Sign-offs missing: {}", names.join(", ")),
-            details,
-            owners: names,
-            since: None,
-        });
-    }
-    let signers: Vec<i64> =
-        views.iter().filter(|v| v.counts().is_some()).filter_map(|v| Some(v.last.as_ref()?.by)).collect();
-    let deployer = facts.release.and_then(|r| r.deployed_by);
-    if waiting.is_empty() && !signers.is_empty() && signers.iter().all(|s| Some(*s) == deployer) {
-        out.push(Blocker {
-            kind: BlockerKind::SignOffs,
-            what: "Only the person who deployed has signed".to_owned(),
-            details: vec![],
-            owners: views.iter().map(|v| v.name.clone()).collect(),
-            since: None,
-        });
-    }
-    out
 }

@@ -82,6 +82,7 @@ pub const RULES: &[Rule] = &[
     rule("/matrix", Door::Page, Who::SignedIn),
     rule("/sign-offs", Door::Page, Who::SignedIn),
     rule("/ownership", Door::Page, Who::SignedIn),
+    rule("/ownership/{id}", Door::Page, Who::SignedIn),
     rule("/ownership.md", Door::File, Who::SignedIn),
     rule("/releases", Door::Page, Who::SignedIn),
     rule("/releases/{id}", Door::Page, Who::SignedIn),

@@ -33,20 +33,44 @@ pub struct Finding {
     pub message: String,
     /// The way out.
     pub hint: String,
+    /// What it is about, in an order that stays: names, and values where another value is another trouble.
+    #[serde(default, skip_serializing)]
+    pub about: Vec<String>,
 }
 
+/// The name of a finding as an item of its gate, and the digest that waivers are stored with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// `C.p-3f2c9e1a`.
+    pub id: String,
+    /// Digest of what is let through.
+    pub digest: String,
+}
+
+/// What digests of the second form begin with.
+const SECOND_FORM: &str = "2:";
+
 impl Finding {
-    /// Digest of what it says. The line is left out: a waiver survives lines added above.
+    /// Digest of kind, place and what it is about. Neither its texts nor its line are in it: a waiver survives other
+    /// words for the same trouble, and lines added above.
     pub fn digest(&self) -> String {
         let gate = self.gate.as_deref().unwrap_or_default();
-        digest_fields(["preflight", gate, &self.kind, &self.file, &self.message])
+        let head = ["preflight 2", gate, &self.kind, &self.file];
+        let about = self.about.iter().map(String::as_str);
+        format!("{SECOND_FORM}{}", digest_fields(head.into_iter().chain(about)))
     }
 
-    /// Its id as an item of its gate, `C.p-3f2c9e1a`.
-    pub fn item_id(&self) -> Option<String> {
+    /// Its name and digest as an item of its gate; `None` when it concerns no gate.
+    pub fn identity(&self) -> Option<Identity> {
+        Some(Identity::of(self.gate.as_deref()?, self.digest()))
+    }
+
+    /// The same in the first form, which was made of the message. Waivers, acceptances and signatures that were stored
+    /// with it count as long as the message is the same.
+    pub fn first_identity(&self) -> Option<Identity> {
         let gate = self.gate.as_deref()?;
-        let digest = self.digest();
-        Some(format!("{gate}.p-{}", digest.get(..8).unwrap_or(&digest)))
+        let digest = digest_fields(["preflight", gate, &self.kind, &self.file, &self.message]);
+        Some(Identity::of(gate, digest))
     }
 
     /// Where it stands: `docker-compose.yml:12`.
@@ -55,12 +79,19 @@ impl Finding {
     }
 }
 
+impl Identity {
+    fn of(gate: &str, digest: String) -> Self {
+        let hex = digest.trim_start_matches(SECOND_FORM);
+        Self { id: format!("{gate}.p-{}", hex.get(..8).unwrap_or(hex)), digest }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_finding_keeps_its_id_when_lines_move_and_loses_it_when_it_says_something_else() {
+    fn a_finding_keeps_its_identity_in_other_words_and_loses_it_when_it_is_about_something_else() {
         let finding = Finding {
             gate: Some("C".into()),
             weight: Weight::Breaks,
@@ -69,11 +100,20 @@ mod tests {
             line: 3,
             message: "TOKEN is missing".into(),
             hint: "set it".into(),
+            about: vec!["example".into(), "TOKEN".into()],
         };
-        let id = finding.item_id();
-        assert!(id.as_deref().is_some_and(|i| i.starts_with("C.p-") && i.len() == 12), "{id:?}");
-        assert_eq!(Finding { line: 9, hint: String::new(), ..finding.clone() }.item_id(), id);
-        assert_ne!(Finding { message: "KEY is missing".into(), ..finding.clone() }.item_id(), id);
-        assert_eq!(Finding { gate: None, ..finding }.item_id(), None);
+        let identity = finding.identity();
+        let id = identity.as_ref().map(|i| i.id.as_str());
+        assert!(id.is_some_and(|i| i.starts_with("C.p-") && i.len() == 12), "{id:?}");
+        let reworded =
+            Finding { message: "TOKEN is not set".into(), line: 9, hint: String::new(), ..finding.clone() };
+        assert_eq!(reworded.identity(), identity);
+        let about = vec!["example".into(), "KEY".into()];
+        assert_ne!(Finding { about, ..finding.clone() }.identity(), identity);
+        assert_ne!(Finding { file: ".env.example".into(), ..finding.clone() }.identity(), identity);
+        // The first form goes by the message.
+        assert_eq!(Finding { line: 9, ..finding.clone() }.first_identity(), finding.first_identity());
+        assert_ne!(reworded.first_identity(), finding.first_identity());
+        assert_eq!(Finding { gate: None, ..finding }.identity(), None);
     }
 }

@@ -40,7 +40,7 @@ pub fn item_since(state: &ItemState, facts: &Facts<'_>) -> Option<Millis> {
     let waiver_ended = facts
         .waivers
         .iter()
-        .rfind(|w| w.item == state.item.id && w.text_digest == state.item.digest)
+        .rfind(|w| state.item.is_called(&w.item) && state.item.says(&w.text_digest))
         .map(|w| if w.holds { w.until } else { w.at })
         .filter(|at| *at <= facts.now);
     let checks = state.checks.iter().filter_map(|c| check_since(c, facts, opened)).min();

@@ -9,6 +9,7 @@
 
 use domain::check::Check;
 use domain::digest::digest_fields;
+use domain::preflight::{Finding, Weight};
 use domain::release::{Part, Parts};
 use domain::schedule::Schedule;
 use serde_json::{Value, json};
@@ -142,6 +143,27 @@ fn what_was_stored_in_either_form_counts_and_nothing_else_does() {
         assert!(!stricter.declared_as(&old) && !stricter.declared_as(&new), "{}", check.id);
         assert!(!check.declared_as("") && !check.declared_as("2:") && !check.declared_as("3:00"));
     }
+}
+
+/// Waivers of findings of preflight are stored with these.
+#[test]
+fn digests_of_findings_stay_what_they_were_in_both_forms() {
+    let finding = Finding {
+        gate: Some("C".into()),
+        weight: Weight::Breaks,
+        kind: "env-key-missing".into(),
+        file: ".env".into(),
+        line: 3,
+        message: "TOKEN is missing".into(),
+        hint: "Set it.".into(),
+        about: vec!["example".into(), "TOKEN".into()],
+    };
+    let identity = finding.identity().unwrap();
+    assert_eq!(identity.id, "C.p-42865c8f");
+    assert_eq!(identity.digest, "2:42865c8f961d41ccf84760f5ac4151bcdb26cf576836139363ad24d6532d0200");
+    let first = finding.first_identity().unwrap();
+    assert_eq!(first.id, "C.p-7e80403a");
+    assert_eq!(first.digest, "7e80403a682396d053bdfcdbf592f4c2a838bf1a86a52862b22bf3a031f84275");
 }
 
 #[test]

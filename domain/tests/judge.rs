@@ -303,6 +303,7 @@ fn what_preflight_finds_is_red_on_its_gate_until_it_is_gone_or_waived() {
         line: 7,
         message: "step B.s1 runs npm run x, but package.json has no such script".into(),
         hint: "Add the script.".into(),
+        about: vec!["step:B.s1".into(), "npm run".into(), "x".into()],
     };
     let mut world = World::new();
     world.finds("scan", Outcome::Pass);
@@ -328,7 +329,7 @@ fn what_preflight_finds_is_red_on_its_gate_until_it_is_gone_or_waived() {
     });
     assert_eq!(world.judge().gate("B").unwrap().state, GateState::Ready);
     // Something else at the same place is not what was let through.
-    world.findings[0].message.push_str(" either");
+    world.findings[0].about.push("either".into());
     assert_eq!(world.judge().gate("B").unwrap().state, GateState::Open);
     world.findings.clear();
     assert_eq!(world.judge().gate("B").unwrap().state, GateState::Ready);

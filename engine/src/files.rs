@@ -1,4 +1,4 @@
-//! Reading files whose length is not known to be sensible.
+//! Reading files whose length is not known to be sensible, and off the threads that serve pages.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -20,6 +20,14 @@ pub fn read_bounded(path: &Path, most: usize) -> io::Result<Vec<u8>> {
         return Err(io::ErrorKind::InvalidInput.into());
     }
     read_to(File::open(path)?, most)
+}
+
+/// Does work that waits for the disk on a thread on which nobody else waits.
+///
+/// # Errors
+/// When the work panicked, or the runtime is shutting down.
+pub async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)
 }
 
 /// All that comes from `source`, when that is at most `most` bytes.

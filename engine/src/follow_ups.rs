@@ -116,6 +116,7 @@ impl Engine {
 
     async fn carry_out_follow_up(&self, id: i64) {
         let mut pause = PAUSE;
+        self.wait_before_retry(id).await;
         loop {
             let halt = match self.try_follow_up(id).await {
                 Ok(()) => return,
@@ -138,6 +139,17 @@ impl Engine {
         }
     }
 
+    /// What failed a moment ago fails again: the next run waits longer each time.
+    async fn wait_before_retry(&self, id: i64) {
+        if let Ok(Some(follow_up)) = run_follow_ups::by_id(self.store().readers(), id).await
+            && follow_up.kind == FollowUpKind::MigrationList
+        {
+            let doubled = u32::try_from(follow_up.attempts).unwrap_or(0).min(6);
+            let pause = if doubled == 0 { Duration::ZERO } else { PAUSE * 2_u32.pow(doubled) };
+            tokio::time::sleep(pause.min(MAX_PAUSE)).await;
+        }
+    }
+
     /// Tries once, as soon as the Docker engine is there.
     async fn try_follow_up(&self, id: i64) -> Result<(), Halt> {
         let mut told = false;
@@ -151,7 +163,7 @@ impl Engine {
             if let FollowUpState::Pending(why) = &follow_up.state
                 && follow_up.attempts >= MAX_ATTEMPTS
             {
-                return self.note_not_done(&follow_up, &run, in_vain(why)).await;
+                return self.note_not_done(&follow_up, &run, in_vain(follow_up.kind, why)).await;
             }
             // Somebody was faster: what they began decides.
             if let Some(later) = runs::next_change(readers, run.id).await? {
@@ -175,6 +187,9 @@ impl Engine {
             }
             FollowUpKind::Validation => {
                 self.validate_after(&system(&follow_up, "Stagegate (validation)"), &run).await?
+            }
+            FollowUpKind::MigrationList => {
+                self.list_migrations(&system(&follow_up, "Stagegate (migration list)"), &run).await?
             }
         };
         match attempt {
@@ -215,7 +230,7 @@ impl Engine {
         }
         if follow_up.attempts + 1 >= MAX_ATTEMPTS {
             let Some(run) = runs::by_id(readers, follow_up.run).await? else { return Ok(true) };
-            self.note_not_done(&follow_up, &run, in_vain(why)).await?;
+            self.note_not_done(&follow_up, &run, in_vain(follow_up.kind, why)).await?;
             return Ok(true);
         }
         let (why, at) = (why.to_owned(), self.now());
@@ -244,8 +259,13 @@ impl Engine {
     }
 }
 
-fn in_vain(why: &str) -> String {
-    format!("it did not start after {MAX_ATTEMPTS} attempts: {why}")
+fn in_vain(kind: FollowUpKind, why: &str) -> String {
+    match kind {
+        FollowUpKind::MigrationList => {
+            format!("the migrations could not be listed in {MAX_ATTEMPTS} attempts: {why}")
+        }
+        _ => format!("it did not start after {MAX_ATTEMPTS} attempts: {why}"),
+    }
 }
 
 /// The audit event of a follow-up that is not done.

@@ -9,6 +9,7 @@ use sqlx::SqliteConnection;
 
 use crate::Engine;
 use crate::error::Error;
+use crate::retention::Rotation;
 use crate::store::{StoreError, housekeeping};
 
 const EVERY: Duration = Duration::from_secs(60 * 60);
@@ -43,12 +44,13 @@ impl Engine {
         tokio::spawn(async move {
             tokio::time::sleep(FIRST).await;
             let mut round = 0_u32;
+            let mut rotation = Rotation::default();
             loop {
                 if let Err(error) = engine.tidy().await {
                     tracing::warn!(%error, "old sessions and keys could not be removed");
                 }
                 if round.is_multiple_of(DAILY)
-                    && let Err(error) = engine.prune(false).await
+                    && let Err(error) = engine.prune_daily(&mut rotation).await
                 {
                     tracing::warn!(%error, "retention could not be applied");
                 }

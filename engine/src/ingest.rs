@@ -9,6 +9,7 @@ use crate::Engine;
 use crate::audit::{self, Event, Outcome};
 use crate::compose::Journal;
 use crate::error::Error;
+use crate::files::off_thread;
 use crate::follow_ups::not_done_event;
 use crate::incident;
 use crate::known::changes_the_stack;
@@ -99,7 +100,7 @@ impl Engine {
     pub(crate) async fn take_up(&self) -> Result<(), Error> {
         for (run, _) in runs::running(self.store().readers()).await? {
             // One run that cannot be read must not keep the server from starting.
-            if let Ok(dir) = self.run_dir(run)
+            if let Ok(dir) = self.run_dir(run).await
                 && let Err(error) = reconcile(dir.path()).await
             {
                 tracing::error!(run, %error, "a run could not be looked at");
@@ -133,7 +134,7 @@ impl Engine {
     /// Ends a run as interrupted whose end cannot be read or stored, with the reason.
     pub(crate) async fn give_up(&self, id: i64, error: &CompletionError) -> Result<(), CompletionError> {
         let because = error.to_string();
-        if let Ok(Some(dir)) = RunDir::find(&self.paths().runs, &id.to_string()) {
+        if let Ok(Some(dir)) = self.find_run_dir(id).await {
             runner::end_leftovers(&dir).await;
         }
         let whole = match runs::by_id(self.store().readers(), id).await {
@@ -197,7 +198,7 @@ impl Engine {
         if !changes_the_stack(run.kind) {
             return (vec![], None);
         }
-        let journal = match (self.journal_of(run), end) {
+        let journal = match (self.journal_of(run).await, end) {
             (Ok(journal), _) => journal,
             (Err(error), RunEnd::Unseen { .. }) => {
                 let cannot =
@@ -236,9 +237,15 @@ impl Engine {
         (next, None)
     }
 
+    /// The directory of a run; `None` when there certainly is none.
+    pub(crate) async fn find_run_dir(&self, id: i64) -> Result<Option<RunDir>, RunnerError> {
+        let runs = self.paths().runs.clone();
+        off_thread(move || RunDir::find(&runs, &id.to_string())).await.map_err(unreadable)?
+    }
+
     /// How a run ended.
     async fn read_end(&self, id: i64) -> Result<RunEnd, CompletionError> {
-        let Some(dir) = RunDir::find(&self.paths().runs, &id.to_string())? else {
+        let Some(dir) = self.find_run_dir(id).await? else {
             return Ok(RunEnd::Unseen { because: "it has no directory".to_owned(), began: false });
         };
         let status: Status = reconcile(dir.path()).await?;
@@ -256,16 +263,23 @@ impl Engine {
             // Its end was not seen, which is not to say that there was one.
             State::Starting | State::Running => return Err(CompletionError::Running),
         };
-        let result = Reader::open(dir.path())?.result()?.unwrap_or(Value::Null);
+        let read = move || Ok::<_, RunnerError>((Reader::open(dir.path())?.result()?, dir.plan()?));
+        let (result, plan) = off_thread(read).await.map_err(unreadable)??;
+        let result = result.unwrap_or(Value::Null);
         let malformed = |what| move |source| CompletionError::Malformed { what, source };
         let findings: Option<Findings> =
             serde_json::from_value(result.clone()).map_err(malformed("result"))?;
-        let job: Job = serde_json::from_value(dir.plan()?.work).map_err(malformed("plan"))?;
+        let job: Job = serde_json::from_value(plan.work).map_err(malformed("plan"))?;
         let keeps_schema = matches!(&job.work, Work::Rollback { rollback, .. } if rollback.keeps_schema());
         let at = domain::time::Millis(i64::try_from(ended_at_ms).unwrap_or(i64::MAX));
         let findings = findings.unwrap_or_default();
         Ok(RunEnd::Seen(Box::new(End { exit, at, result, findings, parts: job.parts, keeps_schema })))
     }
+}
+
+/// The runtime shuts down: the next server reads it.
+fn unreadable(error: std::io::Error) -> RunnerError {
+    RunnerError::io("read the run", std::path::Path::new(""))(error)
 }
 
 /// What is said of a run whose end nobody saw.
@@ -345,6 +359,9 @@ async fn interrupted(
     if !began {
         // What started it has to start another.
         run_follow_ups::reopen(&mut *tx, run.id, because, 1).await?;
+    } else {
+        let because = format!("run {} was interrupted: {because}", run.id);
+        run_follow_ups::retry_migration_list(&mut *tx, run.id, &because, now).await?;
     }
     let mut detail = interrupted_words(Some(because));
     if run.kind == RunKind::Deploy
@@ -389,6 +406,10 @@ async fn store_end(
         return Ok(false);
     }
     let mut detail = exit.to_string();
+    if findings.migrations.is_none() && !matches!(exit, Exit::Cancelled { .. }) {
+        let because = format!("run {} did not list them ({exit})", run.id);
+        run_follow_ups::retry_migration_list(&mut *tx, run.id, &because, now).await?;
+    }
     if let Some(release) = run.release {
         if run.kind == RunKind::Deploy {
             let deployed = findings.deploy.as_ref().filter(|d| d.ok && !d.images.is_empty());

@@ -10,6 +10,7 @@ use crate::Engine;
 use crate::acts::releases::tag_of;
 use crate::compose::{Address, Docker, ImagesSeen, has_env_copy, hold, kept_project, look_for, prune_keep};
 use crate::error::Error;
+use crate::files::off_thread;
 use crate::judging::Judged;
 
 /// How long a rollback waits to learn whether its images are there; it looks again itself.
@@ -125,7 +126,9 @@ impl Engine {
         let mut revision = self.revisions();
         let mut pruned = None;
         loop {
-            if let Err(error) = crate::ballast::keep(&self.paths().data) {
+            let data = self.paths().data.clone();
+            let kept = off_thread(move || crate::ballast::keep(&data)).await;
+            if let Err(error) = kept.and_then(|kept| kept) {
                 tracing::debug!(%error, "no room could be kept for a rollback on a full disk");
             }
             if self.look_for_images_first().await
@@ -161,10 +164,14 @@ impl Engine {
         // What could not be used when it was last tried stays in doubt until it is held.
         images.unusable = self.0.images.read().images.unusable;
         images.unusable.retain(|id| all.contains(id));
-        let deployed = known.releases.iter().filter(|r| r.deployed_at.is_some());
-        let let_go = deployed.map(|r| r.id).filter(|id| !self.keep_dir(*id).exists()).collect();
-        let all = known.releases.iter().map(|r| r.id);
-        let env_copies = all.filter(|id| has_env_copy(&self.keep_dir(*id))).collect();
+        let dirs: Vec<_> =
+            known.releases.iter().map(|r| (r.id, r.deployed_at.is_some(), self.keep_dir(r.id))).collect();
+        let looked = off_thread(move || {
+            let gone = dirs.iter().filter(|(_, deployed, dir)| *deployed && !dir.exists());
+            let copies = dirs.iter().filter(|(_, _, dir)| has_env_copy(dir));
+            (gone.map(|(id, ..)| *id).collect(), copies.map(|(id, ..)| *id).collect())
+        });
+        let (let_go, env_copies) = looked.await.map_err(Error::internal)?;
         Ok(Left { images, let_go, env_copies })
     }
 
@@ -177,7 +184,7 @@ impl Engine {
             let judged = self.judged();
             let left = self.0.images.read();
             let kept = judged.kept();
-            let Some(project) = kept.iter().find_map(|r| kept_project(&self.keep_dir(r.id))) else {
+            let Some(project) = self.first_project(kept.iter().map(|r| r.id).collect()).await else {
                 return Ok(());
             };
             if judged.known.changing().is_some() {
@@ -203,8 +210,8 @@ impl Engine {
                 tracing::info!(tag, "the images of a release that is no longer kept were let go");
             }
             // What is there is looked at, not every release that ever was.
-            for id in self.kept_dirs().into_iter().filter(|id| !kept.keeps(*id)) {
-                match std::fs::remove_dir_all(self.keep_dir(id)) {
+            for id in self.kept_dirs().await.into_iter().filter(|id| !kept.keeps(*id)) {
+                match tokio::fs::remove_dir_all(self.keep_dir(id)).await {
                     Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                         tracing::warn!(release = id, %error, "what was kept of a release could not be removed");
                     }
@@ -217,9 +224,23 @@ impl Engine {
     }
 
     /// The releases of which something is kept on disk.
-    fn kept_dirs(&self) -> Vec<i64> {
-        let Ok(entries) = std::fs::read_dir(self.paths().data.join("rollback")) else { return vec![] };
-        entries.flatten().filter_map(|e| e.file_name().to_str()?.parse().ok()).collect()
+    pub(crate) async fn kept_dirs(&self) -> Vec<i64> {
+        let dir = self.paths().data.join("rollback");
+        let read = off_thread(move || {
+            let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+            entries.filter_map(|e| e.file_name().to_str()?.parse().ok()).collect()
+        });
+        read.await.unwrap_or_default()
+    }
+
+    /// The project that is kept with the first of these releases with which one is.
+    async fn first_project(&self, releases: Vec<i64>) -> Option<String> {
+        for release in releases {
+            if let Some(project) = kept_project(self.keep_dir(release)).await {
+                return Some(project);
+            }
+        }
+        None
     }
 
     async fn docker(&self) -> Result<Docker, Error> {

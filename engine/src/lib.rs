@@ -58,7 +58,7 @@ pub use acts::{Access, Ctx, Deployment, NewPerson, Restart, Return};
 pub use error::{Error, ErrorKind};
 pub use housekeeping::Tidied;
 pub use key_file::KeyError;
-pub use retention::Pruned;
+pub use retention::{Pruned, Rotation};
 pub use stack::kept_env;
 pub use view::Done;
 

@@ -56,7 +56,7 @@ impl Engine {
     /// Watches the stack and its files; begins anew when the files name another project.
     async fn follow_stack(&self, key: Key, first: tokio::sync::oneshot::Sender<()>) {
         let mut first = Some(first);
-        let mut times = self.file_times();
+        let mut times = self.file_times().await;
         loop {
             let project = self.stack().project.clone();
             let reader = Arc::new(PartsReader::new(project.clone(), key.clone()));
@@ -82,11 +82,11 @@ impl Engine {
                         self.note_changes().await;
                     }
                     _ = tick.tick() => {
-                        let now = self.file_times();
+                        let now = self.file_times().await;
                         if now != times {
                             self.reload().await;
                             // What preflight looks at may be other files now.
-                            times = self.file_times();
+                            times = self.file_times().await;
                             if self.stack().project != project { break; }
                             watcher.refresh();
                             // The runbook is a part too: what was seen last is judged again.
@@ -109,10 +109,10 @@ impl Engine {
     /// wrong commit.
     pub(crate) async fn turn_after_a_look(&self) -> Result<(MutexGuard<'_, ()>, Arc<Judged>), Error> {
         for _ in 0..LOOKS {
-            let files = Stamps::of(&self.stack().project);
+            let files = Stamps::of(&self.stack().project).await;
             let seen = self.look().await?;
             let turn = self.in_turn().await?;
-            if Stamps::of(&self.stack().project) == files {
+            if Stamps::of(&self.stack().project).await == files {
                 // Containers may have changed while others had their turn.
                 let observed = seen.map_or_else(|| self.observed(), |seen| Arc::new(self.with_parts(seen)));
                 return Ok((turn, self.judged_by(observed)));
@@ -167,7 +167,6 @@ impl Engine {
         }
     }
 
-    /// The times of configuration and runbook, and of all that preflight looked at.
     /// Records what became another since it was recorded last. Does not fail: what cannot be stored now is
     /// seen again in a moment.
     async fn note_changes(&self) {
@@ -196,10 +195,11 @@ impl Engine {
         }
     }
 
-    fn file_times(&self) -> Stamps {
+    /// The times of configuration and runbook, and of all that preflight looked at.
+    async fn file_times(&self) -> Stamps {
         let stack = self.stack();
-        let own = [self.paths().config.as_path(), stack.runbook_path.as_path()];
-        Stamps::of_files(own.into_iter().chain(stack.preflight.looked_at.iter().map(|p| p.as_path())))
+        let own = [self.paths().config.clone(), stack.runbook_path.clone()];
+        Stamps::of_files(own.into_iter().chain(stack.preflight.looked_at.iter().cloned()).collect()).await
     }
 
     /// Reads the files again. When they cannot be used, the last good reading stays in force and the

@@ -10,13 +10,14 @@ use crate::Engine;
 use crate::acts::{Ctx, Return};
 use crate::compose::{ComposeError, Journal, read_journal, take_back_journal};
 use crate::error::Error;
+use crate::files::off_thread;
 use crate::follow_ups::Attempt;
 use crate::known::changes_the_stack;
 use crate::store::StoreError;
 use crate::store::releases;
 use crate::store::run_follow_ups::{self, FollowUpKind};
 use crate::store::runs::{self, Run, RunKind, RunState};
-use crate::work::{Job, Work};
+use crate::work::Work;
 
 /// The name under which recovery acts.
 pub(crate) const RECOVERY: &str = "Stagegate (recovery)";
@@ -26,9 +27,12 @@ impl Engine {
     ///
     /// # Errors
     /// When the journal cannot be read.
-    pub(crate) fn journal_of(&self, run: &Run) -> Result<Option<Journal>, ComposeError> {
+    pub(crate) async fn journal_of(&self, run: &Run) -> Result<Option<Journal>, ComposeError> {
         let Some(release) = run.release else { return Ok(None) };
-        let journal = read_journal(&Journal::path(&self.keep_dir(release)))?;
+        let path = Journal::path(&self.keep_dir(release));
+        let of = path.clone();
+        let read = off_thread(move || read_journal(&of)).await;
+        let journal = read.map_err(ComposeError::io("read the deploy journal", &path))??;
         Ok(journal.filter(|journal| journal.run == run.id.to_string()))
     }
 
@@ -37,7 +41,7 @@ impl Engine {
         let known = self.known();
         let last = known.runs.on_stack.as_ref();
         let Some(run) = last.filter(|run| run.state == RunState::Interrupted) else { return Ok(()) };
-        let journal = self.journal_of(run).map_err(Error::internal)?;
+        let journal = self.journal_of(run).await.map_err(Error::internal)?;
         if !needs_recovery(run, journal.as_ref()) {
             return Ok(());
         }
@@ -65,7 +69,7 @@ impl Engine {
                            what it started runs on. Deploy again, or take it down with `docker compose down`";
             return Ok(Attempt::NotDone(because.to_owned()));
         };
-        let env = if self.wanted_env_back(run) { "back" } else { "keep" };
+        let env = if self.wanted_env_back(run).await { "back" } else { "keep" };
         self.roll_back(ctx, &Return { env: env.to_owned(), ..Return::to(target) }).await?;
         Ok(Attempt::Started)
     }
@@ -84,10 +88,9 @@ impl Engine {
     }
 
     /// Whether the interrupted rollback was to put the env file of its target back.
-    fn wanted_env_back(&self, run: &Run) -> bool {
-        let plan = self.run_dir(run.id).ok().and_then(|dir| dir.plan().ok());
-        let job = plan.and_then(|plan| serde_json::from_value::<Job>(plan.work).ok());
-        matches!(job, Some(Job { work: Work::Rollback { rollback, .. }, .. }) if rollback.env.is_some())
+    async fn wanted_env_back(&self, run: &Run) -> bool {
+        let work = self.work_of(run.id).await;
+        matches!(work, Some(Work::Rollback { rollback, .. }) if rollback.env.is_some())
     }
 
     /// The release that ran before the interrupted run: whichever was brought up last and well, by a deploy or by

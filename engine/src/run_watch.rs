@@ -9,8 +9,9 @@ use tokio::time::Instant;
 
 use crate::Engine;
 use crate::error::Error;
+use crate::files::off_thread;
 use crate::ingest::CompletionError;
-use crate::runner::{self, RunDir};
+use crate::runner;
 use crate::store::runs;
 
 /// How often it is looked for runs that nobody follows.
@@ -90,7 +91,7 @@ impl Engine {
             tries += u32::from(lasting);
             tracing::error!(run = id, error = ?error, tries, "the end of a run could not be stored yet");
             // What still has a supervisor is not given up: it goes on, and nothing else may begin.
-            if lasting && tries >= MAX_TRIES && !self.has_supervisor(id) {
+            if lasting && tries >= MAX_TRIES && !self.has_supervisor(id).await {
                 match self.give_up(id, &error).await {
                     Ok(()) | Err(CompletionError::Closed) => return,
                     Err(error) => {
@@ -104,15 +105,15 @@ impl Engine {
     }
 
     async fn follow_to_end(&self, id: i64) {
-        let Some(mut tip) = self.run_tip(id) else { return };
+        let Some(mut tip) = self.run_tip(id).await else { return };
         let mut shown = Instant::now();
         while !tip.borrow_and_update().state.is_over() {
             match tokio::time::timeout(PULSE, tip.changed()).await {
                 Ok(Ok(())) => {}
                 Ok(Err(_closed)) => return,
                 // Its files may say nothing any more, or nothing that can be read.
-                Err(_elapsed) if !self.has_supervisor(id) => return,
-                Err(_elapsed) => continue,
+                Err(_elapsed) if self.has_supervisor(id).await => continue,
+                Err(_elapsed) => return,
             }
             // Progress shows on the board; output alone does not concern it.
             if shown.elapsed() > PROGRESS_PAUSE {
@@ -123,12 +124,25 @@ impl Engine {
     }
 
     /// Whether a supervisor has the run. In doubt it has.
-    fn has_supervisor(&self, id: i64) -> bool {
-        match RunDir::find(&self.paths().runs, &id.to_string()) {
+    async fn has_supervisor(&self, id: i64) -> bool {
+        match self.find_run_dir(id).await {
             Ok(None) => false,
-            Ok(Some(dir)) => runner::is_supervised(&dir).unwrap_or(true),
+            Ok(Some(dir)) => {
+                let looked = off_thread(move || runner::is_supervised(&dir)).await;
+                !matches!(looked, Ok(Ok(false)))
+            }
             Err(_) => true,
         }
+    }
+
+    /// Whether one of these runs is still followed though nothing carries it out.
+    async fn any_is_lost(&self, runs: &[i64]) -> bool {
+        for id in runs.iter().copied().filter(|id| self.0.watched.has(*id)) {
+            if !self.has_supervisor(id).await {
+                return true;
+            }
+        }
+        false
     }
 
     /// Looks for runs that nobody follows, as long as the engine lives.
@@ -172,8 +186,7 @@ impl Engine {
             return Ok(());
         }
         let deadline = Instant::now() + SWEEP_TIMEOUT;
-        let wait = |id: &i64| self.0.watched.has(*id) && !self.has_supervisor(*id);
-        while found.iter().any(wait) && Instant::now() < deadline {
+        while self.any_is_lost(&found).await && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         self.up_to_date().await

@@ -10,7 +10,7 @@ mod releases;
 
 pub use board::{BlockerView, BoardView, Expiring, Todo, TopView, Waiting, WaiverView, sign_anchor};
 pub use gates::{CheckView, Expiry, GatePage, MatrixPage, MatrixRowView, PartView, SignOffPage, StepView};
-pub use ownership::{OwnershipEntry, OwnershipFieldView, OwnershipLineView, OwnershipPage};
+pub use ownership::{OwnershipEntry, OwnershipFieldView, OwnershipHistory, OwnershipLineView, OwnershipPage};
 pub use releases::{
     DrillFigures, DrillView, EnvSince, HeadView, IncidentPage, IncidentRow, ReleaseRow, ReleasesPage,
     RestartOffer, RollbackOffer, Shown,
@@ -168,6 +168,17 @@ pub struct PersonView {
     pub ready: bool,
     /// When they were added.
     pub created_at: Millis,
+}
+
+/// A page of the invitations.
+#[derive(Debug, Clone, Default)]
+pub struct InvitationsPage {
+    /// The invitations, newest first.
+    pub rows: Vec<crate::store::links::Invitation>,
+    /// How many of all can be used.
+    pub open: u64,
+    /// The pages beside it.
+    pub pages: Pages,
 }
 
 /// A page of the runs.

@@ -6,9 +6,12 @@
 use std::fs;
 use std::path::Path;
 
-use domain::preflight::Weight;
+use domain::preflight::{Finding, Weight};
 use engine::preflight::preflight;
 use engine::runbook::Config;
+
+#[path = "preflight_parts/identities.rs"]
+mod identities;
 
 /// Writes files given as `== path` headers with their text below, and looks. Without a `stagegate.toml` of its
 /// own a repository gets a usual one. Each finding is shown as `breaks kind gate file:line`.
@@ -17,6 +20,15 @@ fn found(files: &str) -> Vec<String> {
 }
 
 fn look(files: &str) -> Vec<(String, String)> {
+    let shown = |f: &Finding| {
+        let word = if f.weight == Weight::Breaks { "breaks" } else { "note" };
+        let gate = f.gate.as_deref().unwrap_or("-");
+        (format!("{word} {} {gate} {}", f.kind, f.place()), format!("{} ({})", f.message, f.hint))
+    };
+    findings(files).iter().map(shown).collect()
+}
+
+fn findings(files: &str) -> Vec<Finding> {
     let home = tempfile::tempdir().unwrap();
     let root = home.path();
     let usual = "== stagegate.toml\nrunbook = \"runbook.md\"\n[stack]\ndirectory = \".\"\nfiles = [\"docker-compose.yml\"]\nenv_file = \".env.staging\"\nenv_example = \".env.staging.example\"\n";
@@ -51,16 +63,7 @@ fn look(files: &str) -> Vec<(String, String)> {
     };
     git(&["init", "-q"]);
     let loaded = Config::load(&root.join("stagegate.toml")).unwrap_or_else(|p| panic!("{p:?}"));
-    let preflight = preflight(&loaded.config, &loaded.runbook);
-    preflight
-        .findings
-        .iter()
-        .map(|f| {
-            let word = if f.weight == Weight::Breaks { "breaks" } else { "note" };
-            let gate = f.gate.as_deref().unwrap_or("-");
-            (format!("{word} {} {gate} {}", f.kind, f.place()), format!("{} ({})", f.message, f.hint))
-        })
-        .collect()
+    preflight(&loaded.config, &loaded.runbook).findings
 }
 
 fn write(root: &Path, files: &str) {

@@ -46,7 +46,7 @@ pub async fn lines(
 
 /// `GET /runs/{id}/log`: the log as stored, secrets masked, to keep.
 pub async fn log(Path(id): Path<i64>, Extension(visit): Extension<Visit>) -> Response {
-    let path = match visit.engine.run_log_path(id) {
+    let path = match visit.engine.run_log_path(id).await {
         Ok(path) => path,
         Err(error) => return (status_of(error.kind()), error.public()).into_response(),
     };

@@ -114,7 +114,10 @@ pub async fn events(
     };
     let sessions = visit.engine.sessions();
     let holder = Holder { person: actor.id, ended: sessions.ended(), sessions, place };
-    let run = topics.run.and_then(|id| Some((id, visit.engine.run_tip(id)?)));
+    let run = match topics.run {
+        Some(id) => visit.engine.run_tip(id).await.map(|tip| (id, tip)),
+        None => None,
+    };
     let revision = visit.engine.revisions();
     let mut look = tokio::time::interval(LOOK_EVERY);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

@@ -64,6 +64,7 @@ fn what_preflight_found_says_where_it_is_and_how_it_goes_away() {
                 gate: Some("A".into()),
                 text: "`web` copies <gone>".into(),
                 digest: "d".into(),
+                first: None,
                 proof: Proof::Preflight { place: "Dockerfile:4".into(), hint: "Add the file.".into() },
                 needs_word: false,
                 line: 0,
@@ -84,6 +85,7 @@ fn what_preflight_found_says_where_it_is_and_how_it_goes_away() {
         line: 9,
         message: "nothing checks web".into(),
         hint: "Add one.".into(),
+        about: vec![],
     });
     let out = html(|| gate_view(&here("/gates/A"), &page));
     for part in

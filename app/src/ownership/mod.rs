@@ -1,17 +1,20 @@
 //! The ownership log: every blank of the runbook's section as a field, with its history.
 
 mod acts;
+mod history;
 
 #[cfg(test)]
 mod tests;
 
-use domain::runbook::{FieldKind, blanks};
+use domain::runbook::{Field, FieldKind, blanks};
 use engine::view::{Offer, OwnershipFieldView, OwnershipLineView, OwnershipPage as OwnershipPageView};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use leptos_meta::Title;
 
 use self::acts::FillField;
+pub use self::history::FieldHistoryPage;
+use self::history::shown_value;
 use crate::ssr::page;
 use crate::ui::{
     Here, Icon, badge, code_text, empty, envelope, hidden, icon, offer_button, page_head, post_button, time,
@@ -117,7 +120,7 @@ fn field(here: &Here, view: &OwnershipFieldView, fill: &Offer) -> AnyView {
     let now = view.history.first().map(|e| e.value.clone()).unwrap_or_default();
     let value = if typed.is_empty() { now.clone() } else { typed };
     let shown = view.history.first().map_or(0, |e| e.id).to_string();
-    let label = if field.label.is_empty() { field.id.clone() } else { field.label.clone() };
+    let label = label_of(field);
     let suggestion = view.suggestion.as_ref().filter(|s| **s != now).map(|suggestion| {
         let button = post_button(
             here,
@@ -169,6 +172,11 @@ fn field(here: &Here, view: &OwnershipFieldView, fill: &Offer) -> AnyView {
     .into_any()
 }
 
+/// What a field is called.
+fn label_of(field: &Field) -> String {
+    if field.label.is_empty() { field.id.clone() } else { field.label.clone() }
+}
+
 fn history(view: &OwnershipFieldView) -> Option<AnyView> {
     let last = view.history.first()?;
     let older = view
@@ -176,17 +184,21 @@ fn history(view: &OwnershipFieldView) -> Option<AnyView> {
         .iter()
         .skip(1)
         .map(|e| {
-            let value = if e.value.is_empty() { "(emptied)".to_owned() } else { e.value.clone() };
             view! {
-                <li class="wrap">{value} ", " {e.by_name.clone()} ", " {time(e.at)}</li>
+                <li class="wrap">{shown_value(&e.value)} ", " {e.by_name.clone()} ", " {time(e.at)}</li>
             }
         })
         .collect_view();
+    let all = view.has_more.then(|| {
+        let to = format!("/ownership/{}", view.field.id);
+        view! { <a class="small" href=to>"All values"</a> }
+    });
     let older = (view.history.len() > 1).then(|| {
         view! {
             <details class="more">
                 <summary>{format!("{} earlier", view.history.len() - 1)}</summary>
                 <ul class="stack stack--tight">{older}</ul>
+                {all}
             </details>
         }
     });

@@ -1,8 +1,12 @@
 //! The ownership log as HTML.
 
+use domain::page::Pages;
 use domain::runbook::OwnershipLine;
-use engine::view::{Offer, OwnershipEntry, OwnershipFieldView, OwnershipLineView, OwnershipPage};
+use engine::view::{
+    Offer, OwnershipEntry, OwnershipFieldView, OwnershipHistory, OwnershipLineView, OwnershipPage,
+};
 
+use super::history::history_view;
 use super::{filled_text, ownership_view};
 use crate::ui::samples::{NOW, here, html};
 
@@ -12,7 +16,7 @@ fn log(fill: Offer) -> OwnershipPage {
     let mut fields: Vec<OwnershipFieldView> = line
         .fields
         .iter()
-        .map(|f| OwnershipFieldView { field: f.clone(), history: vec![], suggestion: None })
+        .map(|f| OwnershipFieldView { field: f.clone(), history: vec![], has_more: false, suggestion: None })
         .collect();
     fields[0].history = vec![entry("Grace"), entry("Linus")];
     fields[1].suggestion = Some("2026-03-01".into());
@@ -32,6 +36,23 @@ fn fields_are_typed_and_keep_their_history_and_offer_what_is_known() {
         "Take over",
         "href=\"/ownership.md\"",
     ] {
+        assert!(out.contains(part), "{part} in {out}");
+    }
+}
+
+#[test]
+fn a_field_with_more_values_than_are_shown_leads_to_its_pages() {
+    let mut log = log(Offer::Yes);
+    assert!(!html(|| ownership_view(&here("/ownership"), &log)).contains("All values"));
+    let field = &mut log.lines[0].fields[0];
+    field.has_more = true;
+    let (field, entries) = (field.field.clone(), field.history.clone());
+    let to = format!("href=\"/ownership/{}\"", field.id);
+    assert!(html(|| ownership_view(&here("/ownership"), &log)).contains(&to));
+    let pages = Pages { newer: None, older: Some(7) };
+    let out = html(|| history_view(&OwnershipHistory { field: field.clone(), entries, pages }));
+    let older = format!("href=\"/ownership/{}?before=7\"", field.id);
+    for part in ["Grace", "Linus", "Ada", "Older", older.as_str()] {
         assert!(out.contains(part), "{part} in {out}");
     }
 }

@@ -5,7 +5,7 @@ use domain::policy::may;
 use domain::role::Role;
 use engine::Access;
 use engine::store::links::{Invitation, InvitationState};
-use engine::view::{Offer, PersonView};
+use engine::view::{InvitationsPage, Offer, PersonView};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use leptos_meta::Title;
@@ -14,25 +14,26 @@ use super::acts::{DisablePerson, Invite, ResetPerson, SetRoles, WithdrawInvitati
 use super::login_field;
 use crate::ssr::page;
 use crate::ui::{
-    Here, Icon, badge, card, confirm_form, envelope, hidden, page_head, password_field, post_button, roles,
-    text_field, time,
+    Here, Icon, badge, card, confirm_form, cursor, envelope, hidden, page_head, pager, password_field,
+    post_button, roles, text_field, time,
 };
 
 const INVITE: &str = "invite";
 
-/// The page.
+/// The page; `?before=` and `?after=` go on from an invitation.
 #[component]
 pub fn PeoplePage() -> impl IntoView {
+    let cursor = cursor();
     page(move |visit| async move {
         let me = visit.actor()?.clone();
         let people = visit.engine.people(&me).await?;
-        let invitations = visit.engine.invitations(&me).await?;
+        let invitations = visit.engine.invitations(&me, cursor).await?;
         Ok(people_view(&Here::from(&visit), &me, &people, &invitations))
     })
 }
 
 /// The people as they are laid out for `me`.
-pub fn people_view(here: &Here, me: &Actor, people: &[PersonView], invitations: &[Invitation]) -> AnyView {
+pub fn people_view(here: &Here, me: &Actor, people: &[PersonView], invitations: &InvitationsPage) -> AnyView {
     let is_admin = may("set_roles", &me.roles);
     let invite = is_admin.then(|| invite_card(here));
     let invited = is_admin.then(|| invitations_card(here, invitations));
@@ -212,10 +213,10 @@ fn change(here: &Here, me: &Actor, person: &PersonView) -> AnyView {
 }
 
 /// Who was invited, by whom, and what became of it.
-fn invitations_card(here: &Here, invitations: &[Invitation]) -> AnyView {
-    let open = invitations.iter().filter(|i| i.state == InvitationState::Open).count();
-    let rows = invitations.iter().map(|i| invitation(here, i)).collect_view();
-    let body = if invitations.is_empty() {
+fn invitations_card(here: &Here, page: &InvitationsPage) -> AnyView {
+    let open = page.open;
+    let rows = page.rows.iter().map(|i| invitation(here, i)).collect_view();
+    let body = if page.rows.is_empty() {
         view! { <p class="muted">"Nobody has been invited."</p> }.into_any()
     } else {
         view! {
@@ -241,7 +242,10 @@ fn invitations_card(here: &Here, invitations: &[Invitation]) -> AnyView {
         "invitations",
         "Invitations",
         view! { <span class="small muted num">{format!("{open} open")}</span> },
-        body,
+        view! {
+            {body}
+            {pager("/people", "Pages of the invitations", page.pages)}
+        },
     )
 }
 

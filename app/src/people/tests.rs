@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use domain::facts::Actor;
+use domain::page::Pages;
 use domain::role::Role;
 use engine::store::links::{Invitation, InvitationState};
-use engine::view::{LinkView, PersonView};
+use engine::view::{InvitationsPage, LinkView, PersonView};
 
 use super::{account_view, link_view, people_view, sign_in_view};
 use crate::ssr::Flash;
@@ -70,7 +71,7 @@ fn a_password_is_chosen_twice_and_only_the_first_admin_names_themselves() {
 #[test]
 fn admins_can_change_roles_and_nobody_can_lock_themselves_out() {
     let me = actor(1, "Ada", &[Role::Admin]);
-    let out = html(|| people_view(&here("/people"), &me, &team(), &[]));
+    let out = html(|| people_view(&here("/people"), &me, &team(), &none()));
     assert_eq!(out.matches("action=\"/api/set_roles\"").count(), 2, "{out}");
     assert_eq!(out.matches("action=\"/api/disable_person\"").count(), 1, "{out}");
     assert!(out.contains("You cannot end your own access."), "{out}");
@@ -84,7 +85,7 @@ fn every_form_of_an_admin_states_the_end_that_is_wanted_and_asks_for_the_passwor
     let me = actor(1, "Ada", &[Role::Admin]);
     let mut people = team();
     people.push(PersonView { disabled: true, ..person(actor(3, "Linus", &[Role::Qa, Role::Po])) });
-    let out = html(|| people_view(&here("/people"), &me, &people, &[]));
+    let out = html(|| people_view(&here("/people"), &me, &people, &none()));
     let form = |action: &str, of: &str| {
         let forms = out.split("<form").filter(|f| f.contains(&format!("action=\"/api/{action}\"")));
         let mut forms = forms.filter(|f| f.contains(of)).map(|f| f.split("</form>").next().unwrap());
@@ -116,11 +117,15 @@ fn refused_roles_keep_what_was_ticked_and_show_what_is_held_now() {
         form: "set_roles:2".into(),
         fields: BTreeMap::from([("roles".to_owned(), "po,docs".to_owned())]),
     });
-    let out = html(|| people_view(&place, &me, &team(), &[]));
+    let out = html(|| people_view(&place, &me, &team(), &none()));
     let form = out.split("<form").find(|f| f.contains("set_roles:2")).unwrap();
     assert!(form.contains("value=\"po\" checked") && form.contains("value=\"docs\" checked"), "{form}");
     assert!(!form.contains("value=\"qa\" checked") && form.contains("name=\"shown\" value=\"qa\""), "{form}");
     assert_eq!(out.matches("<details data-keep=\"\" open class=\"confirm\"").count(), 1, "{out}");
+}
+
+fn none() -> InvitationsPage {
+    InvitationsPage::default()
 }
 
 #[test]
@@ -135,26 +140,34 @@ fn invitations_are_listed_for_admins_and_open_ones_can_be_withdrawn() {
         expires_at: NOW,
         state,
     };
-    let all = [
+    let rows = vec![
         invitation("aaa", InvitationState::Open),
         invitation("bbb", InvitationState::Joined),
         invitation("ccc", InvitationState::Withdrawn("withdrawn by Ada".into())),
         invitation("ddd", InvitationState::Expired),
     ];
+    let all = InvitationsPage { rows, open: 1, pages: Pages { newer: None, older: Some(4) } };
     let out = html(|| people_view(&here("/people"), &actor(1, "Ada", &[Role::Admin]), &team(), &all));
     assert_eq!(out.matches("action=\"/api/withdraw_invitation\"").count(), 1, "{out}");
     assert!(out.contains("name=\"invitation\" value=\"aaa\"") && out.contains("1 open"), "{out}");
-    for part in ["Joined", "Expired", "withdrawn by Ada", "Grace &lt;b&gt;", "Invited by"] {
+    for part in [
+        "Joined",
+        "Expired",
+        "withdrawn by Ada",
+        "Grace &lt;b&gt;",
+        "Invited by",
+        "href=\"/people?before=4\"",
+    ] {
         assert!(out.contains(part), "{part}: {out}");
     }
-    let out = html(|| people_view(&here("/people"), &actor(2, "Grace", &[Role::Qa]), &team(), &[]));
+    let out = html(|| people_view(&here("/people"), &actor(2, "Grace", &[Role::Qa]), &team(), &none()));
     assert!(!out.contains("Invitations"), "{out}");
 }
 
 #[test]
 fn others_see_who_holds_what_and_no_button() {
     let me = actor(2, "Grace", &[Role::Qa]);
-    let out = html(|| people_view(&here("/people"), &me, &team(), &[]));
+    let out = html(|| people_view(&here("/people"), &me, &team(), &none()));
     assert!(!out.contains("<form") && out.contains("QA"), "{out}");
     assert!(out.contains("nobody"), "roles that nobody holds are said: {out}");
 }
@@ -169,9 +182,9 @@ fn a_one_time_link_is_shown_from_what_was_said_and_from_nowhere_else() {
         form: "invite".into(),
         fields: BTreeMap::new(),
     });
-    let out = html(|| people_view(&place, &me, &team(), &[]));
+    let out = html(|| people_view(&place, &me, &team(), &none()));
     assert!(out.contains("href=\"/link/abc\"") && out.contains("Pass this link on now"), "{out}");
-    assert!(!html(|| people_view(&here("/people"), &me, &team(), &[])).contains("/link/"));
+    assert!(!html(|| people_view(&here("/people"), &me, &team(), &none())).contains("/link/"));
 }
 
 #[test]
@@ -185,7 +198,7 @@ fn a_refused_invitation_keeps_what_was_typed() {
         form: "invite".into(),
         fields: fields.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
     });
-    let out = html(|| people_view(&place, &me, &[], &[]));
+    let out = html(|| people_view(&place, &me, &[], &none()));
     assert!(out.contains("value=\"Linus\"") && out.contains("value=\"linus\""), "{out}");
     assert_eq!(out.matches(" checked").count(), 2, "{out}");
 }

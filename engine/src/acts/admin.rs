@@ -14,14 +14,12 @@ use crate::Engine;
 use crate::auth::tokens::Token;
 use crate::error::Error;
 use crate::judging::{Judged, all, when};
+use crate::store::StoreError;
 use crate::store::idempotency;
 use crate::store::links::{self, InvitationState, Link, LinkKind};
 use crate::store::people::{self, Person, PersonError, role_names};
 use crate::store::sessions;
 use crate::view::{Done, Offer};
-
-/// How many invitations are shown.
-const INVITATIONS: i64 = 100;
 
 /// Whether somebody may sign in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,8 +99,8 @@ impl Engine {
             judged.may(&me, "invite"),
             when(!taken, || format!("The login “{login}” is taken.")),
         ]);
-        let earlier = links::invitations(self.store().readers(), self.now(), INVITATIONS).await?;
-        let replaces = earlier.iter().any(|i| i.login == login && i.state == InvitationState::Open);
+        let earlier = links::open_invitations(self.store().readers(), Some(&login), self.now()).await?;
+        let replaces = earlier > 0;
         let slugs: Vec<&str> = roles.iter().map(|r| r.slug()).collect();
         let params = [name.as_str(), &slugs.join(",")];
         self.perform(ctx, "person.invite", &login, &params, allowed, async |begun| {
@@ -129,11 +127,11 @@ impl Engine {
     pub async fn withdraw_invitation(&self, ctx: &Ctx, invitation: &str) -> Result<Done, Error> {
         let _turn = self.in_turn().await?;
         let (judged, me) = self.admin_facts(ctx);
-        let all_of_them = links::invitations(self.store().readers(), self.now(), INVITATIONS).await?;
-        let found = all_of_them
-            .into_iter()
-            .find(|i| i.id == invitation)
-            .ok_or_else(|| Error::not_found("This invitation"))?;
+        let found = {
+            let mut db = self.store().readers().acquire().await.map_err(StoreError::from)?;
+            links::invitation(&mut db, invitation, self.now()).await?
+        };
+        let found = found.ok_or_else(|| Error::not_found("This invitation"))?;
         let allowed = all([
             judged.may(&me, "withdraw_invitation"),
             when(found.state != InvitationState::Joined, || {
@@ -312,17 +310,6 @@ impl Engine {
             .await
         })
         .await
-    }
-
-    /// The invitations, those that can be used first; for admins only.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub async fn invitations(&self, actor: &Actor) -> Result<Vec<links::Invitation>, Error> {
-        if !actor.roles.contains(&Role::Admin) {
-            return Ok(vec![]);
-        }
-        Ok(links::invitations(self.store().readers(), self.now(), INVITATIONS).await?)
     }
 }
 

@@ -9,6 +9,7 @@ use super::{Ctx, said};
 use crate::Engine;
 use crate::error::Error;
 use crate::judging::{Judged, all, when};
+use crate::store::run_follow_ups::{self, FollowUpKind};
 use crate::store::{acceptances, attestations, releases, waivers};
 use crate::view::{Done, Offer};
 
@@ -24,7 +25,6 @@ impl Engine {
             when(shown, || "The gate changed since this page was shown; look again.".to_owned()),
         ]);
         let release = judged.release().cloned();
-        let mut point_of = None;
         let done = self
             .perform(ctx, "gate.accept", gate, &[digest, &note], allowed, async |begun| {
                 let release = release.ok_or_else(|| Error::refused("No release is open yet."))?;
@@ -54,12 +54,24 @@ impl Engine {
                 let made = if point.is_some() { " This release is a rollback point now." } else { "" };
                 let done =
                     Done { to: format!("/gates/{gate}"), said: format!("Gate {gate} is accepted.{made}") };
-                point_of = point.as_ref().map(|p| p.release);
+                // A rollback has to name the migrations behind it, and steps may have migrated since the deploy.
+                let brought_up = judged.known.runs.on_stack.as_ref();
+                let listed_for = brought_up
+                    .filter(|run| {
+                        point.is_some()
+                            && judged.stack.migrations.is_some()
+                            && run.release == Some(release.id)
+                    })
+                    .map(|run| run.id);
+                let now = self.now();
                 self.store_done(begun, done, note.clone(), move |tx| {
                     Box::pin(async move {
                         acceptances::add(&mut *tx, &word).await?;
                         if let Some(point) = point {
-                            releases::record(tx, &point).await?;
+                            releases::record(&mut *tx, &point).await?;
+                        }
+                        if let Some(run) = listed_for {
+                            run_follow_ups::add(tx, run, FollowUpKind::MigrationList, now).await?;
                         }
                         Ok(())
                     })
@@ -67,12 +79,7 @@ impl Engine {
                 .await
             })
             .await?;
-        // A way back has to name the migrations behind it, and steps may have migrated since the deploy.
-        if let Some(release) = point_of
-            && let Err(error) = self.list_migrations(ctx, release).await
-        {
-            tracing::warn!(release, %error, "the applied migrations are not listed");
-        }
+        self.carry_out_follow_ups();
         Ok(done)
     }
 
@@ -155,7 +162,8 @@ impl Engine {
         let now = self.now();
         let judged = self.judged();
         let end = end_of_day(until, now, judged.stack.rules.waiver_longest())?;
-        let before = self.offer_waiver(&judged, &ctx.actor, judged.find_item(item)?, text_digest);
+        let state = judged.find_item(item)?;
+        let before = self.offer_waiver(&judged, &ctx.actor, state, text_digest).await;
         if before.reason().is_none() {
             self.confirm_password(ctx, password, "nothing was waived").await?;
         }
@@ -163,7 +171,7 @@ impl Engine {
         let _turn = self.in_turn().await?;
         let judged = self.judged();
         let state = judged.find_item(item)?;
-        let allowed = all([before, self.offer_waiver(&judged, &ctx.actor, state, text_digest)]);
+        let allowed = all([before, self.offer_waiver(&judged, &ctx.actor, state, text_digest).await]);
         let params = [text_digest, &reason, until];
         self.perform(ctx, "item.waive", item, &params, allowed, async |begun| {
             let waiver = Waiver {
@@ -232,11 +240,17 @@ impl Engine {
 
 impl Engine {
     /// Whether this person may waive the item as it was shown.
-    fn offer_waiver(&self, judged: &Judged, actor: &Actor, state: &ItemState, text_digest: &str) -> Offer {
+    async fn offer_waiver(
+        &self,
+        judged: &Judged,
+        actor: &Actor,
+        state: &ItemState,
+        text_digest: &str,
+    ) -> Offer {
         all([
             judged.offer_waive(actor),
             judged.did_not_run(actor, state),
-            self.does_not_run(judged, actor, state),
+            self.does_not_run(judged, actor, state).await,
             when(state.item.digest == text_digest, || {
                 "The text of this criterion changed since the page was shown; look again.".to_owned()
             }),
@@ -256,17 +270,18 @@ impl Engine {
 
     /// Whether this person is not running one of the checks that a waiver of the item would let through: what such a
     /// run finds counts as theirs once it is over, see [`Judged::did_not_run`].
-    fn does_not_run(&self, judged: &Judged, actor: &Actor, item: &ItemState) -> Offer {
-        let runs = judged.known.running().into_iter().filter(|run| run.by == actor.id);
-        let mut checks = runs.flat_map(|run| self.checks_of(run.id).into_iter().map(|check| (run.id, check)));
-        let mine = checks.find(|(_, check)| item.checks.iter().any(|c| c.check == *check));
-        when(mine.is_none(), || {
-            let (run, check) = mine.unwrap_or_default();
-            format!(
-                "You are running the check “{check}” (run {run}); whoever runs a check cannot waive its result. \
-                 Ask another person of Security or PO."
-            )
-        })
+    async fn does_not_run(&self, judged: &Judged, actor: &Actor, item: &ItemState) -> Offer {
+        for run in judged.known.running().into_iter().filter(|run| run.by == actor.id) {
+            let mut checks = self.checks_of(run.id).await.into_iter();
+            if let Some(check) = checks.find(|check| item.checks.iter().any(|c| c.check == *check)) {
+                return Offer::No(format!(
+                    "You are running the check “{check}” (run {}); whoever runs a check cannot waive its result. \
+                     Ask another person of Security or PO.",
+                    run.id
+                ));
+            }
+        }
+        Offer::Yes
     }
 }
 

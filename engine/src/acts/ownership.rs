@@ -24,8 +24,7 @@ impl Engine {
             .find(|f| f.id == field)
             .ok_or_else(|| Error::not_found(format!("Field {field}")))?;
         let value = check_value(found.kind, value).map_err(|e| Error::invalid(e.to_string()))?;
-        // Newest first.
-        let entries = ownership::history(self.store().readers(), Some(field)).await?;
+        let entries = ownership::history(self.store().readers(), field, 1).await?;
         let last = entries.first();
         let is_so = last.is_some_and(|e| e.value == value);
         let allowed = all([

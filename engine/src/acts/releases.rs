@@ -8,6 +8,7 @@ use crate::Engine;
 use crate::compose::{Clean, DbChoice, DeployWork, EnvCopy, RollbackTarget, RollbackWork};
 use crate::confirmed::as_shown;
 use crate::error::Error;
+use crate::files::off_thread;
 use crate::judging::{Judged, all, when};
 use crate::store::runs::RunKind;
 use crate::view::{Done, EnvSince, RestartOffer, Shown};
@@ -210,7 +211,8 @@ impl Engine {
 
     /// Lets the room go that is kept for this moment, and looks whether the images are here.
     async fn make_room(&self) {
-        match crate::ballast::release(&self.paths().data) {
+        let data = self.paths().data.clone();
+        match off_thread(move || crate::ballast::release(&data)).await.and_then(|released| released) {
             Ok(true) => tracing::warn!("the disk is full: the room kept for a rollback was let go"),
             Ok(false) => {}
             Err(error) => tracing::error!(%error, "the room kept for a rollback could not be let go"),

@@ -10,14 +10,15 @@ use super::{Begun, Ctx};
 use crate::Engine;
 use crate::confirmed::as_shown;
 use crate::error::Error;
-use crate::follow_ups::follow_up_of;
+use crate::files::off_thread;
+use crate::follow_ups::{Attempt, follow_up_of};
 use crate::judging::{Judged, all, when};
 use crate::run_all::SetupStep;
 use crate::runner::{self, LockSpec, Plan};
 use crate::store::StoreError;
 use crate::store::releases::{self, NewRelease};
 use crate::store::run_follow_ups;
-use crate::store::runs::{self, NewRun, RunKind};
+use crate::store::runs::{self, NewRun, Run, RunKind};
 use crate::view::{Done, Offer};
 use crate::work::{Job, Work};
 
@@ -174,13 +175,18 @@ impl Engine {
         .await
     }
 
-    /// Lists the applied migrations of the deployed release, in a run of its own; nothing without a command that
-    /// lists them. To be called in turn.
-    pub(crate) async fn list_migrations(&self, ctx: &Ctx, release: i64) -> Result<(), Error> {
-        let Some(command) = self.stack().migrations.clone() else { return Ok(()) };
-        let judged = self.judged();
-        let ctx = Ctx { key: format!("{}-migrations", ctx.key), ..ctx.clone() };
-        self.perform(&ctx, "migrations.list", &format!("release {release}"), &[], Offer::Yes, async |begun| {
+    /// Lists the applied migrations of the release that this run brought up, in a run of its own.
+    pub(crate) async fn list_migrations(&self, ctx: &Ctx, run: &Run) -> Result<Attempt, Error> {
+        let (_turn, judged) = self.turn_after_a_look().await?;
+        let Some(command) = judged.stack.migrations.clone() else {
+            return Ok(Attempt::NotDone(
+                "stagegate.toml has no command that lists migrations any more".to_owned(),
+            ));
+        };
+        let Some(release) = run.release else {
+            return Ok(Attempt::NotDone(format!("run {} belongs to no release", run.id)));
+        };
+        self.perform(ctx, "migrations.list", &format!("release {release}"), &[], Offer::Yes, async |begun| {
             let start = Start {
                 kind: RunKind::Check,
                 subject: "migrations".to_owned(),
@@ -192,10 +198,10 @@ impl Engine {
                 timeout_ms: Plan::TIMEOUT_MS,
                 locks: false,
             };
-            self.start(&ctx, begun, start).await
+            self.start(ctx, begun, start).await
         })
         .await
-        .map(|_| ())
+        .map(|_| Attempt::Started)
     }
 
     /// Ends a run: its whole process tree is asked, then made, to stop.
@@ -205,8 +211,9 @@ impl Engine {
         let allowed =
             all([judged.may(&ctx.actor, "cancel_run"), when(goes_on, || "This run is over.".to_owned())]);
         self.perform(ctx, "run.cancel", &format!("run {run}"), &[], allowed, async |begun| {
-            let dir = self.run_dir(run)?;
-            runner::cancel(dir.path(), &ctx.actor.name)?;
+            let (dir, by) = (self.run_dir(run).await?, ctx.actor.name.clone());
+            let asked = off_thread(move || runner::cancel(dir.path(), &by)).await;
+            asked.map_err(Error::internal)??;
             let done = Done { to: format!("/runs/{run}"), said: "The run is being stopped.".to_owned() };
             self.store_done(begun, done, String::new(), |_| Box::pin(async { Ok(()) })).await
         })
@@ -291,10 +298,10 @@ impl Engine {
             extra_env: [("CI".to_owned(), "true".to_owned())].into(),
             ..Plan::new(id.to_string(), start.title, stack.dir.clone())
         };
-        let launched =
-            runner::create(&self.paths().runs, &plan).and_then(|dir| runner::launch(&self.paths().exe, &dir));
-        if let Err(error) = launched {
-            let public = Error::from(error);
+        let (runs, exe) = (self.paths().runs.clone(), self.paths().exe.clone());
+        let launch = move || runner::create(&runs, &plan).and_then(|dir| runner::launch(&exe, &dir));
+        let launched = off_thread(launch).await.map_err(Error::internal).and_then(|done| Ok(done?));
+        if let Err(public) = launched {
             let because = "its supervisor did not start";
             self.store()
                 .write(move |tx| {

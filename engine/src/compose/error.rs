@@ -64,6 +64,16 @@ pub enum ComposeError {
         /// What was wrong with it.
         why: String,
     },
+    /// The engine's answer was not read to its end.
+    #[error(
+        "the answer of the Docker engine is longer than {} MB and was not read; check that DOCKER_HOST is the address \
+         of a Docker engine",
+        .max_bytes >> 20
+    )]
+    TooLong {
+        /// Most bytes of such an answer.
+        max_bytes: u64,
+    },
     /// A tag or name that Docker would not take.
     #[error("{name:?} cannot be used as {what}")]
     BadName {
@@ -91,7 +101,7 @@ impl ComposeError {
         matches!(self, Self::Unreachable { .. })
     }
 
-    pub(super) fn io(what: &'static str, path: &std::path::Path) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn io(what: &'static str, path: &std::path::Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { what, path, source }
     }

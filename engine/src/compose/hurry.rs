@@ -14,6 +14,7 @@ use tokio::time::sleep;
 
 use super::docker::Docker;
 use super::observe::{Instance, PROJECT_LABEL};
+use super::transport::MAX_EVENT_BYTES;
 
 /// What a service without data gets between being asked to stop and being ended.
 const GRACE: Duration = Duration::from_millis(500);
@@ -30,7 +31,7 @@ pub(super) async fn hurry(docker: &Docker, project: &str, old: Vec<Instance>) {
         ("label".to_owned(), vec![format!("{PROJECT_LABEL}={project}")]),
     ]);
     let options = EventsOptions { filters: Some(filters), ..EventsOptions::default() };
-    let mut stream = Box::pin(docker.client().events(Some(options)));
+    let mut stream = Box::pin(docker.stream(MAX_EVENT_BYTES, |client| client.events(Some(options))));
     if !matches!(stream.next().await, Some(Ok(_))) {
         return;
     }

@@ -12,8 +12,12 @@ use super::keyed::Key;
 use super::project::Project;
 use super::render::{Rendered, ask, render_kept};
 use super::tool::Tool;
+use crate::files::{off_thread, read_bounded};
 use crate::runner::env_file::EnvFile;
 use crate::runner::redact::Secrets;
+
+/// Largest kept file that is read, bytes.
+const LARGEST: usize = 16 << 20;
 
 /// The kept configuration of a release.
 pub(super) fn config_path(keep_dir: &Path) -> PathBuf {
@@ -21,14 +25,18 @@ pub(super) fn config_path(keep_dir: &Path) -> PathBuf {
 }
 
 /// The project name that is kept with a release; `None` when nothing is kept of it.
-pub fn kept_project(keep_dir: &Path) -> Option<String> {
-    let images = std::fs::read(images_path(keep_dir)).ok();
+pub async fn kept_project(keep_dir: PathBuf) -> Option<String> {
+    off_thread(move || read_project(&keep_dir)).await.ok().flatten()
+}
+
+fn read_project(keep_dir: &Path) -> Option<String> {
+    let images = read_bounded(&images_path(keep_dir), LARGEST).ok();
     let images: Option<serde_json::Value> = images.and_then(|text| serde_json::from_slice(&text).ok());
     if let Some(name) = images.as_ref().and_then(|images| images.get("name")).and_then(|name| name.as_str()) {
         return Some(name.to_owned());
     }
     // Releases of old were kept without it there; a kept configuration has it in its first lines.
-    let text = std::fs::read_to_string(config_path(keep_dir)).ok()?;
+    let text = String::from_utf8(read_bounded(&config_path(keep_dir), LARGEST).ok()?).ok()?;
     let name = text.lines().find_map(|line| line.strip_prefix("name:"))?.trim().trim_matches('"');
     (!name.contains('$')).then(|| name.to_owned())
 }
@@ -48,12 +56,12 @@ pub(super) async fn keep(
     key: &Key,
 ) -> Result<Option<String>> {
     let text = format!("{:#}\n", with_images(Some(&rendered.name), images));
-    write_durably(&images_path(keep_dir), text.as_bytes(), "keep the image IDs")?;
+    write(images_path(keep_dir), text, "keep the image IDs").await?;
     let why = keep_config(tool, project, rendered, keep_dir, key).await?;
     if why.is_some() {
         // A file of an earlier deploy of the same release must not pass for this one's.
         let path = config_path(keep_dir);
-        match std::fs::remove_file(&path) {
+        match tokio::fs::remove_file(&path).await {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(ComposeError::io("remove an old configuration", &path)(error));
             }
@@ -70,7 +78,9 @@ async fn keep_config(
     keep_dir: &Path,
     key: &Key,
 ) -> Result<Option<String>> {
-    let env = project.env_path().and_then(|file| EnvFile::read(&file).ok()).unwrap_or_default();
+    let own = project.clone();
+    let env = off_thread(move || own.env_path().and_then(|file| EnvFile::read(&file).ok())).await;
+    let env = env.ok().flatten().unwrap_or_default();
     let argv = project.argv(&["config", "--no-interpolate", "--no-env-resolution"]);
     let text = match ask(tool, project, argv, &env).await {
         Ok(text) => String::from_utf8_lossy(&text).into_owned(),
@@ -80,13 +90,19 @@ async fn keep_config(
         return Ok(Some("it holds values of the env file".to_owned()));
     }
     let path = config_path(keep_dir);
-    write_durably(&path, text.as_bytes(), "keep the configuration")?;
+    write(path.clone(), text, "keep the configuration").await?;
     let again = render_kept(tool, project, &rendered.name, &[&path], key).await;
     Ok(match again {
         Ok(again) if again.run_digest == rendered.run_digest => None,
         Ok(_) => Some("Compose reads it differently from the project's own files".to_owned()),
         Err(error) => Some(error.to_string()),
     })
+}
+
+async fn write(path: PathBuf, text: String, what: &'static str) -> Result<()> {
+    let (to, bytes) = (path.clone(), text.into_bytes());
+    let written = off_thread(move || write_durably(&to, &bytes, what)).await;
+    written.map_err(ComposeError::io(what, &path))?
 }
 
 /// A Compose file that replaces the images of services by IDs. JSON is YAML.

@@ -10,6 +10,7 @@ use futures::{Stream, StreamExt, TryStreamExt};
 use super::docker::{Docker, explain};
 use super::error::{ComposeError, Result};
 use super::observe::{Instance, instances, parse_time};
+use super::transport::MAX_OUTPUT_BYTES;
 
 /// Most bytes of a log that are kept, whatever its lines are like.
 const LOG_MAX: usize = 8 << 20;
@@ -93,9 +94,9 @@ async fn read(
     options: LogsOptions,
     most: Option<usize>,
 ) -> Result<Vec<(Option<Millis>, String)>> {
-    let chunks = docker.client().logs(&one.id, Some(options)).take(most.unwrap_or(usize::MAX));
-    let bytes = tokio::time::timeout(docker.patience(), last_bytes(chunks));
-    let bytes = bytes.await.map_err(|_| late())?.map_err(explain)?;
+    let chunks = docker.stream(MAX_OUTPUT_BYTES, |client| client.logs(&one.id, Some(options)));
+    let bytes = last_bytes(chunks.take(most.unwrap_or(usize::MAX)));
+    let bytes = tokio::time::timeout(docker.patience(), bytes).await.map_err(|_| late())??;
     let text = String::from_utf8_lossy(&bytes);
     Ok(text
         .lines()

@@ -28,6 +28,7 @@ mod stamps;
 mod start;
 mod tidy;
 mod tool;
+mod transport;
 mod undo;
 mod watcher;
 

@@ -12,11 +12,12 @@ use domain::facts::{Health, Orphan, Service};
 use domain::time::Millis;
 use futures::{Stream, StreamExt, TryStreamExt};
 
-use super::docker::{Docker, explain};
+use super::docker::Docker;
 use super::error::{ComposeError, Result};
 use super::own_probe::HealthCommand;
 use super::progress::now;
 use super::render::Rendered;
+use super::transport::{MAX_EVENT_BYTES, MAX_OUTPUT_BYTES};
 
 pub(super) const PROJECT_LABEL: &str = "com.docker.compose.project";
 const SERVICE_LABEL: &str = "com.docker.compose.service";
@@ -167,11 +168,6 @@ pub(super) async fn instances(docker: &Docker, project: &str) -> Result<Vec<Inst
     Ok(found)
 }
 
-type BoxedEvents = futures::stream::BoxStream<
-    'static,
-    std::result::Result<bollard::models::EventMessage, bollard::errors::Error>,
->;
-
 /// Something happened to a container of the project, or to the name of an image. Running a health check is nothing that happened.
 pub(super) fn events(docker: &Docker, project: &str) -> impl Stream<Item = Result<()>> + use<> {
     const ACTIONS: [&str; 13] = [
@@ -207,16 +203,15 @@ pub(super) fn events(docker: &Docker, project: &str) -> impl Stream<Item = Resul
     ]);
     let tags =
         EventsOptions { filters: Some(tags), since: options.since.clone(), ..EventsOptions::default() };
-    let stream = |options: EventsOptions| {
-        let client = docker.client().clone();
-        futures::stream::once(async move { client.events(Some(options)).boxed() }).flatten()
-    };
     // Either one that ends, ends both: the engine is gone, or has to be asked anew.
-    let ends = |one: BoxedEvents| one.map(Some).chain(futures::stream::iter([None]));
-    futures::stream::select(ends(stream(options).boxed()), ends(stream(tags).boxed()))
+    let stream = |options: EventsOptions| {
+        let events = docker.stream(MAX_EVENT_BYTES, |client| client.events(Some(options)));
+        events.map(Some).chain(futures::stream::iter([None])).boxed()
+    };
+    futures::stream::select(stream(options), stream(tags))
         .take_while(|event| std::future::ready(event.is_some()))
         .filter_map(std::future::ready)
-        .map(|event| event.map(|_| ()).map_err(explain))
+        .map(|event| event.map(|_| ()))
 }
 
 fn is_of_a_service(summary: &ContainerSummary) -> bool {
@@ -390,10 +385,10 @@ pub(super) async fn container_logs(
     redact: impl Fn(&str) -> String,
 ) -> Result<Vec<String>> {
     let options = LogsOptions { stdout: true, stderr: true, tail: n.to_string(), ..LogsOptions::default() };
-    let bytes = super::lines::last_bytes(docker.client().logs(id, Some(options)));
-    let bytes = tokio::time::timeout(docker.patience(), bytes).await;
-    let bytes = bytes.map_err(|_| ComposeError::Unreachable { why: "its logs did not come".to_owned() })?;
-    let bytes = bytes.map_err(explain)?;
+    let lines = docker.stream(MAX_OUTPUT_BYTES, |client| client.logs(id, Some(options)));
+    let bytes = tokio::time::timeout(docker.patience(), super::lines::last_bytes(lines)).await;
+    let bytes =
+        bytes.map_err(|_| ComposeError::Unreachable { why: "its logs did not come".to_owned() })??;
     // Masked as a whole first: a secret may be wider than a line.
     let text = redact(&String::from_utf8_lossy(&bytes));
     let lines: Vec<String> = text.lines().map(shorten).collect();

@@ -16,6 +16,7 @@ use tokio::time::{sleep, timeout};
 
 use super::docker::Docker;
 use super::observe::Instance;
+use super::transport::MAX_OUTPUT_BYTES;
 
 /// Time between two tries.
 const AGAIN: Duration = Duration::from_millis(50);
@@ -98,9 +99,12 @@ async fn once(docker: &Docker, id: &str, argv: &[String]) -> Result<Option<i64>,
         ..CreateExecOptions::default()
     };
     let exec = docker.client().create_exec(id, options).await?.id;
-    let started = docker.client().start_exec(&exec, None::<StartExecOptions>).await?;
+    let (client, budget) = docker.metered(MAX_OUTPUT_BYTES);
+    let started = client.start_exec(&exec, None::<StartExecOptions>).await?;
     if let bollard::exec::StartExecResults::Attached { mut output, .. } = started {
-        while output.next().await.is_some() {}
+        while output.next().await.is_some() {
+            budget.renew();
+        }
     }
     Ok(docker.client().inspect_exec(&exec).await?.exit_code)
 }

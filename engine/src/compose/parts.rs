@@ -13,6 +13,7 @@ use super::project::Project;
 use super::render::{Rendered, render};
 use super::stamps::mode;
 use crate::bounded::read_small;
+use crate::files::off_thread;
 use crate::git;
 
 /// A rendering is asked for again after so long even if no known file changed: a Compose file may include
@@ -79,11 +80,8 @@ impl PartsReader {
         }
         seen.rendered = last_good;
         // Without a declared env file and without a `.env`, the empty text is what Compose reads.
-        let env = match self.project.env_path() {
-            Some(file) => read_env(file).await,
-            None => Ok(Some(Vec::new())),
-        };
-        seen.env_mode = self.project.env_path().and_then(|file| mode(&file));
+        let (env, env_mode) = read_env(self.project.clone()).await;
+        seen.env_mode = env_mode;
         match env {
             Ok(Some(env)) => drop(seen.parts.values.insert(Part::Env, self.key.digest(&env))),
             // A file that is missing is named by whoever needs it.
@@ -108,7 +106,8 @@ impl PartsReader {
 
     async fn rendering(&self) -> (Result<Arc<Rendered>, String>, Option<Arc<Rendered>>) {
         let mut cache = self.cache.lock().await;
-        let stamp = self.stamp();
+        let project = self.project.clone();
+        let stamp = off_thread(move || stamp_of(&project)).await.unwrap_or_default();
         if let Some(cached) = cache.as_ref()
             && cached.stamp == stamp
             && cached.at.elapsed() < RENDER_AGE
@@ -130,30 +129,34 @@ impl PartsReader {
         });
         (result, last_good)
     }
-
-    fn stamp(&self) -> Stamp {
-        let mut paths = self.project.file_paths();
-        paths.extend(self.project.env_path());
-        paths.push(self.project.dir.clone());
-        let of = |path: &Path| {
-            let meta = std::fs::metadata(path).ok()?;
-            // A directory's time changes with every file made in it; only whether it is there counts.
-            let stamp = (meta.modified().ok()?, meta.len());
-            Some(if meta.is_dir() { (SystemTime::UNIX_EPOCH, 0) } else { stamp })
-        };
-        paths.into_iter().map(|path| (path.clone(), of(&path))).collect()
-    }
 }
 
-/// The env file; `None` when there is none.
-async fn read_env(file: PathBuf) -> Result<Option<Vec<u8>>, String> {
-    let shown = file.display().to_string();
-    let read = tokio::task::spawn_blocking(move || read_small(&file, ENV_CAP)).await;
-    match read.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
+fn stamp_of(project: &Project) -> Stamp {
+    let mut paths = project.file_paths();
+    paths.extend(project.env_path());
+    paths.push(project.dir.clone());
+    let of = |path: &Path| {
+        let meta = std::fs::metadata(path).ok()?;
+        // A directory's time changes with every file made in it; only whether it is there counts.
+        let stamp = (meta.modified().ok()?, meta.len());
+        Some(if meta.is_dir() { (SystemTime::UNIX_EPOCH, 0) } else { stamp })
+    };
+    paths.into_iter().map(|path| (path.clone(), of(&path))).collect()
+}
+
+/// The env file and its permissions; `None` when there is none.
+async fn read_env(project: Project) -> (Result<Option<Vec<u8>>, String>, Option<u32>) {
+    let read = off_thread(move || match project.env_path() {
+        Some(file) => (read_small(&file, ENV_CAP), mode(&file), file.display().to_string()),
+        None => (Ok(Vec::new()), None, String::new()),
+    });
+    let (text, mode, shown) = read.await.unwrap_or_else(|error| (Err(error), None, String::new()));
+    let text = match text {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(format!("The env file {shown} cannot be read: {error}.")),
-    }
+    };
+    (text, mode)
 }
 
 fn sentence(error: &ComposeError) -> String {

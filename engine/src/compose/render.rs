@@ -9,6 +9,7 @@ use super::keyed::{Key, canonical, hide};
 use super::project::Project;
 use super::start::{Condition, Need};
 use super::tool::{Answer, Tool};
+use crate::files::off_thread;
 use crate::runner::env_file::EnvFile;
 use crate::runner::redact::Secrets;
 
@@ -97,32 +98,28 @@ pub(super) async fn render_kept(
 }
 
 async fn render_argv(tool: Tool<'_>, project: &Project, argv: Vec<String>, key: &Key) -> Result<Rendered> {
-    let env = match project.env_path() {
-        Some(file) => {
-            let path = file.clone();
-            let read =
-                tokio::task::spawn_blocking(move || EnvFile::read(&path).map_err(|error| error.to_string()));
-            let read = read.await.unwrap_or_else(|error| Err(error.to_string()));
-            read.map_err(|why| ComposeError::EnvFileInvalid { file, why })?
-        }
-        None => EnvFile::default(),
-    };
+    let own = project.clone();
+    let read = off_thread(move || -> Result<(EnvFile, Vec<String>)> {
+        let env = match own.env_path() {
+            Some(file) => EnvFile::read(&file)
+                .map_err(|error| ComposeError::EnvFileInvalid { file, why: error.to_string() })?,
+            None => EnvFile::default(),
+        };
+        Ok((env, roots(&own)))
+    });
+    let (env, roots) = read.await.map_err(ComposeError::io("read the project's files", &project.dir))??;
     let out = ask(tool, project, argv, &env).await?;
     let config: Value = serde_json::from_slice(&out).map_err(|error| ComposeError::ComposeInvalid {
         message: format!("its rendering is not JSON ({error})"),
     })?;
-    let secrets: Vec<String> = env.vars.iter().flat_map(|var| spellings(&var.value)).collect();
-    let roots = roots(project);
-    Ok(take_apart(config, &secrets, &roots, key))
+    let values: Vec<String> = env.vars.into_iter().map(|var| var.value).collect();
+    Ok(take_apart(config, &values, &roots, key))
 }
 
-/// A value as it is, and as Compose writes it in a rendering, where `$` stands for a reference.
-fn spellings(value: &str) -> Vec<String> {
-    let mut all = vec![value.to_owned()];
-    if value.contains('$') {
-        all.push(value.replace('$', "$$"));
-    }
-    all
+/// The values as they are, and as Compose writes them in a rendering, where `$` stands for a reference.
+fn spellings(values: &[String]) -> Vec<String> {
+    let doubled = values.iter().filter(|value| value.contains('$')).map(|value| value.replace('$', "$$"));
+    values.iter().cloned().chain(doubled).collect()
 }
 
 /// Asks Compose something about the project and turns its complaints into errors.
@@ -176,14 +173,20 @@ fn roots(project: &Project) -> Vec<String> {
     roots
 }
 
-fn take_apart(mut config: Value, secrets: &[String], roots: &[String], key: &Key) -> Rendered {
+/// `values` are those of the env file.
+fn take_apart(mut config: Value, values: &[String], roots: &[String], key: &Key) -> Rendered {
     let name = config.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
     let services = config.get("services").and_then(Value::as_object);
     let mut services: Vec<_> =
         services.into_iter().flatten().map(|(name, service)| one(name, service)).collect();
     services.sort_by(|a, b| a.name.cmp(&b.name));
     let plain_start = plain_start(&config);
-    hide(&mut config, secrets, roots, key);
+    let mut shown = config.clone();
+    hide(&mut shown, &spellings(values), roots, key);
+    drop_project_name(&mut shown, &name);
+    // The digests are stored with releases and evidence, so they stay made of what they always were: texts that hold a
+    // value in another spelling go in as they are. The digest is keyed and tells nothing of them.
+    hide(&mut config, values, roots, key);
     drop_project_name(&mut config, &name);
     let digest = key.digest(canonical(&config).as_bytes());
     let mut run = config.clone();
@@ -195,7 +198,7 @@ fn take_apart(mut config: Value, secrets: &[String], roots: &[String], key: &Key
         }
     }
     let run_digest = key.digest(canonical(&run).as_bytes());
-    Rendered { name, services, digest, shown: config, plain_start, run_digest }
+    Rendered { name, services, digest, shown, plain_start, run_digest }
 }
 
 /// A project that takes its name from its directory has it in the names of networks and volumes too.
@@ -332,8 +335,26 @@ mod tests {
     #[test]
     fn a_secret_with_a_dollar_is_hidden_as_compose_spells_it() {
         let shown = config("a", "/srv/a", "top$$secret$$9");
-        let all = take_apart(shown, &spellings("top$secret$9"), &["/srv/a".to_owned()], &Key::from([1; 32]));
+        let all = rendered(shown, "top$secret$9", "/srv/a");
         assert!(!all.shown.to_string().contains("secret"), "{}", all.shown);
+    }
+
+    /// Releases and evidence are stored with this digest: another one voids what people signed on every installation
+    /// that is upgraded. The values were computed apart from this code, from the form that versions before the masking
+    /// of `$$` stored.
+    #[test]
+    fn the_digest_of_a_configuration_stays_what_it_was_also_with_a_dollar_in_a_secret() {
+        let digest =
+            |shown: &str, value: &str| rendered(config("a", "/srv/a", shown), value, "/srv/a").digest;
+        assert_eq!(
+            digest("topsecret9", "topsecret9"),
+            "64722549006ded56d187a3a225fefac9071149330f3748173ac5637441bf0591"
+        );
+        assert_eq!(
+            digest("top$$secret$$9", "top$secret$9"),
+            "6f7dbfb44c326b77d5b48a9aa9b9e27b2ed16db341a659345aa5935adb1f397b"
+        );
+        assert_ne!(digest("top$$secret$$8", "top$secret$8"), digest("top$$secret$$9", "top$secret$9"));
     }
 
     #[test]

@@ -387,7 +387,10 @@ impl Way {
         let files = [path.as_path()];
         let kept = async |name: &str| render_kept(Tool::Run(session), project, name, &files, &key).await;
         // Compose takes a while to answer, so both are asked together wherever the name can be told beforehand.
-        let likely = project.name.clone().or_else(|| kept_project(&target.keep_dir));
+        let likely = match &project.name {
+            Some(name) => Some(name.clone()),
+            None => kept_project(target.keep_dir.clone()).await,
+        };
         let (own, early) = match &likely {
             Some(name) => {
                 let (own, kept) = tokio::join!(own(), kept(name));

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::project::Project;
 use crate::bounded::read_small;
+use crate::files::off_thread;
 
 /// One file's state: another one means that it was written, moved, or its permissions were changed.
 type Stamp = Option<(i64, i64, i64, i64, u64, u64, u32)>;
@@ -15,16 +16,30 @@ pub struct Stamps(Vec<(PathBuf, Stamp)>);
 
 impl Stamps {
     /// Looks at the Compose files, the env file, and what git keeps HEAD, branches and index in.
-    pub fn of(project: &Project) -> Stamps {
-        let mut paths = project.file_paths();
-        paths.extend(project.env_path());
-        paths.extend(git_files(&project.dir));
-        Stamps(paths.into_iter().map(|path| (path.clone(), stamp(&path))).collect())
+    pub async fn of(project: &Project) -> Stamps {
+        let project = project.clone();
+        // Only a runtime that shuts down has no answer, and nobody compares after that.
+        off_thread(move || Self::read(&project)).await.unwrap_or_default()
     }
 
     /// As [`Stamps::of`], for these files.
-    pub fn of_files<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Stamps {
-        Stamps(paths.into_iter().map(|path| (path.to_owned(), stamp(path))).collect())
+    pub async fn of_files(paths: Vec<PathBuf>) -> Stamps {
+        off_thread(move || Self::read_files(paths)).await.unwrap_or_default()
+    }
+
+    fn read(project: &Project) -> Stamps {
+        let mut paths = project.file_paths();
+        paths.extend(project.env_path());
+        paths.extend(git_files(&project.dir));
+        Self::read_files(paths)
+    }
+
+    fn read_files(paths: Vec<PathBuf>) -> Stamps {
+        let stamp = |path: PathBuf| {
+            let stamp = stamp(&path);
+            (path, stamp)
+        };
+        Stamps(paths.into_iter().map(stamp).collect())
     }
 }
 
@@ -93,6 +108,17 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn other_tasks_go_on_while_files_are_looked_at() {
+        let home = tempfile::tempdir().unwrap();
+        let project = project(home.path());
+        let others = tokio::spawn(async {});
+        for _ in 0..20 {
+            Stamps::of(&project).await;
+        }
+        assert!(others.is_finished(), "the only thread of this runtime was held");
+    }
+
     #[test]
     fn every_kind_of_change_shows() {
         let home = tempfile::tempdir().unwrap();
@@ -104,10 +130,10 @@ mod tests {
         git(&top, &["init", "-q", "-b", "main"]);
         git(&top, &["add", "-A"]);
         git(&top, &["commit", "-qm", "one"]);
-        let mut last = Stamps::of(&project(&dir));
-        assert_eq!(last, Stamps::of(&project(&dir)));
+        let mut last = Stamps::read(&project(&dir));
+        assert_eq!(last, Stamps::read(&project(&dir)));
         let mut changed = |what: &str, dir: &Path| {
-            let now = Stamps::of(&project(dir));
+            let now = Stamps::read(&project(dir));
             assert_ne!(now, last, "{what}");
             last = now;
         };

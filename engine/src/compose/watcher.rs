@@ -75,7 +75,7 @@ impl Watcher {
 async fn read_parts(reader: PartsReader, out: watch::Sender<Option<PartsSeen>>, poke: Arc<Notify>) {
     loop {
         // Taken before the files are read: what is written meanwhile is then read once more.
-        let stamps = Stamps::of(reader.project());
+        let stamps = Stamps::of(reader.project()).await;
         let _ = out.send(Some(reader.read().await));
         tokio::select! {
             () = sleep(LOOK_AGAIN) => {}
@@ -89,7 +89,7 @@ async fn read_parts(reader: PartsReader, out: watch::Sender<Option<PartsSeen>>, 
 async fn changed(reader: &PartsReader, stamps: &Stamps) {
     loop {
         sleep(FILES_EVERY).await;
-        if Stamps::of(reader.project()) != *stamps {
+        if Stamps::of(reader.project()).await != *stamps {
             return;
         }
     }

@@ -2,6 +2,7 @@
 
 use domain::facts::Actor;
 use domain::ownership::markdown;
+use domain::page::Cursor;
 use domain::release::ReleaseState;
 use domain::runbook::{Field, FieldKind, OwnershipLine};
 use domain::time::human_span;
@@ -11,16 +12,19 @@ use crate::error::Error;
 use crate::judging::Judged;
 use crate::pages::releases::drill_figures;
 use crate::store::ownership::{self, Entry};
-use crate::view::{OwnershipEntry, OwnershipFieldView, OwnershipLineView, OwnershipPage};
+use crate::store::{StoreError, paging};
+use crate::view::{OwnershipEntry, OwnershipFieldView, OwnershipHistory, OwnershipLineView, OwnershipPage};
 
-/// So many entries of each field are shown.
-const ENTRIES: i64 = 20;
+/// So many entries of each field are shown beside it.
+const ENTRIES: usize = 20;
+/// So many are on a page of their own.
+const ROWS: u32 = 50;
 
 impl Engine {
     /// The ownership log.
     pub async fn ownership(&self, actor: &Actor) -> Result<OwnershipPage, Error> {
         let judged = self.judged();
-        let entries = ownership::recent(self.store().readers(), ENTRIES).await?;
+        let entries = ownership::recent(self.store().readers(), ENTRIES as i64 + 1).await?;
         let lines: Vec<OwnershipLineView> = judged
             .stack
             .runbook
@@ -37,6 +41,26 @@ impl Engine {
         Ok(OwnershipPage { filled, lines, fill: judged.may(actor, "fill_field") })
     }
 
+    /// A page of everything that was written in a field.
+    ///
+    /// # Errors
+    /// When the runbook has no such field, or the store cannot be read.
+    pub async fn ownership_history(
+        &self,
+        _actor: &Actor,
+        field: &str,
+        cursor: Cursor,
+    ) -> Result<OwnershipHistory, Error> {
+        let stack = self.stack();
+        let mut fields = stack.runbook.ownership.iter().flat_map(|l| &l.fields);
+        let found =
+            fields.find(|f| f.id == field).ok_or_else(|| Error::not_found(format!("Field {field}")))?;
+        let mut db = self.store().readers().acquire().await.map_err(StoreError::from)?;
+        let (ids, pages) = paging::page(&mut db, paging::ENTRIES_OF_FIELD, Some(field), cursor, ROWS).await?;
+        let entries = ownership::by_ids(&mut *db, &ids).await?.into_iter().map(entry_view).collect();
+        Ok(OwnershipHistory { field: found.clone(), entries, pages })
+    }
+
     /// The runbook's own section, filled in, as Markdown.
     pub async fn ownership_markdown(&self) -> Result<String, Error> {
         let judged = self.judged();
@@ -47,14 +71,17 @@ impl Engine {
 }
 
 fn field_view(judged: &Judged, entries: &[Entry], line: &OwnershipLine, field: &Field) -> OwnershipFieldView {
-    let history: Vec<OwnershipEntry> = entries
-        .iter()
-        .filter(|e| e.field == field.id)
-        .map(|e| OwnershipEntry { id: e.id, value: e.value.clone(), by_name: e.by_name.clone(), at: e.at })
-        .collect();
+    let mut history: Vec<OwnershipEntry> =
+        entries.iter().filter(|e| e.field == field.id).cloned().map(entry_view).collect();
+    let has_more = history.len() > ENTRIES;
+    history.truncate(ENTRIES);
     let suggestion =
         suggestion(judged, line, field).filter(|s| history.first().is_none_or(|e| e.value != *s));
-    OwnershipFieldView { field: field.clone(), history, suggestion }
+    OwnershipFieldView { field: field.clone(), history, has_more, suggestion }
+}
+
+fn entry_view(entry: Entry) -> OwnershipEntry {
+    OwnershipEntry { id: entry.id, value: entry.value, by_name: entry.by_name, at: entry.at }
 }
 
 /// What happened here fills the first-deploy line and the drill line by itself, if a person agrees.

@@ -1,12 +1,16 @@
 //! People, and one-time links before they are used.
 
 use domain::facts::Actor;
+use domain::page::Cursor;
 
 use crate::Engine;
 use crate::acts::token_hash;
 use crate::error::Error;
-use crate::store::links;
-use crate::view::{LinkView, PersonView};
+use crate::store::{StoreError, links, paging};
+use crate::view::{InvitationsPage, LinkView, PersonView};
+
+/// Invitations on a page.
+const ROWS: u32 = 50;
 
 impl Engine {
     /// Everybody, in the order of their names. Who is no admin sees no logins of others.
@@ -27,6 +31,22 @@ impl Engine {
             .collect();
         people.sort_by_key(|p| p.actor.name.to_lowercase());
         Ok(people)
+    }
+
+    /// A page of the invitations, newest first; for admins only.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn invitations(&self, actor: &Actor, cursor: Cursor) -> Result<InvitationsPage, Error> {
+        if !actor.roles.contains(&domain::role::Role::Admin) {
+            return Ok(InvitationsPage::default());
+        }
+        let now = self.now();
+        let mut db = self.store().readers().acquire().await.map_err(StoreError::from)?;
+        let (numbers, pages) = paging::page(&mut db, paging::INVITATIONS, None, cursor, ROWS).await?;
+        let rows = links::invitations(&mut *db, &numbers, now).await?;
+        let open = links::open_invitations(&mut *db, None, now).await?;
+        Ok(InvitationsPage { rows, open: u64::try_from(open).unwrap_or(0), pages })
     }
 
     /// Whether somebody has this login.

@@ -9,6 +9,7 @@ use domain::page::Cursor;
 
 use crate::Engine;
 use crate::error::Error;
+use crate::files::off_thread;
 use crate::follow_ups::follow_up_view;
 use crate::ingest::interrupted_words;
 use crate::judging::{Judged, all, when};
@@ -48,11 +49,8 @@ impl Engine {
         let mut view = self.run_view(&judged, &run);
         view.expected_ms = runs::usual_ms(self.store().readers(), run.kind, &run.subject).await?;
         let findings = findings(&run);
-        let (lines, tail) = match self.run_dir(id).and_then(|d| reader(&d)) {
-            Ok(reader) => {
-                let lines = reader.count()?;
-                (lines, reader.lines(lines.saturating_sub(TAIL as u64), TAIL, LINE)?)
-            }
+        let (lines, tail) = match self.run_dir(id).await {
+            Ok(dir) => off_thread(move || last_lines(&dir)).await.map_err(Error::internal)??,
             Err(_) => (0, vec![]),
         };
         let deploy = findings.deploy.as_ref();
@@ -82,7 +80,7 @@ impl Engine {
             changes_the_stack(run.kind) && !matches!(view.state, RunState::Running | RunState::Passed);
         Ok(RunPage {
             pruned_at: retention::run_pruned_at(self.store().readers(), id).await?,
-            command: self.command_of(&run),
+            command: self.command_of(&run).await,
             exit: run.exit.as_ref().and_then(exit_of).map(|e| e.to_string()),
             lines,
             tail,
@@ -105,7 +103,7 @@ impl Engine {
 
     /// Lines `from..from+n` of a run's log, and how many there are.
     pub async fn run_lines(&self, id: i64, from: u64, n: usize) -> Result<(u64, Vec<LogLine>), Error> {
-        let dir = self.run_dir(id)?;
+        let dir = self.run_dir(id).await?;
         let read = move || -> Result<(u64, Vec<LogLine>), Error> {
             let reader = reader(&dir)?;
             Ok((reader.count()?, reader.lines(from, n, LINE)?))
@@ -114,19 +112,22 @@ impl Engine {
     }
 
     /// The raw log of a run, secrets masked.
-    pub fn run_log_path(&self, id: i64) -> Result<PathBuf, Error> {
-        Ok(reader(&self.run_dir(id)?)?.log_path())
+    pub async fn run_log_path(&self, id: i64) -> Result<PathBuf, Error> {
+        let dir = self.run_dir(id).await?;
+        let reader = off_thread(move || reader(&dir)).await.map_err(Error::internal)??;
+        Ok(reader.log_path())
     }
 
     /// What tells of growth and end of a run that exists on disk.
-    pub fn run_tip(&self, id: i64) -> Option<tokio::sync::watch::Receiver<Tip>> {
-        let dir = self.run_dir(id).ok()?;
-        self.tails().follow(dir.path()).ok()
+    pub async fn run_tip(&self, id: i64) -> Option<tokio::sync::watch::Receiver<Tip>> {
+        let (engine, dir) = (self.clone(), self.run_dir(id).await.ok()?);
+        off_thread(move || engine.tails().follow(dir.path()).ok()).await.ok().flatten()
     }
 
-    pub(crate) fn run_dir(&self, id: i64) -> Result<RunDir, Error> {
-        RunDir::of(&self.paths().runs, &id.to_string())
-            .map_err(|_| Error::not_found(format!("The log of run {id}")))
+    pub(crate) async fn run_dir(&self, id: i64) -> Result<RunDir, Error> {
+        let runs = self.paths().runs.clone();
+        let found = off_thread(move || RunDir::of(&runs, &id.to_string()));
+        found.await.map_err(Error::internal)?.map_err(|_| Error::not_found(format!("The log of run {id}")))
     }
 
     async fn find_run(&self, id: i64) -> Result<Run, Error> {
@@ -161,8 +162,8 @@ impl Engine {
     }
 
     fn progress_of(&self, id: i64) -> (String, Vec<Service>) {
-        let progress = self
-            .run_dir(id)
+        // One small file of a run that goes on. Pages are put together in one go, so it is read in place.
+        let progress = RunDir::of(&self.paths().runs, &id.to_string())
             .ok()
             .and_then(|d| reader(&d).ok())
             .and_then(|r| r.progress().ok().flatten())
@@ -174,14 +175,15 @@ impl Engine {
     }
 
     /// What a run was told to do; `None` when its plan cannot be read.
-    fn work_of(&self, run: i64) -> Option<Work> {
-        let plan = self.run_dir(run).ok()?.plan().ok()?;
+    pub(crate) async fn work_of(&self, run: i64) -> Option<Work> {
+        let dir = self.run_dir(run).await.ok()?;
+        let plan = off_thread(move || dir.plan()).await.ok()?.ok()?;
         serde_json::from_value::<Job>(plan.work).ok().map(|job| job.work)
     }
 
     /// The checks whose evidence a run brings.
-    pub(crate) fn checks_of(&self, run: i64) -> Vec<String> {
-        let probes = match self.work_of(run) {
+    pub(crate) async fn checks_of(&self, run: i64) -> Vec<String> {
+        let probes = match self.work_of(run).await {
             Some(Work::Step { judged_by, .. }) => judged_by,
             Some(Work::Checks { probes, .. }) => probes,
             Some(Work::Deploy { smoke, .. } | Work::Rollback { smoke, .. } | Work::Drill { smoke, .. }) => {
@@ -192,8 +194,8 @@ impl Engine {
         probes.into_iter().map(|probe| probe.check.id).collect()
     }
 
-    fn command_of(&self, run: &Run) -> String {
-        match self.work_of(run.id) {
+    async fn command_of(&self, run: &Run) -> String {
+        match self.work_of(run.id).await {
             Some(Work::Step { command, .. }) => command,
             Some(Work::Migrations { command }) => command,
             Some(Work::Checks { probes, .. }) => probes
@@ -219,6 +221,13 @@ impl Engine {
             None => String::new(),
         }
     }
+}
+
+/// How many lines there are, and the last of them.
+fn last_lines(dir: &RunDir) -> Result<(u64, Vec<LogLine>), Error> {
+    let Ok(reader) = reader(dir) else { return Ok((0, vec![])) };
+    let lines = reader.count()?;
+    Ok((lines, reader.lines(lines.saturating_sub(TAIL as u64), TAIL, LINE)?))
 }
 
 fn reader(dir: &RunDir) -> Result<Reader, Error> {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use domain::preflight::Weight;
 
 use super::model::Variable;
-use super::{Look, Told};
+use super::{Look, Told, about};
 use crate::checks::unfilled_secret;
 use crate::runner::env_file::EnvFile;
 
@@ -32,15 +32,16 @@ pub(super) fn look(look: &mut Look<'_>, runbook_text: &str) {
             look.tell(
                 gate,
                 Weight::Breaks,
-                Told { file, line, kind: "env-file-missing", message, hint: way },
+                Told { file, line, kind: "env-file-missing", about: about([&name]), message, hint: way },
             );
-        } else if let Some(why) = look.env_error.clone() {
+        } else if let Some(why) = &look.env_error {
+            let about = why.identity();
             let message = format!("the env file cannot be used: {why}");
             let hint = "Correct it: one NAME=value on each line.".to_owned();
             look.tell(
                 gate,
                 Weight::Breaks,
-                Told { file: name, line: 1, kind: "env-file-broken", message, hint },
+                Told { file: name, line: 1, kind: "env-file-broken", about, message, hint },
             );
         }
         return;
@@ -53,7 +54,8 @@ pub(super) fn look(look: &mut Look<'_>, runbook_text: &str) {
         if unfilled_secret(&var.key, &var.value) {
             let message = format!("{} still holds a placeholder", var.key);
             let hint = "Fill in the value from your vault.".to_owned();
-            let told = Told { file: name.clone(), line: var.line, kind: "placeholder", message, hint };
+            let (file, about) = (name.clone(), about([&var.key]));
+            let told = Told { file, line: var.line, kind: "placeholder", about, message, hint };
             look.tell(gate.clone(), Weight::Breaks, told);
         }
     }
@@ -79,8 +81,8 @@ fn missing_from_example(
         let weight = if var.value.is_empty() { Weight::Note } else { Weight::Breaks };
         let message = format!("{name} lacks {}, which {example_name} has", var.key);
         let hint = format!("Set {} in {name}.", var.key);
-        let told =
-            Told { file: example_name.clone(), line: var.line, kind: "env-key-missing", message, hint };
+        let (file, about) = (example_name.clone(), about(["example", &var.key]));
+        let told = Told { file, line: var.line, kind: "env-key-missing", about, message, hint };
         look.tell(gate.clone(), weight, told);
     }
 }
@@ -100,8 +102,8 @@ fn missing_from_runbook(
         if !there {
             let message = format!("{name} lacks {}, which the runbook requires", key.name);
             let hint = format!("Set {} in {name}.", key.name);
-            let file = look.runbook_name.clone();
-            let told = Told { file, line: key.line, kind: "env-key-missing", message, hint };
+            let (file, about) = (look.runbook_name.clone(), about(["runbook", &key.name]));
+            let told = Told { file, line: key.line, kind: "env-key-missing", about, message, hint };
             look.tell(gate.clone(), Weight::Breaks, told);
         }
     }
@@ -122,7 +124,8 @@ fn unset_variables(look: &mut Look<'_>, set: &BTreeMap<&str, &str>) {
         let what = if required { "Compose refuses to go on" } else { "Compose fills in nothing" };
         let message = format!("nobody sets {name}: {what}");
         let hint = format!("Set {name} in the env file, or give it a default: ${{{name}:-…}}.");
-        let told = Told { file: at.file, line: at.line, kind: "variable-unset", message, hint };
+        let about = about([&name, if required { "required" } else { "optional" }]);
+        let told = Told { file: at.file, line: at.line, kind: "variable-unset", about, message, hint };
         look.tell(gate.clone(), Weight::Breaks, told);
     }
 }
@@ -168,7 +171,8 @@ fn undelivered(look: &mut Look<'_>, gate: &Option<String>, name: &str, required:
         let hint = format!(
             "Name it under `environment` of the service that needs it, or give that service `env_file: {name}`."
         );
-        let told = Told { file: name.to_owned(), line, kind: "env-key-unused", message, hint };
+        let (file, about) = (name.to_owned(), about([&key]));
+        let told = Told { file, line, kind: "env-key-unused", about, message, hint };
         look.tell(gate.clone(), weight, told);
     }
 }

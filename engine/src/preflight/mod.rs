@@ -22,7 +22,7 @@ use domain::runbook::Runbook;
 
 use crate::files::read_bounded;
 use crate::runbook::Config;
-use crate::runner::env_file::EnvFile;
+use crate::runner::env_file::{EnvFile, EnvFileError};
 use model::Model;
 use repo::Repo;
 
@@ -58,7 +58,7 @@ pub fn preflight(config: &Config, runbook: &Runbook) -> Preflight {
     let env_text = env_path.as_ref().and_then(|p| repo.text(p));
     let (env_file, env_error) = match env_text.map(|t| EnvFile::parse(t.as_bytes())) {
         Some(Ok(file)) => (Some(file), None),
-        Some(Err(error)) => (None, Some(error.to_string())),
+        Some(Err(error)) => (None, Some(error)),
         None => (None, None),
     };
     let model = Model::read(&files);
@@ -93,7 +93,11 @@ pub fn preflight(config: &Config, runbook: &Runbook) -> Preflight {
         let hint = "Correct [stack] files, or add the file.".to_owned();
         look.model.complete = false;
         let gate = look.gates.compose.clone();
-        look.tell(gate, Weight::Breaks, Told { file, line, kind: "compose-file-missing", message, hint });
+        look.tell(
+            gate,
+            Weight::Breaks,
+            Told { file, line, kind: "compose-file-missing", about: vec![name], message, hint },
+        );
     }
     steps::look(&mut look, runbook);
     env::look(&mut look, &runbook_text);
@@ -117,7 +121,7 @@ struct Look<'a> {
     config_text: &'a str,
     env_path: Option<PathBuf>,
     env_file: Option<EnvFile>,
-    env_error: Option<String>,
+    env_error: Option<EnvFileError>,
     /// The env file's values, for filling in. They reach no finding but ports, paths and image names.
     env: BTreeMap<String, String>,
     example_path: Option<PathBuf>,
@@ -132,15 +136,23 @@ struct Told {
     file: String,
     line: usize,
     kind: &'static str,
+    /// Its identity within kind and file: what it is about, in an order that stays. Two findings of a kind that are
+    /// not the same trouble differ in it; words for people have no place here.
+    about: Vec<String>,
     message: String,
     hint: String,
 }
 
+/// The parts of an identity.
+fn about<const N: usize>(parts: [&str; N]) -> Vec<String> {
+    parts.map(str::to_owned).to_vec()
+}
+
 impl Look<'_> {
     fn tell(&mut self, gate: Option<String>, weight: Weight, told: Told) {
-        let Told { file, line, kind, message, hint } = told;
+        let Told { file, line, kind, about, message, hint } = told;
         let kind = kind.to_owned();
-        self.findings.push(Finding { gate, weight, kind, file, line, message, hint });
+        self.findings.push(Finding { gate, weight, kind, file, line, message, hint, about });
     }
 
     fn is_compose_file(&self, path: &Path) -> bool {

@@ -9,7 +9,7 @@ use super::dockerfile::Dockerfile;
 use super::model::{Build, Place, Port, Service, filled};
 use super::repo::Repo;
 use super::words::joined;
-use super::{Look, Told};
+use super::{Look, Told, about};
 
 /// Images of data stores, by the last part of their name, and the ports they listen on.
 const STORES: [(&str, u16); 15] = [
@@ -41,6 +41,7 @@ pub(super) fn look(look: &mut Look<'_>) {
             file,
             line: bad.line.max(1),
             kind: "compose-file-broken",
+            about: vec![],
             message: format!("the Compose file is no valid YAML: {}", bad.why),
             hint: "Correct it; docker compose config says more.".to_owned(),
         };
@@ -55,7 +56,7 @@ pub(super) fn look(look: &mut Look<'_>) {
                 look,
                 Weight::Breaks,
                 &service.at,
-                "service-without-image",
+                ("service-without-image", about([name])),
                 format!("{name} has neither an image nor a build"),
                 "Give it one of the two.",
             );
@@ -66,7 +67,7 @@ pub(super) fn look(look: &mut Look<'_>) {
                     look,
                     Weight::Breaks,
                     at,
-                    "service-missing",
+                    ("service-missing", about([name, needed])),
                     format!("{name} depends on {needed}, which is no service"),
                     "Add the service, or correct its name.",
                 );
@@ -79,13 +80,19 @@ pub(super) fn look(look: &mut Look<'_>) {
     host_ports(look, &services);
 }
 
-fn tell(look: &mut Look<'_>, weight: Weight, at: &Place, kind: &'static str, message: String, hint: &str) {
+/// A finding of the kind `kind.0` that is about `kind.1`.
+fn tell(
+    look: &mut Look<'_>,
+    weight: Weight,
+    at: &Place,
+    kind: (&'static str, Vec<String>),
+    message: String,
+    hint: &str,
+) {
     let gate = look.gates.compose.clone();
-    look.tell(
-        gate,
-        weight,
-        Told { file: at.file.clone(), line: at.line, kind, message, hint: hint.to_owned() },
-    );
+    let (kind, about) = kind;
+    let (file, hint) = (at.file.clone(), hint.to_owned());
+    look.tell(gate, weight, Told { file, line: at.line, kind, about, message, hint });
 }
 
 fn look_at_build(look: &mut Look<'_>, name: &str, service: &Service, build: &Build) {
@@ -95,7 +102,7 @@ fn look_at_build(look: &mut Look<'_>, name: &str, service: &Service, build: &Bui
             look,
             Weight::Note,
             &build.at,
-            "image-name-missing",
+            ("image-name-missing", about([name])),
             message,
             "Give it `image: name:${TAG}`, so that a release can be named outside this project.",
         );
@@ -112,7 +119,7 @@ fn look_at_build(look: &mut Look<'_>, name: &str, service: &Service, build: &Bui
                 look,
                 Weight::Breaks,
                 &build.at,
-                "build-context-missing",
+                ("build-context-missing", about([name, &context])),
                 message,
                 "Correct `build.context`.",
             );
@@ -136,7 +143,7 @@ fn look_at_build(look: &mut Look<'_>, name: &str, service: &Service, build: &Bui
                     look,
                     Weight::Breaks,
                     &at,
-                    "dockerfile-missing",
+                    ("dockerfile-missing", about([name, &shown])),
                     message,
                     "Correct `build.dockerfile`, or add the file.",
                 );
@@ -156,7 +163,7 @@ fn look_at_build(look: &mut Look<'_>, name: &str, service: &Service, build: &Bui
         } else {
             format!("It has: {}.", stages.join(", "))
         };
-        tell(look, Weight::Breaks, at, "build-target-missing", message, &hint);
+        tell(look, Weight::Breaks, at, ("build-target-missing", about([name, &target])), message, &hint);
         return;
     }
     let shown = match &build.inline {
@@ -194,7 +201,7 @@ fn copies(
                     look,
                     Weight::Breaks,
                     &place,
-                    "copy-source-missing",
+                    ("copy-source-missing", about([name, source])),
                     message,
                     "Correct the path (it is relative to `build.context`), or add the file.",
                 );
@@ -213,7 +220,7 @@ fn inlined_too_late(look: &mut Look<'_>, name: &str, service: &Service, build: &
         let message =
             format!("{name} gets {key} when it starts, but {tool} writes it into the page when it is built");
         let hint = format!("Give it under `build.args` too, with ARG {key} in the Dockerfile.");
-        tell(look, Weight::Breaks, at, "inlined-too-late", message, &hint);
+        tell(look, Weight::Breaks, at, ("inlined-too-late", about([name, key, tool])), message, &hint);
     }
 }
 
@@ -253,7 +260,7 @@ fn published_store(look: &mut Look<'_>, name: &str, service: &Service) {
             look,
             weight,
             at,
-            "store-published",
+            ("store-published", about([name, store, if only_here { "local" } else { "world" }])),
             message,
             "Take the port away: other services reach it through the network of the project.",
         );
@@ -289,12 +296,14 @@ fn listens_elsewhere(look: &mut Look<'_>, name: &str, service: &Service) {
         Some(file) => {
             let message = format!("{mapped}, and {file} listens on PORT");
             let hint = format!("Set PORT={container}, or map to ${{PORT}} on the right-hand side too.");
-            tell(look, Weight::Breaks, at, "port-mismatch", message, &hint);
+            let kind = ("port-mismatch", about([name, &host, &container, &listens, &file]));
+            tell(look, Weight::Breaks, at, kind, message, &hint);
         }
         None => {
             let hint =
                 "If the process listens on PORT, nothing answers behind the mapping: make the two agree.";
-            tell(look, Weight::Note, at, "port-mismatch", mapped, hint);
+            let kind = ("port-mismatch", about([name, &host, &container, &listens]));
+            tell(look, Weight::Note, at, kind, mapped, hint);
         }
     }
 }
@@ -389,7 +398,7 @@ fn no_health_check(look: &mut Look<'_>, name: &str, service: &Service) {
             look,
             Weight::Note,
             &service.at,
-            "health-check-missing",
+            ("health-check-missing", about([name])),
             message,
             "Without one, running counts as well: add `healthcheck`.",
         );
@@ -429,7 +438,7 @@ fn host_ports(look: &mut Look<'_>, services: &BTreeMap<String, Service>) {
                     look,
                     Weight::Breaks,
                     later,
-                    "host-port-twice",
+                    ("host-port-twice", about([&other.service, name, &number.to_string()])),
                     message,
                     "Give one of them another port.",
                 );

@@ -35,6 +35,7 @@ pub(super) fn look(look: &mut Look<'_>, runbook: &Runbook) {
                 file: look.runbook_name.clone(),
                 line: step.line + command.line,
                 what: format!("step {}", step.id),
+                key: format!("step:{}", step.id),
             };
             let Some(cwd) = &command.cwd else { continue };
             let mut one = One { look: &mut *look, from: &from, made: &made };
@@ -68,6 +69,8 @@ struct From {
     file: String,
     line: usize,
     what: String,
+    /// The same in identities.
+    key: String,
 }
 
 /// Where a command runs.
@@ -85,9 +88,17 @@ struct One<'l, 'a> {
 }
 
 impl One<'_, '_> {
-    fn tell(&mut self, kind: &'static str, message: String, hint: impl Into<String>) {
-        let told =
-            Told { file: self.from.file.clone(), line: self.from.line, kind, message, hint: hint.into() };
+    /// A finding about `about` in this step or script.
+    fn tell<const N: usize>(
+        &mut self,
+        kind: &'static str,
+        about: [&str; N],
+        message: String,
+        hint: impl Into<String>,
+    ) {
+        let From { file, line, key, .. } = self.from;
+        let about = std::iter::once(key.as_str()).chain(about).map(str::to_owned).collect();
+        let told = Told { file: file.clone(), line: *line, kind, about, message, hint: hint.into() };
         self.look.tell(self.from.gate.clone(), Weight::Breaks, told);
     }
 
@@ -128,6 +139,7 @@ impl One<'_, '_> {
                     let message = format!("{} goes to {}, which does not exist", self.from.what, word.text);
                     self.tell(
                         "directory-missing",
+                        [&word.text],
                         message,
                         "Correct the path, or add the directory to the repository.",
                     );
@@ -144,7 +156,12 @@ impl One<'_, '_> {
     fn own_program(&mut self, path: &str, cwd: &Path) {
         if !self.will_be_there(cwd, path) {
             let message = format!("{} runs {path}, which does not exist", self.from.what);
-            self.tell("file-missing", message, "Correct the path, or add the file to the repository.");
+            self.tell(
+                "file-missing",
+                [path],
+                message,
+                "Correct the path, or add the file to the repository.",
+            );
             return;
         }
         let full = self.look.repo.at(cwd, path);
@@ -153,7 +170,7 @@ impl One<'_, '_> {
             std::fs::metadata(&full).map_or(true, |m| m.is_dir() || m.permissions().mode() & 0o111 != 0);
         if !runs {
             let message = format!("{} runs {path}, which is not executable", self.from.what);
-            self.tell("not-executable", message, format!("chmod +x {path}, and commit that."));
+            self.tell("not-executable", [path], message, format!("chmod +x {path}, and commit that."));
         }
     }
 
@@ -163,7 +180,12 @@ impl One<'_, '_> {
         let looks_like_a_file = file.text.contains('/') || Path::new(&file.text).extension().is_some();
         if looks_like_a_file && !self.will_be_there(cwd, &file.text) {
             let message = format!("{} runs {program} {}, which does not exist", self.from.what, file.text);
-            self.tell("file-missing", message, "Correct the path, or add the file to the repository.");
+            self.tell(
+                "file-missing",
+                [program, &file.text],
+                message,
+                "Correct the path, or add the file to the repository.",
+            );
         }
     }
 
@@ -173,7 +195,12 @@ impl One<'_, '_> {
         for source in sources.iter().filter(|w| w.certain) {
             if !self.will_be_there(cwd, &source.text) {
                 let message = format!("{} copies {}, which does not exist", self.from.what, source.text);
-                self.tell("file-missing", message, "Correct the path, or add the file to the repository.");
+                self.tell(
+                    "file-missing",
+                    ["cp", &source.text],
+                    message,
+                    "Correct the path, or add the file to the repository.",
+                );
             }
         }
     }
@@ -208,7 +235,7 @@ impl One<'_, '_> {
         let Some(text) = texts else {
             if !self.will_be_there(&dir, names.last().map_or("Makefile", String::as_str)) {
                 let message = format!("{} runs make, but there is no Makefile", self.from.what);
-                self.tell("make-target-missing", message, "Add the Makefile, or correct the directory.");
+                self.tell("make-target-missing", [], message, "Add the Makefile, or correct the directory.");
             }
             return;
         };
@@ -233,7 +260,12 @@ impl One<'_, '_> {
             if !self.will_be_there(&dir, target) {
                 let message =
                     format!("{} runs make {target}, but the Makefile has no such target", self.from.what);
-                self.tell("make-target-missing", message, "Add the target, or correct its name.");
+                self.tell(
+                    "make-target-missing",
+                    [target.as_str()],
+                    message,
+                    "Add the target, or correct its name.",
+                );
             }
         }
     }

@@ -60,6 +60,22 @@ pub enum EnvFileError {
     },
 }
 
+impl EnvFileError {
+    /// What is wrong, in words that stay: the kind, and the variable where there is one.
+    pub(crate) fn identity(&self) -> Vec<String> {
+        let (kind, key) = match self {
+            Self::Unreadable(_) => ("unreadable", None),
+            Self::NotText { .. } => ("not-text", None),
+            Self::NoAssignment { .. } => ("no-assignment", None),
+            Self::BadKey { .. } => ("bad-key", None),
+            Self::OpenQuote { key, .. } => ("open-quote", Some(key)),
+            Self::AfterQuote { key, .. } => ("after-quote", Some(key)),
+            Self::Nul { key, .. } => ("nul", Some(key)),
+        };
+        std::iter::once(kind.to_owned()).chain(key.cloned()).collect()
+    }
+}
+
 /// One assignment.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EnvVar {

@@ -68,7 +68,7 @@ impl RunnerError {
         matches!(self, Self::Io { source, .. } if !lasting.contains(&source.kind()))
     }
 
-    pub(super) fn io(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn io(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { what, path, source }
     }

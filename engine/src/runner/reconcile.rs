@@ -11,35 +11,71 @@ use super::lock::is_held;
 use super::procs::{Scope, Tags, tag_dir};
 use super::reader::Reader;
 use super::status::{State, Status, write_json};
+use crate::files::off_thread;
 
 /// Looks at one run when the server starts. Is its supervisor gone without an end, whatever it left running is
 /// ended and the run is marked [`State::Interrupted`] for good. Other runs stay as they are.
 ///
 /// Returns where the run stands. Fails when it cannot be read, or its new state cannot be stored.
 pub async fn reconcile(dir: &Path) -> Result<Status> {
+    let path = dir.to_owned();
+    let looked = off_thread(move || look(&path)).await;
+    let lost = match looked.map_err(RunnerError::io("look at the run", dir))?? {
+        Look::As(status) => return Ok(status),
+        Look::Lost(lost) => lost,
+    };
+    let left = lost.scope.end(lost.grace).await.len();
+    let marked = off_thread(move || lost.mark(left)).await;
+    marked.map_err(RunnerError::io("look at the run", dir))?
+}
+
+enum Look {
+    /// Nothing is to be done: it stands like this.
+    As(Status),
+    Lost(Lost),
+}
+
+/// A run without a supervisor and without an end.
+struct Lost {
+    dir: RunDir,
+    /// With this lock no late supervisor can begin meanwhile.
+    alive: File,
+    scope: Scope,
+    grace: Duration,
+}
+
+fn look(dir: &Path) -> Result<Look> {
     let reader = Reader::open(dir)?;
     let status = reader.status()?;
     if status.state != State::Interrupted {
-        return Ok(status);
+        return Ok(Look::As(status));
     }
     let dir = RunDir::open(dir)?;
-    // With this lock no late supervisor can begin meanwhile.
     let alive = File::open(dir.alive()).map_err(RunnerError::io("open a file of the run", &dir.alive()))?;
     if alive.try_lock().is_err() {
-        return reader.status();
+        return reader.status().map(Look::As);
     }
     let scope = Scope::Leftovers(Tags::new(&status.id, &tag_dir(dir.path())));
-    let left = scope.end(Duration::from_millis(dir.plan().map_or(0, |plan| plan.grace_ms.min(2_000)))).await;
-    let mut status = dir.read_status()?;
-    if status.state.is_over() {
-        return Ok(status);
+    let grace = Duration::from_millis(dir.plan().map_or(0, |plan| plan.grace_ms.min(2_000)));
+    Ok(Look::Lost(Lost { dir, alive, scope, grace }))
+}
+
+impl Lost {
+    /// Stores that the run is interrupted, with how many of its processes are left.
+    fn mark(self, left: usize) -> Result<Status> {
+        let Self { dir, alive, .. } = self;
+        let mut status = dir.read_status()?;
+        if status.state.is_over() {
+            return Ok(status);
+        }
+        status.state = State::Interrupted;
+        if left > 0 {
+            status.note = Some(format!("{left} processes of this run could not be ended."));
+        }
+        write_json(&dir.status(), &status, "status")?;
+        drop(alive);
+        Ok(status)
     }
-    status.state = State::Interrupted;
-    if !left.is_empty() {
-        status.note = Some(format!("{} processes of this run could not be ended.", left.len()));
-    }
-    write_json(&dir.status(), &status, "status")?;
-    Ok(status)
 }
 
 /// Whether a supervisor has the run, whatever its files say.

@@ -274,13 +274,18 @@ pub struct Invitation {
     pub state: InvitationState,
 }
 
-/// The last `limit` invitations: those that can be used first, the newest first among each.
+/// The invitations that were made at these times, newest first.
+///
+/// # Errors
+/// Fails when the store cannot be read.
 pub async fn invitations(
     db: impl SqliteExecutor<'_>,
+    made_at: &[i64],
     now: Millis,
-    limit: i64,
 ) -> Result<Vec<Invitation>, StoreError> {
-    let rows = sqlx::query!(
+    let made_at = json::write(&made_at, "link.created_at")?;
+    let found = sqlx::query_as!(
+        InvitationRow,
         r#"SELECT substr(l.token_hash, 1, 16) AS "id!: String", l.name AS "name!: String",
                   l.login AS "login!: String", l.roles AS "roles!: String",
                   coalesce(m.name, '') AS "made_by!: String", l.created_at AS "created_at!: i64",
@@ -290,38 +295,94 @@ pub async fn invitations(
                       SELECT 1 FROM person_role r WHERE r.person = m.id AND r.role = 'admin'
                   ))) AS "by_admin!: bool"
            FROM link l LEFT JOIN person m ON m.id = l.made_by
-           WHERE l.kind = 'invite'
-           ORDER BY (l.used_at IS NULL AND l.withdrawn_at IS NULL AND l.expires_at > ?1) DESC,
-                    l.created_at DESC
-           LIMIT ?2"#,
-        now.0,
-        limit
+           WHERE l.created_at IN (SELECT value FROM json_each(?)) AND l.kind = 'invite'
+           ORDER BY l.created_at DESC, l.token_hash"#,
+        made_at
+    );
+    found.fetch_all(db).await?.into_iter().map(|row| row.read(now)).collect()
+}
+
+/// The invitation that [`Invitation::id`] names.
+///
+/// # Errors
+/// Fails when the store cannot be read.
+pub async fn invitation(
+    conn: &mut SqliteConnection,
+    id: &str,
+    now: Millis,
+) -> Result<Option<Invitation>, StoreError> {
+    // The id is the beginning of the key, so the key's index finds it.
+    let made_at = sqlx::query_scalar!(
+        r#"SELECT created_at AS "created_at!: i64" FROM link
+           WHERE token_hash >= ?1 AND token_hash < ?1 || 'g' AND substr(token_hash, 1, 16) = ?1 AND kind = 'invite'"#,
+        id
     )
-    .fetch_all(db)
+    .fetch_optional(&mut *conn)
     .await?;
-    rows.into_iter()
-        .map(|r| {
-            let state = if r.used_at.is_some() {
-                InvitationState::Joined
-            } else if r.withdrawn_at.is_some() {
-                InvitationState::Withdrawn(r.because)
-            } else if !r.by_admin {
-                InvitationState::Withdrawn(format!("{} is no longer an admin", r.made_by))
-            } else if r.expires_at <= now.0 {
-                InvitationState::Expired
-            } else {
-                InvitationState::Open
-            };
-            Ok(Invitation {
-                id: r.id,
-                name: r.name,
-                login: r.login,
-                roles: json::read(&r.roles, "link.roles")?,
-                made_by: r.made_by,
-                created_at: Millis(r.created_at),
-                expires_at: Millis(r.expires_at),
-                state,
-            })
+    let Some(made_at) = made_at else { return Ok(None) };
+    let made_then = invitations(conn, &[made_at], now).await?;
+    Ok(made_then.into_iter().find(|invitation| invitation.id == id))
+}
+
+/// How many invitations can be used, of all or of one login.
+///
+/// # Errors
+/// Fails when the store cannot be read.
+pub async fn open_invitations(
+    db: impl SqliteExecutor<'_>,
+    login: Option<&str>,
+    now: Millis,
+) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!: i64" FROM link l
+           WHERE l.kind = 'invite' AND l.used_at IS NULL AND l.withdrawn_at IS NULL AND l.expires_at > ?1
+             AND (?2 IS NULL OR l.login = ?2)
+             AND (l.made_by IS NULL OR EXISTS (
+                 SELECT 1 FROM person m JOIN person_role r ON r.person = m.id
+                 WHERE m.id = l.made_by AND m.disabled = 0 AND r.role = 'admin'))"#,
+        now.0,
+        login
+    )
+    .fetch_one(db)
+    .await?)
+}
+
+struct InvitationRow {
+    id: String,
+    name: String,
+    login: String,
+    roles: String,
+    made_by: String,
+    created_at: i64,
+    expires_at: i64,
+    used_at: Option<i64>,
+    withdrawn_at: Option<i64>,
+    because: String,
+    by_admin: bool,
+}
+
+impl InvitationRow {
+    fn read(self, now: Millis) -> Result<Invitation, StoreError> {
+        let state = if self.used_at.is_some() {
+            InvitationState::Joined
+        } else if self.withdrawn_at.is_some() {
+            InvitationState::Withdrawn(self.because)
+        } else if !self.by_admin {
+            InvitationState::Withdrawn(format!("{} is no longer an admin", self.made_by))
+        } else if self.expires_at <= now.0 {
+            InvitationState::Expired
+        } else {
+            InvitationState::Open
+        };
+        Ok(Invitation {
+            id: self.id,
+            name: self.name,
+            login: self.login,
+            roles: json::read(&self.roles, "link.roles")?,
+            made_by: self.made_by,
+            created_at: Millis(self.created_at),
+            expires_at: Millis(self.expires_at),
+            state,
         })
-        .collect()
+    }
 }

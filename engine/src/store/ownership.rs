@@ -3,7 +3,7 @@
 use domain::time::Millis;
 use sqlx::{SqliteConnection, SqliteExecutor};
 
-use super::StoreError;
+use super::{StoreError, json};
 
 /// Something written in a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,18 +38,52 @@ pub async fn add(conn: &mut SqliteConnection, entry: &Entry) -> Result<i64, Stor
 }
 
 /// The entry of each field that counts, in order of field id. Fields never written are absent.
+///
+/// # Errors
+/// Fails when the store cannot be read.
 pub async fn latest(db: impl SqliteExecutor<'_>) -> Result<Vec<Entry>, StoreError> {
-    select(db, true, None).await
+    let mut entries = recent(db, 1).await?;
+    entries.sort_by(|a, b| a.field.cmp(&b.field));
+    Ok(entries)
 }
 
-/// All that was ever written in a field, or in any field, newest first.
-pub async fn history(db: impl SqliteExecutor<'_>, field: Option<&str>) -> Result<Vec<Entry>, StoreError> {
-    select(db, false, field).await
+/// The last `limit` entries of a field, newest first.
+///
+/// # Errors
+/// Fails when the store cannot be read.
+pub async fn history(db: impl SqliteExecutor<'_>, field: &str, limit: i64) -> Result<Vec<Entry>, StoreError> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT id AS "id!: i64", field, value, by, by_name, at FROM ownership_entry
+           WHERE field = ? ORDER BY id DESC LIMIT ?"#,
+        field,
+        limit
+    );
+    Ok(entries(rows.fetch_all(db).await?))
+}
+
+/// The entries with these numbers, newest first.
+///
+/// # Errors
+/// Fails when the store cannot be read.
+pub async fn by_ids(db: impl SqliteExecutor<'_>, ids: &[i64]) -> Result<Vec<Entry>, StoreError> {
+    let ids = json::write(&ids, "ownership_entry.id")?;
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT id AS "id!: i64", field, value, by, by_name, at FROM ownership_entry
+           WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id DESC"#,
+        ids
+    );
+    Ok(entries(rows.fetch_all(db).await?))
 }
 
 /// The last `per_field` entries of every field, newest first.
+///
+/// # Errors
+/// Fails when the store cannot be read.
 pub async fn recent(db: impl SqliteExecutor<'_>, per_field: i64) -> Result<Vec<Entry>, StoreError> {
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        Row,
         r#"SELECT id AS "id!: i64", field AS "field!: String", value AS "value!: String", by AS "by!: i64",
                   by_name AS "by_name!: String", at AS "at!: i64"
            FROM ownership_entry WHERE id IN (
@@ -64,46 +98,21 @@ pub async fn recent(db: impl SqliteExecutor<'_>, per_field: i64) -> Result<Vec<E
                                     LIMIT 1 OFFSET ?), 0))
            ORDER BY id DESC"#,
         per_field
-    )
-    .fetch_all(db)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|r| Entry {
-            id: r.id,
-            field: r.field,
-            value: r.value,
-            by: r.by,
-            by_name: r.by_name,
-            at: Millis(r.at),
-        })
-        .collect())
+    );
+    Ok(entries(rows.fetch_all(db).await?))
 }
 
-async fn select(
-    db: impl SqliteExecutor<'_>,
-    latest: bool,
-    field: Option<&str>,
-) -> Result<Vec<Entry>, StoreError> {
-    let rows = sqlx::query!(
-        r#"SELECT id AS "id!: i64", field, value, by, by_name, at FROM ownership_entry e
-           WHERE (?1 IS NULL OR field = ?1)
-             AND (NOT ?2 OR id = (SELECT max(id) FROM ownership_entry l WHERE l.field = e.field))
-           ORDER BY CASE WHEN ?2 THEN field END, id DESC"#,
-        field,
-        latest
-    )
-    .fetch_all(db)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|r| Entry {
-            id: r.id,
-            field: r.field,
-            value: r.value,
-            by: r.by,
-            by_name: r.by_name,
-            at: Millis(r.at),
-        })
-        .collect())
+struct Row {
+    id: i64,
+    field: String,
+    value: String,
+    by: i64,
+    by_name: String,
+    at: i64,
+}
+
+fn entries(rows: Vec<Row>) -> Vec<Entry> {
+    let entry =
+        |Row { id, field, value, by, by_name, at }| Entry { id, field, value, by, by_name, at: Millis(at) };
+    rows.into_iter().map(entry).collect()
 }

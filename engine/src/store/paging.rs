@@ -53,6 +53,10 @@ pub const RELEASES: Paged = paged!("release", "id", "true");
 pub const RUNS: Paged = paged!("run", "id", "true");
 /// Runs of the kind given as the filter.
 pub const RUNS_OF_KIND: Paged = paged!("run", "id", "kind = ?3");
+/// What was written in the field given as the filter.
+pub const ENTRIES_OF_FIELD: Paged = paged!("ownership_entry", "id", "field = ?3");
+/// All invitations, by when they were made. Those of one millisecond are on one page.
+pub const INVITATIONS: Paged = paged!("link", "created_at", "kind = 'invite'");
 /// All incidents.
 pub const INCIDENTS: Paged = paged!("incident", "id", "true");
 /// Everything in the audit log.

@@ -32,8 +32,54 @@ pub async fn referred_releases(db: impl SqliteExecutor<'_>) -> Result<BTreeSet<i
     Ok(rows.into_iter().collect())
 }
 
-/// Runs after number `after` that ended before a time and whose log nothing refers to, in order. Never the last of
-/// its kind and subject, nor one with the newest evidence of a check.
+/// Something that may be old enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Candidate {
+    /// Its number.
+    pub id: i64,
+    /// When it began or was found.
+    pub at: Millis,
+}
+
+/// Runs after number `after` whose directory is there, in order.
+///
+/// # Errors
+/// Fails when the store cannot be read.
+pub async fn runs_after(
+    db: impl SqliteExecutor<'_>,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<Candidate>, StoreError> {
+    let rows = sqlx::query!(
+        r#"SELECT d.run AS "id!: i64", r.started_at AS "at!: i64" FROM run_directory d CROSS JOIN run r ON r.id = d.run
+           WHERE d.run > ? ORDER BY d.run LIMIT ?"#,
+        after,
+        limit
+    );
+    let rows = rows.fetch_all(db).await?;
+    Ok(rows.into_iter().map(|r| Candidate { id: r.id, at: Millis(r.at) }).collect())
+}
+
+/// Evidence after number `after` that the clock collected, in order.
+///
+/// # Errors
+/// Fails when the store cannot be read.
+pub async fn evidence_after(
+    db: impl SqliteExecutor<'_>,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<Candidate>, StoreError> {
+    let rows = sqlx::query!(
+        r#"SELECT id AS "id!: i64", at AS "at!: i64" FROM evidence WHERE id > ? AND by = 0 ORDER BY id LIMIT ?"#,
+        after,
+        limit
+    );
+    let rows = rows.fetch_all(db).await?;
+    Ok(rows.into_iter().map(|r| Candidate { id: r.id, at: Millis(r.at) }).collect())
+}
+
+/// Those of the runs `ids` that ended before a time and whose log nothing refers to, in order. Never the last of its
+/// kind and subject, nor one with the newest evidence of a check.
 ///
 /// # Errors
 /// Fails when the store cannot be read.
@@ -41,30 +87,28 @@ pub async fn runs(
     db: impl SqliteExecutor<'_>,
     ended_before: Millis,
     stay: &BTreeSet<i64>,
-    after: i64,
-    limit: i64,
+    ids: &[i64],
 ) -> Result<Vec<i64>, StoreError> {
-    let stay = json::write(&stay, "release.id")?;
+    let (stay, ids) = (json::write(&stay, "release.id")?, json::write(&ids, "run.id")?);
     Ok(sqlx::query_scalar!(
         r#"SELECT r.id AS "id!: i64" FROM run r
-           WHERE r.id > ?1 AND r.state <> 'running' AND r.ended_at < ?2
+           WHERE r.id IN (SELECT value FROM json_each(?1)) AND r.state <> 'running' AND r.ended_at < ?2
              AND (r.release IS NULL OR r.release NOT IN (SELECT value FROM json_each(?3)))
              AND NOT EXISTS (SELECT 1 FROM pruned p WHERE p.kind = 'run' AND p.entry = r.id)
              AND NOT EXISTS (SELECT 1 FROM incident i WHERE i.run = r.id)
              AND EXISTS (SELECT 1 FROM run n WHERE n.kind = r.kind AND n.subject = r.subject AND n.id > r.id)
              AND NOT EXISTS (SELECT 1 FROM evidence e WHERE e.run = r.id
                              AND NOT EXISTS (SELECT 1 FROM evidence n WHERE n.check_id = e.check_id AND n.id > e.id))
-           ORDER BY r.id LIMIT ?4"#,
-        after,
+           ORDER BY r.id"#,
+        ids,
         ended_before.0,
-        stay,
-        limit
+        stay
     )
     .fetch_all(db)
     .await?)
 }
 
-/// Evidence after number `after` that the clock collected before a time and nothing refers to, in order. Never the
+/// Those of the rows `ids` of evidence that the clock collected before a time and nothing refers to, in order. Never the
 /// newest of a check, nor what still counts when its release is judged again.
 ///
 /// # Errors
@@ -73,24 +117,75 @@ pub async fn evidence(
     db: impl SqliteExecutor<'_>,
     before: Millis,
     stay: &BTreeSet<i64>,
-    after: i64,
-    limit: i64,
+    ids: &[i64],
 ) -> Result<Vec<i64>, StoreError> {
-    let stay = json::write(&stay, "release.id")?;
+    let (stay, ids) = (json::write(&stay, "release.id")?, json::write(&ids, "evidence.id")?);
     Ok(sqlx::query_scalar!(
         r#"SELECT e.id AS "id!: i64" FROM evidence e
-           WHERE e.id > ?1 AND e.by = 0 AND e.at < ?2
+           WHERE e.id IN (SELECT value FROM json_each(?1)) AND e.by = 0 AND e.at < ?2
              AND e.release NOT IN (SELECT value FROM json_each(?3))
              AND (SELECT count(*) FROM (SELECT 1 FROM evidence n
                                         WHERE n.check_id = e.check_id AND n.id > e.id LIMIT ?4)) = ?4
              AND NOT EXISTS (SELECT 1 FROM evidence_group g WHERE g.release = e.release AND g.check_id = e.check_id
                              AND e.id IN (g.last_pass, g.last_other, g.failing_from))
-           ORDER BY e.id LIMIT ?5"#,
-        after,
+           ORDER BY e.id"#,
+        ids,
         before.0,
         stay,
-        STAYS,
+        STAYS
+    )
+    .fetch_all(db)
+    .await?)
+}
+
+/// Runs that are over and whose directory was not measured yet, the oldest first.
+///
+/// # Errors
+/// Fails when the store cannot be read.
+pub async fn unmeasured(db: impl SqliteExecutor<'_>, limit: i64) -> Result<Vec<i64>, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"SELECT d.run AS "id!: i64" FROM run_directory d CROSS JOIN run r ON r.id = d.run
+           WHERE d.bytes IS NULL AND r.state <> 'running' ORDER BY d.run LIMIT ?"#,
         limit
+    )
+    .fetch_all(db)
+    .await?)
+}
+
+/// Records the sizes of directories of runs, bytes.
+///
+/// # Errors
+/// Fails when the store refuses.
+pub async fn measured(conn: &mut SqliteConnection, sizes: &[(i64, u64)]) -> Result<(), StoreError> {
+    for (run, bytes) in sizes {
+        let bytes = i64::try_from(*bytes).unwrap_or(i64::MAX);
+        sqlx::query!("UPDATE run_directory SET bytes = ? WHERE run = ?", bytes, run)
+            .execute(&mut *conn)
+            .await?;
+    }
+    Ok(())
+}
+
+/// The room that all measured directories of runs take, bytes.
+///
+/// # Errors
+/// Fails when the store cannot be read.
+pub async fn run_bytes(db: impl SqliteExecutor<'_>) -> Result<u64, StoreError> {
+    let bytes =
+        sqlx::query_scalar!(r#"SELECT bytes AS "bytes!: i64" FROM run_storage"#).fetch_one(db).await?;
+    Ok(u64::try_from(bytes).unwrap_or(0))
+}
+
+/// Those of the runs `ids` whose log retention has removed.
+///
+/// # Errors
+/// Fails when the store cannot be read.
+pub async fn pruned(db: impl SqliteExecutor<'_>, ids: &[i64]) -> Result<Vec<i64>, StoreError> {
+    let ids = json::write(&ids, "pruned.entry")?;
+    Ok(sqlx::query_scalar!(
+        r#"SELECT entry AS "entry!: i64" FROM pruned
+           WHERE kind = 'run' AND entry IN (SELECT value FROM json_each(?))"#,
+        ids
     )
     .fetch_all(db)
     .await?)

@@ -14,11 +14,17 @@ pub enum FollowUpKind {
     AutomaticRollback,
     /// The checks that follow a deploy or rollback.
     Validation,
+    /// The applied database migrations are listed, since its release became a rollback point.
+    MigrationList,
 }
 
 impl FollowUpKind {
-    const ALL: [FollowUpKind; 3] =
-        [FollowUpKind::Recovery, FollowUpKind::AutomaticRollback, FollowUpKind::Validation];
+    const ALL: [FollowUpKind; 4] = [
+        FollowUpKind::Recovery,
+        FollowUpKind::AutomaticRollback,
+        FollowUpKind::Validation,
+        FollowUpKind::MigrationList,
+    ];
 
     /// The word in the store and in the audit log.
     pub fn slug(self) -> &'static str {
@@ -26,6 +32,7 @@ impl FollowUpKind {
             FollowUpKind::Recovery => "recovery",
             FollowUpKind::AutomaticRollback => "automatic_rollback",
             FollowUpKind::Validation => "validation",
+            FollowUpKind::MigrationList => "migration_list",
         }
     }
 
@@ -35,6 +42,7 @@ impl FollowUpKind {
             FollowUpKind::Recovery => "Recovery",
             FollowUpKind::AutomaticRollback => "Automatic rollback",
             FollowUpKind::Validation => "Validation",
+            FollowUpKind::MigrationList => "Migration list",
         }
     }
 }
@@ -128,6 +136,30 @@ pub async fn reopen(
         because,
         attempts,
         started
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Counts a run that did not list the migrations as an attempt in vain: its follow-up is pending again. Other
+/// follow-ups are done once their run has begun.
+///
+/// # Errors
+/// Fails when the store refuses.
+pub async fn retry_migration_list(
+    conn: &mut SqliteConnection,
+    run: i64,
+    because: &str,
+    at: Millis,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE run_follow_up SET state = 'pending', because = ?, started = NULL, settled_at = NULL, tried_at = ?,
+                attempts = attempts + 1
+         WHERE started = ? AND kind = 'migration_list'",
+        because,
+        at.0,
+        run
     )
     .execute(conn)
     .await?;

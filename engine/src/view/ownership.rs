@@ -1,5 +1,6 @@
 //! The ownership log.
 
+use domain::page::Pages;
 use domain::time::Millis;
 
 use super::Offer;
@@ -29,10 +30,23 @@ pub struct OwnershipLineView {
 pub struct OwnershipFieldView {
     /// The field as the runbook has it.
     pub field: domain::runbook::Field,
-    /// All that was ever written in it, newest first.
+    /// The last values that were written in it, newest first.
     pub history: Vec<OwnershipEntry>,
+    /// There are earlier ones: its own page has them all.
+    pub has_more: bool,
     /// A value known from what happened here, offered to be taken over.
     pub suggestion: Option<String>,
+}
+
+/// A page of everything that was written in a field.
+#[derive(Debug, Clone)]
+pub struct OwnershipHistory {
+    /// The field as the runbook has it.
+    pub field: domain::runbook::Field,
+    /// The values on this page, newest first.
+    pub entries: Vec<OwnershipEntry>,
+    /// The pages beside it.
+    pub pages: Pages,
 }
 
 /// Something written in a field.

@@ -1,8 +1,10 @@
 //! What admins do with accounts: the wanted end state, the password, invitations that end.
 
+use domain::page::Cursor;
 use domain::role::Role;
-use engine::store::links::{InvitationState, LinkKind};
-use engine::store::sessions;
+use domain::time::Millis;
+use engine::store::links::{self, InvitationState, Link, LinkKind};
+use engine::store::{StoreError, sessions};
 use engine::{Access, ErrorKind};
 
 use super::people::{link_in, token};
@@ -134,7 +136,7 @@ async fn every_admin_action_and_a_waiver_ask_for_the_password_and_say_what_was_n
         assert!(told.contains(not_done) && told.contains("password"), "{told}");
     }
     let admin = actor(&engine, "admin").await;
-    assert!(engine.invitations(&admin).await.unwrap().is_empty());
+    assert!(engine.invitations(&admin, Cursor::Newest).await.unwrap().rows.is_empty());
     assert_eq!(engine.actor(qa).unwrap().roles, [Role::Qa]);
     assert!(engine.sign_in("qa", PASSWORD, "10.0.0.4").await.is_ok());
     // Who is not an admin is told so, whatever the password.
@@ -154,17 +156,17 @@ async fn invitations_are_listed_withdrawn_and_replaced() {
         link_in(&engine.invite(&ctx, name, &login, &words(&["qa", "docs"]), PASSWORD).await.unwrap())
     };
     let state = async |of: &str| {
-        let all = engine.invitations(&admin).await.unwrap();
+        let all = engine.invitations(&admin, Cursor::Newest).await.unwrap().rows;
         all.into_iter().filter(|i| i.login == of).map(|i| i.state).collect::<Vec<_>>()
     };
     let grace = invite("Grace").await;
-    let all = engine.invitations(&admin).await.unwrap();
+    let all = engine.invitations(&admin, Cursor::Newest).await.unwrap().rows;
     let [one] = all.as_slice() else { panic!("{all:?}") };
     assert_eq!((one.name.as_str(), one.made_by.as_str()), ("Grace", "Admin"));
     assert_eq!(one.roles, [Role::Qa, Role::Docs]);
     assert_eq!(one.expires_at.since(one.created_at) / 86_400_000, 7);
     assert!(!token(&grace).contains(one.id.as_str()));
-    assert!(engine.invitations(&actor(&engine, "qa").await).await.unwrap().is_empty());
+    assert!(engine.invitations(&actor(&engine, "qa").await, Cursor::Newest).await.unwrap().rows.is_empty());
 
     // A new one replaces the old one.
     let newer = invite("Grace").await;
@@ -176,13 +178,13 @@ async fn invitations_are_listed_withdrawn_and_replaced() {
     );
     engine.use_link(token(&newer), "", "", PASSWORD, "").await.unwrap();
     assert_eq!(state("grace").await[0], InvitationState::Joined);
-    let joined = engine.invitations(&admin).await.unwrap()[0].id.clone();
+    let joined = engine.invitations(&admin, Cursor::Newest).await.unwrap().rows[0].id.clone();
     let late = engine.withdraw_invitation(&bench.by(&engine, "admin").await, &joined).await.unwrap_err();
     assert!(late.public().contains("joined already"), "{late}");
 
     // Withdrawn twice is withdrawn.
     let linus = invite("Linus").await;
-    let id = engine.invitations(&admin).await.unwrap()[0].id.clone();
+    let id = engine.invitations(&admin, Cursor::Newest).await.unwrap().rows[0].id.clone();
     assert!(engine.withdraw_invitation(&bench.by(&engine, "qa").await, &id).await.is_err());
     for _ in 0..2 {
         engine.withdraw_invitation(&bench.by(&engine, "admin").await, &id).await.unwrap();
@@ -193,6 +195,52 @@ async fn invitations_are_listed_withdrawn_and_replaced() {
     let none = engine.withdraw_invitation(&bench.by(&engine, "admin").await, "0000000000000000").await;
     assert_eq!(none.unwrap_err().kind(), ErrorKind::NotFound);
     audit_is_whole(&engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn invitations_have_pages_and_old_ones_can_be_withdrawn_too() {
+    let bench = Bench::new("invitation-pages");
+    let engine = bench.start().await;
+    let admin = actor(&engine, "admin").await;
+    let by = admin.id;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let now = Millis(i64::try_from(now.as_millis()).unwrap());
+    let invited = move |n: usize| Link {
+        kind: LinkKind::Invite,
+        person: None,
+        name: format!("Person {n}"),
+        login: format!("person-{n}"),
+        roles: vec![Role::Qa],
+        made_by: Some(by),
+        expires_at: now.plus(100_000_000),
+    };
+    engine
+        .store()
+        .write(move |tx| {
+            Box::pin(async move {
+                for n in 0..120 {
+                    let at = now.plus(n as u64);
+                    links::create(&mut *tx, &format!("{n:016x}{:048x}", 0), &invited(n), at).await?;
+                }
+                Ok::<_, StoreError>(())
+            })
+        })
+        .await
+        .unwrap();
+    let (mut cursor, mut seen) = (Cursor::Newest, vec![]);
+    loop {
+        let page = engine.invitations(&admin, cursor).await.unwrap();
+        assert!(page.rows.len() <= 50 && page.open == 120);
+        seen.extend(page.rows.into_iter().map(|i| i.login));
+        match page.pages.older {
+            Some(before) => cursor = Cursor::Before(before),
+            None => break,
+        }
+    }
+    assert_eq!(seen, (0..120).rev().map(|n| format!("person-{n}")).collect::<Vec<_>>());
+    // The oldest is on the last page, and can be withdrawn as any other.
+    engine.withdraw_invitation(&bench.by(&engine, "admin").await, &format!("{:016x}", 0)).await.unwrap();
+    assert_eq!(engine.invitations(&admin, Cursor::Newest).await.unwrap().open, 119);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -230,7 +278,7 @@ async fn links_end_with_the_admin_who_made_them_and_do_not_come_back() {
             let ended = engine.use_link(token(link), "", "", PASSWORD, "").await.unwrap_err();
             assert!(ended.public().contains("withdrawn"), "{way}: {ended}");
         }
-        let all = engine.invitations(&actor(&engine, "admin").await).await.unwrap();
+        let all = engine.invitations(&actor(&engine, "admin").await, Cursor::Newest).await.unwrap().rows;
         let found = all.iter().find(|i| i.login == login).unwrap();
         assert!(
             matches!(&found.state, InvitationState::Withdrawn(why) if why.contains("no longer")),

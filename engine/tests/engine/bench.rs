@@ -11,8 +11,10 @@ use std::time::{Duration, Instant};
 
 use domain::facts::Actor;
 use domain::role::Role;
+use domain::time::Millis;
 use engine::auth::passwords::{Cost, Passwords};
 use engine::store::people;
+use engine::store::runs::{NewRun, RunKind};
 use engine::view::{BoardView, RunPage, RunState, Shown};
 use engine::{Ctx, Deployment, Done, Engine, Error, NewPerson};
 use tempfile::TempDir;
@@ -435,4 +437,19 @@ fn call(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// The row of a deploy of release 1, as a server stores it before it starts one.
+pub fn deploy_row(by: i64, key: Option<&'static str>) -> NewRun<'static> {
+    NewRun {
+        kind: RunKind::Deploy,
+        subject: "release 1",
+        gate: None,
+        title: "Deploy release #1",
+        release: Some(1),
+        by,
+        by_name: "DevOps",
+        at: Millis(1),
+        key,
+    }
 }

@@ -9,7 +9,9 @@ use engine::store::{StoreError, people};
 use engine::{Access, Engine, ErrorKind};
 use serde_json::Value;
 
-use crate::support::bench::{Bench, PASSWORD, actor, audit_is_whole, board, ended, log, run_id, until};
+use crate::support::bench::{
+    Bench, PASSWORD, actor, audit_is_whole, board, deploy_row, ended, log, run_id, until,
+};
 
 async fn end_access(bench: &Bench, engine: &Engine, person: i64) {
     let admin = bench.by(engine, "admin").await;
@@ -43,17 +45,7 @@ async fn deployed(engine: &Engine, follow_up: FollowUpKind) -> i64 {
         .store()
         .write(move |tx| {
             Box::pin(async move {
-                let new = NewRun {
-                    kind: RunKind::Deploy,
-                    subject: "release 1",
-                    gate: None,
-                    title: "Deploy release #1",
-                    release: Some(1),
-                    by,
-                    by_name: "DevOps",
-                    at: Millis(1),
-                    key: None,
-                };
+                let new = deploy_row(by, None);
                 let run = runs::start(&mut *tx, &new).await?;
                 let ending = Ending {
                     at: Millis(2),
@@ -162,6 +154,39 @@ async fn a_follow_up_whose_run_never_began_is_started_again() {
     assert_eq!(all.len(), 2);
     ended(&next, all[0].id).await;
     audit_is_whole(&next).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_migrations_that_was_tried_in_vain_says_why_it_is_missing() {
+    let bench = bench("nolist");
+    let engine = bench.start().await;
+    bench.open_release(&engine, "devops").await.unwrap();
+    let run = deployed(&engine, FollowUpKind::MigrationList).await;
+    let id = run_follow_ups::of_run(engine.store().readers(), run).await.unwrap()[0].id;
+    engine
+        .store()
+        .write(move |tx| {
+            Box::pin(async move {
+                for n in 0..5 {
+                    run_follow_ups::tried(&mut *tx, id, "the database is away", Millis(n)).await?;
+                }
+                Ok::<_, StoreError>(())
+            })
+        })
+        .await
+        .unwrap();
+    engine.close().await;
+    let next = bench.open().await;
+    next.start_up().await.unwrap();
+    let because = "the migrations could not be listed in 5 attempts: the database is away".to_owned();
+    until("the end", Duration::from_secs(90), || async {
+        state(&next, run).await == FollowUpState::NotDone(because.clone())
+    })
+    .await;
+    let shown = next.run(&actor(&next, "qa").await, run).await.unwrap().follow_ups;
+    assert_eq!((shown[0].label.as_str(), &shown[0].because), ("Migration list", &because));
+    let rows = audit_is_whole(&next).await;
+    assert!(rows.iter().any(|r| r.event.act == "migration_list.none" && r.event.detail == because));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,7 @@ use engine::store::runs;
 use engine::{Engine, ErrorKind};
 
 use crate::support::bench::{
-    Bench, actor, audit_is_whole, board, ended, gate_digest, run_id, step_digest, supervisor,
+    Bench, actor, audit_is_whole, board, deploy_row, ended, gate_digest, run_id, step_digest, supervisor,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -123,17 +123,7 @@ async fn a_run_that_was_never_made_before_the_server_died_ends_as_interrupted() 
         .store()
         .write(move |tx| {
             Box::pin(async move {
-                let new = NewRun {
-                    kind: RunKind::Deploy,
-                    subject: "release 1",
-                    gate: None,
-                    title: "Deploy release #1",
-                    release: Some(1),
-                    by,
-                    by_name: "DevOps",
-                    at: domain::time::Millis(1),
-                    key: Some("lost"),
-                };
+                let new = deploy_row(by, Some("lost"));
                 start(tx, &new).await
             })
         })

@@ -28,7 +28,8 @@ async fn migrations_are_listed_after_steps_failed_deploys_and_acceptance_with_do
 
     bench.check(&engine, "qa", "note").await;
     bench.attest(&engine, "backend", "A.2").await.unwrap();
-    bench.write("applied.txt", "m1\nm2\nm3\n");
+    // The database does not answer just then.
+    std::fs::remove_file(bench.dir().join("applied.txt")).unwrap();
     for (login, gate) in [("backend", "A"), ("devops", "B"), ("qa", "F")] {
         until("the gate", Duration::from_secs(10), || async {
             board(&engine).await.judgement.gate(gate).unwrap().items.iter().all(|i| i.is_satisfied())
@@ -36,11 +37,21 @@ async fn migrations_are_listed_after_steps_failed_deploys_and_acceptance_with_do
         .await;
         bench.accept(&engine, login, gate).await.unwrap();
     }
-    until("the list of the rollback point", Duration::from_secs(20), || async {
+    let listing = async || {
+        let follow_ups = board(&engine).await.follow_ups;
+        follow_ups.into_iter().find(|f| f.label == "Migration list")
+    };
+    until("an attempt in vain", Duration::from_secs(30), || async {
+        listing().await.is_some_and(|f| f.state == "pending" && f.because.contains("did not list them"))
+    })
+    .await;
+    bench.write("applied.txt", "m1\nm2\nm3\n");
+    until("the list of the rollback point", Duration::from_secs(60), || async {
         applied().await.is_some_and(|list| list.len() == 3)
     })
     .await;
     assert!(board(&engine).await.release.unwrap().rollback_point_at.is_some());
+    assert!(listing().await.is_none(), "what is done is not open any more");
 
     bench.edit("docker-compose.yml", "HEALTH: ${HEALTH:-ok}", "HEALTH: ${HEALTH:-bad}");
     bench.commit("bad, and it migrates");

@@ -6,12 +6,12 @@ use domain::evidence::{Evidence, Finding, Outcome as Found};
 use domain::page::Cursor;
 use domain::release::Parts;
 use domain::time::Millis;
-use engine::Engine;
 use engine::store::links::{self, Link, LinkKind};
 use engine::store::people::SCHEDULE;
 use engine::store::releases::{self, NewRelease};
 use engine::store::runs::{self, Ending, NewRun, RunKind, RunOutcome};
 use engine::store::{StoreError, evidence};
+use engine::{Engine, Rotation};
 
 use crate::support::bench::{Bench, PASSWORD, actor, board, until};
 
@@ -163,6 +163,38 @@ async fn retention_removes_what_nothing_rests_on_and_says_so() {
         })
         .await;
     assert!(matches!(refused, Err(StoreError::Refused(why)) if why.contains("append-only")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_daily_pass_goes_by_rows_and_finds_what_was_left_behind() {
+    let bench = Bench::new("daily");
+    let config = fs::read_to_string(bench.dir().join("stagegate.toml")).unwrap();
+    bench.write("stagegate.toml", &format!("{config}\n[retention]\nruns = \"90d\"\n"));
+    let engine = bench.start().await;
+    let devops = actor(&engine, "devops").await;
+    let old = release(&engine, devops.id).await;
+    let mut runs = vec![];
+    for n in 0..3 {
+        runs.push(old_run(&engine, SCHEDULE, "unit", old, 10 + n).await);
+    }
+    for _ in 0..3 {
+        release(&engine, devops.id).await;
+    }
+    let pruned = engine.prune(false).await.unwrap();
+    assert_eq!((pruned.runs, pruned.run_bytes), (2, 2_000), "the last of its kind stays");
+    // A directory whose removal was recorded and failed, one of no run, and a file that is none.
+    let at = |name: &str| engine.paths().runs.join(name);
+    fs::create_dir_all(at(&runs[0].to_string())).unwrap();
+    fs::create_dir_all(at("999999")).unwrap();
+    fs::write(at("999999/log"), vec![b'x'; 5_000]).unwrap();
+    fs::write(at("notes.txt"), "mine").unwrap();
+    let again = engine.prune_daily(&mut Rotation::default()).await.unwrap();
+    assert_eq!(again.runs, 0);
+    assert_eq!(there(&engine, &runs), [false, false, true]);
+    assert!(at("999999/log").exists() && at("notes.txt").exists(), "what nobody knows stays");
+    // The figure is that of the rows: no directory was walked for it but those that were new.
+    let storage = engine.activity(&devops, Cursor::Newest).await.unwrap().storage.unwrap();
+    assert_eq!(storage.run_bytes, 1_000);
 }
 
 #[tokio::test(flavor = "multi_thread")]

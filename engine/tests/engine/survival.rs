@@ -31,12 +31,12 @@ async fn poll_and_drop<F: Future>(future: F, polls: usize, pause: Duration) -> O
 
 /// The number of the last entry of a field, 0 for none.
 async fn last_entry(engine: &Engine, field: &str) -> i64 {
-    let history = engine::store::ownership::history(engine.store().readers(), Some(field)).await.unwrap();
+    let history = engine::store::ownership::history(engine.store().readers(), field, 9).await.unwrap();
     history.first().map_or(0, |entry| entry.id)
 }
 
 async fn values(engine: &Engine, field: &str) -> Vec<String> {
-    let history = engine::store::ownership::history(engine.store().readers(), Some(field)).await.unwrap();
+    let history = engine::store::ownership::history(engine.store().readers(), field, 9).await.unwrap();
     history.into_iter().map(|entry| entry.value).collect()
 }
 

@@ -83,3 +83,38 @@ async fn a_page_of_a_long_list_reads_no_more_than_the_page() {
         assert!(plan.contains("SEARCH") && plan.contains(filter) && !plan.contains("TEMP B-TREE"), "{plan}");
     }
 }
+
+#[tokio::test]
+async fn what_retention_looks_at_is_found_by_an_index() {
+    let (_dir, store) = fresh().await;
+    for (sql, by) in [
+        (
+            "SELECT d.run, r.started_at FROM run_directory d CROSS JOIN run r ON r.id = d.run WHERE d.run > ?1
+             ORDER BY d.run LIMIT ?2",
+            "SEARCH d USING INTEGER PRIMARY KEY",
+        ),
+        ("SELECT id FROM evidence WHERE id > ?1 AND by = 0 ORDER BY id LIMIT ?2", "evidence_by_clock"),
+        (
+            "SELECT d.run FROM run_directory d CROSS JOIN run r ON r.id = d.run
+             WHERE d.bytes IS NULL AND r.state <> 'running' ORDER BY d.run LIMIT ?1",
+            "run_directory_unmeasured",
+        ),
+        (
+            "SELECT id FROM ownership_entry WHERE id < ?1 AND field = ?3 ORDER BY id DESC LIMIT ?2",
+            "ownership_entry_by_field",
+        ),
+        (
+            "SELECT created_at FROM link WHERE created_at < ?1 AND kind = 'invite' ORDER BY created_at DESC LIMIT ?2",
+            "link_invitation_by_age",
+        ),
+    ] {
+        let plan: Vec<(i64, i64, i64, String)> =
+            sqlx::query_as(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")))
+                .fetch_all(store.readers())
+                .await
+                .unwrap();
+        let plan: Vec<String> = plan.into_iter().map(|row| row.3).collect();
+        let plan = plan.join("; ");
+        assert!(plan.contains(by) && !plan.contains("TEMP B-TREE"), "{plan}");
+    }
+}

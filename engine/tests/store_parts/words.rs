@@ -191,6 +191,6 @@ async fn the_last_entry_of_a_field_counts_and_the_others_stay() {
     }
     let values = |list: Vec<ownership::Entry>| list.into_iter().map(|e| e.value).collect::<Vec<_>>();
     assert_eq!(values(ownership::latest(store.readers()).await.unwrap()), ["b", "c"]);
-    assert_eq!(values(ownership::history(store.readers(), Some("O.2")).await.unwrap()), ["c", "a"]);
-    assert_eq!(values(ownership::history(store.readers(), None).await.unwrap()), ["c", "b", "a"]);
+    assert_eq!(values(ownership::history(store.readers(), "O.2", 9).await.unwrap()), ["c", "a"]);
+    assert_eq!(values(ownership::recent(store.readers(), 9).await.unwrap()), ["c", "b", "a"]);
 }

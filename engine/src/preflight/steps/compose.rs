@@ -52,6 +52,7 @@ impl One<'_, '_> {
                             format!("{} names the Compose file {file}, which does not exist", self.from.what);
                         self.tell(
                             "compose-file-missing",
+                            [&file],
                             message,
                             "Correct the path, or add the file to the repository.",
                         );
@@ -66,6 +67,7 @@ impl One<'_, '_> {
                             format!("{} names the env file {file}, which does not exist", self.from.what);
                         self.tell(
                             "env-file-missing",
+                            [&file],
                             message,
                             "Make the file before this step, or correct the path.",
                         );
@@ -176,7 +178,7 @@ impl One<'_, '_> {
         let hint = format!("The Compose file has: {}.", known.join(", "));
         let message =
             format!("{} uses docker compose {subcommand} with {name}, which is no service", self.from.what);
-        self.tell("service-missing", message, hint);
+        self.tell("service-missing", [subcommand, name], message, hint);
         false
     }
 

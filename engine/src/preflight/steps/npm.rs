@@ -18,7 +18,12 @@ impl One<'_, '_> {
                 if !has_lock && matches!(ground, Ground::Host(_)) {
                     let message =
                         format!("{} runs npm ci, but there is no package-lock.json", self.from.what);
-                    self.tell("lock-file-missing", message, "Commit the lock file that npm install writes.");
+                    self.tell(
+                        "lock-file-missing",
+                        [],
+                        message,
+                        "Commit the lock file that npm install writes.",
+                    );
                 }
             }
             "run" | "run-script" | "rum" | "urn" | "test" | "t" => {
@@ -65,10 +70,16 @@ impl One<'_, '_> {
         };
         let found = self.look.repo.package_above(&dir);
         if found.is_none() && self.look.repo.exists(&dir) && !dir.join("package.json").exists() {
-            let place = self.look.repo.name(&dir);
+            let about = self.look.repo.name(&dir);
+            let place = about.clone();
             let place = if place.is_empty() { "the stack's directory".to_owned() } else { place };
             let message = format!("{} runs npm in {place}, where there is no package.json", self.from.what);
-            self.tell("package-missing", message, "Correct the directory of the command, or of [stack].");
+            self.tell(
+                "package-missing",
+                [&about],
+                message,
+                "Correct the directory of the command, or of [stack].",
+            );
         }
         found
     }
@@ -89,7 +100,12 @@ impl One<'_, '_> {
                 None => {
                     let message =
                         format!("{} names the workspace {wanted}, which does not exist", self.from.what);
-                    self.tell("workspace-missing", message, "Add it to `workspaces`, or correct its name.");
+                    self.tell(
+                        "workspace-missing",
+                        [wanted],
+                        message,
+                        "Add it to `workspaces`, or correct its name.",
+                    );
                 }
             }
         }
@@ -99,18 +115,26 @@ impl One<'_, '_> {
     fn script(&mut self, how: &str, package: &Package, script: &str, ground: &Ground, depth: usize) {
         let file = self.look.repo.name(&package.dir.join("package.json"));
         let Some((text, line)) = package.scripts.get(script) else {
-            let inside = match ground {
-                Ground::Container { service, .. } => format!(" (in the container of {service})"),
-                Ground::Host(_) => String::new(),
+            let (inside, container) = match ground {
+                Ground::Container { service, .. } => {
+                    (format!(" (in the container of {service})"), service.as_str())
+                }
+                Ground::Host(_) => (String::new(), ""),
             };
             let message =
                 format!("{} runs {how} {script}{inside}, but {file} has no such script", self.from.what);
-            self.tell("script-missing", message, "Add the script, or correct its name.");
+            self.tell(
+                "script-missing",
+                [how, script, container, &file],
+                message,
+                "Add the script, or correct its name.",
+            );
             return;
         };
         let Some(commands) = simple_commands(text) else { return };
-        let from =
-            From { gate: self.from.gate.clone(), file, line: *line, what: format!("the script {script}") };
+        let (gate, line) = (self.from.gate.clone(), *line);
+        let (what, key) = (format!("the script {script}"), format!("script:{script}"));
+        let from = From { gate, file, line, what, key };
         let base = package.dir.strip_prefix(&self.look.repo.root).map(Path::to_path_buf);
         for command in &commands {
             let ground = match ground {
