@@ -16,6 +16,7 @@ mod support {
 }
 #[path = "engine"]
 mod cases {
+    mod account_races;
     mod admin;
     mod confirmations;
     mod docker;
