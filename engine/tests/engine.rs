@@ -30,6 +30,7 @@ mod cases {
     mod integrity;
     mod keys;
     mod lost_runs;
+    mod messages;
     mod migrations;
     mod people;
     mod races;
