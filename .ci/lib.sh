@@ -12,6 +12,8 @@ export PATH="${CARGO_HOME:-${HOME:-/root}/.cargo}/bin:$ROOT/end2end/node_modules
 # Queries are checked against the committed data in .sqlx; only `make sqlx` asks a database.
 export SQLX_OFFLINE=true
 unset DATABASE_URL
+# A text that differs from its committed copy fails the test, whatever the caller's shell says: see .config/insta.yaml.
+export INSTA_UPDATE=no INSTA_FORCE_PASS=0
 # One target directory for everything, wherever the caller has put it.
 TARGET=${CARGO_TARGET_DIR:-$ROOT/target}
 STAMPS=$TARGET/stamps

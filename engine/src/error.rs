@@ -107,12 +107,25 @@ impl From<crate::store::StoreError> for Error {
 
 impl From<crate::store::people::PersonError> for Error {
     fn from(error: crate::store::people::PersonError) -> Error {
+        use crate::store::people::PersonError;
         match error {
-            crate::store::people::PersonError::Store(e) => e.into(),
-            changed @ crate::store::people::PersonError::RolesChanged(_) => {
+            PersonError::Store(e) => e.into(),
+            changed @ (PersonError::RolesChanged(_) | PersonError::PasswordChanged) => {
                 Error::conflict(sentence(&changed.to_string()))
             }
+            last @ PersonError::LastAdmin => Error::refused(sentence(&last.to_string())),
             other => Error::invalid(sentence(&other.to_string())),
+        }
+    }
+}
+
+impl From<crate::store::invitations::InvitationError> for Error {
+    fn from(error: crate::store::invitations::InvitationError) -> Error {
+        use crate::store::invitations::InvitationError;
+        match error {
+            InvitationError::Store(e) => e.into(),
+            taken @ InvitationError::LoginTaken(_) => Error::refused(sentence(&taken.to_string())),
+            other => Error::conflict(sentence(&other.to_string())),
         }
     }
 }
@@ -121,6 +134,9 @@ impl From<crate::store::links::LinkError> for Error {
     fn from(error: crate::store::links::LinkError) -> Error {
         match error {
             crate::store::links::LinkError::Store(e) => e.into(),
+            taken @ crate::store::links::LinkError::LoginTaken(_) => {
+                Error::conflict(sentence(&taken.to_string()))
+            }
             other => Error::new(ErrorKind::NotFound, sentence(&other.to_string())),
         }
     }

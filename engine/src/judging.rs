@@ -188,3 +188,6 @@ pub(crate) fn all(offers: impl IntoIterator<Item = Offer>) -> Offer {
 pub(crate) fn when(condition: bool, else_why: impl FnOnce() -> String) -> Offer {
     if condition { Offer::Yes } else { Offer::No(else_why()) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -261,3 +261,6 @@ impl Runs {
 pub(crate) fn changes_the_stack(kind: RunKind) -> bool {
     matches!(kind, RunKind::Deploy | RunKind::Rollback | RunKind::Drill)
 }
+
+#[cfg(test)]
+mod tests;

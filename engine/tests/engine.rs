@@ -16,6 +16,7 @@ mod support {
 }
 #[path = "engine"]
 mod cases {
+    mod account_races;
     mod admin;
     mod confirmations;
     mod docker;
@@ -29,6 +30,7 @@ mod cases {
     mod integrity;
     mod keys;
     mod lost_runs;
+    mod messages;
     mod migrations;
     mod people;
     mod races;

@@ -34,6 +34,8 @@ macro_rules! write {
     };
 }
 
+#[path = "store_parts/invitations.rs"]
+mod of_invitations;
 #[path = "store_parts/judging.rs"]
 mod of_judging;
 #[path = "store_parts/paging.rs"]

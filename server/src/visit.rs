@@ -137,6 +137,13 @@ async fn with_whole_body(request: Request, limit: usize) -> Result<Request, Resp
         let text = format!("The form is too long: at most {} kB are read.\n", limit >> 10);
         (StatusCode::PAYLOAD_TOO_LARGE, [(header::CONNECTION, "close")], text).into_response()
     };
+    // Nothing here unpacks a body: a form of some kilobytes could become gigabytes, and browsers compress none.
+    let encoding = request.headers().get(header::CONTENT_ENCODING).map(HeaderValue::as_bytes);
+    if encoding.is_some_and(|name| !name.eq_ignore_ascii_case(b"identity")) {
+        let text = "Compressed requests are not read. Send the form without Content-Encoding.\n";
+        let close = [(header::CONNECTION, "close")];
+        return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, close, text).into_response());
+    }
     let stated = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
     if stated.is_some_and(|length: usize| length > limit) {
         return Err(too_long());

@@ -5,13 +5,17 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+#[path = "cli/texts.rs"]
+mod texts;
+
 fn stagegate(args: &[&str], dir: &Path) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_stagegate"))
-        .args(args)
-        .current_dir(dir)
-        .env_remove("STAGEGATE_CONFIG")
-        .output()
-        .unwrap()
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stagegate"));
+    // Settings of whoever runs the tests must not count, nor the width of their terminal.
+    let settings = std::env::vars_os().map(|(name, _)| name);
+    for name in settings.filter(|name| name.to_string_lossy().starts_with("STAGEGATE_")) {
+        command.env_remove(name);
+    }
+    command.args(args).current_dir(dir).env_remove("COLUMNS").env("STAGEGATE_LOG", "off").output().unwrap()
 }
 
 fn out(output: &Output) -> String {
@@ -60,25 +64,6 @@ fn the_bundled_configuration_fits_its_runbook() {
 }
 
 #[test]
-fn all_mistakes_of_a_configuration_are_told_at_once_with_their_places() {
-    let config = format!(
-        "{PLAIN}colour = \"red\"\n\n[[check]]\nid = \"a\"\nkind = \"command\"\nrun = \"true\"\n\n\
-         [[check]]\nid = \"b\"\nkind = \"command\"\nrun = \"true\"\n\
-         proves = [{{ criterion = \"A.1\", says = \"latency\" }}, {{ criterion = \"Z.9\" }}]\n"
-    );
-    let dir = stack(&config);
-    let output = stagegate(&["check"], dir.path());
-    assert!(!output.status.success());
-    let text = out(&output);
-    for part in ["colour", "proves nothing", "latency", "Z.9"] {
-        assert!(text.contains(part), "“{part}” is missing in:\n{text}");
-    }
-    assert!(text.contains("stagegate.toml:5:1"), "file, line and column:\n{text}");
-    let served = stagegate(&["verify"], dir.path());
-    assert!(!served.status.success() && err(&served).contains("colour"), "{}", err(&served));
-}
-
-#[test]
 fn a_runbook_that_is_none_is_reported_and_not_fatal() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("junk.md"), [0_u8, 255, 254, 7, b'#', b'\n', 0x80]).unwrap();
@@ -86,34 +71,14 @@ fn a_runbook_that_is_none_is_reported_and_not_fatal() {
     assert_eq!(output.status.code(), Some(1), "{}", err(&output));
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(!report["problems"].as_array().unwrap().is_empty());
-    let missing = stagegate(&["check", "--runbook", "nowhere.md"], dir.path());
-    assert!(err(&missing).contains("nowhere.md"), "{}", err(&missing));
 }
 
 #[test]
 fn people_are_added_from_the_console_and_the_chain_verifies_until_somebody_tampers() {
     let dir = stack(PLAIN);
     let added = stagegate(&["user", "add", "ada", "--role", "qa", "--name", "Ada"], dir.path());
-    assert!(added.status.success() && out(&added).contains("/link/"), "{}", err(&added));
-    let again = stagegate(&["user", "add", "ada"], dir.path());
-    assert!(!again.status.success() && err(&again).contains("taken"), "{}", err(&again));
-    let roles = stagegate(&["user", "roles", "ada", "po", "admin"], dir.path());
-    assert!(out(&roles).contains("PO, Admin"), "{}", err(&roles));
-    let wrong = stagegate(&["user", "roles", "ada", "king"], dir.path());
-    assert!(!wrong.status.success() && err(&wrong).contains("king"), "{}", err(&wrong));
-    let verified = stagegate(&["verify"], dir.path());
-    assert!(verified.status.success() && out(&verified).contains("whole"), "{}", err(&verified));
-    let printed = out(&verified);
-    let head = printed.lines().find_map(|l| l.strip_prefix("Head: ")).unwrap().to_owned();
-    let expected = stagegate(&["verify", "--expect", &head], dir.path());
-    assert!(expected.status.success(), "{}", err(&expected));
-    let (_, hash) = head.split_once(':').unwrap();
-    let other = hash.chars().rev().collect::<String>();
-    let cut = stagegate(&["verify", "--expect", &other], dir.path());
-    assert!(!cut.status.success() && err(&cut).contains("cut or rewritten"), "{}", err(&cut));
-    let nonsense = stagegate(&["verify", "--expect", "yesterday"], dir.path());
-    assert!(err(&nonsense).contains("64 hex digits"), "{}", err(&nonsense));
-
+    assert!(added.status.success(), "{}", err(&added));
+    assert!(stagegate(&["verify"], dir.path()).status.success());
     let database = dir.path().join(".stagegate/stagegate.db");
     let script = "import sqlite3, sys\n\
         db = sqlite3.connect(sys.argv[1])\n\
@@ -133,45 +98,6 @@ fn people_are_added_from_the_console_and_the_chain_verifies_until_somebody_tampe
     assert!(tampered.status.success(), "{}", err(&tampered));
     let broken = stagegate(&["verify"], dir.path());
     assert!(err(&broken).contains("person 1 was changed outside of Stagegate"), "{}", err(&broken));
-}
-
-#[test]
-fn what_retention_would_remove_is_told() {
-    let dir = stack(PLAIN);
-    let none = stagegate(&["prune", "--dry-run"], dir.path());
-    assert!(none.status.success() && out(&none).contains("has no [retention]"), "{}", err(&none));
-    let dir = stack(&format!("{PLAIN}\n[retention]\nruns = \"90d\"\n"));
-    let dry = stagegate(&["prune", "--dry-run"], dir.path());
-    assert!(dry.status.success(), "{}", err(&dry));
-    assert!(out(&dry).contains("Would remove the logs of 0 runs (0 bytes)."), "{}", out(&dry));
-    let dir = stack(&format!("{PLAIN}\n[retention]\nruns = \"1h\"\n"));
-    let short = stagegate(&["prune"], dir.path());
-    assert!(err(&short).contains("at least one day"), "{}", err(&short));
-}
-
-#[test]
-fn a_copy_of_the_env_file_that_is_not_there_is_told_by_its_reason() {
-    let dir = stack(PLAIN);
-    let none = stagegate(&["env-copy", "1"], dir.path());
-    assert!(!none.status.success() && err(&none).contains("env_copy_key"), "{}", err(&none));
-    let dir = stack(&format!("{PLAIN}\n[rollback]\nenv_copy_key = \"env.key\"\n"));
-    let missing = stagegate(&["env-copy", "1"], dir.path());
-    assert!(!missing.status.success() && err(&missing).contains("env.sealed"), "{}", err(&missing));
-    assert!(!dir.path().join("env.key").exists(), "a question makes no key");
-}
-
-#[test]
-fn help_and_version_say_what_there_is() {
-    let dir = tempfile::tempdir().unwrap();
-    let help = out(&stagegate(&["--help"], dir.path()));
-    for command in ["serve", "check", "user", "verify", "version"] {
-        assert!(help.contains(command), "{help}");
-    }
-    assert!(!help.contains("supervise"), "that one is not for people");
-    assert!(out(&stagegate(&["version"], dir.path())).contains("SQLite 3."));
-    let refused =
-        stagegate(&["serve", "--demo", "--listen", "0.0.0.0:0", "--site", "."], stack(PLAIN).path());
-    assert!(!refused.status.success());
 }
 
 #[test]

@@ -219,3 +219,46 @@ async fn a_one_time_link_is_shown_once_and_never_reaches_the_disk() {
     assert!(!server.get(&admin, &to).await.text().await.unwrap().contains(&token), "it is shown once");
     assert!(!server.data_holds(&token));
 }
+
+/// What a text is as gzip.
+fn gzip(text: &[u8]) -> Vec<u8> {
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+    let mut child = Command::new("gzip").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let text = text.to_vec();
+    let writer = std::thread::spawn(move || input.write_all(&text).unwrap());
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    output.stdout
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compressed_form_is_refused_and_not_unpacked() {
+    let server = Server::start();
+    let admin = server.admin().await;
+    let send = async |browser: &reqwest::Client, encoding: &'static str, body: Vec<u8>| {
+        let request = browser
+            .post(server.url("/api/sign_in"))
+            .header("origin", &server.base)
+            .header("accept", "text/html")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("content-encoding", encoding);
+        let answer = request.body(body).send().await.unwrap();
+        (answer.status().as_u16(), answer.headers().contains_key("set-cookie"))
+    };
+    let form =
+        format!("login=root&password={}&key={}&back=%2F&form=sign_in", support::percent(PASSWORD), unique());
+    // As much as a stranger may send, and a thousand times as much once it is unpacked.
+    let bomb = gzip(&[form.as_bytes(), &vec![b'&'; 12 << 20]].concat());
+    assert!(bomb.len() < 16 << 10, "{}", bomb.len());
+    for browser in [&support::client(false), &admin] {
+        for (encoding, body) in
+            [("gzip", gzip(form.as_bytes())), ("gzip", bomb.clone()), ("br", vec![1, 2, 3])]
+        {
+            assert_eq!(send(browser, encoding, body).await, (415, false), "{encoding}");
+        }
+    }
+    let (status, signed_in) = send(&support::client(false), "identity", form.into_bytes()).await;
+    assert!((300..400).contains(&status) && signed_in, "the same form as it is: {status}");
+}

@@ -31,4 +31,6 @@ pub use text::{chips, code_text, lines, roles, since, span, time, web_link};
 #[cfg(test)]
 pub(crate) mod samples;
 #[cfg(test)]
+pub(crate) mod snapshot;
+#[cfg(test)]
 mod tests;

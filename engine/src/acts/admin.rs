@@ -15,7 +15,7 @@ use crate::auth::tokens::Token;
 use crate::error::Error;
 use crate::judging::{Judged, all, when};
 use crate::store::StoreError;
-use crate::store::idempotency;
+use crate::store::invitations::{self, InvitationError, Pending};
 use crate::store::links::{self, InvitationState, Link, LinkKind};
 use crate::store::people::{self, Person, PersonError, role_names};
 use crate::store::sessions;
@@ -54,6 +54,8 @@ struct NewLink {
     note: String,
     /// What a repeated request is told to do instead.
     again: &'static str,
+    /// The invitation that this one takes the place of.
+    replaces: Option<Pending>,
 }
 
 impl Engine {
@@ -76,7 +78,7 @@ impl Engine {
     }
 
     /// Invites somebody: the answer holds a one-time link, shown once. An open invitation for the same login is
-    /// replaced.
+    /// replaced, unless it was made since this one was asked for.
     pub async fn invite(
         &self,
         ctx: &Ctx,
@@ -90,6 +92,7 @@ impl Engine {
         if [&name, &login].iter().any(|text| text.is_empty() || text.chars().count() > 200) {
             return Err(Error::invalid("A name and a login have 1 to 200 characters."));
         }
+        let replaces = invitations::pending(self.store().readers(), &login).await?;
         let asked = self.ask_admin(ctx, "invite", password, "nobody was invited").await?;
         let _turn = self.in_turn().await?;
         let (judged, me) = self.admin_facts(ctx);
@@ -99,8 +102,7 @@ impl Engine {
             judged.may(&me, "invite"),
             when(!taken, || format!("The login “{login}” is taken.")),
         ]);
-        let earlier = links::open_invitations(self.store().readers(), Some(&login), self.now()).await?;
-        let replaces = earlier > 0;
+        let ends_one = replaces.as_ref().is_some_and(|pending| pending.expires_at > self.now());
         let slugs: Vec<&str> = roles.iter().map(|r| r.slug()).collect();
         let params = [name.as_str(), &slugs.join(",")];
         self.perform(ctx, "person.invite", &login, &params, allowed, async |begun| {
@@ -115,8 +117,9 @@ impl Engine {
                     expires_at: self.now().plus(LINK_LIFE_MS),
                 },
                 detail: format!("as {}", slugs.join(", ")),
-                note: if replaces { " The earlier invitation no longer works." } else { "" }.to_owned(),
+                note: if ends_one { " The earlier invitation no longer works." } else { "" }.to_owned(),
                 again: "To get a new link, invite the person again.",
+                replaces,
             };
             self.give_link(begun, new).await
         })
@@ -145,8 +148,15 @@ impl Engine {
             };
             let (id, now) = (found.id.clone(), self.now());
             let because = format!("withdrawn by {}", ctx.actor.name);
-            self.store_done(begun, done, String::new(), move |tx| {
-                Box::pin(async move { links::withdraw_invitation(tx, &id, &because, now).await.map(|_| ()) })
+            let (name, was_open) = (found.name.clone(), found.state == InvitationState::Open);
+            self.try_store_done(begun, done, String::new(), move |tx| {
+                Box::pin(async move {
+                    // Whoever holds the link takes no turns: they may have joined a moment ago.
+                    if !links::withdraw_invitation(tx, &id, &because, now).await? && was_open {
+                        return Err(InvitationError::NotOpen(name));
+                    }
+                    Ok(())
+                })
             })
             .await
         })
@@ -173,6 +183,7 @@ impl Engine {
                 detail: String::new(),
                 note: " The old password no longer works.".to_owned(),
                 again: "To get a new link, reset the password again.",
+                replaces: None,
             };
             self.give_link(begun, new).await
         })
@@ -180,14 +191,14 @@ impl Engine {
     }
 
     async fn give_link(&self, begun: Begun, new: NewLink) -> Result<Done, Error> {
-        let NewLink { link, detail, note, again } = new;
+        let NewLink { link, detail, note, again, replaces } = new;
         let token = Token::generate().map_err(Error::internal)?;
         let path = format!("/link/{}", token.reveal());
         let (hash, now) = (token.hash(), self.now());
         // The answer that is kept for a repeated key holds no link: the link is never stored.
         let kept = Done { to: "/people".to_owned(), said: format!("The link was shown already. {again}") };
         let name = link.name.clone();
-        self.store_done(begun, kept, detail, move |tx| {
+        self.try_store_done(begun, kept, detail, move |tx| {
             Box::pin(async move {
                 if let Some(person) = link.person {
                     links::withdraw_of(&mut *tx, person).await?;
@@ -195,10 +206,10 @@ impl Engine {
                     sessions::end_all(&mut *tx, person, None).await?;
                 }
                 if link.kind == LinkKind::Invite {
-                    let because = "replaced by a newer invitation";
-                    links::withdraw_invitations_to(&mut *tx, &link.login, because, now).await?;
+                    return invitations::replace(tx, &hash, &link, replaces.as_ref(), now).await;
                 }
-                links::create(tx, &hash, &link, now).await
+                links::create(tx, &hash, &link, now).await?;
+                Ok(())
             })
         })
         .await?;
@@ -244,23 +255,20 @@ impl Engine {
                 to: "/people".to_owned(),
                 said: format!("Roles of {}: {}.", who.name, role_names(&roles)),
             };
-            let answer = serde_json::to_value(&done).map_err(Error::internal)?;
             let (roles, now) = (roles.clone(), self.now());
             let detail = format!("{wanted} (before: {before})");
-            self.store()
-                .write(move |tx| {
-                    Box::pin(async move {
-                        people::replace_roles(&mut *tx, person, &now_held, &roles).await?;
-                        if loses_admin {
-                            links::withdraw_made_by(&mut *tx, person, NO_LONGER_ADMIN, now).await?;
-                        }
-                        begun.act.done(&mut *tx, now, &detail).await?;
-                        idempotency::complete(tx, &begun.key, &answer).await?;
-                        Ok::<_, PersonError>(())
-                    })
+            self.try_store_done(begun, done, detail, move |tx| {
+                Box::pin(async move {
+                    people::replace_roles(&mut *tx, person, &now_held, &roles).await?;
+                    if loses_admin {
+                        links::withdraw_made_by(&mut *tx, person, NO_LONGER_ADMIN, now).await?;
+                        // The command line takes no turns: the other admin may have lost the role since.
+                        people::keep_an_admin(tx).await?;
+                    }
+                    Ok::<_, PersonError>(())
                 })
-                .await?;
-            Ok(done)
+            })
+            .await
         })
         .await
     }
@@ -296,15 +304,19 @@ impl Engine {
             let done = Done { to: "/people".to_owned(), said: format!("{} {state}.", who.name) };
             let detail = if is_so { "no change" } else { "" }.to_owned();
             let now = self.now();
-            self.store_done(begun, done, detail, move |tx| {
+            self.try_store_done(begun, done, detail, move |tx| {
                 Box::pin(async move {
                     if is_so {
                         return Ok(());
                     }
-                    people::set_disabled(&mut *tx, person, disable).await.map_err(PersonError::into_store)?;
+                    people::set_disabled(&mut *tx, person, disable).await?;
                     links::withdraw_of(&mut *tx, person).await?;
                     links::withdraw_made_by(&mut *tx, person, NO_LONGER_ADMIN, now).await?;
-                    sessions::end_all(tx, person, None).await.map(|_| ())
+                    sessions::end_all(&mut *tx, person, None).await?;
+                    if disable {
+                        people::keep_an_admin(tx).await?;
+                    }
+                    Ok::<_, PersonError>(())
                 })
             })
             .await

@@ -143,6 +143,23 @@ impl Engine {
     where
         W: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<(), StoreError>> + Send + 'static,
     {
+        self.try_store_done(begun, done, detail, write).await
+    }
+
+    /// The same for changes that the store may refuse with an error of their own, such as a value that somebody else
+    /// has replaced since.
+    pub(crate) async fn try_store_done<W, E>(
+        &self,
+        begun: Begun,
+        done: Done,
+        detail: String,
+        write: W,
+    ) -> Result<Done, Error>
+    where
+        W: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<(), E>> + Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        Error: From<E>,
+    {
         let now = self.now();
         let answer = serde_json::to_value(&done).map_err(Error::internal)?;
         let answered = begun.answered.clone();
@@ -151,11 +168,11 @@ impl Engine {
                 Box::pin(async move {
                     write(&mut *tx).await?;
                     begun.act.done(&mut *tx, now, &detail).await?;
-                    idempotency::complete(tx, &begun.key, &answer).await
+                    idempotency::complete(tx, &begun.key, &answer).await?;
+                    Ok::<_, E>(())
                 })
             })
-            .await
-            .map_err(|e: StoreError| Error::from(e))?;
+            .await?;
         answered.store(true, Ordering::Release);
         Ok(done)
     }

@@ -70,7 +70,13 @@ impl Engine {
                                 LinkKind::Setup => vec![Role::Admin],
                                 _ => link.roles.clone(),
                             };
-                            people::create(&mut *tx, &name, &login, &roles, now).await?
+                            match people::create(&mut *tx, &name, &login, &roles, now).await {
+                                // Added in another way since. Who holds the invitation did not choose the login.
+                                Err(PersonError::LoginTaken(login)) if link.kind == LinkKind::Invite => {
+                                    return Err(LinkUse::Link(LinkError::LoginTaken(login)));
+                                }
+                                created => created?,
+                            }
                         }
                     };
                     if let Some(hash) = hash {
@@ -97,7 +103,7 @@ impl Engine {
 
     /// Changes the own password; the sessions of the person end. The server renews the one at hand.
     pub async fn change_password(&self, ctx: &Ctx, old: &str, new: &str) -> Result<Done, Error> {
-        self.confirm_password(ctx, old, "it was not changed").await?;
+        let current = self.confirm_password(ctx, old, "it was not changed").await?;
         let known = self.known();
         let me = known.people.iter().find(|p| p.id == ctx.actor.id).ok_or_else(Error::signed_out)?;
         check_rule(new, &me.login, &me.name).map_err(|w| Error::invalid(sentence(&w.to_string())))?;
@@ -106,11 +112,15 @@ impl Engine {
         self.perform(ctx, "password.change", &me.login, &[], allowed, async |begun| {
             let id = ctx.actor.id;
             let done = Done { to: "/account".to_owned(), said: "The password is changed.".to_owned() };
-            self.store_done(begun, done, String::new(), move |tx| {
+            self.try_store_done(begun, done, String::new(), move |tx| {
                 Box::pin(async move {
-                    people::set_password(&mut *tx, id, &hash).await.map_err(PersonError::into_store)?;
+                    // A reset may have taken away the password that was confirmed.
+                    if !people::replace_password(&mut *tx, id, &current, &hash).await? {
+                        return Err(PersonError::PasswordChanged);
+                    }
                     // The own one too: the server gives it a new id in the same request.
-                    sessions::end_all(tx, id, None).await.map(|_| ())
+                    sessions::end_all(tx, id, None).await?;
+                    Ok(())
                 })
             })
             .await
@@ -144,6 +154,8 @@ impl Engine {
             .write(move |tx| {
                 Box::pin(async move {
                     people::create(&mut *tx, &person.name, &person.login, &person.roles, now).await?;
+                    let because = "the person was added from the command line";
+                    links::withdraw_invitations_to(&mut *tx, &person.login, because, now).await?;
                     let event = Event::new(now, None, "person.add", &person.login)
                         .outcome(Outcome::Done)
                         .detail("from the console");

@@ -16,10 +16,12 @@ use crate::auth::refusals::{Entry, Refusals};
 use crate::auth::throttle::{Confirmations, Guess, Wait};
 use crate::error::{Error, sentence};
 use crate::store::StoreError;
-use crate::store::people::{self, PersonError};
+use crate::store::people;
 
 /// A login has at most so many characters.
 const LONGEST_LOGIN: usize = 200;
+/// How often a password is compared at one sign-in, should its hash be replaced meanwhile.
+const MAX_COMPARISONS: usize = 3;
 /// How often counted refusals are looked through for hours that are over.
 const RECORD_EVERY: Duration = Duration::from_secs(60);
 /// Who is named where nobody is signed in. What was typed is not: it may be a password.
@@ -47,42 +49,54 @@ impl Engine {
                 return Err(throttled(wait));
             }
         };
-        match self.compare(&login, password, &guess, ip).await {
+        match self.admit(&login, password, &guess, ip).await {
             Err(error) => {
                 // That nobody had time for it, or that the store failed, is no wrong guess.
                 self.throttle().take_back(guess);
                 Err(error)
             }
-            Ok((right @ (Verdict::Right | Verdict::RightButRehash), Some(actor))) => {
+            Ok(Some(actor)) => {
                 self.throttle().succeeded(guess);
-                if right == Verdict::RightButRehash {
-                    // The old hash is good enough to get in, should the new one find no room.
-                    if let Err(error) = self.store_password(actor.id, password).await {
-                        tracing::error!(%error, "a password hash could not be renewed");
-                    }
-                }
-                self.note_signed_in(&login, &actor).await?;
                 Ok(actor)
             }
-            Ok(_) => {
+            Ok(None) => {
                 self.note_refusal_of(Some(&login), ip, "wrong name or password").await;
                 Err(is_wrong())
             }
         }
     }
 
-    async fn compare(
+    /// Compares the password and records the sign-in; `None` when it is wrong. A hash that is replaced while it is
+    /// compared with counts no more: then the one that counts now is compared with.
+    async fn admit(
         &self,
         login: &str,
         password: &str,
         guess: &Guess,
         ip: IpAddr,
-    ) -> Result<(Verdict, Option<Actor>), Error> {
-        let credentials = people::credentials(self.store().readers(), login).await?;
-        let hash = credentials.as_ref().and_then(|c| c.password_hash.clone());
+    ) -> Result<Option<Actor>, Error> {
         let turn = if guess.is_familiar() { Turn::Familiar } else { Turn::Stranger(ip) };
-        let verdict = self.passwords().verify(password.to_owned(), hash, turn).await?;
-        Ok((verdict, credentials.and_then(|c| self.actor(c.person))))
+        for _ in 0..MAX_COMPARISONS {
+            let credentials = people::credentials(self.store().readers(), login).await?;
+            let hash = credentials.as_ref().and_then(|c| c.password_hash.clone());
+            let verdict = self.passwords().verify(password.to_owned(), hash.clone(), turn).await?;
+            let actor = credentials.and_then(|c| self.actor(c.person));
+            let (Some(actor), Some(mut hash)) = (actor, hash) else { return Ok(None) };
+            match verdict {
+                Verdict::Wrong => return Ok(None),
+                Verdict::Right => {}
+                // The old hash is good enough to get in, should the new one find no room.
+                Verdict::RightButRehash => match self.renew_hash(actor.id, &hash, password).await {
+                    Ok(Some(new)) => hash = new,
+                    Ok(None) => {}
+                    Err(error) => tracing::error!(%error, "a password hash could not be renewed"),
+                },
+            }
+            if self.note_signed_in(login, &actor, hash).await? {
+                return Ok(Some(actor));
+            }
+        }
+        Ok(None)
     }
 
     /// Counts a refused sign-in, and records it unless its network has its row for this hour.
@@ -130,15 +144,32 @@ impl Engine {
         }
     }
 
-    async fn note_signed_in(&self, login: &str, actor: &Actor) -> Result<(), Error> {
+    /// Records a sign-in, if the password is still the one with this hash; returns whether it is.
+    async fn note_signed_in(&self, login: &str, actor: &Actor, hash: String) -> Result<bool, Error> {
         let event = Event::new(self.now(), Some(actor), "session.sign_in", login).outcome(Outcome::Done);
-        match self.append_quietly(event).await {
-            // Who comes to roll back must get in while the disk is full. What they do is recorded before it is done.
+        let typed = login.to_owned();
+        let noted = self.store().write(move |tx| {
+            Box::pin(async move {
+                let now = people::credentials(&mut *tx, &typed).await?;
+                if now.and_then(|c| c.password_hash) != Some(hash) {
+                    return Ok(None);
+                }
+                Ok::<_, StoreError>(Some(audit::append(tx, &event).await?.seq))
+            })
+        });
+        match noted.await {
+            Ok(Some(seq)) => {
+                self.note_quiet(seq);
+                Ok(true)
+            }
+            Ok(None) => Ok(false),
+            // Who comes to roll back must get in while the disk is full. What they do is recorded before it is done,
+            // and no password can have been changed.
             Err(StoreError::Full) => {
                 tracing::error!(%login, "the disk is full: a sign-in is not in the audit log");
-                Ok(())
+                Ok(true)
             }
-            result => result.map_err(Error::from),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -166,11 +197,15 @@ impl Engine {
                 Box::pin(async move { Ok::<_, StoreError>(audit::append(tx, &event).await?.seq) })
             })
             .await?;
-        // Only when nothing came in between: another process may have changed something.
+        self.note_quiet(seq);
+        Ok(())
+    }
+
+    /// Only when nothing came in between: another process may have changed something.
+    fn note_quiet(&self, seq: i64) {
         if self.known().revisions.head().max(self.quiet_head()) == seq - 1 {
             self.0.quiet_head.store(seq, Ordering::Release);
         }
-        Ok(())
     }
 
     /// Newest event that needs no reading of the store.
@@ -179,13 +214,14 @@ impl Engine {
     }
 
     /// Asks for the password once more, as before a signature. Wrong ones are counted by person and session, so
-    /// nobody else can use up these guesses. `not_done` is for the refusal, such as "nothing was signed".
+    /// nobody else can use up these guesses. `not_done` is for the refusal, such as "nothing was signed". Returns the
+    /// stored hash that was compared with.
     pub(crate) async fn confirm_password(
         &self,
         ctx: &Ctx,
         password: &str,
         not_done: &str,
-    ) -> Result<(), Error> {
+    ) -> Result<String, Error> {
         if password.is_empty() {
             return Err(Error::invalid(format!("Please enter your password; {not_done}.")));
         }
@@ -195,24 +231,25 @@ impl Engine {
         let compared = async {
             let credentials = people::credentials(self.store().readers(), &me.login).await?;
             let hash = credentials.and_then(|c| c.password_hash);
-            Ok::<_, Error>(self.passwords().verify(password.to_owned(), hash, Turn::SignedIn).await?)
+            let verdict = self.passwords().verify(password.to_owned(), hash.clone(), Turn::SignedIn).await?;
+            Ok::<_, Error>((verdict, hash))
         };
         match compared.await {
             Err(error) => {
                 self.confirmations().take_back(&guess);
                 Err(error)
             }
-            Ok(Verdict::Wrong) => {
+            Ok((Verdict::Wrong, _) | (_, None)) => {
                 let event = Event::new(self.now(), Some(&ctx.actor), "password.confirm", &me.login)
                     .outcome(Outcome::Refused)
                     .detail("wrong password");
                 self.append_event(event).await?;
                 Err(Error::refused(format!("The password is wrong; {not_done}. Type your password again.")))
             }
-            Ok(Verdict::Right | Verdict::RightButRehash) => {
+            Ok((Verdict::Right | Verdict::RightButRehash, Some(hash))) => {
                 self.confirmations().succeeded(&guess);
                 self.note_familiar(me.id, &ctx.ip);
-                Ok(())
+                Ok(hash)
             }
         }
     }
@@ -233,12 +270,15 @@ impl Engine {
         self.0.confirmations.lock().unwrap_or_else(|e| e.into_inner())
     }
 
-    async fn store_password(&self, person: i64, password: &str) -> Result<(), Error> {
-        let hash = self.passwords().hash(password.to_owned()).await?;
-        self.store()
-            .write(move |tx| Box::pin(async move { people::set_password(tx, person, &hash).await }))
-            .await
-            .map_err(|e: PersonError| Error::from(e))
+    /// Hashes a password at today's cost in place of `old`, and returns the new hash. `None`: it was replaced in the
+    /// meantime, for instance because the password was changed; that one stays.
+    async fn renew_hash(&self, person: i64, old: &str, password: &str) -> Result<Option<String>, Error> {
+        let new = self.passwords().hash(password.to_owned()).await?;
+        let (old, hash) = (old.to_owned(), new.clone());
+        let renewed = self.store().write(move |tx| {
+            Box::pin(async move { people::replace_password(tx, person, &old, &hash).await })
+        });
+        Ok(renewed.await?.then_some(new))
     }
 }
 

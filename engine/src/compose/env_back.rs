@@ -28,7 +28,8 @@ pub(super) fn put_back(
     target: &RollbackTarget,
     copy: &EnvCopy,
 ) -> Result<(), Stop> {
-    let cannot = |why: String| Stop(format!("The env file cannot be put back: {why}. Nothing was touched."));
+    let cannot =
+        |why: String| Stop(format!("The env file cannot be put back: {why}. No service was touched."));
     let path = project.env_place();
     let text = copy.open(&target.keep_dir, &target.release_tag).map_err(|error| cannot(error.to_string()))?;
     let env = EnvFile::parse(&text).map_err(|error| cannot(format!("in the copy, {error}")))?;

@@ -259,15 +259,20 @@ mod tests {
         assert_eq!(serde_json::from_str::<UndoStack>(&text).unwrap(), stack);
     }
 
+    /// An env file, and how its replacement `NEW=1` by the text `OLD=1` before it is taken back.
+    fn env_undo(home: &Path) -> (PathBuf, Undo) {
+        let (path, key) = (home.join(".env"), home.join("key"));
+        let copy = EnvCopy { key, stack: "shop".into() };
+        let at = |name: &str| SealedAt { dir: home.join(name), release: name.to_owned() };
+        copy.keep(b"OLD=1\n", &at("replaced").dir, "replaced").unwrap();
+        copy.keep(b"NEW=1\n", &at("r1").dir, "r1").unwrap();
+        (path.clone(), Undo::Env { path, copy, before: Some(at("replaced")), after: at("r1") })
+    }
+
     #[tokio::test]
     async fn the_env_file_is_taken_back_whatever_stopped_after_it_was_replaced() {
         let home = tempfile::tempdir().unwrap();
-        let (path, key) = (home.path().join(".env"), home.path().join("key"));
-        let copy = EnvCopy { key, stack: "shop".into() };
-        let at = |name: &str| SealedAt { dir: home.path().join(name), release: name.to_owned() };
-        copy.keep(b"OLD=1\n", &at("replaced").dir, "replaced").unwrap();
-        copy.keep(b"NEW=1\n", &at("r1").dir, "r1").unwrap();
-        let undo = Undo::Env { path: path.clone(), copy, before: Some(at("replaced")), after: at("r1") };
+        let (path, undo) = env_undo(home.path());
         let run = async || {
             let mut stack = UndoStack::default();
             stack.push(undo.clone());
@@ -286,8 +291,53 @@ mod tests {
         assert!(taken.done[0].contains("stays as it is"), "{taken:?}");
         assert_eq!(fs::read(&path).unwrap(), b"MINE=1\n");
         // Without its copy it stays on the stack, for the next try.
-        fs::remove_dir_all(at("replaced").dir).unwrap();
+        fs::remove_dir_all(home.path().join("replaced")).unwrap();
         let (taken, all) = run().await;
         assert!(!all && taken.failed.len() == 1, "{taken:?}");
+    }
+
+    /// Leaves room for `free` more open files, while the result is held. Each test is a process of its own.
+    fn few_files(free: usize) -> Vec<fs::File> {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let limit = Rlimit { current: Some(64), ..getrlimit(Resource::Nofile) };
+        setrlimit(Resource::Nofile, limit).unwrap();
+        let mut held = Vec::new();
+        while let Ok(file) = fs::File::open("/dev/null") {
+            held.push(file);
+        }
+        held.truncate(held.len() - free);
+        held
+    }
+
+    /// The file has its new name by then, and whether that survives a power cut is not known: the directory that should
+    /// be flushed cannot even be opened, since the file itself has the last number.
+    #[tokio::test]
+    async fn an_env_file_whose_directory_cannot_be_flushed_is_taken_back_and_that_is_said() {
+        let home = tempfile::tempdir().unwrap();
+        let (path, undo) = env_undo(home.path());
+        fs::write(&path, "OLD=1\n").unwrap();
+        let held = few_files(1);
+        let failed = replace(&path, b"NEW=1\n");
+        drop(held);
+        failed.unwrap_err();
+        assert_eq!(fs::read(&path).unwrap(), b"NEW=1\n", "it failed after the file was renamed");
+        let left: Vec<_> =
+            fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left.len(), 4, "the env file, the key and two copies, but no spare: {left:?}");
+
+        // The disk still fails: it is put back all the same, and said that this is not certain.
+        let mut stack = UndoStack::default();
+        stack.push(undo);
+        let held = few_files(1);
+        let taken = stack.take_back().await;
+        drop(held);
+        assert_eq!(fs::read(&path).unwrap(), b"OLD=1\n");
+        assert!(taken.done.is_empty() && taken.failed.len() == 1, "{taken:?}");
+        assert!(taken.failed[0].contains(".env could not be changed back: could not put the env file back"));
+        assert!(!stack.is_empty(), "the next run tries it again");
+
+        // Once the disk works again there is nothing left to do.
+        assert_eq!(stack.take_back().await, TakenBack::default());
+        assert!(stack.is_empty());
     }
 }

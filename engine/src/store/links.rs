@@ -72,6 +72,9 @@ pub enum LinkError {
     /// Its time is over.
     #[error("this link has expired; ask an admin for a new one")]
     Expired,
+    /// Somebody has the login of the invitation by now.
+    #[error("the login “{0}” is taken; ask an admin for an invitation with another login")]
+    LoginTaken(String),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -201,7 +204,7 @@ pub async fn withdraw_invitation(
     Ok(done.rows_affected() > 0)
 }
 
-/// Withdraws the open invitations for a login, for instance because a new one is made.
+/// Withdraws the open invitation for a login, for instance because the person was added in another way.
 pub async fn withdraw_invitations_to(
     conn: &mut SqliteConnection,
     login: &str,

@@ -30,6 +30,7 @@ pub mod evidence;
 pub mod housekeeping;
 pub mod idempotency;
 pub mod incidents;
+pub mod invitations;
 pub mod links;
 pub mod migration_lists;
 pub mod ownership;

@@ -57,6 +57,14 @@ pub enum PersonError {
     /// The roles are not those that were shown.
     #[error("the roles changed since this page was shown; they are now: {}", role_names(.0))]
     RolesChanged(Vec<Role>),
+    /// The password is not the one that was confirmed.
+    #[error(
+        "your password was changed or renewed in the meantime; nothing was saved. Try again with your current password"
+    )]
+    PasswordChanged,
+    /// Nobody could manage accounts any more.
+    #[error("this is the last admin; nothing was changed. Make somebody else an admin first")]
+    LastAdmin,
     /// A name or login is empty or too long.
     #[error("a name and a login have 1 to 200 characters")]
     BadName,
@@ -156,6 +164,27 @@ pub async fn set_password(
     known(done.rows_affected())
 }
 
+/// Replaces a password hash, if it is still `old`. Returns whether it was: another one, or none, stays.
+///
+/// # Errors
+/// The store failed.
+pub async fn replace_password(
+    conn: &mut SqliteConnection,
+    person: i64,
+    old: &str,
+    new: &str,
+) -> Result<bool, StoreError> {
+    let done = sqlx::query!(
+        "UPDATE person SET password_hash = ?1 WHERE id = ?2 AND password_hash = ?3",
+        new,
+        person,
+        old
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
 /// Takes the password away: from now on only a one-time link opens the account.
 pub async fn clear_password(conn: &mut SqliteConnection, person: i64) -> Result<(), StoreError> {
     sqlx::query!("UPDATE person SET password_hash = NULL WHERE id = ?", person).execute(conn).await?;
@@ -213,6 +242,14 @@ pub async fn credentials(
     Ok(row.map(|r| Credentials { person: r.id, password_hash: r.password_hash.filter(|_| !r.disabled) }))
 }
 
+/// Refuses a change after which no admin could sign in: the transaction of that change calls it last.
+///
+/// # Errors
+/// [`PersonError::LastAdmin`], or the store failed.
+pub async fn keep_an_admin(conn: &mut SqliteConnection) -> Result<(), PersonError> {
+    if active_admins(conn).await? == 0 { Err(PersonError::LastAdmin) } else { Ok(()) }
+}
+
 /// How many admins may sign in. The last one must be neither disabled nor lose the role.
 pub async fn active_admins(db: impl SqliteExecutor<'_>) -> Result<i64, StoreError> {
     Ok(sqlx::query_scalar!(
@@ -264,14 +301,4 @@ fn roles(slugs: &str) -> Result<Vec<Role>, StoreError> {
         .collect::<Result<Vec<Role>, _>>()?;
     roles.sort();
     Ok(roles)
-}
-
-impl PersonError {
-    /// For transactions whose other parts fail with [`StoreError`] alone.
-    pub(crate) fn into_store(self) -> StoreError {
-        match self {
-            PersonError::Store(error) => error,
-            other => StoreError::Refused(other.to_string()),
-        }
-    }
 }

@@ -3,6 +3,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -92,21 +93,20 @@ fn lines_in_elasticsearch_are_fresh_json_and_kept() {
     see(&broken, "fresh").unsure("no JSON");
 }
 
-/// Answers every request with a body that never ends; how much of it was taken is counted.
-fn endless(head: &'static str) -> (String, Arc<AtomicUsize>) {
+/// Answers every request with a body of ever the same piece that never ends; how much of it was taken is counted.
+fn endless(head: &'static str, piece: Vec<u8>) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let taken = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&taken);
+    let chunk = [format!("{:x}\r\n", piece.len()).as_bytes(), &piece, b"\r\n"].concat();
     std::thread::spawn(move || {
         for mut stream in listener.incoming().map_while(Result::ok) {
-            let count = Arc::clone(&count);
+            let (count, chunk) = (Arc::clone(&count), chunk.clone());
             std::thread::spawn(move || {
                 let _ = stream.read(&mut [0; 8_192]);
                 let _ = stream.write_all(head.as_bytes());
-                let chunk =
-                    format!("10000\r\n{}\r\n", "limits_config:  \n".repeat(3_856).get(..65_536).unwrap());
-                while stream.write_all(chunk.as_bytes()).is_ok() {
+                while stream.write_all(&chunk).is_ok() {
                     count.fetch_add(chunk.len(), Ordering::Relaxed);
                 }
             });
@@ -115,18 +115,85 @@ fn endless(head: &'static str) -> (String, Arc<AtomicUsize>) {
     (address, taken)
 }
 
+const ENDLESS: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+const ENDLESS_GZIP: &str = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+/// What a text is as gzip.
+fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut child = Command::new("gzip").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let text = text.to_vec();
+    let writer = std::thread::spawn(move || input.write_all(&text).unwrap());
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    assert!(output.status.success());
+    output.stdout
+}
+
+/// Checks of each kind that reads JSON from a server.
+fn reading_json(address: &str) -> Vec<Value> {
+    let url = format!("http://{address}");
+    let logs = |source: &str, assert: &str| json!({ "kind": "logs", "source": source, "url": url, "assert": assert, "services": ["web"] });
+    vec![
+        logs("loki", "retention"),
+        logs("loki", "fresh"),
+        logs("elasticsearch", "fresh"),
+        json!({ "kind": "prometheus", "url": url, "assert": "target", "job": "api" }),
+        json!({ "kind": "grafana", "url": url, "dashboard": "golden" }),
+    ]
+}
+
 #[test]
 fn an_answer_without_end_is_read_up_to_a_bound() {
     let stack = Stack::new();
-    for head in [
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n",
-    ] {
-        for assert in ["retention", "fresh"] {
-            let (address, taken) = endless(head);
-            let check = json!({ "kind": "logs", "source": "loki", "url": format!("http://{address}"), "assert": assert, "services": ["web"] });
-            stack.see(check).unsure("larger than 8 MiB");
-            assert!(taken.load(Ordering::Relaxed) < 64 << 20, "{assert} took {taken:?} bytes");
+    let json = "{\"data\": [".to_owned() + &"{\"up\": 1}, ".repeat(6_500);
+    let (address, taken) = endless(ENDLESS, json.into_bytes());
+    for check in reading_json(&address) {
+        let before = taken.load(Ordering::Relaxed);
+        stack.see(check.clone()).unsure("larger than 8 MiB");
+        let taken = taken.load(Ordering::Relaxed) - before;
+        assert!(taken < 64 << 20, "{check} took {taken} bytes");
+    }
+}
+
+#[test]
+fn a_compressed_answer_is_not_unpacked_so_a_small_one_cannot_become_a_large_one() {
+    let stack = Stack::new();
+    // Each piece of a few kilobytes would be four megabytes: the bound would be reached within a few of them.
+    let bomb = gzip(&vec![b' '; 4 << 20]);
+    assert!(bomb.len() < 16 << 10, "{}", bomb.len());
+    let (address, taken) = endless(ENDLESS_GZIP, bomb);
+    for check in reading_json(&address) {
+        let before = taken.load(Ordering::Relaxed);
+        stack.see(check.clone()).unsure("larger than 8 MiB");
+        let taken = taken.load(Ordering::Relaxed) - before;
+        assert!(
+            (8 << 20..64 << 20).contains(&taken),
+            "{check} took {taken} bytes: it was unpacked, or has no bound"
+        );
+    }
+    // Good JSON in gzip is no answer either.
+    let good = gzip(b"{\"data\": {\"activeTargets\": []}}");
+    let head = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let _ = stream.read(&mut [0; 8_192]);
+            let chunk = [format!("{:x}\r\n", good.len()).as_bytes(), &good, b"\r\n0\r\n\r\n"].concat();
+            let _ = stream.write_all(&[head.as_bytes(), &chunk].concat());
         }
+    });
+    let check =
+        json!({ "kind": "prometheus", "url": format!("http://{address}"), "assert": "target", "job": "api" });
+    stack.see(check).unsure("no JSON");
+}
+
+#[test]
+fn an_http_check_reads_the_beginning_of_an_endless_answer() {
+    for head in [ENDLESS, ENDLESS_GZIP] {
+        let (address, taken) = endless(head, vec![b'x'; 65_536]);
+        let seen = Stack::new().see(json!({ "kind": "http", "url": format!("http://{address}/") }));
+        assert!(taken.load(Ordering::Relaxed) < 32 << 20, "{taken:?} bytes: {:?}", seen.finding);
     }
 }
