@@ -99,6 +99,9 @@ pub enum StartError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] store::StoreError),
+    /// A key file cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// Something else.
     #[error(transparent)]
     Engine(#[from] Error),
@@ -173,7 +176,8 @@ impl Engine {
         let stack = Stack::of(loaded, images.clone());
         let store = Store::open(&data).await?;
         let known = Known::load(&store, stack.keep, &Known::default()).await?;
-        let sessions = Sessions::new(store.clone());
+        let key = key_file::installation_key(&data, "session.key", "everybody has to sign in again")?;
+        let sessions = Sessions::new(store.clone(), key.into());
         let passwords = Passwords::new(Cost::STANDARD).map_err(Error::from)?;
         let paths = Paths { runs: data.join("runs"), config, data, exe };
         Ok(Engine(Arc::new(Inner {

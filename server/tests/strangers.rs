@@ -219,3 +219,27 @@ async fn a_one_time_link_is_shown_once_and_never_reaches_the_disk() {
     assert!(!server.get(&admin, &to).await.text().await.unwrap().contains(&token), "it is shown once");
     assert!(!server.data_holds(&token));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_was_changed_in_the_database_is_nobodys() {
+    let server = Server::start();
+    let root = server.admin().await;
+    let qa = server.person("qa").await;
+    for browser in [&root, &qa] {
+        assert_eq!(server.get(browser, "/people").await.status().as_u16(), 200);
+    }
+    // QA becomes the admin, as far as the row goes.
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(server.data().join("stagegate.db"));
+    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    let done = sqlx::query("UPDATE session SET person = 1, data = '{\"person\":1}' WHERE person = 2")
+        .execute(&pool)
+        .await
+        .unwrap();
+    assert_eq!(done.rows_affected(), 1);
+    pool.close().await;
+    // What was looked up is believed for two seconds at most.
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    let answer = server.get(&qa, "/people").await;
+    assert!(answer.status().is_redirection(), "{}", answer.status());
+    assert_eq!(server.get(&root, "/people").await.status().as_u16(), 200, "other sessions go on");
+}

@@ -15,7 +15,8 @@ pub(crate) mod rows;
 mod verify;
 
 pub use act::{Act, settle_orphans};
-pub use check::{Fault, FaultKind, Scopes, all as all_rows, recent};
+pub(crate) use check::vouches_for;
+pub use check::{Fault, FaultKind, OF_A_SCOPE, Scopes, all as all_rows, every_fault, recent, these};
 pub use checkpoint::{checkpoint, set_checkpoint};
 pub use event::{Event, Outcome, Row, escape};
 pub use list::{Filter, list};

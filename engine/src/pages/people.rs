@@ -5,7 +5,7 @@ use domain::facts::Actor;
 use crate::Engine;
 use crate::acts::token_hash;
 use crate::error::Error;
-use crate::store::links;
+use crate::store::links::{self, Link, LinkError};
 use crate::view::{LinkView, PersonView};
 
 impl Engine {
@@ -36,8 +36,20 @@ impl Engine {
 
     /// What a one-time link is for; looking does not use it up.
     pub async fn link(&self, token: &str) -> Result<LinkView, Error> {
+        let link = self.open_link(token).await?;
+        self.link_view(link).await
+    }
+
+    /// A link that can be used, and that the audit log vouches for.
+    pub(crate) async fn open_link(&self, token: &str) -> Result<Link, LinkError> {
         let hash = token_hash(token);
-        let link = links::look(self.store().readers(), &hash, self.now()).await?;
+        let mut db = self.store().readers().acquire().await?;
+        let link = links::look(&mut *db, &hash, self.now()).await?;
+        links::check_origin(&mut db, &hash).await?;
+        Ok(link)
+    }
+
+    pub(crate) async fn link_view(&self, link: Link) -> Result<LinkView, Error> {
         // Somebody who was added on the console a moment ago would be taken for one who has a password.
         if link.person.is_some_and(|id| self.known().people.iter().all(|p| p.id != id)) {
             self.up_to_date().await?;

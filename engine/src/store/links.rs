@@ -1,10 +1,12 @@
-//! One-time links: the first admin's setup, invitations, sign-in, new passwords. Only hashes are stored.
+//! One-time links: the first admin's setup, invitations, sign-in, new passwords. Only hashes are stored. The audit log
+//! vouches for each row, and a link opens only as it vouches for it: a row that somebody else wrote gives no account.
 
 use domain::role::Role;
 use domain::time::Millis;
 use sqlx::{SqliteConnection, SqliteExecutor};
 
 use super::{StoreError, json};
+use crate::audit;
 
 /// What a link is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +71,12 @@ pub enum LinkError {
     /// It was withdrawn, or the admin who made it is no longer one.
     #[error("this link was withdrawn; ask an admin for a new one")]
     Withdrawn,
+    /// The audit log does not vouch for it: its row was written by another way than the program.
+    #[error("this link was not made by Stagegate, or was changed since; ask an admin for a new one")]
+    NotVouched {
+        /// Number of its row.
+        link: i64,
+    },
     /// Its time is over.
     #[error("this link has expired; ask an admin for a new one")]
     Expired,
@@ -153,10 +161,26 @@ pub async fn look(db: impl SqliteExecutor<'_>, token_hash: &str, now: Millis) ->
     })
 }
 
+/// Refuses a link that the audit log does not vouch for as it is.
+///
+/// # Errors
+/// Then, and when the store cannot be read.
+pub async fn check_origin(conn: &mut SqliteConnection, token_hash: &str) -> Result<(), LinkError> {
+    let id = sqlx::query_scalar!(r#"SELECT id AS "id!" FROM link WHERE token_hash = ?"#, token_hash)
+        .fetch_optional(&mut *conn)
+        .await?
+        .ok_or(LinkError::Unknown)?;
+    match audit::vouches_for(conn, "link", id).await? {
+        true => Ok(()),
+        false => Err(LinkError::NotVouched { link: id }),
+    }
+}
+
 /// Uses a link up and returns it. Of two callers with the same token one gets it, the other
 /// [`LinkError::Used`]. If the caller's transaction is undone, the link is unused again.
 pub async fn consume(conn: &mut SqliteConnection, token_hash: &str, now: Millis) -> Result<Link, LinkError> {
     let link = look(&mut *conn, token_hash, now).await?;
+    check_origin(&mut *conn, token_hash).await?;
     let done = sqlx::query!(
         "UPDATE link SET used_at = ?1
          WHERE token_hash = ?2 AND used_at IS NULL AND withdrawn_at IS NULL AND expires_at > ?1",
