@@ -4,6 +4,7 @@
 //! Rows that a judgement rests on are compared again whenever another connection has written to the file, before
 //! what it wrote is judged.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -109,7 +110,7 @@ impl Engine {
     }
 
     async fn compare_recent(&self, known: &Known, others: Option<Others>) {
-        let found = audit::recent(self.store().readers(), &self.rests_on(known)).await;
+        let found = self.differing(known).await;
         if let Err(VerifyError::Store(error)) = &found {
             tracing::warn!(%error, "rows could not be compared with the audit log");
             return;
@@ -124,6 +125,26 @@ impl Engine {
                 state.seen = others;
             }
         });
+    }
+
+    /// Rows that a judgement of `known` rests on and that do not match.
+    async fn differing(&self, known: &Known) -> Result<Vec<Fault>, VerifyError> {
+        let db = self.store().readers();
+        let mut faults = audit::recent(db, &self.rests_on(known)).await?;
+        // Evidence that is judged and is not among the newest of its check.
+        let mut newer: BTreeMap<&str, i64> = BTreeMap::new();
+        let mut older = Vec::new();
+        for evidence in known.evidence.iter().rev() {
+            let count = newer.entry(&evidence.check).or_default();
+            *count += 1;
+            if *count > audit::OF_A_SCOPE {
+                older.push(evidence.id);
+            }
+        }
+        faults.extend(audit::these(db, "evidence", &older).await?);
+        let releases = known.releases.iter().map(|release| release.id).collect();
+        faults.extend(audit::recent_derived(db, known.current, &releases).await?);
+        Ok(faults)
     }
 
     /// What a judgement reads, beside the newest rows of every table.
@@ -144,7 +165,8 @@ impl Engine {
         scopes
     }
 
-    /// Verifies everything: the whole chain, and every row. Returns what came out.
+    /// Verifies everything: the whole chain, every row, and every table that is computed from others. Returns what
+    /// came out.
     ///
     /// # Errors
     /// Fails when the store cannot be read.
@@ -153,7 +175,8 @@ impl Engine {
         if let Err(VerifyError::Store(error)) = chain {
             return Err(error.into());
         }
-        let (_, faults) = audit::all_rows(self.store().readers()).await?;
+        let (_, mut faults) = audit::all_rows(self.store().readers()).await?;
+        faults.extend(audit::all_derived(self.store().readers()).await?);
         let now = self.now();
         self.note_integrity(|state| {
             state.whole = true;

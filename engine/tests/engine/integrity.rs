@@ -118,3 +118,51 @@ async fn verification_goes_on_from_the_checkpoint_and_a_cut_tail_is_found_after_
     again.start_up().await.unwrap();
     until("the board tells of the cut log", Duration::from_secs(10), || blocked(&again)).await;
 }
+
+/// Somebody with the file who drops nothing.
+async fn other(engine: &engine::Engine) -> SqliteConnection {
+    SqliteConnectOptions::new().filename(engine.store().file()).connect().await.unwrap()
+}
+
+async fn details(engine: &engine::Engine) -> Vec<String> {
+    let board = board(engine).await;
+    let mut blockers = board.judgement.verdict.blockers.into_iter();
+    blockers.find(|b| b.kind == BlockerKind::Audit).map(|b| b.details).unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_count_or_standing_blocks_go_and_is_named_until_it_is_right_again() {
+    let bench = Bench::new("derived");
+    let engine = bench.start().await;
+    bench.units_fail();
+    bench.check(&engine, "qa", "unit").await;
+    assert_eq!(engine.verify_everything().await.unwrap().problems, Vec::<String>::new());
+    let mut conn = other(&engine).await;
+    for (table, change, named) in [
+        (
+            "evidence_group",
+            "UPDATE evidence_group SET not_passed = 0, last_other = NULL, failing_from = NULL",
+            "evidence_group of release 1, check unit was changed outside of Stagegate",
+        ),
+        ("evidence_group", "DELETE FROM evidence_group", "evidence_group of release 1, check unit"),
+        ("evidence_runner", "DELETE FROM evidence_runner", "evidence_runner of release 1, check unit"),
+        (
+            "release_standing",
+            "UPDATE release_standing SET point_at = 1, deployed_at = 1",
+            "release_standing of release 1 was changed outside of Stagegate",
+        ),
+    ] {
+        let copy = format!("CREATE TEMP TABLE copy AS SELECT * FROM {table}; {change}");
+        sqlx::raw_sql(AssertSqlSafe(copy)).execute(&mut conn).await.unwrap();
+        until("the board names it", Duration::from_secs(10), || async {
+            details(&engine).await.iter().any(|d| d.starts_with(named))
+        })
+        .await;
+        let whole = engine.verify_everything().await.unwrap();
+        assert!(whole.problems.iter().any(|p| p.starts_with(named)), "{whole:?}");
+        // As it was.
+        let back = format!("INSERT OR REPLACE INTO {table} SELECT * FROM copy; DROP TABLE copy");
+        sqlx::raw_sql(AssertSqlSafe(back)).execute(&mut conn).await.unwrap();
+        until("it is right again", Duration::from_secs(15), || async { !blocked(&engine).await }).await;
+    }
+}

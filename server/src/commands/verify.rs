@@ -15,7 +15,8 @@ pub(super) async fn run(args: &Verify) -> CommandResult {
         Some(noted) => audit::verify_against(db, noted).await,
         None => audit::verify(db).await,
     };
-    let (records, faults) = audit::all_rows(db).await?;
+    let (records, mut faults) = audit::all_rows(db).await?;
+    faults.extend(audit::all_derived(db).await?);
     for fault in &faults {
         console::complain(format_args!("stagegate: {fault}"));
     }
