@@ -139,6 +139,10 @@ struct Inner {
     quiet_head: AtomicI64,
     /// What the last verifications of the audit log and of the rows it vouches for have shown.
     integrity: RwLock<integrity::Integrity>,
+    /// Held while everything is verified.
+    verifying: Arc<tokio::sync::Mutex<()>>,
+    /// Wakes the background verification.
+    verify_soon: tokio::sync::Notify,
     /// How much room everything took when it was last measured.
     storage: RwLock<Option<view::Storage>>,
     images: Arc<KeptImages>,
@@ -198,6 +202,8 @@ impl Engine {
             refusals: Mutex::default(),
             quiet_head: AtomicI64::new(0),
             integrity: RwLock::default(),
+            verifying: Arc::default(),
+            verify_soon: tokio::sync::Notify::new(),
             storage: RwLock::default(),
             images,
             refreshing: tokio::sync::Mutex::new(()),

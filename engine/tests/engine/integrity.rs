@@ -99,7 +99,7 @@ async fn verification_goes_on_from_the_checkpoint_and_a_cut_tail_is_found_after_
     let bench = Bench::new("checkpoint");
     let engine = bench.start().await;
     let verified = engine.verify_everything().await.unwrap();
-    assert!(verified.whole && verified.problems.is_empty(), "{verified:?}");
+    assert!(verified.whole_at.is_some() && verified.problems.is_empty(), "{verified:?}");
     let stored = engine::audit::checkpoint(engine.store().readers()).await.unwrap().unwrap();
     assert_eq!(verified.head, Some(stored.to_string()));
     engine.close().await;
@@ -165,4 +165,74 @@ async fn a_changed_count_or_standing_blocks_go_and_is_named_until_it_is_right_ag
         sqlx::raw_sql(AssertSqlSafe(back)).execute(&mut conn).await.unwrap();
         until("it is right again", Duration::from_secs(15), || async { !blocked(&engine).await }).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_admin_has_everything_verified_and_learns_what_came_out() {
+    let bench = Bench::new("verify-now");
+    let engine = bench.start().await;
+    let qa = engine.verify_now(&bench.by(&engine, "qa").await).await.unwrap_err();
+    assert_eq!(qa.kind(), engine::ErrorKind::Refused);
+    let admin = actor(&engine, "admin").await;
+    assert!(engine.activity(&actor(&engine, "qa").await, Cursor::Newest).await.unwrap().verify.is_none());
+    until("the pass of the start", Duration::from_secs(10), || async {
+        engine.verification().whole_at.is_some() && engine.verification().running_since.is_none()
+    })
+    .await;
+    let before = engine.verification();
+    // No judgement rests on this table, so only a pass over everything finds it.
+    let mut conn = other(&engine).await;
+    sqlx::query("INSERT INTO open_intent (seq) VALUES (9999)").execute(&mut conn).await.unwrap();
+    let ctx = bench.by(&engine, "admin").await;
+    let done = engine.verify_now(&ctx).await.unwrap();
+    assert_eq!(done.to, "/activity");
+    assert_eq!(engine.verify_now(&ctx).await.unwrap(), done, "one form, one pass");
+    until("the result", Duration::from_secs(10), || async {
+        let now = engine.verification();
+        now.running_since.is_none() && now.whole_at > before.whole_at
+    })
+    .await;
+    let chain = engine.activity(&admin, Cursor::Newest).await.unwrap().chain;
+    assert!(chain.problems.iter().any(|p| p.starts_with("open_intent of event 9999")), "{chain:?}");
+    assert!(blocked(&engine).await);
+    sqlx::query("DELETE FROM open_intent WHERE seq = 9999").execute(&mut conn).await.unwrap();
+    let whole = engine.verify_everything().await.unwrap();
+    assert_eq!((whole.problems, whole.running_since, whole.failed), (vec![], None, None));
+    let rows = crate::support::bench::audit_is_whole(&engine).await;
+    assert_eq!(
+        rows.iter().filter(|r| r.event.act == "audit.verify").count(),
+        3,
+        "a refusal, an intent, an outcome"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cut_log_that_was_put_back_is_settled_without_a_restart() {
+    let bench = Bench::new("put-back");
+    let engine = bench.start().await;
+    engine.verify_everything().await.unwrap();
+    let mut conn = intruder(&engine).await;
+    sqlx::raw_sql(
+        "CREATE TEMP TABLE cut AS SELECT * FROM main.audit_event ORDER BY seq DESC LIMIT 1;
+         CREATE TEMP TABLE cut_rows AS SELECT * FROM main.audit_row WHERE seq = (SELECT seq FROM cut);
+         DELETE FROM audit_row WHERE seq = (SELECT seq FROM cut);
+         DELETE FROM audit_event WHERE seq = (SELECT seq FROM cut);
+         UPDATE sqlite_sequence SET seq = seq - 1 WHERE name = 'audit_event'",
+    )
+    .execute(&mut conn)
+    .await
+    .unwrap();
+    until("the board tells of the cut log", Duration::from_secs(10), || blocked(&engine)).await;
+    let cut = engine.verify_everything().await.unwrap();
+    assert!(!cut.problems.is_empty(), "a pass over what is left does not make the log whole");
+    sqlx::raw_sql(
+        "INSERT INTO audit_event SELECT * FROM cut;
+         INSERT INTO audit_row SELECT * FROM cut_rows",
+    )
+    .execute(&mut conn)
+    .await
+    .unwrap();
+    let back = engine.verify_everything().await.unwrap();
+    assert_eq!(back.problems, Vec::<String>::new());
+    until("the board is free again", Duration::from_secs(10), || async { !blocked(&engine).await }).await;
 }
