@@ -3,6 +3,7 @@
 //! No HTML and no HTTP server in here. Only `store` (and the audit log beside it) knows SQL, only
 //! `compose` knows Docker.
 
+mod accept_records;
 mod action_tasks;
 mod acts;
 pub mod audit;
@@ -54,6 +55,7 @@ use domain::runbook::Problem;
 use domain::time::Millis;
 use tokio::sync::watch;
 
+pub use accept_records::AcceptError;
 pub use acts::{Access, Ctx, Deployment, NewPerson, Restart, Return};
 pub use error::{Error, ErrorKind};
 pub use housekeeping::Tidied;

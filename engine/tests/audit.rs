@@ -14,6 +14,8 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, SqliteConnection};
 use tempfile::TempDir;
 
+#[path = "audit_parts/derived.rs"]
+mod derived;
 #[path = "audit_parts/rows.rs"]
 mod rows;
 

@@ -7,6 +7,7 @@
 //! a whole new chain; against that, verification compares with a [`Noted`] head kept elsewhere. The row hashes are
 //! fit to be the leaves of a Merkle tree whose signed heads take that place.
 
+mod accept;
 mod act;
 mod check;
 mod checkpoint;
@@ -16,6 +17,7 @@ mod list;
 pub(crate) mod rows;
 mod verify;
 
+pub use accept::{LONGEST_REASON, accept};
 pub use act::{Act, settle_orphans};
 pub(crate) use check::vouches_for;
 pub use check::{Fault, FaultKind, OF_A_SCOPE, Scopes, all as all_rows, every_fault, recent, these};

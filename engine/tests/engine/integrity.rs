@@ -236,3 +236,48 @@ async fn a_cut_log_that_was_put_back_is_settled_without_a_restart() {
     assert_eq!(back.problems, Vec::<String>::new());
     until("the board is free again", Duration::from_secs(10), || async { !blocked(&engine).await }).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_was_meant_is_accepted_with_its_reason_and_blocks_no_more() {
+    let bench = Bench::new("accept");
+    let engine = bench.start().await;
+    bench.step(&engine, "qa", "A.s1").await;
+    bench.check(&engine, "qa", "unit").await;
+    let mut conn = intruder(&engine).await;
+    sqlx::raw_sql(
+        "UPDATE person SET name = 'Quality' WHERE login = 'qa';
+         UPDATE evidence_group SET not_passed = 7;
+         DELETE FROM evidence WHERE id = (SELECT max(id) FROM evidence)",
+    )
+    .execute(&mut conn)
+    .await
+    .unwrap();
+    until("the board names them", Duration::from_secs(10), || blocked(&engine)).await;
+    // As the command does, in a process of its own.
+    let console = bench.open().await;
+    let shown = console.differing_records(None).await.unwrap();
+    assert!(shown.len() >= 3, "{shown:?}");
+    let none = console.accept_records(&shown, "  ", None).await.unwrap_err();
+    assert!(matches!(none, engine::AcceptError::Reason), "{none}");
+    let other = console.accept_records(&shown[1..], "why", None).await.unwrap_err();
+    assert!(matches!(other, engine::AcceptError::Changed), "{other}");
+    let events = console.accept_records(&shown, "renamed by hand, ticket 12", None).await.unwrap();
+    assert_eq!(events.len(), 1);
+    assert_eq!(console.differing_records(None).await.unwrap(), vec![]);
+    console.close().await;
+    until("nothing blocks", Duration::from_secs(20), || async { !blocked(&engine).await }).await;
+    let activity = engine.activity(&actor(&engine, "qa").await, Cursor::Newest).await.unwrap();
+    let row = activity.rows.iter().find(|r| r.act == "records.accept").unwrap();
+    for part in ["from the console", "ticket 12", "(changed)", "evidence_group of release 1", "(deleted)"] {
+        assert!(row.detail.contains(part), "{part}: {row:?}");
+    }
+    assert_eq!(engine.verify_everything().await.unwrap().problems, Vec::<String>::new());
+    // What comes after is noticed as ever.
+    sqlx::query("UPDATE person SET name = 'Eve' WHERE login = 'qa'").execute(&mut conn).await.unwrap();
+    until("the next change", Duration::from_secs(10), || blocked(&engine)).await;
+    // Nothing is accepted on top of a broken log.
+    sqlx::query("UPDATE audit_event SET subject = 'eve' WHERE seq = 3").execute(&mut conn).await.unwrap();
+    let broken = engine.differing_records(None).await.unwrap_err();
+    assert!(matches!(broken, engine::AcceptError::Broken(_)), "{broken}");
+    assert!(broken.to_string().contains("backup"), "{broken}");
+}
