@@ -125,6 +125,7 @@ pub const RULES: &[Rule] = &[
     rule("/api/set_roles", Door::Act, ADMIN),
     rule("/api/reset_person", Door::Act, ADMIN),
     rule("/api/disable_person", Door::Act, ADMIN),
+    rule("/api/verify_everything", Door::Act, ADMIN),
 ];
 
 /// The rule for a request path; `None` means refused.

@@ -2,23 +2,30 @@
 //!
 //! Everything is verified once after the start, in the background. Later passes go on from the last verified event.
 //! Rows that a judgement rests on are compared again whenever another connection has written to the file, before
-//! what it wrote is judged.
+//! what it wrote is judged. An admin can have everything verified at any time.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use domain::time::Millis;
+use tokio::sync::OwnedMutexGuard;
 
 use crate::Engine;
+use crate::acts::Ctx;
 use crate::audit::{self, Fault, Head, Scopes, VerifyError};
+use crate::error::Error;
+use crate::judging::{all, when};
 use crate::known::Known;
 use crate::store::{Others, StoreError};
-use crate::view::Verification;
+use crate::view::{Done, Offer, Verification};
 
 /// How often the events since the last pass are verified.
 const VERIFY_EVERY: Duration = Duration::from_secs(60);
 /// After so many of those, a log that does not match is verified as a whole again: somebody may have corrected it.
 const WHOLE_AGAIN: u32 = 5;
+/// Pause before that, where another connection has written: it may not have finished.
+const CORRECTION_PAUSE: Duration = Duration::from_secs(2);
 
 /// What the last verifications have shown.
 #[derive(Debug, Default)]
@@ -26,8 +33,12 @@ pub(crate) struct Integrity {
     /// The chain was verified up to here.
     head: Option<Head>,
     at: Option<Millis>,
-    /// A pass over everything was made since the start.
-    whole: bool,
+    /// When the last pass over everything since the start ended.
+    whole_at: Option<Millis>,
+    /// Since when a pass over everything goes on.
+    running_since: Option<Millis>,
+    /// Why the last pass over everything could not be made to its end.
+    failed: Option<String>,
     /// Why the chain does not hold.
     broken: Option<String>,
     /// Rows that a pass over everything found.
@@ -78,7 +89,9 @@ impl Engine {
             problems: state.problems.to_vec(),
             head: state.head.as_ref().map(ToString::to_string),
             at: state.at,
-            whole: state.whole,
+            whole_at: state.whole_at,
+            running_since: state.running_since,
+            failed: state.failed.clone(),
         }
     }
 
@@ -103,13 +116,23 @@ impl Engine {
     pub(crate) async fn check_what_others_wrote(&self, known: &Known) {
         match self.store().others().await {
             Ok(others) if self.has_seen(&others) => {}
-            Ok(others) => self.compare_recent(known, Some(others)).await,
+            Ok(others) => {
+                self.compare_recent(known, Some(others)).await;
+                let unsound = {
+                    let state = self.0.integrity.read().unwrap_or_else(|e| e.into_inner());
+                    !state.faults.is_empty() || state.broken.is_some() || state.lost.is_some()
+                };
+                // It may have been the correction of what does not match.
+                if unsound {
+                    self.0.verify_soon.notify_one();
+                }
+            }
             Err(error) => tracing::debug!(%error, "the store could not be looked at"),
         }
     }
 
     async fn compare_recent(&self, known: &Known, others: Option<Others>) {
-        let found = audit::recent(self.store().readers(), &self.rests_on(known)).await;
+        let found = self.differing(known).await;
         if let Err(VerifyError::Store(error)) = &found {
             tracing::warn!(%error, "rows could not be compared with the audit log");
             return;
@@ -120,10 +143,30 @@ impl Engine {
                 Err(error) => (vec![], Some(error.to_string())),
             };
             if let Some(others) = others {
-                state.lost = others.lost;
+                state.lost = others.lost.as_ref().map(|head| head.seq);
                 state.seen = others;
             }
         });
+    }
+
+    /// Rows that a judgement of `known` rests on and that do not match.
+    async fn differing(&self, known: &Known) -> Result<Vec<Fault>, VerifyError> {
+        let db = self.store().readers();
+        let mut faults = audit::recent(db, &self.rests_on(known)).await?;
+        // Evidence that is judged and is not among the newest of its check.
+        let mut newer: BTreeMap<&str, i64> = BTreeMap::new();
+        let mut older = Vec::new();
+        for evidence in known.evidence.iter().rev() {
+            let count = newer.entry(&evidence.check).or_default();
+            *count += 1;
+            if *count > audit::OF_A_SCOPE {
+                older.push(evidence.id);
+            }
+        }
+        faults.extend(audit::these(db, "evidence", &older).await?);
+        let releases = known.releases.iter().map(|release| release.id).collect();
+        faults.extend(audit::recent_derived(db, known.current, &releases).await?);
+        Ok(faults)
     }
 
     /// What a judgement reads, beside the newest rows of every table.
@@ -144,21 +187,69 @@ impl Engine {
         scopes
     }
 
-    /// Verifies everything: the whole chain, and every row. Returns what came out.
+    /// Verifies everything: the whole chain, every row, and every table that is computed from others. Returns what
+    /// came out.
     ///
     /// # Errors
     /// Fails when the store cannot be read.
-    pub async fn verify_everything(&self) -> Result<Verification, crate::Error> {
+    pub async fn verify_everything(&self) -> Result<Verification, Error> {
+        let pass = Pass::begin(self, self.0.verifying.clone().lock_owned().await);
+        let done = self.verify_whole().await;
+        pass.end(done.as_ref().err());
+        done.map(|()| self.verification())
+    }
+
+    /// Verifies everything in the background, as an admin asks for it.
+    ///
+    /// # Errors
+    /// Refused by the rules; or the store cannot be written.
+    pub async fn verify_now(&self, ctx: &Ctx) -> Result<Done, Error> {
+        let allowed = all([self.judged().may(&ctx.actor, "verify_everything"), self.may_verify_now()]);
+        self.perform(ctx, "audit.verify", "everything", &[], allowed, async |begun| {
+            let done = Done {
+                to: "/activity".to_owned(),
+                said: "The verification has started. Its result appears on this page.".to_owned(),
+            };
+            let done =
+                self.store_done(begun, done, String::new(), |_| Box::pin(async { Ok(()) })).await?;
+            // Where another one began in the meantime, that one does.
+            if let Ok(turn) = self.0.verifying.clone().try_lock_owned() {
+                let engine = self.clone();
+                let pass = Pass::begin(self, turn);
+                tokio::spawn(async move {
+                    let done = engine.verify_whole().await;
+                    if let Err(error) = &done {
+                        tracing::error!(%error, "the verification that an admin asked for could not be completed");
+                    }
+                    pass.end(done.as_ref().err());
+                });
+            }
+            Ok(done)
+        })
+        .await
+    }
+
+    /// Whether a pass over everything could begin now.
+    pub(crate) fn may_verify_now(&self) -> Offer {
+        let running = self.0.integrity.read().unwrap_or_else(|e| e.into_inner()).running_since;
+        when(running.is_none(), || "A full verification is already running.".to_owned())
+    }
+
+    async fn verify_whole(&self) -> Result<(), Error> {
+        // What a judgement rests on, too: a fault found there earlier may have been corrected.
+        self.compare_recent(&self.known(), None).await;
         let chain = audit::verify(self.store().readers()).await;
         if let Err(VerifyError::Store(error)) = chain {
             return Err(error.into());
         }
-        let (_, faults) = audit::all_rows(self.store().readers()).await?;
+        let (_, mut faults) = audit::all_rows(self.store().readers()).await?;
+        faults.extend(audit::all_derived(self.store().readers()).await?);
+        let others = self.store().others_settled().await?;
         let now = self.now();
         self.note_integrity(|state| {
-            state.whole = true;
             state.faults = faults;
-            state.at = Some(now);
+            state.lost = others.lost.as_ref().map(|head| head.seq);
+            (state.at, state.whole_at) = (Some(now), Some(now));
             match &chain {
                 Ok(report) => {
                     state.head = Some(report.head.clone());
@@ -170,11 +261,11 @@ impl Engine {
         if let Ok(report) = chain {
             self.keep_checkpoint(report.head, now).await?;
         }
-        Ok(self.verification())
+        Ok(())
     }
 
     /// Verifies the events since the last pass.
-    async fn verify_on(&self) -> Result<(), crate::Error> {
+    async fn verify_on(&self) -> Result<(), Error> {
         let head = self.0.integrity.read().unwrap_or_else(|e| e.into_inner()).head.clone();
         let Some(head) = head else { return Ok(()) };
         let now = self.now();
@@ -196,14 +287,14 @@ impl Engine {
         Ok(())
     }
 
-    async fn keep_checkpoint(&self, head: Head, at: Millis) -> Result<(), crate::Error> {
+    async fn keep_checkpoint(&self, head: Head, at: Millis) -> Result<(), Error> {
         if head.seq == 0 {
             return Ok(());
         }
         self.store()
             .write(move |tx| Box::pin(async move { audit::set_checkpoint(tx, &head, at).await }))
             .await
-            .map_err(|e: StoreError| crate::Error::from(e))
+            .map_err(|e: StoreError| Error::from(e))
     }
 
     /// Verifies in the background: the rows that are judged and then everything now, what is new from time to time.
@@ -212,12 +303,13 @@ impl Engine {
         tokio::spawn(async move {
             engine.compare_recent(&engine.known(), None).await;
             let mut passes = 0_u32;
+            let mut corrected = false;
             loop {
                 let (whole, sound) = {
                     let state = engine.0.integrity.read().unwrap_or_else(|e| e.into_inner());
-                    (state.whole, state.problems.is_empty())
+                    (state.whole_at.is_some(), state.problems.is_empty())
                 };
-                let everything = !whole || (!sound && passes.is_multiple_of(WHOLE_AGAIN));
+                let everything = !whole || (!sound && (corrected || passes.is_multiple_of(WHOLE_AGAIN)));
                 let done = if everything {
                     engine.verify_everything().await.map(|found| {
                         let head = found.head.unwrap_or_default();
@@ -230,8 +322,40 @@ impl Engine {
                     tracing::warn!(%error, "the audit log could not be verified");
                 }
                 passes = passes.wrapping_add(1);
-                tokio::time::sleep(VERIFY_EVERY).await;
+                corrected = tokio::select! {
+                    () = tokio::time::sleep(VERIFY_EVERY) => false,
+                    () = engine.0.verify_soon.notified() => true,
+                };
+                if corrected {
+                    tokio::time::sleep(CORRECTION_PAUSE).await;
+                }
             }
         });
+    }
+}
+
+/// A pass over everything that goes on. One at a time; one that is dropped before its end has not been made.
+struct Pass {
+    engine: Engine,
+    _turn: OwnedMutexGuard<()>,
+}
+
+impl Pass {
+    fn begin(engine: &Engine, turn: OwnedMutexGuard<()>) -> Pass {
+        let now = engine.now();
+        engine.note_integrity(|state| state.running_since = Some(now));
+        Pass { engine: engine.clone(), _turn: turn }
+    }
+
+    fn end(self, error: Option<&Error>) {
+        self.engine.note_integrity(|state| state.failed = error.map(Error::public));
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        self.engine.note_integrity(|state| state.running_since = None);
+        // The page that says so is shown anew.
+        self.engine.bump();
     }
 }

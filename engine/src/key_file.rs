@@ -1,10 +1,10 @@
 //! Keys kept in files: 32 random bytes, for their owner alone. A key file is there in full or not at all, a key is
 //! made once however many processes start at the same time, and a file that holds no key is an error: there is no
-//! other key to fall back on.
+//! other key to fall back on. The keys of the installation are in `keys` in the data directory.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -141,6 +141,22 @@ impl KeyFile<'_> {
     fn io(&self, source: io::Error) -> KeyError {
         KeyError::Io { path: self.path.to_owned(), source }
     }
+}
+
+/// A key of this installation, `keys/<name>` in the data directory; it is made at the first start. `lost` says what is
+/// lost with it.
+///
+/// # Errors
+/// As [`KeyFile::read_or_make`], and when the directory cannot be made.
+pub(crate) fn installation_key(data: &Path, name: &str, lost: &'static str) -> Result<[u8; BYTES], KeyError> {
+    let dir = data.join("keys");
+    let path = dir.join(name);
+    let unusable = |source| KeyError::Io { path: path.clone(), source };
+    if !dir.exists() {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(unusable)?;
+        File::open(data).and_then(|data| data.sync_all()).map_err(unusable)?;
+    }
+    KeyFile { path: &path, form: Form::Raw, lost }.read_or_make()
 }
 
 /// Gives `from` the name `to` unless something has it.

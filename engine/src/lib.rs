@@ -3,6 +3,7 @@
 //! No HTML and no HTTP server in here. Only `store` (and the audit log beside it) knows SQL, only
 //! `compose` knows Docker.
 
+mod accept_records;
 mod action_tasks;
 mod acts;
 pub mod audit;
@@ -54,6 +55,7 @@ use domain::runbook::Problem;
 use domain::time::Millis;
 use tokio::sync::watch;
 
+pub use accept_records::AcceptError;
 pub use acts::{Access, Ctx, Deployment, NewPerson, Restart, Return};
 pub use error::{Error, ErrorKind};
 pub use housekeeping::Tidied;
@@ -99,6 +101,9 @@ pub enum StartError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] store::StoreError),
+    /// A key file cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// Something else.
     #[error(transparent)]
     Engine(#[from] Error),
@@ -136,6 +141,10 @@ struct Inner {
     quiet_head: AtomicI64,
     /// What the last verifications of the audit log and of the rows it vouches for have shown.
     integrity: RwLock<integrity::Integrity>,
+    /// Held while everything is verified.
+    verifying: Arc<tokio::sync::Mutex<()>>,
+    /// Wakes the background verification.
+    verify_soon: tokio::sync::Notify,
     /// How much room everything took when it was last measured.
     storage: RwLock<Option<view::Storage>>,
     images: Arc<KeptImages>,
@@ -173,7 +182,8 @@ impl Engine {
         let stack = Stack::of(loaded, images.clone());
         let store = Store::open(&data).await?;
         let known = Known::load(&store, stack.keep, &Known::default()).await?;
-        let sessions = Sessions::new(store.clone());
+        let key = key_file::installation_key(&data, "session.key", "everybody has to sign in again")?;
+        let sessions = Sessions::new(store.clone(), key.into());
         let passwords = Passwords::new(Cost::STANDARD).map_err(Error::from)?;
         let paths = Paths { runs: data.join("runs"), config, data, exe };
         Ok(Engine(Arc::new(Inner {
@@ -194,6 +204,8 @@ impl Engine {
             refusals: Mutex::default(),
             quiet_head: AtomicI64::new(0),
             integrity: RwLock::default(),
+            verifying: Arc::default(),
+            verify_soon: tokio::sync::Notify::new(),
             storage: RwLock::default(),
             images,
             refreshing: tokio::sync::Mutex::new(()),

@@ -1,7 +1,5 @@
 //! Keeping up with the world: the stack through the engine's events, the files through their times.
 
-use std::os::unix::fs::DirBuilderExt as _;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +13,7 @@ use crate::Engine;
 use crate::compose::{Address, Key, PartsReader, PartsSeen, Stamps, Watcher};
 use crate::error::{Error, sentence};
 use crate::judging::Judged;
-use crate::key_file::{Form, KeyError, KeyFile};
+use crate::key_file::installation_key;
 use crate::runbook::Config;
 use crate::stack::Stack;
 use crate::store::{StoreError, changes};
@@ -35,9 +33,9 @@ impl Engine {
     pub(crate) async fn keys(&self) -> Result<Key, Error> {
         let (data, env_copy) = (self.paths().data.clone(), self.stack().env_copy.clone());
         let read = move || -> Result<Key, String> {
-            let key = installation_key(&data).map_err(|e| e.to_string())?;
+            let key = installation_key(&data, "env.key", ENV_KEY_LOST).map_err(|e| e.to_string())?;
             env_copy.map_or(Ok(()), |copy| copy.check_key()).map_err(|e| e.to_string())?;
-            Ok(key)
+            Ok(Key::from(key))
         };
         let read = tokio::task::spawn_blocking(read).await.map_err(Error::internal)?;
         read.map_err(|why| Error::unavailable(sentence(&why)))
@@ -244,16 +242,6 @@ fn still_in_force() -> Problem {
     }
 }
 
-/// The key of this installation; it is made at the first start.
-fn installation_key(data: &Path) -> Result<Key, KeyError> {
-    let dir = data.join("keys");
-    let path = dir.join("env.key");
-    let unusable = |source| KeyError::Io { path: path.clone(), source };
-    if !dir.exists() {
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(unusable)?;
-        std::fs::File::open(data).and_then(|data| data.sync_all()).map_err(unusable)?;
-    }
-    let lost = "the env file and the configuration then look changed: deploy again, and gather evidence and \
-                sign-offs again";
-    KeyFile { path: &path, form: Form::Raw, lost }.read_or_make().map(Key::from)
-}
+/// What is lost with the key of the keyed digests.
+const ENV_KEY_LOST: &str = "the env file and the configuration then look changed: deploy again, and gather evidence and \
+                            sign-offs again";

@@ -233,8 +233,13 @@ pub struct Verification {
     pub head: Option<String>,
     /// When that was.
     pub at: Option<Millis>,
-    /// Whether every event and record was verified since the start; later passes go on from there.
-    pub whole: bool,
+    /// When every event and record was verified last since the start; later passes go on from there. `None` before
+    /// that was done.
+    pub whole_at: Option<Millis>,
+    /// Since when everything is being verified.
+    pub running_since: Option<Millis>,
+    /// Why the last verification of everything was not completed.
+    pub failed: Option<String>,
 }
 
 /// How much room the data directory takes.
@@ -259,6 +264,8 @@ pub struct ActivityPage {
     pub pages: Pages,
     /// What the last verification has shown.
     pub chain: Verification,
+    /// The button that has everything verified; `None` for whom it is not for.
+    pub verify: Option<Offer>,
     /// How much room the data takes; `None` before it was measured.
     pub storage: Option<Storage>,
     /// What is removed, and after how long, one phrase each; empty when everything is kept.

@@ -11,6 +11,7 @@ use domain::release::{Part, Parts, ReleaseState};
 use domain::role::Role;
 use domain::time::Millis;
 use engine::auth::tokens::Token;
+use engine::compose::Key;
 use engine::store::idempotency::{self, Claim, NewClaim};
 use engine::store::links::{self, Link, LinkError, LinkKind};
 use engine::store::people::{self, PersonError};

@@ -85,6 +85,15 @@ pub struct Verify {
     /// A head noted earlier (NUMBER:HASH or HASH); the log must still contain it
     #[arg(long, value_name = "HEAD")]
     pub expect: Option<Noted>,
+    /// Accept records that differ as they are now: a change that was meant. The audit log names each and the reason
+    #[arg(long, requires = "reason")]
+    pub accept: bool,
+    /// Why they are accepted; stands in the audit log
+    #[arg(long, requires = "accept", value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Accept without asking
+    #[arg(long, requires = "accept")]
+    pub yes: bool,
 }
 
 /// `stagegate prune`.

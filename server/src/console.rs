@@ -1,7 +1,7 @@
 //! What commands print. Whoever closes the pipe (`… | head`) has read enough: the command goes on to its end without
 //! a word. Characters that hide or turn text become visible, as on the pages.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, BufRead as _, ErrorKind, Write};
 
 use domain::visible::{Kind, visible};
 
@@ -34,6 +34,14 @@ pub fn bytes(bytes: &[u8]) -> io::Result<()> {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         other => other,
     }
+}
+
+/// Asks a question, and says whether the answer is `yes`. No answer is none.
+pub fn confirmed(question: &str) -> io::Result<bool> {
+    bytes(visible(question, Kind::Prose).as_bytes())?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    Ok(answer.trim() == "yes")
 }
 
 /// Prints a complaint. There is nobody left to tell when that does not work.

@@ -100,6 +100,50 @@ fn people_are_added_from_the_console_and_the_chain_verifies_until_somebody_tampe
     assert!(err(&broken).contains("person 1 was changed outside of Stagegate"), "{}", err(&broken));
 }
 
+/// Changes the database of a stack as somebody with the file could.
+fn tamper(dir: &Path, sql: &str) {
+    let script = "import sqlite3, sys\n\
+        db = sqlite3.connect(sys.argv[1])\n\
+        for (name,) in db.execute(\"select name from sqlite_master where type = 'trigger'\").fetchall():\n\
+        \x20   db.execute('drop trigger ' + name)\n\
+        db.execute(sys.argv[2])\n\
+        db.commit()\n";
+    let database = dir.join(".stagegate/stagegate.db");
+    let done = Command::new("python3").args(["-c", script]).arg(database).arg(sql).output().unwrap();
+    assert!(done.status.success(), "{}", err(&done));
+}
+
+#[test]
+fn records_that_were_changed_on_purpose_are_accepted_with_a_reason_and_never_on_a_broken_log() {
+    let dir = stack(PLAIN);
+    let run = |args: &[&str]| stagegate(args, dir.path());
+    assert!(run(&["user", "add", "ada", "--role", "qa"]).status.success());
+    let nothing = run(&["verify", "--accept", "--reason", "none", "--yes"]);
+    assert!(nothing.status.success() && out(&nothing).contains("nothing to accept"), "{}", err(&nothing));
+    tamper(dir.path(), "update person set name = 'Ada Byron' where id = 1");
+    let found = run(&["verify"]);
+    assert!(!found.status.success() && err(&found).contains("stagegate verify --accept"), "{}", err(&found));
+    let without_reason = run(&["verify", "--accept"]);
+    assert!(err(&without_reason).contains("--reason"), "{}", err(&without_reason));
+    // Nobody answers.
+    let asked = run(&["verify", "--accept", "--reason", "a typo"]);
+    assert_eq!(asked.status.code(), Some(1));
+    assert!(out(&asked).contains("person 1 was changed outside of Stagegate"), "{}", out(&asked));
+    assert!(err(&asked).contains("nothing was accepted"), "{}", err(&asked));
+    assert!(!run(&["verify"]).status.success());
+    let accepted = run(&["verify", "--accept", "--reason", "a typo", "--yes"]);
+    assert!(accepted.status.success() && out(&accepted).contains("Accepted 1 record"), "{}", err(&accepted));
+    let whole = run(&["verify"]);
+    assert!(whole.status.success(), "{}", err(&whole));
+    tamper(dir.path(), "update person set name = 'Eve' where id = 1");
+    tamper(dir.path(), "update audit_event set subject = 'eve' where seq = 1");
+    let broken = run(&["verify", "--accept", "--reason", "a typo", "--yes"]);
+    assert!(!broken.status.success(), "{}", out(&broken));
+    for part in ["event 1", "last good backup"] {
+        assert!(err(&broken).contains(part), "{}", err(&broken));
+    }
+}
+
 #[test]
 fn every_command_ends_quietly_when_nobody_reads_its_output() {
     let dir = stack(PLAIN);

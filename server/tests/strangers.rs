@@ -262,3 +262,27 @@ async fn a_compressed_form_is_refused_and_not_unpacked() {
     let (status, signed_in) = send(&support::client(false), "identity", form.into_bytes()).await;
     assert!((300..400).contains(&status) && signed_in, "the same form as it is: {status}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_was_changed_in_the_database_is_nobodys() {
+    let server = Server::start();
+    let root = server.admin().await;
+    let qa = server.person("qa").await;
+    for browser in [&root, &qa] {
+        assert_eq!(server.get(browser, "/people").await.status().as_u16(), 200);
+    }
+    // QA becomes the admin, as far as the row goes.
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(server.data().join("stagegate.db"));
+    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    let done = sqlx::query("UPDATE session SET person = 1, data = '{\"person\":1}' WHERE person = 2")
+        .execute(&pool)
+        .await
+        .unwrap();
+    assert_eq!(done.rows_affected(), 1);
+    pool.close().await;
+    // What was looked up is believed for two seconds at most.
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    let answer = server.get(&qa, "/people").await;
+    assert!(answer.status().is_redirection(), "{}", answer.status());
+    assert_eq!(server.get(&root, "/people").await.status().as_u16(), 200, "other sessions go on");
+}

@@ -1,15 +1,20 @@
 //! The audit log as people read it: who did what, to what, with what outcome, and whether the chain
 //! of entries is whole.
 
+mod acts;
+
 #[cfg(test)]
 mod tests;
 
-use engine::view::{ActivityPage as ActivityView, ActivityRow, Verification};
+use engine::view::{ActivityPage as ActivityView, ActivityRow};
 use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
 use leptos_meta::Title;
 
+pub(crate) use acts::VerifyEverything;
+
 use crate::ssr::page;
-use crate::ui::{Icon, badge, card, cursor, empty, icon, page_head, pager, size, time};
+use crate::ui::{Here, Icon, badge, card, cursor, empty, icon, page_head, pager, post_button, size, time};
 
 /// The page; `?before=` and `?after=` go on from an entry.
 #[component]
@@ -17,13 +22,13 @@ pub fn ActivityPage() -> impl IntoView {
     let cursor = cursor();
     page(move |visit| async move {
         let activity = visit.engine.activity(visit.actor()?, cursor).await?;
-        Ok(activity_view(&activity))
+        Ok(activity_view(&Here::from(&visit), &activity))
     })
 }
 
 /// The log as it is laid out.
-pub fn activity_view(page: &ActivityView) -> AnyView {
-    let chain = verification(&page.chain);
+pub fn activity_view(here: &Here, page: &ActivityView) -> AnyView {
+    let chain = verification(here, page);
     let body = if page.rows.is_empty() {
         empty(
             "Nothing has been done yet",
@@ -50,7 +55,43 @@ pub fn activity_view(page: &ActivityView) -> AnyView {
 }
 
 /// What the last verification has shown, and the hash to note elsewhere.
-fn verification(found: &Verification) -> AnyView {
+fn verification(here: &Here, page: &ActivityView) -> AnyView {
+    let found = &page.chain;
+    let button = page.verify.as_ref().map(|offer| {
+        let (form, action) = ("verify_everything", VerifyEverything::url());
+        post_button(here, form, action, &[], "Verify everything now", "btn--small", offer)
+    });
+    let running = found.running_since.map(|since| {
+        view! { <p class="small">"A full verification has been running since " {time(since)} "."</p> }
+    });
+    let failed = found.failed.clone().map(|why| {
+        view! {
+            <p class="small warn">
+                {format!("The last full verification could not be completed: {why}")}
+                " Verify again; the log of the server has more."
+            </p>
+        }
+    });
+    if !found.problems.is_empty() {
+        let problems =
+            found.problems.iter().map(|p| view! { <li class="wrap">{p.clone()}</li> }).collect_view();
+        let when = found.at.map(|at| view! { ", " {time(at)} });
+        return view! {
+            <div class="notice notice--error" role="alert" data-live="chain">
+                <p class="notice__title">
+                    {icon(Icon::Cross)} " The stored records do not match the audit log" {when}
+                </p>
+                <ul>{problems}</ul>
+                <p>
+                    "Go is blocked. Restore the data directory from the last good backup, undo the change, or, if the \
+                     change was meant, accept it with " <code>"stagegate verify --accept"</code> ". "
+                    <code>"stagegate verify"</code> " checks every record."
+                </p>
+                {running} {failed} {button}
+            </div>
+        }
+        .into_any();
+    }
     let head = found.head.clone().map(|head| {
         let command = format!("stagegate verify --expect {head}");
         view! {
@@ -63,32 +104,31 @@ fn verification(found: &Verification) -> AnyView {
             </details>
         }
     });
-    let when = found.at.map(|at| view! { ", " {time(at)} });
-    if !found.problems.is_empty() {
-        let problems =
-            found.problems.iter().map(|p| view! { <li class="wrap">{p.clone()}</li> }).collect_view();
-        return view! {
-            <div class="notice notice--error" role="alert" data-live="chain">
-                <p class="notice__title">
-                    {icon(Icon::Cross)} " The stored records do not match the audit log" {when}
+    let result = match (found.running_since, found.whole_at) {
+        (Some(_), _) => None,
+        (None, Some(whole_at)) => Some(
+            view! {
+                <p class="small go">
+                    {icon(Icon::Check)} " Everything matched at " {time(whole_at)}
+                    ": every event of the audit log and every record."
                 </p>
-                <ul>{problems}</ul>
-                <p>
-                    "Go is blocked. Restore the data directory from the last good backup, or undo the change; "
-                    <code>"stagegate verify"</code> " checks every record."
-                </p>
-            </div>
-        }
-        .into_any();
-    }
-    let said = match (&found.head, found.whole) {
-        (Some(_), true) => "Verified: every event and every record it vouches for",
-        _ => "Verification of the whole log is running",
+            }
+            .into_any(),
+        ),
+        (None, None) => Some(
+            view! {
+                <p class="small">"The audit log has not been verified completely since the start."</p>
+            }
+            .into_any(),
+        ),
     };
+    // New events are verified by themselves.
+    let newer = found.at.filter(|at| found.whole_at.is_some_and(|whole_at| whole_at < *at)).map(|at| {
+        view! { <p class="small muted">"Events since then were verified at " {time(at)} "."</p> }
+    });
     view! {
         <div class="stack stack--tight" data-live="chain">
-            <p class="small go">{icon(Icon::Check)} " " {said} {when} "."</p>
-            {head}
+            {result} {running} {failed} {newer} {button} {head}
         </div>
     }
     .into_any()

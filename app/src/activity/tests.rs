@@ -1,10 +1,10 @@
 //! The audit log as HTML.
 
 use domain::page::Pages;
-use engine::view::{ActivityPage, ActivityRow, Storage, Verification};
+use engine::view::{ActivityPage, ActivityRow, Offer, Storage, Verification};
 
 use super::activity_view;
-use crate::ui::samples::{NOW, html};
+use crate::ui::samples::{NOW, here, html};
 use crate::ui::snapshot::assert_page;
 
 fn row(seq: i64, outcome: &str) -> ActivityRow {
@@ -27,18 +27,19 @@ fn log(chain: Verification) -> ActivityPage {
         rows: vec![row(9, "refused"), row(8, "intent")],
         pages: Pages { newer: None, older: Some(8) },
         chain,
+        verify: None,
         storage: None,
         retention: vec![],
     }
 }
 
 fn verified() -> Verification {
-    Verification { problems: vec![], head: Some("9:abc".into()), at: Some(NOW), whole: true }
+    Verification { head: Some("9:abc".into()), at: Some(NOW), whole_at: Some(NOW), ..Verification::default() }
 }
 
 #[test]
 fn an_entry_says_who_did_what_where_and_with_what_outcome() {
-    let out = html(|| activity_view(&log(verified())));
+    let out = html(|| activity_view(&here("/activity"), &log(verified())));
     assert_page("activity", &out);
     assert!(!out.contains("Newest"), "{out}");
 }
@@ -47,7 +48,7 @@ fn an_entry_says_who_did_what_where_and_with_what_outcome() {
 fn a_broken_chain_is_loud() {
     let mut page = log(Verification { problems: vec!["entry 5 was changed".into()], ..verified() });
     page.pages = Pages { newer: Some(9), older: None };
-    let out = html(|| activity_view(&page));
+    let out = html(|| activity_view(&here("/activity"), &page));
     assert!(out.contains("do not match the audit log") && out.contains("entry 5 was changed"), "{out}");
     assert!(out.contains("role=\"alert\""), "{out}");
     assert!(out.contains("href=\"/activity\"") && out.contains("href=\"/activity?after=9\""), "{out}");
@@ -58,16 +59,42 @@ fn a_broken_chain_is_loud() {
 fn what_stagegate_did_itself_is_told_apart_from_people() {
     let mut own = log(Verification::default());
     own.rows[0].actor.clear();
-    assert!(html(|| activity_view(&own)).contains(">Stagegate<"));
+    assert!(html(|| activity_view(&here("/activity"), &own)).contains(">Stagegate<"));
 }
 
 #[test]
 fn the_room_that_the_data_takes_and_what_is_removed_are_told() {
     let mut page = log(verified());
     page.storage = Some(Storage { at: NOW, database_bytes: 12_400_000, run_bytes: 900, rollback_bytes: 0 });
-    let out = html(|| activity_view(&page));
+    let out = html(|| activity_view(&here("/activity"), &page));
     assert!(out.contains("13 MB") && out.contains("no [retention]"), "{out}");
     page.retention = vec!["logs of runs after 90 d".into()];
-    let out = html(|| activity_view(&page));
+    let out = html(|| activity_view(&here("/activity"), &page));
     assert!(out.contains("logs of runs after 90 d") && out.contains("stagegate prune --dry-run"), "{out}");
+}
+
+#[test]
+fn a_full_verification_says_how_it_stands_and_only_admins_can_start_one() {
+    let text = |chain: Verification, verify: Option<Offer>| {
+        html(|| activity_view(&here("/activity"), &ActivityPage { verify, ..log(chain) }))
+    };
+    let running = Verification { running_since: Some(NOW), ..verified() };
+    let busy = Offer::No("A full verification is already running.".into());
+    let out = text(running.clone(), Some(busy));
+    assert!(out.contains("running since") && out.contains("disabled"), "{out}");
+    assert!(!out.contains("Everything matched"), "a result from before is not that of this pass: {out}");
+    let out = text(verified(), Some(Offer::Yes));
+    assert!(
+        out.contains("Everything matched at") && out.contains("action=\"/api/verify_everything\""),
+        "{out}"
+    );
+    assert!(!text(verified(), None).contains("Verify everything now"), "the button is for admins");
+    let none = Verification { whole_at: None, ..verified() };
+    assert!(text(none, None).contains("has not been verified completely"));
+    let failed = Verification { failed: Some("The disk is broken.".into()), ..verified() };
+    assert!(text(failed, None).contains("could not be completed: The disk is broken."));
+    // Faults stay in sight while a new pass runs.
+    let faults = Verification { problems: vec!["entry 5 was changed".into()], ..running };
+    let out = text(faults, None);
+    assert!(out.contains("entry 5 was changed") && out.contains("running since"), "{out}");
 }

@@ -23,8 +23,8 @@ pub(super) fn blockers_before_signing(
         out.push(Blocker { kind, what, details, owners, since: None });
     };
     if !facts.integrity.is_empty() {
-        let advice = "Restore the data directory from the last good backup, or undo the change; `stagegate verify` \
-                      checks every record.";
+        let advice = "Restore the data directory from the last good backup, undo the change, or, if the change was \
+                      meant, accept it with `stagegate verify --accept`; `stagegate verify` checks every record.";
         let details = facts.integrity.iter().cloned().chain([advice.to_owned()]).collect();
         push(
             BlockerKind::Audit,

@@ -5,6 +5,7 @@ use domain::role::Role;
 use domain::time::Millis;
 
 use super::Ctx;
+use super::sign_in::SOMEBODY;
 use crate::Engine;
 use crate::audit::{self, Event, Outcome};
 use crate::auth::passwords::check_rule;
@@ -41,7 +42,38 @@ impl Engine {
         password: &str,
         ip: &str,
     ) -> Result<Actor, Error> {
-        let LinkView { kind, name: made_for, login: made_login, wants_password } = self.link(token).await?;
+        match self.try_link(token, name, login, password, ip).await {
+            Err(LinkUse::Link(LinkError::NotVouched { link })) => {
+                self.note_forged_link(link).await;
+                Err(LinkError::NotVouched { link }.into())
+            }
+            result => result.map_err(Error::from),
+        }
+    }
+
+    /// Records that somebody tried a link which the audit log does not vouch for.
+    async fn note_forged_link(&self, link: i64) {
+        tracing::error!(link, "a one-time link was refused: the audit log does not vouch for its row");
+        let mut event = Event::new(self.now(), None, "link.use", format!("link {link}"))
+            .outcome(Outcome::Refused)
+            .detail("the audit log does not vouch for this link: its row was written outside of Stagegate");
+        event.actor_name = SOMEBODY.to_owned();
+        if let Err(error) = self.append_quietly(event).await {
+            tracing::error!(?error, "a refused link could not be recorded");
+        }
+    }
+
+    async fn try_link(
+        &self,
+        token: &str,
+        name: &str,
+        login: &str,
+        password: &str,
+        ip: &str,
+    ) -> Result<Actor, LinkUse> {
+        let link = self.open_link(token).await?;
+        let LinkView { kind, name: made_for, login: made_login, wants_password } =
+            self.link_view(link).await?;
         let (name, login) = if kind == LinkKind::Setup.slug() {
             (name.trim().to_owned(), people::normal_login(login))
         } else {
@@ -49,7 +81,7 @@ impl Engine {
         };
         let hash = if wants_password {
             check_rule(password, &login, &name).map_err(|w| Error::invalid(sentence(&w.to_string())))?;
-            Some(self.passwords().hash(password.to_owned()).await?)
+            Some(self.passwords().hash(password.to_owned()).await.map_err(Error::from)?)
         } else {
             None
         };
@@ -91,14 +123,13 @@ impl Engine {
                     Ok::<_, LinkUse>(person)
                 })
             })
-            .await
-            .map_err(Error::from)?;
+            .await?;
         self.refresh_or_later().await;
         if let Some(person) = &person {
             self.note_familiar(person.id, ip);
         }
         let may = person.filter(|person| !person.disabled).map(|person| person.actor());
-        may.ok_or_else(|| Error::refused("This person may not sign in any more."))
+        may.ok_or_else(|| Error::refused("This person may not sign in any more.").into())
     }
 
     /// Changes the own password; the sessions of the person end. The server renews the one at hand.
@@ -238,6 +269,13 @@ impl Engine {
 enum LinkUse {
     Link(LinkError),
     Person(PersonError),
+    Other(Error),
+}
+
+impl From<Error> for LinkUse {
+    fn from(e: Error) -> LinkUse {
+        LinkUse::Other(e)
+    }
 }
 
 impl From<LinkError> for LinkUse {
@@ -263,6 +301,7 @@ impl From<LinkUse> for Error {
         match e {
             LinkUse::Link(e) => e.into(),
             LinkUse::Person(e) => e.into(),
+            LinkUse::Other(e) => e,
         }
     }
 }

@@ -25,7 +25,7 @@ const MAX_COMPARISONS: usize = 3;
 /// How often counted refusals are looked through for hours that are over.
 const RECORD_EVERY: Duration = Duration::from_secs(60);
 /// Who is named where nobody is signed in. What was typed is not: it may be a password.
-const SOMEBODY: &str = "Not signed in";
+pub(super) const SOMEBODY: &str = "Not signed in";
 
 impl Engine {
     /// Signs somebody in. The answer and the time it takes do not tell who exists.
@@ -190,7 +190,7 @@ impl Engine {
 
     /// Appends an event that changes nothing that pages show, apart from the list of events itself: no open page is
     /// woken for it.
-    async fn append_quietly(&self, event: Event) -> Result<(), StoreError> {
+    pub(super) async fn append_quietly(&self, event: Event) -> Result<(), StoreError> {
         let seq = self
             .store()
             .write(move |tx| {

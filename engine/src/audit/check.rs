@@ -11,13 +11,13 @@ use super::{Broken, VerifyError};
 use crate::store::StoreError;
 
 /// Faults that are named; where there are more, a few tell enough.
-const NAMED: usize = 20;
+pub(super) const NAMED: usize = 20;
 /// Rows read at once by a full pass.
 const BATCH: i64 = 500;
 /// Newest rows of each table that [`recent`] looks at.
 const NEWEST: i64 = 100;
 /// Newest rows of each scope that [`recent`] looks at.
-const OF_A_SCOPE: i64 = 50;
+pub const OF_A_SCOPE: i64 = 50;
 
 /// What is wrong with a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,6 +28,8 @@ pub enum FaultKind {
     Changed,
     /// It was removed by another way than the program.
     Removed,
+    /// It is computed from other rows, which give another one.
+    Derived,
 }
 
 /// A row that the audit log does not vouch for.
@@ -35,10 +37,25 @@ pub enum FaultKind {
 pub struct Fault {
     /// Its table.
     pub table: &'static str,
-    /// Its number.
+    /// Its number; of a table that is computed from others, the number of the release or event it is about.
     pub entry: i64,
     /// What is wrong.
     pub kind: FaultKind,
+    /// The check that it is about, where that belongs to its name.
+    pub check: String,
+}
+
+impl Fault {
+    /// The row in words: `sign_off 3`; `evidence_group of release 2, check unit`.
+    pub fn row(&self) -> String {
+        let Fault { table, entry, kind, check } = self;
+        match kind {
+            FaultKind::Derived if *table == "open_intent" => format!("{table} of event {entry}"),
+            FaultKind::Derived if check.is_empty() => format!("{table} of release {entry}"),
+            FaultKind::Derived => format!("{table} of release {entry}, check {check}"),
+            _ => format!("{table} {entry}"),
+        }
+    }
 }
 
 impl std::fmt::Display for Fault {
@@ -47,8 +64,11 @@ impl std::fmt::Display for Fault {
             FaultKind::Inserted => "was inserted outside of Stagegate",
             FaultKind::Changed => "was changed outside of Stagegate",
             FaultKind::Removed => "was deleted outside of Stagegate",
+            FaultKind::Derived => {
+                "was changed outside of Stagegate: it differs from the records it is computed from"
+            }
         };
-        write!(f, "{} {} {what}", self.table, self.entry)
+        write!(f, "{} {what}", self.row())
     }
 }
 
@@ -94,6 +114,51 @@ pub async fn recent(db: &SqlitePool, scopes: &Scopes) -> Result<Vec<Fault>, Veri
     }
     events_hold(&mut tx, &found.events).await?;
     Ok(found.faults.into_iter().take(NAMED).collect())
+}
+
+/// Compares the rows of one table that have these numbers.
+///
+/// # Errors
+/// As [`recent`].
+pub async fn these(db: &SqlitePool, table: &str, entries: &[i64]) -> Result<Vec<Fault>, VerifyError> {
+    let table = super::rows::table(table)?;
+    let mut tx = db.begin().await?;
+    let mut found = Found::default();
+    for entry in entries {
+        let rows: Vec<SqliteRow> =
+            sqlx::query(table.one).bind(entry).fetch_optional(&mut *tx).await?.into_iter().collect();
+        found.compare(&mut tx, table, &rows, vec![]).await?;
+    }
+    events_hold(&mut tx, &found.events).await?;
+    Ok(found.faults.into_iter().take(NAMED).collect())
+}
+
+/// Whether the log vouches for a row as it is: the last that the log has on it is its digest, and the event that
+/// carries the digest is as it was written.
+///
+/// # Errors
+/// Fails when the store cannot be read.
+pub(crate) async fn vouches_for(
+    conn: &mut SqliteConnection,
+    table: &str,
+    entry: i64,
+) -> Result<bool, StoreError> {
+    let table = super::rows::table(table)?;
+    let Some(row) = sqlx::query(table.one).bind(entry).fetch_optional(&mut *conn).await? else {
+        return Ok(false);
+    };
+    let mut found = Found::default();
+    let compared = found.compare(&mut *conn, table, &[row], vec![]).await;
+    let held = match compared {
+        Ok(()) if found.faults.is_empty() => events_hold(conn, &found.events).await,
+        Ok(()) => return Ok(false),
+        Err(error) => Err(error),
+    };
+    match held {
+        Ok(()) => Ok(true),
+        Err(VerifyError::Broken(_)) => Ok(false),
+        Err(VerifyError::Store(error)) => Err(error),
+    }
 }
 
 /// What a comparison has come to so far.
@@ -143,9 +208,12 @@ impl Found {
                     None => None,
                 },
             };
-            if let Some(kind) = fault(row.as_ref(), said.as_ref().map(|(_, digest)| digest.as_str())) {
-                self.faults.insert(Fault { table: table.name, entry, kind });
-            }
+            self.faults.extend(fault(
+                table,
+                entry,
+                row.as_ref(),
+                said.as_ref().map(|(_, digest)| digest.as_str()),
+            ));
             self.events.extend(said.map(|(seq, _)| seq));
         }
         Ok(())
@@ -192,13 +260,14 @@ pub(super) fn holds(row: &Row, rows: &[Vouched]) -> Result<(), &'static str> {
     Ok(())
 }
 
-fn fault(row: Option<&Vouched>, digest: Option<&str>) -> Option<FaultKind> {
-    match (row, digest) {
+fn fault(table: &Table, entry: i64, row: Option<&Vouched>, digest: Option<&str>) -> Option<Fault> {
+    let kind = match (row, digest) {
         (None, None | Some("")) => None,
-        (None, Some(_)) => Some(FaultKind::Removed),
+        (None, Some(_)) => table.stays.then_some(FaultKind::Removed),
         (Some(_), None | Some("")) => Some(FaultKind::Inserted),
         (Some(row), Some(digest)) => (row.digest != digest).then_some(FaultKind::Changed),
-    }
+    };
+    kind.map(|kind| Fault { table: table.name, entry, kind, check: String::new() })
 }
 
 /// Compares every row of every table, some at a time. Returns how many there are, and the first faults.
@@ -206,11 +275,23 @@ fn fault(row: Option<&Vouched>, digest: Option<&str>) -> Option<FaultKind> {
 /// # Errors
 /// Fails when the store cannot be read.
 pub async fn all(db: &SqlitePool) -> Result<(u64, Vec<Fault>), StoreError> {
+    up_to(NAMED, db).await
+}
+
+/// The same, with every fault however many there are.
+///
+/// # Errors
+/// As [`all`].
+pub async fn every_fault(db: &SqlitePool) -> Result<Vec<Fault>, StoreError> {
+    Ok(up_to(usize::MAX, db).await?.1)
+}
+
+async fn up_to(most: usize, db: &SqlitePool) -> Result<(u64, Vec<Fault>), StoreError> {
     let mut faults = BTreeSet::new();
     let mut count = 0_u64;
     for table in &TABLES {
         let mut after = i64::MIN;
-        while faults.len() < NAMED {
+        while faults.len() < most {
             // Rows and what is known of them are read at the same moment.
             let mut tx = db.begin().await?;
             let rows = sqlx::query(table.after).bind(after).bind(BATCH).fetch_all(&mut *tx).await?;
@@ -240,9 +321,7 @@ pub async fn all(db: &SqlitePool) -> Result<(u64, Vec<Fault>), StoreError> {
             let known: BTreeMap<i64, String> = known.into_iter().collect();
             for entry in found.keys().chain(known.keys()).copied().collect::<BTreeSet<i64>>() {
                 let digest = known.get(&entry).map(String::as_str);
-                if let Some(kind) = fault(found.get(&entry), digest) {
-                    faults.insert(Fault { table: table.name, entry, kind });
-                }
+                faults.extend(fault(table, entry, found.get(&entry), digest));
             }
             if end == i64::MAX {
                 break;
@@ -251,5 +330,5 @@ pub async fn all(db: &SqlitePool) -> Result<(u64, Vec<Fault>), StoreError> {
             tokio::task::yield_now().await;
         }
     }
-    Ok((count, faults.into_iter().take(NAMED).collect()))
+    Ok((count, faults.into_iter().take(most).collect()))
 }

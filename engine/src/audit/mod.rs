@@ -2,21 +2,27 @@
 //!
 //! Each row's hash covers its own fields and the hash of the row before it, so a row that was edited, removed,
 //! put in or moved breaks the chain at that place. An event also carries the digests of the rows of other tables
-//! that were written with it ([`recent`] and [`all_rows`] compare them). Whoever can write the file can also write
+//! that were written with it ([`recent`] and [`all_rows`] compare them). Tables that are computed from those are
+//! compared with what they are computed from ([`recent_derived`], [`all_derived`]). Whoever can write the file can also write
 //! a whole new chain; against that, verification compares with a [`Noted`] head kept elsewhere. The row hashes are
 //! fit to be the leaves of a Merkle tree whose signed heads take that place.
 
+mod accept;
 mod act;
 mod check;
 mod checkpoint;
+mod derived;
 mod event;
 mod list;
 pub(crate) mod rows;
 mod verify;
 
+pub use accept::{LONGEST_REASON, accept};
 pub use act::{Act, settle_orphans};
-pub use check::{Fault, FaultKind, Scopes, all as all_rows, recent};
+pub(crate) use check::vouches_for;
+pub use check::{Fault, FaultKind, OF_A_SCOPE, Scopes, all as all_rows, every_fault, recent, these};
 pub use checkpoint::{checkpoint, set_checkpoint};
+pub use derived::{all as all_derived, recent as recent_derived};
 pub use event::{Event, Outcome, Row, escape};
 pub use list::{Filter, list};
 pub use verify::{

@@ -30,6 +30,8 @@ pub(super) struct Table {
     pub scoped: &'static str,
     /// Rows after a number, in order.
     pub after: &'static str,
+    /// Whether a row that is gone is a fault. It is none where a row only gives something until it is used.
+    pub stays: bool,
 }
 
 macro_rules! table {
@@ -53,12 +55,16 @@ macro_rules! table {
             newest: concat!($select, " WHERE ", $only, " ORDER BY id DESC LIMIT ?1"),
             scoped: $scoped,
             after: concat!($select, " WHERE ", $only, " AND id > ?1 ORDER BY id LIMIT ?2"),
+            stays: true,
         }
     };
 }
 
-/// Everything that a judgement rests on.
-pub(super) static TABLES: [Table; 15] = [
+/// The table of one-time links.
+const LINK: &str = "link";
+
+/// Everything that a judgement rests on, and one-time links, which give an account.
+pub(super) static TABLES: [Table; 16] = [
     // The password's hash and the roles are part of a person. Number 0 is the clock, which is nobody.
     table!(
         "person",
@@ -83,6 +89,7 @@ pub(super) static TABLES: [Table; 15] = [
     table!("incident"),
     table!("incident_note" by "incident"),
     table!("change" by "key"),
+    Table { stays: false, ..table!("link") },
 ];
 
 /// The table with this name.
@@ -166,7 +173,10 @@ pub(crate) async fn prepare(conn: &mut SqliteConnection) -> Result<(), StoreErro
         let when = if table.name == "run" { "WHEN NEW.state <> 'running'" } else { "" };
         on(table.name, table.name, "INSERT", when, "NEW.id");
         on(table.name, table.name, "UPDATE", when, "NEW.id");
-        on(table.name, table.name, "DELETE", "", "OLD.id");
+        // Links that were used or have expired are removed by the hundred; what they could do is over.
+        let usable =
+            "WHEN OLD.used_at IS NULL AND OLD.withdrawn_at IS NULL AND OLD.expires_at > unixepoch() * 1000";
+        on(table.name, table.name, "DELETE", if table.name == LINK { usable } else { "" }, "OLD.id");
     }
     on("person", "person_role", "INSERT", "", "NEW.person");
     on("person", "person_role", "UPDATE", "", "NEW.person");
@@ -236,8 +246,8 @@ pub(crate) async fn seal(conn: &mut SqliteConnection) -> Result<(), StoreError> 
     append(conn, &event).await.map(|_| ())
 }
 
-/// Vouches for the rows of a database from before row digests were kept. Happens once, when the first version that
-/// keeps them opens it: afterwards a row without a digest is one that the program did not write.
+/// Vouches for the rows of a database from before row digests were kept. Happens once for each table, when the first
+/// version that keeps them opens it: afterwards a row without a digest is one that the program did not write.
 pub(crate) async fn adopt(conn: &mut SqliteConnection) -> Result<(), StoreError> {
     use sqlx::Connection as _;
     let begun: bool = sqlx::query_scalar(
@@ -245,29 +255,60 @@ pub(crate) async fn adopt(conn: &mut SqliteConnection) -> Result<(), StoreError>
     )
     .fetch_one(&mut *conn)
     .await?;
-    if begun {
+    if begun && !lacks_links(&mut *conn).await? {
         return Ok(());
     }
     let mut tx = conn.begin_with("BEGIN IMMEDIATE").await?;
-    for table in &TABLES {
-        let mut last = i64::MIN;
-        loop {
-            let ids = sqlx::query(table.after).bind(last).bind(PER_EVENT).fetch_all(&mut *tx).await?;
-            let (Some(first), Some(end)) = (ids.first(), ids.last()) else { break };
-            let (first, end): (i64, i64) = (first.try_get("id")?, end.try_get("id")?);
-            for row in &ids {
-                sqlx::query("INSERT INTO unvouched VALUES (?, ?)")
-                    .bind(table.name)
-                    .bind(row.try_get::<i64, _>("id")?)
-                    .execute(&mut *tx)
-                    .await?;
-            }
-            let detail = format!("rows {first} to {end}, written before row digests were kept");
-            let event = Event::new(now(), None, "records.adopt", table.name).outcome(Outcome::Done);
-            append(&mut tx, &event.detail(detail)).await?;
-            last = end;
+    if !begun {
+        for table in TABLES.iter().filter(|table| table.name != LINK) {
+            adopt_table(&mut tx, table).await?;
         }
     }
+    if lacks_links(&mut tx).await? && adopt_table(&mut tx, table(LINK)?).await? == 0 {
+        // That there was none is on record too: a link that turns up later is not taken for an old one.
+        let event = Event::new(now(), None, ADOPT, LINK).outcome(Outcome::Done).detail("no rows");
+        append(&mut tx, &event).await?;
+    }
     tx.commit().await?;
+    Ok(())
+}
+
+/// What the event of an adoption is called.
+const ADOPT: &str = "records.adopt";
+
+/// Whether the log is older than the version that vouches for links. A log without events is new.
+async fn lacks_links(conn: &mut SqliteConnection) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM audit_event) AND NOT EXISTS (SELECT 1 FROM audit_row WHERE kind = ?1)
+           AND NOT EXISTS (SELECT 1 FROM audit_event WHERE act = ?2 AND subject = ?1)",
+    )
+    .bind(LINK)
+    .bind(ADOPT)
+    .fetch_one(conn)
+    .await?)
+}
+
+/// Vouches for every row of a table as it is now, and returns how many there are.
+async fn adopt_table(conn: &mut SqliteConnection, table: &Table) -> Result<usize, StoreError> {
+    let mut count = 0;
+    let mut last = i64::MIN;
+    loop {
+        let ids = sqlx::query(table.after).bind(last).bind(PER_EVENT).fetch_all(&mut *conn).await?;
+        let (Some(first), Some(end)) = (ids.first(), ids.last()) else { return Ok(count) };
+        let (first, end): (i64, i64) = (first.try_get("id")?, end.try_get("id")?);
+        for row in &ids {
+            note(&mut *conn, table.name, row.try_get("id")?).await?;
+        }
+        let detail = format!("rows {first} to {end}, written before row digests were kept");
+        let event = Event::new(now(), None, ADOPT, table.name).outcome(Outcome::Done);
+        append(&mut *conn, &event.detail(detail)).await?;
+        count += ids.len();
+        last = end;
+    }
+}
+
+/// Has the next event vouch for a row as it is now.
+pub(super) async fn note(conn: &mut SqliteConnection, kind: &str, entry: i64) -> Result<(), StoreError> {
+    sqlx::query("INSERT OR IGNORE INTO unvouched VALUES (?, ?)").bind(kind).bind(entry).execute(conn).await?;
     Ok(())
 }

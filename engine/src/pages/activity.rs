@@ -2,6 +2,7 @@
 
 use domain::facts::Actor;
 use domain::page::Cursor;
+use domain::policy;
 
 use crate::Engine;
 use crate::audit::{self, Filter};
@@ -14,7 +15,7 @@ const ROWS: u32 = 100;
 
 impl Engine {
     /// A page of the events.
-    pub async fn activity(&self, _actor: &Actor, cursor: Cursor) -> Result<ActivityPage, Error> {
+    pub async fn activity(&self, actor: &Actor, cursor: Cursor) -> Result<ActivityPage, Error> {
         let mut db = self.store().readers().acquire().await.map_err(StoreError::from)?;
         let (seqs, pages) = paging::page(&mut db, paging::EVENTS, None, cursor, ROWS).await?;
         let before = seqs.first().map(|seq| seq + 1);
@@ -39,6 +40,7 @@ impl Engine {
             rows,
             pages,
             chain: self.verification(),
+            verify: policy::may("verify_everything", &actor.roles).then(|| self.may_verify_now()),
             storage: self.storage(),
             retention: self.stack().retention.words(),
         })

@@ -6,7 +6,8 @@ use domain::page::Cursor;
 use crate::Engine;
 use crate::acts::token_hash;
 use crate::error::Error;
-use crate::store::{StoreError, links, paging};
+use crate::store::links::{self, Link, LinkError};
+use crate::store::{StoreError, paging};
 use crate::view::{InvitationsPage, LinkView, PersonView};
 
 /// Invitations on a page.
@@ -45,7 +46,7 @@ impl Engine {
         let mut db = self.store().readers().acquire().await.map_err(StoreError::from)?;
         let (numbers, pages) = paging::page(&mut db, paging::INVITATIONS, None, cursor, ROWS).await?;
         let rows = links::invitations(&mut *db, &numbers, now).await?;
-        let open = links::open_invitations(&mut *db, None, now).await?;
+        let open = links::open_invitations(&mut *db, now).await?;
         Ok(InvitationsPage { rows, open: u64::try_from(open).unwrap_or(0), pages })
     }
 
@@ -56,8 +57,20 @@ impl Engine {
 
     /// What a one-time link is for; looking does not use it up.
     pub async fn link(&self, token: &str) -> Result<LinkView, Error> {
+        let link = self.open_link(token).await?;
+        self.link_view(link).await
+    }
+
+    /// A link that can be used, and that the audit log vouches for.
+    pub(crate) async fn open_link(&self, token: &str) -> Result<Link, LinkError> {
         let hash = token_hash(token);
-        let link = links::look(self.store().readers(), &hash, self.now()).await?;
+        let mut db = self.store().readers().acquire().await?;
+        let link = links::look(&mut *db, &hash, self.now()).await?;
+        links::check_origin(&mut db, &hash).await?;
+        Ok(link)
+    }
+
+    pub(crate) async fn link_view(&self, link: Link) -> Result<LinkView, Error> {
         // Somebody who was added on the console a moment ago would be taken for one who has a password.
         if link.person.is_some_and(|id| self.known().people.iter().all(|p| p.id != id)) {
             self.up_to_date().await?;

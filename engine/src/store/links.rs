@@ -1,10 +1,12 @@
-//! One-time links: the first admin's setup, invitations, sign-in, new passwords. Only hashes are stored.
+//! One-time links: the first admin's setup, invitations, sign-in, new passwords. Only hashes are stored. The audit log
+//! vouches for each row, and a link opens only as it vouches for it: a row that somebody else wrote gives no account.
 
 use domain::role::Role;
 use domain::time::Millis;
 use sqlx::{SqliteConnection, SqliteExecutor};
 
 use super::{StoreError, json};
+use crate::audit;
 
 /// What a link is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +71,12 @@ pub enum LinkError {
     /// It was withdrawn, or the admin who made it is no longer one.
     #[error("this link was withdrawn; ask an admin for a new one")]
     Withdrawn,
+    /// The audit log does not vouch for it: its row was written by another way than the program.
+    #[error("this link was not made by Stagegate, or was changed since; ask an admin for a new one")]
+    NotVouched {
+        /// Number of its row.
+        link: i64,
+    },
     /// Its time is over.
     #[error("this link has expired; ask an admin for a new one")]
     Expired,
@@ -156,10 +164,26 @@ pub async fn look(db: impl SqliteExecutor<'_>, token_hash: &str, now: Millis) ->
     })
 }
 
+/// Refuses a link that the audit log does not vouch for as it is.
+///
+/// # Errors
+/// Then, and when the store cannot be read.
+pub async fn check_origin(conn: &mut SqliteConnection, token_hash: &str) -> Result<(), LinkError> {
+    let id = sqlx::query_scalar!(r#"SELECT id AS "id!" FROM link WHERE token_hash = ?"#, token_hash)
+        .fetch_optional(&mut *conn)
+        .await?
+        .ok_or(LinkError::Unknown)?;
+    match audit::vouches_for(conn, "link", id).await? {
+        true => Ok(()),
+        false => Err(LinkError::NotVouched { link: id }),
+    }
+}
+
 /// Uses a link up and returns it. Of two callers with the same token one gets it, the other
 /// [`LinkError::Used`]. If the caller's transaction is undone, the link is unused again.
 pub async fn consume(conn: &mut SqliteConnection, token_hash: &str, now: Millis) -> Result<Link, LinkError> {
     let link = look(&mut *conn, token_hash, now).await?;
+    check_origin(&mut *conn, token_hash).await?;
     let done = sqlx::query!(
         "UPDATE link SET used_at = ?1
          WHERE token_hash = ?2 AND used_at IS NULL AND withdrawn_at IS NULL AND expires_at > ?1",
@@ -327,24 +351,21 @@ pub async fn invitation(
     Ok(made_then.into_iter().find(|invitation| invitation.id == id))
 }
 
-/// How many invitations can be used, of all or of one login.
+/// How many invitations can be used.
 ///
 /// # Errors
 /// Fails when the store cannot be read.
 pub async fn open_invitations(
     db: impl SqliteExecutor<'_>,
-    login: Option<&str>,
     now: Millis,
 ) -> Result<i64, StoreError> {
     Ok(sqlx::query_scalar!(
         r#"SELECT count(*) AS "count!: i64" FROM link l
-           WHERE l.kind = 'invite' AND l.used_at IS NULL AND l.withdrawn_at IS NULL AND l.expires_at > ?1
-             AND (?2 IS NULL OR l.login = ?2)
+           WHERE l.kind = 'invite' AND l.used_at IS NULL AND l.withdrawn_at IS NULL AND l.expires_at > ?
              AND (l.made_by IS NULL OR EXISTS (
                  SELECT 1 FROM person m JOIN person_role r ON r.person = m.id
                  WHERE m.id = l.made_by AND m.disabled = 0 AND r.role = 'admin'))"#,
-        now.0,
-        login
+        now.0
     )
     .fetch_one(db)
     .await?)

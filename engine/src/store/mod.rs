@@ -148,7 +148,16 @@ impl Store {
     /// # Errors
     /// Fails when the store cannot be read.
     pub async fn others(&self) -> Result<Others, StoreError> {
-        self.inner.writer.others().await
+        self.inner.writer.others(false).await
+    }
+
+    /// The same, and looks once more for an event that was found missing from the audit log: one that is back counts
+    /// as missing no longer.
+    ///
+    /// # Errors
+    /// Fails when the store cannot be read.
+    pub async fn others_settled(&self) -> Result<Others, StoreError> {
+        self.inner.writer.others(true).await
     }
 
     /// Where the database is.

@@ -1,6 +1,9 @@
 //! Sessions for tower-sessions, on our own database. Only the SHA-256 of a session's id is stored: a copy of
 //! the database holds nothing that a browser could send.
 //!
+//! Each row carries an HMAC over all of its columns, made with a key that is not in the database. A row without the
+//! right one is no session: whoever can write the file, and cannot read the key, signs nobody in.
+//!
 //! Looking a session up costs no query while nothing was written since it was read last, and reading never
 //! writes. On a full disk a new session is kept in memory, so that somebody can still sign in and roll back.
 
@@ -8,7 +11,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use domain::digest::sha256_hex;
+use domain::digest::{digest_fields, sha256_hex};
 use domain::time::Millis;
 use futures::future::BoxFuture;
 use sqlx::{SqliteConnection, SqliteExecutor};
@@ -19,6 +22,7 @@ use tower_sessions::session::{Id, Record};
 use tower_sessions::session_store::{Error, Result as SessionResult};
 
 use super::{Store, StoreError, json, now, people};
+use crate::compose::Key;
 
 /// The key of a session's data that holds the person's id (a JSON integer). Only sessions that have it can be
 /// ended by person.
@@ -41,6 +45,7 @@ const MOST_UNSAVED: usize = 100;
 #[derive(Debug, Clone)]
 pub struct Sessions {
     store: Store,
+    key: Key,
     memory: Arc<Memory>,
 }
 
@@ -73,15 +78,15 @@ struct Unsaved {
 }
 
 impl Sessions {
-    /// Sessions kept in `store`.
-    pub fn new(store: Store) -> Sessions {
+    /// Sessions kept in `store`, authenticated with `key`.
+    pub fn new(store: Store, key: Key) -> Sessions {
         let memory = Memory {
             seen: Mutex::default(),
             unsaved: Mutex::default(),
             revoked: Mutex::default(),
             ended: watch::Sender::new(0),
         };
-        Sessions { store, memory: Arc::new(memory) }
+        Sessions { store, key, memory: Arc::new(memory) }
     }
 
     /// Changes whenever a session was ended by its id, as by signing out.
@@ -113,7 +118,7 @@ impl Sessions {
                 return Ok(Some(found.record.clone()));
             }
         }
-        let Some(record) = load(self.store.readers(), id).await? else {
+        let Some(record) = load(self.store.readers(), &self.key, id).await? else {
             locked(&self.memory.seen).remove(&hash);
             return self.find_unsaved(&hash).await;
         };
@@ -245,6 +250,44 @@ impl Row {
     }
 }
 
+/// A row of the table.
+struct Stored {
+    id_hash: String,
+    person: Option<i64>,
+    data: String,
+    created_at: i64,
+    expires_at: i64,
+    mac: String,
+}
+
+impl Stored {
+    /// The row of a session that was made at a time. It ends [`LONGEST_MS`] after that at the latest.
+    fn of(row: Row, created_at: i64) -> Stored {
+        let latest = Millis(created_at).plus(LONGEST_MS).0;
+        let Row { id_hash, person, data, expires_at } = row;
+        Stored { id_hash, person, data, created_at, expires_at: expires_at.min(latest), mac: String::new() }
+    }
+
+    fn mac(&self, key: &Key) -> String {
+        let person = self.person.map(|id| id.to_string()).unwrap_or_default();
+        let digest = digest_fields([
+            "stagegate-session-1",
+            &self.id_hash,
+            &person,
+            &self.data,
+            &self.created_at.to_string(),
+            &self.expires_at.to_string(),
+        ]);
+        key.digest(digest.as_bytes())
+    }
+
+    /// Whether the row is as this installation wrote it. How long the comparison takes tells nothing: the code is
+    /// compared with what is stored, not with what a browser sends.
+    fn is_authentic(&self, key: &Key) -> bool {
+        self.mac == self.mac(key)
+    }
+}
+
 fn backend(error: StoreError) -> Error {
     tracing::error!(error = ?error, "a session could not be read or written");
     Error::Backend(error.to_string())
@@ -260,8 +303,8 @@ impl SessionStore for Sessions {
         Box::pin(async move {
             // An id of 128 random bits collides never; if one does, taking another is the cure.
             for _ in 0..3 {
-                let row = Row::of(record).map_err(backend)?;
-                match self.store.write(move |tx| Box::pin(insert(tx, row))).await {
+                let (key, row) = (self.key.clone(), Row::of(record).map_err(backend)?);
+                match self.store.write(move |tx| Box::pin(insert(tx, key, row))).await {
                     Err(error) if error.is_unique_violation() => record.id = Id::default(),
                     Err(StoreError::Full) => return self.keep_unsaved(record).await.map_err(backend),
                     result => return result.map_err(backend),
@@ -281,8 +324,8 @@ impl SessionStore for Sessions {
             if self.save_unsaved(record) {
                 return Ok(());
             }
-            let row = Row::of(record).map_err(backend)?;
-            self.store.write(move |tx| Box::pin(update(tx, row))).await.map_err(backend)
+            let (key, row) = (self.key.clone(), Row::of(record).map_err(backend)?);
+            self.store.write(move |tx| Box::pin(update(tx, key, row))).await.map_err(backend)
         })
     }
 
@@ -305,7 +348,7 @@ impl SessionStore for Sessions {
         Box::pin(async move {
             let was_unsaved = locked(&self.memory.unsaved).remove(&hash).is_some();
             // A stranger's session exists nowhere: there is nothing to write.
-            if !was_unsaved && load(self.store.readers(), id).await.map_err(backend)?.is_some() {
+            if !was_unsaved && load(self.store.readers(), &self.key, id).await.map_err(backend)?.is_some() {
                 let row = hash.clone();
                 match self.store.write(move |tx| Box::pin(delete(tx, row))).await {
                     Err(StoreError::Full) => {
@@ -320,18 +363,18 @@ impl SessionStore for Sessions {
     }
 }
 
-async fn insert(conn: &mut SqliteConnection, row: Row) -> Result<(), StoreError> {
+async fn insert(conn: &mut SqliteConnection, key: Key, row: Row) -> Result<(), StoreError> {
     let created_at = now();
-    let latest = created_at.plus(LONGEST_MS);
+    let stored = Stored::of(row, created_at.0);
+    let mac = stored.mac(&key);
     sqlx::query!(
-        "INSERT INTO session (id_hash, person, data, created_at, expires_at)
-         VALUES (?, ?, ?, ?, min(?, ?))",
-        row.id_hash,
-        row.person,
-        row.data,
-        created_at.0,
-        row.expires_at,
-        latest.0
+        "INSERT INTO session (id_hash, person, data, created_at, expires_at, mac) VALUES (?, ?, ?, ?, ?, ?)",
+        stored.id_hash,
+        stored.person,
+        stored.data,
+        stored.created_at,
+        stored.expires_at,
+        mac
     )
     .execute(conn)
     .await?;
@@ -339,15 +382,24 @@ async fn insert(conn: &mut SqliteConnection, row: Row) -> Result<(), StoreError>
 }
 
 /// Only ever updates: a session that was ended while a request of it went on must stay ended.
-async fn update(conn: &mut SqliteConnection, row: Row) -> Result<(), StoreError> {
-    let longest = Millis(0).plus(LONGEST_MS);
-    sqlx::query!(
-        "UPDATE session SET person = ?, data = ?, expires_at = min(?, created_at + ?) WHERE id_hash = ?",
-        row.person,
-        row.data,
-        row.expires_at,
-        longest.0,
+async fn update(conn: &mut SqliteConnection, key: Key, row: Row) -> Result<(), StoreError> {
+    let found = sqlx::query_as!(
+        Stored,
+        r#"SELECT id_hash AS "id_hash!", person, data, created_at, expires_at, mac FROM session WHERE id_hash = ?"#,
         row.id_hash
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    let Some(found) = found.filter(|found| found.is_authentic(&key)) else { return Ok(()) };
+    let stored = Stored::of(row, found.created_at);
+    let mac = stored.mac(&key);
+    sqlx::query!(
+        "UPDATE session SET person = ?, data = ?, expires_at = ?, mac = ? WHERE id_hash = ?",
+        stored.person,
+        stored.data,
+        stored.expires_at,
+        mac,
+        stored.id_hash
     )
     .execute(conn)
     .await?;
@@ -359,10 +411,12 @@ async fn delete(conn: &mut SqliteConnection, hash: String) -> Result<(), StoreEr
     Ok(())
 }
 
-async fn load(db: impl SqliteExecutor<'_>, id: Id) -> Result<Option<Record>, StoreError> {
+async fn load(db: impl SqliteExecutor<'_>, key: &Key, id: Id) -> Result<Option<Record>, StoreError> {
     let (hash, now) = (id_hash(&id), now());
-    let row = sqlx::query!(
-        r#"SELECT s.data AS "data!: String", s.expires_at AS "expires_at!: i64"
+    let row = sqlx::query_as!(
+        Stored,
+        r#"SELECT s.id_hash AS "id_hash!: String", s.person AS "person?: i64", s.data AS "data!: String",
+                  s.created_at AS "created_at!: i64", s.expires_at AS "expires_at!: i64", s.mac AS "mac!: String"
            FROM session s LEFT JOIN person p ON p.id = s.person
            WHERE s.id_hash = ? AND s.expires_at > ? AND coalesce(p.disabled, 0) = 0"#,
         hash,
@@ -371,6 +425,10 @@ async fn load(db: impl SqliteExecutor<'_>, id: Id) -> Result<Option<Record>, Sto
     .fetch_optional(db)
     .await?;
     let Some(row) = row else { return Ok(None) };
+    if !row.is_authentic(key) {
+        tracing::warn!("a session was refused: its row was not written by this installation");
+        return Ok(None);
+    }
     let data: HashMap<String, serde_json::Value> = json::read(&row.data, "session.data")?;
     let expiry_date = OffsetDateTime::from_unix_timestamp_nanos(i128::from(row.expires_at) * 1_000_000)
         .map_err(|_| StoreError::Damaged { what: "session.expires_at" })?;

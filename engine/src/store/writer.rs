@@ -38,13 +38,17 @@ pub(super) struct Writer {
 pub struct Others {
     /// How many times it was noticed that another connection had written.
     pub writes: u64,
-    /// The event of the audit log that this process wrote and another connection replaced or removed.
-    pub lost: Option<i64>,
+    /// The first event of the audit log that this process wrote and that was found replaced or removed.
+    pub lost: Option<Head>,
 }
 
 enum Message {
     Do(Box<dyn Job>),
-    Look(oneshot::Sender<Result<(), StoreError>>),
+    Look {
+        /// Whether events that were found missing are looked for again.
+        again: bool,
+        reply: oneshot::Sender<Result<(), StoreError>>,
+    },
     Stop,
 }
 
@@ -88,9 +92,10 @@ impl Writer {
     }
 
     /// Looks whether other connections have written to the file since the store was opened.
-    pub(super) async fn others(&self) -> Result<Others, StoreError> {
+    /// With `again` an event that was found missing and is back counts as missing no longer.
+    pub(super) async fn others(&self, again: bool) -> Result<Others, StoreError> {
         let (reply, answer) = oneshot::channel();
-        self.queue.send(Message::Look(reply)).await.map_err(|_| StoreError::Closed)?;
+        self.queue.send(Message::Look { again, reply }).await.map_err(|_| StoreError::Closed)?;
         answer.await.unwrap_or(Err(StoreError::BrokenOff))?;
         Ok(self.others.lock().unwrap_or_else(|e| e.into_inner()).clone())
     }
@@ -196,11 +201,15 @@ async fn work(
     while !stopping && inbox.recv_many(&mut messages, BATCH).await > 0 {
         let mut jobs = Vec::with_capacity(messages.len());
         let mut looks = Vec::new();
+        let mut look_again = false;
         for message in messages.drain(..) {
             match message {
                 Message::Do(job) if !stopping => jobs.push(job),
                 Message::Do(job) => job.refuse(StoreError::Closed),
-                Message::Look(reply) => looks.push(reply),
+                Message::Look { again, reply } => {
+                    look_again |= again;
+                    looks.push(reply);
+                }
                 Message::Stop => stopping = true,
             }
         }
@@ -214,8 +223,12 @@ async fn work(
         let looked = match opened {
             Ok(mut open) => match commit_together(&mut open, jobs, &mut head, &others, &commits).await {
                 Ok(()) => {
+                    let looked = match look_again {
+                        true => find_lost(&mut open.conn, head.as_ref(), &others).await,
+                        false => Ok(()),
+                    };
                     conn = Some(open);
-                    Ok(())
+                    looked
                 }
                 Err(error) => {
                     // SQLite may have rolled the transaction back by itself, behind sqlx's count of
@@ -312,14 +325,38 @@ async fn notice_others(
         return Ok(());
     }
     let mut lost = None;
-    if let Some(head) = head {
-        let hash = sqlx::query_scalar!("SELECT hash FROM audit_event WHERE seq = ?", head.seq)
-            .fetch_optional(conn)
-            .await?;
-        lost = (hash.as_ref() != Some(&head.hash)).then_some(head.seq);
+    if let Some(head) = head
+        && !is_there(conn, head).await?
+    {
+        lost = Some(head.clone());
     }
     let mut others = others.lock().unwrap_or_else(|e| e.into_inner());
     others.writes += 1;
-    others.lost = others.lost.or(lost);
+    others.lost = others.lost.take().or(lost);
     Ok(())
+}
+
+/// Looks whether the event that was found missing is back, and so is the last that was written here. Both must be: a
+/// log to which events were added after it was cut has the second and not the first.
+async fn find_lost(
+    conn: &mut SqliteConnection,
+    head: Option<&Head>,
+    others: &Mutex<Others>,
+) -> Result<(), StoreError> {
+    let lost = others.lock().unwrap_or_else(|e| e.into_inner()).lost.clone();
+    let Some(lost) = lost else { return Ok(()) };
+    for event in std::iter::once(&lost).chain(head) {
+        if !is_there(&mut *conn, event).await? {
+            return Ok(());
+        }
+    }
+    others.lock().unwrap_or_else(|e| e.into_inner()).lost = None;
+    Ok(())
+}
+
+async fn is_there(conn: &mut SqliteConnection, event: &Head) -> Result<bool, StoreError> {
+    let hash = sqlx::query_scalar!("SELECT hash FROM audit_event WHERE seq = ?", event.seq)
+        .fetch_optional(conn)
+        .await?;
+    Ok(hash.as_ref() == Some(&event.hash))
 }

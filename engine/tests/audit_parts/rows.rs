@@ -39,7 +39,7 @@ const TABLES: [(&str, &str); 14] = [
 ];
 
 /// A store with a row in every table, all written by the program.
-async fn filled() -> (TempDir, Store) {
+pub async fn filled() -> (TempDir, Store) {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).await.unwrap();
     store
@@ -185,7 +185,7 @@ async fn filled() -> (TempDir, Store) {
 }
 
 /// A connection of somebody who has the file and knows how to drop triggers.
-async fn intruder(store: &Store) -> SqliteConnection {
+pub async fn intruder(store: &Store) -> SqliteConnection {
     let mut conn =
         SqliteConnectOptions::new().filename(store.file()).foreign_keys(false).connect().await.unwrap();
     let triggers: Vec<String> = sqlx::query_scalar("SELECT name FROM sqlite_master WHERE type = 'trigger'")
@@ -309,7 +309,7 @@ async fn writes_of_others_are_noticed_and_own_ones_are_not() {
         .execute(&mut conn)
         .await
         .unwrap();
-    assert_eq!(store.others().await.unwrap().lost, Some(1));
+    assert_eq!(store.others().await.unwrap().lost.map(|head| head.seq), Some(1));
 }
 
 fn head() -> audit::Head {
@@ -373,4 +373,91 @@ async fn rows_from_before_are_vouched_for_once_at_the_upgrade() {
     // Opening it again vouches for nothing.
     let store = Store::open(dir.path()).await.unwrap();
     assert_eq!(faults(&store).await, [("sign_off".to_owned(), FaultKind::Inserted)]);
+}
+
+/// An invitation, as a version without digests of links stored it.
+fn old_link(token: &str) -> String {
+    format!(
+        "INSERT INTO link (token_hash, kind, name, login, created_at, expires_at)
+         VALUES ('{token}', 'invite', 'Bob', 'bob', 1, 9000000000000)"
+    )
+}
+
+async fn opens(store: &Store, token: String) -> bool {
+    use engine::store::links::{self, LinkError};
+    let used =
+        store.write(move |tx| Box::pin(async move { links::consume(tx, &token, Millis(2)).await })).await;
+    match used {
+        Ok(_) => true,
+        Err(LinkError::NotVouched { .. }) => false,
+        Err(other) => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn links_from_before_are_vouched_for_once_at_the_upgrade() {
+    let vouches_already = format!(
+        "INSERT INTO audit_event (seq, at, actor_name, act, subject, outcome, detail, prev_hash, hash, rows_digest)
+         VALUES (1, 1, '', 'x', '', 'done', '', '{}', '{}', '{}')",
+        "0".repeat(64),
+        "1".repeat(64),
+        "2".repeat(64)
+    );
+    for (had_links, old) in [(true, old_link(&"a".repeat(64))), (false, String::new())] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut conn = SqliteConnectOptions::new()
+            .filename(dir.path().join("stagegate.db"))
+            .create_if_missing(true)
+            .connect()
+            .await
+            .unwrap();
+        conn.ensure_migrations_table("_sqlx_migrations").await.unwrap();
+        for migration in MIGRATOR.iter().filter(|m| m.version < 20_261_129_010_100) {
+            conn.apply("_sqlx_migrations", migration).await.unwrap();
+        }
+        sqlx::raw_sql(AssertSqlSafe(format!("{vouches_already}; {old}"))).execute(&mut conn).await.unwrap();
+        conn.close().await.unwrap();
+        let store = Store::open(dir.path()).await.unwrap();
+        let events = audit::list(store.readers(), audit::Filter::default(), 10).await.unwrap();
+        assert_eq!((events.len(), events[0].event.subject.as_str()), (2, "link"), "{events:?}");
+        store.close().await;
+        // One that turns up afterwards is none of those.
+        let mut conn =
+            SqliteConnectOptions::new().filename(dir.path().join("stagegate.db")).connect().await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(old_link(&"b".repeat(64)))).execute(&mut conn).await.unwrap();
+        conn.close().await.unwrap();
+        let store = Store::open(dir.path()).await.unwrap();
+        assert!(!opens(&store, "b".repeat(64)).await, "a link that was inserted opens");
+        if had_links {
+            assert!(opens(&store, "a".repeat(64)).await, "a link from before the upgrade is refused");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_link_that_was_withdrawn_cannot_be_put_back() {
+    use engine::store::links::{self, Link, LinkKind};
+    let (_dir, store) = filled().await;
+    let link = Link {
+        kind: LinkKind::Reset,
+        person: Some(1),
+        name: String::new(),
+        login: String::new(),
+        roles: vec![],
+        made_by: None,
+        expires_at: Millis(9_000_000_000_000),
+    };
+    let token = "c".repeat(64);
+    let hash = token.clone();
+    store
+        .write(move |tx| Box::pin(async move { links::create(tx, &hash, &link, Millis(1)).await }))
+        .await
+        .unwrap();
+    let mut conn = intruder(&store).await;
+    sqlx::raw_sql("CREATE TEMP TABLE l AS SELECT * FROM main.link").execute(&mut conn).await.unwrap();
+    store.write(|tx| Box::pin(async move { links::withdraw_of(tx, 1).await })).await.unwrap();
+    assert_eq!(faults(&store).await, []);
+    sqlx::raw_sql("INSERT INTO link SELECT * FROM l").execute(&mut conn).await.unwrap();
+    assert_eq!(faults(&store).await, [("link".to_owned(), FaultKind::Inserted)]);
+    assert!(!opens(&store, token).await);
 }

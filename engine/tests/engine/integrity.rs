@@ -99,7 +99,7 @@ async fn verification_goes_on_from_the_checkpoint_and_a_cut_tail_is_found_after_
     let bench = Bench::new("checkpoint");
     let engine = bench.start().await;
     let verified = engine.verify_everything().await.unwrap();
-    assert!(verified.whole && verified.problems.is_empty(), "{verified:?}");
+    assert!(verified.whole_at.is_some() && verified.problems.is_empty(), "{verified:?}");
     let stored = engine::audit::checkpoint(engine.store().readers()).await.unwrap().unwrap();
     assert_eq!(verified.head, Some(stored.to_string()));
     engine.close().await;
@@ -117,4 +117,167 @@ async fn verification_goes_on_from_the_checkpoint_and_a_cut_tail_is_found_after_
     drop(conn);
     again.start_up().await.unwrap();
     until("the board tells of the cut log", Duration::from_secs(10), || blocked(&again)).await;
+}
+
+/// Somebody with the file who drops nothing.
+async fn other(engine: &engine::Engine) -> SqliteConnection {
+    SqliteConnectOptions::new().filename(engine.store().file()).connect().await.unwrap()
+}
+
+async fn details(engine: &engine::Engine) -> Vec<String> {
+    let board = board(engine).await;
+    let mut blockers = board.judgement.verdict.blockers.into_iter();
+    blockers.find(|b| b.kind == BlockerKind::Audit).map(|b| b.details).unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_count_or_standing_blocks_go_and_is_named_until_it_is_right_again() {
+    let bench = Bench::new("derived");
+    let engine = bench.start().await;
+    bench.units_fail();
+    bench.check(&engine, "qa", "unit").await;
+    assert_eq!(engine.verify_everything().await.unwrap().problems, Vec::<String>::new());
+    let mut conn = other(&engine).await;
+    for (table, change, named) in [
+        (
+            "evidence_group",
+            "UPDATE evidence_group SET not_passed = 0, last_other = NULL, failing_from = NULL",
+            "evidence_group of release 1, check unit was changed outside of Stagegate",
+        ),
+        ("evidence_group", "DELETE FROM evidence_group", "evidence_group of release 1, check unit"),
+        ("evidence_runner", "DELETE FROM evidence_runner", "evidence_runner of release 1, check unit"),
+        (
+            "release_standing",
+            "UPDATE release_standing SET point_at = 1, deployed_at = 1",
+            "release_standing of release 1 was changed outside of Stagegate",
+        ),
+    ] {
+        let copy = format!("CREATE TEMP TABLE copy AS SELECT * FROM {table}; {change}");
+        sqlx::raw_sql(AssertSqlSafe(copy)).execute(&mut conn).await.unwrap();
+        until("the board names it", Duration::from_secs(10), || async {
+            details(&engine).await.iter().any(|d| d.starts_with(named))
+        })
+        .await;
+        let whole = engine.verify_everything().await.unwrap();
+        assert!(whole.problems.iter().any(|p| p.starts_with(named)), "{whole:?}");
+        // As it was.
+        let back = format!("INSERT OR REPLACE INTO {table} SELECT * FROM copy; DROP TABLE copy");
+        sqlx::raw_sql(AssertSqlSafe(back)).execute(&mut conn).await.unwrap();
+        until("it is right again", Duration::from_secs(15), || async { !blocked(&engine).await }).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_admin_has_everything_verified_and_learns_what_came_out() {
+    let bench = Bench::new("verify-now");
+    let engine = bench.start().await;
+    let qa = engine.verify_now(&bench.by(&engine, "qa").await).await.unwrap_err();
+    assert_eq!(qa.kind(), engine::ErrorKind::Refused);
+    let admin = actor(&engine, "admin").await;
+    assert!(engine.activity(&actor(&engine, "qa").await, Cursor::Newest).await.unwrap().verify.is_none());
+    until("the pass of the start", Duration::from_secs(10), || async {
+        engine.verification().whole_at.is_some() && engine.verification().running_since.is_none()
+    })
+    .await;
+    let before = engine.verification();
+    // No judgement rests on this table, so only a pass over everything finds it.
+    let mut conn = other(&engine).await;
+    sqlx::query("INSERT INTO open_intent (seq) VALUES (9999)").execute(&mut conn).await.unwrap();
+    let ctx = bench.by(&engine, "admin").await;
+    let done = engine.verify_now(&ctx).await.unwrap();
+    assert_eq!(done.to, "/activity");
+    assert_eq!(engine.verify_now(&ctx).await.unwrap(), done, "one form, one pass");
+    until("the result", Duration::from_secs(10), || async {
+        let now = engine.verification();
+        now.running_since.is_none() && now.whole_at > before.whole_at
+    })
+    .await;
+    let chain = engine.activity(&admin, Cursor::Newest).await.unwrap().chain;
+    assert!(chain.problems.iter().any(|p| p.starts_with("open_intent of event 9999")), "{chain:?}");
+    assert!(blocked(&engine).await);
+    sqlx::query("DELETE FROM open_intent WHERE seq = 9999").execute(&mut conn).await.unwrap();
+    let whole = engine.verify_everything().await.unwrap();
+    assert_eq!((whole.problems, whole.running_since, whole.failed), (vec![], None, None));
+    let rows = crate::support::bench::audit_is_whole(&engine).await;
+    assert_eq!(
+        rows.iter().filter(|r| r.event.act == "audit.verify").count(),
+        3,
+        "a refusal, an intent, an outcome"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cut_log_that_was_put_back_is_settled_without_a_restart() {
+    let bench = Bench::new("put-back");
+    let engine = bench.start().await;
+    engine.verify_everything().await.unwrap();
+    let mut conn = intruder(&engine).await;
+    sqlx::raw_sql(
+        "CREATE TEMP TABLE cut AS SELECT * FROM main.audit_event ORDER BY seq DESC LIMIT 1;
+         CREATE TEMP TABLE cut_rows AS SELECT * FROM main.audit_row WHERE seq = (SELECT seq FROM cut);
+         DELETE FROM audit_row WHERE seq = (SELECT seq FROM cut);
+         DELETE FROM audit_event WHERE seq = (SELECT seq FROM cut);
+         UPDATE sqlite_sequence SET seq = seq - 1 WHERE name = 'audit_event'",
+    )
+    .execute(&mut conn)
+    .await
+    .unwrap();
+    until("the board tells of the cut log", Duration::from_secs(10), || blocked(&engine)).await;
+    let cut = engine.verify_everything().await.unwrap();
+    assert!(!cut.problems.is_empty(), "a pass over what is left does not make the log whole");
+    sqlx::raw_sql(
+        "INSERT INTO audit_event SELECT * FROM cut;
+         INSERT INTO audit_row SELECT * FROM cut_rows",
+    )
+    .execute(&mut conn)
+    .await
+    .unwrap();
+    let back = engine.verify_everything().await.unwrap();
+    assert_eq!(back.problems, Vec::<String>::new());
+    until("the board is free again", Duration::from_secs(10), || async { !blocked(&engine).await }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_was_meant_is_accepted_with_its_reason_and_blocks_no_more() {
+    let bench = Bench::new("accept");
+    let engine = bench.start().await;
+    bench.step(&engine, "qa", "A.s1").await;
+    bench.check(&engine, "qa", "unit").await;
+    let mut conn = intruder(&engine).await;
+    sqlx::raw_sql(
+        "UPDATE person SET name = 'Quality' WHERE login = 'qa';
+         UPDATE evidence_group SET not_passed = 7;
+         DELETE FROM evidence WHERE id = (SELECT max(id) FROM evidence)",
+    )
+    .execute(&mut conn)
+    .await
+    .unwrap();
+    until("the board names them", Duration::from_secs(10), || blocked(&engine)).await;
+    // As the command does, in a process of its own.
+    let console = bench.open().await;
+    let shown = console.differing_records(None).await.unwrap();
+    assert!(shown.len() >= 3, "{shown:?}");
+    let none = console.accept_records(&shown, "  ", None).await.unwrap_err();
+    assert!(matches!(none, engine::AcceptError::Reason), "{none}");
+    let other = console.accept_records(&shown[1..], "why", None).await.unwrap_err();
+    assert!(matches!(other, engine::AcceptError::Changed), "{other}");
+    let events = console.accept_records(&shown, "renamed by hand, ticket 12", None).await.unwrap();
+    assert_eq!(events.len(), 1);
+    assert_eq!(console.differing_records(None).await.unwrap(), vec![]);
+    console.close().await;
+    until("nothing blocks", Duration::from_secs(20), || async { !blocked(&engine).await }).await;
+    let activity = engine.activity(&actor(&engine, "qa").await, Cursor::Newest).await.unwrap();
+    let row = activity.rows.iter().find(|r| r.act == "records.accept").unwrap();
+    for part in ["from the console", "ticket 12", "(changed)", "evidence_group of release 1", "(deleted)"] {
+        assert!(row.detail.contains(part), "{part}: {row:?}");
+    }
+    assert_eq!(engine.verify_everything().await.unwrap().problems, Vec::<String>::new());
+    // What comes after is noticed as ever.
+    sqlx::query("UPDATE person SET name = 'Eve' WHERE login = 'qa'").execute(&mut conn).await.unwrap();
+    until("the next change", Duration::from_secs(10), || blocked(&engine)).await;
+    // Nothing is accepted on top of a broken log.
+    sqlx::query("UPDATE audit_event SET subject = 'eve' WHERE seq = 3").execute(&mut conn).await.unwrap();
+    let broken = engine.differing_records(None).await.unwrap_err();
+    assert!(matches!(broken, engine::AcceptError::Broken(_)), "{broken}");
+    assert!(broken.to_string().contains("backup"), "{broken}");
 }

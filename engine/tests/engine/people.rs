@@ -245,3 +245,61 @@ async fn two_admins_who_demote_each_other_at_once_leave_one() {
     assert!(one.is_ok() != two.is_ok(), "{one:?} {two:?}");
     audit_is_whole(&engine).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_somebody_wrote_into_the_database_gives_no_account() {
+    use engine::audit::Outcome;
+    use engine::auth::tokens::Token;
+    use sqlx::ConnectOptions as _;
+    let bench = Bench::new("forged-link");
+    let engine = bench.start().await;
+    let roles = ["qa".to_owned()];
+    let invite = async |login: &str| {
+        let ctx = bench.by(&engine, "admin").await;
+        link_in(&engine.invite(&ctx, login, login, &roles, PASSWORD).await.unwrap())
+    };
+    let (good, changed) = (invite("grace").await, invite("mallory").await);
+    let used = invite("ada").await;
+    engine.use_link(token(&used), "", "", PASSWORD, "").await.unwrap();
+    let people = engine.people(&actor(&engine, "admin").await).await.unwrap().len();
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(engine.store().file());
+    let mut conn = options.connect().await.unwrap();
+    sqlx::raw_sql("DROP TRIGGER link_is_used_once").execute(&mut conn).await.unwrap();
+    let forged = Token::generate().unwrap();
+    sqlx::query(
+        "INSERT INTO link (token_hash, kind, name, login, roles, made_by, created_at, expires_at)
+         SELECT ?1, 'invite', 'Eve', 'eve', '[\"po\"]', made_by, created_at, expires_at FROM link WHERE login = 'grace'",
+    )
+    .bind(forged.hash())
+    .execute(&mut conn)
+    .await
+    .unwrap();
+    sqlx::raw_sql(
+        "UPDATE link SET roles = '[\"admin\"]' WHERE login = 'mallory';
+         UPDATE link SET used_at = NULL, login = 'eve2' WHERE login = 'ada'",
+    )
+    .execute(&mut conn)
+    .await
+    .unwrap();
+    for bad in [forged.reveal(), token(&changed), token(&used)] {
+        let looked = engine.link(bad).await.unwrap_err();
+        assert!(looked.public().contains("not made by Stagegate"), "{looked}");
+        let refused = engine.use_link(bad, "", "", PASSWORD, "").await.unwrap_err();
+        assert!(refused.public().contains("ask an admin"), "{refused}");
+    }
+    assert_eq!(engine.people(&actor(&engine, "admin").await).await.unwrap().len(), people);
+    let grace = engine.use_link(token(&good), "", "", PASSWORD, "").await.unwrap();
+    assert_eq!(grace.roles, [Role::Qa]);
+    let rows = audit_is_whole(&engine).await;
+    let told: Vec<_> = rows
+        .iter()
+        .filter(|r| r.event.act == "link.use" && r.event.outcome == Outcome::Refused)
+        .map(|r| r.event.detail.as_str())
+        .collect();
+    assert_eq!(told.len(), 3, "each try is on record, a look is not");
+    assert!(told.iter().all(|detail| detail.contains("does not vouch")), "{told:?}");
+    let whole = engine.verify_everything().await.unwrap();
+    for named in ["was inserted outside of Stagegate", "was changed outside of Stagegate"] {
+        assert!(whole.problems.iter().any(|p| p.starts_with("link ") && p.ends_with(named)), "{whole:?}");
+    }
+}

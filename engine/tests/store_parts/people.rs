@@ -101,7 +101,7 @@ fn record(person: i64, seconds: i64) -> Record {
 async fn a_stolen_database_holds_no_usable_session_id() {
     let (_dir, store) = fresh().await;
     let person = ada(&store).await;
-    let sessions = Sessions::new(store.clone());
+    let sessions = Sessions::new(store.clone(), Key::from([7; 32]));
     let mut session = record(person, 60);
     sessions.create(&mut session).await.unwrap();
     let loaded = sessions.load(&session.id).await.unwrap().unwrap();
@@ -122,7 +122,7 @@ async fn a_stolen_database_holds_no_usable_session_id() {
 async fn sessions_end_by_time_by_sign_out_and_by_person() {
     let (_dir, store) = fresh().await;
     let person = ada(&store).await;
-    let sessions = Sessions::new(store.clone());
+    let sessions = Sessions::new(store.clone(), Key::from([7; 32]));
     let mut expired = record(person, 0);
     sessions.create(&mut expired).await.unwrap();
     assert!(sessions.load(&expired.id).await.unwrap().is_none());
@@ -149,7 +149,7 @@ async fn sessions_end_by_time_by_sign_out_and_by_person() {
 async fn a_session_is_looked_up_once_until_something_is_written() {
     let (_dir, store) = fresh().await;
     let person = ada(&store).await;
-    let sessions = Sessions::new(store.clone());
+    let sessions = Sessions::new(store.clone(), Key::from([7; 32]));
     let mut session = record(person, 60);
     sessions.create(&mut session).await.unwrap();
     assert!(sessions.load(&session.id).await.unwrap().is_some());
@@ -163,7 +163,7 @@ async fn a_session_is_looked_up_once_until_something_is_written() {
 async fn no_session_outlives_its_longest_time_however_busy() {
     let (_dir, store) = fresh().await;
     let person = ada(&store).await;
-    let sessions = Sessions::new(store.clone());
+    let sessions = Sessions::new(store.clone(), Key::from([7; 32]));
     let mut session = record(person, 60);
     sessions.create(&mut session).await.unwrap();
     session.expiry_date += Duration::from_secs(90 * 24 * 3600);
@@ -174,4 +174,49 @@ async fn no_session_outlives_its_longest_time_however_busy() {
     assert!(left > Duration::from_millis(sessions::LONGEST_MS - 60_000), "{left}");
     let far = loaded.expiry_date.unix_timestamp() * 1000 + 1000;
     assert_eq!(write!(store, |tx| sessions::prune(tx, Millis(far)).await).unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_session_that_was_written_or_changed_without_the_key_signs_nobody_in() {
+    let (_dir, store) = fresh().await;
+    let person = ada(&store).await;
+    let sessions = Sessions::new(store.clone(), Key::from([7; 32]));
+    let (mut good, mut changed, mut longer) = (record(person, 60), record(person, 60), record(person, 60));
+    for session in [&mut good, &mut changed, &mut longer] {
+        sessions.create(session).await.unwrap();
+    }
+    let forged = record(person, 60);
+    let mut conn = raw(&store).await;
+    // With the code of another row, since it has to have one.
+    sqlx::query(
+        "INSERT INTO session (id_hash, person, data, created_at, expires_at, mac)
+         SELECT ?1, person, data, created_at, expires_at, mac FROM session WHERE id_hash = ?2",
+    )
+    .bind(sessions::id_hash(&forged.id))
+    .bind(sessions::id_hash(&good.id))
+    .execute(&mut conn)
+    .await
+    .unwrap();
+    for (change, session) in
+        [("data = '{\"person\":0}'", &changed), ("expires_at = expires_at + 60000", &longer)]
+    {
+        sqlx::query(AssertSqlSafe(format!("UPDATE session SET {change} WHERE id_hash = ?")))
+            .bind(sessions::id_hash(&session.id))
+            .execute(&mut conn)
+            .await
+            .unwrap();
+    }
+    // Nothing is believed from before.
+    let sessions = Sessions::new(store.clone(), Key::from([7; 32]));
+    for bad in [&forged, &changed, &longer] {
+        assert!(sessions.load(&bad.id).await.unwrap().is_none());
+        // Saving does not make it good.
+        sessions.save(bad).await.unwrap();
+        assert!(sessions.load(&bad.id).await.unwrap().is_none());
+    }
+    assert!(sessions.load(&good.id).await.unwrap().is_some());
+    sessions.save(&good).await.unwrap();
+    assert!(sessions.load(&good.id).await.unwrap().is_some());
+    let other_key = Sessions::new(store.clone(), Key::from([8; 32]));
+    assert!(other_key.load(&good.id).await.unwrap().is_none());
 }

@@ -1,8 +1,8 @@
-//! `stagegate verify`: whether what is stored is what was stored.
+//! `stagegate verify`: whether what is stored is what was stored; and accepting records that differ.
 
 use std::process::ExitCode;
 
-use engine::audit;
+use engine::{Engine, audit};
 
 use super::{CommandResult, open};
 use crate::cli::Verify;
@@ -10,12 +10,16 @@ use crate::console;
 
 pub(super) async fn run(args: &Verify) -> CommandResult {
     let engine = open(&args.stack).await?;
+    if args.accept {
+        return accept(&engine, args).await;
+    }
     let db = engine.store().readers();
     let chain = match &args.expect {
         Some(noted) => audit::verify_against(db, noted).await,
         None => audit::verify(db).await,
     };
-    let (records, faults) = audit::all_rows(db).await?;
+    let (records, mut faults) = audit::all_rows(db).await?;
+    faults.extend(audit::all_derived(db).await?);
     for fault in &faults {
         console::complain(format_args!("stagegate: {fault}"));
     }
@@ -27,7 +31,8 @@ pub(super) async fn run(args: &Verify) -> CommandResult {
         Ok(_) if !faults.is_empty() => {
             console::complain(format_args!(
                 "stagegate: the stored records do not match the audit log; restore the data directory from the last \
-                 good backup, or undo the change"
+                 good backup, or undo the change. If the change was meant, accept it: stagegate verify --accept \
+                 --reason '…'"
             ));
             Ok(ExitCode::FAILURE)
         }
@@ -44,4 +49,37 @@ pub(super) async fn run(args: &Verify) -> CommandResult {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// Lists the records that differ, asks, and has the audit log vouch for them as they are.
+async fn accept(engine: &Engine, args: &Verify) -> CommandResult {
+    let (reason, noted) = (args.reason.as_deref().unwrap_or_default(), args.expect.as_ref());
+    let faults = engine.differing_records(noted).await?;
+    if faults.is_empty() {
+        console::line(format_args!("Every record matches the audit log: there is nothing to accept."))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for fault in &faults {
+        console::line(format_args!("  {fault}"))?;
+    }
+    console::line(format_args!(
+        "The audit log will vouch for these records as they are now. Tables that are computed from others are computed \
+         again."
+    ))?;
+    if !args.yes && !console::confirmed("Type yes to accept them: ")? {
+        console::complain(format_args!("stagegate: nothing was accepted"));
+        return Ok(ExitCode::FAILURE);
+    }
+    let events = engine.accept_records(&faults, reason, noted).await?;
+    let numbers: Vec<String> = events.iter().map(ToString::to_string).collect();
+    console::line(format_args!(
+        "Accepted {}; audit event {}. A server that is running sees it within seconds.",
+        if faults.len() == 1 { "1 record".to_owned() } else { format!("{} records", faults.len()) },
+        numbers.join(", ")
+    ))?;
+    let left = engine.differing_records(noted).await?;
+    for fault in &left {
+        console::complain(format_args!("stagegate: {fault}"));
+    }
+    Ok(if left.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
