@@ -355,10 +355,7 @@ pub async fn invitation(
 ///
 /// # Errors
 /// Fails when the store cannot be read.
-pub async fn open_invitations(
-    db: impl SqliteExecutor<'_>,
-    now: Millis,
-) -> Result<i64, StoreError> {
+pub async fn open_invitations(db: impl SqliteExecutor<'_>, now: Millis) -> Result<i64, StoreError> {
     Ok(sqlx::query_scalar!(
         r#"SELECT count(*) AS "count!: i64" FROM link l
            WHERE l.kind = 'invite' AND l.used_at IS NULL AND l.withdrawn_at IS NULL AND l.expires_at > ?

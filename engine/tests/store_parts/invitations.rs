@@ -89,7 +89,7 @@ async fn of_several_open_invitations_of_an_earlier_version_the_newest_stays() {
     let open = async |hash: &str| links::look(store.readers(), &hash.repeat(64), Millis(2)).await.is_ok();
     let all = [open("a").await, open("b").await, open("c").await, open("d").await, open("e").await];
     assert_eq!(all, [false, false, true, false, true]);
-    let listed = links::invitations(store.readers(), Millis(2), 10).await.unwrap();
+    let listed = links::invitations(store.readers(), &Vec::from_iter(0..10), Millis(2)).await.unwrap();
     let replaced = links::InvitationState::Withdrawn("replaced by a newer invitation".into());
     assert_eq!(listed.iter().filter(|i| i.state == replaced).count(), 2, "{listed:?}");
 }
