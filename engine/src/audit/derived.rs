@@ -18,26 +18,33 @@ const NEWEST: i64 = 100;
 /// Releases compared at once by [`all`].
 const BATCH: i64 = 50;
 
-/// The evidence of one release as the groups that its triggers make of it.
+/// The evidence of one release as the groups that its triggers make of it. The parts of evidence are long and there are
+/// few different ones, so each is read once and stands for its rows by a number.
 macro_rules! groups {
     () => {
-        "WITH keyed AS (
-           SELECT e.id, e.check_id, e.threshold_digest, e.outcome <> 'pass' AS other,
-                  iif(e.parts ->> '$.values.commit' = r.parts ->> '$.values.commit', 'commit ', '')
-                  || iif(e.parts ->> '$.values.config' = r.parts ->> '$.values.config', 'config ', '')
-                  || iif(e.parts ->> '$.values.env' = r.parts ->> '$.values.env', 'env ', '')
-                  || iif(e.parts ->> '$.values.runbook' = r.parts ->> '$.values.runbook', 'runbook ', '') AS same,
-                  coalesce(e.parts -> '$.images', '{}') AS images
-           FROM evidence e JOIN release r ON r.id = e.release WHERE e.release = ?1),
-         passed AS (
-           SELECT *, max(iif(other, NULL, id))
-                     OVER (PARTITION BY check_id, threshold_digest, same, images) AS pass
-           FROM keyed),
+        "WITH shapes AS MATERIALIZED (
+           SELECT d.parts, iif(d.parts ->> '$.values.commit' = r.parts ->> '$.values.commit', 'commit ', '')
+                  || iif(d.parts ->> '$.values.config' = r.parts ->> '$.values.config', 'config ', '')
+                  || iif(d.parts ->> '$.values.env' = r.parts ->> '$.values.env', 'env ', '')
+                  || iif(d.parts ->> '$.values.runbook' = r.parts ->> '$.values.runbook', 'runbook ', '') AS same,
+                  coalesce(d.parts -> '$.images', '{}') AS images
+           FROM (SELECT DISTINCT parts FROM evidence WHERE release = ?1) d JOIN release r ON r.id = ?1),
+         keys AS MATERIALIZED (SELECT parts, dense_rank() OVER (ORDER BY same, images) AS k, same, images FROM shapes),
+         keyed AS MATERIALIZED (
+           SELECT e.id, e.check_id, e.threshold_digest AS digest, e.outcome <> 'pass' AS other, s.k
+           FROM evidence e JOIN keys s ON s.parts = e.parts WHERE e.release = ?1),
+         grouped AS MATERIALIZED (
+           SELECT check_id, digest, k, sum(other) AS n, max(iif(other, NULL, id)) AS last_pass,
+                  max(iif(other, id, NULL)) AS last_other
+           FROM keyed GROUP BY check_id, digest, k),
+         failing AS MATERIALIZED (
+           SELECT g.check_id, g.digest, g.k, min(e.id) AS failing_from
+           FROM keyed e JOIN grouped g ON g.check_id = e.check_id AND g.digest = e.digest AND g.k = e.k
+           WHERE e.other AND e.id > coalesce(g.last_pass, 0) GROUP BY g.check_id, g.digest, g.k),
          expected AS MATERIALIZED (
-           SELECT check_id, threshold_digest, same, images, sum(other) AS n, max(pass) AS last_pass,
-                  max(iif(other, id, NULL)) AS last_other,
-                  min(iif(other AND id > coalesce(pass, 0), id, NULL)) AS failing_from
-           FROM passed GROUP BY check_id, threshold_digest, same, images)"
+           SELECT g.check_id, g.digest AS threshold_digest, s.same, s.images, g.n, g.last_pass, g.last_other, f.failing_from
+           FROM grouped g JOIN (SELECT DISTINCT k, same, images FROM keys) s ON s.k = g.k
+             LEFT JOIN failing f ON f.check_id = g.check_id AND f.digest = g.digest AND f.k = g.k)"
     };
 }
 
