@@ -30,6 +30,8 @@ ALTER TABLE numbered_link RENAME TO link;
 CREATE INDEX link_by_person ON link (person) WHERE person IS NOT NULL;
 CREATE INDEX link_by_maker ON link (made_by) WHERE made_by IS NOT NULL;
 CREATE INDEX link_invitation_by_age ON link (created_at) WHERE kind = 'invite';
+CREATE UNIQUE INDEX link_one_open_invitation ON link (login)
+    WHERE kind = 'invite' AND used_at IS NULL AND withdrawn_at IS NULL;
 
 CREATE TRIGGER link_is_used_once BEFORE UPDATE ON link WHEN OLD.used_at IS NOT NULL
 BEGIN

@@ -109,7 +109,7 @@ fn verification(here: &Here, page: &ActivityView) -> AnyView {
         (None, Some(whole_at)) => Some(
             view! {
                 <p class="small go">
-                    {icon(Icon::Check)} " Everything matched at " {time(whole_at)}
+                    {icon(Icon::Check)} " Everything matched, " {time(whole_at)}
                     ": every event of the audit log and every record."
                 </p>
             }

@@ -85,7 +85,7 @@ fn a_full_verification_says_how_it_stands_and_only_admins_can_start_one() {
     assert!(!out.contains("Everything matched"), "a result from before is not that of this pass: {out}");
     let out = text(verified(), Some(Offer::Yes));
     assert!(
-        out.contains("Everything matched at") && out.contains("action=\"/api/verify_everything\""),
+        out.contains("Everything matched, ") && out.contains("action=\"/api/verify_everything\""),
         "{out}"
     );
     assert!(!text(verified(), None).contains("Verify everything now"), "the button is for admins");

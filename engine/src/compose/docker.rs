@@ -258,8 +258,8 @@ mod tests {
                         path if path.ends_with("/version") => (version.into(), 0),
                         path if path.contains("/events") => {
                             // More than one event may have, in many of them, and then one without end.
-                            let event = format!("{{\"Type\":\"{}\"}}\n", "e".repeat(1_000));
-                            (format!("{}{{\"Type\":\"", event.repeat(3_000)).into(), b'e')
+                            let event = format!("{{\"Action\":\"{}\"}}\n", "e".repeat(1_000));
+                            (format!("{}{{\"Action\":\"", event.repeat(3_000)).into(), b'e')
                         }
                         path if path.contains("/logs") => (vec![1, 0, 0, 0, 255, 255, 255, 255], b'l'),
                         _ => (b"[".to_vec(), b' '),
@@ -302,7 +302,7 @@ mod tests {
         let events = docker.stream(MAX_EVENT_BYTES, |client| client.events(None));
         let events: Vec<_> = events.collect().await;
         let (last, before) = events.split_last().unwrap();
-        assert!(before.len() == 3_000 && before.iter().all(Result::is_ok), "{}", before.len());
+        assert!(before.len() == 3_000 && before.iter().all(Result::is_ok), "{}, then {last:?}", before.len());
         assert!(matches!(last, Err(ComposeError::TooLong { max_bytes: MAX_EVENT_BYTES })), "{last:?}");
     }
 

@@ -24,6 +24,10 @@ pub(super) const MAX_OUTPUT_BYTES: u64 = 4 << 20;
 /// Most bytes of one event. Each event carries the labels of its container.
 pub(super) const MAX_EVENT_BYTES: u64 = 1 << 20;
 
+/// Most bytes that are read at once. Several such pieces may have been read before the first message in them is looked
+/// at, and together they must stay far below what one message may have.
+const READ_AHEAD_BYTES: usize = 64 << 10;
+
 /// An answer, or one message of a stream, was longer than it may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("more than {max_bytes} bytes came")]
@@ -119,7 +123,8 @@ where
 {
     let budget = request.extensions_mut().remove::<Budget>().unwrap_or_default();
     let io = TokioIo::new(Metered { stream, budget });
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::Builder::new().max_buf_size(READ_AHEAD_BYTES).handshake(io).await?;
     // It ends with the answer's body, or with the stream that the connection becomes. Its error is the reader's too.
     tokio::spawn(async move { drop(connection.with_upgrades().await) });
     if let Some(path) = request.uri().path_and_query().cloned() {

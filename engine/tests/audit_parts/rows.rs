@@ -379,7 +379,8 @@ async fn rows_from_before_are_vouched_for_once_at_the_upgrade() {
 fn old_link(token: &str) -> String {
     format!(
         "INSERT INTO link (token_hash, kind, name, login, created_at, expires_at)
-         VALUES ('{token}', 'invite', 'Bob', 'bob', 1, 9000000000000)"
+         VALUES ('{token}', 'invite', 'Bob', 'bob-{}', 1, 9000000000000)",
+        &token[..1]
     )
 }
 
