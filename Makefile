@@ -39,7 +39,7 @@ model: ## Throw 100,000 random sequences of acts at the rules of gates, sign-off
 bench-rollback: ## Measure a rollback against the same command typed by hand; writes target/bench/rollback.json
 	@.ci/long bench_rollback
 
-bench-growth: ## Measure a store of years against a new one (~10 min); writes target/bench/growth.json
+bench-growth: ## Measure a store of years against a new one (~20 min); writes target/bench/growth.json
 	@.ci/long bench_growth
 
 chaos: ## Kill, cut off, fill up and race deploys and rollbacks (short form ~3 min, the long one: docs/measurements.md)
