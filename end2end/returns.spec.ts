@@ -110,7 +110,7 @@ test("over a migration: the database is made anew, the env file put back; then t
         await panel.getByLabel("The stack's name").fill(STACK);
         await shots(page, "restart-volumes");
       }
-      await panel.getByRole("button", { name: "Yes, down and up again" }).click();
+      await panel.getByRole("button", { name: "Recreate all containers" }).click();
       await page.waitForURL(/\/runs\/\d+/);
       await runEnds(page, "Passed", 5 * minute);
     };

@@ -355,7 +355,7 @@ impl Pass {
 impl Drop for Pass {
     fn drop(&mut self) {
         self.engine.note_integrity(|state| state.running_since = None);
-        // The page that says so is shown anew.
+        // The page that says so is shown again.
         self.engine.bump();
     }
 }

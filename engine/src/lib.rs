@@ -376,7 +376,7 @@ impl Engine {
     }
 
     /// Takes in what was written to the store since it was read last: only the parts that differ are read again,
-    /// and where nothing does, nothing is shown anew.
+    /// and where nothing does, nothing is shown again.
     pub(crate) async fn refresh(&self) -> Result<(), Error> {
         let _one = self.0.refreshing.lock().await;
         let before = self.known();

@@ -32,8 +32,8 @@ pub(super) fn criterion(here: &Here, page: &GatePage, state: &ItemState) -> AnyV
         _ => vec![],
     };
     let checks = checks.into_iter().map(|c| check_card(here, c, page.now)).collect_view();
-    let whose = (!state.is_satisfied()).then(|| {
-        view! { <span class="row small muted">"Whose" {roles(&page.gate.owners)}</span> }
+    let owner = (!state.is_satisfied()).then(|| {
+        view! { <span class="row small muted">"Owner" {roles(&page.gate.owners)}</span> }
     });
     view! {
         <section class=class id=item.id.clone() data-live=format!("item-{}", item.id)>
@@ -45,7 +45,7 @@ pub(super) fn criterion(here: &Here, page: &GatePage, state: &ItemState) -> AnyV
                     </div>
                     {item_badge(state)}
                 </div>
-                {item_words(state)} {ages(page, state)} {checks} {whose}
+                {item_words(state)} {ages(page, state)} {checks} {owner}
                 <div class="row row--top no-print">
                     {attest_form(here, &page.attest, state)} {waive_form(here, page, state)}
                 </div>

@@ -16,19 +16,19 @@ pub(super) fn restart(here: &Here, restart: &RestartOffer) -> AnyView {
         view! {
             <form class="form" method="post" action=CleanRestart::url()>
                 {envelope(here, FORM)} {hidden(&[("shown", digest)])}
-                <p class="strong">{format!("Take the stack down and start release {name} anew?")}</p>
+                <p class="strong">{format!("Recreate all containers with release {name}?")}</p>
                 <p class="small">
-                    "All containers and networks of the project are removed and made again from the images of that release. Nothing answers meanwhile."
+                    "All containers and networks of the project are removed and created again from the images of that release. The stack is unavailable meanwhile."
                 </p>
                 {volumes(here, FORM, restart)}
-                {offer_button("Yes, down and up again", "btn--danger", offer)}
+                {offer_button("Recreate all containers", "btn--danger", offer)}
             </form>
         }
         .into_any()
     };
     let button = confirm_form(here, FORM, view! { {icon(Icon::Back)} "Clean restart" }, "", offer, panel);
     let words = view! {
-        <p class="small muted">"For when a rollback is not enough: a network gone wrong, a container that will not go."</p>
+        <p class="small muted">"When a rollback is not enough: a broken network or a stuck container."</p>
     };
     card("rel-restart", "Clean restart", (), view! { <div class="stack">{words} {button}</div> })
 }
@@ -37,16 +37,16 @@ pub(super) fn restart(here: &Here, restart: &RestartOffer) -> AnyView {
 fn volumes(here: &Here, form: &str, restart: &RestartOffer) -> AnyView {
     let remove = match (restart.backup, restart.fill) {
         (true, true) => {
-            "Remove them: the database is backed up, then made anew with its seed. Everything else that is stored is lost"
+            "Remove them: the database is backed up, then recreated with its seed data. All other stored data is lost"
         }
         (true, false) => {
-            "Remove them: the database is backed up; everything else that is stored is lost. Schema and seed are for you to make"
+            "Remove them: the database is backed up; all other stored data is lost. You must recreate the schema and seed data yourself"
         }
         (false, true) => {
-            "Remove them: all that is stored is lost, without a backup. The database is made anew with its seed"
+            "Remove them: all stored data is lost, without a backup. The database is recreated with its seed data"
         }
         (false, false) => {
-            "Remove them: all that is stored is lost, without a backup. Schema and seed are for you to make"
+            "Remove them: all stored data is lost, without a backup. You must recreate the schema and seed data yourself"
         }
     };
     let hint = format!("Only to remove the volumes: type {} to confirm.", restart.stack);

@@ -172,17 +172,17 @@ fn the_clean_restart_names_its_release_and_asks_twice_for_the_volumes() {
     let out = shown(&page);
     for part in [
         "action=\"/api/clean_restart\"",
-        "start release #",
+        "with release #",
         "name=\"volumes\" value=\"keep\" checked",
         "name=\"volumes\" value=\"remove\"",
-        "all that is stored is lost, without a backup",
+        "all stored data is lost, without a backup",
         "type Sample to confirm",
     ] {
         assert!(out.contains(part), "{part} in {out}");
     }
     page.restart.backup = true;
     page.restart.fill = true;
-    assert!(shown(&page).contains("the database is backed up, then made anew"));
+    assert!(shown(&page).contains("the database is backed up, then recreated"));
     page.restart.target = None;
     page.restart.offer = Offer::No("Nothing that was deployed and healthy here is known yet.".into());
     let out = shown(&page);

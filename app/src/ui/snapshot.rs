@@ -1,7 +1,7 @@
 //! Pages as texts that are compared with committed copies, one element on a line so that a difference can be read.
 
 /// Compares a page with `app/snapshots/<name>.snap`. Whoever changes a page on purpose runs its test with
-/// `INSTA_UPDATE=always`, which writes the copy anew, and looks at the difference before committing it.
+/// `INSTA_UPDATE=always`, which writes a new copy, and looks at the difference before committing it.
 pub fn assert_page(name: &str, html: &str) {
     insta::with_settings!({
         snapshot_path => "../../snapshots",

@@ -203,7 +203,7 @@ pub(super) fn events(docker: &Docker, project: &str) -> impl Stream<Item = Resul
     ]);
     let tags =
         EventsOptions { filters: Some(tags), since: options.since.clone(), ..EventsOptions::default() };
-    // Either one that ends, ends both: the engine is gone, or has to be asked anew.
+    // Either one that ends, ends both: the engine is gone, or has to be asked again.
     let stream = |options: EventsOptions| {
         let events = docker.stream(MAX_EVENT_BYTES, |client| client.events(Some(options)));
         events.map(Some).chain(futures::stream::iter([None])).boxed()
