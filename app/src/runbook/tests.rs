@@ -47,7 +47,7 @@ fn problems_come_worst_first_with_their_place_and_a_hint() {
     let out = shown(&page);
     let at = |what: &str| out.find(what).unwrap_or_else(|| panic!("{what} in {out}"));
     assert!(at("large") < at("small &lt;i&gt;"));
-    assert!(out.contains("runbook:12:3") && out.contains("<code>(Gate X)</code>"), "{out}");
+    assert!(out.contains("runbook:12:3") && out.contains("<code>(Gate X)<"), "{out}");
     assert!(!out.contains("was understood"), "{out}");
 }
 
