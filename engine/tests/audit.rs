@@ -16,6 +16,8 @@ use tempfile::TempDir;
 
 #[path = "audit_parts/derived.rs"]
 mod derived;
+#[path = "support/intruder.rs"]
+mod intruder;
 #[path = "audit_parts/rows.rs"]
 mod rows;
 

@@ -6,6 +6,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails fails its test")]
 
 mod chaos_table;
+#[path = "support/intruder.rs"]
+mod intruder;
 #[path = "support/tools.rs"]
 mod tools;
 

@@ -100,14 +100,14 @@ fn people_are_added_from_the_console_and_the_chain_verifies_until_somebody_tampe
     assert!(err(&broken).contains("person 1 was changed outside of Stagegate"), "{}", err(&broken));
 }
 
-/// Changes the database of a stack as somebody with the file could.
+/// Changes the database of a stack as somebody with the file could, and leaves the triggers as they were.
 fn tamper(dir: &Path, sql: &str) {
     let script = "import sqlite3, sys\n\
         db = sqlite3.connect(sys.argv[1])\n\
-        for (name,) in db.execute(\"select name from sqlite_master where type = 'trigger'\").fetchall():\n\
-        \x20   db.execute('drop trigger ' + name)\n\
-        db.execute(sys.argv[2])\n\
-        db.commit()\n";
+        triggers = db.execute(\"select name, sql from sqlite_master where type = 'trigger'\").fetchall()\n\
+        drop = ''.join(f'drop trigger {name};' for name, _ in triggers)\n\
+        back = ''.join(f'{sql};' for _, sql in triggers)\n\
+        db.executescript(f'begin; {drop} {sys.argv[2]}; {back} commit')\n";
     let database = dir.join(".stagegate/stagegate.db");
     let done = Command::new("python3").args(["-c", script]).arg(database).arg(sql).output().unwrap();
     assert!(done.status.success(), "{}", err(&done));

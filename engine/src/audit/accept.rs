@@ -4,6 +4,7 @@ use domain::time::Millis;
 use sqlx::SqliteConnection;
 
 use super::check::{Fault, FaultKind};
+use super::schema::{self, SCHEMA};
 use super::{Event, Outcome, Row, append, derived, rows};
 use crate::store::StoreError;
 
@@ -12,7 +13,8 @@ pub const LONGEST_REASON: usize = 300;
 /// Characters of one event that name rows; where there are more rows, there are more events.
 const ROWS_TEXT: usize = 600;
 
-/// Vouches for the rows that `faults` name, as they are now, and computes those of derived tables again. The events
+/// Vouches for the rows that `faults` name, as they are now, computes those of derived tables again, and makes triggers
+/// and indexes as the migrations make them. The events
 /// name each row and the reason. Whether the log itself is whole must be known before.
 ///
 /// # Errors
@@ -27,6 +29,7 @@ pub async fn accept(
     for part in parts(faults) {
         for fault in part {
             match fault.kind {
+                _ if fault.table == SCHEMA => schema::put_right(&mut *conn, fault).await?,
                 FaultKind::Derived => derived::compute_again(&mut *conn, fault).await?,
                 _ => rows::note(&mut *conn, fault.table, fault.entry).await?,
             }
@@ -65,12 +68,14 @@ fn named(faults: &[Fault]) -> String {
             fault.table == first.table
                 && fault.kind == first.kind
                 && fault.kind != FaultKind::Derived
+                && fault.table != SCHEMA
                 && i64::try_from(*n).is_ok_and(|n| first.entry.checked_add(n) == Some(fault.entry))
         };
         let run = rest.iter().enumerate().take_while(follows).count().max(1);
         let (these, after) = rest.split_at(run);
         rest = after;
         let what = match first.kind {
+            _ if first.table == SCHEMA => "as the program makes it",
             FaultKind::Inserted => "inserted",
             FaultKind::Changed => "changed",
             FaultKind::Removed => "deleted",

@@ -7,6 +7,7 @@ use sqlx::{SqliteConnection, SqlitePool};
 
 use super::event::{self, Row};
 use super::rows::{TABLES, Table, Vouched, digest_of, vouched};
+use super::schema::SCHEMA;
 use super::{Broken, VerifyError};
 use crate::store::StoreError;
 
@@ -14,6 +15,8 @@ use crate::store::StoreError;
 pub(super) const NAMED: usize = 20;
 /// Rows read at once by a full pass.
 const BATCH: i64 = 500;
+/// Events looked at at once: each may vouch for hundreds of rows.
+const EVENTS: usize = 20;
 /// Newest rows of each table that [`recent`] looks at.
 const NEWEST: i64 = 100;
 /// Newest rows of each scope that [`recent`] looks at.
@@ -35,13 +38,14 @@ pub enum FaultKind {
 /// A row that the audit log does not vouch for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fault {
-    /// Its table.
+    /// Its table; `schema` where it is a trigger, an index or a view.
     pub table: &'static str,
-    /// Its number; of a table that is computed from others, the number of the release or event it is about.
+    /// Its number; of a table that is computed from others, the number of the release or event it is about; 0 of the
+    /// schema.
     pub entry: i64,
     /// What is wrong.
     pub kind: FaultKind,
-    /// The check that it is about, where that belongs to its name.
+    /// The check that it is about, where that belongs to its name; of the schema, the object: `trigger evidence_added`.
     pub check: String,
 }
 
@@ -50,6 +54,7 @@ impl Fault {
     pub fn row(&self) -> String {
         let Fault { table, entry, kind, check } = self;
         match kind {
+            _ if *table == SCHEMA => check.clone(),
             FaultKind::Derived if *table == "open_intent" => format!("{table} of event {entry}"),
             FaultKind::Derived if check.is_empty() => format!("{table} of release {entry}"),
             FaultKind::Derived => format!("{table} of release {entry}, check {check}"),
@@ -222,6 +227,14 @@ impl Found {
 
 /// Whether events and what they vouch for are as they were written; their places in the chain are verified elsewhere.
 async fn events_hold(conn: &mut SqliteConnection, events: &BTreeSet<i64>) -> Result<(), VerifyError> {
+    let events: Vec<i64> = events.iter().copied().collect();
+    for some in events.chunks(EVENTS) {
+        these_hold(&mut *conn, some).await?;
+    }
+    Ok(())
+}
+
+async fn these_hold(conn: &mut SqliteConnection, events: &[i64]) -> Result<(), VerifyError> {
     let list = serde_json::json!(events).to_string();
     let mut rows: BTreeMap<i64, Vec<Vouched>> = BTreeMap::new();
     let vouched = sqlx::query!(
@@ -235,7 +248,7 @@ async fn events_hold(conn: &mut SqliteConnection, events: &BTreeSet<i64>) -> Res
         let row = Vouched { kind: r.kind, entry: r.entry, scope: r.scope, digest: r.digest };
         rows.entry(r.seq).or_default().push(row);
     }
-    let mut missing = events.clone();
+    let mut missing: BTreeSet<i64> = events.iter().copied().collect();
     for stored in super::list::these(conn, &list).await? {
         let seq = stored.seq;
         missing.remove(&seq);

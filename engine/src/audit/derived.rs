@@ -15,6 +15,7 @@ use sqlx::{SqliteConnection, SqlitePool};
 use evidence::Expected;
 
 use super::check::{Fault, FaultKind, NAMED};
+use super::schema;
 use crate::store::StoreError;
 
 /// Newest releases whose standing [`recent`] looks at.
@@ -92,10 +93,12 @@ pub async fn recent(
     for release in releases.iter().copied().chain(newest).collect::<BTreeSet<i64>>() {
         standing(&mut tx, release, &mut faults).await?;
     }
+    faults.extend(schema::faults(&mut tx).await?);
     Ok(faults.into_iter().take(NAMED).collect())
 }
 
-/// Compares every derived table with what it is computed from, some releases at a time.
+/// Compares every derived table with what it is computed from, some releases at a time, and the triggers that fill
+/// them with those of the migrations.
 ///
 /// # Errors
 /// Fails when the store cannot be read.
@@ -125,6 +128,7 @@ pub async fn all(db: &SqlitePool) -> Result<Vec<Fault>, StoreError> {
         }
         after = last;
     }
+    faults.extend(schema::faults(&mut *db.acquire().await?).await?);
     let seqs: Vec<i64> = sqlx::query_scalar(INTENT_FAULTS).fetch_all(db).await?;
     faults.extend(seqs.into_iter().map(|seq| fault("open_intent", seq, String::new())));
     Ok(faults.into_iter().collect())

@@ -15,6 +15,7 @@ mod derived;
 mod event;
 mod list;
 pub(crate) mod rows;
+mod schema;
 mod verify;
 
 pub use accept::{LONGEST_REASON, accept};

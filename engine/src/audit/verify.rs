@@ -1,8 +1,9 @@
 //! Checking the chain, some events at a time: from its first row, or from the place where it was verified last.
 
+use std::collections::VecDeque;
 use std::str::FromStr;
 
-use sqlx::SqlitePool;
+use sqlx::{SqliteConnection, SqlitePool};
 
 use super::rows::Vouched;
 use super::{GENESIS, check, checkpoint, list};
@@ -10,6 +11,8 @@ use crate::store::StoreError;
 
 /// Events read at once.
 const BATCH: i64 = 1000;
+/// Rows that events vouch for, read at once.
+const ROWS: i64 = 2000;
 
 /// The last row of a chain: whoever keeps one elsewhere can tell later that nothing before it changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,6 +144,57 @@ pub async fn verify_since(db: &SqlitePool, head: &Head) -> Result<VerifyReport, 
     walk(db, head.clone(), &[]).await
 }
 
+/// The rows that events vouch for, in the order of the events, read some at a time: one event may vouch for hundreds.
+struct VouchedRows {
+    /// The last one that was read: event, table, number.
+    after: (i64, String, i64),
+    /// The last event whose rows are read.
+    last: i64,
+    read: VecDeque<(i64, Vouched)>,
+    is_all_read: bool,
+}
+
+impl VouchedRows {
+    /// Those of the events after one, up to another.
+    fn after(seq: i64, last: i64) -> VouchedRows {
+        // No table has an empty name, so the first one comes after this.
+        let after = (seq.saturating_add(1), String::new(), i64::MIN);
+        VouchedRows { after, last, read: VecDeque::new(), is_all_read: false }
+    }
+
+    /// Those of the events up to this one that were not given out before.
+    async fn up_to(&mut self, conn: &mut SqliteConnection, seq: i64) -> Result<Vec<Vouched>, StoreError> {
+        let mut rows = Vec::new();
+        loop {
+            while let Some((_, row)) = self.read.pop_front_if(|(of, _)| *of <= seq) {
+                rows.push(row);
+            }
+            if self.is_all_read || !self.read.is_empty() {
+                return Ok(rows);
+            }
+            let (event, kind, entry) = &self.after;
+            let found = sqlx::query!(
+                r#"SELECT seq AS "seq!: i64", kind, entry AS "entry!: i64", scope, digest FROM audit_row
+                   WHERE (seq, kind, entry) > (?1, ?2, ?3) AND seq <= ?4 ORDER BY seq, kind, entry LIMIT ?5"#,
+                event,
+                kind,
+                entry,
+                self.last,
+                ROWS
+            )
+            .fetch_all(&mut *conn)
+            .await?;
+            self.is_all_read = i64::try_from(found.len()).unwrap_or(ROWS) < ROWS;
+            if let Some(last) = found.last() {
+                self.after = (last.seq, last.kind.clone(), last.entry);
+            }
+            self.read.extend(found.into_iter().map(|r| {
+                (r.seq, Vouched { kind: r.kind, entry: r.entry, scope: r.scope, digest: r.digest })
+            }));
+        }
+    }
+}
+
 async fn walk(db: &SqlitePool, start: Head, wanted: &[Noted]) -> Result<VerifyReport, VerifyError> {
     let mut head = start;
     let mut found = vec![false; wanted.len()];
@@ -158,16 +212,7 @@ async fn walk(db: &SqlitePool, start: Head, wanted: &[Noted]) -> Result<VerifyRe
         let events = list::after(&mut *tx, head.seq, BATCH).await?;
         let full = i64::try_from(events.len()).unwrap_or(BATCH) == BATCH;
         let last = events.last().filter(|_| full).map_or(i64::MAX, |e| e.seq);
-        let vouched = sqlx::query!(
-            r#"SELECT seq AS "seq!: i64", kind, entry AS "entry!: i64", scope, digest FROM audit_row
-               WHERE seq > ?1 AND seq <= ?2 ORDER BY seq, kind, entry"#,
-            head.seq,
-            last
-        )
-        .fetch_all(&mut *tx)
-        .await?;
-        drop(tx);
-        let mut vouched = vouched.into_iter().peekable();
+        let mut vouched = VouchedRows::after(head.seq, last);
         for stored in events {
             let seq = head.seq + 1;
             if stored.seq != seq {
@@ -177,10 +222,7 @@ async fn walk(db: &SqlitePool, start: Head, wanted: &[Noted]) -> Result<VerifyRe
             if row.prev_hash != head.hash {
                 return Err(broken(seq, "it does not follow the event before it"));
             }
-            let mut rows = Vec::new();
-            while let Some(r) = vouched.next_if(|r| r.seq <= seq) {
-                rows.push(Vouched { kind: r.kind, entry: r.entry, scope: r.scope, digest: r.digest });
-            }
+            let rows = vouched.up_to(&mut tx, seq).await?;
             check::holds(&row, &rows).map_err(|why| broken(seq, why))?;
             head = Head { seq, hash: row.hash };
             for (noted, found) in wanted.iter().zip(found.iter_mut()) {
@@ -191,11 +233,12 @@ async fn walk(db: &SqlitePool, start: Head, wanted: &[Noted]) -> Result<VerifyRe
             }
         }
         if !full {
-            if vouched.next().is_some() {
+            if !vouched.up_to(&mut tx, i64::MAX).await?.is_empty() {
                 return Err(broken(head.seq + 1, "rows are vouched for by an event that does not exist"));
             }
             break;
         }
+        drop(tx);
         tokio::task::yield_now().await;
     }
     if head.seq < highest {

@@ -6,8 +6,10 @@ use domain::time::Millis;
 use engine::audit;
 use engine::store::people::SCHEDULE;
 use engine::store::{Store, StoreError, evidence, retention};
+use sqlx::AssertSqlSafe;
 
-use super::rows::{filled, intruder};
+use super::intruder::Intruder;
+use super::rows::filled;
 
 /// Adds evidence of the check `unit` on release 1, collected by the clock.
 async fn add(store: &Store, outcome: Found) -> i64 {
@@ -54,7 +56,7 @@ async fn derived_rows_match_through_passes_failures_and_retention() {
         .unwrap();
     // One that a person collected, and of the clock's 4 that passed and 8 that did not 3 and 4 are left.
     assert_eq!(faults(&store).await, Vec::<String>::new());
-    let mut conn = intruder(&store).await;
+    let mut intruder = Intruder::at(store.file()).await;
     for (change, is_found) in [
         // Higher than what is left: retention removed some that did not pass.
         ("UPDATE evidence_group SET not_passed = not_passed + 1", false),
@@ -66,17 +68,16 @@ async fn derived_rows_match_through_passes_failures_and_retention() {
     ] {
         let copy = "CREATE TEMP TABLE g AS SELECT * FROM main.evidence_group;
                     CREATE TEMP TABLE e AS SELECT * FROM main.evidence";
-        sqlx::raw_sql(copy).execute(&mut conn).await.unwrap();
-        sqlx::raw_sql(change).execute(&mut conn).await.unwrap();
+        intruder.run(copy).await;
+        intruder.run(change).await;
         let named = vec!["evidence_group of release 1, check unit".to_owned()];
         assert_eq!(faults(&store).await, if is_found { named } else { vec![] }, "{change}");
-        sqlx::raw_sql(
-            "DELETE FROM evidence_group; INSERT INTO evidence_group SELECT * FROM g; DROP TABLE g;
+        intruder
+            .run(
+                "DELETE FROM evidence_group; INSERT INTO evidence_group SELECT * FROM g; DROP TABLE g;
              DELETE FROM evidence; INSERT INTO evidence SELECT * FROM e; DROP TABLE e",
-        )
-        .execute(&mut conn)
-        .await
-        .unwrap();
+            )
+            .await;
     }
 }
 
@@ -92,8 +93,8 @@ async fn every_derived_table_is_compared() {
         ("DELETE FROM release_standing", "release_standing of release 1"),
     ] {
         let (_dir, store) = filled().await;
-        let mut conn = intruder(&store).await;
-        sqlx::raw_sql(change).execute(&mut conn).await.unwrap();
+        let mut intruder = Intruder::at(store.file()).await;
+        intruder.run(change).await;
         assert_eq!(faults(&store).await, [named], "{change}");
         // Computed again, it matches.
         let found = audit::all_derived(store.readers()).await.unwrap();
@@ -104,8 +105,46 @@ async fn every_derived_table_is_compared() {
         assert_eq!(faults(&store).await, Vec::<String>::new(), "{change}");
     }
     let (_dir, store) = filled().await;
-    let mut conn = intruder(&store).await;
-    sqlx::query("INSERT INTO open_intent VALUES (1)").execute(&mut conn).await.unwrap();
+    let mut intruder = Intruder::at(store.file()).await;
+    intruder.run("INSERT INTO open_intent VALUES (1)").await;
     let all = audit::all_derived(store.readers()).await.unwrap();
     assert_eq!(all.iter().map(audit::Fault::row).collect::<Vec<_>>(), ["open_intent of event 1"]);
+}
+
+#[tokio::test]
+async fn triggers_and_indexes_are_those_of_the_migrations() {
+    let (_dir, store) = filled().await;
+    assert_eq!(faults(&store).await, Vec::<String>::new());
+    let mut conn = Intruder::at(store.file()).await.conn;
+    let objects: Vec<(String, String)> = sqlx::query_as(
+        "SELECT type, name FROM sqlite_master WHERE type IN ('trigger', 'index') AND sql IS NOT NULL",
+    )
+    .fetch_all(&mut conn)
+    .await
+    .unwrap();
+    assert!(objects.len() > 30, "{objects:?}");
+    let mut changes: Vec<(String, String)> = objects
+        .iter()
+        .map(|(kind, name)| (format!("DROP {kind} {name}"), format!("{kind} {name}")))
+        .collect();
+    let silent = "AFTER INSERT ON evidence BEGIN SELECT 1; END";
+    let trigger = objects.iter().find(|(kind, _)| kind == "trigger").unwrap().1.clone();
+    changes.push((
+        format!("DROP TRIGGER {trigger}; CREATE TRIGGER {trigger} {silent}"),
+        format!("trigger {trigger}"),
+    ));
+    changes.push((format!("CREATE TRIGGER another {silent}"), "trigger another".to_owned()));
+    for (change, named) in changes {
+        sqlx::raw_sql(AssertSqlSafe(change.clone())).execute(&mut conn).await.unwrap();
+        assert_eq!(faults(&store).await, [named], "{change}");
+        let found = audit::all_derived(store.readers()).await.unwrap();
+        store
+            .write(move |tx| Box::pin(async move { audit::accept(tx, &found, "a test", Millis(40)).await }))
+            .await
+            .unwrap();
+        assert_eq!(faults(&store).await, Vec::<String>::new(), "{change}");
+    }
+    // An index more changes nothing that is stored or read.
+    sqlx::raw_sql("CREATE INDEX evidence_by_saw ON evidence (saw)").execute(&mut conn).await.unwrap();
+    assert_eq!(faults(&store).await, Vec::<String>::new());
 }

@@ -4,21 +4,12 @@ use std::time::Duration;
 
 use domain::judge::BlockerKind;
 use domain::page::Cursor;
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions as _, SqliteConnection};
 
+use crate::intruder::Intruder;
 use crate::support::bench::{Bench, PASSWORD, actor, board, until};
 
-async fn intruder(engine: &engine::Engine) -> SqliteConnection {
-    let mut conn = SqliteConnectOptions::new().filename(engine.store().file()).connect().await.unwrap();
-    let triggers: Vec<String> = sqlx::query_scalar("SELECT name FROM sqlite_master WHERE type = 'trigger'")
-        .fetch_all(&mut conn)
-        .await
-        .unwrap();
-    for trigger in triggers {
-        sqlx::query(AssertSqlSafe(format!("DROP TRIGGER {trigger}"))).execute(&mut conn).await.unwrap();
-    }
-    conn
+async fn intruder(engine: &engine::Engine) -> Intruder {
+    Intruder::at(engine.store().file()).await
 }
 
 async fn blocked(engine: &engine::Engine) -> bool {
@@ -32,18 +23,15 @@ async fn sign_offs_that_nobody_gave_block_go_and_are_named_on_the_board() {
     let engine = bench.start().await;
     bench.step(&engine, "qa", "A.s1").await;
     assert!(!blocked(&engine).await);
-    let mut conn = intruder(&engine).await;
+    let mut intruder = intruder(&engine).await;
     let digest = board(&engine).await.judgement.digest;
     for role in ["backend", "frontend", "qa", "security", "devops", "po"] {
-        sqlx::query(
+        let forged = format!(
             "INSERT INTO sign_off (release, role, by, by_name, choice, comment, digest, shown, at)
-             SELECT (SELECT max(id) FROM release), ?1, id, name, 'go', '', ?2, '[]', 1 FROM person WHERE login = ?1",
-        )
-        .bind(role)
-        .bind(&digest)
-        .execute(&mut conn)
-        .await
-        .unwrap();
+             SELECT (SELECT max(id) FROM release), '{role}', id, name, 'go', '', '{digest}', '[]', 1
+             FROM person WHERE login = '{role}'"
+        );
+        intruder.run(&forged).await;
     }
     until("the board names the forged rows", Duration::from_secs(10), || blocked(&engine)).await;
     let seen = board(&engine).await;
@@ -64,8 +52,8 @@ async fn sign_offs_that_nobody_gave_block_go_and_are_named_on_the_board() {
     again.start_up().await.unwrap();
     until("the board names them after a restart", Duration::from_secs(10), || blocked(&again)).await;
     // Undone, the board is as it was.
-    sqlx::query("DELETE FROM sign_off").execute(&mut conn).await.unwrap();
-    drop(conn);
+    intruder.run("DELETE FROM sign_off").await;
+    drop(intruder);
     until("the rows are gone", Duration::from_secs(10), || async { !again_shows(&again).await }).await;
 }
 
@@ -79,16 +67,15 @@ async fn a_chain_that_is_rewritten_under_a_running_server_blocks_go() {
     let bench = Bench::new("rewritten");
     let engine = bench.start().await;
     assert!(!blocked(&engine).await);
-    let mut conn = intruder(&engine).await;
+    let mut intruder = intruder(&engine).await;
     // Events that were verified, and ones that were not yet: the end of the log.
-    sqlx::raw_sql(
-        "DELETE FROM audit_row WHERE seq = (SELECT max(seq) FROM audit_event);
+    intruder
+        .run(
+            "DELETE FROM audit_row WHERE seq = (SELECT max(seq) FROM audit_event);
          DELETE FROM audit_event WHERE seq = (SELECT max(seq) FROM audit_event);
          UPDATE sqlite_sequence SET seq = seq - 1 WHERE name = 'audit_event'",
-    )
-    .execute(&mut conn)
-    .await
-    .unwrap();
+        )
+        .await;
     until("the board tells of the cut log", Duration::from_secs(10), || blocked(&engine)).await;
     let activity = engine.activity(&actor(&engine, "qa").await, Cursor::Newest).await.unwrap();
     assert!(activity.chain.problems.iter().any(|p| p.contains("rewritten")), "{:?}", activity.chain);
@@ -104,24 +91,15 @@ async fn verification_goes_on_from_the_checkpoint_and_a_cut_tail_is_found_after_
     assert_eq!(verified.head, Some(stored.to_string()));
     engine.close().await;
     let again = bench.open().await;
-    let mut conn = intruder(&again).await;
-    sqlx::raw_sql(AssertSqlSafe(format!(
+    let cut = format!(
         "DELETE FROM audit_row WHERE seq >= {0};
          DELETE FROM audit_event WHERE seq >= {0};
          UPDATE sqlite_sequence SET seq = {0} - 1 WHERE name = 'audit_event'",
         stored.seq
-    )))
-    .execute(&mut conn)
-    .await
-    .unwrap();
-    drop(conn);
+    );
+    intruder(&again).await.run(&cut).await;
     again.start_up().await.unwrap();
     until("the board tells of the cut log", Duration::from_secs(10), || blocked(&again)).await;
-}
-
-/// Somebody with the file who drops nothing.
-async fn other(engine: &engine::Engine) -> SqliteConnection {
-    SqliteConnectOptions::new().filename(engine.store().file()).connect().await.unwrap()
 }
 
 async fn details(engine: &engine::Engine) -> Vec<String> {
@@ -137,7 +115,7 @@ async fn a_changed_count_or_standing_blocks_go_and_is_named_until_it_is_right_ag
     bench.units_fail();
     bench.check(&engine, "qa", "unit").await;
     assert_eq!(engine.verify_everything().await.unwrap().problems, Vec::<String>::new());
-    let mut conn = other(&engine).await;
+    let mut intruder = intruder(&engine).await;
     for (table, change, named) in [
         (
             "evidence_group",
@@ -153,7 +131,7 @@ async fn a_changed_count_or_standing_blocks_go_and_is_named_until_it_is_right_ag
         ),
     ] {
         let copy = format!("CREATE TEMP TABLE copy AS SELECT * FROM {table}; {change}");
-        sqlx::raw_sql(AssertSqlSafe(copy)).execute(&mut conn).await.unwrap();
+        intruder.run(&copy).await;
         until("the board names it", Duration::from_secs(10), || async {
             details(&engine).await.iter().any(|d| d.starts_with(named))
         })
@@ -162,7 +140,7 @@ async fn a_changed_count_or_standing_blocks_go_and_is_named_until_it_is_right_ag
         assert!(whole.problems.iter().any(|p| p.starts_with(named)), "{whole:?}");
         // As it was.
         let back = format!("INSERT OR REPLACE INTO {table} SELECT * FROM copy; DROP TABLE copy");
-        sqlx::raw_sql(AssertSqlSafe(back)).execute(&mut conn).await.unwrap();
+        intruder.run(&back).await;
         until("it is right again", Duration::from_secs(15), || async { !blocked(&engine).await }).await;
     }
 }
@@ -181,8 +159,8 @@ async fn an_admin_has_everything_verified_and_learns_what_came_out() {
     .await;
     let before = engine.verification();
     // No judgement rests on this table, so only a pass over everything finds it.
-    let mut conn = other(&engine).await;
-    sqlx::query("INSERT INTO open_intent (seq) VALUES (9999)").execute(&mut conn).await.unwrap();
+    let mut intruder = intruder(&engine).await;
+    intruder.run("INSERT INTO open_intent (seq) VALUES (9999)").await;
     let ctx = bench.by(&engine, "admin").await;
     let done = engine.verify_now(&ctx).await.unwrap();
     assert_eq!(done.to, "/activity");
@@ -195,7 +173,7 @@ async fn an_admin_has_everything_verified_and_learns_what_came_out() {
     let chain = engine.activity(&admin, Cursor::Newest).await.unwrap().chain;
     assert!(chain.problems.iter().any(|p| p.starts_with("open_intent of event 9999")), "{chain:?}");
     assert!(blocked(&engine).await);
-    sqlx::query("DELETE FROM open_intent WHERE seq = 9999").execute(&mut conn).await.unwrap();
+    intruder.run("DELETE FROM open_intent WHERE seq = 9999").await;
     let whole = engine.verify_everything().await.unwrap();
     assert_eq!((whole.problems, whole.running_since, whole.failed), (vec![], None, None));
     let rows = crate::support::bench::audit_is_whole(&engine).await;
@@ -219,27 +197,25 @@ async fn a_cut_log_that_was_put_back_is_settled_without_a_restart() {
     })
     .await;
     engine.verify_everything().await.unwrap();
-    let mut conn = intruder(&engine).await;
-    sqlx::raw_sql(
-        "CREATE TEMP TABLE cut AS SELECT * FROM main.audit_event ORDER BY seq DESC LIMIT 1;
+    let mut intruder = intruder(&engine).await;
+    intruder
+        .run(
+            "CREATE TEMP TABLE cut AS SELECT * FROM main.audit_event ORDER BY seq DESC LIMIT 1;
          CREATE TEMP TABLE cut_rows AS SELECT * FROM main.audit_row WHERE seq = (SELECT seq FROM cut);
          DELETE FROM audit_row WHERE seq = (SELECT seq FROM cut);
          DELETE FROM audit_event WHERE seq = (SELECT seq FROM cut);
          UPDATE sqlite_sequence SET seq = seq - 1 WHERE name = 'audit_event'",
-    )
-    .execute(&mut conn)
-    .await
-    .unwrap();
+        )
+        .await;
     until("the board tells of the cut log", Duration::from_secs(10), || blocked(&engine)).await;
     let cut = engine.verify_everything().await.unwrap();
     assert!(!cut.problems.is_empty(), "a pass over what is left does not make the log whole");
-    sqlx::raw_sql(
-        "INSERT INTO audit_event SELECT * FROM cut;
+    intruder
+        .run(
+            "INSERT INTO audit_event SELECT * FROM cut;
          INSERT INTO audit_row SELECT * FROM cut_rows",
-    )
-    .execute(&mut conn)
-    .await
-    .unwrap();
+        )
+        .await;
     let back = engine.verify_everything().await.unwrap();
     assert_eq!(back.problems, Vec::<String>::new());
     until("the board is free again", Duration::from_secs(10), || async { !blocked(&engine).await }).await;
@@ -251,15 +227,14 @@ async fn a_change_that_was_meant_is_accepted_with_its_reason_and_blocks_no_more(
     let engine = bench.start().await;
     bench.step(&engine, "qa", "A.s1").await;
     bench.check(&engine, "qa", "unit").await;
-    let mut conn = intruder(&engine).await;
-    sqlx::raw_sql(
-        "UPDATE person SET name = 'Quality' WHERE login = 'qa';
+    let mut intruder = intruder(&engine).await;
+    intruder
+        .run(
+            "UPDATE person SET name = 'Quality' WHERE login = 'qa';
          UPDATE evidence_group SET not_passed = 7;
          DELETE FROM evidence WHERE id = (SELECT max(id) FROM evidence)",
-    )
-    .execute(&mut conn)
-    .await
-    .unwrap();
+        )
+        .await;
     until("the board names them", Duration::from_secs(10), || blocked(&engine)).await;
     // As the command does, in a process of its own.
     let console = bench.open().await;
@@ -281,10 +256,10 @@ async fn a_change_that_was_meant_is_accepted_with_its_reason_and_blocks_no_more(
     }
     assert_eq!(engine.verify_everything().await.unwrap().problems, Vec::<String>::new());
     // What comes after is noticed as ever.
-    sqlx::query("UPDATE person SET name = 'Eve' WHERE login = 'qa'").execute(&mut conn).await.unwrap();
+    intruder.run("UPDATE person SET name = 'Eve' WHERE login = 'qa'").await;
     until("the next change", Duration::from_secs(10), || blocked(&engine)).await;
     // Nothing is accepted on top of a broken log.
-    sqlx::query("UPDATE audit_event SET subject = 'eve' WHERE seq = 3").execute(&mut conn).await.unwrap();
+    intruder.run("UPDATE audit_event SET subject = 'eve' WHERE seq = 3").await;
     let broken = engine.differing_records(None).await.unwrap_err();
     assert!(matches!(broken, engine::AcceptError::Broken(_)), "{broken}");
     assert!(broken.to_string().contains("backup"), "{broken}");

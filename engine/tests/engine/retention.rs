@@ -1,6 +1,7 @@
 //! What is removed when it is old, and what never is.
 
 use std::fs;
+use std::time::Duration;
 
 use domain::evidence::{Evidence, Finding, Outcome as Found};
 use domain::page::Cursor;
@@ -246,6 +247,10 @@ async fn ended_sessions_old_keys_and_spent_links_are_tidied_away() {
         })
         .await
         .unwrap();
+    until("the pass of the start is over", Duration::from_secs(10), || async {
+        engine.verification().whole_at.is_some() && engine.verification().running_since.is_none()
+    })
+    .await;
     let revision = *engine.revisions().borrow();
     let tidied = engine.tidy().await.unwrap();
     assert_eq!((tidied.sessions, tidied.keys, tidied.links), (420, 1, 1));

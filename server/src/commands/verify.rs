@@ -64,7 +64,7 @@ async fn accept(engine: &Engine, args: &Verify) -> CommandResult {
     }
     console::line(format_args!(
         "The audit log will vouch for these records as they are now. Tables that are computed from others are computed \
-         again."
+         again; triggers and indexes are made again."
     ))?;
     if !args.yes && !console::confirmed("Type yes to accept them: ")? {
         console::complain(format_args!("stagegate: nothing was accepted"));
