@@ -213,7 +213,7 @@ impl Words {
             attestations: store::attestations::list(&mut *db, release).await?,
             acceptances: store::acceptances::list(&mut *db, release).await?,
             sign_offs: store::sign_offs::list(&mut *db, release).await?,
-            decisions: store::decisions::list(&mut *db, release).await?,
+            decisions: store::decisions::list(&mut *db, &[release]).await?,
         })
     }
 }

@@ -38,7 +38,6 @@ fn line(row: &ReleaseRow, is_current: bool) -> AnyView {
     let runs = row
         .runs
         .iter()
-        .take(3)
         .map(|run| {
             view! {
                 <span class="row">

@@ -52,7 +52,7 @@ pub const PASSWORD: &str = "a horse of the battery";
 const BATCH: usize = 1_000;
 /// Checks beside those of the tests' configuration.
 const CHECKS: usize = 16;
-/// One in so many runs is a deploy; the others are of checks.
+/// One in so many runs is a deploy, beside the first run of each release; the others are of checks.
 const DEPLOY_EVERY: usize = 100;
 
 /// Builds `home/stack` and `home/data`.
@@ -207,15 +207,17 @@ async fn all_runs(store: &Store, by: i64, releases: &[i64], count: usize, first:
     for start in (0..count).step_by(BATCH) {
         let mut batch = Vec::new();
         for number in start..count.min(start + BATCH) {
-            batch.push((number, releases[release_of(releases, number, count)]));
+            let of = |number: usize| release_of(releases, number, count);
+            let is_first = number == 0 || of(number) != of(number - 1);
+            batch.push((number, is_first, releases[of(number)]));
         }
         let ids: Vec<i64> = store
             .write(move |tx| {
                 Box::pin(async move {
                     let mut ids = Vec::new();
-                    for (number, release) in batch {
+                    for (number, is_first, release) in batch {
                         let (kind, subject) = match number % DEPLOY_EVERY {
-                            0 => (RunKind::Deploy, format!("release {release}")),
+                            n if n == 0 || is_first => (RunKind::Deploy, format!("release {release}")),
                             n if n % 10 == 1 => (RunKind::Step, format!("A.s{}", n % 3 + 1)),
                             _ => (RunKind::Check, "schedule".to_owned()),
                         };

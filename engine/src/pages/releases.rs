@@ -1,8 +1,11 @@
 //! Releases: what was judged, deployed, and can be gone back to.
 
-use domain::facts::{Actor, Observed};
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::facts::{Actor, Decision, Observed};
 use domain::page::Cursor;
 use domain::release::{Part, Release, short_commit};
+use sqlx::SqliteConnection;
 
 use crate::Engine;
 use crate::error::Error;
@@ -10,12 +13,14 @@ use crate::judging::Judged;
 use crate::pages::runs::findings;
 use crate::store::runs::{self, Run};
 use crate::store::{StoreError, decisions, paging, releases};
-use crate::view::{DrillFigures, DrillView, HeadView, ReleaseRow, ReleasesPage};
+use crate::view::{DrillFigures, DrillView, HeadView, ReleaseRow, ReleasesPage, RunView};
 
 /// Releases on a page of their history.
 const ROWS: u32 = 25;
-/// So many deploys and rollbacks of a release are listed.
+/// So many deploys and rollbacks are listed on the page of one release.
 const RUNS: i64 = 50;
+/// The same for each release of the history.
+const RUNS_IN_HISTORY: i64 = 3;
 /// Incidents shown beside the releases.
 const NEWEST: i64 = 3;
 
@@ -30,13 +35,8 @@ impl Engine {
         let judged = self.judged();
         let mut db = self.store().readers().acquire().await.map_err(StoreError::from)?;
         let (ids, pages) = paging::page(&mut db, paging::RELEASES, None, cursor, ROWS).await?;
+        let rows = self.release_rows(&mut db, &judged, &ids, RUNS_IN_HISTORY).await?;
         drop(db);
-        let mut rows = Vec::with_capacity(ids.len());
-        for id in ids {
-            if let Some(release) = self.find_release(id).await? {
-                rows.push(self.release_row(&judged, release).await?);
-            }
-        }
         Ok(ReleasesPage {
             now: judged.now,
             observed: Observed::clone(&judged.observed),
@@ -60,9 +60,9 @@ impl Engine {
     /// One release.
     pub async fn release(&self, _actor: &Actor, id: i64) -> Result<ReleaseRow, Error> {
         let judged = self.judged();
-        let release =
-            self.find_release(id).await?.ok_or_else(|| Error::not_found(format!("Release {id}")))?;
-        self.release_row(&judged, release).await
+        let mut db = self.store().readers().acquire().await.map_err(StoreError::from)?;
+        let mut rows = self.release_rows(&mut db, &judged, &[id], RUNS).await?;
+        rows.pop().ok_or_else(|| Error::not_found(format!("Release {id}")))
     }
 
     /// The release with this number, held or not.
@@ -85,21 +85,40 @@ impl Engine {
         }
     }
 
-    async fn release_row(&self, judged: &Judged, release: Release) -> Result<ReleaseRow, Error> {
-        let db = self.store().readers();
-        let runs = runs::on_stack_of(db, release.id, RUNS).await?;
-        let before = releases::deployed_before(db, release.id).await?;
-        Ok(ReleaseRow {
+    /// The releases with these numbers, in their order. What they need is asked once for all of them.
+    async fn release_rows(
+        &self,
+        db: &mut SqliteConnection,
+        judged: &Judged,
+        ids: &[i64],
+        most_runs: i64,
+    ) -> Result<Vec<ReleaseRow>, Error> {
+        let before = releases::deployed_before(&mut *db, ids).await?;
+        let needed: BTreeSet<i64> = ids.iter().chain(before.values()).copied().collect();
+        let needed: Vec<i64> = needed.into_iter().collect();
+        let found: BTreeMap<i64, Release> =
+            releases::these(&mut *db, &needed).await?.into_iter().map(|r| (r.id, r)).collect();
+        let mut runs: BTreeMap<i64, Vec<RunView>> = BTreeMap::new();
+        for run in runs::on_stack_of(&mut *db, ids, most_runs).await? {
+            let of = run.release.unwrap_or_default();
+            runs.entry(of).or_default().push(self.run_view(judged, &run));
+        }
+        let mut decisions: BTreeMap<i64, Vec<Decision>> = BTreeMap::new();
+        for decision in decisions::list(db, ids).await? {
+            decisions.entry(decision.release).or_default().push(decision);
+        }
+        let row = |release: Release| ReleaseRow {
             opened_by: judged.known.name(release.opened_by),
             deployed_by: release.deployed_by.map(|id| judged.known.name(id)),
-            runs: runs.iter().map(|r| self.run_view(judged, r)).collect(),
-            changed: match before {
+            runs: runs.remove(&release.id).unwrap_or_default(),
+            changed: match before.get(&release.id).and_then(|before| found.get(before)) {
                 Some(b) if !release.parts.images.is_empty() => release.parts.changed_services(&b.parts),
                 _ => vec![],
             },
-            decisions: decisions::list(db, release.id).await?,
+            decisions: decisions.remove(&release.id).unwrap_or_default(),
             release,
-        })
+        };
+        Ok(ids.iter().filter_map(|id| found.get(id).cloned()).map(row).collect())
     }
 }
 

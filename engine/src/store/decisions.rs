@@ -27,12 +27,16 @@ pub async fn add(conn: &mut SqliteConnection, word: &Decision) -> Result<i64, St
     .await?)
 }
 
-/// All decisions on a release, oldest first.
-pub async fn list(db: impl SqliteExecutor<'_>, release: i64) -> Result<Vec<Decision>, StoreError> {
+/// All decisions on these releases, oldest first.
+///
+/// # Errors
+/// Fails when the store cannot be read.
+pub async fn list(db: impl SqliteExecutor<'_>, releases: &[i64]) -> Result<Vec<Decision>, StoreError> {
+    let releases = json::write(&releases, "decision.release")?;
     let rows = sqlx::query!(
         r#"SELECT id AS "id!: i64", release, choice, note, digest, verdict, shown, by, by_name, at
-           FROM decision WHERE release = ? ORDER BY id"#,
-        release
+           FROM decision WHERE release IN (SELECT value FROM json_each(?)) ORDER BY id"#,
+        releases
     )
     .fetch_all(db)
     .await?;

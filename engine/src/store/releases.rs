@@ -246,18 +246,34 @@ pub async fn before(
     releases!(db, "WHERE r.id < ? ORDER BY r.id DESC LIMIT ?", before, limit)
 }
 
-/// The newest release before `release` that was deployed here.
+/// The releases with these numbers, newest first.
+///
+/// # Errors
+/// Fails when the store cannot be read.
+pub async fn these(db: impl SqliteExecutor<'_>, ids: &[i64]) -> Result<Vec<Release>, StoreError> {
+    let ids = json::write(&ids, "release.id")?;
+    releases!(db, "WHERE r.id IN (SELECT value FROM json_each(?)) ORDER BY r.id DESC", ids)
+}
+
+/// Of each of these releases the number of the newest before it that was deployed here, where there is one.
+///
+/// # Errors
+/// Fails when the store cannot be read.
 pub async fn deployed_before(
     db: impl SqliteExecutor<'_>,
-    release: i64,
-) -> Result<Option<Release>, StoreError> {
-    Ok(releases!(
-        db,
-        "WHERE r.id = (SELECT release FROM release_standing INDEXED BY release_standing_with_images
-                       WHERE deploy IS NOT NULL AND release < ? ORDER BY release DESC LIMIT 1)",
-        release
-    )?
-    .pop())
+    releases: &[i64],
+) -> Result<BTreeMap<i64, i64>, StoreError> {
+    let releases = json::write(&releases, "release.id")?;
+    let rows = sqlx::query!(
+        r#"SELECT r.id AS "release!: i64",
+                  (SELECT s.release FROM release_standing s INDEXED BY release_standing_with_images
+                   WHERE s.deploy IS NOT NULL AND s.release < r.id ORDER BY s.release DESC LIMIT 1) AS "before?: i64"
+           FROM release r WHERE r.id IN (SELECT value FROM json_each(?))"#,
+        releases
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().filter_map(|row| Some((row.release, row.before?))).collect())
 }
 
 /// The release that was deployed last of those that were never rolled back from, without `but`.

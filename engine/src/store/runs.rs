@@ -321,17 +321,25 @@ pub async fn last_good_on_stack(db: impl SqliteExecutor<'_>, before: i64) -> Res
     .pop())
 }
 
-/// The last runs that changed the stack and were about a release, newest first.
+/// The last runs that changed the stack and were about one of these releases, newest first; at most `limit` of each.
+///
+/// # Errors
+/// Fails when the store cannot be read.
 pub async fn on_stack_of(
     db: impl SqliteExecutor<'_>,
-    release: i64,
+    releases: &[i64],
     limit: i64,
 ) -> Result<Vec<Run>, StoreError> {
+    let releases = json::write(&releases, "run.release")?;
     runs!(
         db,
-        "INDEXED BY run_on_stack_by_release
-         WHERE release = ? AND kind IN ('deploy', 'rollback', 'drill') ORDER BY id DESC LIMIT ?",
-        release,
+        "WHERE id IN (SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY release ORDER BY id DESC) AS place
+                                      FROM run INDEXED BY run_on_stack_by_release
+                                      WHERE release IN (SELECT value FROM json_each(?))
+                                        AND kind IN ('deploy', 'rollback', 'drill'))
+                      WHERE place <= ?)
+         ORDER BY id DESC",
+        releases,
         limit
     )
 }

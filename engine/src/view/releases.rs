@@ -181,7 +181,7 @@ pub struct ReleaseRow {
     pub opened_by: String,
     /// Who deployed it, by name.
     pub deployed_by: Option<String>,
-    /// The runs that deployed it or rolled back to it, newest first.
+    /// The runs that deployed it or rolled back to it, newest first; in the history the last few.
     pub runs: Vec<RunView>,
     /// The services whose images differ from the release before it.
     pub changed: Vec<String>,

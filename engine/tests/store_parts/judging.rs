@@ -213,7 +213,7 @@ async fn the_run_before_a_crash_is_found_among_any_number_of_later_ones() {
     assert_eq!(id(runs::last_good_on_stack(db, crashed).await.unwrap()), Some(deployed));
     assert_eq!(id(runs::last_passed(db, RunKind::Deploy).await.unwrap()), Some(deployed));
     assert_eq!(id(runs::last_deploy_of(db, one).await.unwrap()), Some(crashed));
-    let on_stack: Vec<i64> = runs::on_stack_of(db, one, 10).await.unwrap().iter().map(|r| r.id).collect();
+    let on_stack: Vec<i64> = runs::on_stack_of(db, &[one], 10).await.unwrap().iter().map(|r| r.id).collect();
     assert_eq!(on_stack, [crashed, failed, deployed]);
     assert_eq!(runs::active(db).await.unwrap().len(), 1);
     assert_eq!(runs::usual_ms(db, RunKind::Deploy, "release 9").await.unwrap(), Some(8));

@@ -166,7 +166,7 @@ async fn words(store: &Store, by: i64, release: i64, run: i64) -> usize {
         waivers::list(db).await.unwrap() == [all.2],
         acceptances::list(db, release).await.unwrap() == [all.3],
         sign_offs::list(db, release).await.unwrap() == [all.4],
-        decisions::list(db, release).await.unwrap() == [all.5],
+        decisions::list(db, &[release]).await.unwrap() == [all.5],
         ownership::latest(db).await.unwrap() == [all.6],
     ]
     .into_iter()
