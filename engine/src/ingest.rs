@@ -65,7 +65,7 @@ impl CompletionError {
         match self {
             CompletionError::Running | CompletionError::Closed => true,
             CompletionError::Store(error) => {
-                matches!(error, StoreError::Full | StoreError::Busy | StoreError::Io(_))
+                matches!(error, StoreError::Full | StoreError::Busy | StoreError::Io(_)) && !error.is_damage()
             }
             CompletionError::Files(error) => error.is_transient(),
             CompletionError::Malformed { .. } => false,

@@ -1,12 +1,13 @@
 //! Whether what is stored is what the program stored: the audit log's chain, and the rows it vouches for.
 //!
-//! Everything is verified once after the start, in the background. Later passes go on from the last verified event.
-//! Rows that a judgement rests on are compared again whenever another connection has written to the file, before
-//! what it wrote is judged. An admin can have everything verified at any time.
+//! Everything is verified once after the start, in the background, and again soon after another connection has written
+//! to the file. Other passes go on from the last verified event. Rows that a judgement rests on are compared whenever
+//! another connection has written, before what it wrote is judged. A decision is recorded only when everything was
+//! verified since. An admin can have everything verified at any time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domain::time::Millis;
 use tokio::sync::OwnedMutexGuard;
@@ -24,8 +25,11 @@ use crate::view::{Done, Offer, Verification};
 const VERIFY_EVERY: Duration = Duration::from_secs(60);
 /// After so many of those, a log that does not match is verified as a whole again: somebody may have corrected it.
 const WHOLE_AGAIN: u32 = 5;
-/// Pause before that, where another connection has written: it may not have finished.
-const CORRECTION_PAUSE: Duration = Duration::from_secs(2);
+/// Pause before everything is verified because another connection has written: it may not have finished.
+const WRITER_PAUSE: Duration = Duration::from_secs(2);
+/// That pause is at least so many times as long as the last such pass took: somebody who writes all the time must not
+/// keep the machine busy.
+const PAUSE_TIMES: u32 = 5;
 
 /// What the last verifications have shown.
 #[derive(Debug, Default)]
@@ -51,6 +55,8 @@ pub(crate) struct Integrity {
     lost: Option<i64>,
     /// What other connections had done when rows were last compared.
     seen: Others,
+    /// What they had done when the last pass over everything began.
+    whole_seen: Option<Others>,
     problems: Arc<Vec<String>>,
 }
 
@@ -118,14 +124,8 @@ impl Engine {
             Ok(others) if self.has_seen(&others) => {}
             Ok(others) => {
                 self.compare_recent(known, Some(others)).await;
-                let unsound = {
-                    let state = self.0.integrity.read().unwrap_or_else(|e| e.into_inner());
-                    !state.faults.is_empty() || state.broken.is_some() || state.lost.is_some()
-                };
-                // It may have been the correction of what does not match.
-                if unsound {
-                    self.0.verify_soon.notify_one();
-                }
+                // It may have changed what lies further back, or corrected what does not match.
+                self.0.verify_soon.notify_one();
             }
             Err(error) => tracing::debug!(%error, "the store could not be looked at"),
         }
@@ -164,7 +164,9 @@ impl Engine {
             }
         }
         faults.extend(audit::these(db, "evidence", &older).await?);
-        let releases = known.releases.iter().map(|release| release.id).collect();
+        faults.extend(audit::these(db, "run", &known.runs.ended()).await?);
+        let releases: BTreeSet<i64> = known.releases.iter().map(|release| release.id).collect();
+        faults.extend(audit::these(db, "release", &releases.iter().copied().collect::<Vec<_>>()).await?);
         faults.extend(audit::recent_derived(db, known.current, &releases).await?);
         Ok(faults)
     }
@@ -197,6 +199,23 @@ impl Engine {
         let done = self.verify_whole().await;
         pass.end(done.as_ref().err());
         done.map(|()| self.verification())
+    }
+
+    /// Verifies everything unless that was done since the start and since another connection last wrote. What comes
+    /// out is judged.
+    ///
+    /// # Errors
+    /// Fails when the store cannot be read.
+    pub(crate) async fn verify_before_deciding(&self) -> Result<(), Error> {
+        let others = self.store().others().await?;
+        let is_verified = {
+            let state = self.0.integrity.read().unwrap_or_else(|e| e.into_inner());
+            state.whole_seen.as_ref() == Some(&others)
+        };
+        if !is_verified {
+            self.verify_everything().await?;
+        }
+        Ok(())
     }
 
     /// Verifies everything in the background, as an admin asks for it.
@@ -236,6 +255,7 @@ impl Engine {
     }
 
     async fn verify_whole(&self) -> Result<(), Error> {
+        let before = self.store().others().await?;
         // What a judgement rests on, too: a fault found there earlier may have been corrected.
         self.compare_recent(&self.known(), None).await;
         let chain = audit::verify(self.store().readers()).await;
@@ -248,6 +268,7 @@ impl Engine {
         let now = self.now();
         self.note_integrity(|state| {
             state.faults = faults;
+            state.whole_seen = Some(before);
             state.lost = others.lost.as_ref().map(|head| head.seq);
             (state.at, state.whole_at) = (Some(now), Some(now));
             match &chain {
@@ -303,13 +324,15 @@ impl Engine {
         tokio::spawn(async move {
             engine.compare_recent(&engine.known(), None).await;
             let mut passes = 0_u32;
-            let mut corrected = false;
+            let mut written = false;
+            let mut pause = WRITER_PAUSE;
             loop {
                 let (whole, sound) = {
                     let state = engine.0.integrity.read().unwrap_or_else(|e| e.into_inner());
                     (state.whole_at.is_some(), state.problems.is_empty())
                 };
-                let everything = !whole || (!sound && (corrected || passes.is_multiple_of(WHOLE_AGAIN)));
+                let everything = !whole || written || (!sound && passes.is_multiple_of(WHOLE_AGAIN));
+                let began = Instant::now();
                 let done = if everything {
                     engine.verify_everything().await.map(|found| {
                         let head = found.head.unwrap_or_default();
@@ -321,13 +344,16 @@ impl Engine {
                 if let Err(error) = done {
                     tracing::warn!(%error, "the audit log could not be verified");
                 }
+                if everything {
+                    pause = WRITER_PAUSE.max(began.elapsed() * PAUSE_TIMES);
+                }
                 passes = passes.wrapping_add(1);
-                corrected = tokio::select! {
+                written = tokio::select! {
                     () = tokio::time::sleep(VERIFY_EVERY) => false,
                     () = engine.0.verify_soon.notified() => true,
                 };
-                if corrected {
-                    tokio::time::sleep(CORRECTION_PAUSE).await;
+                if written {
+                    tokio::time::sleep(pause).await;
                 }
             }
         });

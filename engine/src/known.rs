@@ -80,6 +80,16 @@ pub(crate) struct Runs {
     pub usual_ms: BTreeMap<(&'static str, String), u64>,
 }
 
+impl Runs {
+    /// The numbers of those that are over.
+    pub(crate) fn ended(&self) -> Vec<i64> {
+        let single = [&self.on_stack, &self.drill, &self.rollback].into_iter().flatten();
+        let all = self.over.iter().chain(&self.steps).chain(single);
+        let ended = all.filter(|run| run.state != RunState::Running).map(|run| run.id);
+        ended.collect::<BTreeSet<i64>>().into_iter().collect()
+    }
+}
+
 /// How many runs that are over the board shows.
 const OVER: i64 = 6;
 /// How much evidence of each check is held, beside what is needed of the current release.

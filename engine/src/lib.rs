@@ -223,7 +223,8 @@ impl Engine {
     pub async fn start_up(&self) -> Result<(), Error> {
         let key = self.keys().await?;
         let now = self.now();
-        self.0
+        let settled = self
+            .0
             .store
             .write(move |tx| {
                 Box::pin(async move {
@@ -231,8 +232,14 @@ impl Engine {
                     acts::claims::settle_abandoned(tx).await
                 })
             })
-            .await
-            .map_err(|e: store::StoreError| Error::from(e))?;
+            .await;
+        match settled {
+            Err(store::StoreError::Full) => {
+                // The board has to come up: a rollback makes room. The next start settles them.
+                tracing::warn!("the disk is full: actions that the last server did not end stay open");
+            }
+            settled => settled.map(|_| ()).map_err(Error::from)?,
+        }
         if let Err(error) = ballast::keep(&self.paths().data) {
             tracing::warn!(%error, "no room could be kept for a rollback on a full disk");
         }

@@ -80,8 +80,9 @@ impl Hosts {
         let (mut accepted, mut at_any_port, mut any_address, mut own) = (vec![], vec![], None, None);
         let base = match public_url {
             Some(url) => {
-                at_any_port.push(of_url(url)?);
-                url.trim_end_matches('/').to_owned()
+                let (name, origin) = of_url(url)?;
+                at_any_port.push(name);
+                origin
             }
             None => {
                 let is_loopback = local.ip().is_loopback();
@@ -121,10 +122,12 @@ impl Hosts {
     /// Whether a `Host` header names this board.
     fn accepts(&self, host: &str) -> bool {
         let Some((name, port)) = split(host) else { return false };
-        let is_address = || name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
         let listed = self.inner.at_any_port.contains(&name)
             || self.inner.accepted.iter().any(|(n, p)| *n == name && *p == port);
-        listed || (self.inner.any_address.is_some() && self.inner.any_address == port && is_address())
+        listed
+            || (self.inner.any_address.is_some()
+                && self.inner.any_address == port
+                && address(&name).is_some())
     }
 
     /// Refuses to share a host name with the stack, which would get the sessions.
@@ -132,16 +135,16 @@ impl Hosts {
     /// # Errors
     /// The first URL of the stack on the same name.
     pub fn refuse_shared(&self, urls: &BTreeMap<String, String>) -> Result<(), HostError> {
-        let own: Vec<String> = match &self.inner.own {
-            // The other loopback names lead browsers to the own one.
-            Some(own) => split(own).into_iter().map(|(name, _)| name).collect(),
-            None => {
-                let at_ports = self.inner.accepted.iter().map(|(name, _)| name);
-                at_ports.chain(&self.inner.at_any_port).cloned().collect()
-            }
+        // Where the board has a name of its own, the other loopback names lead browsers to that one.
+        let own = self.inner.own.as_deref().and_then(split).map(|(name, _)| name);
+        let leads_on = |name: &str| own.as_deref().is_some_and(|own| own != name) && is_loopback(name);
+        let is_shared = |host: &str| {
+            let mut names = self.inner.accepted.iter().map(|(name, _)| name).chain(&self.inner.at_any_port);
+            let is_named = names.any(|name| name == host && !leads_on(name));
+            is_named || (self.inner.any_address.is_some() && address(host).is_some())
         };
         for (name, url) in urls {
-            if let Some(host) = host_of(url).filter(|host| own.contains(host)) {
+            if let Some(host) = host_of(url).filter(|host| is_shared(host)) {
                 return Err(HostError::Shared { host, name: name.clone(), url: url.clone() });
             }
         }
@@ -149,19 +152,37 @@ impl Hosts {
     }
 }
 
-/// The host name of a public address.
-fn of_url(url: &str) -> Result<String, HostError> {
+/// The address that a host name is, where it is one.
+fn address(name: &str) -> Option<IpAddr> {
+    name.trim_matches(['[', ']']).parse().ok()
+}
+
+fn is_loopback(name: &str) -> bool {
+    name == "localhost" || address(name).is_some_and(|ip| ip.is_loopback())
+}
+
+/// The host name of a public address, and its origin as browsers write it: without a path and without the usual port.
+fn of_url(url: &str) -> Result<(String, String), HostError> {
     let unreadable = || HostError::Unreadable {
         key: "public_url",
         value: url.to_owned(),
         wanted: "address such as https://go.example.com",
     };
     let uri: Uri = url.parse().map_err(|_| unreadable())?;
-    if !matches!(uri.scheme_str(), Some("https" | "http")) {
+    let (scheme, usual) = match uri.scheme_str() {
+        Some("https") => ("https", 443),
+        Some("http") => ("http", 80),
+        _ => return Err(unreadable()),
+    };
+    if uri.path_and_query().is_some_and(|rest| rest.as_str() != "/") || url.contains('#') {
         return Err(unreadable());
     }
-    let (name, _) = uri.authority().and_then(|a| split(a.as_str())).ok_or_else(unreadable)?;
-    Ok(name)
+    let (name, port) = uri.authority().and_then(|a| split(a.as_str())).ok_or_else(unreadable)?;
+    let origin = match port.filter(|port| *port != usual) {
+        Some(port) => format!("{scheme}://{name}:{port}"),
+        None => format!("{scheme}://{name}"),
+    };
+    Ok((name, origin))
 }
 
 /// A name at a port; port 80 is not written.
@@ -332,7 +353,21 @@ mod tests {
         for bad in ["127.0.0.1:4400", "localhost:4400", "go.example.org", "board.lan"] {
             assert!(!public.accepts(bad), "{bad}");
         }
-        assert!(Hosts::of("127.0.0.1:1".parse().unwrap(), Some("go.example.com"), &[]).is_err());
+        for (url, base) in [
+            ("https://go.example.com:443", "https://go.example.com"),
+            ("http://GO.example.com:80/", "http://go.example.com"),
+            ("https://go.example.com:8443", "https://go.example.com:8443"),
+        ] {
+            assert_eq!(hosts("127.0.0.1:4400", Some(url), &[]).base(), base);
+        }
+        for bad in [
+            "go.example.com",
+            "https://go.example.com/board",
+            "https://go.example.com/?x",
+            "ftp://go.example.com",
+        ] {
+            assert!(Hosts::of("127.0.0.1:1".parse().unwrap(), Some(bad), &[]).is_err(), "{bad}");
+        }
         assert!(Hosts::of("127.0.0.1:1".parse().unwrap(), None, &["http://x".to_owned()]).is_err());
     }
 
@@ -358,5 +393,16 @@ mod tests {
         }
         let direct = hosts("10.0.0.5:4400", None, &[]);
         assert!(direct.refuse_shared(&urls("http://10.0.0.5:3000")).is_err());
+        // Any address of this machine may be that of the service.
+        let all = hosts("0.0.0.0:4400", None, &[]);
+        for shared in ["http://192.168.1.5:3000", "http://[fe80::1]:3000", "http://localhost:3000"] {
+            assert!(all.refuse_shared(&urls(shared)).is_err(), "{shared}");
+        }
+        assert_eq!(all.refuse_shared(&urls("http://api.lan:3000")), Ok(()));
+        // A name that is allowed besides is the board's as well.
+        let named = hosts("127.0.0.1:4400", None, &["board.lan"]);
+        assert!(named.refuse_shared(&urls("http://board.lan:3000")).is_err());
+        assert!(named.refuse_shared(&urls("http://stagegate.localhost:3000")).is_err());
+        assert_eq!(named.refuse_shared(&urls(local)), Ok(()));
     }
 }

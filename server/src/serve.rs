@@ -92,7 +92,7 @@ fn router(
     let acts: Vec<&str> = leptos::server_fn::axum::server_fn_paths().map(|(path, _)| path).collect();
     doors::check(pages.iter().map(|p| p.path()).chain(acts).chain(OWN_ROUTES))?;
 
-    let site = Site { public_origin: settings.public_url.clone().map(Arc::from) };
+    let site = Site { public_origin: settings.public_url.as_ref().map(|_| Arc::from(hosts.base())) };
     let is_https = site.public_origin.as_deref().is_some_and(|o| o.starts_with("https://"));
     let sessions = SessionManagerLayer::new(engine.sessions())
         .with_name(if is_https { "__Host-stagegate" } else { "stagegate" })

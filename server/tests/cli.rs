@@ -203,3 +203,15 @@ fn what_hides_or_turns_text_is_shown_by_check() {
         assert!(output.contains("202e") || output.contains("\u{27e8}U+202E\u{27e9}"), "{output}");
     }
 }
+
+#[test]
+fn the_last_admin_stays_one_from_the_console_too() {
+    let dir = stack(PLAIN);
+    let run = |args: &[&str]| stagegate(args, dir.path());
+    assert!(run(&["user", "add", "ada", "--role", "admin"]).status.success());
+    let refused = run(&["user", "roles", "ada", "qa"]);
+    assert!(!refused.status.success() && err(&refused).contains("last admin"), "{}", err(&refused));
+    assert!(run(&["user", "add", "bob", "--role", "admin"]).status.success());
+    let done = run(&["user", "roles", "ada", "qa"]);
+    assert!(done.status.success(), "{}", err(&done));
+}

@@ -213,17 +213,20 @@ impl Engine {
     pub async fn set_roles_from_console(&self, login: &str, roles: &[Role]) -> Result<(), Error> {
         let login = people::normal_login(login);
         let known = self.known();
-        let id = known
+        let person = known
             .people
             .iter()
             .find(|p| p.login == login)
-            .map(|p| p.id)
             .ok_or_else(|| Error::not_found(format!("The login “{login}”")))?;
+        let (id, was_admin) = (person.id, person.roles.contains(&Role::Admin));
         let (roles, now) = (roles.to_vec(), self.now());
         self.store()
             .write(move |tx| {
                 Box::pin(async move {
                     people::set_roles(&mut *tx, id, &roles).await?;
+                    if was_admin {
+                        people::keep_an_admin(&mut *tx).await?;
+                    }
                     if !roles.contains(&Role::Admin) {
                         links::withdraw_made_by(&mut *tx, id, NO_LONGER_ADMIN, now).await?;
                     }

@@ -115,6 +115,7 @@ impl Engine {
         let before = offer(&self.judged());
         if before.reason().is_none() {
             self.confirm_password(ctx, password, "no decision was recorded").await?;
+            self.verify_before_deciding().await?;
         }
         let params = [choice.slug(), &note, digest];
         let _turn = self.in_turn().await?;

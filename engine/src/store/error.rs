@@ -93,8 +93,46 @@ fn primary_code(error: &dyn DatabaseError) -> Option<i32> {
 }
 
 impl StoreError {
+    /// Whether the file itself is damaged, which does not go away by itself.
+    pub(crate) fn is_damage(&self) -> bool {
+        let code = match self {
+            StoreError::Io(error) => error.as_database_error().and_then(primary_code),
+            _ => None,
+        };
+        matches!(code, Some(CORRUPT | NOTADB))
+    }
+
     /// Whether the message tells of a value that must be unique and is not.
     pub(crate) fn is_unique_violation(&self) -> bool {
         matches!(self, StoreError::Refused(rule) if rule.starts_with("UNIQUE"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::sqlite::SqliteConnectOptions;
+    use sqlx::{ConnectOptions as _, SqliteConnection};
+
+    use super::*;
+
+    async fn ask(conn: Result<SqliteConnection, sqlx::Error>) -> StoreError {
+        match conn {
+            Err(error) => error.into(),
+            Ok(mut conn) => {
+                sqlx::query("SELECT count(*) FROM sqlite_master").execute(&mut conn).await.unwrap_err().into()
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_damaged_file_is_told_from_one_that_cannot_be_read_now() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("db");
+        std::fs::write(&file, vec![b'x'; 8192]).unwrap();
+        let damaged = ask(SqliteConnectOptions::new().filename(&file).connect().await).await;
+        assert!(matches!(damaged, StoreError::Io(_)) && damaged.is_damage(), "{damaged:?}");
+        let missing =
+            ask(SqliteConnectOptions::new().filename(dir.path().join("none")).connect().await).await;
+        assert!(matches!(missing, StoreError::Io(_)) && !missing.is_damage(), "{missing:?}");
     }
 }

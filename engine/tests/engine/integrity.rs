@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use domain::judge::BlockerKind;
 use domain::page::Cursor;
+use engine::store::people::SCHEDULE;
 
 use crate::intruder::Intruder;
 use crate::support::bench::{Bench, PASSWORD, actor, board, until};
@@ -263,4 +264,54 @@ async fn a_change_that_was_meant_is_accepted_with_its_reason_and_blocks_no_more(
     let broken = engine.differing_records(None).await.unwrap_err();
     assert!(matches!(broken, engine::AcceptError::Broken(_)), "{broken}");
     assert!(broken.to_string().contains("backup"), "{broken}");
+}
+
+/// Changes the first event that vouches for no row, which no judgement reads.
+const OLD_EVENT: &str = "UPDATE audit_event SET actor_name = 'Eve' WHERE seq =
+    (SELECT min(seq) FROM audit_event WHERE rows_digest = '')";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_event_that_is_changed_under_a_running_server_blocks_go() {
+    let bench = Bench::new("old-event");
+    let engine = bench.start().await;
+    bench.step(&engine, "qa", "A.s1").await;
+    assert_eq!(engine.verify_everything().await.unwrap().problems, Vec::<String>::new());
+    intruder(&engine).await.run(OLD_EVENT).await;
+    until("the board tells of the event", Duration::from_secs(20), || blocked(&engine)).await;
+    assert!(details(&engine).await.iter().any(|d| d.contains("its content does not match its hash")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decision_is_recorded_only_after_everything_was_verified() {
+    let bench = Bench::new("verified");
+    let engine = bench.start().await;
+    bench.step(&engine, "qa", "A.s1").await;
+    engine.close().await;
+    // Nothing is verified by itself here.
+    let engine = bench.open().await;
+    intruder(&engine).await.run(OLD_EVENT).await;
+    let seen = board(&engine).await;
+    assert!(!blocked(&engine).await);
+    let po = bench.by(&engine, "po").await;
+    // No-Go may always be said; what is judged when it is recorded knows of the change.
+    engine.decide(&po, "no-go", "not yet", &seen.judgement.digest, 0, PASSWORD).await.unwrap();
+    assert!(blocked(&engine).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_the_board_shows_is_compared_however_many_came_after_it() {
+    let bench = Bench::new("old-run");
+    let engine = bench.start().await;
+    bench.step(&engine, "qa", "A.s1").await;
+    for n in 0..120 {
+        super::retention::old_run(&engine, SCHEDULE, "unit", 1, 10 + n).await;
+    }
+    assert_eq!(engine.verify_everything().await.unwrap().problems, Vec::<String>::new());
+    let change = "UPDATE run SET title = 'another' WHERE kind = 'step'";
+    intruder(&engine).await.run(change).await;
+    // Sooner than everything is verified again.
+    until("the board names the run", Duration::from_millis(1_500), || async {
+        details(&engine).await.iter().any(|d| d == "run 1 was changed outside of Stagegate")
+    })
+    .await;
 }

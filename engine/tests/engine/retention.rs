@@ -32,7 +32,7 @@ async fn release(engine: &Engine, by: i64) -> i64 {
 }
 
 /// A run from long ago, with a log of 1000 bytes and evidence of the check that it ran.
-async fn old_run(engine: &Engine, by: i64, check: &'static str, release: i64, at: i64) -> i64 {
+pub async fn old_run(engine: &Engine, by: i64, check: &'static str, release: i64, at: i64) -> i64 {
     let id = engine
         .store()
         .write(move |tx| {
