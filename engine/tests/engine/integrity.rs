@@ -191,7 +191,7 @@ async fn a_cut_log_that_was_put_back_is_settled_without_a_restart() {
     let engine = bench.start().await;
     // What the start observes is written in the background, and would take the number of the event that is cut.
     until("what the start observed is stored", Duration::from_secs(10), || async {
-        let events = engine::audit::list(engine.store().readers(), engine::audit::Filter::default(), 20)
+        let events = engine::audit::list(engine.store().readers(), engine::audit::Filter::default(), 200)
             .await
             .unwrap();
         events.iter().any(|row| row.event.subject.starts_with("change"))
