@@ -8,7 +8,7 @@ help: ## List these targets
 run: ## Install what is missing, build, and open the board of the bundled example (first time ~20 min)
 	@.ci/start
 
-test: ## Install what the tests need and run all of them: unit, integration, browser (first time ~40 min)
+test: ## Install what the tests need and run all of them: unit, integration, browser (first time ~1 h)
 	@.ci/test
 
 install: ## Install the tools that build and tests need; says what it cannot install

@@ -51,16 +51,16 @@ test("a release goes from an empty board to Go", async ({ browser }) => {
   const people = new People(browser, server, complaints);
   const who: Record<string, Person> = {};
   const person = (name: string): Person => who[name]!;
-  // Whoever waits for their turn looks at nothing: an open page reads itself again whenever anything changes, and eight
-  // browsers on one machine would take the time of what is tested. What is live stands open in its own step.
-  const chapter = (title: string, body: () => Promise<void>): Promise<void> =>
+  // At the end of a step every page is left: an open page reloads its parts on every change, and eight of them on one
+  // machine slow down what is tested. Live pages are tested within a step.
+  const part = (title: string, body: () => Promise<void>): Promise<void> =>
     test.step(title, async () => {
       await body();
       for (const { page } of Object.values(who)) await page.goto("about:blank");
     });
   const firstCommit = example.head();
 
-  await chapter("the setup link makes the first admin", async () => {
+  await part("the setup link makes the first admin", async () => {
     const admin = await people.admin("Ada", (page) => shots(page, "setup-link"));
     who.Ada = admin;
     await expect(admin.page.getByRole("heading", { name: "No-Go" })).toBeVisible();
@@ -75,7 +75,7 @@ test("a release goes from an empty board to Go", async ({ browser }) => {
     await context.close();
   });
 
-  await chapter("the admin invites seven people, and each chooses a password", async () => {
+  await part("the admin invites seven people, and each chooses a password", async () => {
     const invited: [string, string][] = [
       ["Dana", "DevOps"],
       ["Bela", "Backend"],
@@ -97,7 +97,7 @@ test("a release goes from an empty board to Go", async ({ browser }) => {
     await shots(person("Ada").page, "people");
   });
 
-  await chapter("the board is empty, says No-Go, and offers the first step and the first deploy", async () => {
+  await part("the board is empty, says No-Go, and offers the first step and the first deploy", async () => {
     const page = person("Dana").page;
     await page.goto("/");
     await expect(page.getByRole("heading", { name: "No-Go" })).toBeVisible();
@@ -113,7 +113,7 @@ test("a release goes from an empty board to Go", async ({ browser }) => {
     await expect(person("Ada").page.locator('[data-live="next"] .offer__why').first()).not.toBeEmpty();
   });
 
-  await chapter("gate A is run from the page, and its log is live for everybody", async () => {
+  await part("gate A is run from the page, and its log is live for everybody", async () => {
     const devops = person("Dana").page;
     await runStep(devops, "A.s1", "Passed", 3 * minute);
     await runStep(devops, "A.s2");
@@ -147,7 +147,7 @@ test("a release goes from an empty board to Go", async ({ browser }) => {
     await expect(devops.locator('[data-live="run-outcome"]')).toContainText("Inconclusive");
   });
 
-  await chapter("what could not be asked is not passed: Security waives it with a reason and a day", async () => {
+  await part("what could not be asked is not passed: Security waives it with a reason and a day", async () => {
     const page = person("Sina").page;
     await page.goto("/gates/A");
     await expect(byId(page, "A.1").locator(".badge").first()).toHaveText("Proved");
@@ -159,7 +159,7 @@ test("a release goes from an empty board to Go", async ({ browser }) => {
     await shots(page, "gate-A-waived");
   });
 
-  await chapter("gate B: what can be seen already is, and people attest what no machine sees", async () => {
+  await part("gate B: what can be seen already is, and people attest what no machine sees", async () => {
     const page = person("Dana").page;
     await runStep(page, "B.s1");
     await runStep(page, "B.s2");
@@ -172,7 +172,7 @@ test("a release goes from an empty board to Go", async ({ browser }) => {
     await shots(page, "gate-B");
   });
 
-  await chapter("gate C: a secrets file that everybody can read is found, put right by its step, and looked at again", async () => {
+  await part("gate C: a secrets file that everybody can read is found, corrected by its step, and checked again", async () => {
     const page = person("Sina").page;
     example.exposeSecrets();
     await runStep(page, "C.s1");
@@ -189,7 +189,7 @@ test("a release goes from an empty board to Go", async ({ browser }) => {
     await expect(byId(page, "C.2").locator(".badge").first()).toHaveText("Proved");
   });
 
-  await chapter("v1 is deployed from the page, service by service", async () => {
+  await part("v1 is deployed from the page, service by service", async () => {
     const page = person("Dana").page;
     await startDeploy(page);
     const progress = page.locator('[data-live="run-progress"]');
@@ -208,14 +208,14 @@ test("a release goes from an empty board to Go", async ({ browser }) => {
     await shots(page, "board-deployed");
   });
 
-  await chapter("gate B again: the proxy answers with its certificate, and data stores stay inside", async () => {
+  await part("gate B again: the proxy answers with its certificate, and data stores stay inside", async () => {
     const page = person("Dana").page;
     await runAll(page, "B");
     await page.goto("/gates/B");
     await expect(byId(page, "B.2").locator(".badge").first()).toHaveText("Proved");
   });
 
-  await chapter("B cannot be accepted before A, neither from the page nor past it", async () => {
+  await part("B cannot be accepted before A, neither from the page nor past it", async () => {
     const page = person("Dana").page;
     await page.goto("/gates/B");
     const button = page.locator('[data-live="accept-form"] button').first();
@@ -231,7 +231,7 @@ test("a release goes from an empty board to Go", async ({ browser }) => {
     await expect(page.locator('[data-live="accept-state"]')).not.toHaveText("Accepted");
   });
 
-  await chapter("gate D: data, backup and a restore that was tried", async () => {
+  await part("gate D: data, backup and a restore that was tried", async () => {
     const page = person("Bela").page;
     for (const step of ["D.s2", "D.s3", "D.s4", "D.s5", "D.s6"]) await runStep(page, step);
     await runAll(page, "D", "Passed", 4 * minute);
@@ -242,7 +242,7 @@ test("a release goes from an empty board to Go", async ({ browser }) => {
     await shots(page, "gate-D");
   });
 
-  await chapter("gates E and F are checked; the audit that cannot be asked is waived again", async () => {
+  await part("gates E and F are checked; the audit that cannot be asked is waived again", async () => {
     await runAll(person("Dana").page, "E", "Passed", 5 * minute);
     const page = person("Quinn").page;
     for (const step of ["F.s1", "F.s2", "F.s3"]) await runStep(page, step);
@@ -258,7 +258,7 @@ test("a release goes from an empty board to Go", async ({ browser }) => {
   });
 
   // Before the gates are accepted: a check that could not tell once more is news, and what was accepted did not know it.
-  await chapter("the matrix runs all of its rows", async () => {
+  await part("the matrix runs all of its rows", async () => {
     const page = person("Quinn").page;
     await runAll(page, "matrix", "Inconclusive", 8 * minute);
     await page.goto("/matrix");
@@ -266,7 +266,7 @@ test("a release goes from an empty board to Go", async ({ browser }) => {
     await shots(page, "matrix");
   });
 
-  await chapter("the gates are accepted in order, each by an owner", async () => {
+  await part("the gates are accepted in order, each by an owner", async () => {
     await accept(person("Bela"), "A", "Green on this commit, audit waived");
     await accept(person("Dana"), "B", "Host is ready");
     await accept(person("Sina"), "C", "Secrets are in place");
@@ -280,7 +280,7 @@ test("a release goes from an empty board to Go", async ({ browser }) => {
     await shots(person("Dana").page, "gate-G-accepted");
   });
 
-  await chapter("the ownership log is filled, and exported as the runbook's own section", async () => {
+  await part("the ownership log is filled, and exported as the runbook's own section", async () => {
     const page = person("Dana").page;
     const fill = async (field: string, value: string) => {
       await page.goto("/ownership");
@@ -318,7 +318,7 @@ test("a release goes from an empty board to Go", async ({ browser }) => {
     expect(markdown).toContain("Rollback drill date: ____");
   });
 
-  await chapter("the checklist: attested, proved, and one waived by the Product Owner", async () => {
+  await part("the checklist: attested, proved, and one waived by the Product Owner", async () => {
     await runCheck(person("Dana").page, "H", "json-lines");
     await attest(person("Sina"), "H.c4", "The vault entry was compared with the file");
     await attest(person("Quinn"), "H.c5", "Alerts reach the channel, logs reach the collector");
@@ -327,7 +327,7 @@ test("a release goes from an empty board to Go", async ({ browser }) => {
     await shots(person("Pia").page, "gate-H");
   });
 
-  await chapter("six people sign Go on their phones, each with the password again", async () => {
+  await part("six people sign Go on their phones, each with the password again", async () => {
     const signers: [string, string][] = [
       ["Bela", "Backend"],
       ["Femi", "Frontend"],
@@ -361,7 +361,7 @@ test("a release goes from an empty board to Go", async ({ browser }) => {
     }
   });
 
-  await chapter("the verdict is Go, and the Product Owner records it", async () => {
+  await part("the verdict is Go, and the Product Owner records it", async () => {
     const page = person("Pia").page;
     await page.goto("/");
     await expect(page.getByRole("heading", { name: /^Go/ })).toContainText(/waiver/i);
@@ -376,7 +376,7 @@ test("a release goes from an empty board to Go", async ({ browser }) => {
     await shots(page, "board-go");
   });
 
-  await chapter("the activity shows all of it, and the chain is whole", async () => {
+  await part("the activity shows all of it, and the chain is whole", async () => {
     const page = person("Doro").page;
     const told: string[] = [];
     await page.goto("/activity");

@@ -148,7 +148,7 @@ pub async fn verify_since(db: &SqlitePool, head: &Head) -> Result<VerifyReport, 
 struct VouchedRows {
     /// The last one that was read: event, table, number.
     after: (i64, String, i64),
-    /// The last event whose rows are read.
+    /// Number of the last event to read rows for.
     last: i64,
     read: VecDeque<(i64, Vouched)>,
     is_all_read: bool,

@@ -35,6 +35,15 @@ async fn faults(store: &Store) -> Vec<String> {
     all.iter().map(audit::Fault::row).collect()
 }
 
+/// Accepts whatever differs.
+async fn accept_all(store: &Store) {
+    let found = audit::all_derived(store.readers()).await.unwrap();
+    store
+        .write(move |tx| Box::pin(async move { audit::accept(tx, &found, "a test", Millis(40)).await }))
+        .await
+        .unwrap();
+}
+
 #[tokio::test]
 async fn derived_rows_match_through_passes_failures_and_retention() {
     let (_dir, store) = filled().await;
@@ -97,11 +106,7 @@ async fn every_derived_table_is_compared() {
         intruder.run(change).await;
         assert_eq!(faults(&store).await, [named], "{change}");
         // Computed again, it matches.
-        let found = audit::all_derived(store.readers()).await.unwrap();
-        store
-            .write(move |tx| Box::pin(async move { audit::accept(tx, &found, "a test", Millis(40)).await }))
-            .await
-            .unwrap();
+        accept_all(&store).await;
         assert_eq!(faults(&store).await, Vec::<String>::new(), "{change}");
     }
     let (_dir, store) = filled().await;
@@ -137,11 +142,7 @@ async fn triggers_and_indexes_are_those_of_the_migrations() {
     for (change, named) in changes {
         sqlx::raw_sql(AssertSqlSafe(change.clone())).execute(&mut conn).await.unwrap();
         assert_eq!(faults(&store).await, [named], "{change}");
-        let found = audit::all_derived(store.readers()).await.unwrap();
-        store
-            .write(move |tx| Box::pin(async move { audit::accept(tx, &found, "a test", Millis(40)).await }))
-            .await
-            .unwrap();
+        accept_all(&store).await;
         assert_eq!(faults(&store).await, Vec::<String>::new(), "{change}");
     }
     // An index more changes nothing that is stored or read.

@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use domain::time::Millis;
 use engine::Return;
+use engine::audit::{Event, Outcome};
+use engine::store::StoreError;
 use engine::view::RunState;
 
 use crate::chaos_table::{Table, number};
@@ -102,4 +105,37 @@ async fn a_rollback_works_while_the_disk_is_full_with_docker() {
     }
     engine.close().await;
     table.finish(None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_starts_on_a_full_disk_although_actions_were_left_open() {
+    let bench = Bench::new("full-start");
+    let Some(disk) = SmallDisk::mount(&bench.data()) else {
+        crate::tools::missing("the right to mount");
+        return;
+    };
+    // It is not closed: as after a kill, its files are as they were.
+    let killed = bench.start().await;
+    let open = Event::new(Millis(1), None, "gate.accept", "gate A").outcome(Outcome::Intent);
+    killed
+        .store()
+        .write(move |tx| Box::pin(async move { engine::audit::append(tx, &open).await }))
+        .await
+        .map_err(|e: StoreError| e)
+        .unwrap();
+    disk.fill();
+    let refused = killed
+        .store()
+        .write(|tx| {
+            let more = Event::new(Millis(2), None, "gate.accept", "x".repeat(5_000)).outcome(Outcome::Done);
+            Box::pin(async move { engine::audit::append(tx, &more).await })
+        })
+        .await;
+    assert!(matches!(refused, Err(StoreError::Full)), "the disk is full: {refused:?}");
+    let engine = bench.open().await;
+    engine.start_up().await.unwrap();
+    assert_eq!(board(&engine).await.release, None);
+    disk.empty();
+    engine.close().await;
+    killed.close().await;
 }
