@@ -1,7 +1,8 @@
 //! Retention: which logs of runs and which evidence are removed, and how much room everything takes.
 //!
-//! Nothing is removed that something rests on: the current release, releases that one can roll back to, releases that
-//! somebody accepted, attested, signed or decided on, incidents, and the newest run and evidence of each kind.
+//! Nothing is removed that something rests on: incidents, and the newest run and evidence of each kind. Of the current
+//! release, releases that one can roll back to and those that somebody accepted, attested, signed or decided on, only
+//! what scheduled checks found again and again goes: such a release may live for months.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -88,21 +89,21 @@ impl Engine {
         let settings = self.stack().retention.clone();
         let mut pruned = Pruned { settings: settings.clone(), ..Pruned::default() };
         let now = self.now();
-        let mut stay = retention::referred_releases(self.store().readers()).await?;
+        let mut referred = retention::referred_releases(self.store().readers()).await?;
         // Releases that something is kept of to roll back to.
-        stay.extend(self.kept_dirs().await);
+        referred.extend(self.kept_dirs().await);
         if !pass.dry_run {
             self.measure_runs().await?;
         }
         if let Some(ms) = settings.runs_ms {
             let from = rotation.runs;
             rotation.runs =
-                self.prune_kind(Kind::Runs, before(now, ms), &stay, pass, from, &mut pruned).await?;
+                self.prune_kind(Kind::Runs, before(now, ms), &referred, pass, from, &mut pruned).await?;
         }
         if let Some(ms) = settings.evidence_ms {
             let from = rotation.evidence;
             rotation.evidence =
-                self.prune_kind(Kind::Evidence, before(now, ms), &stay, pass, from, &mut pruned).await?;
+                self.prune_kind(Kind::Evidence, before(now, ms), &referred, pass, from, &mut pruned).await?;
         }
         if !pass.dry_run {
             self.measure().await;
@@ -118,7 +119,7 @@ impl Engine {
         &self,
         kind: Kind,
         before: Millis,
-        stay: &BTreeSet<i64>,
+        referred: &BTreeSet<i64>,
         pass: Pass,
         from: i64,
         pruned: &mut Pruned,
@@ -136,8 +137,8 @@ impl Engine {
             if let Some(last) = old.last() {
                 after = *last;
                 let ids = match kind {
-                    Kind::Runs => retention::runs(db, before, stay, &old).await?,
-                    Kind::Evidence => retention::evidence(db, before, stay, &old).await?,
+                    Kind::Runs => retention::runs(db, before, referred, &old).await?,
+                    Kind::Evidence => retention::evidence(db, before, referred, &old).await?,
                 };
                 kept += old.len() - ids.len();
                 self.remove(kind, ids, pass.dry_run, pruned).await?;

@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 
 use domain::time::Millis;
-use sqlx::{SqliteConnection, SqliteExecutor};
+use sqlx::{SqliteConnection, SqliteExecutor, SqlitePool};
 
 use super::{StoreError, json};
 
 /// Newest evidence of each check that always stays: what its page shows.
 const STAYS: i64 = 10;
 
-/// Releases whose runs and evidence stay: the current one, and those that somebody gave their word on or that an
-/// incident is about.
+/// Releases of which only what repeats itself may go: the last ones that ran or were opened, and those that somebody
+/// gave their word on or that an incident is about.
 ///
 /// # Errors
 /// Fails when the store cannot be read.
@@ -79,21 +79,25 @@ pub async fn evidence_after(
 }
 
 /// Those of the runs `ids` that ended before a time and whose log nothing refers to, in order. Never the last of its
-/// kind and subject, nor one with the newest evidence of a check.
+/// kind and subject, nor one with the newest evidence of a check. Of the releases `referred` only runs of checks that
+/// the clock started, when nothing rests on what they found.
 ///
 /// # Errors
 /// Fails when the store cannot be read.
 pub async fn runs(
-    db: impl SqliteExecutor<'_>,
+    db: &SqlitePool,
     ended_before: Millis,
-    stay: &BTreeSet<i64>,
+    referred: &BTreeSet<i64>,
     ids: &[i64],
 ) -> Result<Vec<i64>, StoreError> {
-    let (stay, ids) = (json::write(&stay, "release.id")?, json::write(&ids, "run.id")?);
-    Ok(sqlx::query_scalar!(
-        r#"SELECT r.id AS "id!: i64" FROM run r
+    let (releases, ids) = (json::write(&referred, "release.id")?, json::write(&ids, "run.id")?);
+    let rows = sqlx::query!(
+        r#"SELECT r.id AS "id!: i64",
+                  coalesce(r.release IN (SELECT value FROM json_each(?3)), 0) AS "referred!: bool",
+                  r.by = 0 AND r.kind = 'check'
+                    AND NOT EXISTS (SELECT 1 FROM migration_list m WHERE m.release = r.release AND m.run = r.id) AS "scheduled!: bool"
+           FROM run r
            WHERE r.id IN (SELECT value FROM json_each(?1)) AND r.state <> 'running' AND r.ended_at < ?2
-             AND (r.release IS NULL OR r.release NOT IN (SELECT value FROM json_each(?3)))
              AND NOT EXISTS (SELECT 1 FROM pruned p WHERE p.kind = 'run' AND p.entry = r.id)
              AND NOT EXISTS (SELECT 1 FROM incident i WHERE i.run = r.id)
              AND EXISTS (SELECT 1 FROM run n WHERE n.kind = r.kind AND n.subject = r.subject AND n.id > r.id)
@@ -102,28 +106,36 @@ pub async fn runs(
            ORDER BY r.id"#,
         ids,
         ended_before.0,
-        stay
+        releases
     )
     .fetch_all(db)
-    .await?)
+    .await?;
+    let in_question: Vec<i64> = rows.iter().filter(|r| r.referred && r.scheduled).map(|r| r.id).collect();
+    let found = of_runs(db, &in_question).await?;
+    let repeats = repeats(db, &found.iter().map(|(_, evidence)| *evidence).collect::<Vec<_>>()).await?;
+    let needed: BTreeSet<i64> =
+        found.into_iter().filter(|(_, evidence)| !repeats.contains(evidence)).map(|(run, _)| run).collect();
+    let goes = |id: i64, referred: bool, scheduled: bool| !referred || (scheduled && !needed.contains(&id));
+    Ok(rows.into_iter().filter(|r| goes(r.id, r.referred, r.scheduled)).map(|r| r.id).collect())
 }
 
 /// Those of the rows `ids` of evidence that the clock collected before a time and nothing refers to, in order. Never the
-/// newest of a check, nor what still counts when its release is judged again.
+/// newest of a check, nor what still counts when its release is judged again. Of the releases `referred` only rows that
+/// say again what the ones before and after them say.
 ///
 /// # Errors
 /// Fails when the store cannot be read.
 pub async fn evidence(
-    db: impl SqliteExecutor<'_>,
+    db: &SqlitePool,
     before: Millis,
-    stay: &BTreeSet<i64>,
+    referred: &BTreeSet<i64>,
     ids: &[i64],
 ) -> Result<Vec<i64>, StoreError> {
-    let (stay, ids) = (json::write(&stay, "release.id")?, json::write(&ids, "evidence.id")?);
-    Ok(sqlx::query_scalar!(
-        r#"SELECT e.id AS "id!: i64" FROM evidence e
+    let (releases, ids) = (json::write(&referred, "release.id")?, json::write(&ids, "evidence.id")?);
+    let rows = sqlx::query!(
+        r#"SELECT e.id AS "id!: i64", e.release IN (SELECT value FROM json_each(?3)) AS "referred!: bool"
+           FROM evidence e
            WHERE e.id IN (SELECT value FROM json_each(?1)) AND e.by = 0 AND e.at < ?2
-             AND e.release NOT IN (SELECT value FROM json_each(?3))
              AND (SELECT count(*) FROM (SELECT 1 FROM evidence n
                                         WHERE n.check_id = e.check_id AND n.id > e.id LIMIT ?4)) = ?4
              AND NOT EXISTS (SELECT 1 FROM evidence_group g WHERE g.release = e.release AND g.check_id = e.check_id
@@ -131,11 +143,53 @@ pub async fn evidence(
            ORDER BY e.id"#,
         ids,
         before.0,
-        stay,
+        releases,
         STAYS
     )
     .fetch_all(db)
-    .await?)
+    .await?;
+    let in_question: Vec<i64> = rows.iter().filter(|r| r.referred).map(|r| r.id).collect();
+    let repeats = repeats(db, &in_question).await?;
+    Ok(rows.into_iter().filter(|r| !r.referred || repeats.contains(&r.id)).map(|r| r.id).collect())
+}
+
+/// The evidence of runs: (run, evidence).
+async fn of_runs(db: &SqlitePool, runs: &[i64]) -> Result<Vec<(i64, i64)>, StoreError> {
+    let runs = json::write(&runs, "run.id")?;
+    let rows = sqlx::query!(
+        r#"SELECT run AS "run!: i64", id AS "id!: i64" FROM evidence
+           WHERE run IN (SELECT value FROM json_each(?)) ORDER BY id"#,
+        runs
+    );
+    Ok(rows.fetch_all(db).await?.into_iter().map(|r| (r.run, r.id)).collect())
+}
+
+/// Those of the rows `ids` of evidence that say again what their check found before and after them, on the same release
+/// and parts, while nobody gave their word and the release did not move. Of many equal findings the first and the last
+/// are none, nor the ones around each word: whoever reads a word later finds what it rested on.
+async fn repeats(db: &SqlitePool, ids: &[i64]) -> Result<BTreeSet<i64>, StoreError> {
+    let ids = json::write(&ids, "evidence.id")?;
+    let rows = sqlx::query_scalar!(
+        r#"WITH moment(release, at) AS MATERIALIZED (
+             SELECT release, at FROM sign_off
+             UNION SELECT release, at FROM decision
+             UNION SELECT release, at FROM acceptance
+             UNION SELECT release, at FROM attestation
+             UNION SELECT release, at FROM release_event
+             UNION SELECT from_release, at FROM incident WHERE from_release IS NOT NULL
+             UNION SELECT to_release, at FROM incident)
+           SELECT e.id AS "id!: i64" FROM evidence e
+           JOIN evidence p ON p.id = (SELECT max(id) FROM evidence WHERE check_id = e.check_id AND id < e.id)
+           JOIN evidence n ON n.id = (SELECT min(id) FROM evidence WHERE check_id = e.check_id AND id > e.id)
+           WHERE e.id IN (SELECT value FROM json_each(?1))
+             AND (p.release, p.threshold_digest, p.parts, p.outcome, p.value IS NULL)
+               = (e.release, e.threshold_digest, e.parts, e.outcome, e.value IS NULL)
+             AND (n.release, n.threshold_digest, n.parts, n.outcome, n.value IS NULL)
+               = (e.release, e.threshold_digest, e.parts, e.outcome, e.value IS NULL)
+             AND NOT EXISTS (SELECT 1 FROM moment m WHERE m.release = e.release AND m.at BETWEEN p.at AND n.at)"#,
+        ids
+    );
+    Ok(rows.fetch_all(db).await?.into_iter().collect())
 }
 
 /// Runs that are over and whose directory was not measured yet, the oldest first.

@@ -33,6 +33,18 @@ async fn release(engine: &Engine, by: i64) -> i64 {
 
 /// A run from long ago, with a log of 1000 bytes and evidence of the check that it ran.
 pub async fn old_run(engine: &Engine, by: i64, check: &'static str, release: i64, at: i64) -> i64 {
+    old_finding(engine, by, check, release, at, Found::Pass).await
+}
+
+/// The same with another outcome of the check.
+async fn old_finding(
+    engine: &Engine,
+    by: i64,
+    check: &'static str,
+    release: i64,
+    at: i64,
+    outcome: Found,
+) -> i64 {
     let id = engine
         .store()
         .write(move |tx| {
@@ -54,7 +66,7 @@ pub async fn old_run(engine: &Engine, by: i64, check: &'static str, release: i64
                     Ending { at: Millis(at), outcome: RunOutcome::Passed, exit: null.clone(), result: null };
                 runs::end(tx, run, &ending).await?;
                 let finding = Finding {
-                    outcome: Found::Pass,
+                    outcome,
                     value: None,
                     saw: "well".into(),
                     wanted: "well".into(),
@@ -164,6 +176,63 @@ async fn retention_removes_what_nothing_rests_on_and_says_so() {
         })
         .await;
     assert!(matches!(refused, Err(StoreError::Refused(why)) if why.contains("append-only")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_that_lives_for_months_loses_only_what_repeats_itself() {
+    let bench = Bench::new("long-lived");
+    let config = fs::read_to_string(bench.dir().join("stagegate.toml")).unwrap();
+    bench.write("stagegate.toml", &format!("{config}\n[retention]\nruns = \"90d\"\nevidence = \"90d\"\n"));
+    let engine = bench.start().await;
+    let devops = actor(&engine, "devops").await;
+    let release = release(&engine, devops.id).await;
+    for at in 10..=50 {
+        let outcome = if at == 30 { Found::Fail } else { Found::Pass };
+        old_finding(&engine, SCHEDULE, "unit", release, at, outcome).await;
+    }
+    // Somebody accepted a gate in between.
+    engine
+        .store()
+        .write(move |tx| {
+            Box::pin(async move {
+                sqlx::query(
+                    "INSERT INTO acceptance (gate, release, digest, by, by_name, note, at)
+                     VALUES ('A', ?, 'd', 1, 'QA', '', 20)",
+                )
+                .bind(release)
+                .execute(tx)
+                .await
+                .map(|_| ())
+                .map_err(StoreError::from)
+            })
+        })
+        .await
+        .unwrap();
+    until("the board to show the release", Duration::from_secs(10), || async {
+        board(&engine).await.release.is_some_and(|shown| shown.id == release)
+    })
+    .await;
+    let judged = board(&engine).await.judgement.digest;
+
+    let dry = engine.prune(true).await.unwrap();
+    let done = engine.prune(false).await.unwrap();
+    assert_eq!((done.runs, done.evidence), (dry.runs, dry.evidence));
+    let mut left: Vec<i64> = evidence::of_check(engine.store().readers(), "unit", 100)
+        .await
+        .unwrap()
+        .iter()
+        .map(|e| e.at.0)
+        .collect();
+    left.sort_unstable();
+    // The first, the ones around the word, the failure and its neighbours, and the newest ten.
+    let stays: Vec<i64> = [10, 19, 20, 21, 29, 30, 31].into_iter().chain(41..=50).collect();
+    assert_eq!(left, stays);
+    // Of the newest ten only the last has a log that something needs.
+    assert_eq!(done.runs, 41 - 8);
+    assert_eq!(board(&engine).await.judgement.digest, judged);
+    assert_eq!(engine.verify_everything().await.unwrap().problems, Vec::<String>::new());
+    let again = engine.prune(false).await.unwrap();
+    assert_eq!((again.runs, again.evidence), (0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
