@@ -122,7 +122,8 @@ impl Engine {
         };
         // Else another process took it in.
         if run.state == runs::RunState::Running {
-            let end = self.read_end(id).await?;
+            // Else its results could be made to count for another check, person or release.
+            let end = if self.is_vouched(id).await? { self.read_end(id).await? } else { changed() };
             self.store_run_end(&run, end).await?;
         }
         self.refresh_or_later().await;
@@ -177,6 +178,13 @@ impl Engine {
         self.store()
             .write(move |tx| {
                 Box::pin(async move {
+                    let (end, next) = match end {
+                        // Changed after it was read.
+                        RunEnd::Seen(_) if !audit::vouches_for(&mut *tx, "run", record.id).await? => {
+                            (changed(), vec![])
+                        }
+                        end => (end, next),
+                    };
                     let is_first = match end {
                         RunEnd::Unseen { because, began } => {
                             interrupted(&mut *tx, &record, journal, &because, began, now).await?
@@ -191,6 +199,12 @@ impl Engine {
             })
             .await?;
         Ok(())
+    }
+
+    /// Whether the row of a run is as the program wrote it when the run began.
+    async fn is_vouched(&self, run: i64) -> Result<bool, StoreError> {
+        let mut conn = self.store().readers().acquire().await?;
+        audit::vouches_for(&mut conn, "run", run).await
     }
 
     /// What has to follow the end of a run, and the journal where nobody saw the end.
@@ -275,6 +289,11 @@ impl Engine {
         let findings = findings.unwrap_or_default();
         Ok(RunEnd::Seen(Box::new(End { exit, at, result, findings, parts: job.parts, keeps_schema })))
     }
+}
+
+/// How a run ended whose row somebody else has written or changed.
+fn changed() -> RunEnd {
+    RunEnd::Unseen { because: "its record was changed outside of Stagegate".to_owned(), began: true }
 }
 
 /// The runtime shuts down: the next server reads it.

@@ -8,6 +8,8 @@ use domain::release::{Parts, ReleaseState};
 use super::claims::free_run_key;
 use super::{Begun, Ctx};
 use crate::Engine;
+use crate::audit::rows::RUN_CREATE;
+use crate::audit::{self, Event, Outcome};
 use crate::confirmed::as_shown;
 use crate::error::Error;
 use crate::files::off_thread;
@@ -256,6 +258,8 @@ impl Engine {
         let (kind, subject, gate) = (start.kind, start.subject.clone(), start.gate.clone());
         let (title, release) = (start.title.clone(), start.release);
         let stored_key = key.clone();
+        let started = Event::new(at, Some(&ctx.actor), RUN_CREATE, start.subject.clone());
+        let started = started.on_release(Some(release)).outcome(Outcome::Done).detail(start.title.clone());
         let id: i64 = self
             .store()
             .write(move |tx| {
@@ -273,6 +277,8 @@ impl Engine {
                         key: Some(&run_key),
                     };
                     let run = runs::start(&mut *tx, &new).await?;
+                    // The end of a run is taken only for a row that the log vouches for.
+                    audit::append(&mut *tx, &started.in_run(Some(run))).await?;
                     if let Some(follow_up) = follow_up_of(&stored_key) {
                         run_follow_ups::started(tx, follow_up, run, at).await?;
                     }

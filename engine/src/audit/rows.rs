@@ -76,8 +76,7 @@ pub(super) static TABLES: [Table; 16] = [
     ),
     table!("release"),
     table!("release_event" by "release"),
-    // One that goes on has not ended yet: its row is vouched for with its end.
-    table!("run", "SELECT * FROM run", "state <> 'running'", None, ""),
+    table!("run"),
     table!("evidence" by "check_id"),
     table!("attestation" by "item"),
     table!("waiver" by "item"),
@@ -170,9 +169,8 @@ pub(crate) async fn prepare(conn: &mut SqliteConnection) -> Result<(), StoreErro
         ));
     };
     for table in &TABLES {
-        let when = if table.name == "run" { "WHEN NEW.state <> 'running'" } else { "" };
-        on(table.name, table.name, "INSERT", when, "NEW.id");
-        on(table.name, table.name, "UPDATE", when, "NEW.id");
+        on(table.name, table.name, "INSERT", "", "NEW.id");
+        on(table.name, table.name, "UPDATE", "", "NEW.id");
         // Links that were used or have expired are removed by the hundred; what they could do is over.
         let usable =
             "WHEN OLD.used_at IS NULL AND OLD.withdrawn_at IS NULL AND OLD.expires_at > unixepoch() * 1000";
@@ -255,7 +253,7 @@ pub(crate) async fn adopt(conn: &mut SqliteConnection) -> Result<(), StoreError>
     )
     .fetch_one(&mut *conn)
     .await?;
-    if begun && !lacks_links(&mut *conn).await? {
+    if begun && !lacks_links(&mut *conn).await? && !lacks_running_runs(&mut *conn).await? {
         return Ok(());
     }
     let mut tx = conn.begin_with("BEGIN IMMEDIATE").await?;
@@ -269,12 +267,29 @@ pub(crate) async fn adopt(conn: &mut SqliteConnection) -> Result<(), StoreError>
         let event = Event::new(now(), None, ADOPT, LINK).outcome(Outcome::Done).detail("no rows");
         append(&mut tx, &event).await?;
     }
+    if lacks_running_runs(&mut tx).await? {
+        let runs: Vec<i64> = sqlx::query_scalar(
+            "SELECT id FROM run r WHERE state = 'running'
+               AND NOT EXISTS (SELECT 1 FROM audit_row a WHERE a.kind = 'run' AND a.entry = r.id) ORDER BY id",
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+        for run in &runs {
+            note(&mut tx, "run", *run).await?;
+        }
+        let event = Event::new(now(), None, ADOPT, RUNNING_RUNS).outcome(Outcome::Done);
+        append(&mut tx, &event.detail(format!("{} rows", runs.len()))).await?;
+    }
     tx.commit().await?;
     Ok(())
 }
 
 /// What the event of an adoption is called.
 const ADOPT: &str = "records.adopt";
+/// What the event is called that vouches for the row of a run from its start on.
+pub(crate) const RUN_CREATE: &str = "run.create";
+/// The runs that went on when the first version came that vouches for them from their start.
+const RUNNING_RUNS: &str = "running runs";
 
 /// Whether the log is older than the version that vouches for links. A log without events is new.
 async fn lacks_links(conn: &mut SqliteConnection) -> Result<bool, StoreError> {
@@ -284,6 +299,19 @@ async fn lacks_links(conn: &mut SqliteConnection) -> Result<bool, StoreError> {
     )
     .bind(LINK)
     .bind(ADOPT)
+    .fetch_one(conn)
+    .await?)
+}
+
+/// Whether the log is older than the version that vouches for runs from their start.
+async fn lacks_running_runs(conn: &mut SqliteConnection) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM audit_event) AND NOT EXISTS (SELECT 1 FROM audit_event WHERE act = ?1)
+           AND NOT EXISTS (SELECT 1 FROM audit_event WHERE act = ?2 AND subject = ?3)",
+    )
+    .bind(RUN_CREATE)
+    .bind(ADOPT)
+    .bind(RUNNING_RUNS)
     .fetch_one(conn)
     .await?)
 }

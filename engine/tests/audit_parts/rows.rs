@@ -351,7 +351,7 @@ async fn rows_from_before_are_vouched_for_once_at_the_upgrade() {
     old_database(&dir).await;
     let store = Store::open(dir.path()).await.unwrap();
     assert_eq!(faults(&store).await, []);
-    assert_eq!(audit::all_rows(store.readers()).await.unwrap().0, 1203);
+    assert_eq!(audit::all_rows(store.readers()).await.unwrap().0, 1204);
     let events = audit::list(store.readers(), audit::Filter::default(), 50).await.unwrap();
     assert!(events.iter().all(|e| e.event.act == "records.adopt"), "{events:?}");
     let counted: BTreeMap<&str, usize> = events.iter().fold(BTreeMap::new(), |mut all, e| {
@@ -420,7 +420,8 @@ async fn links_from_before_are_vouched_for_once_at_the_upgrade() {
         conn.close().await.unwrap();
         let store = Store::open(dir.path()).await.unwrap();
         let events = audit::list(store.readers(), audit::Filter::default(), 10).await.unwrap();
-        assert_eq!((events.len(), events[0].event.subject.as_str()), (2, "link"), "{events:?}");
+        let adopted: Vec<&str> = events.iter().rev().skip(1).map(|e| e.event.subject.as_str()).collect();
+        assert_eq!(adopted, ["link", "running runs"], "{events:?}");
         store.close().await;
         // One that turns up afterwards is none of those.
         let mut conn =
@@ -433,6 +434,33 @@ async fn links_from_before_are_vouched_for_once_at_the_upgrade() {
             assert!(opens(&store, "a".repeat(64)).await, "a link from before the upgrade is refused");
         }
     }
+}
+
+#[tokio::test]
+async fn runs_that_go_on_at_the_upgrade_are_vouched_for_once() {
+    let (dir, store) = filled().await;
+    store.close().await;
+    let running = |id: i64| {
+        AssertSqlSafe(format!(
+            "INSERT INTO run (id, kind, subject, title, by, by_name, started_at)
+             VALUES ({id}, 'check', 'unit', 't', 0, '', 1)"
+        ))
+    };
+    let file = dir.path().join("stagegate.db");
+    let insert = async |id: i64| {
+        let mut conn = SqliteConnectOptions::new().filename(&file).connect().await.unwrap();
+        sqlx::raw_sql(running(id)).execute(&mut conn).await.unwrap();
+        conn.close().await.unwrap();
+    };
+    insert(700).await;
+    let store = Store::open(dir.path()).await.unwrap();
+    assert_eq!(faults(&store).await, [], "it went on when the new version came");
+    insert(701).await;
+    let inserted = [("run".to_owned(), FaultKind::Inserted)];
+    assert_eq!(faults(&store).await, inserted);
+    store.close().await;
+    let store = Store::open(dir.path()).await.unwrap();
+    assert_eq!(faults(&store).await, inserted, "a restart takes it for no old one");
 }
 
 #[tokio::test]

@@ -5,6 +5,8 @@ use std::time::Duration;
 use domain::judge::BlockerKind;
 use domain::page::Cursor;
 use engine::store::people::SCHEDULE;
+use engine::store::{evidence, runs};
+use engine::view::RunState;
 
 use crate::intruder::Intruder;
 use crate::support::bench::{Bench, PASSWORD, actor, board, until};
@@ -314,4 +316,46 @@ async fn a_run_that_the_board_shows_is_compared_however_many_came_after_it() {
         details(&engine).await.iter().any(|d| d == "run 1 was changed outside of Stagegate")
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_run_is_taken_only_for_a_row_that_the_program_wrote() {
+    let bench = Bench::new("forged-run");
+    let engine = bench.start().await;
+    let first = bench.step(&engine, "qa", "A.s1").await;
+    let found = |run: i64| {
+        let engine = engine.clone();
+        async move { evidence::of_run(engine.store().readers(), run).await.unwrap().len() }
+    };
+    let before = found(first.run.id).await;
+    assert!(before > 0);
+    // The files of a run that went well are there: they would give evidence once more, for another person.
+    let again = "UPDATE run SET state = 'running', ended_at = NULL, outcome = NULL, exit = NULL, result = NULL, by = 2,
+                   by_name = 'Somebody' WHERE id = 1";
+    intruder(&engine).await.run(again).await;
+    until("the run to be ended", Duration::from_secs(15), || async {
+        runs::by_id(engine.store().readers(), 1).await.unwrap().unwrap().state != runs::RunState::Running
+    })
+    .await;
+    let run = runs::by_id(engine.store().readers(), 1).await.unwrap().unwrap();
+    assert_eq!(run.state, runs::RunState::Interrupted);
+    assert_eq!(run.because.as_deref(), Some("its record was changed outside of Stagegate"));
+    assert_eq!(found(1).await, before, "no evidence came of it");
+    // Nor from a row that was put in beside the files of another run.
+    let copy = bench.data().join("runs/1");
+    let to = bench.data().join("runs/900");
+    std::fs::create_dir(&to).unwrap();
+    for file in std::fs::read_dir(&copy).unwrap().flatten().filter(|f| f.path().is_file()) {
+        std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    }
+    let insert = "INSERT INTO run (id, kind, subject, title, release, by, by_name, started_at)
+                  SELECT 900, kind, subject, title, release, by, by_name, started_at FROM run WHERE id = 1";
+    intruder(&engine).await.run(insert).await;
+    until("the run to be ended", Duration::from_secs(15), || async {
+        runs::by_id(engine.store().readers(), 900).await.unwrap().unwrap().state != runs::RunState::Running
+    })
+    .await;
+    assert_eq!(found(900).await, 0);
+    // One that the program started counts as ever.
+    assert_eq!(bench.step(&engine, "qa", "A.s1").await.run.state, RunState::Passed);
 }
