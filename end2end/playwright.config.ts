@@ -21,6 +21,7 @@ export default defineConfig({
   testDir: ".",
   testMatch: "*.spec.ts",
   testIgnore: ["medianest/**", "tinystack/**", "node_modules/**"],
+  globalSetup: "./support/story-clean-up.ts",
   outputDir: "../target/end2end/results",
   forbidOnly: Boolean(process.env.CI),
   fullyParallel: false,

@@ -22,6 +22,11 @@ export class Complaints {
     context.on("weberror", (error) => hear(`${error.error().stack ?? error.error().message}`));
   }
 
+  /** What was heard since the last call. */
+  take(): string[] {
+    return this.heard.splice(0);
+  }
+
   /** Does something on purpose that makes browsers complain, such as taking the server away. */
   async ignoring<T>(act: () => Promise<T>): Promise<T> {
     this.deaf = true;

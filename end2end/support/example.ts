@@ -9,17 +9,30 @@ const original = join(root, "end2end/medianest");
 // What is made by the commands of the runbook, so that the copy has to make it.
 const made = new Set(["node_modules", "dist", "coverage", "reports", "backups", "tls", ".env.staging", ".stagegate", ".git"]);
 
+/** What another process needs to use or remove a copy. */
+export interface ExampleMemo {
+  folder: string;
+  project: string;
+  port: number;
+  frontendPort: number;
+}
+
 export class Example {
   readonly folder: string;
   readonly project: string;
   readonly api: string;
   readonly frontend: string;
 
-  private constructor(folder: string, project: string, port: number, frontendPort: number) {
-    this.folder = folder;
-    this.project = project;
-    this.api = `http://127.0.0.1:${port}`;
-    this.frontend = `http://127.0.0.1:${frontendPort}`;
+  private constructor(readonly memo: ExampleMemo) {
+    this.folder = memo.folder;
+    this.project = memo.project;
+    this.api = `http://127.0.0.1:${memo.port}`;
+    this.frontend = `http://127.0.0.1:${memo.frontendPort}`;
+  }
+
+  /** A copy that another process made. */
+  static attach(memo: ExampleMemo): Example {
+    return new Example(memo);
   }
 
   static async copy(): Promise<Example> {
@@ -27,7 +40,7 @@ export class Example {
     cpSync(original, folder, { recursive: true, filter: (path) => !made.has(basename(path)) });
     const project = `stagegate-test-${randomBytes(4).toString("hex")}`;
     const [port, frontendPort, httpsPort, prometheusPort, alertmanagerPort] = await freePorts(5);
-    const example = new Example(folder, project, port!, frontendPort!);
+    const example = new Example({ folder, project, port: port!, frontendPort: frontendPort! });
     example.git("init", "--quiet", "--initial-branch=main");
     example.git("config", "user.name", "Story");
     example.git("config", "user.email", "story@localhost");

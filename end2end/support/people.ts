@@ -83,6 +83,11 @@ export class People {
   }
 }
 
+/** What a person who has joined signs in with. */
+export function credentials(name: string): Pick<Person, "name" | "login" | "password"> {
+  return { name, login: name.toLowerCase(), password: passwordOf(name) };
+}
+
 function passwordOf(name: string): string {
   return `three green lights for ${name}`;
 }

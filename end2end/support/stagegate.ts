@@ -1,6 +1,6 @@
 // The release binary as a person starts it: from a shell, reading from its output what they need to know.
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { createWriteStream, existsSync, readFileSync, readdirSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { binary, freePorts, keptFolder, site } from "./files.ts";
 import "./own-name.ts";
@@ -10,6 +10,19 @@ export interface Options {
   demo?: boolean;
   /** Where the page's files are, if not where the build leaves them. */
   site?: string;
+  /** Keep running when the process that started it ends. Whoever sets this stops the server by its `memo`. */
+  detached?: boolean;
+}
+
+/** What another process needs to use or stop a server that runs. */
+export interface StagegateMemo {
+  config: string;
+  data: string;
+  listen: string;
+  name: string;
+  options: Options;
+  setupLink: string;
+  pid: number | undefined;
 }
 
 /** How many people `--demo` makes. */
@@ -24,12 +37,14 @@ export class Stagegate {
   /** Every one-time link that the start printed, by the name before it. */
   readonly links = new Map<string, string>();
   private child: ChildProcess | undefined;
+  /** The server's process where another process started it. */
+  private attached: number | undefined;
 
   private constructor(
     private readonly config: string,
     private readonly data: string,
     private readonly listen: string,
-    name: string,
+    private readonly name: string,
     private readonly options: Options,
   ) {
     this.base = `http://${listen.replace("127.0.0.1", "stagegate.localhost")}`;
@@ -45,26 +60,39 @@ export class Stagegate {
     return server;
   }
 
+  /** A server that another process started. */
+  static attach(memo: StagegateMemo): Stagegate {
+    const server = new Stagegate(memo.config, memo.data, memo.listen, memo.name, memo.options);
+    server.setupLink = memo.setupLink;
+    server.attached = memo.pid;
+    return server;
+  }
+
+  get memo(): StagegateMemo {
+    const { config, data, listen, name, options, setupLink } = this;
+    return { config, data, listen, name, options, setupLink, pid: this.child?.pid ?? this.attached };
+  }
+
   /** Starts it again on the same data and the same address. */
   async again(): Promise<void> {
     await this.start("a");
   }
 
   private async start(flags: "w" | "a"): Promise<void> {
-    const log = createWriteStream(this.log, { flags });
+    // Output goes to a file: a pipe would break when the reader ends before the server.
+    const log = openSync(this.log, flags);
+    const before = statSync(this.log).size;
+    const output = () => readFileSync(this.log).subarray(before).toString("utf8");
     const args = ["serve", "--config", this.config, "--data", this.data, "--listen", this.listen];
     if (this.options.demo) args.push("--demo");
-    const child = spawn(binary, args, { env: { ...cleanEnv(), STAGEGATE_SITE: this.options.site ?? site }, stdio: ["ignore", "pipe", "pipe"] });
+    const env = { ...cleanEnv(), STAGEGATE_SITE: this.options.site ?? site };
+    const child = spawn(binary, args, { env, stdio: ["ignore", log, log], detached: this.options.detached });
     this.child = child;
-    let said = "";
-    const take = (chunk: Buffer) => {
-      said += chunk.toString("utf8");
-      log.write(chunk);
-    };
-    child.stdout?.on("data", take);
-    child.stderr?.on("data", take);
+    closeSync(log);
+    if (this.options.detached) child.unref();
     const ended = () => child.exitCode !== null || child.signalCode !== null;
     for (let tries = 0; tries < 200; tries++) {
+      const said = output();
       if (ended()) throw new Error(`stagegate ended at once:\n${said}`);
       const link = /http:\/\/\S+\/link\/\S+/.exec(said);
       if (link) this.setupLink = link[0];
@@ -74,7 +102,7 @@ export class Stagegate {
       await new Promise((done) => setTimeout(done, 100));
     }
     child.kill("SIGKILL");
-    throw new Error(`stagegate did not come up within 20 s:\n${said}`);
+    throw new Error(`stagegate did not come up within 20 s:\n${output()}`);
   }
 
   async answers(): Promise<boolean> {
@@ -88,12 +116,21 @@ export class Stagegate {
   /** Ends the server with a signal and waits until it is gone. */
   async end(signal: "SIGTERM" | "SIGKILL"): Promise<void> {
     const child = this.child;
-    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    if (!child) return this.endAttached(signal);
+    if (child.exitCode !== null || child.signalCode !== null) return;
     const gone = new Promise<void>((done) => child.once("exit", () => done()));
     child.kill(signal);
     const late = setTimeout(() => child.kill("SIGKILL"), 10_000);
     await gone;
     clearTimeout(late);
+  }
+
+  private async endAttached(signal: "SIGTERM" | "SIGKILL"): Promise<void> {
+    const pid = this.attached;
+    if (pid === undefined || !serves(pid, this.data)) return;
+    process.kill(pid, signal);
+    for (let tries = 0; tries < 100 && serves(pid, this.data); tries++) await new Promise((done) => setTimeout(done, 100));
+    if (serves(pid, this.data)) process.kill(pid, "SIGKILL");
   }
 
   /** Ends the server, and the runs that outlive it by design. */
@@ -130,17 +167,28 @@ function cleanEnv(): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(process.env).filter(([key]) => !/^(STAGEGATE|COMPOSE)_/.test(key)));
 }
 
+/** The arguments of a process; nothing when it has ended. */
+function commandLine(pid: number | string): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+  } catch {
+    return [];
+  }
+}
+
+/** Whether this process is a server on this data directory: the number may belong to another process by now. */
+function serves(pid: number, data: string): boolean {
+  const words = commandLine(pid);
+  return words[1] === "serve" && words.includes(data);
+}
+
 /** Supervisors whose run lies below this data directory. */
 function supervisorsOf(data: string): number[] {
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
     .filter((pid) => {
-      try {
-        const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
-        return words[1] === "supervise" && words[2]?.startsWith(`${data}/`);
-      } catch {
-        return false;
-      }
+      const words = commandLine(pid);
+      return words[1] === "supervise" && words[2]?.startsWith(`${data}/`);
     })
     .map(Number);
 }

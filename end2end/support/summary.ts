@@ -1,5 +1,5 @@
-// Says once more, after everything else, what failed and what passed only when it was repeated: a log that is cut keeps
-// its end.
+// Says once more, after everything else, what failed, what was not run because of that, and what passed only when it was
+// repeated: a log that is cut keeps its end.
 import type { FullConfig, Reporter, Suite, TestCase, TestResult, TestStep } from "@playwright/test/reporter";
 
 const LINES = 12;
@@ -20,10 +20,20 @@ export default class Summary implements Reporter {
     const tests = this.suite?.allTests() ?? [];
     const failed = tests.filter((test) => test.outcome() === "unexpected").flatMap((test) => failureOf(test));
     const flaky = tests.filter((test) => test.outcome() === "flaky").flatMap((test) => failureOf(test));
+    const listed = tests.every((test) => test.results.length === 0);
+    const skipped = tests.filter((test) => !listed && test.outcome() === "skipped").map((test) => notRun(test));
     const general = this.general.map((line) => `    ${line}`);
     if (flaky.length > 0) console.log(`\nFlaky (failed, then passed when repeated):\n${flaky.join("\n")}`);
+    if (skipped.length > 0) console.log(`\nNot run:\n${skipped.join("\n")}`);
     if (failed.length + general.length > 0) console.log(`\nFailed:\n${[...general, ...failed].join("\n")}`);
   }
+}
+
+/** A test that was skipped, and why. */
+function notRun(test: TestCase): string {
+  const annotations = test.results.flatMap((result) => result.annotations);
+  const why = annotations.find((each) => each.type === "skip")?.description;
+  return `  ${test.title}${why ? `: ${why}` : ""}`;
 }
 
 /** Where a test failed the first time, and with what. */
