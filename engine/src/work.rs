@@ -7,10 +7,10 @@ use domain::release::Parts;
 use serde::{Deserialize, Serialize};
 
 use crate::checks::{OutageWatch, ProbeWork};
-use crate::compose::{DeployResult, DeployWork, RollbackResult, RollbackWork, deploy, migrations, rollback};
+use crate::compose::{DeployResult, DeployWork, RollbackResult, RollbackWork, migrations, rollback};
 use crate::drill::{DrillResult, drill};
 use crate::run_all::{SetupStep, judged_step, run_all};
-use crate::runner::{Cmd, Exit, Outcome, RunnerError, Session, supervise};
+use crate::runner::{Exit, Outcome, RunnerError, Session, supervise};
 
 /// The work of a run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -41,7 +41,8 @@ pub enum Work {
     },
     /// A deploy, and the smoke checks after it.
     Deploy {
-        /// Steps of the runbook that come first; the first that fails ends the deploy.
+        /// Steps of the runbook that come first; the first that fails ends the deploy. Image names that they moved
+        /// are restored when the deploy touches no service.
         before: Vec<BeforeDeploy>,
         /// What is deployed and how.
         deploy: Box<DeployWork>,
@@ -151,15 +152,10 @@ async fn work(session: &Session, work: &Work) -> Outcome {
             outcome(exit, &Findings { migrations, ..Default::default() })
         }
         Work::Deploy { before, deploy: plan, smoke } => {
-            for step in before {
-                session.say(&format!("— {}", step.title));
-                let exit = session.exec(Cmd::bash(&step.command)).await;
-                if !exit.is_success() {
-                    session.say(&format!("“{}” did not succeed; nothing was deployed", step.title));
-                    return outcome(exit, &Findings::default());
-                }
-            }
-            let done = deploy(session, plan).await;
+            let steps: Vec<_> =
+                before.iter().map(|step| (step.title.as_str(), step.command.as_str())).collect();
+            let done = plan.deploy_after(session, &steps).await;
+            // A step that failed leaves none.
             let result: Option<DeployResult> = serde_json::from_value(done.result).ok();
             let checks = if result.as_ref().is_some_and(|r| r.ok) {
                 run_all(session, &[], smoke).await

@@ -10,7 +10,7 @@ use domain::time::human_span;
 use serde::{Deserialize, Serialize};
 
 use super::docker::Docker;
-use super::images::{image_id, keep_name, tag};
+use super::images::{image_id, keep_name, split, tag};
 use super::journal::JournalKind;
 use super::keep::keep;
 use super::keyed::Key;
@@ -83,7 +83,25 @@ pub struct DeployResult {
 /// Carries out a deploy. The outcome's result is a [`DeployResult`]; what ends in the preflight ends as
 /// [`Exit::NotStarted`] and has changed nothing.
 pub async fn deploy(session: &Session, work: &DeployWork) -> Outcome {
-    let mut stage = Stage::new(session, JournalKind::Deploy, &work.keep_dir, &work.release_tag);
+    work.deploy_after(session, &[]).await
+}
+
+impl DeployWork {
+    /// Carries out steps (each a title and a command for `bash -c`) and then the deploy, as [`deploy`] does. A step
+    /// that fails ends it: the outcome has the step's exit and no result. Image names that the steps moved are
+    /// restored when it ends before any service is touched; whatever else the steps changed stays.
+    pub(crate) async fn deploy_after(&self, session: &Session, steps: &[(&str, &str)]) -> Outcome {
+        let mut stage = Stage::new(session, JournalKind::Deploy, &self.keep_dir, &self.release_tag);
+        match run_steps(&mut stage, self, steps).await {
+            Ok(exit) if !exit.is_success() => Outcome::new(exit),
+            ready => deploy_in(stage, self, ready.map(drop)).await,
+        }
+    }
+}
+
+/// Carries out the deploy itself. `ready` is an error when the steps before it were not allowed to run.
+async fn deploy_in(mut stage: Stage<'_>, work: &DeployWork, ready: Result<(), Stop>) -> Outcome {
+    let session = stage.session;
     let mut result = DeployResult {
         phase: DeployPhase::Preflight,
         ok: false,
@@ -96,7 +114,10 @@ pub async fn deploy(session: &Session, work: &DeployWork) -> Outcome {
         message: String::new(),
     };
     let mut seen = None;
-    let end = run(&mut stage, work, &mut result, &mut seen).await;
+    let end = match ready {
+        Ok(()) => run(&mut stage, work, &mut result, &mut seen).await,
+        Err(stop) => Err(stop),
+    };
     result.phase = stage.phase();
     let undone = if end.is_err() { stage.take_back().await } else { String::new() };
     if let Some((docker, rendered)) = &seen
@@ -128,6 +149,80 @@ pub async fn deploy(session: &Session, work: &DeployWork) -> Outcome {
     stage.finish(result.ok);
     let exit = stage.exit(result.ok, &result.message);
     Outcome { exit, result: serde_json::to_value(&result).unwrap_or_default() }
+}
+
+/// Runs the steps before a deploy; the first that fails ends them and restores the image names. Returns the last exit.
+async fn run_steps(stage: &mut Stage<'_>, work: &DeployWork, steps: &[(&str, &str)]) -> Result<Exit, Stop> {
+    if steps.is_empty() {
+        return Ok(Exit::Code(0));
+    }
+    let session = stage.session;
+    stage.refuse_if_overtaken()?;
+    let names = match images_by_name(stage, work).await {
+        Ok(names) => names,
+        // A step may create the env file or the Compose file.
+        Err(Stop(why)) => {
+            session.say(&format!(
+                "Image names could not be recorded before the steps, so names that a step moves are not restored if the deploy fails: {why}"
+            ));
+            BTreeMap::new()
+        }
+    };
+    if !names.is_empty() {
+        let undo = |(name, before): (&String, &Option<String>)| Undo::Name {
+            name: name.clone(),
+            before: before.clone(),
+            after: None,
+        };
+        stage.will_change(names.iter().map(undo))?;
+    }
+    for (title, command) in steps {
+        session.say(&format!("— {title}"));
+        let exit = session.exec(Cmd::bash(command)).await;
+        if !exit.is_success() {
+            let undone = stage.take_back().await;
+            session.say(&format!("“{title}” did not succeed; nothing was deployed.{undone}"));
+            stage.close();
+            return Ok(exit);
+        }
+    }
+    if !names.is_empty() {
+        note_moved(stage, names).await?;
+    }
+    Ok(Exit::Code(0))
+}
+
+/// The image behind each name that a step or a build can move; `None` for a name that no image has.
+async fn images_by_name(
+    stage: &Stage<'_>,
+    work: &DeployWork,
+) -> Result<BTreeMap<String, Option<String>>, Stop> {
+    let rendered = render_own(Tool::Run(stage.session), &work.project, &Key::from([0; 32])).await?;
+    let docker = stage.engine().await?;
+    let mut images = BTreeMap::new();
+    for service in &rendered.services {
+        let name = rendered.image_name(service);
+        // A digest or an ID always names the same image.
+        if split(&name).is_some() && !images.contains_key(&name) {
+            let image = image_id(&docker, &name).await?;
+            images.insert(name, image);
+        }
+    }
+    Ok(images)
+}
+
+/// Notes only those of `names` that the steps moved: an image that the deploy fetches later keeps its name.
+async fn note_moved(stage: &mut Stage<'_>, names: BTreeMap<String, Option<String>>) -> Result<(), Stop> {
+    // When the engine does not answer, all names stay noted.
+    let Ok(docker) = stage.engine().await else { return Ok(()) };
+    let mut moved = Vec::new();
+    for (name, before) in names {
+        let Ok(after) = image_id(&docker, &name).await else { return Ok(()) };
+        if after != before {
+            moved.push(Undo::Name { name, before, after });
+        }
+    }
+    stage.has_changed(moved)
 }
 
 async fn run(

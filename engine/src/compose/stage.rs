@@ -73,6 +73,8 @@ pub(super) struct Stage<'a> {
     made: Option<(Vec<String>, PathBuf)>,
     /// The journal of a run that left something to take back.
     left: Option<Journal>,
+    /// The journal file is this run's.
+    has_journal: bool,
     /// What would have to be taken back if services turn out to be untouched after all.
     given_up: UndoStack,
 }
@@ -97,7 +99,8 @@ impl<'a> Stage<'a> {
             journal.undo.clone_from(&left.undo);
         }
         let (began, given_up) = (Instant::now(), UndoStack::default());
-        Self { session, journal, path, began, services: Vec::new(), made: None, left, given_up }
+        let (services, made, has_journal) = (Vec::new(), None, false);
+        Self { session, journal, path, began, services, made, left, has_journal, given_up }
     }
 
     pub(super) fn phase(&self) -> DeployPhase {
@@ -108,8 +111,9 @@ impl<'a> Stage<'a> {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Looking changes nothing, so it is shown and not journalled.
+    /// Looking changes nothing, so it is shown and not journalled. The time is measured from here.
     pub(super) fn look(&mut self) {
+        self.began = Instant::now();
         self.session.say("Checking first.");
         self.publish();
     }
@@ -121,16 +125,12 @@ impl<'a> Stage<'a> {
         {
             return Err(Stop(format!("{exit}. What runs was not touched.")));
         }
-        if self.journal.phase == DeployPhase::Preflight
-            && let Some(later) = self.overtaken()
-        {
-            return Err(Stop(format!(
-                "Run {later}, which began later, has had the stack since. Nothing was touched."
-            )));
+        if self.journal.phase == DeployPhase::Preflight {
+            self.refuse_if_overtaken()?;
         }
         self.journal.phase = phase;
         self.journal.at = now();
-        self.journal.write(&self.path)?;
+        self.write_journal()?;
         let label = phase.label();
         let title: String =
             label.chars().take(1).flat_map(char::to_uppercase).chain(label.chars().skip(1)).collect();
@@ -142,7 +142,19 @@ impl<'a> Stage<'a> {
     /// Notes how what is changed next is taken back, before it is changed.
     pub(super) fn will_change(&mut self, undo: impl IntoIterator<Item = Undo>) -> Result<(), Stop> {
         undo.into_iter().for_each(|undo| self.journal.undo.push(undo));
-        Ok(self.journal.write(&self.path)?)
+        self.write_journal()
+    }
+
+    /// Replaces everything that this run noted with [`Self::will_change`] by what was really changed.
+    pub(super) fn has_changed(&mut self, undo: impl IntoIterator<Item = Undo>) -> Result<(), Stop> {
+        self.journal.undo = self.left.as_ref().map(|left| left.undo.clone()).unwrap_or_default();
+        self.will_change(undo)
+    }
+
+    fn write_journal(&mut self) -> Result<(), Stop> {
+        self.journal.write(&self.path)?;
+        self.has_journal = true;
+        Ok(())
     }
 
     /// From here on services are touched, and going on is the only way. Written before the first of them is.
@@ -174,12 +186,13 @@ impl<'a> Stage<'a> {
         if self.journal.undo.is_empty() {
             return String::new();
         }
+        // A run that was cancelled is not given up meanwhile.
+        let _busy = self.session.activate();
         let taken = self.journal.undo.take_back().await;
         for said in taken.done.iter().chain(&taken.failed) {
             self.session.say(said);
         }
-        if let Some(left) = self.left.as_mut().filter(|_| self.journal.phase == DeployPhase::Preflight) {
-            // This run has no journal of its own.
+        if let Some(left) = self.left.as_mut().filter(|_| !self.has_journal) {
             left.undo.clone_from(&self.journal.undo);
             if let Err(error) = left.write(&self.path) {
                 self.session.say(&format!("What was changed back could not be noted: {error}."));
@@ -187,6 +200,10 @@ impl<'a> Stage<'a> {
         }
         match (taken.done.is_empty(), taken.failed.is_empty()) {
             (true, true) => String::new(),
+            // The steps before a deploy may have written the env file, and that stays.
+            (false, true) if self.journal.kind == JournalKind::Deploy => {
+                " Image names are what they were before.".to_owned()
+            }
             (false, true) => " Image names and env file are what they were before.".to_owned(),
             (_, false) => format!(
                 " Not everything could be changed back: {} The next deploy or rollback tries it again.",
@@ -200,6 +217,13 @@ impl<'a> Stage<'a> {
     fn overtaken(&self) -> Option<u64> {
         let last = read_journal(&self.path).ok()??.run.parse::<u64>().ok()?;
         (last > self.journal.run.parse::<u64>().ok()?).then_some(last)
+    }
+
+    /// Fails when a later run has had the stack.
+    pub(super) fn refuse_if_overtaken(&mut self) -> Result<(), Stop> {
+        let Some(later) = self.overtaken() else { return Ok(()) };
+        self.has_journal = false;
+        Err(Stop(format!("Run {later}, which began later, has had the stack since. Nothing was touched.")))
     }
 
     /// Shows how the services stand.
@@ -223,13 +247,18 @@ impl<'a> Stage<'a> {
         });
     }
 
-    /// The journal says that it came to an end. A journal that was never begun stays as it was.
+    /// Shows the end and notes it in the journal.
     pub(super) fn finish(&mut self, ok: bool) {
         if ok {
             self.journal.phase = DeployPhase::Done;
         }
         self.publish();
-        if self.journal.phase == DeployPhase::Preflight {
+        self.close();
+    }
+
+    /// The journal says that it came to an end. A journal that was never begun stays as it was.
+    pub(super) fn close(&mut self) {
+        if !self.has_journal {
             return;
         }
         self.journal.ended = true;

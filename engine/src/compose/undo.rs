@@ -14,6 +14,7 @@ use super::error::{ComposeError, Result};
 use super::images::{image_id, tag, untag};
 use super::journal::read_journal;
 use super::sealed::{EnvCopy, replace};
+use crate::files::off_thread;
 
 /// One change, and what was there before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,7 +71,12 @@ impl Undo {
                 };
                 take_name_back(docker, name, before.as_deref(), after.as_deref()).await
             }
-            Self::Env { path, copy, before, after } => take_env_back(path, copy, before.as_ref(), after),
+            Self::Env { path, copy, before, after } => {
+                let (file, copy) = (path.clone(), copy.clone());
+                let (before, after) = (before.clone(), after.clone());
+                let taken = off_thread(move || take_env_back(&file, &copy, before.as_ref(), &after)).await;
+                taken.map_err(ComposeError::io("put the env file back", path))?
+            }
         }
     }
 }
@@ -212,12 +218,16 @@ pub struct TakenBack {
 /// # Errors
 /// When the journal cannot be read or written.
 pub async fn take_back_journal(path: &Path) -> Result<TakenBack> {
-    let Some(mut journal) = read_journal(path)? else { return Ok(TakenBack::default()) };
+    let failed = |what: &'static str| ComposeError::io(what, path);
+    let of = path.to_owned();
+    let read = off_thread(move || read_journal(&of)).await.map_err(failed("read the deploy journal"))?;
+    let Some(mut journal) = read? else { return Ok(TakenBack::default()) };
     if journal.undo.is_empty() {
         return Ok(TakenBack::default());
     }
     let taken = journal.undo.take_back().await;
-    journal.write(path)?;
+    let to = path.to_owned();
+    off_thread(move || journal.write(&to)).await.map_err(failed("write the deploy journal"))??;
     Ok(taken)
 }
 

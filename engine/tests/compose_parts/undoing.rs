@@ -1,5 +1,8 @@
 //! What was changed before any service was touched is taken back, whatever ended the run.
 
+#[path = "steps_before.rs"]
+mod steps_before;
+
 use engine::compose::{Journal, Undo, take_back_journal};
 
 use super::*;

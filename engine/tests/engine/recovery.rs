@@ -88,6 +88,31 @@ async fn a_server_that_comes_up_recovers_what_it_finds_once_with_docker() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_deploy_that_is_killed_during_a_step_gets_its_image_names_back_with_docker() {
+    let bench = Bench::tinystack("recoverstep", "");
+    bench.edit("stagegate.toml", "smoke = [", "steps_before = [\"A.s5\"]\nsmoke = [");
+    bench.edit("runbook.md", "echo begun; sleep 60", "sh images.sh");
+    bench.write("images.sh", "true\n");
+    bench.commit("with a step");
+    let engine = bench.start().await;
+    let done = bench.deploy(&engine, "devops").await.unwrap();
+    let page = ended(&engine, run_id(&done)).await;
+    assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
+    let name = format!("{}/web:dev", bench.project);
+    let image = || bench.docker(&["image", "inspect", "-f", "{{.Id}}", &name]);
+    let first = image();
+    let move_name = format!("docker build -q --build-arg VERSION=2 -t {name} . && sleep 60\n");
+    bench.write("images.sh", &move_name);
+    bench.commit("another image");
+    let done = bench.deploy(&engine, "devops").await.unwrap();
+    let crashed = run_id(&done);
+    until("the step to move the name", Duration::from_secs(60), || async { image() != first }).await;
+    kill_supervisor(&bench, crashed);
+    all_old(&bench, &engine, crashed).await;
+    assert_eq!(image(), first);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_rollback_that_is_killed_still_puts_the_env_file_back_with_docker() {
     let bench = Bench::tinystack("recoverenv", "\n[rollback]\nenv_copy_key = \"../env.key\"\n");
     let engine = bench.start().await;
