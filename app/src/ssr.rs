@@ -36,6 +36,9 @@ pub struct Visit {
     pub ip: String,
 }
 
+/// How long a browser is remembered after a sign-in, seconds: as long as the engine knows it.
+const MONTH_SECONDS: u32 = 30 * 24 * 60 * 60;
+
 impl Visit {
     /// The visit of this request.
     ///
@@ -95,6 +98,28 @@ impl Visit {
         }
     }
 
+    /// What the browser brings of the last sign-in in it; empty for nothing.
+    pub fn known_browser(&self) -> String {
+        let parts = use_context::<Parts>();
+        let value = parts.as_ref().and_then(|parts| cookie(&parts.headers, self.browser_cookie()));
+        value.unwrap_or_default().to_owned()
+    }
+
+    /// Has the browser remember that the owner of `login` has signed in there, so that others who guess at the login
+    /// from the same address do not keep them out.
+    pub fn remember_browser(&self, login: &str) {
+        let Some(value) = self.engine.known_browser(login) else { return };
+        let secure = if self.notice_cookie.secure { "; Secure" } else { "" };
+        let name = self.browser_cookie();
+        self.set_cookie(&format!(
+            "{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={MONTH_SECONDS}{secure}"
+        ));
+    }
+
+    fn browser_cookie(&self) -> &'static str {
+        if self.notice_cookie.secure { "__Host-stagegate-browser" } else { "stagegate-browser" }
+    }
+
     fn set_cookie(&self, cookie: &str) {
         if let (Some(response), Ok(value)) =
             (use_context::<ResponseOptions>(), http::HeaderValue::from_str(cookie))
@@ -134,16 +159,21 @@ impl NoticeCookie {
 
     /// The value that a request brings, if it brings one of the right form.
     pub fn of(self, headers: &http::HeaderMap) -> Option<String> {
-        headers
-            .get_all(http::header::COOKIE)
-            .iter()
-            .filter_map(|header| header.to_str().ok())
-            .flat_map(|header| header.split(';'))
-            .filter_map(|pair| pair.trim().split_once('='))
-            .find(|(name, _)| *name == self.name())
-            .and_then(|(_, value)| Token::parse(value))
-            .map(|token| token.reveal().to_owned())
+        let token = Token::parse(cookie(headers, self.name())?)?;
+        Some(token.reveal().to_owned())
     }
+}
+
+/// The value of the first cookie of this name.
+fn cookie<'a>(headers: &'a http::HeaderMap, name: &str) -> Option<&'a str> {
+    headers
+        .get_all(http::header::COOKIE)
+        .iter()
+        .filter_map(|header| header.to_str().ok())
+        .flat_map(|header| header.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(found, _)| *found == name)
+        .map(|(_, value)| value)
 }
 
 /// What an act says on the next page.

@@ -308,6 +308,9 @@ pub struct Observed {
     pub subject: String,
     /// What cannot be read (directory, Compose file, git), one sentence each.
     pub faults: Vec<String>,
+    /// The stack's directory is not there, so nothing can be run in it.
+    #[serde(default)]
+    pub directory_missing: bool,
     /// Permissions of the env file, when there is one.
     #[serde(default)]
     pub env_mode: Option<u32>,

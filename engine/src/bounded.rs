@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 
+use crate::files::off_thread;
 use crate::runner::Exit;
 
 /// Most of a program's complaint that is kept.
@@ -48,7 +49,12 @@ pub(crate) async fn stream(
     mut piece: impl FnMut(&[u8]),
 ) -> io::Result<Answer> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    let mut child = command.process_group(0).spawn()?;
+    // Returns when the program runs, and that waits for the file system of the directory to run in.
+    let spawned = off_thread(move || command.process_group(0).spawn());
+    let Ok(spawned) = tokio::time::timeout(patience, spawned).await else {
+        return Ok(Answer { exit: Exit::Timeout, err: String::new() });
+    };
+    let mut child = spawned??;
     let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw);
     let mut group = Group(pid);
     let (out, err) = (child.stdout.take(), child.stderr.take());

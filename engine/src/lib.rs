@@ -41,6 +41,7 @@ pub mod runbook;
 pub mod runner;
 mod schedule;
 mod stack;
+mod stack_urls;
 pub mod store;
 pub mod view;
 pub mod work;
@@ -48,7 +49,7 @@ pub mod work;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicI64;
-use std::sync::{Arc, Mutex, MutexGuard, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, RwLock};
 
 use domain::facts::{Actor, Observed};
 use domain::runbook::Problem;
@@ -56,17 +57,19 @@ use domain::time::Millis;
 use tokio::sync::watch;
 
 pub use accept_records::AcceptError;
-pub use acts::{Access, Ctx, Deployment, NewPerson, Restart, Return};
+pub use acts::{Access, Ctx, Deployment, NewPerson, Origin, Restart, Return, SignedIn};
 pub use error::{Error, ErrorKind};
 pub use housekeeping::Tidied;
 pub use key_file::KeyError;
 pub use retention::{Pruned, Rotation};
 pub use stack::kept_env;
+pub use stack_urls::{StackUrl, UrlRefusal};
 pub use view::Done;
 
 use auth::passwords::{Cost, Passwords};
 use auth::refusals::Refusals;
 use auth::throttle::{Confirmations, Throttle};
+use compose::Key;
 use judging::Judged;
 use keeping::KeptImages;
 use known::Known;
@@ -132,6 +135,8 @@ struct Inner {
     look: tokio::sync::Notify,
     tails: runner::Tails,
     passwords: Passwords,
+    /// For what only this installation can have made: sessions, known browsers.
+    session_key: Key,
     throttle: Mutex<Throttle>,
     confirmations: Mutex<Confirmations>,
     sessions: Sessions,
@@ -165,6 +170,8 @@ struct Inner {
     actions: action_tasks::ActionTasks,
     /// Reads the parts of the release as they lie on disk; `None` until the stack is observed.
     parts: RwLock<Option<Arc<compose::PartsReader>>>,
+    /// What the server has against addresses of the stack.
+    url_rule: OnceLock<stack_urls::UrlRule>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -183,7 +190,8 @@ impl Engine {
         let store = Store::open(&data).await?;
         let known = Known::load(&store, stack.keep, &Known::default()).await?;
         let key = key_file::installation_key(&data, "session.key", "everybody has to sign in again")?;
-        let sessions = Sessions::new(store.clone(), key.into());
+        let session_key = Key::from(key);
+        let sessions = Sessions::new(store.clone(), session_key.clone());
         let passwords = Passwords::new(Cost::STANDARD).map_err(Error::from)?;
         let paths = Paths { runs: data.join("runs"), config, data, exe };
         Ok(Engine(Arc::new(Inner {
@@ -198,6 +206,7 @@ impl Engine {
             look: tokio::sync::Notify::new(),
             tails: runner::Tails::default(),
             passwords,
+            session_key,
             throttle: Mutex::new(Throttle::new()),
             confirmations: Mutex::default(),
             sessions,
@@ -216,6 +225,7 @@ impl Engine {
             following: run_watch::InHand::default(),
             actions: action_tasks::ActionTasks::default(),
             parts: RwLock::new(None),
+            url_rule: OnceLock::new(),
         })))
     }
 
@@ -255,11 +265,6 @@ impl Engine {
     /// The stack's name.
     pub fn stack_name(&self) -> String {
         self.stack().name.clone()
-    }
-
-    /// The declared addresses of the stack by name, as they stand in the file.
-    pub fn stack_urls(&self) -> BTreeMap<String, String> {
-        self.stack().urls.clone()
     }
 
     /// Counts changes of anything that pages show.

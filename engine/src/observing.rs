@@ -107,10 +107,10 @@ impl Engine {
     /// wrong commit.
     pub(crate) async fn turn_after_a_look(&self) -> Result<(MutexGuard<'_, ()>, Arc<Judged>), Error> {
         for _ in 0..LOOKS {
-            let files = Stamps::of(&self.stack().project).await;
+            let files = self.stamps().await?;
             let seen = self.look().await?;
             let turn = self.in_turn().await?;
-            if Stamps::of(&self.stack().project).await == files {
+            if self.stamps().await? == files {
                 // Containers may have changed while others had their turn.
                 let observed = seen.map_or_else(|| self.observed(), |seen| Arc::new(self.with_parts(seen)));
                 return Ok((turn, self.judged_by(observed)));
@@ -121,15 +121,16 @@ impl Engine {
         ))
     }
 
+    /// The times of the stack's files. A file system that gives no answer must not keep the turn.
+    async fn stamps(&self) -> Result<Stamps, Error> {
+        tokio::time::timeout(LOOK_PATIENCE, Stamps::of(&self.stack().project)).await.map_err(|_| too_slow())
+    }
+
     /// Reads the directory; `None` before the stack is observed.
     async fn look(&self) -> Result<Option<PartsSeen>, Error> {
         let reader = self.0.parts.read().unwrap_or_else(|e| e.into_inner()).clone();
         let Some(reader) = reader else { return Ok(None) };
-        let seen = tokio::time::timeout(LOOK_PATIENCE, reader.read()).await.map_err(|_| {
-            Error::unavailable(
-                "The stack's directory could not be read in time; nothing was started. Try again.",
-            )
-        })?;
+        let seen = tokio::time::timeout(LOOK_PATIENCE, reader.read()).await.map_err(|_| too_slow())?;
         self.take_observation(self.with_parts(seen.clone()));
         self.note_changes().await;
         self.look_again();
@@ -143,6 +144,7 @@ impl Engine {
         observed.parts.values.insert(Part::Runbook, self.stack().runbook.digest.clone());
         observed.subject = seen.subject;
         observed.env_mode = seen.env_mode;
+        observed.directory_missing = seen.directory_missing;
         if !seen.faults.is_empty() {
             observed.faults = seen.faults;
         }
@@ -204,8 +206,15 @@ impl Engine {
     /// board says why.
     async fn reload(&self) {
         let (config, images) = (self.paths().config.clone(), self.0.images.clone());
+        let engine = self.clone();
         let read = tokio::task::spawn_blocking(move || {
-            Config::load(&config).map(|loaded| Stack::of(loaded, images))
+            let mut loaded = Config::load(&config)?;
+            let refused = engine.refused_urls(&loaded.config);
+            if refused.is_empty() {
+                return Ok(Stack::of(loaded, images));
+            }
+            loaded.problems.extend(refused);
+            Err(loaded.problems)
         })
         .await;
         let next = match read {
@@ -229,6 +238,10 @@ impl Engine {
             self.bump();
         }
     }
+}
+
+fn too_slow() -> Error {
+    Error::unavailable("The stack's directory could not be read in time; nothing was started. Try again.")
 }
 
 fn still_in_force() -> Problem {

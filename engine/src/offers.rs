@@ -23,6 +23,13 @@ impl Judged {
         Offer::Yes
     }
 
+    /// What runs in the stack's directory finds it there, as it was observed last.
+    pub(crate) fn directory_is_there(&self) -> Offer {
+        when(!self.observed.directory_missing, || {
+            format!("The stack's directory {} does not exist.", self.stack.dir.display())
+        })
+    }
+
     fn engine_answers(&self) -> Offer {
         when(self.observed.unreachable_since.is_none(), || {
             format!("The Docker engine cannot be reached: {}", self.observed.unreachable_why)
@@ -100,9 +107,7 @@ impl Judged {
             when(running.is_none(), || {
                 format!("It is running already (run {}).", running.unwrap_or_default())
             }),
-            when(self.stack.dir.is_dir(), || {
-                format!("The stack's directory {} does not exist.", self.stack.dir.display())
-            }),
+            self.directory_is_there(),
         ])
     }
 
@@ -114,9 +119,7 @@ impl Judged {
             when(can_be_run, || "A drill, started from the Releases page, records this.".to_owned()),
             self.may(actor, "run_check"),
             when(running.is_none(), || "It is running already.".to_owned()),
-            when(self.stack.dir.is_dir(), || {
-                format!("The stack's directory {} does not exist.", self.stack.dir.display())
-            }),
+            self.directory_is_there(),
         ])
     }
 

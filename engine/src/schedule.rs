@@ -104,7 +104,7 @@ impl Engine {
     fn due_now(&self, stack: &Stack, known: &Known, observed: &Observed) -> Vec<Check> {
         let Some(release) = known.current() else { return vec![] };
         let would_open = release.state == ReleaseState::Opened && !moved_parts(release, observed).is_empty();
-        if would_open || !known.runs.running.is_empty() || !stack.dir.is_dir() {
+        if would_open || !known.runs.running.is_empty() || observed.directory_missing {
             return vec![];
         }
         let tried = self.0.tried.lock().unwrap_or_else(|e| e.into_inner());

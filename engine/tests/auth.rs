@@ -166,6 +166,33 @@ fn the_owner_gets_in_from_another_address_during_an_attack() {
 }
 
 #[test]
+fn a_known_browser_has_guesses_of_its_own_wherever_it_is() {
+    let key = engine::compose::Key::from([1; 32]);
+    let browser = |now| {
+        let cookie = engine::auth::browsers::value(&key, "ada", now).unwrap();
+        engine::auth::browsers::known(&key, "ada", &cookie, now).unwrap()
+    };
+    let (own, stolen) = (browser(Millis(0)), browser(Millis(0)));
+    let mut throttle = Throttle::new();
+    // Everybody comes from one address, which the owner knows as well.
+    throttle.remember("ada", ip(1), Millis(0));
+    attack(&mut throttle, HOUR / 2, 100, |_| ("ada".into(), ip(1)));
+    assert!(throttle.guess("ada", ip(1), Millis(HOUR / 2)).is_err());
+    assert!(throttle.guess_in("ada", ip(1), Some(own), Millis(HOUR / 2)).is_ok());
+    // Who has such a cookie may guess ten times an hour, and keeps no other browser out.
+    let mut heard = 0;
+    for n in 0..10_000 {
+        let tried = throttle.guess_in("ada", ip(2), Some(stolen), Millis(HOUR / 2 + n * 350));
+        heard += usize::from(tried.is_ok());
+    }
+    assert_eq!(heard, 10);
+    let later = Millis(HOUR / 2 + 20 * 60 * 1000);
+    let guess = throttle.guess_in("ada", ip(3), Some(own), later).unwrap();
+    assert!(guess.is_familiar());
+    throttle.succeeded(guess);
+}
+
+#[test]
 fn an_address_known_from_before_the_start_is_familiar() {
     let mut throttle = Throttle::new();
     throttle.remember("Ada", ip(9), Millis(0));

@@ -3,15 +3,15 @@
 //!
 //! Cookies do not know ports: what is served on another port of the same host name gets the session too. So on a
 //! loopback address the board has a host name of its own, and the start is refused when a URL of the stack has the
-//! same one.
+//! same one. So are files that are changed so while the server runs.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
+use engine::{StackUrl, UrlRefusal};
 use http::uri::Authority;
 use http::{HeaderMap, Method, StatusCode, Uri, header};
 
@@ -48,6 +48,22 @@ pub enum HostError {
         /// The URL.
         url: String,
     },
+}
+
+impl HostError {
+    /// The same for a file that was changed while the server runs. It goes on with the file as it was.
+    pub fn while_running(self) -> UrlRefusal {
+        match self {
+            HostError::Shared { host, name, url } => UrlRefusal {
+                message: format!("`{name}` = \"{url}\" has the host name {host}, which is Stagegate's own"),
+                hint: "that service would receive the sessions of everybody who signs in; give Stagegate another host \
+                       name with public_url in [server], or accept the risk with share_host = true there, and restart \
+                       Stagegate"
+                    .to_owned(),
+            },
+            other => UrlRefusal { message: other.to_string(), hint: String::new() },
+        }
+    }
 }
 
 /// What decides about host names.
@@ -130,11 +146,11 @@ impl Hosts {
                 && address(&name).is_some())
     }
 
-    /// Refuses to share a host name with the stack, which would get the sessions.
+    /// Refuses to share a host name with an address of the stack, which would get the sessions.
     ///
     /// # Errors
-    /// The first URL of the stack on the same name.
-    pub fn refuse_shared(&self, urls: &BTreeMap<String, String>) -> Result<(), HostError> {
+    /// When it has the same name.
+    pub fn refuse_shared(&self, url: &StackUrl) -> Result<(), HostError> {
         // Where the board has a name of its own, the other loopback names lead browsers to that one.
         let own = self.inner.own.as_deref().and_then(split).map(|(name, _)| name);
         let leads_on = |name: &str| own.as_deref().is_some_and(|own| own != name) && is_loopback(name);
@@ -143,12 +159,11 @@ impl Hosts {
             let is_named = names.any(|name| name == host && !leads_on(name));
             is_named || (self.inner.any_address.is_some() && address(host).is_some())
         };
-        for (name, url) in urls {
-            if let Some(host) = host_of(url).filter(|host| is_shared(host)) {
-                return Err(HostError::Shared { host, name: name.clone(), url: url.clone() });
-            }
+        match host_of(&url.filled).filter(|host| is_shared(host)) {
+            // With values of the env file it may hold secrets, so it is shown as it is declared.
+            Some(host) => Err(HostError::Shared { host, name: url.name.clone(), url: url.declared.clone() }),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -212,7 +227,7 @@ fn split(host: &str) -> Option<(String, Option<u16>)> {
     (is_plain && says_port == port.is_some()).then(|| (authority.host().to_ascii_lowercase(), port))
 }
 
-/// The host of a declared URL; what stands in `${KEY:-default}` counts with its default.
+/// The host of a URL; what could not be filled in, as in `${KEY:-default}`, counts with its default.
 fn host_of(url: &str) -> Option<String> {
     let mut plain = String::new();
     let mut rest = url;
@@ -373,7 +388,7 @@ mod tests {
 
     #[test]
     fn a_host_name_is_not_shared_with_the_stack() {
-        let urls = |url: &str| BTreeMap::from([("api".to_owned(), url.to_owned())]);
+        let urls = |url: &str| StackUrl { name: "api".into(), declared: url.into(), filled: url.into() };
         let local = "http://127.0.0.1:${PORT:-3000}";
         assert_eq!(hosts("127.0.0.1:4400", None, &[]).refuse_shared(&urls(local)), Ok(()));
         let own = hosts("127.0.0.1:4400", Some("http://127.0.0.1:4400"), &[]);
@@ -391,6 +406,14 @@ mod tests {
         for other in ["https://api.example.com", local, "${BASE}/x", "https://example.com", "not a url"] {
             assert_eq!(public.refuse_shared(&urls(other)), Ok(()), "{other}");
         }
+        // What the env file fills in decides, and is not shown.
+        let filled = "https://u:secret@go.example.com/";
+        let url = StackUrl { filled: filled.into(), ..urls("https://u:${PW}@${HOST:-x}/") };
+        let error = public.refuse_shared(&url).unwrap_err();
+        assert!(!error.to_string().contains("secret") && error.to_string().contains("${PW}"), "{error}");
+        let UrlRefusal { message, hint } = error.while_running();
+        assert!(message.contains("go.example.com") && !message.contains("secret"), "{message}");
+        assert!(hint.contains("share_host = true"), "{hint}");
         let direct = hosts("10.0.0.5:4400", None, &[]);
         assert!(direct.refuse_shared(&urls("http://10.0.0.5:3000")).is_err());
         // Any address of this machine may be that of the service.

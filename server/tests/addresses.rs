@@ -77,20 +77,80 @@ fn the_start_is_refused_on_a_host_name_that_the_stack_has() {
     write("runbook.md", support::RUNBOOK);
     write("compose.yml", "services:\n  web:\n    image: stagegate-test/none:1\n");
     write("site/pkg/stagegate.css", "body{}");
-    let urls = "[stack.urls]\napi = \"http://127.0.0.1:${PORT:-3000}\"\n";
+    write("env", "HOST=127.0.0.1\n");
     let server = "[server]\npublic_url = \"http://127.0.0.1:4400\"\n";
-    write("stagegate.toml", &format!("{}{urls}{server}", support::CONFIG));
-    let output = Command::new(env!("CARGO_BIN_EXE_stagegate"))
-        .args(["serve", "--listen", "127.0.0.1:0", "--config"])
-        .arg(dir.path().join("stagegate.toml"))
-        .arg("--site")
-        .arg(dir.path().join("site"))
-        .env("DOCKER_HOST", "unix:///nonexistent/docker.sock")
-        .output()
+    for url in ["http://127.0.0.1:${PORT:-3000}", "http://${HOST:-api.lan}:3000", "${SCHEME:-http}://${HOST}"]
+    {
+        let stack = format!("env_file = \"env\"\n[stack.urls]\napi = \"{url}\"\n");
+        write("stagegate.toml", &format!("{}{stack}{server}", support::CONFIG));
+        let output = Command::new(env!("CARGO_BIN_EXE_stagegate"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--config"])
+            .arg(dir.path().join("stagegate.toml"))
+            .arg("--site")
+            .arg(dir.path().join("site"))
+            .env("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{said}");
+        assert!(said.contains("share the host name 127.0.0.1") && said.contains(url), "{said}");
+        assert!(said.contains("share_host = true"), "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_file_in_which_the_stack_has_the_own_host_name_is_not_taken() {
+    let server = Server::start_with("env_file = \"env\"\n", |dir| {
+        std::fs::write(dir.join("env"), "HOST=api.lan\n").unwrap();
+    });
+    let admin = server.admin().await;
+    let write = |name: &str, text: &str| std::fs::write(server.dir.path().join(name), text).unwrap();
+    let good = std::fs::read_to_string(server.dir.path().join("stagegate.toml")).unwrap();
+    let board = || async { server.get(&admin, "/").await.text().await.unwrap() };
+    let until = async |what: &str, done: &dyn Fn(&str) -> bool| {
+        for _ in 0..100 {
+            if done(&board().await) {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        panic!("{what}: {}", board().await);
+    };
+    let is_refused = |page: &str| page.contains("the last good reading stays in force");
+    assert!(!is_refused(&board().await));
+    let with = |name: &str, url: &str| {
+        format!("{}[stack.urls]\nweb = \"{url}\"\n", good.replace("\"Small\"", &format!("\"{name}\"")))
+    };
+    write("stagegate.toml", &with("Second", "http://stagegate.localhost:3000"));
+    until("the refusal", &is_refused).await;
+    let page = board().await;
+    assert!(page.contains("has the host name stagegate.localhost") && page.contains("share_host"), "{page}");
+    assert!(page.contains("stagegate.toml:7:7"), "its place is named: {page}");
+    assert!(page.contains("Small") && !page.contains("Second"), "the old file is not in force: {page}");
+    // Another host name is taken, and one that the env file fills in counts as it is filled in.
+    write("stagegate.toml", &with("Third", "http://${HOST:-stagegate.localhost}:3000"));
+    until("the new file", &|page| page.contains("Third") && !is_refused(page)).await;
+    write("env", "HOST=stagegate.localhost\n");
+    until("the refusal of the new value", &is_refused).await;
+    write("env", "HOST=api2.lan\n");
+    until("the value to be corrected", &|page| page.contains("Third") && !is_refused(page)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_file_is_taken_where_the_host_name_may_be_shared() {
+    let server = Server::start_with("[server]\nshare_host = true\n", |_| {});
+    let admin = server.admin().await;
+    let file = server.dir.path().join("stagegate.toml");
+    let text = std::fs::read_to_string(&file).unwrap().replace("\"Small\"", "\"Second\"");
+    std::fs::write(&file, format!("{text}[stack.urls]\nweb = \"http://stagegate.localhost:3000\"\n"))
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success(), "{said}");
-    assert!(said.contains("share the host name 127.0.0.1") && said.contains("share_host = true"), "{said}");
+    for _ in 0..100 {
+        if server.get(&admin, "/").await.text().await.unwrap().contains("Second") {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("the file is not taken");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -218,8 +218,13 @@ async fn a_session_ends_with_sign_out_and_its_cookie_is_worth_nothing_then() {
         .send()
         .await
         .unwrap();
-    let set = answer.headers()["set-cookie"].to_str().unwrap().to_owned();
-    assert!(set.contains("HttpOnly") && set.contains("SameSite=Lax"), "{set}");
+    let cookies: Vec<&str> =
+        answer.headers().get_all("set-cookie").iter().map(|value| value.to_str().unwrap()).collect();
+    assert!(
+        cookies.iter().all(|set| set.contains("HttpOnly") && set.contains("SameSite=Lax")),
+        "{cookies:?}"
+    );
+    let set = *cookies.iter().find(|set| set.starts_with("stagegate=")).unwrap();
     let cookie = set.split(';').next().unwrap().to_owned();
     let board = |cookie: String| {
         let request = plain.get(server.url("/")).header("accept", "text/html").header("cookie", cookie);

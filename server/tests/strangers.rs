@@ -165,6 +165,31 @@ async fn wrong_guesses_behind_a_shared_address_keep_nobody_else_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn guesses_from_the_same_address_keep_nobody_out_of_a_browser_they_signed_in_with() {
+    let server = Server::start();
+    let _admin = server.admin().await;
+    let own = server.browser();
+    let form = [("login", "root"), ("password", PASSWORD)];
+    server.post(&own, "/api/sign_in", &form).await;
+    server.post(&own, "/api/sign_out", &[]).await;
+    assert_eq!(server.get(&own, "/").await.status().as_u16(), 303, "signed out");
+    let stranger = support::client(false);
+    for _ in 0..30 {
+        let wrong = [("login", "root"), ("password", "wrong password")];
+        server.post(&stranger, "/api/sign_in", &wrong).await;
+    }
+    let fresh = server.browser();
+    server.post(&fresh, "/api/sign_in", &form).await;
+    assert_eq!(
+        server.get(&fresh, "/").await.status().as_u16(),
+        303,
+        "the guesses are used up for strange browsers"
+    );
+    server.post(&own, "/api/sign_in", &form).await;
+    assert_eq!(server.get(&own, "/").await.status().as_u16(), 200, "and not for the owner's");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn fifty_sign_ins_a_second_keep_an_honest_one_out_for_seconds_only() {
     let server = Server::start();
     let admin = server.admin().await;

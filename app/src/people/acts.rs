@@ -3,8 +3,9 @@
 
 #![expect(clippy::too_many_arguments, reason = "a form's fields are the arguments, one each")]
 
-use engine::{Access, Done, Error};
+use engine::{Access, Done, Engine, Error, Origin, SignedIn};
 use leptos::prelude::*;
+use tower_sessions::Session;
 
 use crate::error::AppError;
 use crate::ssr::{Envelope, Visit, act, finish, local_path};
@@ -12,10 +13,25 @@ use crate::ssr::{Envelope, Visit, act, finish, local_path};
 /// The session key of the person's id.
 const PERSON: &str = "person";
 
-/// Makes the visitor this person, in a session with a new id.
-async fn enter(visit: &Visit, person: i64) -> Result<(), Error> {
-    visit.session.cycle_id().await.map_err(Error::internal)?;
-    visit.session.insert(PERSON, person).await.map_err(Error::internal)
+/// Makes the visitor this person, in a session with a new id that is stored before this returns. Part of the action,
+/// like everything that it does: a browser that has gone leaves nothing half done.
+async fn enter(engine: &Engine, session: &Session, who: &SignedIn) -> Result<(), Error> {
+    let entered = async {
+        session.cycle_id().await.map_err(Error::internal)?;
+        session.insert(PERSON, who.actor.id).await.map_err(Error::internal)?;
+        session.save().await.map_err(Error::internal)?;
+        if engine.has_same_password(who).await? {
+            return Ok(());
+        }
+        Err(Error::conflict("Your password was changed a moment ago. Sign in again with the new one."))
+    };
+    let entered = entered.await;
+    if entered.is_err()
+        && let Err(error) = session.flush().await
+    {
+        tracing::error!(%error, "a session that must not go on could not be ended");
+    }
+    entered
 }
 
 /// The two fields of a new password must say the same.
@@ -43,10 +59,15 @@ pub(crate) async fn sign_in(
 ) -> Result<(), AppError> {
     let visit = Visit::current();
     let answer = async {
-        let (engine, login, ip) = (visit.engine.clone(), login.clone(), visit.ip.clone());
-        let sign_in = async move { engine.sign_in(&login, &password, &ip).await };
-        let actor = visit.engine.run_action(sign_in).await?;
-        enter(&visit, actor.id).await?;
+        let (engine, typed, ip) = (visit.engine.clone(), login.clone(), visit.ip.clone());
+        let (session, browser) = (visit.session.clone(), visit.known_browser());
+        let sign_in = async move {
+            let origin = Origin { ip: &ip, browser: &browser };
+            let who = engine.sign_in(&typed, &password, origin).await?;
+            enter(&engine, &session, &who).await
+        };
+        visit.engine.run_action(sign_in).await?;
+        visit.remember_browser(&login);
         Ok(go_to(&next))
     };
     let answer = answer.await;
@@ -69,11 +90,14 @@ pub(crate) async fn use_link(
     let visit = Visit::current();
     let answer = async {
         same(&password, &again)?;
-        let (engine, ip) = (visit.engine.clone(), visit.ip.clone());
+        let (engine, session, ip) = (visit.engine.clone(), visit.session.clone(), visit.ip.clone());
         let (name, login) = (name.clone(), login.clone());
-        let use_link = async move { engine.use_link(&token, &name, &login, &password, &ip).await };
+        let use_link = async move {
+            let who = engine.use_link(&token, &name, &login, &password, &ip).await?;
+            enter(&engine, &session, &who).await?;
+            Ok(who.actor)
+        };
         let actor = visit.engine.run_action(use_link).await?;
-        enter(&visit, actor.id).await?;
         Ok(Done { to: "/".to_owned(), said: format!("Welcome, {}.", actor.name) })
     };
     let answer = answer.await;
@@ -85,8 +109,12 @@ pub(crate) async fn use_link(
 pub(crate) async fn sign_out(key: String, back: String, form: String) -> Result<(), AppError> {
     let visit = Visit::current();
     let answer = async {
-        visit.session.flush().await.map_err(Error::internal)?;
-        visit.engine.note_sign_out(visit.actor()?).await?;
+        let (engine, session, actor) = (visit.engine.clone(), visit.session.clone(), visit.actor()?.clone());
+        let sign_out = async move {
+            session.flush().await.map_err(Error::internal)?;
+            engine.note_sign_out(&actor).await
+        };
+        visit.engine.run_action(sign_out).await?;
         Ok(go_to("/sign-in"))
     };
     let answer = answer.await;
@@ -106,11 +134,9 @@ pub(crate) async fn change_password(
     let session = Visit::current().session;
     act(Envelope { key, back, form }, &[], |engine, ctx| async move {
         same(&password, &again)?;
-        let done = engine.change_password(&ctx, &old, &password).await?;
-        // A session that was copied before the change is worth nothing after it. Saved at once, because the notice
-        // waits under the new id.
-        session.cycle_id().await.map_err(Error::internal)?;
-        session.save().await.map_err(Error::internal)?;
+        let (done, who) = engine.change_password(&ctx, &old, &password).await?;
+        // A session that was copied before the change is worth nothing after it. The notice waits under the new id.
+        enter(&engine, &session, &who).await?;
         Ok(done)
     })
     .await

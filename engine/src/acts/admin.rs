@@ -1,6 +1,6 @@
-//! What admins do with accounts: inviting, roles, resets, ending access. Each asks for the password, names the end
-//! state that is wanted, and is judged again, one after another, once the password was right: two admins who press
-//! the same button want the same thing.
+//! What admins do with accounts: inviting, roles, resets, ending access. Each names the end state that is wanted: two
+//! admins who press the same button want the same thing. Each asks for the password, and is judged again, one after
+//! another, once the password was right. Withdrawing an invitation alone asks for none: it only takes something away.
 
 use std::sync::Arc;
 

@@ -18,6 +18,7 @@ pub use people::NewPerson;
 pub(crate) use people::token_hash;
 pub use releases::{Deployment, Restart, Return};
 pub(crate) use runs::CheckRun;
+pub use sign_in::{Origin, SignedIn};
 
 use std::future::Future;
 use std::sync::Arc;

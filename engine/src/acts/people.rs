@@ -1,11 +1,10 @@
 //! One-time links, and looking after people.
 
-use domain::facts::Actor;
 use domain::role::Role;
 use domain::time::Millis;
 
 use super::Ctx;
-use super::sign_in::SOMEBODY;
+use super::sign_in::{SOMEBODY, SignedIn};
 use crate::Engine;
 use crate::audit::{self, Event, Outcome};
 use crate::auth::passwords::check_rule;
@@ -41,7 +40,7 @@ impl Engine {
         login: &str,
         password: &str,
         ip: &str,
-    ) -> Result<Actor, Error> {
+    ) -> Result<SignedIn, Error> {
         match self.try_link(token, name, login, password, ip).await {
             Err(LinkUse::Link(LinkError::NotVouched { link })) => {
                 self.note_forged_link(link).await;
@@ -70,7 +69,7 @@ impl Engine {
         login: &str,
         password: &str,
         ip: &str,
-    ) -> Result<Actor, LinkUse> {
+    ) -> Result<SignedIn, LinkUse> {
         let link = self.open_link(token).await?;
         let LinkView { kind, name: made_for, login: made_login, wants_password } =
             self.link_view(link).await?;
@@ -86,7 +85,7 @@ impl Engine {
             None
         };
         let (token_hash, now) = (token_hash(token), self.now());
-        let person = self
+        let (person, hash) = self
             .store()
             .write(move |tx| {
                 Box::pin(async move {
@@ -116,11 +115,15 @@ impl Engine {
                         sessions::end_all(&mut *tx, id, None).await?;
                     }
                     let person = people::by_id(&mut *tx, id).await?;
+                    let credentials = match &person {
+                        Some(person) => people::credentials(&mut *tx, &person.login).await?,
+                        None => None,
+                    };
                     let actor = person.as_ref().map(|p| p.actor());
                     let event =
                         Event::new(now, actor.as_ref(), "link.use", link.kind.slug()).outcome(Outcome::Done);
                     audit::append(tx, &event).await?;
-                    Ok::<_, LinkUse>(person)
+                    Ok::<_, LinkUse>((person, credentials.and_then(|c| c.password_hash)))
                 })
             })
             .await?;
@@ -128,19 +131,22 @@ impl Engine {
         if let Some(person) = &person {
             self.note_familiar(person.id, ip);
         }
-        let may = person.filter(|person| !person.disabled).map(|person| person.actor());
-        may.ok_or_else(|| Error::refused("This person may not sign in any more.").into())
+        let may = person.filter(|person| !person.disabled);
+        let signed_in = may.map(|person| SignedIn::new(person.actor(), hash.as_deref()));
+        signed_in.ok_or_else(|| Error::refused("This person may not sign in any more.").into())
     }
 
-    /// Changes the own password; the sessions of the person end. The server renews the one at hand.
-    pub async fn change_password(&self, ctx: &Ctx, old: &str, new: &str) -> Result<Done, Error> {
+    /// Changes the own password; the sessions of the person end. The server renews the one at hand, for whom this
+    /// returns beside the answer.
+    pub async fn change_password(&self, ctx: &Ctx, old: &str, new: &str) -> Result<(Done, SignedIn), Error> {
         let current = self.confirm_password(ctx, old, "it was not changed").await?;
         let known = self.known();
         let me = known.people.iter().find(|p| p.id == ctx.actor.id).ok_or_else(Error::signed_out)?;
         check_rule(new, &me.login, &me.name).map_err(|w| Error::invalid(sentence(&w.to_string())))?;
         let hash = self.passwords().hash(new.to_owned()).await?;
+        let signed_in = SignedIn::new(ctx.actor.clone(), Some(&hash));
         let allowed = crate::view::Offer::Yes;
-        self.perform(ctx, "password.change", &me.login, &[], allowed, async |begun| {
+        let done = self.perform(ctx, "password.change", &me.login, &[], allowed, async |begun| {
             let id = ctx.actor.id;
             let done = Done { to: "/account".to_owned(), said: "The password is changed.".to_owned() };
             self.try_store_done(begun, done, String::new(), move |tx| {
@@ -155,8 +161,8 @@ impl Engine {
                 })
             })
             .await
-        })
-        .await
+        });
+        Ok((done.await?, signed_in))
     }
 
     /// Whether nobody exists yet.

@@ -126,9 +126,7 @@ impl Engine {
             judged.may(&ctx.actor, "run_gate"),
             when(!checks.is_empty(), || "No check is bound here.".to_owned()),
             when(!running, || "They are running already.".to_owned()),
-            when(judged.stack.dir.is_dir(), || {
-                format!("The stack's directory {} does not exist.", judged.stack.dir.display())
-            }),
+            judged.directory_is_there(),
             as_shown(digest, &judged.together_digest(gate), "What these checks run"),
         ]);
         let title = if of_matrix {
@@ -292,8 +290,8 @@ impl Engine {
         act.in_run(id);
         act.on_release(release);
         let stack = self.stack();
-        let plan = Plan {
-            env_file: stack.project.env_file.clone().filter(|f| f.is_file()),
+        let mut plan = Plan {
+            env_file: stack.project.env_file.clone(),
             public_keys: stack.public_keys.clone(),
             timeout_ms: start.timeout_ms,
             work,
@@ -305,7 +303,10 @@ impl Engine {
             ..Plan::new(id.to_string(), start.title, stack.dir.clone())
         };
         let (runs, exe) = (self.paths().runs.clone(), self.paths().exe.clone());
-        let launch = move || runner::create(&runs, &plan).and_then(|dir| runner::launch(&exe, &dir));
+        let launch = move || {
+            plan.env_file = plan.env_file.filter(|f| f.is_file());
+            runner::create(&runs, &plan).and_then(|dir| runner::launch(&exe, &dir))
+        };
         let launched = off_thread(launch).await.map_err(Error::internal).and_then(|done| Ok(done?));
         if let Err(public) = launched {
             let because = "its supervisor did not start";

@@ -11,12 +11,13 @@ use domain::facts::Actor;
 use super::Ctx;
 use crate::Engine;
 use crate::audit::{self, Event, Outcome};
+use crate::auth::browsers;
 use crate::auth::passwords::{LONGEST, Turn, Verdict};
 use crate::auth::refusals::{Entry, Refusals};
 use crate::auth::throttle::{Confirmations, Guess, Wait};
 use crate::error::{Error, sentence};
 use crate::store::StoreError;
-use crate::store::people;
+use crate::store::{people, sessions};
 
 /// A login has at most so many characters.
 const LONGEST_LOGIN: usize = 200;
@@ -27,12 +28,64 @@ const RECORD_EVERY: Duration = Duration::from_secs(60);
 /// Who is named where nobody is signed in. What was typed is not: it may be a password.
 pub(super) const SOMEBODY: &str = "Not signed in";
 
+/// Where somebody comes from who signs in.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin<'a> {
+    /// The peer's address.
+    pub ip: &'a str,
+    /// What [`Engine::known_browser`] gave this browser; empty when it brings nothing.
+    pub browser: &'a str,
+}
+
+impl<'a> From<&'a str> for Origin<'a> {
+    fn from(ip: &'a str) -> Origin<'a> {
+        Origin { ip, browser: "" }
+    }
+}
+
+/// Somebody who has just shown who they are, and the password that counted then.
+#[derive(Clone)]
+pub struct SignedIn {
+    /// Who they are.
+    pub actor: Actor,
+    /// Digest of the password hash; `None`: there was no password.
+    password: Option<String>,
+}
+
+impl SignedIn {
+    pub(super) fn new(actor: Actor, hash: Option<&str>) -> SignedIn {
+        SignedIn { actor, password: hash.map(sessions::digest_of_hash) }
+    }
+}
+
+impl std::fmt::Debug for SignedIn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SignedIn").field("actor", &self.actor).finish_non_exhaustive()
+    }
+}
+
 impl Engine {
+    /// Whether the password is still the one that counted when somebody showed who they are. To be asked once their
+    /// session is stored: a change of the password ends the sessions that are stored by then, and not one that is
+    /// stored after it.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn has_same_password(&self, who: &SignedIn) -> Result<bool, Error> {
+        Ok(sessions::password_digest(self.store(), who.actor.id).await? == who.password)
+    }
+
     /// Signs somebody in. The answer and the time it takes do not tell who exists.
     ///
     /// # Errors
     /// Refused or throttled; or the store cannot be read.
-    pub async fn sign_in(&self, login: &str, password: &str, ip: &str) -> Result<Actor, Error> {
+    pub async fn sign_in<'a>(
+        &self,
+        login: &str,
+        password: &str,
+        from: impl Into<Origin<'a>>,
+    ) -> Result<SignedIn, Error> {
+        let Origin { ip, browser } = from.into();
         let (ip, now) = (address(ip), self.now());
         let is_wrong = || Error::refused("Name or password is wrong.");
         if is_longer(login, LONGEST_LOGIN) || is_longer(password, LONGEST) {
@@ -41,7 +94,8 @@ impl Engine {
         }
         let login = people::normal_login(login);
         // The guard must not live across an await.
-        let guess = self.throttle().guess(&login, ip, now);
+        let browser = browsers::known(&self.0.session_key, &login, browser, now);
+        let guess = self.throttle().guess_in(&login, ip, browser, now);
         let guess = match guess {
             Ok(guess) => guess,
             Err(wait) => {
@@ -55,15 +109,21 @@ impl Engine {
                 self.throttle().take_back(guess);
                 Err(error)
             }
-            Ok(Some(actor)) => {
+            Ok(Some(signed_in)) => {
                 self.throttle().succeeded(guess);
-                Ok(actor)
+                Ok(signed_in)
             }
             Ok(None) => {
                 self.note_refusal_of(Some(&login), ip, "wrong name or password").await;
                 Err(is_wrong())
             }
         }
+    }
+
+    /// What the browser gets in which the owner of `login` has just signed in, for [`Origin::browser`] the next time.
+    /// `None`: the system gave no random bytes, and the browser stays a strange one.
+    pub fn known_browser(&self, login: &str) -> Option<String> {
+        browsers::value(&self.0.session_key, &people::normal_login(login), self.now()).ok()
     }
 
     /// Compares the password and records the sign-in; `None` when it is wrong. A hash that is replaced while it is
@@ -74,7 +134,7 @@ impl Engine {
         password: &str,
         guess: &Guess,
         ip: IpAddr,
-    ) -> Result<Option<Actor>, Error> {
+    ) -> Result<Option<SignedIn>, Error> {
         let turn = if guess.is_familiar() { Turn::Familiar } else { Turn::Stranger(ip) };
         for _ in 0..MAX_COMPARISONS {
             let credentials = people::credentials(self.store().readers(), login).await?;
@@ -92,8 +152,8 @@ impl Engine {
                     Err(error) => tracing::error!(%error, "a password hash could not be renewed"),
                 },
             }
-            if self.note_signed_in(login, &actor, hash).await? {
-                return Ok(Some(actor));
+            if self.note_signed_in(login, &actor, hash.clone()).await? {
+                return Ok(Some(SignedIn::new(actor, Some(&hash))));
             }
         }
         Ok(None)

@@ -2,6 +2,7 @@
 //!
 //! It knows no pages and no tables: it is handed what is stored and says what to store.
 
+pub mod browsers;
 pub mod passwords;
 mod queue;
 pub mod refusals;

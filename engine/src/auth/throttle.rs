@@ -3,6 +3,8 @@
 //! Pure: `now` is handed in, and nothing is stored. All limits are for one hour and forget by themselves.
 //!
 //! An attacker must not be able to lock the owner out. So the ten guesses an hour on one account are shared out:
+//! * A browser in which the owner has signed in before has ten of its own, wherever it is
+//!   ([`super::browsers`]).
 //! * An address from which the owner has signed in before ("familiar") has ten of its own, which strangers
 //!   cannot use up.
 //! * All other addresses together have seven.
@@ -24,6 +26,8 @@ use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
 
 use domain::time::Millis;
+
+use super::browsers::Browser;
 
 /// The span in which guesses are counted, milliseconds.
 const HOUR_MS: u64 = 60 * 60 * 1000;
@@ -60,6 +64,13 @@ fn whole_seconds(for_ms: u64) -> String {
     }
 }
 
+/// Where guesses at one account are counted together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Place {
+    Network(IpAddr),
+    Browser(Browser),
+}
+
 /// A guess that may be made. It counts as wrong until [`Throttle::succeeded`] says otherwise, so that many at
 /// the same moment cannot slip through.
 #[derive(Debug, Clone)]
@@ -67,12 +78,13 @@ fn whole_seconds(for_ms: u64) -> String {
 pub struct Guess {
     login: String,
     address: IpAddr,
+    place: Place,
     at: Millis,
     familiar: bool,
 }
 
 impl Guess {
-    /// Whether the person has signed in from this address before.
+    /// Whether the person has signed in from this address, or in this browser, before.
     pub fn is_familiar(&self) -> bool {
         self.familiar
     }
@@ -85,8 +97,8 @@ pub struct Throttle {
     strangers: HashMap<String, VecDeque<Millis>>,
     /// Guesses from each address.
     addresses: HashMap<IpAddr, VecDeque<Millis>>,
-    /// Guesses from one address at one account.
-    pairs: HashMap<(String, IpAddr), VecDeque<Millis>>,
+    /// Guesses from one address or known browser at one account.
+    pairs: HashMap<(String, Place), VecDeque<Millis>>,
     /// When the owner last signed in from an address.
     familiar: HashMap<(String, IpAddr), Millis>,
 }
@@ -100,10 +112,23 @@ impl Throttle {
     /// Asks whether a password for `login` from `ip` may be tried now, and counts it. The answer is the same
     /// whether the account exists or not.
     pub fn guess(&mut self, login: &str, ip: IpAddr, now: Millis) -> Result<Guess, Wait> {
+        self.guess_in(login, ip, None, now)
+    }
+
+    /// The same for a `browser` in which the owner has signed in before.
+    pub fn guess_in(
+        &mut self,
+        login: &str,
+        ip: IpAddr,
+        browser: Option<Browser>,
+        now: Millis,
+    ) -> Result<Guess, Wait> {
         let login = key(login);
         let address = network(ip);
-        let pair = (login.clone(), address);
-        let familiar = self.familiar.get(&pair).is_some_and(|at| now.since(*at) < FAMILIAR_FOR_MS);
+        let place = browser.map_or(Place::Network(address), Place::Browser);
+        let pair = (login.clone(), place);
+        let owner_was_here = self.familiar.get(&(login.clone(), address));
+        let familiar = browser.is_some() || owner_was_here.is_some_and(|at| now.since(*at) < FAMILIAR_FOR_MS);
         let from_here = recent(self.addresses.get(&address), now);
         let pair_times = recent(self.pairs.get(&pair), now);
         let strangers = recent(self.strangers.get(&login), now);
@@ -124,27 +149,28 @@ impl Throttle {
         count(self.addresses.entry(address).or_default(), now);
         count(self.pairs.entry(pair).or_default(), now);
         self.forget(now);
-        Ok(Guess { login, address, at: now, familiar })
+        Ok(Guess { login, address, place, at: now, familiar })
     }
 
     /// The guess was right: it is not counted, and the address is familiar for this account from now on.
     pub fn succeeded(&mut self, guess: Guess) {
-        let Guess { login, address, at, .. } = guess;
-        take_back(self.strangers.get_mut(&login), at);
-        take_back(self.addresses.get_mut(&address), at);
-        let pair = (login, address);
-        self.pairs.remove(&pair);
-        self.familiar.insert(pair, at);
-    }
-
-    /// The guess could not be checked: it is not counted.
-    pub fn take_back(&mut self, guess: Guess) {
-        let Guess { login, address, at, familiar } = guess;
+        let Guess { login, address, place, at, familiar } = guess;
         if !familiar {
             take_back(self.strangers.get_mut(&login), at);
         }
         take_back(self.addresses.get_mut(&address), at);
-        take_back(self.pairs.get_mut(&(login, address)), at);
+        self.pairs.remove(&(login.clone(), place));
+        self.familiar.insert((login, address), at);
+    }
+
+    /// The guess could not be checked: it is not counted.
+    pub fn take_back(&mut self, guess: Guess) {
+        let Guess { login, address, place, at, familiar } = guess;
+        if !familiar {
+            take_back(self.strangers.get_mut(&login), at);
+        }
+        take_back(self.addresses.get_mut(&address), at);
+        take_back(self.pairs.get_mut(&(login, place)), at);
     }
 
     /// Tells of a sign-in known from before the server started.

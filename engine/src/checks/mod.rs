@@ -50,4 +50,5 @@ pub(crate) use output::settled;
 pub use output::{Output, OutputLine};
 pub(crate) use placeholders::unfilled_secret;
 pub use probe::{ProbeWork, probe};
+pub(crate) use template::fill_urls;
 pub use tree::{TrackedFiles, with_remark};

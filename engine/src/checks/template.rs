@@ -66,6 +66,14 @@ impl Names {
     }
 }
 
+/// Those of the declared URLs that can be filled from an env file, by name.
+pub(crate) fn fill_urls(
+    urls: &BTreeMap<String, String>,
+    env: BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    Names::new(urls, env).urls()
+}
+
 type Lookup<'a> = dyn FnMut(&str) -> Result<Option<String>, TemplateError> + 'a;
 
 fn substitute(template: &str, lookup: &mut Lookup) -> Result<String, TemplateError> {

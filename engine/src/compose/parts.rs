@@ -34,6 +34,8 @@ pub struct PartsSeen {
     pub rendered: Option<Arc<Rendered>>,
     /// What cannot be read, one sentence each.
     pub faults: Vec<String>,
+    /// The directory is not there.
+    pub directory_missing: bool,
     /// Permissions of the env file, when there is one.
     pub env_mode: Option<u32>,
 }
@@ -71,6 +73,8 @@ impl PartsReader {
     /// Reads the parts. What cannot be read is absent and named among the faults.
     pub async fn read(&self) -> PartsSeen {
         let mut seen = PartsSeen::default();
+        let dir = self.project.dir.clone();
+        seen.directory_missing = off_thread(move || !dir.is_dir()).await.unwrap_or_default();
         let (now, last_good) = self.rendering().await;
         match now {
             Ok(rendered) => {

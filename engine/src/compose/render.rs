@@ -82,7 +82,6 @@ pub async fn render(project: &Project, key: &Key) -> Result<Rendered> {
 }
 
 pub(super) async fn render_own(tool: Tool<'_>, project: &Project, key: &Key) -> Result<Rendered> {
-    project.check()?;
     render_argv(tool, project, project.argv(&["config", "--format", "json"]), key).await
 }
 
@@ -93,13 +92,13 @@ pub(super) async fn render_kept(
     files: &[&Path],
     key: &Key,
 ) -> Result<Rendered> {
-    project.check()?;
     render_argv(tool, project, project.argv_with(name, files, &["config", "--format", "json"]), key).await
 }
 
 async fn render_argv(tool: Tool<'_>, project: &Project, argv: Vec<String>, key: &Key) -> Result<Rendered> {
     let own = project.clone();
     let read = off_thread(move || -> Result<(EnvFile, Vec<String>)> {
+        own.check()?;
         let env = match own.env_path() {
             Some(file) => EnvFile::read(&file)
                 .map_err(|error| ComposeError::EnvFileInvalid { file, why: error.to_string() })?,
@@ -289,6 +288,18 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[tokio::test]
+    async fn other_tasks_go_on_while_it_is_looked_for_the_project() {
+        let home = tempfile::tempdir().unwrap();
+        let project = Project { dir: home.path().join("none"), ..Project::default() };
+        let others = tokio::spawn(async {});
+        for _ in 0..20 {
+            let missing = render(&project, &Key::from([1; 32])).await;
+            assert!(matches!(missing, Err(ComposeError::DirectoryMissing { .. })), "{missing:?}");
+        }
+        assert!(others.is_finished(), "the only thread of this runtime was held");
+    }
 
     fn config(name: &str, root: &str, secret: &str) -> Value {
         json!({

@@ -201,6 +201,7 @@ impl Look {
         let seen = self.parts.borrow_and_update().clone().unwrap_or_default();
         self.now.parts.values = seen.parts.values;
         self.now.faults = seen.faults;
+        self.now.directory_missing = seen.directory_missing;
         self.now.subject = seen.subject;
         self.now.env_mode = seen.env_mode;
     }

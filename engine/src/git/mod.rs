@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::bounded;
+use crate::files::off_thread;
 use crate::runner::{Cmd, Exit, Session};
 
 pub(crate) use ignored::Ignored;
@@ -56,7 +57,8 @@ impl<'a> Git<'a> {
     /// # Errors
     /// When git cannot be run, or the configuration cannot be read.
     pub(crate) async fn open(caller: Caller<'a>, dir: &Path) -> Result<Option<Git<'a>>, Fault> {
-        if !dir.ancestors().any(|place| place.join(".git").symlink_metadata().is_ok()) {
+        let git_dirs: Vec<PathBuf> = dir.ancestors().map(|place| place.join(".git")).collect();
+        if !looked_up(move || git_dirs.iter().any(|git| git.symlink_metadata().is_ok())).await? {
             return Ok(None);
         }
         let mut git = Git { caller, dir: dir.to_owned(), env: off::env(&[]), filters: Vec::new() };
@@ -128,6 +130,11 @@ impl<'a> Git<'a> {
         let answer = answer.map_err(|error| Fault(format!("git cannot be run ({})", error.kind())))?;
         Ok((answer.exit, answer.err))
     }
+}
+
+/// Looks something up in the file system, off the async threads.
+async fn looked_up<T: Send + 'static>(look: impl FnOnce() -> T + Send + 'static) -> Result<T, Fault> {
+    off_thread(look).await.map_err(|error| Fault(format!("the directory cannot be read ({error})")))
 }
 
 fn refusal(args: &[&str], exit: &Exit, err: &str) -> String {

@@ -30,6 +30,16 @@ async fn commit(dir: &Path) -> String {
 }
 
 #[tokio::test]
+async fn other_tasks_go_on_while_it_is_looked_for_a_checkout() {
+    let home = tempfile::tempdir().unwrap();
+    let others = tokio::spawn(async {});
+    for _ in 0..20 {
+        assert_eq!(see(home.path()).await, Ok(None));
+    }
+    assert!(others.is_finished(), "the only thread of this runtime was held");
+}
+
+#[tokio::test]
 async fn a_changed_tracked_file_shows_and_an_untracked_one_does_not() {
     let home = tempfile::tempdir().unwrap();
     let dir = home.path();

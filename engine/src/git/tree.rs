@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use domain::digest::hex;
 use sha2::{Digest as _, Sha256};
 
-use super::{Caller, Fault, Git, refusal};
+use super::{Caller, Fault, Git, looked_up, refusal};
 use crate::bounded::open_regular;
 use crate::runner::Exit;
 
@@ -78,7 +78,8 @@ async fn see_within(dir: &Path, depth: usize, left: &mut usize) -> Result<Option
     }
     for path in git.submodules().await? {
         let place = git.top().await?.join(&path);
-        if place.join(".git").symlink_metadata().is_err() {
+        let git_dir = place.join(".git");
+        if looked_up(move || git_dir.symlink_metadata().is_err()).await? {
             continue;
         }
         if depth == 0 || *left == 0 {
@@ -181,7 +182,8 @@ impl Git<'_> {
     /// When git gives no answer.
     pub(crate) async fn submodules(&self) -> Result<Vec<PathBuf>, Fault> {
         let top = self.top().await?;
-        if top.join(".gitmodules").symlink_metadata().is_err() {
+        let list = top.join(".gitmodules");
+        if looked_up(move || list.symlink_metadata().is_err()).await? {
             return Ok(Vec::new());
         }
         let mut found = Vec::new();
@@ -219,13 +221,13 @@ impl Git<'_> {
     /// a large file in memory or to open something that is no file: those are read here.
     async fn digest(&self, changed: &Changed, digest: &mut Sha256) -> Result<(), Fault> {
         let top = self.top().await?;
-        let odd = |path: &str| {
-            let meta = fs::symlink_metadata(top.join(path)).ok();
-            let kind = meta.as_ref().map(fs::Metadata::file_type);
-            let special = kind.is_some_and(|kind| !kind.is_file() && !kind.is_symlink() && !kind.is_dir());
-            special || meta.is_some_and(|meta| meta.is_file() && meta.len() > LARGE)
-        };
-        if !changed.files.iter().any(|(_, path)| odd(path)) {
+        let paths: Vec<PathBuf> = changed.files.iter().map(|(_, path)| top.join(path)).collect();
+        let (paths, any_is_odd) = looked_up(move || {
+            let any_is_odd = paths.iter().any(|path| is_odd(path));
+            (paths, any_is_odd)
+        })
+        .await?;
+        if !any_is_odd {
             let args = [
                 "diff",
                 "HEAD",
@@ -243,11 +245,17 @@ impl Git<'_> {
                 exit => Err(Fault(refusal(&args, &exit, &err))),
             };
         }
-        let paths: Vec<PathBuf> = changed.files.iter().map(|(_, path)| top.join(path)).collect();
-        let read = tokio::task::spawn_blocking(move || read_all(&paths)).await;
-        digest.update(read.map_err(|_| Fault("the changed files could not be read".to_owned()))??);
+        digest.update(looked_up(move || read_all(&paths)).await??);
         Ok(())
     }
+}
+
+/// Whether git must not read what lies there: a large file, or no file at all.
+fn is_odd(path: &Path) -> bool {
+    let Ok(meta) = fs::symlink_metadata(path) else { return false };
+    let kind = meta.file_type();
+    let special = !kind.is_file() && !kind.is_symlink() && !kind.is_dir();
+    special || (meta.is_file() && meta.len() > LARGE)
 }
 
 /// A digest of what lies at these paths.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
+use domain::role::Role;
 use tempfile::TempDir;
 
 use super::*;
@@ -36,6 +37,20 @@ async fn of_many_who_ask_at_once_one_judges() {
     let seconds = usize::try_from(began.elapsed().as_secs()).unwrap();
     assert_eq!(all.len(), 2_000);
     assert!(different(&all) <= 1 + seconds, "{} judgements in {seconds} s", different(&all));
+}
+
+#[tokio::test]
+async fn whether_the_directory_is_there_is_a_fact_and_not_looked_up() {
+    let (dir, engine) = engine().await;
+    let qa = Actor { id: 1, name: "QA".into(), roles: vec![Role::Qa] };
+    let offer = |directory_missing| {
+        let observed = Observed { directory_missing, ..Observed::default() };
+        engine.judged_by(Arc::new(observed)).offer_check(&qa, "unit")
+    };
+    let missing = offer(true);
+    assert!(missing.reason().is_some_and(|why| why.contains("does not exist")), "{missing:?}");
+    dir.close().unwrap();
+    assert_eq!(offer(false), Offer::Yes, "gone, and not yet seen to be");
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use crate::follow_ups::open_follow_ups;
 use crate::judging::Judged;
 use crate::pages::gates::expiry;
 use crate::pages::incidents::incident_row;
+use crate::pages::runs::Progress;
 use crate::store::runs::{RunKind, RunOutcome, RunState};
 use crate::view::{BoardView, Expiring, IncidentRow, RunView, StepView, Waiting};
 
@@ -20,10 +21,12 @@ impl Engine {
     /// The board, as this person sees it.
     pub async fn board(&self, actor: &Actor) -> Result<BoardView, Error> {
         let judged = self.judged();
+        let progress = self.progress(&judged).await;
         let waiting = waiting(&judged, actor);
         let running = judged.known.running();
-        let running: Vec<RunView> = running.into_iter().map(|r| self.run_view(&judged, r)).collect();
-        let recent = judged.known.runs.over.iter().map(|r| self.run_view(&judged, r)).collect();
+        let running: Vec<RunView> =
+            running.into_iter().map(|r| self.run_view(&judged, r, &progress)).collect();
+        let recent = judged.known.runs.over.iter().map(|r| self.run_view(&judged, r, &progress)).collect();
         let next_step = judged
             .stack
             .runbook
@@ -34,7 +37,7 @@ impl Engine {
                 let gate = s.gate.as_deref().and_then(|id| judged.judgement.gate(id));
                 gate.is_some_and(|g| g.state != GateState::Accepted)
             })
-            .map(|s| self.step_view(&judged, actor, s))
+            .map(|s| self.step_view(&judged, actor, s, &progress))
             .find(still_to_do);
         let release = judged.release().cloned();
         Ok(BoardView {
@@ -58,7 +61,7 @@ impl Engine {
             open: judged.offer_open(actor),
             expiring: expiring(&judged),
             rollback: judged.rollbacks(actor).into_iter().next(),
-            failed_deploy: self.failed_deploy(&judged),
+            failed_deploy: self.failed_deploy(&judged, &progress),
             follow_ups: open_follow_ups(&judged.known),
             unexplained: unexplained(&judged),
             audit_head: self.verification().head,
@@ -68,7 +71,7 @@ impl Engine {
     }
 
     /// The last deploy or rollback, when it did not end well and nothing was done since.
-    pub(crate) fn failed_deploy(&self, judged: &Judged) -> Option<RunView> {
+    pub(crate) fn failed_deploy(&self, judged: &Judged, progress: &Progress) -> Option<RunView> {
         let last = judged.known.runs.on_stack.as_ref()?;
         let bad = match last.state {
             RunState::Running | RunState::Ended(RunOutcome::Passed) => false,
@@ -78,7 +81,7 @@ impl Engine {
             || judged
                 .release()
                 .is_some_and(|r| Some(r.id) == last.release && r.state != ReleaseState::Deployed);
-        (bad && concerns).then(|| self.run_view(judged, last))
+        (bad && concerns).then(|| self.run_view(judged, last, progress))
     }
 }
 

@@ -12,6 +12,7 @@ use domain::runbook::{Step, StepKind};
 use crate::Engine;
 use crate::error::Error;
 use crate::judging::{Judged, when};
+use crate::pages::runs::Progress;
 use crate::store::runs::RunKind;
 use crate::view::{CheckView, Expiry, GatePage, Offer, StepView};
 
@@ -19,6 +20,7 @@ impl Engine {
     /// The page of the gate `id`.
     pub async fn gate(&self, actor: &Actor, id: &str) -> Result<GatePage, Error> {
         let judged = self.judged();
+        let progress = self.progress(&judged).await;
         let gates = &judged.judgement.gates;
         let at = gates
             .iter()
@@ -31,14 +33,14 @@ impl Engine {
             .steps
             .iter()
             .filter(|s| s.gate.as_ref() == Some(&gate.id) && s.kind != StepKind::Rollback)
-            .map(|s| self.step_view(&judged, actor, s))
+            .map(|s| self.step_view(&judged, actor, s, &progress))
             .collect();
         let checks: Vec<CheckView> = judged
             .stack
             .checks
             .iter()
             .filter(|c| gate.items.iter().any(|i| c.proves.contains(&i.item.id)))
-            .map(|c| self.check_view(&judged, actor, c))
+            .map(|c| self.check_view(&judged, actor, c, &progress))
             .collect();
         let run_all = run_all_offer(&judged, actor, checks.len());
         Ok(GatePage {
@@ -81,7 +83,13 @@ impl Engine {
         })
     }
 
-    pub(crate) fn step_view(&self, judged: &Judged, actor: &Actor, step: &Step) -> StepView {
+    pub(crate) fn step_view(
+        &self,
+        judged: &Judged,
+        actor: &Actor,
+        step: &Step,
+        progress: &Progress,
+    ) -> StepView {
         let last = judged.known.last_step(&step.id);
         let last_is_old = last.is_some_and(|run| {
             let then = run.release.and_then(|id| judged.known.release(id));
@@ -91,7 +99,7 @@ impl Engine {
         });
         StepView {
             step: step.clone(),
-            last: last.map(|r| self.run_view(judged, r)),
+            last: last.map(|r| self.run_view(judged, r, progress)),
             last_is_old,
             run: judged.offer_step(actor, step),
             judged_by: judged
@@ -104,7 +112,13 @@ impl Engine {
         }
     }
 
-    pub(crate) fn check_view(&self, judged: &Judged, actor: &Actor, check: &Check) -> CheckView {
+    pub(crate) fn check_view(
+        &self,
+        judged: &Judged,
+        actor: &Actor,
+        check: &Check,
+        progress: &Progress,
+    ) -> CheckView {
         let state = judged
             .judgement
             .gates
@@ -123,7 +137,7 @@ impl Engine {
                 (r.kind == RunKind::Check && r.subject == check.id)
                     || (r.kind == RunKind::Step && Some(r.subject.as_str()) == check.spec.step())
             })
-            .map(|r| self.run_view(judged, r));
+            .map(|r| self.run_view(judged, r, progress));
         CheckView {
             history: judged
                 .known

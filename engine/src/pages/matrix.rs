@@ -14,6 +14,7 @@ impl Engine {
     /// The matrix, every row with its checks.
     pub async fn matrix(&self, actor: &Actor) -> Result<MatrixPage, Error> {
         let judged = self.judged();
+        let progress = self.progress(&judged).await;
         let rows: Vec<MatrixRowView> = judged
             .stack
             .runbook
@@ -26,7 +27,7 @@ impl Engine {
                     .checks
                     .iter()
                     .filter(|c| c.proves.contains(&row.id))
-                    .map(|c| self.check_view(&judged, actor, c))
+                    .map(|c| self.check_view(&judged, actor, c, &progress))
                     .collect(),
             })
             .collect();

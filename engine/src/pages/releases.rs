@@ -10,7 +10,7 @@ use sqlx::SqliteConnection;
 use crate::Engine;
 use crate::error::Error;
 use crate::judging::Judged;
-use crate::pages::runs::findings;
+use crate::pages::runs::{Progress, findings};
 use crate::store::runs::{self, Run};
 use crate::store::{StoreError, decisions, paging, releases};
 use crate::view::{DrillFigures, DrillView, HeadView, ReleaseRow, ReleasesPage, RunView};
@@ -33,9 +33,10 @@ impl Engine {
     /// The releases' page, with a page of their history.
     pub async fn releases_at(&self, actor: &Actor, cursor: Cursor) -> Result<ReleasesPage, Error> {
         let judged = self.judged();
+        let progress = self.progress(&judged).await;
         let mut db = self.store().readers().acquire().await.map_err(StoreError::from)?;
         let (ids, pages) = paging::page(&mut db, paging::RELEASES, None, cursor, ROWS).await?;
-        let rows = self.release_rows(&mut db, &judged, &ids, RUNS_IN_HISTORY).await?;
+        let rows = self.release_rows(&mut db, &judged, &progress, &ids, RUNS_IN_HISTORY).await?;
         drop(db);
         Ok(ReleasesPage {
             now: judged.now,
@@ -49,9 +50,9 @@ impl Engine {
             open: judged.offer_open(actor),
             head: head(&judged, self.subject()),
             rollbacks: judged.rollbacks(actor),
-            running: judged.known.changing().map(|r| self.run_view(&judged, r)),
-            failed_deploy: self.failed_deploy(&judged),
-            drill: self.drill_view(&judged, actor),
+            running: judged.known.changing().map(|r| self.run_view(&judged, r, &progress)),
+            failed_deploy: self.failed_deploy(&judged, &progress),
+            drill: self.drill_view(&judged, actor, &progress),
             restart: judged.offer_restart(actor),
             incidents: self.newest_incidents(NEWEST).await?,
         })
@@ -60,8 +61,9 @@ impl Engine {
     /// One release.
     pub async fn release(&self, _actor: &Actor, id: i64) -> Result<ReleaseRow, Error> {
         let judged = self.judged();
+        let progress = self.progress(&judged).await;
         let mut db = self.store().readers().acquire().await.map_err(StoreError::from)?;
-        let mut rows = self.release_rows(&mut db, &judged, &[id], RUNS).await?;
+        let mut rows = self.release_rows(&mut db, &judged, &progress, &[id], RUNS).await?;
         rows.pop().ok_or_else(|| Error::not_found(format!("Release {id}")))
     }
 
@@ -73,7 +75,7 @@ impl Engine {
         Ok(releases::by_id(self.store().readers(), id).await?)
     }
 
-    fn drill_view(&self, judged: &Judged, actor: &Actor) -> DrillView {
+    fn drill_view(&self, judged: &Judged, actor: &Actor, progress: &Progress) -> DrillView {
         let (target, offer) = judged.offer_drill(actor);
         let last = judged.known.runs.drill.as_ref();
         DrillView {
@@ -81,7 +83,7 @@ impl Engine {
             target,
             offer,
             result: last.and_then(drill_figures),
-            last: last.map(|r| self.run_view(judged, r)),
+            last: last.map(|r| self.run_view(judged, r, progress)),
         }
     }
 
@@ -90,6 +92,7 @@ impl Engine {
         &self,
         db: &mut SqliteConnection,
         judged: &Judged,
+        progress: &Progress,
         ids: &[i64],
         most_runs: i64,
     ) -> Result<Vec<ReleaseRow>, Error> {
@@ -101,7 +104,7 @@ impl Engine {
         let mut runs: BTreeMap<i64, Vec<RunView>> = BTreeMap::new();
         for run in runs::on_stack_of(&mut *db, ids, most_runs).await? {
             let of = run.release.unwrap_or_default();
-            runs.entry(of).or_default().push(self.run_view(judged, &run));
+            runs.entry(of).or_default().push(self.run_view(judged, &run, progress));
         }
         let mut decisions: BTreeMap<i64, Vec<Decision>> = BTreeMap::new();
         for decision in decisions::list(db, ids).await? {

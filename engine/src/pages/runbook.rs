@@ -11,13 +11,14 @@ impl Engine {
     /// The runbook's page.
     pub async fn runbook(&self, actor: &Actor) -> Result<RunbookPage, Error> {
         let judged = self.judged();
+        let progress = self.progress(&judged).await;
         let loose_steps = judged
             .stack
             .runbook
             .steps
             .iter()
             .filter(|s| s.gate.is_none() || s.kind == StepKind::Rollback)
-            .map(|s| self.step_view(&judged, actor, s))
+            .map(|s| self.step_view(&judged, actor, s, &progress))
             .collect();
         Ok(RunbookPage {
             runbook: judged.stack.runbook.clone(),

@@ -1,6 +1,7 @@
 //! Runs: lists, a run's page, its log.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use domain::evidence::Outcome;
 use domain::facts::{Actor, Service};
@@ -32,12 +33,13 @@ impl Engine {
     /// A page of the runs, of one kind or of all.
     pub async fn runs(&self, _actor: &Actor, kind: Option<&str>, cursor: Cursor) -> Result<RunsPage, Error> {
         let judged = self.judged();
+        let progress = self.progress(&judged).await;
         let mut db = self.store().readers().acquire().await.map_err(StoreError::from)?;
         let list = if kind.is_some() { paging::RUNS_OF_KIND } else { paging::RUNS };
         let (ids, pages) = paging::page(&mut db, list, kind, cursor, ROWS).await?;
         let mut rows = Vec::with_capacity(ids.len());
         for id in ids {
-            rows.extend(runs::by_id(&mut *db, id).await?.map(|run| self.run_view(&judged, &run)));
+            rows.extend(runs::by_id(&mut *db, id).await?.map(|run| self.run_view(&judged, &run, &progress)));
         }
         Ok(RunsPage { rows, pages })
     }
@@ -46,7 +48,8 @@ impl Engine {
     pub async fn run(&self, actor: &Actor, id: i64) -> Result<RunPage, Error> {
         let judged = self.judged();
         let run = self.find_run(id).await?;
-        let mut view = self.run_view(&judged, &run);
+        let progress = self.progress(&judged).await;
+        let mut view = self.run_view(&judged, &run, &progress);
         view.expected_ms = runs::usual_ms(self.store().readers(), run.kind, &run.subject).await?;
         let findings = findings(&run);
         let (lines, tail) = match self.run_dir(id).await {
@@ -134,7 +137,7 @@ impl Engine {
         runs::by_id(self.store().readers(), id).await?.ok_or_else(|| Error::not_found(format!("Run {id}")))
     }
 
-    pub(crate) fn run_view(&self, judged: &Judged, run: &Run) -> RunView {
+    pub(crate) fn run_view(&self, judged: &Judged, run: &Run, progress: &Progress) -> RunView {
         let state = match run.state {
             runs::RunState::Running => RunState::Running,
             runs::RunState::Interrupted => RunState::Interrupted,
@@ -144,7 +147,7 @@ impl Engine {
             runs::RunState::Ended(RunOutcome::Cancelled) => RunState::Cancelled,
         };
         let (summary, services) =
-            if state == RunState::Running { self.progress_of(run.id) } else { summary(run, state) };
+            if state == RunState::Running { progress.of(run.id) } else { summary(run, state) };
         RunView {
             id: run.id,
             kind: run.kind.slug().to_owned(),
@@ -161,17 +164,18 @@ impl Engine {
         }
     }
 
-    fn progress_of(&self, id: i64) -> (String, Vec<Service>) {
-        // One small file of a run that goes on. Pages are put together in one go, so it is read in place.
-        let progress = RunDir::of(&self.paths().runs, &id.to_string())
-            .ok()
-            .and_then(|d| reader(&d).ok())
-            .and_then(|r| r.progress().ok().flatten())
-            .unwrap_or_default();
-        let text = |key: &str| progress.get(key).and_then(|v| v.as_str()).map(str::to_owned);
-        let services =
-            progress.get("services").and_then(|s| serde_json::from_value(s.clone()).ok()).unwrap_or_default();
-        (text("message").or(text("summary")).or(text("phase")).unwrap_or_default(), services)
+    /// What the runs that go on have reported, read before a page is put together.
+    pub(crate) async fn progress(&self, judged: &Judged) -> Progress {
+        let running: Vec<i64> = judged.known.running().into_iter().map(|run| run.id).collect();
+        if running.is_empty() {
+            return Progress::default();
+        }
+        let runs = self.paths().runs.clone();
+        let read = move || {
+            let each = running.into_iter().filter_map(|id| Some((id, read_progress(&runs, id)?)));
+            Progress(each.collect())
+        };
+        off_thread(read).await.unwrap_or_default()
     }
 
     /// What a run was told to do; `None` when its plan cannot be read.
@@ -221,6 +225,25 @@ impl Engine {
             None => String::new(),
         }
     }
+}
+
+/// What runs that go on have reported so far, by run.
+#[derive(Debug, Default)]
+pub(crate) struct Progress(BTreeMap<i64, serde_json::Value>);
+
+impl Progress {
+    /// What a run is doing, and how its services are.
+    fn of(&self, run: i64) -> (String, Vec<Service>) {
+        let Some(reported) = self.0.get(&run) else { return Default::default() };
+        let text = |key: &str| reported.get(key).and_then(|v| v.as_str()).map(str::to_owned);
+        let services =
+            reported.get("services").and_then(|s| serde_json::from_value(s.clone()).ok()).unwrap_or_default();
+        (text("message").or(text("summary")).or(text("phase")).unwrap_or_default(), services)
+    }
+}
+
+fn read_progress(runs: &Path, id: i64) -> Option<serde_json::Value> {
+    reader(&RunDir::of(runs, &id.to_string()).ok()?).ok()?.progress().ok().flatten()
 }
 
 /// How many lines there are, and the last of them.

@@ -74,6 +74,8 @@ pub struct Stack {
     pub stateless: Vec<String>,
     /// Addresses by name; `${KEY}` is filled from the env file at use.
     pub urls: BTreeMap<String, String>,
+    /// Line and column of each address in the file.
+    pub url_places: BTreeMap<String, (usize, usize)>,
 }
 
 /// How the stack is deployed and brought back.

@@ -89,7 +89,9 @@ pub fn is_supervised(dir: &RunDir) -> Result<bool> {
 /// Ends what a run without a supervisor left running, although its files cannot be understood.
 pub async fn end_leftovers(dir: &RunDir) {
     let Some(id) = dir.path().file_name().and_then(|name| name.to_str()) else { return };
-    let left = Scope::Leftovers(Tags::new(id, &tag_dir(dir.path()))).end(Duration::from_secs(2)).await;
+    let path = dir.path().to_owned();
+    let Ok(tag) = off_thread(move || tag_dir(&path)).await else { return };
+    let left = Scope::Leftovers(Tags::new(id, &tag)).end(Duration::from_secs(2)).await;
     if !left.is_empty() {
         tracing::error!(run = id, count = left.len(), "processes of a run could not be ended");
     }

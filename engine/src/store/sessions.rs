@@ -186,10 +186,15 @@ fn person(record: &Record) -> Option<i64> {
 }
 
 /// A digest of the password hash of somebody who may sign in.
-async fn password_digest(store: &Store, person: i64) -> Result<Option<String>, StoreError> {
+pub(crate) async fn password_digest(store: &Store, person: i64) -> Result<Option<String>, StoreError> {
     let Some(person) = people::by_id(store.readers(), person).await? else { return Ok(None) };
     let found = people::credentials(store.readers(), &person.login).await?;
-    Ok(found.and_then(|c| c.password_hash).map(|hash| sha256_hex(hash.as_bytes())))
+    Ok(found.and_then(|c| c.password_hash).as_deref().map(digest_of_hash))
+}
+
+/// What [`password_digest`] is for this hash.
+pub(crate) fn digest_of_hash(hash: &str) -> String {
+    sha256_hex(hash.as_bytes())
 }
 
 /// The stored form of a session id.

@@ -167,6 +167,25 @@ async fn a_hash_that_is_renewed_at_sign_in_replaces_no_password_that_was_changed
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_has_shown_who_they_are_is_not_let_in_once_the_password_was_changed() {
+    let bench = Bench::new("session-race");
+    let engine = bench.start().await;
+    let link = engine.person_link("docs", links::LinkKind::Reset).await.unwrap();
+    let by_link = engine.use_link(token(&link), "", "", PASSWORD, "").await.unwrap();
+    let by_password = engine.sign_in("qa", PASSWORD, "10.0.4.1").await.unwrap();
+    let (_, by_change) =
+        engine.change_password(&bench.by(&engine, "po").await, PASSWORD, OTHER).await.unwrap();
+    for (login, who) in [("docs", by_link), ("qa", by_password), ("po", by_change)] {
+        assert!(engine.has_same_password(&who).await.unwrap(), "{login}");
+        change_password(&engine, login, Some("a third long password")).await;
+        assert!(!engine.has_same_password(&who).await.unwrap(), "{login}: changed");
+        change_password(&engine, login, None).await;
+        assert!(!engine.has_same_password(&who).await.unwrap(), "{login}: reset");
+    }
+    audit_is_whole(&engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn several_sign_ins_of_one_person_at_once_all_succeed_though_each_renews_the_hash() {
     let bench = Bench::new("rehash-twice");
     let engine = bench.start().await;

@@ -76,6 +76,34 @@ async fn a_stack_that_cannot_be_read_is_said_and_not_deployed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nothing_starts_without_the_directory_and_a_directory_that_appears_is_offered() {
+    let bench = Bench::new("no-directory");
+    std::fs::create_dir(bench.dir().join("app")).unwrap();
+    bench.write("app/docker-compose.yml", "services: {}\n");
+    bench.write("app/.env.bench", "TOKEN=x\n");
+    bench.write("app/unit.sh", "echo well, lines 80\n");
+    bench.edit("stagegate.toml", "directory = \".\"", "directory = \"app\"");
+    let engine = bench.start().await;
+    let offer = || async {
+        let page = engine.gate(&actor(&engine, "qa").await, "A").await.unwrap();
+        page.steps.into_iter().find(|s| s.step.id == "A.s1").unwrap().run
+    };
+    assert_eq!(offer().await.reason(), None);
+    let (app, away) = (bench.dir().join("app"), bench.dir().join("away"));
+    std::fs::rename(&app, &away).unwrap();
+    // An action looks for itself, whatever is offered.
+    let digest = step_digest(&engine, "A.s1").await;
+    let refused = engine.run_step(&bench.by(&engine, "qa").await, "A.s1", &digest).await.unwrap_err();
+    assert!(refused.public().contains("app does not exist"), "{refused}");
+    until("the loss to be seen", Duration::from_secs(8), || async { offer().await.reason().is_some() }).await;
+    assert_eq!(offer().await.reason(), Some(refused.public().as_str()));
+    std::fs::rename(&away, &app).unwrap();
+    until("the directory to be seen", Duration::from_secs(8), || async { offer().await.reason().is_none() })
+        .await;
+    assert_eq!(bench.step(&engine, "qa", "A.s1").await.run.state, RunState::Passed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_ownership_log_takes_what_fits_keeps_its_history_and_comes_back_as_markdown() {
     let bench = Bench::new("owner");
     let engine = bench.start().await;

@@ -46,7 +46,7 @@ async fn the_setup_link_makes_the_first_admin_once() {
     assert!(engine.link(token(&link)).await.unwrap().wants_password);
     let weak = engine.use_link(token(&link), "Ada", "ada", "short", "").await.unwrap_err();
     assert_eq!(weak.kind(), ErrorKind::Invalid);
-    let ada = engine.use_link(token(&link), " Ada ", "Ada@Home", PASSWORD, "").await.unwrap();
+    let ada = engine.use_link(token(&link), " Ada ", "Ada@Home", PASSWORD, "").await.unwrap().actor;
     assert_eq!((ada.name.as_str(), ada.roles.as_slice()), ("Ada", &[Role::Admin][..]));
     assert!(!engine.is_new());
     let again = engine.use_link(token(&link), "Eve", "eve", PASSWORD, "").await.unwrap_err();
@@ -78,7 +78,7 @@ async fn an_invited_person_comes_with_their_roles_and_the_link_is_shown_once() {
     let view = engine.link(token(&path)).await.unwrap();
     assert_eq!((view.kind.as_str(), view.login.as_str(), view.wants_password), ("invite", "grace", true));
     // Who follows the link chooses neither login nor roles.
-    let grace = engine.use_link(token(&path), "Root", "root", PASSWORD, "").await.unwrap();
+    let grace = engine.use_link(token(&path), "Root", "root", PASSWORD, "").await.unwrap().actor;
     assert_eq!((grace.name.as_str(), grace.roles.as_slice()), ("Grace", &[Role::Qa, Role::Docs][..]));
     let twice = engine.invite(&bench.by(&engine, "admin").await, "Grace", "grace", &roles, PASSWORD).await;
     assert!(twice.unwrap_err().public().contains("taken"));
@@ -117,7 +117,7 @@ async fn roles_are_set_by_admins_and_count_at_once() {
 async fn sign_in_tells_nobody_who_exists_and_slows_guessing_down() {
     let bench = Bench::new("sign-in");
     let engine = bench.start().await;
-    assert_eq!(engine.sign_in(" QA ", PASSWORD, "10.0.0.1").await.unwrap().name, "QA");
+    assert_eq!(engine.sign_in(" QA ", PASSWORD, "10.0.0.1").await.unwrap().actor.name, "QA");
     let wrong = engine.sign_in("security", "not the password", "10.0.0.2").await.unwrap_err();
     let nobody = engine.sign_in("nobody", "not the password", "10.0.0.3").await.unwrap_err();
     assert_eq!((wrong.kind(), wrong.public()), (nobody.kind(), nobody.public()));
@@ -289,7 +289,7 @@ async fn a_link_that_somebody_wrote_into_the_database_gives_no_account() {
     }
     assert_eq!(engine.people(&actor(&engine, "admin").await).await.unwrap().len(), people);
     let grace = engine.use_link(token(&good), "", "", PASSWORD, "").await.unwrap();
-    assert_eq!(grace.roles, [Role::Qa]);
+    assert_eq!(grace.actor.roles, [Role::Qa]);
     let rows = audit_is_whole(&engine).await;
     let told: Vec<_> = rows
         .iter()

@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{CommandResult, own_binary, rustls_ready};
-use crate::hosts::Hosts;
+use crate::hosts::{HostError, Hosts};
 use crate::port::listen;
 use crate::serve::{ServeError, serve};
 use crate::{cli, settings};
@@ -46,7 +46,11 @@ pub async fn run(args: cli::Serve) -> CommandResult {
     let address = listener.local_addr()?;
     let hosts = Hosts::of(address, settings.public_url.as_deref(), &settings.allowed_hosts)?;
     if !settings.share_host {
-        hosts.refuse_shared(&engine.stack_urls())?;
+        for url in engine.stack_urls().await? {
+            hosts.refuse_shared(&url)?;
+        }
+        let hosts = hosts.clone();
+        engine.refuse_urls(move |url| hosts.refuse_shared(url).map_err(HostError::while_running));
     }
     let base = hosts.base().to_owned();
     engine.start_up().await?;

@@ -170,7 +170,7 @@ fn read_stack(walk: &mut Walk<'_>, root: &DeTable<'_>, base: &Path) -> Option<St
     };
     let public_keys = texts(walk.strings(table, "public_keys"));
     let stateless = texts(walk.strings(table, "stateless"));
-    let urls = read_urls(walk, table);
+    let (urls, url_places) = read_urls(walk, table);
     Some(Stack {
         name,
         project,
@@ -181,6 +181,7 @@ fn read_stack(walk: &mut Walk<'_>, root: &DeTable<'_>, base: &Path) -> Option<St
         public_keys,
         stateless,
         urls,
+        url_places,
     })
 }
 
@@ -220,20 +221,24 @@ fn read_files(walk: &mut Walk<'_>, table: &DeTable<'_>, place: &Path, exists: bo
     usual.map(PathBuf::from).into_iter().collect()
 }
 
-fn read_urls(walk: &mut Walk<'_>, table: &DeTable<'_>) -> BTreeMap<String, String> {
-    let Some(urls) = walk.table(table, "urls") else { return BTreeMap::new() };
-    let mut out = BTreeMap::new();
+/// Addresses by name, and where each is written: line and column.
+type Urls = (BTreeMap<String, String>, BTreeMap<String, (usize, usize)>);
+
+fn read_urls(walk: &mut Walk<'_>, table: &DeTable<'_>) -> Urls {
+    let (mut out, mut places) = (BTreeMap::new(), BTreeMap::new());
+    let Some(urls) = walk.table(table, "urls") else { return (out, places) };
     for key in urls.keys() {
         let name: &str = key.get_ref();
         let Some(At { value, span }) = walk.string(urls, name) else { continue };
         if value.starts_with("http://") || value.starts_with("https://") || value.starts_with("${") {
             out.insert(name.to_owned(), value);
+            places.insert(name.to_owned(), walk.lines.position(walk.text, span.start));
         } else {
             let message = format!("`{name}` is no web address");
             walk.error(span.start, message, "begin it with http:// or https://");
         }
     }
-    out
+    (out, places)
 }
 
 fn read_deploy(walk: &mut Walk<'_>, root: &DeTable<'_>, references: &mut References) -> Deploy {
