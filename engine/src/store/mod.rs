@@ -100,7 +100,17 @@ impl Store {
         let mut conn = write.connect().await?;
         MIGRATOR.run(&mut conn).await.map_err(|e| StoreError::Migrate(Arc::new(e)))?;
         crate::audit::rows::prepare(&mut conn).await?;
-        crate::audit::rows::adopt(&mut conn).await?;
+        match crate::audit::rows::adopt(&mut conn).await {
+            // The server starts on a full disk too; the next start does it.
+            Err(error) if matches!(error, StoreError::Full) => {
+                tracing::error!("the disk is full: records of an earlier version are not vouched for yet");
+                // SQLite may have ended the transaction by itself, which this connection knows nothing of.
+                drop(conn);
+                conn = write.connect().await?;
+                crate::audit::rows::prepare(&mut conn).await?;
+            }
+            done => done?,
+        }
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .acquire_timeout(Duration::from_secs(10))
