@@ -83,8 +83,9 @@ impl Engine {
                         let now = self.file_times().await;
                         if now != times {
                             self.reload().await;
-                            // What preflight looks at may be other files now.
-                            times = self.file_times().await;
+                            // Those from before the reading: what is written during it is read once more, and so are
+                            // the files when preflight looks at others now.
+                            times = now;
                             if self.stack().project != project { break; }
                             watcher.refresh();
                             // The runbook is a part too: what was seen last is judged again.

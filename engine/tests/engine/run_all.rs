@@ -171,7 +171,7 @@ async fn the_clock_starts_what_is_due_once_and_never_beside_something_else() {
         .filter(|r| r.event.actor_name == "Stagegate (schedule)")
         .map(|r| r.event.act.as_str())
         .collect();
-    assert_eq!(acts, ["check.end", "schedule.run", "schedule.run"], "{rows:?}");
+    assert_eq!(acts, ["check.end", "schedule.run", "run.create", "schedule.run"], "{rows:?}");
     // It is nobody: no list has it, and it can be made somebody in no way.
     let people = engine.people(&actor(&engine, "devops").await).await;
     assert!(people.is_err() || !format!("{people:?}").contains("(schedule)"));
