@@ -53,6 +53,28 @@ async fn a_broken_configuration_leaves_the_last_good_reading_in_force_and_says_s
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_written_while_it_is_read_is_read_once_more() {
+    let bench = Bench::new("written-again");
+    let engine = bench.start().await;
+    let good = std::fs::read_to_string(bench.dir().join("stagegate.toml")).unwrap();
+    let bad = good.replace("[[check]]", "[[chekc]]");
+    let mut revisions = engine.revisions();
+    for round in 0..12 {
+        for (text, is_good) in [(&bad, false), (&good, true)] {
+            bench.write("stagegate.toml", text);
+            let taken = async {
+                while errors(&engine).await.is_empty() != is_good {
+                    // At the moment at which it is shown, it is written again.
+                    revisions.changed().await.unwrap();
+                }
+            };
+            let taken = tokio::time::timeout(Duration::from_secs(8), taken).await;
+            assert!(taken.is_ok(), "round {round}: the file is not taken (good: {is_good})");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stack_that_cannot_be_read_is_said_and_not_deployed() {
     let bench = Bench::new("faults");
     let engine = bench.start().await;
