@@ -178,15 +178,9 @@ async fn guesses_from_the_same_address_keep_nobody_out_of_a_browser_they_signed_
         let wrong = [("login", "root"), ("password", "wrong password")];
         server.post(&stranger, "/api/sign_in", &wrong).await;
     }
-    let fresh = server.browser();
-    server.post(&fresh, "/api/sign_in", &form).await;
-    assert_eq!(
-        server.get(&fresh, "/").await.status().as_u16(),
-        303,
-        "the guesses are used up for strange browsers"
-    );
+    // A strange browser has to wait now; for how long is told by the tests of the brake.
     server.post(&own, "/api/sign_in", &form).await;
-    assert_eq!(server.get(&own, "/").await.status().as_u16(), 200, "and not for the owner's");
+    assert_eq!(server.get(&own, "/").await.status().as_u16(), 200, "the owner's has guesses of its own");
 }
 
 #[tokio::test(flavor = "multi_thread")]
