@@ -102,7 +102,7 @@ impl Store {
         crate::audit::rows::prepare(&mut conn).await?;
         match crate::audit::rows::adopt(&mut conn).await {
             // The server starts on a full disk too; the next start does it.
-            Err(error) if matches!(error, StoreError::Full) => {
+            Err(StoreError::Full) => {
                 tracing::error!("the disk is full: records of an earlier version are not vouched for yet");
                 // SQLite may have ended the transaction by itself, which this connection knows nothing of.
                 drop(conn);
