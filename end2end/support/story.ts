@@ -1,6 +1,7 @@
-// A long story in chapters: each is a test of its own that goes on where the one before has ended. After a failed test
-// Playwright continues in a new process, so what the chapters share is kept outside: the server runs on its own, and a
-// file says where it is, who has joined and which chapters passed. A chapter whose needs have not passed is not run.
+// A long story in chapters. Each chapter is a test that continues where the previous one ended. After a failed test
+// Playwright continues in a new process, so the chapters share a server that runs on its own, and a file with its
+// address, the people who have joined, and the result of each chapter. A chapter is skipped when one that it needs
+// failed.
 import { test as base, type Browser, expect } from "@playwright/test";
 import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -116,7 +117,8 @@ interface Fixtures {
 }
 
 export const test = base.extend<Fixtures, { opened: Story }>({
-  // Skips a chapter whose needs have not passed, before anything is opened for it.
+  // Skips a chapter when one that it needs failed or was skipped, before anything is opened for it. That other chapter
+  // fails the whole run, so skipping hides nothing.
   chapter: [
     async ({}, use, info) => {
       const { chapters } = readState();

@@ -291,7 +291,7 @@ impl Engine {
     }
 }
 
-/// How a run ended whose row somebody else has written or changed.
+/// The end of a run whose row was added or changed outside of Stagegate.
 fn changed() -> RunEnd {
     RunEnd::Unseen { because: "its record was changed outside of Stagegate".to_owned(), began: true }
 }

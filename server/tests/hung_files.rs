@@ -1,5 +1,5 @@
 //! A file system that gives no answer, as a network file system whose server is gone: the stack's directory lies on it.
-//! Pages are answered all the same, and it is said what cannot be done.
+//! Pages are answered all the same, and say what cannot be done.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expects")]
 #![allow(dead_code, reason = "the support is shared with other tests")]
 
