@@ -54,7 +54,9 @@ impl Engine {
     /// Watches the stack and its files; begins anew when the files name another project.
     async fn follow_stack(&self, key: Key, first: tokio::sync::oneshot::Sender<()>) {
         let mut first = Some(first);
+        // Also what was changed since they were read to open the engine.
         let mut times = self.file_times().await;
+        self.reload().await;
         loop {
             let project = self.stack().project.clone();
             let reader = Arc::new(PartsReader::new(project.clone(), key.clone()));

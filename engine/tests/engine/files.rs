@@ -75,6 +75,19 @@ async fn a_file_that_is_written_while_it_is_read_is_read_once_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_written_while_the_engine_starts_is_read_once_more() {
+    let bench = Bench::new("written-at-start");
+    bench.start().await.close().await;
+    let engine = bench.open().await;
+    bench.edit("runbook.md", "Somebody looked at the page", "Two people looked at the page");
+    engine.start_up().await.unwrap();
+    until("the new runbook", Duration::from_secs(4), || async {
+        board(&engine).await.judgement.item("A.2").is_some_and(|item| item.item.text.contains("Two people"))
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stack_that_cannot_be_read_is_said_and_not_deployed() {
     let bench = Bench::new("faults");
     let engine = bench.start().await;
