@@ -29,9 +29,9 @@ have() { command -v "$1" >/dev/null 2>&1; }
 
 # stage "what is done" "how long it may take" command [args...]
 # The command runs in a subshell under `set -e`, so a stage that fails half way ends the script. Where STAGE_TIMES names
-# a file, each stage adds a line to it: seconds, exit status, title (with STAGE_SUFFIX behind it).
+# a file, each stage adds a line to it: seconds, exit status, title.
 stage() {
-  local title=$1${STAGE_SUFFIX:-} expected=$2 before=$SECONDS status=0
+  local title=$1 expected=$2 before=$SECONDS status=0
   shift 2
   printf '%s\n' "${BOLD}==> $title${PLAIN} ${DIM}($expected)${PLAIN}"
   set +e
@@ -56,33 +56,6 @@ bounded() {
   wait "$child" || status=$?
   trap - INT TERM
   if [ "$status" -eq 124 ]; then warn "stopped after $seconds s: $*"; fi
-  return "$status"
-}
-
-# beside command [args...]: starts it with only the processor time that nothing else wants; its output goes to a file.
-# It ends with the script that started it.   await_beside: waits for it, prints the output and returns its status.
-BESIDE_PID=''
-beside() {
-  local idle=(nice -n 19)
-  if have chrt; then idle=(chrt --idle 0); fi
-  BESIDE_LOG=$(mktemp)
-  setsid "${idle[@]}" "$@" >"$BESIDE_LOG" 2>&1 &
-  BESIDE_PID=$!
-  trap end_beside EXIT
-}
-end_beside() {
-  [ -n "$BESIDE_PID" ] || return 0
-  warn "ended before it was done, with the rest; its output so far:"
-  kill -TERM -- "-$BESIDE_PID" 2>/dev/null || true
-  cat "$BESIDE_LOG" >&2
-  rm -f "$BESIDE_LOG"
-}
-await_beside() {
-  local status=0
-  wait "$BESIDE_PID" || status=$?
-  BESIDE_PID=''
-  cat "$BESIDE_LOG"
-  rm -f "$BESIDE_LOG"
   return "$status"
 }
 
