@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use domain::facts::Service;
+use domain::facts::{Health, Service};
 use domain::time::human_span;
 use futures::future::join_all;
 
@@ -77,6 +77,8 @@ pub(super) struct Stage<'a> {
     has_journal: bool,
     /// What would have to be taken back if services turn out to be untouched after all.
     given_up: UndoStack,
+    /// The services that were seen to fail while they were waited for.
+    seen_failing: BTreeSet<String>,
 }
 
 impl<'a> Stage<'a> {
@@ -99,8 +101,8 @@ impl<'a> Stage<'a> {
             journal.undo.clone_from(&left.undo);
         }
         let (began, given_up) = (Instant::now(), UndoStack::default());
-        let (services, made, has_journal) = (Vec::new(), None, false);
-        Self { session, journal, path, began, services, made, left, has_journal, given_up }
+        let (services, made, has_journal, seen_failing) = (Vec::new(), None, false, BTreeSet::new());
+        Self { session, journal, path, began, services, made, left, has_journal, given_up, seen_failing }
     }
 
     pub(super) fn phase(&self) -> DeployPhase {
@@ -427,6 +429,7 @@ impl<'a> Stage<'a> {
                 format!("The engine cannot start {}: it takes them for started.", names.join(", "))
             }
             Waited::Failing(all) => {
+                self.seen_failing = all.iter().map(|(name, _)| name.clone()).collect();
                 let each: Vec<_> = all.into_iter().map(|(name, why)| format!("{name}: {why}")).collect();
                 format!("Not every service is well. {}.", each.join("; "))
             }
@@ -477,7 +480,7 @@ impl<'a> Stage<'a> {
         let found = instances(docker, &rendered.name).await?;
         let all = services(rendered, &found);
         let mut failing = Vec::new();
-        for service in all.iter().filter(|service| !service.health.is_good()) {
+        for (service, health) in failing_now(&all, &self.seen_failing) {
             let worst = found
                 .iter()
                 .find(|one| one.id.starts_with(&service.container) && !service.container.is_empty());
@@ -485,7 +488,7 @@ impl<'a> Stage<'a> {
             let last_lines = service_logs(docker, &rendered.name, &service.name, LAST_LINES, redact).await;
             failing.push(FailingService {
                 name: service.name.clone(),
-                health: service.health,
+                health,
                 exit_code: worst.and_then(|one| one.exit_code),
                 last_lines: last_lines.unwrap_or_default(),
                 check_said: worst.map(|one| self.session.redact(&one.check_said)).unwrap_or_default(),
@@ -523,6 +526,16 @@ impl<'a> Stage<'a> {
     }
 }
 
+/// The services that are not well, each with its health. One that was `seen` to keep ending runs for a moment each time:
+/// it is restarting, whatever it looks like in that moment.
+fn failing_now<'a>(all: &'a [Service], seen: &BTreeSet<String>) -> Vec<(&'a Service, Health)> {
+    let health = |service: &Service| match service.health {
+        Health::Running if seen.contains(&service.name) => Health::Restarting,
+        health => health,
+    };
+    all.iter().map(|service| (service, health(service))).filter(|(_, health)| !health.is_good()).collect()
+}
+
 /// The image IDs that each service's containers were made from, every different one once.
 pub(super) fn running_ids(found: &[Instance], service: &str) -> Vec<String> {
     let mut ids: Vec<_> =
@@ -536,4 +549,33 @@ pub(super) fn running_ids(found: &[Instance], service: &str) -> Vec<String> {
 pub(super) async fn need(docker: &Docker, ids: &BTreeMap<String, String>) -> Result<Vec<String>> {
     let missing = images_present(docker, ids.values()).await?;
     Ok(ids.iter().filter(|(_, id)| missing.contains(id)).map(|(service, _)| service.clone()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_that_keeps_ending_is_failing_also_in_the_moment_in_which_it_runs() {
+        let service = |name: &str, health| Service {
+            name: name.to_owned(),
+            health,
+            image: String::new(),
+            tag: String::new(),
+            restarts: 3,
+            started_at: None,
+            ports: vec![],
+            container: String::new(),
+        };
+        let all = [
+            service("loop", Health::Running),
+            service("other", Health::Running),
+            service("late", Health::Healthy),
+            service("down", Health::Exited),
+        ];
+        let seen = BTreeSet::from(["loop".to_owned(), "late".to_owned()]);
+        let failing: Vec<_> =
+            failing_now(&all, &seen).into_iter().map(|(one, health)| (one.name.as_str(), health)).collect();
+        assert_eq!(failing, [("loop", Health::Restarting), ("down", Health::Exited)]);
+    }
 }
