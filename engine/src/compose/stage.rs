@@ -526,8 +526,8 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// The services that are not well, each with its health. One that was `seen` to keep ending runs for a moment each time:
-/// it is restarting, whatever it looks like in that moment.
+/// The services that are not well, each with its health. One without a health check that was `seen` to fail and runs now
+/// is being restarted again and again: it runs for a moment each time.
 fn failing_now<'a>(all: &'a [Service], seen: &BTreeSet<String>) -> Vec<(&'a Service, Health)> {
     let health = |service: &Service| match service.health {
         Health::Running if seen.contains(&service.name) => Health::Restarting,
