@@ -1,7 +1,7 @@
 //! How Stagegate looks: by feature, each folder with its page, its parts, its islands and its
 //! server functions.
 //!
-//! Pages and server functions exist on the server only: a page is read by rendering it, an act is a
+//! Pages and server functions exist on the server only: a page is read by rendering it, an action is a
 //! plain form post. So the browser's WASM holds nothing but the islands, and no read has an endpoint.
 
 // Pages are one deep type each; laying them out in an optimised build goes deeper than the default.

@@ -26,7 +26,7 @@ use crate::releases::{ReleasePage, ReleasesPage};
 use crate::runbook::RunbookPage;
 use crate::runs::{RunPage, RunsPage};
 use crate::signoffs::SignOffsPage;
-use crate::ssr::{Flash, Visit};
+use crate::ssr::{Flash, RequestContext};
 use crate::ui::{Icon, envelope, escaped, icon};
 
 /// Sets the chosen theme before the first paint and tells the styles that scripts run. The choice
@@ -83,22 +83,22 @@ fn content_policy(nonce: &str) -> String {
 }
 
 /// Who visits. Absent while the routes are listed at start-up.
-fn visit() -> Option<Visit> {
-    use_context::<Parts>()?.extensions.get::<Visit>().cloned()
+fn context() -> Option<RequestContext> {
+    use_context::<Parts>()?.extensions.get::<RequestContext>().cloned()
 }
 
 /// Header, notice and routes.
 #[component]
 pub fn App() -> impl IntoView {
     provide_meta_context();
-    let visit = visit();
-    let stack = visit.as_ref().map(|v| v.engine.stack_name()).unwrap_or_default();
+    let context = context();
+    let stack = context.as_ref().map(|v| v.engine.stack_name()).unwrap_or_default();
     let title = move |page: String| document_title(&page, &stack);
-    let notice = visit.as_ref().and_then(|v| v.flash.clone()).map(|f| notice(&f));
+    let notice = context.as_ref().and_then(|v| v.flash.clone()).map(|f| notice(&f));
     view! {
         <Title formatter=title />
         <a class="skip" href="#main">"Skip to content"</a>
-        {visit.map(header)}
+        {context.map(header)}
         <main class="page" id="main" tabindex="-1">
             {notice}
             <Router>
@@ -157,7 +157,7 @@ fn NotFound() -> impl IntoView {
     }
 }
 
-/// What the last act said.
+/// What the last action said.
 fn notice(flash: &Flash) -> AnyView {
     let (class, role, shape) = if flash.ok {
         ("notice notice--ok", "status", Icon::Check)
@@ -195,13 +195,13 @@ fn is_here(href: &str, path: &str) -> bool {
     }
 }
 
-fn navigation(visit: &Visit) -> AnyView {
-    let path = visit.path.as_str();
+fn navigation(context: &RequestContext) -> AnyView {
+    let path = context.path.as_str();
     let links = PAGES
         .iter()
         .map(|(href, word)| {
             let current = is_here(href, path).then_some("page");
-            let count = (*href == "/").then(|| inbox_count(visit.clone()));
+            let count = (*href == "/").then(|| inbox_count(context.clone()));
             view! { <a href=*href aria-current=current>{*word} {count}</a> }
         })
         .collect_view();
@@ -209,9 +209,9 @@ fn navigation(visit: &Visit) -> AnyView {
 }
 
 /// How many things wait for the person looking.
-fn inbox_count(visit: Visit) -> AnyView {
+fn inbox_count(context: RequestContext) -> AnyView {
     let waiting = async move {
-        let top = visit.engine.top(visit.actor()?).await?;
+        let top = context.engine.top(context.actor()?).await?;
         Ok::<_, engine::Error>(top.waiting)
     };
     view! {
@@ -244,26 +244,26 @@ fn run_of(path: &str) -> Option<i64> {
     path.strip_prefix("/runs/")?.split(['?', '#', '/']).next()?.parse().ok()
 }
 
-fn header(visit: Visit) -> AnyView {
-    let stack = visit.engine.stack_name();
+fn header(context: RequestContext) -> AnyView {
+    let stack = context.engine.stack_name();
     let brand = view! {
         <a class="top__brand" href="/">
             {icon(Icon::Gate)}
             <span class="clip">{stack}</span>
         </a>
     };
-    if visit.actor.is_none() {
+    if context.actor.is_none() {
         return view! { <header class="top">{brand}</header> }.into_any();
     }
-    let run = run_of(&visit.path);
+    let run = run_of(&context.path);
     view! {
         <header class="top">
             {brand}
-            {navigation(&visit)}
+            {navigation(&context)}
             <div class="top__end">
-                {pill(visit.clone())}
+                {pill(context.clone())}
                 <Live run=run />
-                {person(&visit)}
+                {person(&context)}
             </div>
         </header>
     }
@@ -271,9 +271,9 @@ fn header(visit: Visit) -> AnyView {
 }
 
 /// The verdict in the header of every page.
-fn pill(visit: Visit) -> AnyView {
+fn pill(context: RequestContext) -> AnyView {
     let verdict = async move {
-        let top = visit.engine.top(visit.actor()?).await?;
+        let top = context.engine.top(context.actor()?).await?;
         Ok::<_, engine::Error>(top.verdict)
     };
     view! {
@@ -299,8 +299,8 @@ fn verdict_pill(go: bool, label: String, line: &str) -> AnyView {
 }
 
 /// Name, roles, account, theme, sign-out.
-fn person(visit: &Visit) -> AnyView {
-    let Some(actor) = &visit.actor else { return ().into_any() };
+fn person(context: &RequestContext) -> AnyView {
+    let Some(actor) = &context.actor else { return ().into_any() };
     let name = actor.name.clone();
     let roles: Vec<&str> = actor.roles.iter().map(|r| r.label()).collect();
     let roles = if roles.is_empty() { "no role".to_owned() } else { roles.join(", ") };
@@ -314,7 +314,7 @@ fn person(visit: &Visit) -> AnyView {
                     "Light or dark"
                 </button>
                 <form method="post" action=SignOut::url()>
-                    {envelope(visit, "sign_out")} <button type="submit" class="btn">"Sign out"</button>
+                    {envelope(context, "sign_out")} <button type="submit" class="btn">"Sign out"</button>
                 </form>
             </div>
         </details>
@@ -366,11 +366,11 @@ mod tests {
 
     #[test]
     fn every_page_of_the_policy_has_a_route_and_no_other_page_has_one() {
-        use domain::policy::{Door, RULES};
+        use domain::policy::{RULES, RouteKind};
         let mut routes: Vec<String> =
             leptos_axum::generate_route_list(App).iter().map(|r| r.path().to_owned()).collect();
         let mut pages: Vec<String> =
-            RULES.iter().filter(|r| r.door == Door::Page).map(|r| r.path.to_owned()).collect();
+            RULES.iter().filter(|r| r.kind == RouteKind::Page).map(|r| r.path.to_owned()).collect();
         routes.sort_unstable();
         pages.sort_unstable();
         assert_eq!(routes, pages);

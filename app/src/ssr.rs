@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 
 use domain::facts::Actor;
-use engine::auth::tokens::Token;
+use engine::Token;
 use engine::{Ctx, Done, Engine, Error, ErrorKind};
 use http::request::Parts;
 use leptos::prelude::*;
@@ -17,14 +17,14 @@ use crate::notices::{Notices, Owner};
 
 /// Who visits, and with what: put into the request by the server's session layer.
 #[derive(Clone)]
-pub struct Visit {
+pub struct RequestContext {
     /// The engine.
     pub engine: Engine,
     /// The person, when signed in.
     pub actor: Option<Actor>,
     /// The session, for signing in and out.
     pub session: Session,
-    /// What the last act said, shown once.
+    /// What the last action said, shown once.
     pub flash: Option<Flash>,
     /// The notices that wait for their page.
     pub notices: Notices,
@@ -39,15 +39,15 @@ pub struct Visit {
 /// How long a browser is remembered after a sign-in, seconds: as long as the engine knows it.
 const MONTH_SECONDS: u32 = 30 * 24 * 60 * 60;
 
-impl Visit {
+impl RequestContext {
     /// The visit of this request.
     ///
     /// # Panics
     /// Never in a running server: the session layer stands before every route.
-    pub fn current() -> Visit {
+    pub fn current() -> RequestContext {
         let parts = expect_context::<Parts>();
         #[expect(clippy::expect_used, reason = "the session layer stands before every route")]
-        parts.extensions.get::<Visit>().cloned().expect("the session layer sets the visit")
+        parts.extensions.get::<RequestContext>().cloned().expect("the session layer sets the visit")
     }
 
     /// The person who is signed in; pages behind a sign-in always have one.
@@ -75,7 +75,7 @@ impl Visit {
     /// The hash of the session's id; empty for somebody who is not signed in.
     pub fn session_hash(&self) -> String {
         match (&self.actor, self.session.id()) {
-            (Some(_), Some(id)) => engine::store::sessions::id_hash(&id),
+            (Some(_), Some(id)) => engine::session_hash(&id),
             _ => String::new(),
         }
     }
@@ -176,7 +176,7 @@ fn cookie<'a>(headers: &'a http::HeaderMap, name: &str) -> Option<&'a str> {
         .map(|(_, value)| value)
 }
 
-/// What an act says on the next page.
+/// What an action says on the next page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flash {
     /// It was done; else it was refused or failed.
@@ -192,12 +192,12 @@ pub struct Flash {
 /// Renders a page: loads with the visit, shows the view or the error with its status.
 pub fn page<F, Fut, V>(body: F) -> impl IntoView
 where
-    F: FnOnce(Visit) -> Fut,
+    F: FnOnce(RequestContext) -> Fut,
     Fut: Future<Output = Result<V, Error>> + Send + 'static,
     V: IntoView + Send + 'static,
 {
     let response = use_context::<ResponseOptions>();
-    let work = body(Visit::current());
+    let work = body(RequestContext::current());
     view! {
         <Suspense>
             {Suspend::new(async move {
@@ -242,7 +242,7 @@ pub struct Envelope {
     pub form: String,
 }
 
-/// Carries out an act for the signed-in person and sends the browser on. The act goes on when the browser closes its
+/// Carries out an action for the signed-in person and sends the browser on. The action goes on when the browser closes its
 /// connection. Refusals and failures go
 /// back to the form with what was typed; `fields` must hold no password.
 pub async fn act<F, Fut>(envelope: Envelope, fields: &[(&str, &str)], body: F) -> Result<(), AppError>
@@ -250,20 +250,20 @@ where
     F: FnOnce(Engine, Ctx) -> Fut,
     Fut: Future<Output = Result<Done, Error>> + Send + 'static,
 {
-    let visit = Visit::current();
+    let context = RequestContext::current();
     let ctx = Ctx {
-        actor: visit.actor()?.clone(),
+        actor: context.actor()?.clone(),
         key: envelope.key.clone(),
-        ip: visit.ip.clone(),
-        session: visit.session_hash(),
+        ip: context.ip.clone(),
+        session: context.session_hash(),
     };
-    let answer = visit.engine.run_action(body(visit.engine.clone(), ctx)).await;
-    finish(&visit, envelope, fields, answer).await
+    let answer = context.engine.run_action(body(context.engine.clone(), ctx)).await;
+    finish(&context, envelope, fields, answer).await
 }
 
-/// Sends the browser on after an act, with what there is to say.
+/// Sends the browser on after an action, with what there is to say.
 pub async fn finish(
-    visit: &Visit,
+    context: &RequestContext,
     envelope: Envelope,
     fields: &[(&str, &str)],
     answer: Result<Done, Error>,
@@ -280,7 +280,7 @@ pub async fn finish(
         }
     };
     if !flash.text.is_empty() {
-        visit.leave_notice(flash);
+        context.leave_notice(flash);
     }
     leptos_axum::redirect(&to);
     Ok(())

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use engine::audit::Noted;
+use store::audit::Noted;
 
 /// A staging runbook in Markdown, turned into a live go/no-go board for a Docker Compose stack.
 #[derive(Debug, Parser)]

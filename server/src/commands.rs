@@ -23,13 +23,13 @@ pub fn run(cli: Cli) -> CommandResult {
     match cli.command {
         Command::Check(args) => check::run(&args),
         Command::Version => {
-            let sqlite = engine::store::sqlite_version();
+            let sqlite = store::sqlite_version();
             console::line(format_args!("stagegate {} (SQLite {sqlite})", env!("CARGO_PKG_VERSION")))?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Supervise { dir } => {
             rustls_ready();
-            runtime()?.block_on(engine::work::carry_out(&dir))?;
+            runtime()?.block_on(supervisor::carry_out(&dir))?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Serve(args) => runtime()?.block_on(serve::run(args)),

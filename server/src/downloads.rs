@@ -1,6 +1,6 @@
 //! Data that is no page: log lines for the terminal, the raw log, reports as Markdown, the judgement as JSON.
 
-use app::ssr::{Visit, status_of};
+use app::ssr::{RequestContext, status_of};
 use axum::Extension;
 use axum::Json;
 use axum::body::Body;
@@ -34,19 +34,19 @@ const MOST_LINES: usize = 1_000;
 pub async fn lines(
     Path(id): Path<i64>,
     Query(range): Query<Range>,
-    Extension(visit): Extension<Visit>,
+    Extension(context): Extension<RequestContext>,
 ) -> Response {
     let from = range.from.unwrap_or(0);
     let n = range.n.unwrap_or(200).min(MOST_LINES);
-    match visit.engine.run_lines(id, from, n).await {
+    match context.engine.run_lines(id, from, n).await {
         Ok((total, lines)) => Json(Lines { from, total, lines }).into_response(),
         Err(error) => (status_of(error.kind()), error.public()).into_response(),
     }
 }
 
 /// `GET /runs/{id}/log`: the log as stored, secrets masked, to keep.
-pub async fn log(Path(id): Path<i64>, Extension(visit): Extension<Visit>) -> Response {
-    let path = match visit.engine.run_log_path(id).await {
+pub async fn log(Path(id): Path<i64>, Extension(context): Extension<RequestContext>) -> Response {
+    let path = match context.engine.run_log_path(id).await {
         Ok(path) => path,
         Err(error) => return (status_of(error.kind()), error.public()).into_response(),
     };
@@ -64,19 +64,19 @@ pub async fn log(Path(id): Path<i64>, Extension(visit): Extension<Visit>) -> Res
 }
 
 /// `GET /board.json`: the judgement, for other tools.
-pub async fn board(Extension(visit): Extension<Visit>) -> Response {
+pub async fn board(Extension(context): Extension<RequestContext>) -> Response {
     // It is true for this moment only.
-    ([(header::CACHE_CONTROL, "no-store")], Json(visit.engine.board_json())).into_response()
+    ([(header::CACHE_CONTROL, "no-store")], Json(context.engine.board_json())).into_response()
 }
 
 /// `GET /ownership.md`: the runbook's own section, filled in.
-pub async fn ownership(Extension(visit): Extension<Visit>) -> Response {
-    markdown("ownership-log.md", visit.engine.ownership_markdown().await)
+pub async fn ownership(Extension(context): Extension<RequestContext>) -> Response {
+    markdown("ownership-log.md", context.engine.ownership_markdown().await)
 }
 
 /// `GET /incidents/{id}/report.md`: an incident with its cause and follow-ups.
-pub async fn incident(Path(id): Path<i64>, Extension(visit): Extension<Visit>) -> Response {
-    markdown(&format!("incident-{id}.md"), visit.engine.incident_markdown(id).await)
+pub async fn incident(Path(id): Path<i64>, Extension(context): Extension<RequestContext>) -> Response {
+    markdown(&format!("incident-{id}.md"), context.engine.incident_markdown(id).await)
 }
 
 fn markdown(name: &str, text: Result<String, engine::Error>) -> Response {

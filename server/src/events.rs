@@ -6,15 +6,15 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use app::ssr::Visit;
+use app::ssr::RequestContext;
 use axum::Extension;
 use axum::extract::Query;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use engine::runner::Tip;
-use engine::store::sessions::Sessions;
 use http::StatusCode;
+use runner::Tip;
 use serde::Deserialize;
+use store::sessions::Sessions;
 use tokio::sync::watch;
 use tokio::time::Interval;
 use tokio_util::sync::CancellationToken;
@@ -101,27 +101,27 @@ struct Feed {
 /// `GET /events?run=…`.
 pub async fn events(
     Query(topics): Query<Topics>,
-    Extension(visit): Extension<Visit>,
+    Extension(context): Extension<RequestContext>,
     Extension(stop): Extension<CancellationToken>,
     Extension(streams): Extension<Streams>,
 ) -> Response {
-    let (Some(actor), Some(session)) = (&visit.actor, visit.session.id()) else {
+    let (Some(actor), Some(session)) = (&context.actor, context.session.id()) else {
         return (StatusCode::UNAUTHORIZED, "Please sign in.\n").into_response();
     };
     let Some(place) = streams.enter(session) else {
         let text = "Too many open pages in this session: close some, then reload this one.\n";
         return (StatusCode::TOO_MANY_REQUESTS, text).into_response();
     };
-    let sessions = visit.engine.sessions();
+    let sessions = context.engine.sessions();
     let holder = Holder { person: actor.id, ended: sessions.ended(), sessions, place };
     let run = match topics.run {
-        Some(id) => visit.engine.run_tip(id).await.map(|tip| (id, tip)),
+        Some(id) => context.engine.run_tip(id).await.map(|tip| (id, tip)),
         None => None,
     };
-    let revision = visit.engine.revisions();
+    let revision = context.engine.revisions();
     let mut look = tokio::time::interval(LOOK_EVERY);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let feed = Feed { engine: visit.engine, revision, run, stop, holder, look, greeted: false };
+    let feed = Feed { engine: context.engine, revision, run, stop, holder, look, greeted: false };
     let stream = futures::stream::unfold(feed, |mut feed| async move {
         let event = next_event(&mut feed).await?;
         Some((Ok::<_, Infallible>(event), feed))

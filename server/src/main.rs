@@ -3,22 +3,22 @@
 // The pages' types are deep; an optimised build lays them out here too.
 #![recursion_limit = "512"]
 
+mod auth_layer;
 mod cli;
 mod commands;
 mod connections;
 mod console;
-mod doors;
 mod downloads;
 mod events;
 mod hosts;
 mod page_cache;
 mod paths;
 mod port;
+mod routes;
 mod security;
 mod serve;
 mod settings;
 mod visible;
-mod visit;
 
 use std::process::ExitCode;
 

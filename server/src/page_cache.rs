@@ -10,19 +10,19 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use app::ssr::Visit;
+use app::ssr::RequestContext;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use domain::facts::Actor;
-use domain::policy::{Door, rule_for};
+use domain::policy::{RouteKind, rule_for};
 use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY};
 use http::response::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use leptos::nonce::Nonce;
 
-use crate::visit::LIVE;
+use crate::auth_layer::LIVE;
 
 /// How long a page is shared: what it says of the time is never older.
 const FRESH: Duration = Duration::from_secs(1);
@@ -124,22 +124,22 @@ pub async fn share(State(cache): State<PageCache>, mut request: Request, next: N
 
 /// Under which key a request's answer is shared; `None`: it is not.
 fn key_of(request: &Request) -> Option<Key> {
-    let visit = request.extensions().get::<Visit>()?;
-    let Actor { id, name, roles } = visit.actor.as_ref()?;
+    let context = request.extensions().get::<RequestContext>()?;
+    let Actor { id, name, roles } = context.actor.as_ref()?;
     let path = request.uri().path();
-    let is_page = rule_for(path).is_some_and(|rule| rule.door == Door::Page);
-    // What is shown once, or is about a person's own doors, is nobody else's business.
+    let is_page = rule_for(path).is_some_and(|rule| rule.kind == RouteKind::Page);
+    // What is shown once, or is about a person's own account, is nobody else's business.
     let shared = is_page
         && *request.method() == Method::GET
-        && visit.flash.is_none()
+        && context.flash.is_none()
         && !["/sign-in", "/account", "/people"].contains(&path)
         && !path.starts_with("/link/");
     shared.then(|| Key {
-        path: visit.path.clone(),
+        path: context.path.clone(),
         person: *id,
         name: name.clone(),
         roles: roles.iter().map(|r| r.slug()).collect(),
-        revision: *visit.engine.revisions().borrow(),
+        revision: *context.engine.revisions().borrow(),
         form: Form::of(request.headers()),
     })
 }

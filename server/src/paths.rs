@@ -1,10 +1,10 @@
-//! Which addresses and methods exist at all. Each page, act and file has one spelling; every other is refused before
+//! Which addresses and methods exist at all. Each page, action and file has one spelling; every other is refused before
 //! anything is decided about it, so that the policy table and the router cannot read one address differently.
 
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use domain::policy::{Door, rule_for};
+use domain::policy::{RouteKind, rule_for};
 use http::{Method, StatusCode, header};
 
 /// Longest path, bytes.
@@ -29,11 +29,11 @@ fn is_segment(segment: &str) -> bool {
 
 /// The methods that this path answers, as an `Allow` header has them.
 fn methods(path: &str) -> &'static str {
-    match rule_for(path).map(|rule| rule.door) {
-        Some(Door::Act) => "POST",
+    match rule_for(path).map(|rule| rule.kind) {
+        Some(RouteKind::Action) => "POST",
         // Whoever asks for the head of a stream would hold it open.
-        Some(Door::Stream) => "GET",
-        Some(Door::Page | Door::File) | None => "GET, HEAD",
+        Some(RouteKind::Stream) => "GET",
+        Some(RouteKind::Page | RouteKind::File) | None => "GET, HEAD",
     }
 }
 

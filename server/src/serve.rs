@@ -18,20 +18,20 @@ use tower_http::set_header::SetResponseHeader;
 use tower_sessions::cookie::{SameSite, time::Duration};
 use tower_sessions::{Expiry, SessionManagerLayer};
 
+use crate::auth_layer::AuthLayer;
 use crate::events::Streams;
 use crate::hosts::{HostError, Hosts};
 use crate::page_cache::{self, PageCache};
 use crate::security::Site;
 use crate::settings::Settings;
-use crate::visit::Doorman;
-use crate::{connections, doors, downloads, events, hosts, paths, security, visible, visit};
+use crate::{auth_layer, connections, downloads, events, hosts, paths, routes, security, visible};
 
 /// What keeps the server from starting.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The routes and the policy table do not agree.
     #[error(transparent)]
-    Doors(#[from] doors::DoorsError),
+    Doors(#[from] routes::RoutesError),
     /// The host names cannot be used.
     #[error(transparent)]
     Hosts(#[from] HostError),
@@ -90,7 +90,7 @@ fn router(
         .build();
     let pages = generate_route_list(App);
     let acts: Vec<&str> = leptos::server_fn::axum::server_fn_paths().map(|(path, _)| path).collect();
-    doors::check(pages.iter().map(|p| p.path()).chain(acts).chain(OWN_ROUTES))?;
+    routes::check(pages.iter().map(|p| p.path()).chain(acts).chain(OWN_ROUTES))?;
 
     let site = Site { public_origin: settings.public_url.as_ref().map(|_| Arc::from(hosts.base())) };
     let is_https = site.public_origin.as_deref().is_some_and(|o| o.starts_with("https://"));
@@ -103,8 +103,8 @@ fn router(
         .with_same_site(SameSite::Lax)
         // From signing in: nothing is written for a page that is read, so nothing prolongs it.
         .with_expiry(Expiry::OnInactivity(Duration::hours(12)));
-    let doorman =
-        Doorman { engine, notices: Notices::new(), notice_cookie: NoticeCookie { secure: is_https } };
+    let authenticate =
+        AuthLayer { engine, notices: Notices::new(), notice_cookie: NoticeCookie { secure: is_https } };
     let assets = SetResponseHeader::overriding(
         ServeDir::new(settings.site.join("pkg")).precompressed_br().precompressed_gzip(),
         http::header::CACHE_CONTROL,
@@ -128,7 +128,7 @@ fn router(
         // What many open pages read again at once is compressed once, and shared by the layer above it.
         .layer(CompressionLayer::new())
         .layer(middleware::from_fn_with_state(PageCache::default(), page_cache::share))
-        .layer(middleware::from_fn_with_state(doorman, visit::doorman))
+        .layer(middleware::from_fn_with_state(authenticate, auth_layer::authenticate))
         .layer(sessions)
         // Files need no session, and must not make one.
         .route("/healthz", get(downloads::healthz))

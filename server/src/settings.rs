@@ -71,7 +71,7 @@ pub struct FileSettings {
 /// configuration tells what is wrong with it.
 pub fn read_file(config: &Path) -> Result<FileSettings, SettingsError> {
     let Ok(text) = std::fs::read_to_string(config) else { return Ok(FileSettings::default()) };
-    let server = engine::runbook::config::server_table(&text);
+    let server = runbook::config::server_table(&text);
     Ok(FileSettings {
         listen: server.listen,
         data: server.data,

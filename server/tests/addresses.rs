@@ -5,7 +5,7 @@ mod support;
 
 use std::process::Command;
 
-use domain::policy::{Door, RULES};
+use domain::policy::{RULES, RouteKind};
 use support::{Server, raw, status};
 
 /// A request as a client that follows no rules writes it.
@@ -215,10 +215,10 @@ async fn what_an_address_does_not_answer_is_refused_and_leaves_no_record() {
     let cookieless = own_host(&server);
     for rule in RULES {
         let path = rule.path.replace("{id}", "999").replace("{token}", "none").replace("{*rest}", "none.js");
-        let wrong: &[&str] = match rule.door {
-            Door::Act => &["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "TRACE"],
-            Door::Stream => &["POST", "HEAD", "OPTIONS", "PUT", "DELETE"],
-            Door::Page | Door::File => &["POST", "OPTIONS", "PUT", "DELETE", "PATCH"],
+        let wrong: &[&str] = match rule.kind {
+            RouteKind::Action => &["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "TRACE"],
+            RouteKind::Stream => &["POST", "HEAD", "OPTIONS", "PUT", "DELETE"],
+            RouteKind::Page | RouteKind::File => &["POST", "OPTIONS", "PUT", "DELETE", "PATCH"],
         };
         for method in wrong {
             let more = format!("Origin: {}\r\nContent-Length: 0\r\n", server.base);
@@ -226,7 +226,7 @@ async fn what_an_address_does_not_answer_is_refused_and_leaves_no_record() {
             assert_eq!(status(&answer), 405, "{method} {path}: {answer}");
             assert!(answer.contains("\r\nallow: "), "{method} {path}: {answer}");
         }
-        if rule.door == Door::Act {
+        if rule.kind == RouteKind::Action {
             // With the cookie of somebody who was made to follow a link.
             let answer = server.get(&docs, &path).await;
             assert_eq!(answer.status().as_u16(), 405, "GET {path}");

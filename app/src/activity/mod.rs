@@ -14,15 +14,17 @@ use leptos_meta::Title;
 pub(crate) use acts::VerifyEverything;
 
 use crate::ssr::page;
-use crate::ui::{Here, Icon, badge, card, cursor, empty, icon, page_head, pager, post_button, size, time};
+use crate::ui::{
+    Here, Icon, badge, card, cursor, empty, icon, page_head, pager, post_button, size, table, time,
+};
 
 /// The page; `?before=` and `?after=` go on from an entry.
 #[component]
 pub fn ActivityPage() -> impl IntoView {
     let cursor = cursor();
-    page(move |visit| async move {
-        let activity = visit.engine.activity(visit.actor()?, cursor).await?;
-        Ok(activity_view(&Here::from(&visit), &activity))
+    page(move |context| async move {
+        let activity = context.engine.activity(context.actor()?, cursor).await?;
+        Ok(activity_view(&Here::from(&context), &activity))
     })
 }
 
@@ -35,7 +37,7 @@ pub fn activity_view(here: &Here, page: &ActivityView) -> AnyView {
             view! { <p class="small">"Every act is written here, before and after it is done."</p> },
         )
     } else {
-        table(&page.rows)
+        events_table(&page.rows)
     };
     view! {
         <Title text="Activity" />
@@ -157,27 +159,9 @@ fn storage(page: &ActivityView) -> Option<AnyView> {
     Some(card("storage", "Storage", (), body))
 }
 
-fn table(rows: &[ActivityRow]) -> AnyView {
+fn events_table(rows: &[ActivityRow]) -> AnyView {
     let rows = rows.iter().map(line).collect_view();
-    view! {
-        <div class="table-wrap">
-            <table class="table table--cards">
-                <thead>
-                    <tr>
-                        <th scope="col">"No."</th>
-                        <th scope="col">"When"</th>
-                        <th scope="col">"Who"</th>
-                        <th scope="col">"Did what"</th>
-                        <th scope="col">"Outcome"</th>
-                        <th scope="col">"Where"</th>
-                        <th scope="col">"Hash"</th>
-                    </tr>
-                </thead>
-                <tbody>{rows}</tbody>
-            </table>
-        </div>
-    }
-    .into_any()
+    table(&["No.", "When", "Who", "Did what", "Outcome", "Where", "Hash"], rows)
 }
 
 fn line(row: &ActivityRow) -> AnyView {

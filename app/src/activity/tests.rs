@@ -1,7 +1,7 @@
 //! The audit log as HTML.
 
 use domain::page::Pages;
-use engine::view::{ActivityPage, ActivityRow, Offer, Storage, Verification};
+use engine::view::{ActivityPage, ActivityRow, Permission, Storage, Verification};
 
 use super::activity_view;
 use crate::ui::samples::{NOW, here, html};
@@ -75,15 +75,15 @@ fn the_room_that_the_data_takes_and_what_is_removed_are_told() {
 
 #[test]
 fn a_full_verification_says_how_it_stands_and_only_admins_can_start_one() {
-    let text = |chain: Verification, verify: Option<Offer>| {
+    let text = |chain: Verification, verify: Option<Permission>| {
         html(|| activity_view(&here("/activity"), &ActivityPage { verify, ..log(chain) }))
     };
     let running = Verification { running_since: Some(NOW), ..verified() };
-    let busy = Offer::No("A full verification is already running.".into());
+    let busy = Permission::Denied("A full verification is already running.".into());
     let out = text(running.clone(), Some(busy));
     assert!(out.contains("running since") && out.contains("disabled"), "{out}");
     assert!(!out.contains("Everything matched"), "a result from before is not that of this pass: {out}");
-    let out = text(verified(), Some(Offer::Yes));
+    let out = text(verified(), Some(Permission::Allowed));
     assert!(
         out.contains("Everything matched, ") && out.contains("action=\"/api/verify_everything\""),
         "{out}"

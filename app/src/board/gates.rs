@@ -1,6 +1,6 @@
 //! The gates in a row.
 
-use domain::judge::{GateState, GateView};
+use domain::gate::{GateState, GateView};
 use leptos::prelude::*;
 
 use crate::ui::{code_text, gate_badge};

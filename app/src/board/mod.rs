@@ -25,9 +25,9 @@ pub use gates::gate_row;
 /// The board's page.
 #[component]
 pub fn BoardPage() -> impl IntoView {
-    page(move |visit| async move {
-        let board = visit.engine.board(visit.actor()?).await?;
-        Ok(board_view(&Here::from(&visit), &board))
+    page(move |context| async move {
+        let board = context.engine.board(context.actor()?).await?;
+        Ok(board_view(&Here::from(&context), &board))
     })
 }
 

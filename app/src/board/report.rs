@@ -1,12 +1,12 @@
 //! What only the printed board shows: it is the readiness report, so it says who stands for what.
 
+use domain::gate::GateState;
 use domain::item::{ItemState, Status};
-use domain::judge::GateState;
-use domain::rules::Piece;
+use domain::rules::ChecklistPart;
 use engine::view::BoardView;
 use leptos::prelude::*;
 
-use crate::ui::{code_text, time};
+use crate::ui::{code_text, print_table, time};
 
 /// The head of the report: stack, release, time, fingerprint.
 pub(super) fn head(board: &BoardView) -> AnyView {
@@ -51,17 +51,7 @@ pub(super) fn gates(board: &BoardView) -> AnyView {
     view! {
         <section class="only-print report" data-live="report-items">
             <h2>"Criteria and checklist"</h2>
-            <table class="table">
-                <thead>
-                    <tr>
-                        <th scope="col">"No."</th>
-                        <th scope="col">"Criterion"</th>
-                        <th scope="col">"Stands"</th>
-                        <th scope="col">"By what"</th>
-                    </tr>
-                </thead>
-                <tbody>{rows}</tbody>
-            </table>
+            {print_table(&["No.", "Criterion", "Stands", "By what"], rows)}
         </section>
     }
     .into_any()
@@ -82,8 +72,8 @@ fn by_what(state: &ItemState) -> String {
                 c.shown_value().map_or_else(|| c.check.clone(), |v| format!("{} {}", v.check, v.value))
             };
             let parts = state.pieces.iter().filter_map(|p| match &p.piece {
-                Piece::Criterion(id) => Some(format!("{id} {}", p.word)),
-                Piece::Check(_) => None,
+                ChecklistPart::Criterion(id) => Some(format!("{id} {}", p.word)),
+                ChecklistPart::Check(_) => None,
             });
             state.checks.iter().map(value).chain(parts).collect()
         }
@@ -156,17 +146,7 @@ pub(super) fn signatures(board: &BoardView) -> AnyView {
     view! {
         <section class="only-print report" data-live="report">
             <h2>"Accepted and signed"</h2>
-            <table class="table">
-                <thead>
-                    <tr>
-                        <th scope="col">"What"</th>
-                        <th scope="col">"By"</th>
-                        <th scope="col">"When"</th>
-                        <th scope="col">"Note"</th>
-                    </tr>
-                </thead>
-                <tbody>{gates} {signs} {decision}</tbody>
-            </table>
+            {print_table(&["What", "By", "When", "Note"], view! { {gates} {signs} {decision} })}
         </section>
     }
     .into_any()

@@ -6,7 +6,7 @@ use leptos::prelude::*;
 use super::drift;
 use crate::ui::{
     Here, card, chips, deploy_confirm, empty, health_badge, release_badge, rollback_confirm, rollback_words,
-    since, time,
+    since, table_of, time,
 };
 
 /// The services with their health.
@@ -36,24 +36,7 @@ pub(super) fn services(board: &BoardView) -> AnyView {
             view! { <p class="small">"The Compose file names none, or it cannot be read."</p> },
         )
     } else {
-        view! {
-            <div class="table-wrap">
-                <table class="table table--cards services">
-                    <thead>
-                        <tr>
-                            <th scope="col">"Service"</th>
-                            <th scope="col">"Health"</th>
-                            <th scope="col">"Up for"</th>
-                            <th scope="col">"Restarts"</th>
-                            <th scope="col">"Image"</th>
-                            <th scope="col">"Ports"</th>
-                        </tr>
-                    </thead>
-                    <tbody>{rows}</tbody>
-                </table>
-            </div>
-        }
-        .into_any()
+        table_of("services", &["Service", "Health", "Up for", "Restarts", "Image", "Ports"], rows)
     };
     let engine = (!observed.engine_version.is_empty()).then(|| format!("Docker {}", observed.engine_version));
     view! {

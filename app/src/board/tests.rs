@@ -2,7 +2,7 @@
 
 use domain::facts::Waiver;
 use domain::time::Millis;
-use engine::view::{Offer, RunState, Todo, WaiverView};
+use engine::view::{Permission, RunState, Todo, WaiverView};
 
 use super::board_view;
 use crate::ui::samples::{self, NOW, board, here, html};
@@ -65,7 +65,7 @@ fn an_engine_that_does_not_answer_is_said_with_the_time() {
 #[test]
 fn a_deploy_that_would_be_refused_says_why() {
     let mut held = board();
-    held.deploy = Offer::No("Ada is rolling back".into());
+    held.deploy = Permission::Denied("Ada is rolling back".into());
     let out = page(&held);
     assert!(out.contains("Ada is rolling back") && !out.contains("action=\"/api/deploy\""), "{out}");
 }

@@ -1,6 +1,6 @@
 //! The acceptance of a gate: given, fallen back, possible, or why it is not.
 
-use domain::judge::GateState;
+use domain::gate::GateState;
 use engine::view::GatePage;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;

@@ -3,7 +3,7 @@
 use domain::facts::{Attestation, Waiver};
 use domain::item::{ItemState, Proof, Status};
 use domain::time::{Millis, human_span};
-use engine::view::{CheckView, GatePage, Offer};
+use engine::view::{CheckView, GatePage, Permission};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 
@@ -143,7 +143,7 @@ fn waiver(waiver: &Waiver) -> AnyView {
 }
 
 /// Giving one's word, or taking it back; only where no check decides, or where one sees only a part.
-pub fn attest_form(here: &Here, offer: &Offer, state: &ItemState) -> Option<AnyView> {
+pub fn attest_form(here: &Here, offer: &Permission, state: &ItemState) -> Option<AnyView> {
     let item = &state.item;
     if !state.takes_word() {
         return None;
@@ -208,9 +208,13 @@ fn waive_form(here: &Here, page: &GatePage, state: &ItemState) -> Option<AnyView
     }
     let form = format!("waive:{}", item.id);
     let until = format!("{form}:until");
-    let own = page.not_waivable.iter().find(|(id, _)| *id == item.id).map(|(_, why)| Offer::No(why.clone()));
+    let own = page
+        .not_waivable
+        .iter()
+        .find(|(id, _)| *id == item.id)
+        .map(|(_, why)| Permission::Denied(why.clone()));
     let offer = match (&page.waive, own) {
-        (Offer::Yes, Some(no)) => no,
+        (Permission::Allowed, Some(no)) => no,
         (offer, _) => offer.clone(),
     };
     let panel = || {

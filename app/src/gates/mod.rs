@@ -27,9 +27,9 @@ use crate::ui::{Here, Icon, card, code_text, empty, gate_badge, icon, page_head,
 #[component]
 pub fn GatePage() -> impl IntoView {
     let id = param("id");
-    page(move |visit| async move {
-        let gate = visit.engine.gate(visit.actor()?, &id).await?;
-        Ok(gate_view(&Here::from(&visit), &gate))
+    page(move |context| async move {
+        let gate = context.engine.gate(context.actor()?, &id).await?;
+        Ok(gate_view(&Here::from(&context), &gate))
     })
 }
 

@@ -1,7 +1,7 @@
 //! A gate's page as HTML.
 
-use domain::judge::GateState;
-use engine::view::Offer;
+use domain::gate::GateState;
+use engine::view::Permission;
 
 use super::gate_view;
 use crate::ui::samples::{gate, here, html};
@@ -26,7 +26,7 @@ fn a_gate_that_cannot_be_accepted_lists_what_is_missing() {
 #[test]
 fn a_ready_gate_can_be_accepted_with_a_note_on_what_was_shown() {
     let mut ready = gate();
-    ready.accept = Offer::Yes;
+    ready.accept = Permission::Allowed;
     ready.gate.state = GateState::Ready;
     let digest = ready.gate.digest.clone();
     let out = page(&ready);

@@ -20,8 +20,8 @@ use crate::ui::{Icon, badge, card, cursor, empty, page_head, pager, time};
 #[component]
 pub fn IncidentsPage() -> impl IntoView {
     let cursor = cursor();
-    page(move |visit| async move {
-        let incidents = visit.engine.incidents(visit.actor()?, cursor).await?;
+    page(move |context| async move {
+        let incidents = context.engine.incidents(context.actor()?, cursor).await?;
         Ok(incidents_view(&incidents))
     })
 }

@@ -2,7 +2,7 @@
 
 use domain::incident::{LastWords, Note, cause, follow_ups, outage_lines};
 use engine::Error;
-use engine::view::{IncidentPage as IncidentPageView, Offer};
+use engine::view::{IncidentPage as IncidentPageView, Permission};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use leptos_meta::Title;
@@ -18,10 +18,10 @@ use crate::ui::{
 #[component]
 pub fn IncidentPage() -> impl IntoView {
     let id = param("id");
-    page(move |visit| async move {
+    page(move |context| async move {
         let number = id.parse().map_err(|_| Error::not_found("An incident of this number"))?;
-        let incident = visit.engine.incident(visit.actor()?, number).await?;
-        Ok(incident_view(&Here::from(&visit), &incident))
+        let incident = context.engine.incident(context.actor()?, number).await?;
+        Ok(incident_view(&Here::from(&context), &incident))
     })
 }
 
@@ -148,7 +148,7 @@ fn signed(note: &Note) -> AnyView {
     view! { <p class="small muted">{note.by_name.clone()} ", " {time(note.at)}</p> }.into_any()
 }
 
-fn follow_up(here: &Here, incident: &str, note: &Note, done: Option<&Note>, offer: &Offer) -> AnyView {
+fn follow_up(here: &Here, incident: &str, note: &Note, done: Option<&Note>, offer: &Permission) -> AnyView {
     let state = match done {
         Some(done) => view! {
             <p class="small go">{icon(Icon::Check)} " Done, says " {done.by_name.clone()} ", " {time(done.at)}</p>

@@ -2,7 +2,7 @@
 
 use domain::incident::{Incident, LastWords, Moment, Note, NoteKind, Report};
 use domain::page::Pages;
-use engine::view::{IncidentPage, IncidentRow, IncidentsPage, Offer};
+use engine::view::{IncidentPage, IncidentRow, IncidentsPage, Permission};
 
 use super::{incident_view, incidents_view};
 use crate::ui::samples::{NOW, here, html};
@@ -44,7 +44,7 @@ fn note(id: i64, kind: NoteKind, text: &str) -> Note {
     Note { id, incident: 4, kind, text: text.into(), by: 1, by_name: "Bela".into(), at: NOW }
 }
 
-fn page(notes: Vec<Note>, note: Offer) -> String {
+fn page(notes: Vec<Note>, note: Permission) -> String {
     html(|| incident_view(&here("/incidents/4"), &IncidentPage { row: row(), notes, note }))
 }
 
@@ -60,7 +60,7 @@ fn the_list_says_what_nobody_has_explained_yet() {
 
 #[test]
 fn the_facts_are_text_and_the_report_can_be_taken_away() {
-    let out = page(vec![], Offer::Yes);
+    let out = page(vec![], Permission::Allowed);
     for part in [
         "failed &lt;to&gt; deploy",
         "boom &lt;b&gt;",
@@ -75,15 +75,15 @@ fn the_facts_are_text_and_the_report_can_be_taken_away() {
 #[test]
 fn a_follow_up_is_done_once() {
     let open = vec![note(1, NoteKind::FollowUp, "test the migration")];
-    assert!(page(open.clone(), Offer::Yes).contains("/api/finish_follow_up"));
+    assert!(page(open.clone(), Permission::Allowed).contains("/api/finish_follow_up"));
     let mut done = open;
     done.push(note(2, NoteKind::Done(1), ""));
-    let out = page(done, Offer::Yes);
+    let out = page(done, Permission::Allowed);
     assert!(!out.contains("/api/finish_follow_up") && out.contains("Done, says"), "{out}");
 }
 
 #[test]
 fn who_may_not_write_is_told_why() {
-    let out = page(vec![], Offer::No("This is for DevOps.".into()));
+    let out = page(vec![], Permission::Denied("This is for DevOps.".into()));
     assert!(out.contains("This is for DevOps."), "{out}");
 }

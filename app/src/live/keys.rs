@@ -11,7 +11,7 @@ use super::js::{call, listen};
 use super::words::page_of;
 
 /// How long after `g` a letter counts, milliseconds.
-const PATIENCE: f64 = 1_500.0;
+const TIMEOUT: f64 = 1_500.0;
 
 /// Listens to the keyboard.
 pub(super) fn start() {
@@ -22,7 +22,7 @@ pub(super) fn start() {
             return;
         }
         let key = press.key();
-        let follows = Date::now() - led.replace(0.0) < PATIENCE;
+        let follows = Date::now() - led.replace(0.0) < TIMEOUT;
         if key == "g" {
             led.set(Date::now());
         } else if key == "?" {

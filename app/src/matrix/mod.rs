@@ -17,9 +17,9 @@ use crate::ui::{Here, Icon, badge, chips, code_text, empty, icon, page_head, pos
 /// The page of the verification matrix.
 #[component]
 pub fn MatrixPage() -> impl IntoView {
-    page(move |visit| async move {
-        let matrix = visit.engine.matrix(visit.actor()?).await?;
-        Ok(matrix_view(&Here::from(&visit), &matrix))
+    page(move |context| async move {
+        let matrix = context.engine.matrix(context.actor()?).await?;
+        Ok(matrix_view(&Here::from(&context), &matrix))
     })
 }
 

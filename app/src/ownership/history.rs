@@ -12,8 +12,8 @@ use crate::ui::{card, code_text, cursor, page_head, pager, param, time};
 #[component]
 pub fn FieldHistoryPage() -> impl IntoView {
     let (id, cursor) = (param("id"), cursor());
-    page(move |visit| async move {
-        let history = visit.engine.ownership_history(visit.actor()?, &id, cursor).await?;
+    page(move |context| async move {
+        let history = context.engine.ownership_history(context.actor()?, &id, cursor).await?;
         Ok(history_view(&history))
     })
 }

@@ -7,7 +7,7 @@ mod history;
 mod tests;
 
 use domain::runbook::{Field, FieldKind, blanks};
-use engine::view::{Offer, OwnershipFieldView, OwnershipLineView, OwnershipPage as OwnershipPageView};
+use engine::view::{OwnershipFieldView, OwnershipLineView, OwnershipPage as OwnershipPageView, Permission};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use leptos_meta::Title;
@@ -23,9 +23,9 @@ use crate::ui::{
 /// The page of the ownership log.
 #[component]
 pub fn OwnershipPage() -> impl IntoView {
-    page(move |visit| async move {
-        let log = visit.engine.ownership(visit.actor()?).await?;
-        Ok(ownership_view(&Here::from(&visit), &log))
+    page(move |context| async move {
+        let log = context.engine.ownership(context.actor()?).await?;
+        Ok(ownership_view(&Here::from(&context), &log))
     })
 }
 
@@ -58,7 +58,7 @@ pub fn ownership_view(here: &Here, page: &OwnershipPageView) -> AnyView {
     .into_any()
 }
 
-fn line(here: &Here, view: &OwnershipLineView, fill: &Offer) -> AnyView {
+fn line(here: &Here, view: &OwnershipLineView, fill: &Permission) -> AnyView {
     let open = view.fields.iter().filter(|f| f.history.is_empty()).count();
     let state = if open == 0 {
         badge("pass", Icon::Check, "Filled")
@@ -113,7 +113,7 @@ fn hint(kind: FieldKind) -> &'static str {
     }
 }
 
-fn field(here: &Here, view: &OwnershipFieldView, fill: &Offer) -> AnyView {
+fn field(here: &Here, view: &OwnershipFieldView, fill: &Permission) -> AnyView {
     let field = &view.field;
     let form = format!("fill_field:{}", field.id);
     let typed = here.draft(&form, "value");

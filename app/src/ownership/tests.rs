@@ -3,14 +3,14 @@
 use domain::page::Pages;
 use domain::runbook::OwnershipLine;
 use engine::view::{
-    Offer, OwnershipEntry, OwnershipFieldView, OwnershipHistory, OwnershipLineView, OwnershipPage,
+    OwnershipEntry, OwnershipFieldView, OwnershipHistory, OwnershipLineView, OwnershipPage, Permission,
 };
 
 use super::history::history_view;
 use super::{filled_text, ownership_view};
 use crate::ui::samples::{NOW, here, html};
 
-fn log(fill: Offer) -> OwnershipPage {
+fn log(fill: Permission) -> OwnershipPage {
     let line = OwnershipLine::read("own.1".into(), "Host set up by: ____  on: ____".into(), 3);
     let entry = |value: &str| OwnershipEntry { id: 7, value: value.into(), by_name: "Ada".into(), at: NOW };
     let mut fields: Vec<OwnershipFieldView> = line
@@ -25,7 +25,7 @@ fn log(fill: Offer) -> OwnershipPage {
 
 #[test]
 fn fields_are_typed_and_keep_their_history_and_offer_what_is_known() {
-    let out = html(|| ownership_view(&here("/ownership"), &log(Offer::Yes)));
+    let out = html(|| ownership_view(&here("/ownership"), &log(Permission::Allowed)));
     for part in [
         "1 of 2 fields filled",
         "type=\"date\"",
@@ -42,7 +42,7 @@ fn fields_are_typed_and_keep_their_history_and_offer_what_is_known() {
 
 #[test]
 fn a_field_with_more_values_than_are_shown_leads_to_its_pages() {
-    let mut log = log(Offer::Yes);
+    let mut log = log(Permission::Allowed);
     assert!(!html(|| ownership_view(&here("/ownership"), &log)).contains("All values"));
     let field = &mut log.lines[0].fields[0];
     field.has_more = true;
@@ -59,11 +59,12 @@ fn a_field_with_more_values_than_are_shown_leads_to_its_pages() {
 
 #[test]
 fn the_line_reads_as_in_the_runbook_with_its_blanks_filled() {
-    assert_eq!(filled_text(&log(Offer::Yes).lines[0]), "Host set up by: Grace  on: ____");
+    assert_eq!(filled_text(&log(Permission::Allowed).lines[0]), "Host set up by: Grace  on: ____");
 }
 
 #[test]
 fn who_may_not_write_sees_why() {
-    let out = html(|| ownership_view(&here("/ownership"), &log(Offer::No("only DRIs fill it".into()))));
+    let out =
+        html(|| ownership_view(&here("/ownership"), &log(Permission::Denied("only DRIs fill it".into()))));
     assert!(out.contains("only DRIs fill it") && out.contains("disabled"), "{out}");
 }

@@ -15,7 +15,7 @@ const FORM: &str = "change_password";
 /// The page.
 #[component]
 pub fn AccountPage() -> impl IntoView {
-    page(move |visit| async move { Ok(account_view(&Here::from(&visit), visit.actor()?)) })
+    page(move |context| async move { Ok(account_view(&Here::from(&context), context.actor()?)) })
 }
 
 /// The account as it is laid out.

@@ -8,7 +8,7 @@ use leptos::prelude::*;
 use tower_sessions::Session;
 
 use crate::error::AppError;
-use crate::ssr::{Envelope, Visit, act, finish, local_path};
+use crate::ssr::{Envelope, RequestContext, act, finish, local_path};
 
 /// The session key of the person's id.
 const PERSON: &str = "person";
@@ -57,21 +57,21 @@ pub(crate) async fn sign_in(
     back: String,
     form: String,
 ) -> Result<(), AppError> {
-    let visit = Visit::current();
+    let context = RequestContext::current();
     let answer = async {
-        let (engine, typed, ip) = (visit.engine.clone(), login.clone(), visit.ip.clone());
-        let (session, browser) = (visit.session.clone(), visit.known_browser());
+        let (engine, typed, ip) = (context.engine.clone(), login.clone(), context.ip.clone());
+        let (session, browser) = (context.session.clone(), context.known_browser());
         let sign_in = async move {
             let origin = Origin { ip: &ip, browser: &browser };
             let who = engine.sign_in(&typed, &password, origin).await?;
             enter(&engine, &session, &who).await
         };
-        visit.engine.run_action(sign_in).await?;
-        visit.remember_browser(&login);
+        context.engine.run_action(sign_in).await?;
+        context.remember_browser(&login);
         Ok(go_to(&next))
     };
     let answer = answer.await;
-    finish(&visit, Envelope { key, back, form }, &[("login", &login)], answer).await
+    finish(&context, Envelope { key, back, form }, &[("login", &login)], answer).await
 }
 
 /// Uses a one-time link up: makes the person or takes them, sets the password where one is chosen, and
@@ -87,38 +87,39 @@ pub(crate) async fn use_link(
     back: String,
     form: String,
 ) -> Result<(), AppError> {
-    let visit = Visit::current();
+    let context = RequestContext::current();
     let answer = async {
         same(&password, &again)?;
-        let (engine, session, ip) = (visit.engine.clone(), visit.session.clone(), visit.ip.clone());
+        let (engine, session, ip) = (context.engine.clone(), context.session.clone(), context.ip.clone());
         let (name, login) = (name.clone(), login.clone());
         let use_link = async move {
             let who = engine.use_link(&token, &name, &login, &password, &ip).await?;
             enter(&engine, &session, &who).await?;
             Ok(who.actor)
         };
-        let actor = visit.engine.run_action(use_link).await?;
+        let actor = context.engine.run_action(use_link).await?;
         Ok(Done { to: "/".to_owned(), said: format!("Welcome, {}.", actor.name) })
     };
     let answer = answer.await;
-    finish(&visit, Envelope { key, back, form }, &[("name", &name), ("login", &login)], answer).await
+    finish(&context, Envelope { key, back, form }, &[("name", &name), ("login", &login)], answer).await
 }
 
 /// Ends the session.
 #[server(prefix = "/api", endpoint = "sign_out")]
 pub(crate) async fn sign_out(key: String, back: String, form: String) -> Result<(), AppError> {
-    let visit = Visit::current();
+    let context = RequestContext::current();
     let answer = async {
-        let (engine, session, actor) = (visit.engine.clone(), visit.session.clone(), visit.actor()?.clone());
+        let (engine, session, actor) =
+            (context.engine.clone(), context.session.clone(), context.actor()?.clone());
         let sign_out = async move {
             session.flush().await.map_err(Error::internal)?;
             engine.note_sign_out(&actor).await
         };
-        visit.engine.run_action(sign_out).await?;
+        context.engine.run_action(sign_out).await?;
         Ok(go_to("/sign-in"))
     };
     let answer = answer.await;
-    finish(&visit, Envelope { key, back, form }, &[], answer).await
+    finish(&context, Envelope { key, back, form }, &[], answer).await
 }
 
 /// Changes the own password.
@@ -131,7 +132,7 @@ pub(crate) async fn change_password(
     back: String,
     form: String,
 ) -> Result<(), AppError> {
-    let session = Visit::current().session;
+    let session = RequestContext::current().session;
     act(Envelope { key, back, form }, &[], |engine, ctx| async move {
         same(&password, &again)?;
         let (done, who) = engine.change_password(&ctx, &old, &password).await?;

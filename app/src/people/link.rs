@@ -16,9 +16,9 @@ const FORM: &str = "use_link";
 #[component]
 pub fn LinkPage() -> impl IntoView {
     let token = param("token");
-    page(move |visit| async move {
-        let link = visit.engine.link(&token).await?;
-        Ok(link_view(&Here::from(&visit), &token, &link))
+    page(move |context| async move {
+        let link = context.engine.link(&token).await?;
+        Ok(link_view(&Here::from(&context), &token, &link))
     })
 }
 

@@ -4,8 +4,8 @@ use domain::facts::Actor;
 use domain::policy::may;
 use domain::role::Role;
 use engine::Access;
-use engine::store::links::{Invitation, InvitationState};
-use engine::view::{InvitationsPage, Offer, PersonView};
+use engine::view::{Invitation, InvitationState};
+use engine::view::{InvitationsPage, Permission, PersonView};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use leptos_meta::Title;
@@ -15,7 +15,7 @@ use super::login_field;
 use crate::ssr::page;
 use crate::ui::{
     Here, Icon, badge, card, confirm_form, cursor, envelope, hidden, page_head, pager, password_field,
-    post_button, roles, text_field, time,
+    post_button, roles, table, text_field, time,
 };
 
 const INVITE: &str = "invite";
@@ -24,11 +24,11 @@ const INVITE: &str = "invite";
 #[component]
 pub fn PeoplePage() -> impl IntoView {
     let cursor = cursor();
-    page(move |visit| async move {
-        let me = visit.actor()?.clone();
-        let people = visit.engine.people(&me).await?;
-        let invitations = visit.engine.invitations(&me, cursor).await?;
-        Ok(people_view(&Here::from(&visit), &me, &people, &invitations))
+    page(move |context| async move {
+        let me = context.actor()?.clone();
+        let people = context.engine.people(&me).await?;
+        let invitations = context.engine.invitations(&me, cursor).await?;
+        Ok(people_view(&Here::from(&context), &me, &people, &invitations))
     })
 }
 
@@ -42,9 +42,8 @@ pub fn people_view(here: &Here, me: &Actor, people: &[PersonView], invitations: 
         view! { <p class="lede">"Admins invite people and hand out roles; you can see who holds which."</p> }
     });
     let rows = people.iter().map(|p| row(here, me, p, is_admin)).collect_view();
-    let login = is_admin.then(|| view! { <th scope="col">"Login"</th> });
-    let since = is_admin.then(|| view! { <th scope="col">"Added"</th> });
-    let acts = is_admin.then(|| view! { <th scope="col">"Change"</th> });
+    let headings: &[_] =
+        if is_admin { &["Name", "Login", "Roles", "Added", "Change"] } else { &["Name", "Roles"] };
     view! {
         <Title text="People" />
         {page_head("People", read_only, ())}
@@ -54,22 +53,7 @@ pub fn people_view(here: &Here, me: &Actor, people: &[PersonView], invitations: 
             "people",
             "Everybody",
             view! { <span class="small muted num">{people.len().to_string()}</span> },
-            view! {
-                <div class="table-wrap">
-                    <table class="table table--cards">
-                        <thead>
-                            <tr>
-                                <th scope="col">"Name"</th>
-                                {login}
-                                <th scope="col">"Roles"</th>
-                                {since}
-                                {acts}
-                            </tr>
-                        </thead>
-                        <tbody>{rows}</tbody>
-                    </table>
-                </div>
-            },
+            table(headings, rows),
         )}
         {invited}
         {invite}
@@ -192,19 +176,22 @@ fn change(here: &Here, me: &Actor, person: &PersonView) -> AnyView {
         .into_any()
     };
     let myself = person.actor.id == me.id;
-    let may_disable =
-        if myself { Offer::No("You cannot end your own access.".to_owned()) } else { Offer::Yes };
-    let may_reset = if myself {
-        Offer::No("Change your own password on the Account page.".to_owned())
-    } else if person.disabled {
-        Offer::No("Give access first.".to_owned())
+    let may_disable = if myself {
+        Permission::Denied("You cannot end your own access.".to_owned())
     } else {
-        Offer::Yes
+        Permission::Allowed
+    };
+    let may_reset = if myself {
+        Permission::Denied("Change your own password on the Account page.".to_owned())
+    } else if person.disabled {
+        Permission::Denied("Give access first.".to_owned())
+    } else {
+        Permission::Allowed
     };
     let end = if person.disabled { "Give access" } else { "End access" };
     view! {
         <div class="row">
-            {confirm_form(here, &set_form, "Roles", "btn--small", &Offer::Yes, set)}
+            {confirm_form(here, &set_form, "Roles", "btn--small", &Permission::Allowed, set)}
             {confirm_form(here, &reset_form, "Reset password", "btn--small", &may_reset, reset)}
             {confirm_form(here, &access_form, end, "btn--small", &may_disable, access)}
         </div>
@@ -219,24 +206,7 @@ fn invitations_card(here: &Here, page: &InvitationsPage) -> AnyView {
     let body = if page.rows.is_empty() {
         view! { <p class="muted">"Nobody has been invited."</p> }.into_any()
     } else {
-        view! {
-            <div class="table-wrap">
-                <table class="table table--cards">
-                    <thead>
-                        <tr>
-                            <th scope="col">"Name"</th>
-                            <th scope="col">"Login"</th>
-                            <th scope="col">"Roles"</th>
-                            <th scope="col">"Invited by"</th>
-                            <th scope="col">"Expires"</th>
-                            <th scope="col">"State"</th>
-                        </tr>
-                    </thead>
-                    <tbody>{rows}</tbody>
-                </table>
-            </div>
-        }
-        .into_any()
+        table(&["Name", "Login", "Roles", "Invited by", "Expires", "State"], rows)
     };
     card(
         "invitations",
@@ -259,7 +229,7 @@ fn invitation(here: &Here, invitation: &Invitation) -> AnyView {
                 &[("invitation", &invitation.id)],
                 "Withdraw",
                 "btn--small",
-                &Offer::Yes,
+                &Permission::Allowed,
             );
             view! { <div class="row">{badge("open", Icon::Circle, "Open")} {button}</div> }.into_any()
         }
@@ -334,7 +304,7 @@ fn invite_card(here: &Here) -> AnyView {
     .into_any()
 }
 
-/// The path of the link in what the act said.
+/// The path of the link in what the action said.
 fn one_time_link(said: &str) -> Option<String> {
     let path = said.split_whitespace().find(|word| word.starts_with("/link/"))?;
     Some(path.to_owned())

@@ -34,7 +34,7 @@ fn secret_field(form: &str, name: &'static str, label: &'static str, secret: Sec
     let (autocomplete, shortest, hint) = match secret {
         Secret::Present => ("current-password", None, None),
         Secret::New => {
-            let shortest = engine::auth::passwords::SHORTEST;
+            let shortest = engine::SHORTEST_PASSWORD;
             let hint = (name == "password")
                 .then(|| format!("At least {shortest} characters; a few words are best."));
             ("new-password", Some(shortest.to_string()), hint)

@@ -14,10 +14,10 @@ const FORM: &str = "sign_in";
 /// The page; `?next=` is where it leads.
 #[component]
 pub fn SignInPage() -> impl IntoView {
-    page(move |visit| async move {
-        let next = visit.query("next").unwrap_or_default();
-        let name = visit.actor.as_ref().map(|a| a.name.clone());
-        Ok(sign_in_view(&Here::from(&visit), &local_path(&next), visit.engine.is_new(), name.as_deref()))
+    page(move |context| async move {
+        let next = context.query("next").unwrap_or_default();
+        let name = context.actor.as_ref().map(|a| a.name.clone());
+        Ok(sign_in_view(&Here::from(&context), &local_path(&next), context.engine.is_new(), name.as_deref()))
     })
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use domain::facts::Actor;
 use domain::page::Pages;
 use domain::role::Role;
-use engine::store::links::{Invitation, InvitationState};
+use engine::view::{Invitation, InvitationState};
 use engine::view::{InvitationsPage, LinkView, PersonView};
 
 use super::{account_view, link_view, people_view, sign_in_view};

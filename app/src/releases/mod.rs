@@ -1,4 +1,4 @@
-//! Releases: what was judged and deployed, and the ways back.
+//! Releases: what was judged and deployed, and the rollback targets.
 
 mod acts;
 mod drill;
@@ -28,9 +28,9 @@ use crate::ui::{
 #[component]
 pub fn ReleasesPage() -> impl IntoView {
     let cursor = cursor();
-    page(move |visit| async move {
-        let releases = visit.engine.releases_at(visit.actor()?, cursor).await?;
-        Ok(releases_view(&Here::from(&visit), &releases))
+    page(move |context| async move {
+        let releases = context.engine.releases_at(context.actor()?, cursor).await?;
+        Ok(releases_view(&Here::from(&context), &releases))
     })
 }
 

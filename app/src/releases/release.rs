@@ -1,6 +1,6 @@
 //! One release: its parts, its images, its migrations, its runs and what was decided.
 
-use domain::release::Part;
+use domain::release::ReleaseComponent;
 use engine::Error;
 use engine::view::ReleaseRow;
 use leptos::prelude::*;
@@ -8,15 +8,15 @@ use leptos_meta::Title;
 
 use super::history::decision;
 use crate::ssr::page;
-use crate::ui::{card, lines, page_head, param, release_badge, run_table, time};
+use crate::ui::{card, lines, page_head, param, release_badge, run_table, table, time};
 
 /// The page of one release.
 #[component]
 pub fn ReleasePage() -> impl IntoView {
     let id = param("id");
-    page(move |visit| async move {
+    page(move |context| async move {
         let number = id.parse().map_err(|_| Error::not_found("A release of this number"))?;
-        let row = visit.engine.release(visit.actor()?, number).await?;
+        let row = context.engine.release(context.actor()?, number).await?;
         Ok(release_view(&row))
     })
 }
@@ -57,13 +57,18 @@ fn facts(row: &ReleaseRow) -> AnyView {
         view! { <dt>"Deployed"</dt><dd>{time(at)} {by}</dd> }
     });
     let good = release.rollback_point_at.map(|at| view! { <dt>"Good since"</dt><dd>{time(at)}</dd> });
-    let parts = [Part::Commit, Part::Config, Part::Env, Part::Runbook]
-        .into_iter()
-        .map(|part| {
-            let value = release.parts.get(part).unwrap_or_else(|| "could not be read".to_owned());
-            view! { <dt>{part.label()}</dt><dd class="mono small">{value}</dd> }
-        })
-        .collect_view();
+    let parts = [
+        ReleaseComponent::Commit,
+        ReleaseComponent::Config,
+        ReleaseComponent::Env,
+        ReleaseComponent::Runbook,
+    ]
+    .into_iter()
+    .map(|part| {
+        let value = release.parts.get(part).unwrap_or_else(|| "could not be read".to_owned());
+        view! { <dt>{part.label()}</dt><dd class="mono small">{value}</dd> }
+    })
+    .collect_view();
     card(
         "release-facts",
         "Facts",
@@ -100,21 +105,7 @@ fn images(row: &ReleaseRow) -> AnyView {
                 }
             })
             .collect_view();
-        view! {
-            <div class="table-wrap">
-                <table class="table table--cards">
-                    <thead>
-                        <tr>
-                            <th scope="col">"Service"</th>
-                            <th scope="col">"Image ID"</th>
-                            <th scope="col">"Against the one before"</th>
-                        </tr>
-                    </thead>
-                    <tbody>{lines}</tbody>
-                </table>
-            </div>
-        }
-        .into_any()
+        table(&["Service", "Image ID", "Against the one before"], lines)
     };
     card("release-images", "Images", (), body)
 }

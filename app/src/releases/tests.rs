@@ -3,7 +3,9 @@
 use domain::facts::{Choice, Decision};
 use domain::page::Pages;
 use domain::release::{Release, ReleaseState};
-use engine::view::{DrillFigures, DrillView, EnvSince, HeadView, Offer, ReleaseRow, ReleasesPage, RunState};
+use engine::view::{
+    DrillFigures, DrillView, EnvSince, HeadView, Permission, ReleaseRow, ReleasesPage, RunState,
+};
 
 use super::{release_view, releases_view};
 use crate::ssr::Flash;
@@ -43,10 +45,10 @@ fn releases() -> ReleasesPage {
         current: Some(samples::release()),
         releases: vec![row()],
         pages: Pages { newer: None, older: Some(3) },
-        deploy: Offer::Yes,
+        deploy: Permission::Allowed,
         backup: false,
         shown: samples::directory(),
-        open: Offer::No("nothing has changed".into()),
+        open: Permission::Denied("nothing has changed".into()),
         head: HeadView { commit: "3f2c9e1".into(), subject: "Add <b>".into(), changed: false },
         rollbacks: vec![samples::rollback()],
         running: None,
@@ -54,7 +56,7 @@ fn releases() -> ReleasesPage {
         drill: DrillView {
             target: Some(Release { id: 2, ..samples::release() }),
             digest: "d5".into(),
-            offer: Offer::Yes,
+            offer: Permission::Allowed,
             last: None,
             result: None,
         },
@@ -77,7 +79,7 @@ fn a_deploy_names_what_it_would_deploy_before_it_happens() {
 #[test]
 fn every_confirmation_sends_back_what_it_showed() {
     let mut page = releases();
-    page.open = Offer::Yes;
+    page.open = Permission::Allowed;
     let out = shown(&page);
     // Deploy, and opening a release.
     assert_eq!(out.matches("name=\"commit\" value=\"3f2c9e1aaaabbbb\"").count(), 2, "{out}");
@@ -127,7 +129,7 @@ fn a_changed_tree_is_said_before_it_is_deployed() {
 #[test]
 fn what_would_be_refused_is_disabled_with_its_reason() {
     let mut page = releases();
-    page.deploy = Offer::No("Ada is deploying".into());
+    page.deploy = Permission::Denied("Ada is deploying".into());
     let out = shown(&page);
     assert!(out.contains("Ada is deploying") && !out.contains("action=\"/api/deploy\""), "{out}");
     assert!(out.contains("nothing has changed") && !out.contains("action=\"/api/open_release\""), "{out}");
@@ -148,7 +150,7 @@ fn after_a_failed_deploy_the_way_back_stands_first_and_once() {
 fn a_target_whose_images_are_gone_is_refused_and_names_them() {
     let mut page = releases();
     page.rollbacks[0].missing_images = vec!["backend sha256:11".into()];
-    page.rollbacks[0].offer = Offer::No("1 image is gone".into());
+    page.rollbacks[0].offer = Permission::Denied("1 image is gone".into());
     let out = shown(&page);
     assert!(out.contains("backend sha256:11") && !out.contains("action=\"/api/roll_back\""), "{out}");
 }
@@ -184,7 +186,8 @@ fn the_clean_restart_names_its_release_and_asks_twice_for_the_volumes() {
     page.restart.fill = true;
     assert!(shown(&page).contains("the database is backed up, then recreated"));
     page.restart.target = None;
-    page.restart.offer = Offer::No("Nothing that was deployed and healthy here is known yet.".into());
+    page.restart.offer =
+        Permission::Denied("Nothing that was deployed and healthy here is known yet.".into());
     let out = shown(&page);
     assert!(!out.contains("action=\"/api/clean_restart\"") && out.contains("is known yet"), "{out}");
 }
@@ -270,7 +273,7 @@ fn a_drill_says_where_it_would_go_and_how_the_last_one_went() {
             answers_now: true,
         }],
     });
-    page.drill.offer = Offer::No("Ada is deploying".into());
+    page.drill.offer = Permission::Denied("Ada is deploying".into());
     let out = shown(&page);
     assert!(out.contains("/runs/11") && out.contains("20 of 90 questions missed"), "{out}");
     assert!(out.contains("Ada is deploying") && !out.contains("action=\"/api/drill\""), "{out}");

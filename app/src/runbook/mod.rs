@@ -11,14 +11,14 @@ use leptos_meta::Title;
 
 use crate::gates::step_card;
 use crate::ssr::page;
-use crate::ui::{Here, Icon, badge, card, code_text, page_head};
+use crate::ui::{Here, Icon, badge, card, code_text, page_head, table};
 
 /// The page.
 #[component]
 pub fn RunbookPage() -> impl IntoView {
-    page(move |visit| async move {
-        let runbook = visit.engine.runbook(visit.actor()?).await?;
-        Ok(runbook_view(&Here::from(&visit), &runbook))
+    page(move |context| async move {
+        let runbook = context.engine.runbook(context.actor()?).await?;
+        Ok(runbook_view(&Here::from(&context), &runbook))
     })
 }
 
@@ -109,27 +109,7 @@ fn gates(runbook: &Runbook) -> AnyView {
             }
         })
         .collect_view();
-    card(
-        "runbook-gates",
-        "Gates",
-        (),
-        view! {
-            <div class="table-wrap">
-                <table class="table table--cards">
-                    <thead>
-                        <tr>
-                            <th scope="col">"Gate"</th>
-                            <th scope="col">"Title"</th>
-                            <th scope="col">"Criteria"</th>
-                            <th scope="col">"Steps"</th>
-                            <th scope="col">"Line"</th>
-                        </tr>
-                    </thead>
-                    <tbody>{rows}</tbody>
-                </table>
-            </div>
-        },
-    )
+    card("runbook-gates", "Gates", (), table(&["Gate", "Title", "Criteria", "Steps", "Line"], rows))
 }
 
 fn steps(here: &Here, live: &str, title: &'static str, about: &'static str, steps: &[&StepView]) -> AnyView {

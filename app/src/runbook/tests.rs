@@ -1,20 +1,20 @@
 //! The runbook's page as HTML.
 
 use domain::runbook::{Problem, Severity, StepKind};
-use engine::view::{Offer, RunbookPage};
+use engine::view::{Permission, RunbookPage};
 
 use super::runbook_view;
 use crate::ui::samples::{self, here, html};
 
 fn book() -> RunbookPage {
-    let mut back = samples::step(Offer::Yes);
+    let mut back = samples::step(Permission::Allowed);
     back.step.id = "rollback.s1".into();
     back.step.kind = StepKind::Rollback;
     RunbookPage {
         runbook: samples::runbook(),
         path: "docs/runbook.md".into(),
         problems: vec![],
-        loose_steps: vec![samples::step(Offer::Yes), back],
+        loose_steps: vec![samples::step(Permission::Allowed), back],
     }
 }
 

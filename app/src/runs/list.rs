@@ -18,9 +18,9 @@ pub fn RunsPage() -> impl IntoView {
     let asked = use_query_map().with_untracked(|q| q.get("kind")).unwrap_or_default();
     let kind = KINDS.iter().map(|(slug, _)| *slug).find(|slug| *slug == asked).unwrap_or_default();
     let cursor = cursor();
-    page(move |visit| async move {
+    page(move |context| async move {
         let wanted = (!kind.is_empty()).then_some(kind);
-        let runs = visit.engine.runs(visit.actor()?, wanted, cursor).await?;
+        let runs = context.engine.runs(context.actor()?, wanted, cursor).await?;
         Ok(runs_view(kind, &runs))
     })
 }

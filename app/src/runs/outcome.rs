@@ -5,7 +5,7 @@ use domain::evidence::{Evidence, Outcome};
 use engine::view::{FailingService, FollowUpView, RunPage, RunState};
 use leptos::prelude::*;
 
-use crate::ui::{Here, Icon, badge, finding, follow_up_words, icon, rollback_confirm, rollback_words};
+use crate::ui::{Here, Icon, badge, finding, follow_up_words, icon, rollback_confirm, rollback_words, table};
 
 /// Everything there is to say; nothing for a plain step that ended well.
 pub(super) fn outcome(here: &Here, page: &RunPage) -> AnyView {
@@ -159,19 +159,7 @@ fn proof(proof: &[(String, String, String)]) -> AnyView {
                 <h2>"Proof of the rollback"</h2>
                 <span class="small muted">{said}</span>
             </div>
-            <div class="table-wrap">
-                <table class="table table--cards">
-                    <thead>
-                        <tr>
-                            <th scope="col">"Service"</th>
-                            <th scope="col">"Proof"</th>
-                            <th scope="col">"Image wanted"</th>
-                            <th scope="col">"Image running"</th>
-                        </tr>
-                    </thead>
-                    <tbody>{rows}</tbody>
-                </table>
-            </div>
+            {table(&["Service", "Proof", "Image wanted", "Image running"], rows)}
         </section>
     }
     .into_any()

@@ -2,7 +2,7 @@
 
 use domain::time::human_span;
 use engine::Error;
-use engine::view::{Offer, RunPage as RunPageView, RunState, RunView};
+use engine::view::{Permission, RunPage as RunPageView, RunState, RunView};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use leptos_meta::Title;
@@ -20,10 +20,10 @@ use crate::ui::{
 #[component]
 pub fn RunPage() -> impl IntoView {
     let id = param("id");
-    page(move |visit| async move {
+    page(move |context| async move {
         let number = id.parse().map_err(|_| Error::not_found("A run of this number"))?;
-        let run = visit.engine.run(visit.actor()?, number).await?;
-        Ok(run_view(&Here::from(&visit), &run))
+        let run = context.engine.run(context.actor()?, number).await?;
+        Ok(run_view(&Here::from(&context), &run))
     })
 }
 
@@ -74,7 +74,7 @@ pub fn run_view(here: &Here, page: &RunPageView) -> AnyView {
     .into_any()
 }
 
-fn cancel(here: &Here, run: i64, offer: &Offer) -> AnyView {
+fn cancel(here: &Here, run: i64, offer: &Permission) -> AnyView {
     let number = run.to_string();
     post_button(
         here,

@@ -3,7 +3,7 @@
 use domain::evidence::Outcome;
 use domain::log::{LogLine, Span, Stream};
 use domain::page::Pages;
-use engine::view::{FailingService, Offer, RunPage, RunState, RunsPage};
+use engine::view::{FailingService, Permission, RunPage, RunState, RunsPage};
 use leptos::prelude::*;
 
 use super::tail::tail;
@@ -29,7 +29,7 @@ fn page(kind: &str, state: RunState) -> RunPage {
         evidence: vec![],
         failing: vec![],
         proof: vec![],
-        cancel: Offer::Yes,
+        cancel: Permission::Allowed,
         rollback: None,
         follow_ups: vec![],
     }
@@ -76,7 +76,7 @@ fn a_running_command_can_be_stopped_and_reads_itself_again_without_scripts() {
 #[test]
 fn a_stop_that_would_be_refused_says_why() {
     let mut running = page("step", RunState::Running);
-    running.cancel = Offer::No("this is for DevOps".into());
+    running.cancel = Permission::Denied("this is for DevOps".into());
     let out = shown(&running);
     assert!(out.contains("this is for DevOps") && !out.contains("action=\"/api/cancel_run\""), "{out}");
 }

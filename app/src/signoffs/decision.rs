@@ -1,7 +1,7 @@
 //! The Product Owner's decision.
 
 use domain::facts::Choice;
-use engine::view::{Offer, SignOffPage};
+use engine::view::{Permission, SignOffPage};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 
@@ -90,8 +90,8 @@ fn fallen(page: &SignOffPage) -> AnyView {
 
 fn form(here: &Here, page: &SignOffPage) -> AnyView {
     let either = match (&page.decide_go, &page.decide_no_go) {
-        (Offer::No(_), Offer::No(why)) => Offer::No(why.clone()),
-        _ => Offer::Yes,
+        (Permission::Denied(_), Permission::Denied(why)) => Permission::Denied(why.clone()),
+        _ => Permission::Allowed,
     };
     let shown = page.judgement.last_decision().map_or(0, |d| d.id).to_string();
     let panel = || {

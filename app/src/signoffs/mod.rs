@@ -22,9 +22,9 @@ use crate::ui::{
 /// The page of checklist, sign-offs and decision.
 #[component]
 pub fn SignOffsPage() -> impl IntoView {
-    page(move |visit| async move {
-        let sheet = visit.engine.sign_offs(visit.actor()?).await?;
-        Ok(sign_offs_view(&Here::from(&visit), &sheet))
+    page(move |context| async move {
+        let sheet = context.engine.sign_offs(context.actor()?).await?;
+        Ok(sign_offs_view(&Here::from(&context), &sheet))
     })
 }
 

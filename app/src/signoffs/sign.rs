@@ -3,7 +3,7 @@
 use domain::facts::{Choice, ShownRow, SignOff};
 use domain::judge::SignOffView;
 use domain::role::Role;
-use engine::view::{Offer, SignOffPage};
+use engine::view::{Permission, SignOffPage};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 
@@ -120,11 +120,11 @@ fn said(signed: &SignOff, release: &str) -> AnyView {
     .into_any()
 }
 
-fn offer_of(offers: &[(Role, Offer)], role: Role) -> Offer {
+fn offer_of(offers: &[(Role, Permission)], role: Role) -> Permission {
     offers
         .iter()
         .find(|(r, _)| *r == role)
-        .map_or_else(|| Offer::No("this role does not sign here".to_owned()), |(_, o)| o.clone())
+        .map_or_else(|| Permission::Denied("this role does not sign here".to_owned()), |(_, o)| o.clone())
 }
 
 /// The form of one role, for those who may sign for it; for the others, why not.
@@ -132,8 +132,8 @@ fn sign_form(here: &Here, page: &SignOffPage, role: Role, name: &str, last: Opti
     let go = offer_of(&page.go, role);
     let no_go = offer_of(&page.no_go, role);
     let either = match (&go, &no_go) {
-        (Offer::No(_), Offer::No(why)) => Offer::No(why.clone()),
-        _ => Offer::Yes,
+        (Permission::Denied(_), Permission::Denied(why)) => Permission::Denied(why.clone()),
+        _ => Permission::Allowed,
     };
     if let Some(why) = either.reason() {
         return view! { <p class="small muted">{why.to_owned()}</p> }.into_any();
@@ -176,9 +176,9 @@ fn sign_form(here: &Here, page: &SignOffPage, role: Role, name: &str, last: Opti
 }
 
 /// Go or No-Go as two large choices; one that would be refused is disabled and says why.
-pub(super) fn choices(here: &Here, form: &str, go: &Offer, no_go: &Offer) -> AnyView {
+pub(super) fn choices(here: &Here, form: &str, go: &Permission, no_go: &Permission) -> AnyView {
     let before = here.draft(form, "choice");
-    let one = |choice: Choice, offer: &Offer, class: &'static str, shape: Icon| {
+    let one = |choice: Choice, offer: &Permission, class: &'static str, shape: Icon| {
         let why = offer.reason().map(|why| {
             let why = why.to_owned();
             view! { <span class="small">{why}</span> }

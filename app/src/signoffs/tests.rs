@@ -1,11 +1,11 @@
 //! The sign-off page as HTML.
 
 use domain::facts::{Choice, Decision, SignOff};
-use domain::item::PieceState;
+use domain::item::ChecklistPartState;
 use domain::judge::FallenDecision;
 use domain::role::Role;
-use domain::rules::Piece;
-use engine::view::{Offer, PartView};
+use domain::rules::ChecklistPart;
+use engine::view::{PartView, Permission};
 
 use super::sign_offs_view;
 use crate::ui::samples::{NOW, here, html, sign_offs};
@@ -63,7 +63,7 @@ fn the_decision_form_is_for_the_product_owner() {
     let mut page = sign_offs();
     let out = html(|| sign_offs_view(&here("/sign-offs"), &page));
     assert!(!out.contains("action=\"/api/decide\"") && out.contains("only the PO decides"), "{out}");
-    page.decide_no_go = Offer::Yes;
+    page.decide_no_go = Permission::Allowed;
     let out = html(|| sign_offs_view(&here("/sign-offs"), &page));
     assert!(out.contains("action=\"/api/decide\""), "{out}");
 }
@@ -130,8 +130,8 @@ fn a_checklist_item_shows_its_parts_with_state_and_place() {
     page.parts.insert(
         id,
         vec![PartView {
-            state: PieceState {
-                piece: Piece::Criterion("A.1".into()),
+            state: ChecklistPartState {
+                piece: ChecklistPart::Criterion("A.1".into()),
                 holds: false,
                 word: "open".into(),
                 why: "check “coverage” has not run".into(),

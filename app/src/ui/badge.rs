@@ -1,8 +1,8 @@
 //! States as badges: a shape and a word, the colour only repeats them.
 
-use domain::facts::Health;
+use domain::gate::{GateState, GateView};
 use domain::item::{ItemState, Standing, Status};
-use domain::judge::{GateState, GateView};
+use domain::observed::Health;
 use domain::release::ReleaseState;
 use engine::view::RunState;
 use leptos::prelude::*;

@@ -1,7 +1,7 @@
-//! Forms: the envelope that every act carries, and buttons that do not lie.
+//! Forms: the envelope that every action carries, and buttons that do not lie.
 
 use domain::digest::sha256_hex;
-use engine::view::Offer;
+use engine::view::Permission;
 use leptos::nonce::Nonce;
 use leptos::prelude::*;
 
@@ -38,11 +38,13 @@ pub fn hidden(fields: &[(&str, &str)]) -> AnyView {
 
 /// A submit button that is disabled and says why when it would be refused. `class` holds the
 /// modifiers, such as `btn--primary`.
-pub fn offer_button(label: impl IntoView, class: &str, offer: &Offer) -> AnyView {
+pub fn offer_button(label: impl IntoView, class: &str, offer: &Permission) -> AnyView {
     let class = format!("btn {class}");
     match offer {
-        Offer::Yes => view! { <button type="submit" class=class>{label.into_view()}</button> }.into_any(),
-        Offer::No(why) => {
+        Permission::Allowed => {
+            view! { <button type="submit" class=class>{label.into_view()}</button> }.into_any()
+        }
+        Permission::Denied(why) => {
             let why = why.clone();
             view! {
                 <span class="offer">
@@ -65,9 +67,9 @@ pub fn post_button(
     fields: &[(&str, &str)],
     label: impl IntoView,
     class: &str,
-    offer: &Offer,
+    offer: &Permission,
 ) -> AnyView {
-    if matches!(offer, Offer::No(_)) {
+    if matches!(offer, Permission::Denied(_)) {
         return offer_button(label, class, offer);
     }
     view! {
@@ -81,8 +83,13 @@ pub fn post_button(
 }
 
 /// Reveal and confirm without scripts: a button that opens a panel. Disabled with its reason when
-/// the act would be refused.
-pub fn confirm(label: impl IntoView, class: &str, offer: &Offer, panel: impl FnOnce() -> AnyView) -> AnyView {
+/// the action would be refused.
+pub fn confirm(
+    label: impl IntoView,
+    class: &str,
+    offer: &Permission,
+    panel: impl FnOnce() -> AnyView,
+) -> AnyView {
     reveal(false, label, class, offer, panel)
 }
 
@@ -93,7 +100,7 @@ pub fn confirm_form(
     form: &str,
     label: impl IntoView,
     class: &str,
-    offer: &Offer,
+    offer: &Permission,
     panel: impl FnOnce() -> AnyView,
 ) -> AnyView {
     reveal(here.refused(form), label, class, offer, panel)
@@ -103,10 +110,10 @@ fn reveal(
     open: bool,
     label: impl IntoView,
     class: &str,
-    offer: &Offer,
+    offer: &Permission,
     panel: impl FnOnce() -> AnyView,
 ) -> AnyView {
-    if matches!(offer, Offer::No(_)) {
+    if matches!(offer, Permission::Denied(_)) {
         return offer_button(label, class, offer);
     }
     view! {
@@ -193,7 +200,7 @@ pub fn note_field(
     .into_any()
 }
 
-/// The password typed again, for acts that sign.
+/// The password typed again, for actions that sign.
 pub fn password_field(form: &str) -> AnyView {
     let id = format!("{form}:password");
     view! {

@@ -3,17 +3,17 @@
 use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
 
-use crate::ssr::{Flash, Visit};
+use crate::ssr::{Flash, RequestContext};
 
 /// Where a form is shown: what it needs to come back and to be filled in again.
 pub trait Place {
     /// The page's path with its query.
     fn path(&self) -> &str;
-    /// What the last act said.
+    /// What the last action said.
     fn flash(&self) -> Option<&Flash>;
 }
 
-impl Place for Visit {
+impl Place for RequestContext {
     fn path(&self) -> &str {
         &self.path
     }
@@ -28,7 +28,7 @@ impl Place for Visit {
 pub struct Here {
     /// The page's path with its query.
     pub path: String,
-    /// What the last act said.
+    /// What the last action said.
     pub flash: Option<Flash>,
 }
 
@@ -48,9 +48,9 @@ impl Here {
     }
 }
 
-impl From<&Visit> for Here {
-    fn from(visit: &Visit) -> Here {
-        Here { path: visit.path.clone(), flash: visit.flash.clone() }
+impl From<&RequestContext> for Here {
+    fn from(context: &RequestContext) -> Here {
+        Here { path: context.path.clone(), flash: context.flash.clone() }
     }
 }
 

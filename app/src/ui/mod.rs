@@ -10,6 +10,7 @@ mod pager;
 mod plot;
 mod rollback;
 mod run;
+mod table;
 mod text;
 
 pub use badge::{badge, gate_badge, health_badge, item_badge, release_badge, run_badge, standing_badge};
@@ -25,6 +26,7 @@ pub use pager::{cursor, pager};
 pub use plot::trend_plot;
 pub use rollback::{deploy_confirm, rollback_confirm, rollback_words, size};
 pub use run::{follow_up_words, run_line, run_progress, run_table};
+pub use table::{print_table, table, table_of};
 pub(crate) use text::escaped;
 pub use text::{chips, code_text, lines, roles, since, span, time, web_link};
 

@@ -1,8 +1,8 @@
 //! Deploy and rollback as buttons that name, before anything happens, what will happen.
 
-use domain::facts::Observed;
+use domain::observed::Observed;
 use domain::release::short_commit;
-use engine::view::{EnvSince, Offer, RollbackOffer, Shown};
+use engine::view::{EnvSince, Permission, RollbackOffer, Shown};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 
@@ -150,7 +150,7 @@ pub fn deploy_confirm(
     here: &Here,
     observed: &Observed,
     shown: &Shown,
-    offer: &Offer,
+    offer: &Permission,
     backup: bool,
     class: &str,
 ) -> AnyView {

@@ -4,6 +4,7 @@ use domain::time::{Millis, human_span};
 use engine::view::{RunState, RunView};
 use leptos::prelude::*;
 
+use super::table::table;
 use super::{health_badge, run_badge, since, time};
 
 fn href(run: &RunView) -> String {
@@ -101,23 +102,7 @@ pub fn run_table(runs: &[RunView], now: impl Into<Option<Millis>>) -> AnyView {
             }
         })
         .collect_view();
-    view! {
-        <div class="table-wrap">
-            <table class="table table--cards">
-                <thead>
-                    <tr>
-                        <th scope="col">"State"</th>
-                        <th scope="col">"Run"</th>
-                        <th scope="col">"By"</th>
-                        <th scope="col">"Started"</th>
-                        <th scope="col">"Took"</th>
-                    </tr>
-                </thead>
-                <tbody>{rows}</tbody>
-            </table>
-        </div>
-    }
-    .into_any()
+    table(&["State", "Run", "By", "Started", "Took"], rows)
 }
 
 /// How an automatic action stands: `was not done: run 7 was started first`.

@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 
 use domain::check::{Check, CheckSpec};
 use domain::evidence::{Evidence, Finding, Outcome};
-use domain::facts::{Facts, Health, Observed, Service};
+use domain::facts::Facts;
 use domain::flaky::{flaky, trend};
 use domain::item::check_state;
 use domain::judge::{Blocker, BlockerKind, Judgement, judge};
-use domain::release::{Part, Parts, Release, ReleaseState};
+use domain::observed::{Health, Observed, Service};
+use domain::release::{Release, ReleaseComponent, ReleaseComponents, ReleaseState};
 use domain::role::Role;
 use domain::runbook::{ChecklistItem, Criterion, Gate, MatrixRow, Runbook, SignoffRole, Step, StepKind};
 use domain::time::Millis;
 use engine::view::{
-    BlockerView, BoardView, CheckView, EnvSince, GatePage, MatrixPage, MatrixRowView, Offer, RestartOffer,
-    RollbackOffer, RunState, RunView, Shown, SignOffPage, StepView, Waiting,
+    BlockerView, BoardView, CheckView, EnvSince, GatePage, MatrixPage, MatrixRowView, Permission,
+    RestartOffer, RollbackOffer, RunState, RunView, Shown, SignOffPage, StepView, Waiting,
 };
 use leptos::prelude::*;
 
@@ -36,9 +37,9 @@ pub fn here(path: &str) -> Here {
     Here { path: path.to_owned(), flash: None }
 }
 
-pub fn parts() -> Parts {
-    Parts {
-        values: BTreeMap::from([(Part::Commit, "3f2c9e1aa00".to_owned())]),
+pub fn parts() -> ReleaseComponents {
+    ReleaseComponents {
+        values: BTreeMap::from([(ReleaseComponent::Commit, "3f2c9e1aa00".to_owned())]),
         images: BTreeMap::from([("backend".to_owned(), "sha256:11".to_owned())]),
     }
 }
@@ -113,7 +114,7 @@ pub fn check() -> Check {
         timeout_ms: 1_000,
         retries: 0,
         valid_for_ms: None,
-        binds: vec![Part::Commit],
+        binds: vec![ReleaseComponent::Commit],
         images: vec![],
         schedule: Default::default(),
     }
@@ -211,7 +212,7 @@ pub fn run(id: i64, state: RunState) -> RunView {
     }
 }
 
-pub fn step(run: Offer) -> StepView {
+pub fn step(run: Permission) -> StepView {
     StepView {
         step: Step {
             id: "A.s1".into(),
@@ -246,7 +247,7 @@ pub fn rollback() -> RollbackOffer {
         env: EnvSince::Same,
         stack: "Sample".into(),
         digest: "d0".into(),
-        offer: Offer::Yes,
+        offer: Permission::Allowed,
     }
 }
 
@@ -257,7 +258,7 @@ pub fn restart() -> RestartOffer {
         backup: false,
         fill: false,
         digest: "d1".into(),
-        offer: Offer::Yes,
+        offer: Permission::Allowed,
     }
 }
 
@@ -282,7 +283,7 @@ pub fn board() -> BoardView {
         inbox: vec![],
         blockers: vec![],
         waivers: vec![],
-        end_waiver: Offer::Yes,
+        end_waiver: Permission::Allowed,
         waiting: vec![Waiting {
             role: "QA".into(),
             people: vec!["Grace".into()],
@@ -292,11 +293,11 @@ pub fn board() -> BoardView {
         }],
         moved_on: None,
         problems: vec![],
-        next_step: Some(step(Offer::Yes)),
-        deploy: Offer::Yes,
+        next_step: Some(step(Permission::Allowed)),
+        deploy: Permission::Allowed,
         backup: false,
         shown: directory(),
-        open: Offer::Yes,
+        open: Permission::Allowed,
         expiring: vec![],
         rollback: Some(rollback()),
         unexplained: None,
@@ -336,7 +337,7 @@ pub fn check_view(evidence: &[Evidence]) -> CheckView {
         trend: trend(&checks[0].id, evidence.iter()),
         expires: None,
         running: None,
-        run: Offer::Yes,
+        run: Permission::Allowed,
         digest: "d3".into(),
     }
 }
@@ -348,16 +349,16 @@ pub fn gate() -> GatePage {
     GatePage {
         now: NOW,
         gate: judgement.gates[0].clone(),
-        steps: vec![step(Offer::No("only DevOps may run steps".into()))],
+        steps: vec![step(Permission::Denied("only DevOps may run steps".into()))],
         checks: vec![check_view(&evidence)],
         release: Some(release()),
-        accept: Offer::No("2 criteria are open".into()),
-        attest: Offer::Yes,
-        waive: Offer::No("only Security or PO may waive".into()),
+        accept: Permission::Denied("2 criteria are open".into()),
+        attest: Permission::Allowed,
+        waive: Permission::Denied("only Security or PO may waive".into()),
         not_waivable: vec![],
         waive_until: "2027-03-02".into(),
         attested_for: BTreeMap::new(),
-        run_all: Offer::Yes,
+        run_all: Permission::Allowed,
         run_all_digest: "d4".into(),
         notes: vec![],
         neighbours: (None, Some("H".into())),
@@ -373,7 +374,7 @@ pub fn matrix() -> MatrixPage {
             MatrixRowView { row: MatrixRow { id: "M.2".into(), ..row }, checks: vec![] },
         ],
         release: Some(release()),
-        run_all: Offer::Yes,
+        run_all: Permission::Allowed,
         run_all_digest: "d4".into(),
     }
 }
@@ -381,7 +382,7 @@ pub fn matrix() -> MatrixPage {
 /// The sign-off page of somebody who holds QA: No-Go is possible, Go is not yet.
 pub fn sign_offs() -> SignOffPage {
     let judgement = judgement(&[], Some(&release()), &observed());
-    let no = |why: &str| Offer::No(why.to_owned());
+    let no = |why: &str| Permission::Denied(why.to_owned());
     SignOffPage {
         now: NOW,
         checklist: judgement.gates[1].items.clone(),
@@ -390,7 +391,7 @@ pub fn sign_offs() -> SignOffPage {
         judgement,
         release: Some(release()),
         go: vec![(Role::Qa, no("gate A is not accepted")), (Role::Security, no("you do not hold Security"))],
-        no_go: vec![(Role::Qa, Offer::Yes), (Role::Security, no("you do not hold Security"))],
+        no_go: vec![(Role::Qa, Permission::Allowed), (Role::Security, no("you do not hold Security"))],
         decide_go: no("only the PO decides"),
         decide_no_go: no("only the PO decides"),
         attest: no("only owners of the gate attest"),

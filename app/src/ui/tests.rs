@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::evidence::Outcome;
-use engine::view::{Offer, RunState};
+use engine::view::{Permission, RunState};
 use leptos::prelude::*;
 
 use super::samples::{self, NOW, here, html};
@@ -12,16 +12,17 @@ use crate::ssr::Flash;
 
 #[test]
 fn a_button_that_would_be_refused_is_disabled_and_says_why() {
-    let no = Offer::No("only DevOps may <deploy>".into());
+    let no = Permission::Denied("only DevOps may <deploy>".into());
     let out = html(|| offer_button("Deploy", "btn--primary", &no));
     assert!(out.contains("disabled") && out.contains("only DevOps may &lt;deploy&gt;"), "{out}");
-    let out = html(|| offer_button("Deploy", "", &Offer::Yes));
+    let out = html(|| offer_button("Deploy", "", &Permission::Allowed));
     assert!(!out.contains("disabled"), "{out}");
 }
 
 #[test]
 fn a_refused_confirmation_shows_no_panel() {
-    let out = html(|| confirm("Deploy", "", &Offer::No("a run goes on".into()), || "panel".into_any()));
+    let out =
+        html(|| confirm("Deploy", "", &Permission::Denied("a run goes on".into()), || "panel".into_any()));
     assert!(!out.contains("panel") && out.contains("a run goes on"), "{out}");
 }
 
@@ -50,9 +51,9 @@ fn what_was_typed_comes_back_escaped_and_only_into_its_own_form() {
     assert!(mine.contains("&lt;/textarea&gt;&lt;script&gt;x</textarea>"), "{mine}");
     let other = html(|| note_field(&place, "attest:A.2", "note", "Note", "", true));
     assert!(!other.contains("script"), "{other}");
-    let open = html(|| confirm_form(&place, "attest:A.1", "x", "", &Offer::Yes, || ().into_any()));
+    let open = html(|| confirm_form(&place, "attest:A.1", "x", "", &Permission::Allowed, || ().into_any()));
     assert!(open.contains(" open"), "{open}");
-    let shut = html(|| confirm_form(&place, "attest:A.2", "x", "", &Offer::Yes, || ().into_any()));
+    let shut = html(|| confirm_form(&place, "attest:A.2", "x", "", &Permission::Allowed, || ().into_any()));
     assert!(!shut.contains(" open"), "{shut}");
 }
 

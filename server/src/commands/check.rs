@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use engine::runbook::Report;
+use runbook::Report;
 
 use super::CommandResult;
 use crate::cli::Check;
@@ -16,7 +16,7 @@ pub fn run(args: &Check) -> CommandResult {
             let bytes = std::fs::read(path).map_err(|e| format!("{} cannot be read: {e}", path.display()))?;
             Report::of_runbook(&path.display().to_string(), &bytes)
         }
-        (Some(config), None) => Report::of_config(config),
+        (Some(config), None) => preflight::report(config),
         (None, None) => {
             let default = PathBuf::from("stagegate.toml");
             if !default.is_file() {
@@ -24,7 +24,7 @@ pub fn run(args: &Check) -> CommandResult {
                     (there is no stagegate.toml here)"
                     .into());
             }
-            Report::of_config(&default)
+            preflight::report(&default)
         }
     };
     if args.json {

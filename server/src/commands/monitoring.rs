@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use engine::monitoring::{Monitoring, Thresholds};
-use engine::runbook::Config;
+use monitoring::{Monitoring, Thresholds};
+use runbook::Config;
 
 use super::CommandResult;
 use crate::cli::Monitoring as Args;

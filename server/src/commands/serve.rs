@@ -100,7 +100,7 @@ async fn greet(engine: &Engine, base: &str, demo: bool) -> Result<(), Box<dyn Er
             let roles: Vec<&str> = person.roles.iter().map(|r| r.label()).collect();
             let path = match engine.is_known(&person.login) {
                 false => engine.add_person(&person).await?,
-                true => engine.person_link(&person.login, engine::store::links::LinkKind::SignIn).await?,
+                true => engine.person_link(&person.login, store::links::LinkKind::SignIn).await?,
             };
             say!("  {:<8} {:<18} {base}{path}", person.name, roles.join(", "));
         }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use domain::role::Role;
 use engine::NewPerson;
-use engine::store::links::LinkKind;
+use store::links::LinkKind;
 
 use super::{CommandResult, open};
 use crate::cli::User;

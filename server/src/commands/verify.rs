@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use engine::{Engine, audit};
+use engine::Engine;
+use store::audit;
 
 use super::{CommandResult, open};
 use crate::cli::Verify;

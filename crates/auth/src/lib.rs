@@ -1,0 +1,18 @@
+//! Who somebody is: passwords, one-time tokens, and a brake on guessing.
+//!
+//! It knows no pages and no tables: it is handed what is stored and says what to store.
+
+pub mod browsers;
+pub mod passwords;
+mod queue;
+pub mod refusals;
+pub mod throttle;
+pub mod tokens;
+
+/// A short random reference that ties a message on a page to a line of the log.
+pub fn short_reference() -> String {
+    match tokens::Token::generate() {
+        Ok(token) => token.reveal().chars().filter(char::is_ascii_alphanumeric).take(8).collect(),
+        Err(_) => "no-reference".to_owned(),
+    }
+}

@@ -1,0 +1,273 @@
+//! The env file: permissions, keys, placeholders, declared values. No value ever leaves this check.
+
+mod owner;
+mod rotated;
+mod strength;
+mod urls;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use domain::check::{CheckSpec, EnvAssert};
+use domain::evidence::Finding;
+
+use super::finding::{failed, names, passed, unknown, with_value};
+use super::git::never_committed;
+use super::origins;
+use super::probe::Probe;
+use domain::pattern::fits;
+use secrets::env_file::{EnvFile, EnvFileError};
+use secrets::{could_be_secret, is_placeholder, is_secret_key, password_in};
+
+const USUAL_MODE: u32 = 0o600;
+
+pub(super) async fn probe(probe: &Probe<'_>) -> Finding {
+    let CheckSpec::EnvFile { assert, keys, equals, mode, .. } = &probe.work.check.spec else {
+        return unknown("an env file", "this check is about no env file", "Correct the declaration.");
+    };
+    let (Some(path), Some(shown)) = (probe.work.env_path(), &probe.work.project.env_file) else {
+        return unknown("an env file", "the stack declares no env file", "Name the env_file in [stack].");
+    };
+    let file = Subject { path: &path, shown: shown.display().to_string() };
+    probe.say(&format!("Looks at {} ({assert:?}).", file.shown));
+    match assert {
+        EnvAssert::Mode => file.mode(mode.as_deref()),
+        EnvAssert::Untracked => never_committed(probe, &path, &file.shown).await,
+        EnvAssert::Keys => file.keys(probe, keys),
+        EnvAssert::NoPlaceholders => file.placeholders(probe, keys),
+        EnvAssert::Equals => file.equals(probe, keys, equals.as_deref()),
+        EnvAssert::Origins => file.origins(probe, keys, equals.as_deref()),
+        EnvAssert::Owner => owner::judge(&file, &probe.work.check.spec),
+        EnvAssert::Secrets => strength::judge(&file, &probe.work.check.spec),
+        EnvAssert::Urls => urls::judge(&file, probe),
+        EnvAssert::Rotated => rotated::judge(&file, probe),
+    }
+}
+
+struct Subject<'a> {
+    path: &'a Path,
+    shown: String,
+}
+
+impl Subject<'_> {
+    fn missing(&self, wanted: &str) -> Finding {
+        failed(
+            wanted,
+            format!("there is no file {}", self.shown),
+            "Make it from its example and fill it from the vault.",
+        )
+    }
+
+    fn read(&self, wanted: &str) -> Result<EnvFile, Finding> {
+        EnvFile::read(self.path).map_err(|error| match error {
+            EnvFileError::Unreadable(e) if e.kind() == io::ErrorKind::NotFound => self.missing(wanted),
+            error => unknown(
+                wanted,
+                format!("{}: {error}", self.shown),
+                "Correct the env file, then run it again.",
+            ),
+        })
+    }
+
+    fn mode(&self, mode: Option<&str>) -> Finding {
+        let wanted_mode = match mode.map(|text| u32::from_str_radix(text.trim_start_matches("0o"), 8)) {
+            None => USUAL_MODE,
+            Some(Ok(mode)) if mode <= 0o7777 => mode,
+            Some(_) => {
+                return unknown("a mode", "the mode of the check is not octal", "Write the mode as 0600.");
+            }
+        };
+        let wanted = format!("mode {wanted_mode:04o} or stricter");
+        let about = match fs::metadata(self.path) {
+            Ok(about) => about,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return self.missing(&wanted),
+            Err(error) => {
+                let saw = format!("{} cannot be looked at ({})", self.shown, error.kind());
+                return unknown(wanted, saw, "Correct the permissions of its directory.");
+            }
+        };
+        if !about.is_file() {
+            return failed(wanted, format!("{} is no regular file", self.shown), "Put a regular file there.");
+        }
+        let found = about.permissions().mode() & 0o7777;
+        let saw = format!("{} has mode {found:04o}", self.shown);
+        if found & !wanted_mode == 0 {
+            passed(wanted, saw)
+        } else {
+            failed(wanted, saw, format!("chmod {wanted_mode:o} {}", self.shown))
+        }
+    }
+
+    fn example(&self, probe: &Probe<'_>, wanted: &str) -> Result<Option<EnvFile>, Finding> {
+        let Some(path) = probe.work.example_path() else { return Ok(None) };
+        EnvFile::read(&path).map(Some).map_err(|error| {
+            unknown(wanted, format!("the example: {error}"), "Correct the example of the env file.")
+        })
+    }
+
+    fn keys(&self, probe: &Probe<'_>, keys: &[String]) -> Finding {
+        let mut wanted = "every required key present and not empty".to_owned();
+        let read = self.read(&wanted).and_then(|file| Ok((file, self.example(probe, &wanted)?)));
+        let (file, example) = match read {
+            Ok(both) => both,
+            Err(found) => return found,
+        };
+        // A question mark behind a key makes it optional.
+        let optional: BTreeSet<&str> = keys.iter().filter_map(|k| k.strip_suffix('?')).collect();
+        let mut required: BTreeSet<&str> =
+            keys.iter().map(String::as_str).filter(|k| !k.ends_with('?')).collect();
+        if let Some(example) = &example {
+            required.extend(example.vars.iter().map(|v| v.key.as_str()));
+        }
+        required.retain(|key| !optional.contains(key));
+        if required.is_empty() {
+            return unknown(
+                wanted,
+                "no key is required anywhere",
+                "Name keys in the check, or an env_example in [stack].",
+            );
+        }
+        wanted = format!("{} keys present and not empty", required.len());
+        let filled = |pattern: &str| {
+            let mut fitting = file.vars.iter().filter(|v| fits(pattern, &v.key));
+            fitting.any(|v| !file.get(&v.key).unwrap_or_default().trim().is_empty())
+        };
+        let lacking: Vec<String> = required
+            .iter()
+            .filter(|key| !filled(key))
+            .map(|key| match file.get(key) {
+                Some(_) => format!("{key} (empty)"),
+                None => format!("{key} (missing)"),
+            })
+            .collect();
+        let good = (required.len() - lacking.len()) as f64;
+        if lacking.is_empty() {
+            return with_value(passed(wanted, format!("all {} keys are filled", required.len())), good);
+        }
+        let next = format!("Fill these keys in {} from the vault.", self.shown);
+        with_value(failed(wanted, names(lacking), next), good)
+    }
+
+    fn placeholders(&self, probe: &Probe<'_>, keys: &[String]) -> Finding {
+        let wanted = "no placeholder, and no secret taken from the example";
+        let read = self.read(wanted).and_then(|file| Ok((file, self.example(probe, wanted)?)));
+        let (file, example) = match read {
+            Ok(both) => both,
+            Err(found) => return found,
+        };
+        if file.vars.is_empty() {
+            return unknown(wanted, format!("{} holds no key", self.shown), "Fill it from the vault.");
+        }
+        let named = |key: &str| keys.iter().any(|pattern| fits(pattern, key));
+        let mut bad = BTreeSet::new();
+        for var in &file.vars {
+            let (key, value) = (var.key.as_str(), file.get(&var.key).unwrap_or_default());
+            let password = password_in(value);
+            if is_placeholder(value) || password.is_some_and(is_placeholder) {
+                bad.insert(format!("{key} (placeholder)"));
+                continue;
+            }
+            let Some(given) = example.as_ref().and_then(|e| e.get(key)) else { continue };
+            let same = (is_secret_key(key) || named(key)) && given == value && could_be_secret(value);
+            let same_password = password.is_some() && password == password_in(given);
+            if same || same_password {
+                bad.insert(format!("{key} (as in the example)"));
+            }
+        }
+        if bad.is_empty() {
+            let compared = if example.is_some() { ", compared with the example" } else { "" };
+            let many = file.vars.iter().map(|v| &v.key).collect::<BTreeSet<_>>().len();
+            return with_value(passed(wanted, format!("{many} keys{compared}: every one filled in")), 0.0);
+        }
+        let many = bad.len() as f64;
+        with_value(
+            failed(wanted, names(bad), "Replace these values by ones of your own from the vault."),
+            many,
+        )
+    }
+
+    fn equals(&self, probe: &Probe<'_>, keys: &[String], equals: Option<&str>) -> Finding {
+        let ([key], Some(template)) = (keys, equals) else {
+            return unknown(
+                "one key and its value",
+                "the check does not name them",
+                "Give the check one key and `equals`.",
+            );
+        };
+        // The template is shown, not what it becomes: that may hold values of the env file.
+        let wanted = format!("{key} is {template}");
+        let (file, value) = match (self.read(&wanted), probe.names.fill(template)) {
+            (Ok(file), Ok(value)) => (file, value.text),
+            (Err(found), _) => return found,
+            (_, Err(error)) => {
+                return unknown(wanted, error.to_string(), "Correct `equals`, or the env file.");
+            }
+        };
+        match file.get(key) {
+            None => failed(wanted, format!("{key} is missing"), format!("Add {key} to {}.", self.shown)),
+            Some(found) if found == value => passed(wanted, format!("{key} has the declared value")),
+            Some(found) => {
+                let slash = found.trim_end_matches('/') == value.trim_end_matches('/');
+                let how = if slash { " by a slash at the end" } else { "" };
+                failed(
+                    wanted,
+                    format!("{key} differs{how}"),
+                    format!("Correct {key} in {}, then deploy again.", self.shown),
+                )
+            }
+        }
+    }
+
+    fn origins(&self, probe: &Probe<'_>, keys: &[String], equals: Option<&str>) -> Finding {
+        let key = match keys {
+            [] => "ALLOWED_ORIGINS",
+            [key] => key,
+            _ => return unknown("a list of origins", "the check names more than one key", "Name one key."),
+        };
+        let (declared, exactly) = match equals.map(|template| probe.names.fill(template)) {
+            Some(Ok(filled)) => (origins::parse_list(&filled.text), true),
+            Some(Err(error)) => return unknown("a list of origins", error.to_string(), "Correct `equals`."),
+            None => (Ok(probe.names.urls().values().filter_map(|url| origins::of_url(url)).collect()), false),
+        };
+        let declared: BTreeSet<String> = match declared {
+            Ok(declared) if !declared.is_empty() => declared,
+            Ok(_) => {
+                return unknown(
+                    "a list of origins",
+                    "no URL is declared to compare with",
+                    "Declare [stack.urls].",
+                );
+            }
+            Err(saw) => return unknown("a list of origins", saw, "Correct `equals`."),
+        };
+        let list = declared.iter().cloned().collect::<Vec<_>>().join(", ");
+        let wanted =
+            format!("{key} holds {} {list}, and no *", if exactly { "exactly" } else { "nothing but" });
+        let file = match self.read(&wanted) {
+            Ok(file) => file,
+            Err(found) => return found,
+        };
+        let next = format!("Correct {key} in {}, then deploy again.", self.shown);
+        let Some(value) = file.get(key) else {
+            return failed(wanted, format!("{key} is missing"), next);
+        };
+        let found = match origins::parse_list(value) {
+            Ok(found) => found,
+            Err(saw) => return failed(wanted, saw, next),
+        };
+        let extra: Vec<&String> = found.difference(&declared).collect();
+        let lacking: Vec<&String> = declared.difference(&found).filter(|_| exactly).collect();
+        if found.is_empty() {
+            failed(wanted, format!("{key} is empty"), next)
+        } else if !extra.is_empty() {
+            failed(wanted, format!("{key} also holds {}", names(extra)), next)
+        } else if !lacking.is_empty() {
+            failed(wanted, format!("{key} lacks {}", names(lacking)), next)
+        } else {
+            passed(wanted, format!("{key} holds {}", names(&found)))
+        }
+    }
+}

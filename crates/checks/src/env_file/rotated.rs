@@ -1,0 +1,91 @@
+//! When secrets were last replaced, by the days that people declared.
+//!
+//! No file says when a secret was replaced. So the day is a declaration, bound to the check's digest; what
+//! can be seen is whether the env file contradicts it: a file that was last written before that day cannot
+//! hold a secret of that day.
+
+use std::fs;
+use std::time::UNIX_EPOCH;
+
+use domain::check::CheckSpec;
+use domain::evidence::Finding;
+use domain::time::human_span;
+
+use super::super::duration_text::parse_span;
+use super::super::finding::{failed, names, passed, unknown, with_value};
+use super::super::probe::Probe;
+use super::Subject;
+use system::clock::now_ms;
+
+const DAY_MS: u64 = 86_400_000;
+
+pub(super) fn judge(file: &Subject<'_>, probe: &Probe<'_>) -> Finding {
+    let CheckSpec::EnvFile { keys, rotated, max_age, .. } = &probe.work.check.spec else {
+        return unknown("an env file", "this check is about no env file", "Correct the declaration.");
+    };
+    let Some((most, most_ms)) = max_age.as_deref().and_then(|text| Some((text, parse_span(text)?))) else {
+        return unknown(
+            "secrets replaced lately",
+            "the check names no greatest age",
+            "Write max_age = \"90d\".",
+        );
+    };
+    let wanted = format!("secrets replaced within {most}");
+    let env = match file.read(&wanted) {
+        Ok(env) => env,
+        Err(found) => return found,
+    };
+    let undated: Vec<&String> = keys.iter().filter(|key| !rotated.contains_key(*key)).collect();
+    if rotated.is_empty() || !undated.is_empty() {
+        let saw = if undated.is_empty() {
+            "no day is declared".to_owned()
+        } else {
+            format!("no day is declared for {}", names(undated))
+        };
+        return unknown(
+            wanted,
+            saw,
+            "Write the day of the last rotation: rotated = { JWT_SECRET = \"2026-10-01\" }.",
+        );
+    }
+    let written = fs::metadata(file.path).and_then(|about| about.modified()).ok();
+    let written = written.and_then(|at| u64::try_from(at.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok());
+    let (mut bad, mut oldest) = (vec![], 0);
+    for (key, text) in rotated {
+        let Some(day) = day_ms(text) else {
+            return unknown(wanted, format!("“{text}” is no day"), "Write days as 2026-10-01.");
+        };
+        if env.get(key).unwrap_or_default().trim().is_empty() {
+            bad.push(format!("{key} is missing or empty"));
+            continue;
+        }
+        let Some(age) = now_ms().checked_sub(day) else {
+            bad.push(format!("{key} is declared for {text}, which is still to come"));
+            continue;
+        };
+        oldest = oldest.max(age);
+        if age > most_ms {
+            bad.push(format!("{key} was replaced {} ago", human_span(age)));
+        } else if written.is_some_and(|written| written < day) {
+            bad.push(format!("{key} is declared for {text}, but {} was last written before", file.shown));
+        }
+    }
+    let days = (oldest / DAY_MS) as f64;
+    if bad.is_empty() {
+        let saw = format!("declared for {} secrets, the oldest {} ago", rotated.len(), human_span(oldest));
+        return with_value(passed(wanted, saw), days);
+    }
+    with_value(failed(wanted, names(bad), "Replace these secrets, deploy, and declare the day."), days)
+}
+
+/// The beginning of a day written `2026-10-01` in UTC, milliseconds since 1970.
+fn day_ms(text: &str) -> Option<u64> {
+    let mut parts = text.splitn(3, '-');
+    let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
+    if (year.len(), month.len(), day.len()) != (4, 2, 2) {
+        return None;
+    }
+    let month = time::Month::try_from(month.parse::<u8>().ok()?).ok()?;
+    let date = time::Date::from_calendar_date(year.parse().ok()?, month, day.parse().ok()?).ok()?;
+    u64::try_from(date.midnight().assume_utc().unix_timestamp()).ok()?.checked_mul(1_000)
+}

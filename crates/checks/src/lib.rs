@@ -1,0 +1,52 @@
+//! Checks: typed probes that look at one thing and say what they saw, what was wanted, and what to do next.
+//!
+//! A check runs inside the supervisor of its run ([`probe()`]); the figures of a step that somebody ran are
+//! judged by the same rules ([`judge_command`]). Nothing here passes without having been seen, and nothing
+//! here knows gates, releases, the store or the web.
+
+mod alert;
+mod changed_files;
+mod command;
+mod compose;
+mod database;
+mod docker;
+mod drill;
+mod duration_text;
+mod env_file;
+mod file;
+mod finding;
+mod git;
+mod grafana;
+mod http;
+mod http_client;
+mod idempotence;
+mod json_api;
+mod judge;
+mod junit;
+mod k6;
+mod logs;
+mod migrations;
+mod must_not_contain;
+mod origins;
+mod outage;
+mod output;
+mod playwright;
+mod port;
+mod probe;
+mod prometheus;
+mod reports;
+mod roots;
+mod suites;
+mod template;
+mod tls;
+mod values;
+
+pub use changed_files::{TrackedFiles, with_remark};
+pub use drill::drilled;
+use finding::judge_value_in as in_unit_of;
+pub use judge::judge_command;
+pub use outage::OutageWatch;
+pub use output::settled;
+pub use output::{Output, OutputLine};
+pub use probe::{ProbeWork, probe};
+pub use template::fill_urls;

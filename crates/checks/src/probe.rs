@@ -1,0 +1,170 @@
+//! Carrying out one check inside the supervisor of its run.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use domain::check::{Check, CheckSpec, DatabaseAssert};
+use domain::evidence::{Finding, Outcome};
+use domain::time::human_span;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::finding::unknown;
+use super::template::Names;
+use super::{
+    command, compose, database, drill, env_file, file, git, grafana, http, logs, port, prometheus, tls,
+};
+use orchestrator::compose::Project;
+use runner::Session;
+
+/// Pause before another attempt.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Everything a check needs to know besides the run that it is part of. Holds no secret.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProbeWork {
+    /// The check as declared.
+    pub check: Check,
+    /// The stack.
+    pub project: Project,
+    /// The declared URLs by name; they may hold `${KEY:-default}` of the env file.
+    #[serde(default)]
+    pub urls: BTreeMap<String, String>,
+    /// For a command check: the text of its step, or of its `run`.
+    #[serde(default)]
+    pub command: Option<String>,
+    /// The example of the env file, absolute or relative to the stack's directory.
+    #[serde(default)]
+    pub env_example: Option<PathBuf>,
+    /// Image IDs by service of the rollback points, newest first.
+    #[serde(default)]
+    pub rollback_images: Vec<BTreeMap<String, String>>,
+}
+
+impl ProbeWork {
+    /// The env file, absolute.
+    pub(super) fn env_path(&self) -> Option<PathBuf> {
+        self.project.env_file.as_ref().map(|path| self.project.dir.join(path))
+    }
+
+    /// The example of the env file, absolute.
+    pub(super) fn example_path(&self) -> Option<PathBuf> {
+        self.env_example.as_ref().map(|path| self.project.dir.join(path))
+    }
+}
+
+/// One attempt at a check.
+pub(super) struct Probe<'a> {
+    pub(super) session: &'a Session,
+    pub(super) work: &'a ProbeWork,
+    pub(super) names: Names,
+    /// From 1.
+    pub(super) attempt: u32,
+    deadline: Instant,
+}
+
+impl Probe<'_> {
+    /// Time left of what the check may take.
+    pub(super) fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    pub(super) fn say(&self, text: &str) {
+        self.session.say(text);
+    }
+}
+
+/// Carries out a check and says in the run's log what it asked, saw and wanted.
+///
+/// Never fails: what could not be seen is Inconclusive. No text of the finding holds a value of the
+/// env file that counts as secret.
+pub async fn probe(session: &Session, work: &ProbeWork) -> Finding {
+    let check = &work.check;
+    session.say(&format!("Check “{}” ({}).", check.title, check.spec.kind()));
+    let deadline = Instant::now() + Duration::from_millis(check.timeout_ms);
+    let attempts = check.retries.saturating_add(1);
+    let mut attempt = 1;
+    let found = loop {
+        let one = Probe {
+            session,
+            work,
+            names: Names::new(&work.urls, (*session.env()).clone()),
+            attempt,
+            deadline,
+        };
+        let mut found = one_attempt(&one).await;
+        let pause = PAUSE.min(one.left());
+        let stopped = session.cancelled().is_cancelled();
+        if found.outcome == Outcome::Pass || attempt >= attempts || stopped || pause < PAUSE {
+            if attempts > 1 && attempt > 1 {
+                found.saw = format!("{} (attempt {attempt} of {attempts})", found.saw);
+            }
+            break found;
+        }
+        session.say(&format!("Attempt {attempt} of {attempts}: {}. Tries again.", found.saw));
+        tokio::time::sleep(pause).await;
+        attempt += 1;
+    };
+    let found = masked(session, found);
+    session.say(&format!("Saw: {}.", found.saw.trim_end_matches('.')));
+    session.say(&format!("Wanted: {}.", found.wanted.trim_end_matches('.')));
+    session.say(match found.outcome {
+        Outcome::Pass => "Outcome: pass.",
+        Outcome::Fail => "Outcome: fail.",
+        Outcome::Inconclusive => "Outcome: inconclusive.",
+    });
+    found
+}
+
+async fn one_attempt(probe: &Probe<'_>) -> Finding {
+    let stop = probe.session.cancelled();
+    // Commands end by themselves at the deadline and take their children along; a rehearsal drops its
+    // database then.
+    let ends_itself = match &probe.work.check.spec {
+        CheckSpec::Command { .. } => true,
+        CheckSpec::Database(spec) => spec.assert == DatabaseAssert::Restore,
+        // What it began is ended again.
+        CheckSpec::Prometheus(spec) => spec.fire.is_some(),
+        _ => false,
+    };
+    let patience = if ends_itself { probe.left() + Duration::from_secs(30) } else { probe.left() };
+    let looked = async {
+        match &probe.work.check.spec {
+            CheckSpec::Command { .. } => command::probe(probe).await,
+            CheckSpec::Http { .. } => http::probe(probe).await,
+            CheckSpec::Compose { .. } => compose::probe(probe).await,
+            CheckSpec::EnvFile { .. } => env_file::probe(probe).await,
+            CheckSpec::File { .. } => file::probe(probe),
+            CheckSpec::Git { .. } => git::probe(probe).await,
+            CheckSpec::Port { .. } => port::probe(probe).await,
+            CheckSpec::Drill {} => drill::probe(),
+            CheckSpec::Tls(_) => tls::probe(probe).await,
+            CheckSpec::Prometheus(spec) => prometheus::probe(probe, spec).await,
+            CheckSpec::Grafana(spec) => grafana::probe(probe, spec).await,
+            CheckSpec::Logs(spec) => logs::probe(probe, spec).await,
+            CheckSpec::Database(spec) => database::probe(probe, spec).await,
+        }
+    };
+    tokio::select! {
+        found = tokio::time::timeout(patience, looked) => found.unwrap_or_else(|_| {
+            let took = human_span(probe.work.check.timeout_ms);
+            unknown(
+                "an answer in time",
+                format!("the check did not come to an end within {took}"),
+                "Find out what it waits for, or give the check a longer timeout.",
+            )
+        }),
+        // It notices by itself and is ended properly; it must not be dropped half way.
+        () = stop.cancelled(), if !ends_itself => unknown("an answer", "the check was stopped", "Run it again."),
+    }
+}
+
+fn masked(session: &Session, found: Finding) -> Finding {
+    Finding {
+        saw: session.redact(&found.saw),
+        wanted: session.redact(&found.wanted),
+        next: session.redact(&found.next),
+        ..found
+    }
+}

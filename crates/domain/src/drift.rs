@@ -1,0 +1,276 @@
+//! Drift: what runs or lies on disk and is not what the release says; since when, what to do about it, and
+//! what it makes stale or blocks.
+
+use serde::{Deserialize, Serialize};
+
+use crate::check::{Check, CheckSpec, EnvAssert};
+use crate::facts::Facts;
+use crate::observed::{Health, Observed};
+use crate::observed_changes::{
+    MODE_KEY, became, began, image_key, mode_text, part_key, restarts_again_and_again,
+};
+use crate::release::{Release, ReleaseComponent, ReleaseComponents, ReleaseState, short_commit};
+use crate::time::Millis;
+
+/// Where a drift was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DriftKind {
+    /// A container runs another image than the release.
+    Image,
+    /// The image tag of a container has moved to another image or was removed.
+    Tag,
+    /// A container keeps ending.
+    Loop,
+    /// A service has no container.
+    Gone,
+    /// A container of the project belongs to no service.
+    Orphan,
+    /// The env file holds something else.
+    Env,
+    /// The env file may be read by more people than it should.
+    EnvMode,
+    /// The Compose configuration in the directory is another.
+    Config,
+    /// HEAD, or the tracked files, are others.
+    Commit,
+}
+
+/// One thing that drifted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drift {
+    /// Where it was seen.
+    pub kind: DriftKind,
+    /// The service or container concerned; empty for files.
+    pub subject: String,
+    /// What is seen, a phrase.
+    pub what: String,
+    /// Since when, as first seen; `None` when that is not known.
+    pub since: Option<Millis>,
+    /// What to do, one sentence.
+    pub next: String,
+    /// What it makes stale or blocks, one sentence.
+    pub effect: String,
+    /// The verdict names it as a blocker of its own.
+    pub blocks: bool,
+}
+
+/// The release's parts, except for those that are seen to be others now: the image of a service that runs
+/// another one, the env file, and, while nothing was deployed yet, whatever lies in the directory.
+pub fn parts_seen(release: &Release, observed: &ReleaseComponents) -> ReleaseComponents {
+    let mut parts = release.parts.clone();
+    for (service, image) in &mut parts.images {
+        if let Some(now) = observed.images.get(service) {
+            image.clone_from(now);
+        }
+    }
+    let here: &[ReleaseComponent] = match release.state {
+        ReleaseState::Opened => &[
+            ReleaseComponent::Commit,
+            ReleaseComponent::Config,
+            ReleaseComponent::Env,
+            ReleaseComponent::Runbook,
+        ],
+        _ => &[ReleaseComponent::Env],
+    };
+    for part in here {
+        if let (Some(value), Some(now)) = (parts.values.get_mut(part), observed.values.get(part)) {
+            value.clone_from(now);
+        }
+    }
+    parts
+}
+
+/// Everything that drifted from the release, the gravest first. What cannot be seen has not drifted.
+pub fn drift(facts: &Facts<'_>) -> Vec<Drift> {
+    let Some(release) = facts.release else { return vec![] };
+    let mut out = Vec::new();
+    if !release.parts.images.is_empty() && facts.observed.unreachable_since.is_none() {
+        images(facts, release, &mut out);
+        containers(facts, &mut out);
+    }
+    files(facts, release, &mut out);
+    out
+}
+
+fn images(facts: &Facts<'_>, release: &Release, out: &mut Vec<Drift>) {
+    for (service, image) in &release.parts.images {
+        let Some(now) = facts.observed.parts.images.get(service).filter(|now| *now != image) else {
+            continue;
+        };
+        out.push(Drift {
+            kind: DriftKind::Image,
+            subject: service.clone(),
+            what: format!("{service} runs another image than the release"),
+            since: became(facts.changes, &image_key(service), now),
+            next: "Deploy to judge what lies in the directory, or roll back to the release.".to_owned(),
+            effect: blocks_go(&bound(facts, ReleaseComponent::Images, Some(service))),
+            blocks: true,
+        });
+    }
+}
+
+fn containers(facts: &Facts<'_>, out: &mut Vec<Drift>) {
+    for service in &facts.observed.services {
+        let name = &service.name;
+        if service.health == Health::Missing {
+            out.push(Drift {
+                kind: DriftKind::Gone,
+                subject: name.clone(),
+                what: format!("{name} has no container"),
+                since: began(facts.changes, "gone", name),
+                next: "Deploy, or roll back to the release, to start it again.".to_owned(),
+                effect: "Blocks Go until it runs.".to_owned(),
+                // Its health says so already.
+                blocks: false,
+            });
+        } else if restarts_again_and_again(service, facts.now) {
+            out.push(Drift {
+                kind: DriftKind::Loop,
+                subject: name.clone(),
+                what: format!("{name} keeps restarting: {} so far", times(service.restarts)),
+                since: began(facts.changes, "loop", name),
+                next: format!("Read its last lines (docker compose logs {name}) and mend why it ends."),
+                effect: "Blocks Go until it has stayed up for a minute.".to_owned(),
+                blocks: true,
+            });
+        }
+        if facts.observed.moved_tags.contains(name) {
+            out.push(Drift {
+                kind: DriftKind::Tag,
+                subject: name.clone(),
+                what: format!("the tag that {name} was started from names another image now, or none"),
+                since: began(facts.changes, "tag", name),
+                next: "Deploy the image that the tag names now, or roll back to put the tag back.".to_owned(),
+                effect: "Blocks nothing: the release's image still runs. Compose would start another one."
+                    .to_owned(),
+                blocks: false,
+            });
+        }
+    }
+    for orphan in &facts.observed.orphans {
+        let name = &orphan.container;
+        out.push(Drift {
+            kind: DriftKind::Orphan,
+            subject: name.clone(),
+            what: format!("the container {name} belongs to the project but to none of its services"),
+            since: began(facts.changes, "orphan", name),
+            next: format!("Remove it (docker rm -f {name}), or put its service back into the Compose file."),
+            effect: "Blocks nothing, but it may hold ports and data.".to_owned(),
+            blocks: false,
+        });
+    }
+}
+
+fn files(facts: &Facts<'_>, release: &Release, out: &mut Vec<Drift>) {
+    let observed = &facts.observed.parts;
+    let deployed = !release.parts.images.is_empty();
+    let moved = |part: ReleaseComponent| {
+        let now = observed.values.get(&part)?;
+        (release.parts.values.get(&part) != Some(now)).then(|| now.clone())
+    };
+    let since = |part: ReleaseComponent, now: &str| became(facts.changes, &part_key(part), now);
+    let stands = |part: ReleaseComponent| {
+        let ids = bound(facts, part, None);
+        if release.state != ReleaseState::Opened {
+            format!("Blocks nothing: the board still judges release {}.", release.name())
+        } else if ids.is_empty() {
+            "No check depends on it. The next run opens a new release.".to_owned()
+        } else {
+            format!("Stale by it: {}. The next run opens a new release.", ids.join(", "))
+        }
+    };
+    if let Some(now) = moved(ReleaseComponent::Env) {
+        out.push(Drift {
+            kind: DriftKind::Env,
+            subject: String::new(),
+            what: "the env file is another one than the release was opened with".to_owned(),
+            since: since(ReleaseComponent::Env, &now),
+            next: "Deploy to judge the stack with it, or put the file back.".to_owned(),
+            effect: if deployed {
+                blocks_go(&bound(facts, ReleaseComponent::Env, None))
+            } else {
+                stands(ReleaseComponent::Env)
+            },
+            blocks: deployed,
+        });
+    }
+    if let Some((mode, ids)) = env_mode(facts) {
+        out.push(Drift {
+            kind: DriftKind::EnvMode,
+            subject: String::new(),
+            what: format!(
+                "the env file has mode {}, which lets more people read it than it should",
+                mode_text(mode)
+            ),
+            since: became(facts.changes, MODE_KEY, &mode_text(mode)),
+            next: "Take the permissions back: chmod 600.".to_owned(),
+            effect: format!("Blocks Go until then. Stale by it: {}.", ids.join(", ")),
+            blocks: true,
+        });
+    }
+    if let Some(now) = moved(ReleaseComponent::Commit) {
+        let then = short_commit(release.parts.get(ReleaseComponent::Commit).as_deref());
+        let here = short_commit(Some(&now));
+        let what = if then == here {
+            format!("the tracked files differ from {here} in another way than the release's")
+        } else {
+            format!("HEAD is {here}, the release is {then}")
+        };
+        out.push(Drift {
+            kind: DriftKind::Commit,
+            subject: String::new(),
+            what,
+            since: since(ReleaseComponent::Commit, &now),
+            next: "Open a release from HEAD, or deploy, to judge it.".to_owned(),
+            effect: stands(ReleaseComponent::Commit),
+            blocks: false,
+        });
+    }
+    if let Some(now) = moved(ReleaseComponent::Config) {
+        out.push(Drift {
+            kind: DriftKind::Config,
+            subject: String::new(),
+            what: "the Compose configuration in the directory is another one than the release's".to_owned(),
+            since: since(ReleaseComponent::Config, &now),
+            next: "Open a release from HEAD, or deploy, to judge it.".to_owned(),
+            effect: stands(ReleaseComponent::Config),
+            blocks: false,
+        });
+    }
+}
+
+/// The env file's mode when it is laxer than a check wants it, and those checks.
+fn env_mode(facts: &Facts<'_>) -> Option<(u32, Vec<String>)> {
+    let laxer = |c: &&Check| laxer_mode(c, facts.observed).is_some();
+    let ids: Vec<String> = facts.checks.iter().filter(laxer).map(|c| c.id.clone()).collect();
+    (!ids.is_empty()).then_some((facts.observed.env_mode? & 0o777, ids))
+}
+
+/// The env file's mode as it is seen, when it is laxer than this check wants it.
+pub fn laxer_mode(check: &Check, observed: &Observed) -> Option<u32> {
+    let CheckSpec::EnvFile { assert: EnvAssert::Mode, mode: wanted, .. } = &check.spec else { return None };
+    let wanted = u32::from_str_radix(wanted.as_deref().unwrap_or("0600"), 8).ok()?;
+    let mode = observed.env_mode? & 0o777;
+    (mode & !wanted != 0).then_some(mode)
+}
+
+/// The checks whose evidence depends on a part, or on one service's image.
+fn bound(facts: &Facts<'_>, part: ReleaseComponent, service: Option<&str>) -> Vec<String> {
+    let concerns = |c: &&Check| {
+        c.binds.contains(&part)
+            && service.is_none_or(|s| c.images.is_empty() || c.images.iter().any(|i| i == s))
+    };
+    facts.checks.iter().filter(concerns).map(|c| c.id.clone()).collect()
+}
+
+fn blocks_go(stale: &[String]) -> String {
+    match stale {
+        [] => "Blocks Go until then.".to_owned(),
+        ids => format!("Blocks Go until then. Stale by it: {}.", ids.join(", ")),
+    }
+}
+
+fn times(n: u64) -> String {
+    if n == 1 { "1 restart".to_owned() } else { format!("{n} restarts") }
+}

@@ -1,0 +1,34 @@
+//! What the words of Stagegate mean: types, rules, transitions.
+//!
+//! Nothing here touches the outside world: no I/O, no clock, no runtime. So nothing here can fail
+//! for reasons of the outside world, and the same rules run on the server and in the browser.
+
+pub mod blocked_since;
+pub mod canonical;
+pub mod check;
+pub mod diff;
+pub mod digest;
+pub mod drift;
+pub mod evidence;
+pub mod facts;
+pub mod failures;
+pub mod flaky;
+pub mod gate;
+pub mod incident;
+pub mod item;
+pub mod judge;
+pub mod log;
+pub mod observed;
+pub mod observed_changes;
+pub mod ownership;
+pub mod page;
+pub mod pattern;
+pub mod policy;
+pub mod preflight;
+pub mod release;
+pub mod role;
+pub mod rules;
+pub mod runbook;
+pub mod schedule;
+pub mod time;
+pub mod visible;

@@ -1,0 +1,120 @@
+//! When checks run, in which order, and what may run at the same time.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::check::{Check, CheckSpec, PrometheusAssert};
+use crate::evidence::Evidence;
+use crate::time::Millis;
+
+/// Kinds that ask and change nothing. What is not named here is taken to change something.
+const READ_ONLY_KINDS: [&str; 10] =
+    ["http", "compose", "env_file", "file", "git", "port", "tls", "prometheus", "grafana", "logs"];
+
+impl Check {
+    /// Whether running it changes nothing, so that it may run without anybody having asked.
+    pub fn only_looks(&self) -> bool {
+        let harmless = match &self.spec {
+            // A limit is found by flooding it.
+            CheckSpec::Http { rate_limit: Some(_), .. } => false,
+            CheckSpec::Http { method, .. } => method
+                .as_deref()
+                .is_none_or(|m| ["GET", "HEAD", "OPTIONS"].iter().any(|safe| m.eq_ignore_ascii_case(safe))),
+            CheckSpec::Prometheus(spec) => spec.assert != PrometheusAssert::Alert,
+            _ => true,
+        };
+        READ_ONLY_KINDS.contains(&self.spec.kind()) && harmless
+    }
+
+    /// Whether other checks may run at the same time. Requests that are counted or timed are disturbed by
+    /// others, and commands may touch the same files, so those run alone unless they say otherwise.
+    pub fn runs_beside_others(&self) -> bool {
+        let counted = match &self.spec {
+            CheckSpec::Http { requests, measure, .. } => requests.is_some_and(|n| n > 1) || measure.is_some(),
+            _ => false,
+        };
+        self.schedule.parallel.unwrap_or(self.only_looks() && !counted)
+    }
+}
+
+/// Puts checks in the order in which they are run: what a check comes `after` first; else those that judge a
+/// step, in the order of the runbook's `steps`, then the others as declared. Ids in `after` that are not
+/// among the checks are no hindrance.
+pub fn in_order(checks: &[Check], steps: &[String]) -> Vec<Check> {
+    let place = |check: &Check| {
+        let step = check.spec.step().and_then(|step| steps.iter().position(|s| s == step));
+        step.unwrap_or(steps.len())
+    };
+    let mut waiting: Vec<&Check> = checks.iter().collect();
+    waiting.sort_by_key(|c| place(c));
+    let mut done: Vec<Check> = Vec::new();
+    while !waiting.is_empty() {
+        let names: BTreeSet<&str> = waiting.iter().map(|c| c.id.as_str()).collect();
+        // A circle is refused when the file is read; here it must only not hang.
+        let free = |c: &&Check| !c.schedule.after.iter().any(|a| *a != c.id && names.contains(a.as_str()));
+        let next = waiting.iter().position(free).unwrap_or(0);
+        done.push(waiting.remove(next).clone());
+    }
+    done
+}
+
+/// A circle of `after`, if there is one: the ids on it, in order.
+pub fn circle(checks: &[Check]) -> Option<Vec<String>> {
+    let after: BTreeMap<&str, Vec<&str>> = checks
+        .iter()
+        .map(|c| (c.id.as_str(), c.schedule.after.iter().map(String::as_str).collect()))
+        .collect();
+    for start in after.keys() {
+        let mut path = vec![*start];
+        if walk(&after, start, &mut path, &mut BTreeSet::new()) {
+            return Some(path.into_iter().map(str::to_owned).collect());
+        }
+    }
+    None
+}
+
+/// Whether `start` is reached again from the end of `path`; then `path` is the way there.
+fn walk<'a>(
+    after: &BTreeMap<&'a str, Vec<&'a str>>,
+    start: &str,
+    path: &mut Vec<&'a str>,
+    seen: &mut BTreeSet<&'a str>,
+) -> bool {
+    let Some(here) = path.last().copied() else { return false };
+    for next in after.get(here).into_iter().flatten() {
+        if *next == start {
+            return true;
+        }
+        if seen.insert(next) {
+            path.push(next);
+            if walk(after, start, path, seen) {
+                return true;
+            }
+            path.pop();
+        }
+    }
+    false
+}
+
+/// When the first of the scheduled checks is due; `None` when none is scheduled.
+pub fn next_due(checks: &[Check], evidence: &[Evidence], tried: &BTreeMap<String, Millis>) -> Option<Millis> {
+    checks.iter().filter_map(|check| due_at(check, evidence, tried)).min()
+}
+
+/// When a scheduled check is due: so long after it was looked at or tried last; before it ever was, at once.
+fn due_at(check: &Check, evidence: &[Evidence], tried: &BTreeMap<String, Millis>) -> Option<Millis> {
+    let every = check.schedule.every_ms?;
+    let looked = evidence.iter().filter(|e| e.check == check.id).map(|e| e.at).max();
+    let last = looked.max(tried.get(&check.id).copied());
+    Some(last.map_or(Millis(i64::MIN), |at| at.plus(every)))
+}
+
+/// The checks that are due by the clock: scheduled, and neither looked at nor tried within their time.
+/// However long nobody looked, each is due once.
+pub fn due<'a>(
+    checks: &'a [Check],
+    evidence: &[Evidence],
+    tried: &BTreeMap<String, Millis>,
+    now: Millis,
+) -> Vec<&'a Check> {
+    checks.iter().filter(|check| due_at(check, evidence, tried).is_some_and(|at| at <= now)).collect()
+}

@@ -1,0 +1,118 @@
+//! Random sequences of actions against an independent statement of the rules.
+//!
+//! The model below looks at the bare facts (who said what, when, about which release) and says of each
+//! conclusion what must be true for it. It shares no code with the judge: no digests, no item states, no
+//! staleness. The actions are thrown at the facts without asking whether anybody may, so the rules cannot lean
+//! on the actions being well-behaved.
+//!
+//! `make model` runs 100,000 of them; `STAGEGATE_MODEL` sets the number.
+#![allow(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
+#[path = "model/claims.rs"]
+mod claims;
+#[path = "model/world.rs"]
+mod world;
+
+use claims::{Claim, broken};
+use domain::facts::Choice;
+use domain::gate::GateState;
+use domain::judge::Judgement;
+use world::{Dice, World};
+
+/// Sequences where nothing else is asked for: some seconds in a debug build.
+const USUAL: u64 = 1_000;
+/// Actions of a sequence, at most.
+const LONGEST: u64 = 24;
+
+fn sequences() -> u64 {
+    std::env::var("STAGEGATE_MODEL").ok().and_then(|n| n.parse().ok()).unwrap_or(USUAL)
+}
+
+/// Runs `count` sequences from `first` on; `judge` may spoil what the judge says. Returns the first
+/// claim that broke, and how often the board was Go, decided, and a gate accepted.
+fn run(first: u64, count: u64, spoil: fn(&World, &mut Judgement)) -> (Option<(u64, Claim)>, [u64; 3]) {
+    let mut seen = [0; 3];
+    for seed in first..first + count {
+        let mut dice = Dice::new(seed);
+        // Half of them begin where only the signatures are missing, or all is signed: Go is rare else.
+        let mut world = match dice.below(4) {
+            0 => World::signed(&mut dice),
+            1 => World::accepted(&mut dice),
+            _ => World::new(),
+        };
+        for _ in 0..=dice.below(LONGEST) {
+            world.act(&mut dice);
+            let mut judged = world.judge();
+            spoil(&world, &mut judged);
+            seen[0] += u64::from(judged.verdict.is_go());
+            seen[1] += u64::from(judged.decision.as_ref().is_some_and(|d| d.choice == Choice::Go));
+            seen[2] +=
+                u64::from(judged.gates.iter().any(|g| g.state == GateState::Accepted && !g.is_decision));
+            if let Some(claim) = broken(&world, &judged) {
+                return (Some((seed, claim)), seen);
+            }
+        }
+    }
+    (None, seen)
+}
+
+#[test]
+fn no_sequence_of_acts_gets_past_the_rules() {
+    let (count, hands) = (sequences(), 2);
+    let threads: Vec<_> = (0..hands)
+        .map(|n| std::thread::spawn(move || run(n * (count / hands), count / hands, |_, _| {})))
+        .collect();
+    let mut seen = [0; 3];
+    for thread in threads {
+        let (wrong, here) = thread.join().unwrap();
+        assert_eq!(wrong, None, "(seed, broken claim)");
+        for (all, one) in seen.iter_mut().zip(here) {
+            *all += one;
+        }
+    }
+    let [go, decided, accepted] = seen;
+    println!(
+        "{count} sequences: {go} moments of Go, {decided} with a decision, {accepted} with a gate accepted"
+    );
+    // Sequences that never come to Go would show nothing.
+    assert!(go > count / 20 && decided > count / 200 && accepted > count / 4, "{seen:?}");
+}
+
+/// A judge spoiled in each of these ways is caught, and by the claim that it breaks.
+#[test]
+fn a_wrong_judge_is_caught() {
+    type Spoil = fn(&World, &mut Judgement);
+    let ways: [(&str, Claim, Spoil); 7] = [
+        ("a gate stays accepted whatever happens", Claim::AcceptedUnmet, |_, j| {
+            for gate in j.gates.iter_mut().filter(|g| g.acceptance.is_some()) {
+                gate.state = GateState::Accepted;
+            }
+        }),
+        ("stale signatures count", Claim::StaleCounted, |_, j| {
+            j.sign_offs.iter_mut().for_each(|s| s.stale.clear());
+        }),
+        ("missing signatures do not matter", Claim::GoUnsigned, |_, j| {
+            j.verdict.blockers.retain(|b| !b.what.starts_with("Sign-offs missing"));
+        }),
+        ("a No-Go does not matter", Claim::GoUnsigned, |_, j| {
+            j.verdict.blockers.retain(|b| !b.what.ends_with("says No-Go"));
+        }),
+        ("open gates do not matter", Claim::GoUnaccepted, |_, j| {
+            j.verdict.blockers.retain(|b| !b.what.starts_with("Gate "));
+        }),
+        ("a decision stands for ever", Claim::DecisionOnNoGo, |w, j| {
+            j.decision = w.decisions.last().cloned();
+        }),
+        ("one person signs twice", Claim::TwoRoles, |w, j| {
+            for view in &mut j.sign_offs {
+                if view.last.as_ref().is_some_and(|l| w.same_as_shown(l)) {
+                    view.stale.clear();
+                }
+            }
+        }),
+    ];
+    for (what, claim, spoil) in ways {
+        let (wrong, _) = run(0, 20_000, spoil);
+        assert_eq!(wrong.map(|(_, claim)| claim), Some(claim), "{what}");
+    }
+}

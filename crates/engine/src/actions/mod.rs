@@ -1,0 +1,215 @@
+//! Actions: what people do. Each is allowed by the rules or refused, is in the audit log before it is done
+//! and after, and is done once for one idempotency key.
+
+pub(crate) mod accept_records;
+pub(crate) mod action_tasks;
+mod address;
+mod admin;
+mod automatic;
+pub(crate) mod claims;
+pub(crate) mod confirmed;
+mod gates;
+mod incidents;
+mod ownership;
+mod people;
+pub(crate) mod releases;
+mod runs;
+mod sign_in;
+mod sign_offs;
+
+pub use admin::Access;
+use automatic::KEY_PREFIX;
+pub(crate) use automatic::{Attempt, follow_up_of, key_of};
+pub use people::NewPerson;
+pub(crate) use people::token_hash;
+pub use releases::{Deployment, Restart, Return};
+pub(crate) use runs::CheckRun;
+pub use sign_in::{Origin, SignedIn};
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use domain::facts::Actor;
+use futures::future::BoxFuture;
+use store::Connection;
+
+use crate::Engine;
+use crate::error::Error;
+use crate::view::{Done, Permission};
+use claims::Claimed;
+use store::audit::{self, Event, Outcome, PendingAction};
+use store::{StoreError, idempotency, people as people_store};
+
+/// Who acts, and with which form.
+#[derive(Debug, Clone)]
+pub struct Ctx {
+    /// The person.
+    pub actor: Actor,
+    /// The idempotency key of the form.
+    pub key: String,
+    /// The peer's address.
+    pub ip: String,
+    /// The hash of the session's id; empty for Stagegate itself. Wrong passwords are counted by it.
+    pub session: String,
+}
+
+/// An action that is allowed and whose intent is written.
+pub(crate) struct Begun {
+    pub act: PendingAction,
+    pub key: String,
+    /// Set once the answer of the key is stored.
+    pub answered: Arc<AtomicBool>,
+}
+
+impl Engine {
+    /// Carries out an action: refuses what the rules refuse, answers a repeated key with the first
+    /// answer, writes the intent, then does it. `params` are all that the form said, so that a key
+    /// cannot be used for something else.
+    pub(crate) async fn execute<F, Fut>(
+        &self,
+        ctx: &Ctx,
+        name: &str,
+        subject: &str,
+        params: &[&str],
+        allowed: Permission,
+        body: F,
+    ) -> Result<Done, Error>
+    where
+        F: FnOnce(Begun) -> Fut,
+        Fut: Future<Output = Result<Done, Error>>,
+    {
+        let reserved = ctx.key.starts_with(KEY_PREFIX) && ctx.actor.id != people_store::SCHEDULE;
+        if ctx.key.is_empty() || ctx.key.len() > 100 || reserved {
+            return Err(Error::invalid("The form was incomplete; please reload the page."));
+        }
+        // A repeated key is answered before the rules are asked: the first time may be why they
+        // would refuse now.
+        let claim = match self.claim(ctx, name, subject, params).await? {
+            Claimed::Answered(answer) => return Ok(answer),
+            Claimed::Held(claim) => claim,
+        };
+        let result = self.perform_claimed(ctx, name, subject, allowed, claim.answer_stored(), body).await;
+        claim.end().await;
+        self.refresh_or_later().await;
+        result
+    }
+
+    async fn perform_claimed<F, Fut>(
+        &self,
+        ctx: &Ctx,
+        name: &str,
+        subject: &str,
+        allowed: Permission,
+        answered: Arc<AtomicBool>,
+        body: F,
+    ) -> Result<Done, Error>
+    where
+        F: FnOnce(Begun) -> Fut,
+        Fut: Future<Output = Result<Done, Error>>,
+    {
+        let release = self.snapshot().current;
+        let event = Event::new(self.now(), Some(&ctx.actor), name, subject).on_release(release);
+        if let Permission::Denied(why) = allowed {
+            let refusal = event.outcome(Outcome::Refused).detail(why.clone());
+            self.append_event(refusal).await?;
+            return Err(Error::refused(why));
+        }
+        // Who was disabled, or lost a role, a moment ago may still hold a session of that moment.
+        if let Some(why) = self.no_longer(&ctx.actor) {
+            self.append_event(event.outcome(Outcome::Refused).detail(why)).await?;
+            return Err(Error::refused(why));
+        }
+        let act = PendingAction::begin(self.store(), event).await?;
+        body(Begun { act, key: ctx.key.clone(), answered }).await
+    }
+
+    /// Why this person may not act as who they were when the request came in.
+    fn no_longer(&self, actor: &Actor) -> Option<&'static str> {
+        if actor.id == people_store::SCHEDULE {
+            return None;
+        }
+        match self.actor(actor.id) {
+            None => Some("You may not act here any more."),
+            Some(now) if actor.roles.iter().any(|role| !now.roles.contains(role)) => {
+                Some("Your roles have changed since this page was shown. Reload the page.")
+            }
+            Some(_) => None,
+        }
+    }
+
+    /// Stores an action's changes, its outcome and its answer in one transaction: all or nothing.
+    pub(crate) async fn store_done<W>(
+        &self,
+        begun: Begun,
+        done: Done,
+        detail: String,
+        write: W,
+    ) -> Result<Done, Error>
+    where
+        W: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<(), StoreError>> + Send + 'static,
+    {
+        self.try_store_done(begun, done, detail, write).await
+    }
+
+    /// The same for changes that the store may refuse with an error of their own, such as a value that somebody else
+    /// has replaced since.
+    pub(crate) async fn try_store_done<W, E>(
+        &self,
+        begun: Begun,
+        done: Done,
+        detail: String,
+        write: W,
+    ) -> Result<Done, Error>
+    where
+        W: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<(), E>> + Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        Error: From<E>,
+    {
+        let now = self.now();
+        let answer = serde_json::to_value(&done).map_err(Error::internal)?;
+        let answered = begun.answered.clone();
+        self.store()
+            .write(move |tx| {
+                Box::pin(async move {
+                    write(&mut *tx).await?;
+                    begun.act.done(&mut *tx, now, &detail).await?;
+                    idempotency::complete(tx, &begun.key, &answer).await?;
+                    Ok::<_, E>(())
+                })
+            })
+            .await?;
+        answered.store(true, Ordering::Release);
+        Ok(done)
+    }
+
+    pub(crate) async fn append_event(&self, event: Event) -> Result<(), Error> {
+        self.store()
+            .write(move |tx| Box::pin(async move { audit::append(tx, &event).await.map(|_| ()) }))
+            .await
+            .map_err(|e: StoreError| Error::from(e))
+    }
+
+    /// Records that somebody tried a door that is not theirs.
+    pub async fn note_refusal(&self, actor: &Actor, path: &str) {
+        let event = Event::new(self.now(), Some(actor), "door.refused", path)
+            .outcome(Outcome::Refused)
+            .detail("the policy table does not allow it");
+        if let Err(error) = self.append_event(event).await {
+            tracing::error!(%error, "a refusal could not be recorded");
+        }
+        self.bump();
+    }
+}
+
+/// A text that must say something: trimmed, at most `longest` characters.
+pub(crate) fn said(text: &str, what: &str, longest: usize) -> Result<String, Error> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(Error::invalid(format!("Please write {what}.")));
+    }
+    if text.chars().count() > longest {
+        return Err(Error::invalid(format!("Please keep {what} to {longest} characters.")));
+    }
+    Ok(text.to_owned())
+}

@@ -1,0 +1,363 @@
+//! Opening, deploying, rolling back.
+
+use domain::release::{Release, ReleaseState};
+
+use super::Ctx;
+use super::runs::{Start, rollback_images};
+use crate::Engine;
+use crate::actions::confirmed::as_shown;
+use crate::assessment::{Assessment, all, when};
+use crate::error::Error;
+use crate::view::{Done, EnvSince, RestartOffer, Shown};
+use orchestrator::compose::{Clean, DbChoice, DeployWork, RollbackTarget, RollbackWork, keep_dir, tag_of};
+use secrets::EnvCopy;
+use store::runs::RunKind;
+use supervisor::{BeforeDeploy, Work};
+use system::files::off_thread;
+
+/// A deploy may take this long beside the health timeout: builds are slow the first time.
+const BUILD_MS: u64 = 45 * 60_000;
+/// A rollback may take this long beside the health timeout.
+const RETURN_MS: u64 = 10 * 60_000;
+
+/// A rollback as somebody asks for it. Choices that are empty are `keep`.
+#[derive(Debug, Clone, Default)]
+pub struct Return {
+    /// The release to go to.
+    pub release: i64,
+    /// `keep` (the schema stays), `rollback` (the stack's command) or `fresh` (a backup, then a new database).
+    pub database: String,
+    /// `keep` (the env file stays) or `back` (that of the release is put back from its copy).
+    pub env: String,
+    /// What was typed to confirm; the stack's name for a new database.
+    pub typed: String,
+    /// Digest of what the confirmation showed ([`crate::view::RollbackOffer::digest`]). `None` for a rollback that no
+    /// person confirmed on a page, such as a recovery.
+    pub shown: Option<String>,
+}
+
+impl Return {
+    /// To a release, without touching database or env file.
+    pub fn to(release: i64) -> Return {
+        Return { release, ..Return::default() }
+    }
+}
+
+/// A clean restart as somebody asks for it.
+#[derive(Debug, Clone, Default)]
+pub struct Restart {
+    /// `keep` or nothing (volumes stay), or `remove`.
+    pub volumes: String,
+    /// What was typed to confirm; the stack's name to remove volumes.
+    pub typed: String,
+    /// Digest of what the confirmation showed ([`RestartOffer::digest`]).
+    pub shown: String,
+}
+
+/// A deploy as somebody confirms it.
+#[derive(Debug, Clone, Default)]
+pub struct Deployment {
+    /// What the confirmation showed.
+    pub shown: Shown,
+    /// Leaves out the backup that comes first, for a database that cannot be backed up.
+    pub without_backup: bool,
+}
+
+impl Engine {
+    /// Opens a release from what lies in the directory, which is what was `shown`.
+    pub async fn open_release(&self, ctx: &Ctx, shown: &Shown) -> Result<Done, Error> {
+        let (_turn, assessment) = self.turn_after_a_look().await?;
+        let allowed = all([assessment.offer_open(&ctx.actor), assessment.still_shows(shown)]);
+        let params = [shown.digest.as_str()];
+        self.execute(
+            ctx,
+            "release.open",
+            &assessment.observed.subject,
+            &params,
+            allowed,
+            async |mut begun| {
+                let id = self.open_release_row(ctx, &assessment).await?;
+                begun.act.on_release(id);
+                let done = Done {
+                    to: "/".to_owned(),
+                    said: format!("Release #{id} is open; this board judges it now."),
+                };
+                self.store_done(begun, done, String::new(), |_| Box::pin(async { Ok(()) })).await
+            },
+        )
+        .await
+    }
+
+    /// Deploys what lies in the directory, which is what was shown when the deploy was confirmed.
+    pub async fn deploy(&self, ctx: &Ctx, wish: &Deployment) -> Result<Done, Error> {
+        let (_turn, assessment) = self.turn_after_a_look().await?;
+        let allowed = all([assessment.offer_deploy(&ctx.actor), assessment.still_shows(&wish.shown)]);
+        let backup = !wish.without_backup;
+        let how = if backup { "" } else { "without backup" };
+        let params = [how, wish.shown.digest.as_str()];
+        self.execute(ctx, "deploy.start", &assessment.stack.name, &params, allowed, async |begun| {
+            // One that was deployed before keeps its images; another build is another release.
+            let release = match assessment.release() {
+                Some(r) if r.state == ReleaseState::Opened && assessment.moved_parts().is_empty() => r.id,
+                _ => self.open_release_row(ctx, &assessment).await?,
+            };
+            let start = self.deploy_plan(&assessment, release, backup);
+            self.start(ctx, begun, start).await
+        })
+        .await
+    }
+
+    fn deploy_plan(&self, assessment: &Assessment, release: i64, backup: bool) -> Start {
+        let stack = &assessment.stack;
+        let backup = assessment.backup_before_deploy().filter(|_| backup).map(|command| BeforeDeploy {
+            title: "Backup of the database".to_owned(),
+            command: command.clone(),
+        });
+        let steps = stack.steps_before.iter().filter_map(|id| stack.runbook.step(id));
+        let steps = steps.map(|s| BeforeDeploy { title: s.title.clone(), command: s.command.clone() });
+        let before = backup.into_iter().chain(steps).collect();
+        let commit =
+            assessment.observed.parts.get(domain::release::ReleaseComponent::Commit).unwrap_or_default();
+        let deploy = DeployWork {
+            project: stack.project.clone(),
+            release_tag: tag_of(release),
+            build: true,
+            commit: Some(commit.clone()).filter(|commit| !commit.is_empty()),
+            build_env: [("GIT_COMMIT".to_owned(), commit)].into(),
+            health_timeout_ms: stack.health_timeout_ms,
+            migrations_cmd: stack.migrations.clone(),
+            keep_dir: self.keep_dir(release),
+            env_copy: stack.env_copy.clone(),
+        };
+        Start {
+            kind: RunKind::Deploy,
+            subject: format!("release {release}"),
+            gate: None,
+            title: format!("Deploy release #{release}"),
+            release,
+            // What lies there is what will run; the release before it has nothing to do with that.
+            parts: assessment.observed.parts.clone(),
+            work: Work::Deploy { before, deploy: Box::new(deploy), smoke: self.smoke(assessment) },
+            timeout_ms: BUILD_MS + stack.health_timeout_ms,
+            locks: true,
+        }
+    }
+
+    /// Goes back to a release.
+    pub async fn roll_back(&self, ctx: &Ctx, wish: &Return) -> Result<Done, Error> {
+        // Before the turn: nobody else has to wait for an engine that does not answer.
+        self.make_room().await;
+        let _turn = self.in_turn_even_if_stale().await;
+        let assessment = self.assessment();
+        let target = self
+            .find_release(wish.release)
+            .await?
+            .ok_or_else(|| Error::not_found(format!("Release {}", wish.release)))?;
+        let db = database_choice(&assessment, &wish.database, &wish.typed)?;
+        let env = env_choice(&assessment, &wish.env)?;
+        let offer = assessment.rollback_to(&ctx.actor, &target);
+        let allowed = all([
+            when(!target.parts.images.is_empty() && target.deployed_at.is_some(), || {
+                "That release never ran here.".to_owned()
+            }),
+            when(env.is_none() || offer.env != EnvSince::Changed, || {
+                "No copy of that release's env file was kept.".to_owned()
+            }),
+            offer.offer.clone(),
+            as_shown(
+                wish.shown.as_deref().unwrap_or(&offer.digest),
+                &offer.digest,
+                "What this rollback would do",
+            ),
+        ]);
+        let subject = target.name();
+        let shown = wish.shown.as_deref().unwrap_or_default();
+        let params = [wish.database.as_str(), wish.env.as_str(), shown];
+        self.execute(ctx, "rollback.start", &subject, &params, allowed, async |begun| {
+            let mut rollback = self.rollback_work(&assessment, &target, offer.services.clone(), db);
+            rollback.env = env;
+            let title = format!("Roll back to release {}", target.name());
+            self.start(ctx, begun, self.return_plan(&assessment, &target, title, rollback)).await
+        })
+        .await
+    }
+
+    /// Takes everything down and brings the images of a known good release up again: what runs, else the first way
+    /// back.
+    pub async fn clean_restart(&self, ctx: &Ctx, wish: &Restart) -> Result<Done, Error> {
+        self.make_room().await;
+        let _turn = self.in_turn_even_if_stale().await;
+        let assessment = self.assessment();
+        let clean = clean_choice(&assessment, &wish.volumes, &wish.typed)?;
+        let RestartOffer { target, offer, digest, .. } = assessment.offer_restart(&ctx.actor);
+        let allowed = all([offer, as_shown(&wish.shown, &digest, "What this restart would do")]);
+        let subject = target.as_ref().map(Release::name).unwrap_or_default();
+        self.execute(ctx, "restart.start", &subject, &[&wish.volumes, &wish.shown], allowed, async |begun| {
+            let target = target.clone().ok_or_else(|| Error::refused("There is no release to start."))?;
+            let changed = target.parts.changed_services(&assessment.observed.parts);
+            let mut work = self.rollback_work(&assessment, &target, changed, DbChoice::KeepSchema);
+            let volumes = if matches!(clean, Clean::Volumes { .. }) { ", with empty volumes" } else { "" };
+            work.clean = clean;
+            let title = format!("Clean restart on release {}{volumes}", target.name());
+            self.start(ctx, begun, self.return_plan(&assessment, &target, title, work)).await
+        })
+        .await
+    }
+
+    fn return_plan(
+        &self,
+        assessment: &Assessment,
+        target: &Release,
+        title: String,
+        work: RollbackWork,
+    ) -> Start {
+        Start {
+            kind: RunKind::Rollback,
+            subject: format!("release {}", target.id),
+            gate: None,
+            title,
+            release: target.id,
+            parts: target.parts.clone(),
+            work: Work::Rollback { rollback: Box::new(work), smoke: self.smoke(assessment) },
+            timeout_ms: RETURN_MS + assessment.stack.health_timeout_ms,
+            locks: true,
+        }
+    }
+
+    /// Lets the room go that is kept for this moment, and looks whether the images are here.
+    async fn make_room(&self) {
+        let data = self.paths().data.clone();
+        match off_thread(move || system::disk_reserve::release(&data)).await.and_then(|released| released) {
+            Ok(true) => tracing::warn!("the disk is full: the room kept for a rollback was let go"),
+            Ok(false) => {}
+            Err(error) => tracing::error!(%error, "the room kept for a rollback could not be let go"),
+        }
+        self.look_for_images_first().await;
+    }
+
+    fn rollback_work(
+        &self,
+        assessment: &Assessment,
+        target: &Release,
+        changed: Vec<String>,
+        db: DbChoice,
+    ) -> RollbackWork {
+        let stack = &assessment.stack;
+        RollbackWork {
+            project: stack.project.clone(),
+            target: RollbackTarget {
+                release_tag: tag_of(target.id),
+                images: target.parts.images.clone(),
+                keep_dir: self.keep_dir(target.id),
+            },
+            health_timeout_ms: stack.health_timeout_ms,
+            changed,
+            stateless: stack.stateless.clone(),
+            db,
+            clean: Clean::Nothing,
+            env: None,
+        }
+    }
+
+    /// Rolls back to the last good release and returns, on purpose; the schema stays. `shown` is the digest of what
+    /// the confirmation showed.
+    pub async fn drill(&self, ctx: &Ctx, shown: &str) -> Result<Done, Error> {
+        self.look_for_images_first().await;
+        let (_turn, assessment) = self.turn_after_a_look().await?;
+        let (target, offer) = assessment.offer_drill(&ctx.actor);
+        let now = assessment.drill_digest(target.as_ref());
+        let allowed = all([offer, as_shown(shown, &now, "What this drill would do")]);
+        let subject = target.as_ref().map(Release::name).unwrap_or_default();
+        self.execute(ctx, "drill.start", &subject, &[shown], allowed, async |begun| {
+            let missing = || Error::refused("There is no release to go to and come back from.");
+            let target = target.clone().ok_or_else(missing)?;
+            let current = assessment.release().cloned().ok_or_else(missing)?;
+            let changed = target.parts.changed_services(&current.parts);
+            let way = |to: &Release| {
+                Box::new(self.rollback_work(&assessment, to, changed.clone(), DbChoice::KeepSchema))
+            };
+            let work = Work::Drill {
+                away: way(&target),
+                back: way(&current),
+                smoke: self.smoke(&assessment),
+                records: assessment.stack.checks.iter().filter(|c| !c.spec.can_be_run()).cloned().collect(),
+            };
+            let start = Start {
+                kind: RunKind::Drill,
+                subject: format!("release {}", target.id),
+                gate: None,
+                title: format!("Drill: to release {} and back", target.name()),
+                release: current.id,
+                parts: current.parts.clone(),
+                work,
+                timeout_ms: 2 * (RETURN_MS + assessment.stack.health_timeout_ms),
+                locks: true,
+            };
+            self.start(ctx, begun, start).await
+        })
+        .await
+    }
+
+    fn smoke(&self, assessment: &Assessment) -> Vec<checks::ProbeWork> {
+        let points = rollback_images(assessment);
+        assessment
+            .stack
+            .smoke
+            .iter()
+            .filter_map(|id| assessment.stack.check(id))
+            .map(|c| assessment.stack.probe(c, &points))
+            .collect()
+    }
+
+    /// Where a release's resolved configuration is kept.
+    pub(crate) fn keep_dir(&self, release: i64) -> std::path::PathBuf {
+        keep_dir(&self.paths().data, release)
+    }
+}
+
+fn database_choice(assessment: &Assessment, database: &str, typed: &str) -> Result<DbChoice, Error> {
+    let stack = &assessment.stack;
+    match (database, &stack.db_rollback, &stack.db_backup, &stack.db_fresh) {
+        ("keep" | "", ..) => Ok(DbChoice::KeepSchema),
+        ("rollback", Some(command), ..) => Ok(DbChoice::RollbackCommand(command.clone())),
+        ("rollback", None, ..) => {
+            Err(Error::invalid("This stack declares no command that rolls its database back."))
+        }
+        ("fresh", _, Some(backup), Some(fresh)) => {
+            sure(assessment, typed, "A fresh database loses what is in this one.")?;
+            Ok(DbChoice::Fresh { backup: backup.clone(), fresh: fresh.clone() })
+        }
+        ("fresh", ..) => Err(Error::invalid("This stack declares no command that makes its database anew.")),
+        _ => Err(Error::invalid("Please choose what happens to the database.")),
+    }
+}
+
+/// What cannot be undone takes the stack's name, typed by hand.
+fn sure(assessment: &Assessment, typed: &str, why: &str) -> Result<(), Error> {
+    let name = &assessment.stack.name;
+    if typed.trim() == name {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("{why} To confirm, type the stack's name: {name}")))
+}
+
+fn env_choice(assessment: &Assessment, env: &str) -> Result<Option<EnvCopy>, Error> {
+    match (env, &assessment.stack.env_copy) {
+        ("keep" | "", _) => Ok(None),
+        ("back", Some(copy)) => Ok(Some(copy.clone())),
+        ("back", None) => Err(Error::invalid("This stack keeps no copies of its env file.")),
+        _ => Err(Error::invalid("Please choose what happens to the env file.")),
+    }
+}
+
+fn clean_choice(assessment: &Assessment, volumes: &str, typed: &str) -> Result<Clean, Error> {
+    let stack = &assessment.stack;
+    match volumes {
+        "keep" | "" => Ok(Clean::Containers),
+        "remove" => {
+            sure(assessment, typed, "Without its volumes the stack loses all that it has stored.")?;
+            Ok(Clean::Volumes { backup: stack.db_backup.clone(), fill: stack.db_fresh.clone() })
+        }
+        _ => Err(Error::invalid("Please choose what happens to the volumes.")),
+    }
+}

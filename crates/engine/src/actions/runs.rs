@@ -1,0 +1,382 @@
+//! Starting and ending runs.
+
+use std::collections::BTreeMap;
+
+use domain::check::Check;
+use domain::release::{ReleaseComponents, ReleaseState};
+
+use super::claims::free_run_key;
+use super::{Attempt, follow_up_of};
+use super::{Begun, Ctx};
+use crate::Engine;
+use crate::actions::confirmed::as_shown;
+use crate::assessment::{Assessment, all, when};
+use crate::error::Error;
+use crate::view::{Done, Permission};
+use runner::{self, LockSpec, Plan};
+use store::StoreError;
+use store::audit::rows::RUN_CREATE;
+use store::audit::{self, Event, Outcome};
+use store::releases::{self, NewRelease};
+use store::run_follow_ups;
+use store::runs::{self, NewRun, Run, RunKind};
+use supervisor::SetupStep;
+use supervisor::{Job, Work};
+use system::files::off_thread;
+
+/// What a run is to be.
+pub(crate) struct Start {
+    pub kind: RunKind,
+    pub subject: String,
+    pub gate: Option<String>,
+    pub title: String,
+    pub release: i64,
+    pub parts: ReleaseComponents,
+    pub work: Work,
+    pub timeout_ms: u64,
+    /// Holds the stack's lock while it lasts.
+    pub locks: bool,
+}
+
+/// Checks that are run together.
+pub(crate) struct CheckRun<'a> {
+    /// The action's name in the audit log.
+    pub act: &'a str,
+    /// What the run is about: a check, a gate, the matrix, the schedule.
+    pub subject: &'a str,
+    pub gate: Option<String>,
+    pub title: String,
+    /// In the order in which they shall run.
+    pub checks: Vec<Check>,
+    /// The steps that come before some of them.
+    pub setup: Vec<SetupStep>,
+}
+
+impl Engine {
+    /// Runs a step of the runbook. `digest` is the one shown: a step whose text changed is refused.
+    pub async fn run_step(&self, ctx: &Ctx, step: &str, digest: &str) -> Result<Done, Error> {
+        let (_turn, assessment) = self.turn_after_a_look().await?;
+        let found = assessment
+            .stack
+            .runbook
+            .step(step)
+            .cloned()
+            .ok_or_else(|| Error::not_found(format!("Step {step}")))?;
+        let allowed = all([
+            assessment.offer_step(&ctx.actor, &found),
+            when(found.digest == digest, || {
+                "The command changed in the runbook since this page was shown; read it again.".to_owned()
+            }),
+        ]);
+        self.execute(ctx, "step.run", step, &[digest], allowed, async |begun| {
+            let judged_by: Vec<_> = assessment
+                .stack
+                .checks
+                .iter()
+                .filter(|c| c.spec.step() == Some(step))
+                .map(|c| assessment.stack.probe(c, &[]))
+                .collect();
+            let timeout_ms = judged_by.iter().map(|p| p.check.timeout_ms).max().unwrap_or(Plan::TIMEOUT_MS);
+            // A step may migrate; before the first deploy there is nothing to ask.
+            let deployed = assessment.release().is_some_and(|r| r.state != ReleaseState::Opened);
+            let migrations_cmd = assessment.stack.migrations.clone().filter(|_| deployed);
+            let release = self.ensure_release(ctx, &assessment).await?;
+            let start = Start {
+                kind: RunKind::Step,
+                subject: found.id.clone(),
+                gate: found.gate.clone(),
+                title: found.title.clone(),
+                release,
+                parts: assessment.parts_for_evidence(),
+                work: Work::Step { command: found.command.clone(), judged_by, migrations_cmd },
+                timeout_ms,
+                locks: false,
+            };
+            self.start(ctx, begun, start).await
+        })
+        .await
+    }
+
+    /// Runs a check. `digest` is the one shown: a check that was declared otherwise since is refused.
+    pub async fn run_check(&self, ctx: &Ctx, check: &str, digest: &str) -> Result<Done, Error> {
+        let (_turn, assessment) = self.turn_after_a_look().await?;
+        let found = assessment
+            .stack
+            .check(check)
+            .cloned()
+            .ok_or_else(|| Error::not_found(format!("Check {check}")))?;
+        let allowed = all([
+            assessment.offer_check(&ctx.actor, check),
+            as_shown(digest, &assessment.check_digest(&found), "What this check runs"),
+        ]);
+        let (title, gate) = (found.title.clone(), gate_of(&assessment, &found));
+        let checks = vec![found];
+        let run = CheckRun { act: "check.run", subject: check, gate, title, checks, setup: vec![] };
+        self.run_checks(ctx, &assessment, run, allowed).await
+    }
+
+    /// Runs all checks of a gate, or of the matrix (`matrix`), in one run: in order, after the steps that they
+    /// come after, side by side where they allow it. `digest` is the one shown.
+    pub async fn run_gate(&self, ctx: &Ctx, gate: &str, digest: &str) -> Result<Done, Error> {
+        let (_turn, assessment) = self.turn_after_a_look().await?;
+        let of_matrix = gate == "matrix";
+        let (checks, setup) =
+            assessment.checks_together(gate).ok_or_else(|| Error::not_found(format!("Gate {gate}")))?;
+        let subject = if of_matrix { "matrix".to_owned() } else { format!("gate {gate}") };
+        let running = assessment
+            .snapshot
+            .running()
+            .into_iter()
+            .any(|r| r.kind == RunKind::Check && r.subject == subject);
+        let allowed = all([
+            assessment.may(&ctx.actor, "run_gate"),
+            when(!checks.is_empty(), || "No check is bound here.".to_owned()),
+            when(!running, || "They are running already.".to_owned()),
+            assessment.directory_is_there(),
+            as_shown(digest, &assessment.together_digest(gate), "What these checks run"),
+        ]);
+        let title = if of_matrix {
+            "All checks of the matrix".to_owned()
+        } else {
+            format!("All checks of gate {gate}")
+        };
+        let gate = (!of_matrix).then(|| gate.to_owned());
+        let run = CheckRun { act: "gate.run", subject: &subject, gate, title, checks, setup };
+        self.run_checks(ctx, &assessment, run, allowed).await
+    }
+
+    /// Starts a run of checks, if that is allowed. To be called in turn.
+    pub(crate) async fn run_checks(
+        &self,
+        ctx: &Ctx,
+        assessment: &Assessment,
+        run: CheckRun<'_>,
+        allowed: Permission,
+    ) -> Result<Done, Error> {
+        let CheckRun { act, subject, gate, title, checks, setup } = run;
+        let digests: Vec<String> = checks.iter().map(Check::threshold_digest).collect();
+        let params: Vec<&str> = digests.iter().map(String::as_str).collect();
+        self.execute(ctx, act, subject, &params, allowed, async |begun| {
+            let points = rollback_images(assessment);
+            let timeout_ms = checks
+                .iter()
+                .map(|c| c.timeout_ms.saturating_mul(u64::from(c.retries) + 1))
+                .chain(setup.iter().map(|_| Plan::TIMEOUT_MS))
+                .fold(60_000, u64::saturating_add);
+            let probes = checks.iter().map(|c| assessment.stack.probe(c, &points)).collect();
+            let release = self.ensure_release(ctx, assessment).await?;
+            let start = Start {
+                kind: RunKind::Check,
+                subject: subject.to_owned(),
+                gate,
+                title,
+                release,
+                parts: assessment.parts_for_evidence(),
+                work: Work::Checks { setup, probes },
+                timeout_ms,
+                locks: false,
+            };
+            self.start(ctx, begun, start).await
+        })
+        .await
+    }
+
+    /// Lists the applied migrations of the release that this run brought up, in a run of its own.
+    pub(crate) async fn list_migrations(&self, ctx: &Ctx, run: &Run) -> Result<Attempt, Error> {
+        let (_turn, assessment) = self.turn_after_a_look().await?;
+        let Some(command) = assessment.stack.migrations.clone() else {
+            return Ok(Attempt::NotDone(
+                "stagegate.toml has no command that lists migrations any more".to_owned(),
+            ));
+        };
+        let Some(release) = run.release else {
+            return Ok(Attempt::NotDone(format!("run {} belongs to no release", run.id)));
+        };
+        self.execute(
+            ctx,
+            "migrations.list",
+            &format!("release {release}"),
+            &[],
+            Permission::Allowed,
+            async |begun| {
+                let start = Start {
+                    kind: RunKind::Check,
+                    subject: "migrations".to_owned(),
+                    gate: None,
+                    title: "Applied migrations".to_owned(),
+                    release,
+                    parts: assessment.parts_for_evidence(),
+                    work: Work::Migrations { command },
+                    timeout_ms: Plan::TIMEOUT_MS,
+                    locks: false,
+                };
+                self.start(ctx, begun, start).await
+            },
+        )
+        .await
+        .map(|_| Attempt::Started)
+    }
+
+    /// Ends a run: its whole process tree is asked, then made, to stop.
+    pub async fn cancel_run(&self, ctx: &Ctx, run: i64) -> Result<Done, Error> {
+        let assessment = self.assessment();
+        let goes_on = assessment.snapshot.runs.goes_on(run);
+        let allowed =
+            all([assessment.may(&ctx.actor, "cancel_run"), when(goes_on, || "This run is over.".to_owned())]);
+        self.execute(ctx, "run.cancel", &format!("run {run}"), &[], allowed, async |begun| {
+            let (dir, by) = (self.run_dir(run).await?, ctx.actor.name.clone());
+            let asked = off_thread(move || runner::cancel(dir.path(), &by)).await;
+            asked.map_err(Error::internal)??;
+            let done = Done { to: format!("/runs/{run}"), said: "The run is being stopped.".to_owned() };
+            self.store_done(begun, done, String::new(), |_| Box::pin(async { Ok(()) })).await
+        })
+        .await
+    }
+
+    /// The release that a run is about: the open one; a new one when none is open, or when nothing
+    /// was deployed yet and the directory has moved on.
+    pub(crate) async fn ensure_release(&self, ctx: &Ctx, assessment: &Assessment) -> Result<i64, Error> {
+        match assessment.release() {
+            Some(release) if release.state != ReleaseState::Opened || assessment.moved_parts().is_empty() => {
+                Ok(release.id)
+            }
+            _ => self.open_release_row(ctx, assessment).await,
+        }
+    }
+
+    pub(crate) async fn open_release_row(&self, ctx: &Ctx, assessment: &Assessment) -> Result<i64, Error> {
+        let parts =
+            ReleaseComponents { values: assessment.observed.parts.values.clone(), images: BTreeMap::new() };
+        let (by, by_name, at) = (ctx.actor.id, ctx.actor.name.clone(), self.now());
+        let subject = assessment.observed.subject.clone();
+        self.store()
+            .write(move |tx| {
+                Box::pin(async move {
+                    let new = NewRelease { parts: &parts, subject: &subject, by, by_name: &by_name, at };
+                    releases::open(tx, &new).await
+                })
+            })
+            .await
+            .map_err(|e: StoreError| Error::from(e))
+    }
+
+    /// Stores the run, makes its directory, starts its supervisor, watches it.
+    pub(crate) async fn start(&self, ctx: &Ctx, begun: Begun, start: Start) -> Result<Done, Error> {
+        let Begun { mut act, key, answered } = begun;
+        let at = self.now();
+        let (by, by_name) = (ctx.actor.id, ctx.actor.name.clone());
+        let job = Job { parts: start.parts, work: start.work };
+        let work = serde_json::to_value(&job).map_err(Error::internal)?;
+        let (kind, subject, gate) = (start.kind, start.subject.clone(), start.gate.clone());
+        let (title, release) = (start.title.clone(), start.release);
+        let stored_key = key.clone();
+        let started = Event::new(at, Some(&ctx.actor), RUN_CREATE, start.subject.clone());
+        let started = started.on_release(Some(release)).outcome(Outcome::Done).detail(start.title.clone());
+        let id: i64 = self
+            .store()
+            .write(move |tx| {
+                Box::pin(async move {
+                    let run_key = free_run_key(&mut *tx, &stored_key).await?;
+                    let new = NewRun {
+                        kind,
+                        subject: &subject,
+                        gate: gate.as_deref(),
+                        title: &title,
+                        release: Some(release),
+                        by,
+                        by_name: &by_name,
+                        at,
+                        key: Some(&run_key),
+                    };
+                    let run = runs::start(&mut *tx, &new).await?;
+                    // The end of a run is taken only for a row that the log vouches for.
+                    audit::append(&mut *tx, &started.in_run(Some(run))).await?;
+                    if let Some(follow_up) = follow_up_of(&stored_key) {
+                        run_follow_ups::started(tx, follow_up, run, at).await?;
+                    }
+                    Ok(run)
+                })
+            })
+            .await
+            .map_err(|e: StoreError| Error::from(e))?;
+        // From here on the run is followed whatever happens, or its row would say for ever that it goes on.
+        let followed = Followed { engine: self.clone(), run: id };
+        act.in_run(id);
+        act.on_release(release);
+        let stack = self.stack();
+        let mut plan = Plan {
+            env_file: stack.project.env_file.clone(),
+            public_keys: stack.public_keys.clone(),
+            timeout_ms: start.timeout_ms,
+            work,
+            lock: start.locks.then(|| LockSpec {
+                path: self.paths().data.join("stack.lock"),
+                holder: ctx.actor.name.clone(),
+            }),
+            extra_env: [("CI".to_owned(), "true".to_owned())].into(),
+            ..Plan::new(id.to_string(), start.title, stack.dir.clone())
+        };
+        let (runs, exe) = (self.paths().runs.clone(), self.paths().exe.clone());
+        let launch = move || {
+            plan.env_file = plan.env_file.filter(|f| f.is_file());
+            runner::create(&runs, &plan).and_then(|dir| runner::launch(&exe, &dir))
+        };
+        let launched = off_thread(launch).await.map_err(Error::internal).and_then(|done| Ok(done?));
+        if let Err(public) = launched {
+            let because = "its supervisor did not start";
+            self.store()
+                .write(move |tx| {
+                    Box::pin(async move {
+                        runs::interrupt(&mut *tx, id, because, at).await?;
+                        // Whoever tried it counts the attempt.
+                        run_follow_ups::reopen(tx, id, because, 0).await
+                    })
+                })
+                .await
+                .map_err(|e: StoreError| Error::from(e))?;
+            act.failed(self.now(), &public.public()).await?;
+            return Err(public);
+        }
+        drop(followed);
+        // The run goes on whatever can be stored of it: it is no failure when its start is recorded late.
+        act.has_happened();
+        let done = Done { to: format!("/runs/{id}"), said: String::new() };
+        let begun = Begun { act, key, answered };
+        let stored = self.store_done(begun, done.clone(), String::new(), |_| Box::pin(async { Ok(()) }));
+        if let Err(error) = stored.await {
+            tracing::error!(run = id, %error, "the start of a run is recorded later");
+        }
+        Ok(done)
+    }
+}
+
+/// Follows the run once it is dropped: when its supervisor has been launched, or when that was broken off.
+struct Followed {
+    engine: Engine,
+    run: i64,
+}
+
+impl Drop for Followed {
+    fn drop(&mut self) {
+        self.engine.watch(self.run);
+    }
+}
+
+/// The images of the rollback points, newest first.
+pub(crate) fn rollback_images(assessment: &Assessment) -> Vec<BTreeMap<String, String>> {
+    let mut points: Vec<_> = assessment
+        .snapshot
+        .releases
+        .iter()
+        .filter(|r| r.rollback_point_at.is_some() && !r.parts.images.is_empty())
+        .collect();
+    points.sort_by_key(|r| std::cmp::Reverse(r.rollback_point_at));
+    points.into_iter().map(|r| r.parts.images.clone()).collect()
+}
+
+fn gate_of(assessment: &Assessment, check: &Check) -> Option<String> {
+    assessment.judgement.gates.iter().find_map(|g| {
+        let bound = g.items.iter().any(|i| i.checks.iter().any(|c| c.check == check.id));
+        bound.then(|| g.id.clone())
+    })
+}

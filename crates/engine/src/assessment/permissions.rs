@@ -1,0 +1,328 @@
+//! Which buttons work for whom. Pages show it, actions insist on it: the same functions serve both, so
+//! a button cannot lie.
+
+use std::collections::BTreeSet;
+
+use domain::facts::{Actor, Choice};
+use domain::gate::GateState;
+use domain::item::ItemState;
+use domain::release::{Release, ReleaseComponent, ReleaseComponents};
+use domain::role::Role;
+use domain::runbook::Step;
+
+use crate::assessment::{Assessment, all, when};
+use crate::view::{EnvSince, Permission, RestartOffer, RollbackOffer};
+use store::runs::RunKind;
+
+impl Assessment {
+    /// The stack can be worked with: directory, Compose file, engine.
+    fn stack_works(&self) -> Permission {
+        if let Some(why) = self.observed.faults.first() {
+            return Permission::Denied(why.clone());
+        }
+        Permission::Allowed
+    }
+
+    /// What runs in the stack's directory finds it there, as it was observed last.
+    pub(crate) fn directory_is_there(&self) -> Permission {
+        when(!self.observed.directory_missing, || {
+            format!("The stack's directory {} does not exist.", self.stack.dir.display())
+        })
+    }
+
+    fn engine_answers(&self) -> Permission {
+        when(self.observed.unreachable_since.is_none(), || {
+            format!("The Docker engine cannot be reached: {}", self.observed.unreachable_why)
+        })
+    }
+
+    fn nothing_changes(&self) -> Permission {
+        match self.snapshot.changing() {
+            None => Permission::Allowed,
+            Some(run) => Permission::Denied(format!(
+                "{} holds the stack: {} (run {}) since {} UTC.",
+                run.by_name,
+                run.title,
+                run.id,
+                run.started_at.short()
+            )),
+        }
+    }
+
+    pub(crate) fn offer_deploy(&self, actor: &Actor) -> Permission {
+        all([self.may(actor, "deploy"), self.stack_works(), self.engine_answers(), self.nothing_changes()])
+    }
+
+    /// The command that backs the database up before a deploy. Before anything ever ran here there is nothing to
+    /// back up.
+    pub(crate) fn backup_before_deploy(&self) -> Option<&String> {
+        let ran = self.snapshot.releases.iter().any(|release| release.deployed_at.is_some());
+        self.stack.db_backup.as_ref().filter(|_| self.stack.backup_before && ran)
+    }
+
+    /// The drill: where it would go, and whether this person may start it now.
+    pub(crate) fn offer_drill(&self, actor: &Actor) -> (Option<Release>, Permission) {
+        let current = self.release();
+        let runs_whole = current.is_some_and(|r| {
+            r.state == domain::release::ReleaseState::Deployed && r.parts.images == self.observed.parts.images
+        });
+        let way = self.rollbacks(actor).into_iter().find(|r| current.is_none_or(|c| c.id != r.target.id));
+        let offer = all([
+            self.may(actor, "drill"),
+            self.stack_works(),
+            self.engine_answers(),
+            self.nothing_changes(),
+            when(runs_whole, || "A drill starts from a release that runs as it was deployed.".to_owned()),
+            way.as_ref().map_or_else(
+                || Permission::Denied("There is no earlier release to go to and come back from.".to_owned()),
+                |w| w.offer.clone(),
+            ),
+        ]);
+        (way.map(|w| w.target), offer)
+    }
+
+    pub(crate) fn offer_open(&self, actor: &Actor) -> Permission {
+        all([
+            self.may(actor, "open_release"),
+            self.stack_works(),
+            when(self.release().is_none() || !self.moved_parts().is_empty(), || {
+                "The directory is just what the open release was made from.".to_owned()
+            }),
+        ])
+    }
+
+    pub(crate) fn offer_step(&self, actor: &Actor, step: &Step) -> Permission {
+        let running = self
+            .snapshot
+            .running()
+            .into_iter()
+            .find(|r| r.kind == RunKind::Step && r.subject == step.id)
+            .map(|r| r.id);
+        all([
+            when(!step.manual, || "This one is done by hand.".to_owned()),
+            when(!step.deploys(), || {
+                "This brings the stack up: Deploy does it, with images pinned and a way back.".to_owned()
+            }),
+            self.may(actor, "run_step"),
+            when(running.is_none(), || {
+                format!("It is running already (run {}).", running.unwrap_or_default())
+            }),
+            self.directory_is_there(),
+        ])
+    }
+
+    pub(crate) fn offer_check(&self, actor: &Actor, check: &str) -> Permission {
+        let running =
+            self.snapshot.running().into_iter().find(|r| r.kind == RunKind::Check && r.subject == check);
+        let can_be_run = self.stack.check(check).is_none_or(|c| c.spec.can_be_run());
+        all([
+            when(can_be_run, || "A drill, started from the Releases page, records this.".to_owned()),
+            self.may(actor, "run_check"),
+            when(running.is_none(), || "It is running already.".to_owned()),
+            self.directory_is_there(),
+        ])
+    }
+
+    pub(crate) fn offer_accept(&self, actor: &Actor, gate: &str) -> Permission {
+        let Some(view) = self.judgement.gate(gate) else {
+            return Permission::Denied(format!("There is no gate {gate}."));
+        };
+        let open = view.items.len() - view.satisfied();
+        all([
+            when(!view.is_decision, || {
+                "Here the decision falls: it is recorded on the sign-off page.".to_owned()
+            }),
+            self.owns(actor, gate),
+            when(self.release().is_some(), || "No release is open yet.".to_owned()),
+            when(open == 0, || match open {
+                1 => "1 criterion is still open.".to_owned(),
+                n => format!("{n} criteria are still open."),
+            }),
+            when(view.waits_for.is_empty(), || {
+                format!("Gates are accepted in order; waiting for {}.", view.waits_for.join(", "))
+            }),
+            when(view.state != GateState::Accepted, || "It is accepted already.".to_owned()),
+        ])
+    }
+
+    pub(crate) fn offer_attest(&self, actor: &Actor, gate: &str) -> Permission {
+        all([
+            when(actor.holds_any(&self.attesters(gate)), || {
+                format!("This is for {}.", crate::assessment::names(&self.attesters(gate)))
+            }),
+            when(self.release().is_some(), || {
+                "No release is open yet; run a step or open one first.".to_owned()
+            }),
+        ])
+    }
+
+    /// Who may attest in a gate: its owners; in the decision gate every signing role.
+    fn attesters(&self, gate: &str) -> Vec<Role> {
+        let mut roles: Vec<Role> = self.judgement.gate(gate).map(|g| g.owners.clone()).unwrap_or_default();
+        if self.judgement.gate(gate).is_none_or(|g| g.is_decision) {
+            roles.extend(self.judgement.sign_offs.iter().filter_map(|s| s.role));
+        }
+        roles.sort();
+        roles.dedup();
+        roles
+    }
+
+    pub(crate) fn offer_waive(&self, actor: &Actor) -> Permission {
+        self.may(actor, "waive")
+    }
+
+    /// Whether this person ran none of the checks that a waiver of the item would let through: nobody
+    /// judges what they looked for themselves. Every look at this release counts, not the last alone.
+    pub(crate) fn did_not_run(&self, actor: &Actor, item: &ItemState) -> Permission {
+        let mut runners = self.snapshot.check_runners.iter();
+        let ran = runners.find(|r| r.by == actor.id && item.checks.iter().any(|c| c.check == r.check));
+        when(ran.is_none(), || {
+            let ran = ran.map(|r| format!("“{}” (run {})", r.check, r.run)).unwrap_or_default();
+            format!(
+                "You ran the check {ran}; whoever ran the check does not waive what it found. Ask another of Security and PO."
+            )
+        })
+    }
+
+    /// Whether this person may sign for `role`.
+    pub(crate) fn offer_sign(&self, actor: &Actor, role: Role, choice: Choice) -> Permission {
+        let Some(release) = self.release() else {
+            return Permission::Denied("No release is open yet.".to_owned());
+        };
+        let named = self.judgement.sign_offs.iter().any(|s| s.role == Some(role));
+        let mine = self
+            .snapshot
+            .words
+            .sign_offs
+            .iter()
+            .rfind(|s| s.release == release.id && s.by == actor.id && s.role != role);
+        let again = self.judgement.sign_offs.iter().any(|s| {
+            s.role == Some(role)
+                && s.counts() == Some(choice)
+                && s.last.as_ref().is_some_and(|l| l.by == actor.id)
+        });
+        let blockers = &self.judgement.before_signing;
+        let only = self.judgement.sign_offs.len() == 1 && release.deployed_by == Some(actor.id);
+        all([
+            when(named, || format!("The runbook asks no sign-off of {role}.")),
+            when(actor.roles.contains(&role), || format!("This is for {role}.")),
+            when(mine.is_none(), || {
+                format!(
+                    "You signed this release for {}; one person counts once.",
+                    mine.map_or("another role", |s| s.role.label())
+                )
+            }),
+            when(!again, || format!("You have signed {} already.", choice.label())),
+            when(choice == Choice::NoGo || !only, || {
+                "You deployed this release, and the runbook asks one sign-off only: somebody else gives it."
+                    .to_owned()
+            }),
+            when(choice == Choice::NoGo || blockers.is_empty(), || {
+                let first = blockers.first().map_or("", |b| b.what.as_str());
+                match blockers.len() {
+                    0 | 1 => format!("First: {first}."),
+                    n => format!("First: {first}, and {} more.", n - 1),
+                }
+            }),
+        ])
+    }
+
+    pub(crate) fn offer_decide(&self, actor: &Actor, choice: Choice) -> Permission {
+        let verdict = &self.judgement.verdict;
+        all([
+            self.may(actor, "decide"),
+            when(self.release().is_some(), || "No release is open yet.".to_owned()),
+            when(choice == Choice::NoGo || verdict.is_go(), || {
+                let first = verdict.blockers.first().map_or("", |b| b.what.as_str());
+                format!("The verdict is No-Go: {first}.")
+            }),
+            when(self.judgement.decision.as_ref().is_none_or(|d| d.choice != choice), || {
+                format!("{} is recorded already.", choice.label())
+            }),
+        ])
+    }
+
+    /// The clean restart: on which release, and whether this person may start it now.
+    pub(crate) fn offer_restart(&self, actor: &Actor) -> RestartOffer {
+        let running = &self.observed.parts.images;
+        let is_good = |r: &&Release| {
+            r.state == domain::release::ReleaseState::Deployed
+                && r.deployed_at.is_some()
+                && !r.parts.images.is_empty()
+        };
+        // What runs; where nothing known does, what is judged.
+        let runs = self.snapshot.releases.iter().filter(is_good).find(|r| r.parts.images == *running);
+        let target = self.release().filter(is_good).filter(|r| runs.is_none() || r.parts.images == *running);
+        let target = target.or(runs).or_else(|| self.rollback_targets().into_iter().next()).cloned();
+        let offer = match &target {
+            None => Permission::Denied("Nothing that was deployed and healthy here is known yet.".to_owned()),
+            Some(target) => self.rollback_to(actor, target).offer,
+        };
+        RestartOffer {
+            digest: self.restart_digest(target.as_ref()),
+            target,
+            stack: self.stack.name.clone(),
+            backup: self.stack.db_backup.is_some(),
+            fill: self.stack.db_fresh.is_some(),
+            offer,
+        }
+    }
+
+    /// The rollback targets from what runs now, best first: rollback points, else whatever was healthy.
+    pub(crate) fn rollbacks(&self, actor: &Actor) -> Vec<RollbackOffer> {
+        self.rollback_targets().into_iter().map(|target| self.rollback_to(actor, target)).collect()
+    }
+
+    /// The offer to go back to `target`.
+    pub(crate) fn rollback_to(&self, actor: &Actor, target: &Release) -> RollbackOffer {
+        let left = self.stack.images.read();
+        let seen = left.images;
+        let among = |ids: &BTreeSet<String>| -> Vec<String> {
+            let all = target.parts.images.iter().filter(|(_, image)| ids.contains(*image));
+            all.map(|(service, _)| service.clone()).collect()
+        };
+        let (missing, unusable) = (among(&seen.missing), among(&seen.unusable));
+        let images: BTreeSet<&String> = target.parts.images.values().collect();
+        let bytes = images.into_iter().filter_map(|id| seen.bytes.get(id)).sum();
+        let running = &self.observed.parts;
+        // What was not recorded, or is not there now, is no change that can be told.
+        let env = |parts: &ReleaseComponents| parts.get(ReleaseComponent::Env);
+        let differs = env(&target.parts).is_some() && env(&target.parts) != env(running);
+        let kept = self.stack.env_copy.is_some() && left.env_copies.contains(&target.id);
+        let env = match (differs, kept) {
+            (false, _) => EnvSince::Same,
+            (true, false) => EnvSince::Changed,
+            (true, true) => EnvSince::Kept,
+        };
+        let migrations = self
+            .release()
+            .and_then(|from| domain::release::migrations_between(from, target))
+            .map(|(only_now, _)| only_now);
+        let mut offer = RollbackOffer {
+            target: target.clone(),
+            good_since: target.rollback_point_at.or(target.deployed_at).unwrap_or_default(),
+            services: target.parts.changed_services(running),
+            migrations,
+            offer: all([
+                self.may(actor, "roll_back"),
+                self.engine_answers(),
+                when(missing.is_empty(), || {
+                    format!("Its images of {} are gone from this machine.", missing.join(", "))
+                }),
+                when(unusable.is_empty(), || {
+                    format!("No container can be made from its images of {}.", unusable.join(", "))
+                }),
+                self.nothing_changes(),
+            ]),
+            missing_images: missing,
+            bytes,
+            can_roll_back_database: self.stack.db_rollback.is_some(),
+            can_make_database_anew: self.stack.db_fresh.is_some(),
+            env,
+            stack: self.stack.name.clone(),
+            digest: String::new(),
+        };
+        offer.digest = self.rollback_digest(&offer);
+        offer
+    }
+}

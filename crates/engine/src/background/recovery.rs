@@ -1,0 +1,125 @@
+//! After a crash: a deploy or rollback whose end nobody saw is brought to an end, without any person.
+//!
+//! The rule: back to what ran last and was good, unless the journal says that every service was well. What is
+//! done is a run of its own, a rollback like any other: it takes the stack's lock, is proved by image IDs and
+//! stands in the audit log. It is a follow-up of the interrupted run, so it is started once.
+
+use domain::release::{Release, ReleaseState};
+
+use crate::Engine;
+use crate::actions::{Attempt, Ctx, Return};
+use crate::assessment::snapshot::changes_the_stack;
+use crate::error::Error;
+use orchestrator::compose::{ComposeError, Journal, read_journal, take_back_journal};
+use store::StoreError;
+use store::releases;
+use store::run_follow_ups::{self, FollowUpKind};
+use store::runs::{self, Run, RunKind, RunState};
+use supervisor::Work;
+use system::files::off_thread;
+
+/// The name under which recovery acts.
+pub(crate) const RECOVERY: &str = "Stagegate (recovery)";
+
+impl Engine {
+    /// What the journal says of this run; `None` when the run is not the one that wrote it last.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub(crate) async fn journal_of(&self, run: &Run) -> Result<Option<Journal>, ComposeError> {
+        let Some(release) = run.release else { return Ok(None) };
+        let path = Journal::path(&self.keep_dir(release));
+        let of = path.clone();
+        let read = off_thread(move || read_journal(&of)).await;
+        let journal = read.map_err(ComposeError::io("read the deploy journal", &path))??;
+        Ok(journal.filter(|journal| journal.run == run.id.to_string()))
+    }
+
+    /// At start-up: versions before follow-ups were stored noted a crash and may have died before they recovered.
+    pub(crate) async fn adopt_interrupted(&self) -> Result<(), Error> {
+        let snapshot = self.snapshot();
+        let last = snapshot.runs.on_stack.as_ref();
+        let Some(run) = last.filter(|run| run.state == RunState::Interrupted) else { return Ok(()) };
+        let journal = self.journal_of(run).await.map_err(Error::internal)?;
+        if !needs_recovery(run, journal.as_ref()) {
+            return Ok(());
+        }
+        let (id, at) = (run.id, self.now());
+        self.store()
+            .write(move |tx| {
+                Box::pin(
+                    async move { run_follow_ups::add(tx, id, FollowUpKind::Recovery, at).await.map(|_| ()) },
+                )
+            })
+            .await
+            .map_err(|e: StoreError| Error::from(e))
+    }
+
+    /// Brings an interrupted deploy or rollback to an end: back to what ran before and was good.
+    pub(crate) async fn recover(&self, ctx: &Ctx, run: &Run) -> Result<Attempt, Error> {
+        let target = match run.kind {
+            // A drill ends where it began.
+            RunKind::Rollback | RunKind::Drill => run.release,
+            _ => self.last_good(run).await?.map(|release| release.id),
+        };
+        let Some(target) = target else {
+            self.take_back_names(run).await;
+            let because = "a first deploy was interrupted and there is no release to go back to; \
+                           what it started runs on. Deploy again, or take it down with `docker compose down`";
+            return Ok(Attempt::NotDone(because.to_owned()));
+        };
+        let env = if self.wanted_env_back(run).await { "back" } else { "keep" };
+        self.roll_back(ctx, &Return { env: env.to_owned(), ..Return::to(target) }).await?;
+        Ok(Attempt::Started)
+    }
+
+    /// Gives image names back that the run had given away before it touched any service.
+    async fn take_back_names(&self, run: &Run) {
+        let Some(release) = run.release else { return };
+        match take_back_journal(&Journal::path(&self.keep_dir(release))).await {
+            Ok(taken) => {
+                for said in taken.done.iter().chain(&taken.failed) {
+                    tracing::warn!(run = run.id, "{said}");
+                }
+            }
+            Err(error) => tracing::error!(run = run.id, %error, "what it changed could not be taken back"),
+        }
+    }
+
+    /// Whether the interrupted rollback was to put the env file of its target back.
+    async fn wanted_env_back(&self, run: &Run) -> bool {
+        let work = self.work_of(run.id).await;
+        matches!(work, Some(Work::Rollback { rollback, .. }) if rollback.env.is_some())
+    }
+
+    /// The release that ran before the interrupted run: whichever was brought up last and well, by a deploy or by
+    /// a rollback.
+    async fn last_good(&self, interrupted: &Run) -> Result<Option<Release>, Error> {
+        let db = self.store().readers();
+        let passed = runs::last_good_on_stack(db, interrupted.id).await?;
+        let last = match passed.and_then(|run| run.release) {
+            Some(release) => releases::by_id(db, release).await?,
+            None => None,
+        };
+        if let Some(good) = last.filter(|release| is_good(release, interrupted)) {
+            return Ok(Some(good));
+        }
+        // Without such a run the newest deploy is the best that can be said.
+        Ok(releases::healthy_last(db, interrupted.release).await?)
+    }
+}
+
+/// Whether a run whose end nobody saw has left the stack in between: it had begun to change something, and a deploy
+/// had not brought every service up well.
+pub(crate) fn needs_recovery(run: &Run, journal: Option<&Journal>) -> bool {
+    changes_the_stack(run.kind)
+        && journal.is_some_and(|journal| run.kind != RunKind::Deploy || !journal.succeeded())
+}
+
+/// Whether a release was brought up well and is another one than the interrupted run was about.
+fn is_good(release: &Release, interrupted: &Run) -> bool {
+    Some(release.id) != interrupted.release
+        && release.deployed_at.is_some()
+        && !release.parts.images.is_empty()
+        && release.state != ReleaseState::RolledBackFrom
+}

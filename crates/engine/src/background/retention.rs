@@ -1,0 +1,323 @@
+//! Retention: which logs of runs and which evidence are removed, and how much room everything takes.
+//!
+//! Nothing is removed that something rests on: incidents, and the newest run and evidence of each kind. Of the current
+//! release, releases that one can roll back to and those that somebody accepted, attested, signed or decided on, only
+//! what scheduled checks found again and again goes: such a release may live for months.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use domain::digest::digest_fields;
+use domain::time::Millis;
+
+use crate::Engine;
+use crate::error::Error;
+use crate::view::Storage;
+use runbook::Retention;
+use store::audit::{self, Event, Outcome};
+use store::{self, StoreError, retention};
+use system::files::off_thread;
+
+/// Rows and directories removed in one transaction, so that others can write in between.
+pub const BATCH: i64 = audit::rows::PER_EVENT;
+/// Rows that stay, looked at in one pass in the background.
+const KEPT_LOOKED_AT: usize = 5_000;
+/// Entries of the directory of runs looked at in one pass for leftovers.
+const ENTRIES_LOOKED_AT: usize = 2_000;
+/// Batches of directories measured in one pass. More runs than that are measured the next day.
+const MEASURED_BATCHES: usize = 100;
+
+/// What a pass of retention removed, or would remove.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// The settings it went by.
+    pub settings: Retention,
+    /// Runs whose log was removed.
+    pub runs: u64,
+    /// Room that those took, bytes.
+    pub run_bytes: u64,
+    /// Rows of evidence removed.
+    pub evidence: u64,
+}
+
+/// What is looked through for something to remove.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Runs,
+    Evidence,
+}
+
+/// How far a pass goes.
+#[derive(Debug, Clone, Copy)]
+struct Pass {
+    dry_run: bool,
+    /// So many rows that stay are looked at, of each kind.
+    max_kept: usize,
+}
+
+/// Where the daily pass goes on: behind these numbers, and in this listing of the directory of runs.
+#[derive(Debug, Default)]
+pub struct Rotation {
+    runs: i64,
+    evidence: i64,
+    listing: Option<std::fs::ReadDir>,
+}
+
+impl Engine {
+    /// Removes what the settings let go, or counts it when `dry_run`. Each batch is an event of the audit log.
+    ///
+    /// # Errors
+    /// Fails when the store or the disk cannot be read or written; what was removed until then stays removed and
+    /// recorded.
+    pub async fn prune(&self, dry_run: bool) -> Result<Pruned, Error> {
+        let pass = Pass { dry_run, max_kept: usize::MAX };
+        self.prune_from(pass, &mut Rotation::default()).await
+    }
+
+    /// As [`Engine::prune`], in the background: of what stays only a part is looked at, another one each day, so that
+    /// a pass costs what it removes and not what was ever stored.
+    ///
+    /// # Errors
+    /// As [`Engine::prune`].
+    pub async fn prune_daily(&self, rotation: &mut Rotation) -> Result<Pruned, Error> {
+        let pruned = self.prune_from(Pass { dry_run: false, max_kept: KEPT_LOOKED_AT }, rotation).await?;
+        self.remove_leftovers(rotation).await?;
+        Ok(pruned)
+    }
+
+    async fn prune_from(&self, pass: Pass, rotation: &mut Rotation) -> Result<Pruned, Error> {
+        let settings = self.stack().retention.clone();
+        let mut pruned = Pruned { settings: settings.clone(), ..Pruned::default() };
+        let now = self.now();
+        let mut referred = retention::referred_releases(self.store().readers()).await?;
+        // Releases that something is kept of to roll back to.
+        referred.extend(self.kept_dirs().await);
+        if !pass.dry_run {
+            self.measure_runs().await?;
+        }
+        if let Some(ms) = settings.runs_ms {
+            let from = rotation.runs;
+            rotation.runs =
+                self.prune_kind(Kind::Runs, before(now, ms), &referred, pass, from, &mut pruned).await?;
+        }
+        if let Some(ms) = settings.evidence_ms {
+            let from = rotation.evidence;
+            rotation.evidence =
+                self.prune_kind(Kind::Evidence, before(now, ms), &referred, pass, from, &mut pruned).await?;
+        }
+        if !pass.dry_run {
+            self.measure().await;
+            if pruned.runs + pruned.evidence > 0 {
+                self.refresh().await?;
+            }
+        }
+        Ok(pruned)
+    }
+
+    /// Looks through the rows behind `from`. Returns where the next pass goes on: 0 when all were looked at.
+    async fn prune_kind(
+        &self,
+        kind: Kind,
+        before: Millis,
+        referred: &BTreeSet<i64>,
+        pass: Pass,
+        from: i64,
+        pruned: &mut Pruned,
+    ) -> Result<i64, Error> {
+        let (mut after, mut kept) = (from, 0);
+        loop {
+            let db = self.store().readers();
+            let found = match kind {
+                Kind::Runs => retention::runs_after(db, after, BATCH).await?,
+                Kind::Evidence => retention::evidence_after(db, after, BATCH).await?,
+            };
+            // Numbers follow time: behind the first young one there is nothing old.
+            let old: Vec<i64> = found.iter().take_while(|one| one.at < before).map(|one| one.id).collect();
+            let at_end = old.len() < usize::try_from(BATCH).unwrap_or(0);
+            if let Some(last) = old.last() {
+                after = *last;
+                let ids = match kind {
+                    Kind::Runs => retention::runs(db, before, referred, &old).await?,
+                    Kind::Evidence => retention::evidence(db, before, referred, &old).await?,
+                };
+                kept += old.len() - ids.len();
+                self.remove(kind, ids, pass.dry_run, pruned).await?;
+            }
+            if at_end {
+                return Ok(0);
+            }
+            if kept >= pass.max_kept {
+                return Ok(after);
+            }
+        }
+    }
+
+    /// Removes a batch, or counts it when `dry_run`.
+    async fn remove(
+        &self,
+        kind: Kind,
+        ids: Vec<i64>,
+        dry_run: bool,
+        pruned: &mut Pruned,
+    ) -> Result<(), Error> {
+        let (Some(first), Some(last)) = (ids.first().copied(), ids.last().copied()) else { return Ok(()) };
+        let (now, count) = (self.now(), ids.len());
+        let digest = digest_fields(ids.iter().map(ToString::to_string));
+        let dirs: Vec<PathBuf> = ids.iter().map(|id| self.paths().runs.join(id.to_string())).collect();
+        let (what, slug, detail) = match kind {
+            Kind::Runs => {
+                let sizes = dirs.clone();
+                let bytes = off_thread(move || sizes.iter().map(|d| size_of(d)).sum::<u64>());
+                let bytes = bytes.await.map_err(Error::internal)?;
+                pruned.runs += count as u64;
+                pruned.run_bytes += bytes;
+                let detail = format!("logs of {count} runs, {bytes} bytes; digest of their numbers {digest}");
+                ("run logs", "run", detail)
+            }
+            Kind::Evidence => {
+                pruned.evidence += count as u64;
+                let detail = format!("{count} rows of scheduled checks; digest of their numbers {digest}");
+                ("evidence", "evidence", detail)
+            }
+        };
+        if dry_run {
+            return Ok(());
+        }
+        let event = event(now, what, first, last).detail(detail);
+        // Written down first: a log that is missing without a reason would read as damage.
+        self.store()
+            .write(move |tx| {
+                Box::pin(async move {
+                    retention::mark(&mut *tx, slug, &ids, now).await?;
+                    if matches!(kind, Kind::Evidence) {
+                        retention::delete_evidence(&mut *tx, &ids).await?;
+                    }
+                    audit::append(tx, &event).await.map(|_| ())
+                })
+            })
+            .await
+            .map_err(|e: StoreError| Error::from(e))?;
+        match kind {
+            Kind::Runs => self.remove_directories(dirs).await,
+            Kind::Evidence => Ok(()),
+        }
+    }
+
+    async fn remove_directories(&self, dirs: Vec<PathBuf>) -> Result<(), Error> {
+        let removed = off_thread(move || dirs.iter().try_for_each(|d| remove(d)));
+        removed.await.map_err(Error::internal)?.map_err(|error| {
+            tracing::error!(%error, "the log of a run could not be removed");
+            Error::unavailable("The log of a run could not be removed; see the log of the server.")
+        })
+    }
+
+    /// Removes directories of runs whose removal was recorded and did not succeed then. A part of the directory is
+    /// looked at, the next one the next day.
+    async fn remove_leftovers(&self, rotation: &mut Rotation) -> Result<(), Error> {
+        let (listing, runs) = (rotation.listing.take(), self.paths().runs.clone());
+        let read = off_thread(move || {
+            let mut listing = match listing {
+                Some(listing) => listing,
+                None => std::fs::read_dir(runs)?,
+            };
+            let part: Vec<_> = listing.by_ref().take(ENTRIES_LOOKED_AT).flatten().collect();
+            let goes_on = part.len() == ENTRIES_LOOKED_AT;
+            Ok::<_, std::io::Error>((part, goes_on.then_some(listing)))
+        });
+        let (part, listing) = match read.await.and_then(|read| read) {
+            Ok(read) => read,
+            Err(error) => {
+                tracing::warn!(%error, "the directory of runs could not be looked at");
+                return Ok(());
+            }
+        };
+        rotation.listing = listing;
+        let ids: Vec<i64> = part.iter().filter_map(|e| e.file_name().to_str()?.parse().ok()).collect();
+        let unknown = part.len() - ids.len();
+        if unknown > 0 {
+            tracing::warn!(unknown, "the directory of runs holds files that belong to no run");
+        }
+        let left = retention::pruned(self.store().readers(), &ids).await?;
+        let dirs = left.iter().map(|id| self.paths().runs.join(id.to_string())).collect();
+        self.remove_directories(dirs).await
+    }
+
+    /// Measures the directories of runs that ended since the last time.
+    async fn measure_runs(&self) -> Result<(), Error> {
+        for _ in 0..MEASURED_BATCHES {
+            let ids = retention::unmeasured(self.store().readers(), BATCH).await?;
+            let at_end = ids.len() < usize::try_from(BATCH).unwrap_or(0);
+            let runs = self.paths().runs.clone();
+            let sizes = off_thread(move || -> Vec<(i64, u64)> {
+                ids.into_iter().map(|id| (id, size_of(&runs.join(id.to_string())))).collect()
+            });
+            let sizes = sizes.await.map_err(Error::internal)?;
+            if !sizes.is_empty() {
+                let stored = self
+                    .store()
+                    .write(move |tx| Box::pin(async move { retention::measured(tx, &sizes).await }));
+                stored.await.map_err(|e: StoreError| Error::from(e))?;
+            }
+            if at_end {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Measures how much room everything takes.
+    pub(crate) async fn measure(&self) {
+        let run_bytes = match retention::run_bytes(self.store().readers()).await {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                tracing::warn!(?error, "the room of the runs could not be read");
+                return;
+            }
+        };
+        let (paths, at) = (self.paths().clone(), self.now());
+        let measured = off_thread(move || Storage {
+            at,
+            database_bytes: ["", "-wal", "-shm"]
+                .iter()
+                .map(|end| size_of(&paths.data.join(format!("{}{end}", store::FILE_NAME))))
+                .sum(),
+            run_bytes,
+            rollback_bytes: size_of(&paths.data.join("rollback")),
+        });
+        match measured.await {
+            Ok(storage) => *self.0.storage.write().unwrap_or_else(|e| e.into_inner()) = Some(storage),
+            Err(error) => tracing::warn!(%error, "the data directory could not be measured"),
+        }
+    }
+
+    /// How much room everything took when it was last measured.
+    pub(crate) fn storage(&self) -> Option<Storage> {
+        *self.0.storage.read().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+fn before(now: Millis, ms: u64) -> Millis {
+    Millis(now.0.saturating_sub(i64::try_from(ms).unwrap_or(i64::MAX)))
+}
+
+fn event(now: Millis, what: &str, first: i64, last: i64) -> Event {
+    let subject = format!("{what} {first} to {last}");
+    Event::new(now, None, "retention.prune", subject).outcome(Outcome::Done)
+}
+
+/// Bytes of a file, or of everything in a directory. What cannot be read counts nothing.
+fn size_of(path: &Path) -> u64 {
+    let Ok(meta) = path.symlink_metadata() else { return 0 };
+    if !meta.is_dir() {
+        return meta.len();
+    }
+    std::fs::read_dir(path).into_iter().flatten().flatten().map(|e| size_of(&e.path())).sum()
+}
+
+/// Removes the directory of a run; one that is gone already is fine.
+fn remove(dir: &Path) -> std::io::Result<()> {
+    match std::fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

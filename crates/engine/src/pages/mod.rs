@@ -1,0 +1,16 @@
+//! What pages ask: the judged moment laid out for each.
+
+mod activity;
+mod blockers;
+mod board;
+pub mod board_json;
+mod gates;
+pub(crate) mod incidents;
+mod matrix;
+mod ownership;
+mod people;
+pub(crate) mod releases;
+mod runbook;
+pub(crate) mod runs;
+mod sign_offs;
+pub(crate) mod todos;

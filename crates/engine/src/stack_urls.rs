@@ -1,0 +1,88 @@
+//! The declared addresses of the stack, and a rule about them that the server brings: it knows under which host names
+//! it is served, and the engine does not.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use domain::runbook::{Problem, Severity};
+
+use crate::Engine;
+use crate::error::Error;
+use checks::fill_urls;
+use orchestrator::compose::Project;
+use runbook::Config;
+use secrets::env_file::EnvFile;
+use system::files::off_thread;
+
+/// An address of `[stack.urls]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StackUrl {
+    /// Its name in the file.
+    pub name: String,
+    /// As it is written in the file.
+    pub declared: String,
+    /// With the values of the env file, as checks use it. What cannot be filled is as it was declared. May hold
+    /// secrets: not to be shown.
+    pub filled: String,
+}
+
+/// What a rule has against an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UrlRefusal {
+    /// What is wrong, one sentence without a full stop.
+    pub message: String,
+    /// What to do.
+    pub hint: String,
+}
+
+pub(crate) type UrlRule = Box<dyn Fn(&StackUrl) -> Result<(), UrlRefusal> + Send + Sync>;
+
+/// The addresses with the values that checks fill in. Blocks.
+fn with_values(urls: &BTreeMap<String, String>, env_file: Option<&Path>) -> Vec<StackUrl> {
+    // An env file that cannot be read fills nothing in, and no check runs with it either.
+    let env = env_file.and_then(|file| EnvFile::read(file).ok()).unwrap_or_default().to_map();
+    let mut filled = fill_urls(urls, env);
+    let url = |(name, declared): (&String, &String)| StackUrl {
+        name: name.clone(),
+        declared: declared.clone(),
+        filled: filled.remove(name).unwrap_or_else(|| declared.clone()),
+    };
+    urls.iter().map(url).collect()
+}
+
+impl Engine {
+    /// The addresses of the stack that is judged now.
+    ///
+    /// # Errors
+    /// When the runtime is shutting down.
+    pub async fn stack_urls(&self) -> Result<Vec<StackUrl>, Error> {
+        let stack = self.stack();
+        off_thread(move || with_values(&stack.urls, env_file(&stack.project).as_deref()))
+            .await
+            .map_err(Error::internal)
+    }
+
+    /// From now on files are refused, when they are read again, in which an address breaks this rule. There is one rule
+    /// at most; a second one is ignored.
+    pub fn refuse_urls(&self, rule: impl Fn(&StackUrl) -> Result<(), UrlRefusal> + Send + Sync + 'static) {
+        let _ = self.0.url_rule.set(Box::new(rule));
+    }
+
+    /// The addresses of a reading that break the rule. Blocks.
+    pub(crate) fn refused_urls(&self, config: &Config) -> Vec<Problem> {
+        let Some(rule) = self.0.url_rule.get() else { return vec![] };
+        let declared = &config.stack;
+        let env_file = declared.env_file.as_ref().map(|file| declared.directory.join(file));
+        let problem = |url: StackUrl| {
+            let UrlRefusal { message, hint } = rule(&url).err()?;
+            let (line, column) = declared.url_places.get(&url.name).copied().unwrap_or((1, 1));
+            let file = Some(config.path.display().to_string());
+            Some(Problem { file, line, column, severity: Severity::Error, message, hint })
+        };
+        with_values(&declared.urls, env_file.as_deref()).into_iter().filter_map(problem).collect()
+    }
+}
+
+fn env_file(project: &Project) -> Option<std::path::PathBuf> {
+    project.env_file.as_ref().map(|file| project.dir.join(file))
+}

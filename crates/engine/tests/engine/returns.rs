@@ -1,0 +1,319 @@
+//! Ways to return other than the plain rollback, on a real engine: a database made again, a clean restart; and what
+//! is kept so that one can return at all.
+
+use std::fs;
+use std::time::Duration;
+
+use domain::release::ReleaseState;
+use engine::view::{EnvSince, RunState};
+use engine::{Restart, Return, kept_env};
+
+use crate::support::bench::{Bench, SECRET, actor, audit_is_whole, board, ended, log, run_id, until};
+
+async fn deploy(bench: &Bench, engine: &engine::Engine) {
+    let done = bench.deploy(engine, "devops").await.unwrap();
+    let page = ended(engine, run_id(&done)).await;
+    assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
+}
+
+fn version(bench: &Bench, from: &str, to: &str) {
+    bench.edit("docker-compose.yml", &format!("VERSION:-{from}"), &format!("VERSION:-{to}"));
+    bench.commit(to);
+}
+
+fn fresh(typed: &str) -> Return {
+    Return { database: "fresh".into(), typed: typed.into(), ..Return::to(1) }
+}
+
+/// A clean restart as the page shows it.
+async fn restart(engine: &engine::Engine) -> Restart {
+    let shown = engine.releases(&actor(engine, "devops").await).await.unwrap().restart.digest;
+    Restart { shown, ..Restart::default() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fresh_database_takes_a_backup_and_the_stacks_name_with_docker() {
+    let bench = Bench::tinystack("fresh", "");
+    bench.edit(
+        "stagegate.toml",
+        "[deploy]\n",
+        "[deploy]\ndb_backup = \"echo backed-up >> order.txt\"\ndb_fresh = \"docker compose --env-file .env.bench run --rm -T web cat /www/version >> order.txt\"\n",
+    );
+    bench.write(".gitignore", "unit.txt\nunit.ok\nnote.txt\n.env.bench\norder.txt\n");
+    bench.commit("with commands");
+    let engine = bench.start().await;
+    deploy(&bench, &engine).await;
+    version(&bench, "1", "2");
+    deploy(&bench, &engine).await;
+    for typed in ["", "bench", "Bench!"] {
+        let ctx = bench.by(&engine, "devops").await;
+        let refused = engine.roll_back(&ctx, &fresh(typed)).await.unwrap_err();
+        assert!(refused.public().contains("type the stack's name: Bench"), "{refused}");
+    }
+    assert!(!bench.dir().join("order.txt").exists());
+    let done = engine.roll_back(&bench.by(&engine, "devops").await, &fresh("Bench")).await.unwrap();
+    let page = ended(&engine, run_id(&done)).await;
+    assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
+    assert_eq!(
+        fs::read_to_string(bench.dir().join("order.txt")).unwrap(),
+        "backed-up\n1\n",
+        "it ran as the target does"
+    );
+
+    // A backup that fails ends it there.
+    bench.edit("stagegate.toml", "echo backed-up >> order.txt", "exit 4");
+    bench.commit("a broken backup");
+    deploy(&bench, &engine).await;
+    let done = engine.roll_back(&bench.by(&engine, "devops").await, &fresh("Bench")).await.unwrap();
+    let page = ended(&engine, run_id(&done)).await;
+    assert_eq!(page.run.state, RunState::Failed, "{}", log(&page));
+    assert!(log(&page).contains("The backup of the database failed"), "{}", log(&page));
+    assert_eq!(fs::read_to_string(bench.dir().join("order.txt")).unwrap(), "backed-up\n1\n");
+    audit_is_whole(&engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clean_restart_makes_everything_anew_with_docker() {
+    let bench = Bench::tinystack("restart", "");
+    let engine = bench.start().await;
+    let nothing =
+        engine.clean_restart(&bench.by(&engine, "devops").await, &restart(&engine).await).await.unwrap_err();
+    assert!(nothing.public().contains("Nothing that was deployed"), "{nothing}");
+    deploy(&bench, &engine).await;
+    let filter = format!("label=com.docker.compose.project={}", bench.project);
+    let ids = || {
+        let out = bench.docker(&["ps", "-q", "--no-trunc", "--filter", &filter]);
+        out.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let before = ids();
+    let done =
+        engine.clean_restart(&bench.by(&engine, "devops").await, &restart(&engine).await).await.unwrap();
+    let page = ended(&engine, run_id(&done)).await;
+    assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
+    let after = ids();
+    assert!(after.len() == 2 && after.iter().all(|id| !before.contains(id)), "{before:?} {after:?}");
+    let one = board(&engine).await.release.unwrap();
+    assert_eq!((one.id, one.state), (1, ReleaseState::Deployed));
+    let other = Restart { shown: "what another page showed".into(), ..restart(&engine).await };
+    let other = engine.clean_restart(&bench.by(&engine, "devops").await, &other).await.unwrap_err();
+    assert!(other.public().contains("has changed since this page was shown"), "{other}");
+    // A release that was only opened is neither started nor bad.
+    version(&bench, "1", "2");
+    bench.open_release(&engine, "devops").await.unwrap();
+    let done =
+        engine.clean_restart(&bench.by(&engine, "devops").await, &restart(&engine).await).await.unwrap();
+    let page = ended(&engine, run_id(&done)).await;
+    assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
+    let releases = engine.releases(&actor(&engine, "devops").await).await.unwrap().releases;
+    let states: Vec<_> = releases.iter().map(|row| (row.release.id, row.release.state)).collect();
+    assert_eq!(states, [(2, ReleaseState::Opened), (1, ReleaseState::Deployed)]);
+    // A rollback marks what ran as bad, and not what was only opened since.
+    deploy(&bench, &engine).await;
+    version(&bench, "2", "3");
+    bench.open_release(&engine, "devops").await.unwrap();
+    let done = engine.roll_back(&bench.by(&engine, "devops").await, &Return::to(1)).await.unwrap();
+    let page = ended(&engine, run_id(&done)).await;
+    assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
+    let releases = engine.releases(&actor(&engine, "devops").await).await.unwrap().releases;
+    let states: Vec<_> = releases.iter().map(|row| (row.release.id, row.release.state)).collect();
+    let left = ReleaseState::RolledBackFrom;
+    let open = ReleaseState::Opened;
+    assert_eq!(states, [(4, open), (3, left), (2, open), (1, ReleaseState::Deployed)]);
+    // What the old containers said is kept with the incident.
+    let devops = actor(&engine, "devops").await;
+    let incidents = engine.incidents(&devops, domain::page::Cursor::Newest).await.unwrap().rows;
+    let incident = engine.incident(&devops, incidents[0].incident.id).await.unwrap();
+    let report = &incident.row.incident.report;
+    assert!(report.others.iter().all(|words| !words.lines.join("\n").contains(SECRET)));
+    assert!(report.timeline.iter().any(|moment| moment.what.contains("decided to go back")), "{report:?}");
+    let restart = engine.incident(&devops, incidents[1].incident.id).await.unwrap().row.incident;
+    assert!(restart.is_restart() && !incident.row.incident.is_restart());
+    let told = &restart.report.timeline;
+    assert!(told.iter().any(|moment| moment.what.contains("start it anew")), "{told:?}");
+    audit_is_whole(&engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_kept_outlives_a_prune_and_what_is_old_goes_with_docker() {
+    let bench = Bench::tinystack("keep", "\n[rollback]\nkeep = 2\n");
+    let engine = bench.start().await;
+    deploy(&bench, &engine).await;
+    for (from, to) in [("1", "2"), ("2", "3"), ("3", "4")] {
+        version(&bench, from, to);
+        deploy(&bench, &engine).await;
+    }
+    let devops = actor(&engine, "devops").await;
+    let page = engine.releases(&devops).await.unwrap();
+    let ways: Vec<_> = page.rollbacks.iter().map(|way| way.target.id).collect();
+    assert_eq!(ways, [3, 2], "no more than are kept");
+    let held = || {
+        let filter = format!("label=stagegate.keep={}", bench.project);
+        bench.docker(&["ps", "-aq", "--filter", &filter]).lines().count()
+    };
+    // Two images of each of three releases.
+    until("the images to be held and the old ones to go", Duration::from_secs(40), || async {
+        held() == 6
+            && bench.docker(&["images", "-q", &format!("stagegate/keep/{}/web:r1", bench.project)]).is_empty()
+    })
+    .await;
+    // A prune of containers takes those that hold the images; they are made again.
+    let keep = format!("label=stagegate.keep={}", bench.project);
+    bench.docker(&["container", "prune", "-f", "--filter", &keep]);
+    assert_eq!(held(), 0);
+    until("the images to be held again", Duration::from_secs(40), || async { held() == 6 }).await;
+    // A server that comes up lets nothing go.
+    engine.close().await;
+    let engine = bench.open().await;
+    engine.start_up().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let page = engine.releases(&devops).await.unwrap();
+    let ways: Vec<_> = page.rollbacks.iter().map(|way| way.target.id).collect();
+    assert_eq!((ways, held()), (vec![3, 2], 6));
+    let filter = format!("label=test={}", bench.project);
+    bench.docker(&["image", "prune", "-a", "-f", "--filter", &filter]);
+    let done = engine.roll_back(&bench.by(&engine, "devops").await, &Return::to(2)).await.unwrap();
+    let page = ended(&engine, run_id(&done)).await;
+    assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
+    let page = engine.releases(&devops).await.unwrap();
+    let ways: Vec<_> = page.rollbacks.iter().map(|way| way.target.id).collect();
+    assert_eq!(ways, [3], "the first release was let go, the fourth is bad");
+    assert!(page.rollbacks.iter().all(|way| way.bytes > 0 && way.missing_images.is_empty()));
+    assert!(!bench.data().join("rollback/1").exists() && bench.data().join("rollback/2").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn volumes_go_when_it_is_asked_for_twice_and_are_filled_again_with_docker() {
+    let bench = Bench::tinystack("volumes", "");
+    bench.edit(
+        "stagegate.toml",
+        "[deploy]\n",
+        "[deploy]\ndb_backup = \"echo backed-up >> order.txt\"\ndb_fresh = \"docker compose --env-file .env.bench run --rm -T web sh -c 'echo new > /data/what' && echo filled >> order.txt\"\n",
+    );
+    bench.edit("docker-compose.yml", "services:\n", "volumes: {data: {}}\nservices:\n");
+    bench.edit("docker-compose.yml", "  web:\n", "  web:\n    volumes: [\"data:/data\"]\n");
+    bench.write(".gitignore", "unit.txt\nunit.ok\nnote.txt\n.env.bench\norder.txt\n");
+    bench.commit("with a volume");
+    let engine = bench.start().await;
+    deploy(&bench, &engine).await;
+    let web = || {
+        let project = format!("label=com.docker.compose.project={}", bench.project);
+        bench.docker(&["ps", "-q", "--filter", &project, "--filter", "label=com.docker.compose.service=web"])
+    };
+    let stored = || bench.docker(&["exec", &web(), "sh", "-c", "cat /data/what 2>/dev/null || true"]);
+    bench.docker(&["exec", &web(), "sh", "-c", "echo old > /data/what"]);
+    for (volumes, typed) in [("remove", ""), ("remove", "bench"), ("burn", "Bench")] {
+        let wish = Restart { volumes: volumes.into(), typed: typed.into(), ..restart(&engine).await };
+        let refused = engine.clean_restart(&bench.by(&engine, "devops").await, &wish).await.unwrap_err();
+        assert!(refused.public().contains("Bench") || volumes == "burn", "{refused}");
+    }
+    let done =
+        engine.clean_restart(&bench.by(&engine, "devops").await, &restart(&engine).await).await.unwrap();
+    let page = ended(&engine, run_id(&done)).await;
+    assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
+    assert_eq!(stored(), "old", "what was not asked for stays");
+    assert!(!bench.dir().join("order.txt").exists());
+    let wish =
+        async || Restart { volumes: "remove".into(), typed: " Bench ".into(), ..restart(&engine).await };
+    let done = engine.clean_restart(&bench.by(&engine, "devops").await, &wish().await).await.unwrap();
+    let page = ended(&engine, run_id(&done)).await;
+    assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
+    assert_eq!(stored(), "new");
+    let order = || fs::read_to_string(bench.dir().join("order.txt")).unwrap();
+    assert_eq!(order(), "backed-up\nfilled\n");
+
+    // Without a backup nothing is removed; without a filling the services come up all the same.
+    bench.edit("stagegate.toml", "echo backed-up >> order.txt", "exit 4");
+    until("the configuration to be read", Duration::from_secs(20), || async {
+        let wish = wish().await;
+        let Ok(done) = engine.clean_restart(&bench.by(&engine, "devops").await, &wish).await else {
+            return false;
+        };
+        let page = ended(&engine, run_id(&done)).await;
+        page.run.state == RunState::Failed && log(&page).contains("The backup of the database failed")
+    })
+    .await;
+    assert_eq!(stored(), "new");
+    bench.edit("stagegate.toml", "exit 4", "echo again >> order.txt");
+    bench.edit("stagegate.toml", "echo new > /data/what", "exit 5");
+    until("the configuration to be read", Duration::from_secs(20), || async {
+        let wish = wish().await;
+        let Ok(done) = engine.clean_restart(&bench.by(&engine, "devops").await, &wish).await else {
+            return false;
+        };
+        let page = ended(&engine, run_id(&done)).await;
+        page.run.state == RunState::Failed && log(&page).contains("the volumes are empty")
+    })
+    .await;
+    assert_eq!(stored(), "");
+    audit_is_whole(&engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_env_file_is_put_back_from_its_encrypted_copy_with_docker() {
+    let bench = Bench::tinystack("env", "\n[rollback]\nenv_copy_key = \"../env.key\"\n");
+    let engine = bench.start().await;
+    deploy(&bench, &engine).await;
+    let first = fs::read_to_string(bench.dir().join(".env.bench")).unwrap();
+    let second = first.replace(SECRET, "correct-horse-battery-staple");
+    assert_ne!(first, second);
+    bench.write(".env.bench", &second);
+    version(&bench, "1", "2");
+    deploy(&bench, &engine).await;
+    let sealed = fs::read(bench.data().join("rollback/1/env.sealed")).unwrap();
+    assert!(!String::from_utf8_lossy(&sealed).contains(SECRET));
+    let way = async || {
+        let page = engine.releases(&actor(&engine, "devops").await).await.unwrap();
+        page.rollbacks.first().map(|way| way.env)
+    };
+    until("the copy to be seen", Duration::from_secs(30), || async { way().await == Some(EnvSince::Kept) })
+        .await;
+
+    // A rollback that cannot be made leaves the env file as it is.
+    let key = bench.dir().join("../env.key");
+    let good = fs::read(&key).unwrap();
+    let back = Return { env: "back".into(), ..Return::to(1) };
+    fs::write(&key, "bm90IHRoZSBrZXk=").unwrap();
+    let done = engine.roll_back(&bench.by(&engine, "devops").await, &back).await.unwrap();
+    let page = ended(&engine, run_id(&done)).await;
+    assert_ne!(page.run.state, RunState::Passed);
+    assert!(log(&page).contains("The env file cannot be put back"), "{}", log(&page));
+    assert_eq!(fs::read_to_string(bench.dir().join(".env.bench")).unwrap(), second);
+    fs::write(&key, good).unwrap();
+
+    let done = engine.roll_back(&bench.by(&engine, "devops").await, &back).await.unwrap();
+    let page = ended(&engine, run_id(&done)).await;
+    assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
+    assert_eq!(fs::read_to_string(bench.dir().join(".env.bench")).unwrap(), first);
+    let shown = log(&page);
+    assert!(!shown.contains(SECRET) && !shown.contains("correct-horse"), "{shown}");
+    // What lay there before is kept as well, and both can be read without a server.
+    let kept = |replaced| kept_env(&bench.dir().join("stagegate.toml"), &bench.data(), 1, replaced).unwrap();
+    assert_eq!((kept(false), kept(true)), (first.into_bytes(), second.into_bytes()));
+    audit_is_whole(&engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_is_taken_before_every_deploy_but_the_first_with_docker() {
+    let bench = Bench::tinystack("backup", "");
+    let command = "[deploy]\nbackup_before_deploy = true\ndb_backup = \"echo backed-up >> order.txt\"\n";
+    bench.edit("stagegate.toml", "[deploy]\n", command);
+    bench.write(".gitignore", "unit.txt\nunit.ok\nnote.txt\n.env.bench\norder.txt\n");
+    bench.commit("with a backup");
+    let engine = bench.start().await;
+    deploy(&bench, &engine).await;
+    assert!(!bench.dir().join("order.txt").exists(), "there is nothing to back up yet");
+    version(&bench, "1", "2");
+    deploy(&bench, &engine).await;
+    assert_eq!(fs::read_to_string(bench.dir().join("order.txt")).unwrap(), "backed-up\n");
+    bench.edit("stagegate.toml", "echo backed-up >> order.txt", "exit 4");
+    version(&bench, "2", "3");
+    until("the configuration to be read", Duration::from_secs(20), || async {
+        let done = bench.deploy(&engine, "devops").await.unwrap();
+        let page = ended(&engine, run_id(&done)).await;
+        page.run.state == RunState::Failed && log(&page).contains("nothing was deployed")
+    })
+    .await;
+    let done = bench.deploy_without_backup(&engine, "devops").await.unwrap();
+    let page = ended(&engine, run_id(&done)).await;
+    assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
+}

@@ -1,0 +1,123 @@
+//! What stands in the way of Compose: what one leaves behind that was killed while it replaced a container, and
+//! containers that somebody has paused.
+//!
+//! Compose makes the new container as `<id of the old one>_<name>`, stops and removes the old one, and renames
+//! the new one at last. Killed in between, it leaves the long name; the next `up` would take it as it is.
+
+use std::collections::HashMap;
+
+use bollard::models::{ContainerSummary, ContainerSummaryStateEnum};
+use bollard::query_parameters::{ListContainersOptions, RemoveContainerOptions, RenameContainerOptions};
+
+use super::docker::Docker;
+use super::error::{ComposeError, Result};
+use super::observe::PROJECT_LABEL;
+
+/// What becomes of one leftover.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Remedy {
+    /// The old container is still there: the new one, which nobody uses yet, goes.
+    Remove(String),
+    /// The old container is gone: the new one gets the name.
+    Rename(String, String),
+}
+
+/// The name under which the container was to end, when `name` is one of those that Compose gives in between.
+fn final_name(name: &str) -> Option<&str> {
+    let (id, rest) = name.split_once('_')?;
+    (id.len() == 12 && id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))).then_some(rest)
+}
+
+/// Whether a container of this name was not finished by the Compose that made it.
+pub(super) fn is_leftover(name: &str) -> bool {
+    final_name(name).is_some()
+}
+
+fn remedies(names: &[String]) -> Vec<Remedy> {
+    let mut taken: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut all = Vec::new();
+    for name in names {
+        let Some(rest) = final_name(name) else { continue };
+        if taken.contains(&rest) {
+            all.push(Remedy::Remove(name.clone()));
+        } else {
+            // A second leftover of the same service must not get the same name.
+            taken.push(rest);
+            all.push(Remedy::Rename(name.clone(), rest.to_owned()));
+        }
+    }
+    all
+}
+
+/// Puts leftovers and paused containers of the project right; volumes are never touched. Returns what was done, one sentence each.
+/// To be called only by whoever holds the stack's lock.
+pub(super) async fn clean_up(docker: &Docker, project: &str) -> Result<Vec<String>> {
+    let filters = HashMap::from([("label".to_owned(), vec![format!("{PROJECT_LABEL}={project}")])]);
+    let options =
+        ListContainersOptions { all: true, filters: Some(filters), ..ListContainersOptions::default() };
+    let listed = docker.ask(docker.client().list_containers(Some(options))).await?;
+    let name = |one: &ContainerSummary| {
+        let name = one.names.as_ref()?.first()?;
+        Some(name.trim_start_matches('/').to_owned())
+    };
+    let mut said = Vec::new();
+    for name in
+        listed.iter().filter(|one| one.state == Some(ContainerSummaryStateEnum::PAUSED)).filter_map(name)
+    {
+        // Compose starts what does not run, and the engine starts nothing that is paused.
+        match docker.find(docker.client().unpause_container(&name)).await {
+            Ok(_) => said.push(format!("{name} was paused; it goes on.")),
+            // It went on, or ended, meanwhile.
+            Err(ComposeError::Refused { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let mut names: Vec<String> = listed.iter().filter_map(name).collect();
+    names.sort();
+    for remedy in remedies(&names) {
+        match remedy {
+            Remedy::Remove(name) => {
+                let options = RemoveContainerOptions { v: false, force: true, link: false };
+                docker.find(docker.client().remove_container(&name, Some(options))).await?;
+                said.push(format!("{name}, left by a Compose that was killed, was removed."));
+            }
+            Remedy::Rename(name, rest) => {
+                let options = RenameContainerOptions { name: rest.clone() };
+                match docker.find(docker.client().rename_container(&name, options)).await {
+                    Ok(_) => said.push(format!("{name}, left by a Compose that was killed, is {rest} now.")),
+                    // Another project's container has the name; then Compose says so, better than we could.
+                    Err(ComposeError::Refused { status: 409, .. }) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+    }
+    Ok(said)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_that_compose_gives_in_between_are_leftovers() {
+        assert_eq!(final_name("0123456789ab_shop-web-1"), Some("shop-web-1"));
+        assert_eq!(final_name("0123456789ab_a_b"), Some("a_b"));
+        for name in ["shop-web-1", "shop_web_1", "0123456789aB_shop", "0123456789abc_shop"] {
+            assert_eq!(final_name(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_old_container_wins_while_it_is_there() {
+        let names = |all: &[&str]| all.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let long = "0123456789ab_shop-web-1".to_owned();
+        assert_eq!(remedies(&names(&[&long, "shop-web-1"])), [Remedy::Remove(long.clone())]);
+        assert_eq!(remedies(&names(&[&long])), [Remedy::Rename(long.clone(), "shop-web-1".into())]);
+        let second = "1123456789ab_shop-web-1";
+        assert_eq!(
+            remedies(&names(&[&long, second])),
+            [Remedy::Rename(long.clone(), "shop-web-1".into()), Remedy::Remove(second.into())]
+        );
+    }
+}

@@ -1,0 +1,68 @@
+//! The env file of the release that a rollback goes to, put back from its encrypted copy before anything else is
+//! done. What lay there before is kept in the same way.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use super::progress::DeployPhase;
+use super::project::Project;
+use super::rollback::RollbackTarget;
+use super::rollout::{Rollout, Stop};
+use super::undo::{SealedAt, Undo};
+use secrets::env_file::EnvFile;
+use secrets::{EncryptionError, EnvCopy, replace};
+
+/// Where what lay there before is kept: beside the target's own copy, as a release of this name.
+const REPLACED: &str = "replaced";
+
+/// The env file that the last rollback to a release put away.
+pub fn open_replaced(copy: &EnvCopy, keep_dir: &Path) -> Result<Vec<u8>, EncryptionError> {
+    copy.open(&keep_dir.join(REPLACED), REPLACED)
+}
+
+/// Puts the env file back that was kept with `target`, unless it lies there already.
+pub(super) fn restore_env(
+    rollout: &mut Rollout<'_>,
+    project: &Project,
+    target: &RollbackTarget,
+    copy: &EnvCopy,
+) -> Result<(), Stop> {
+    let cannot =
+        |why: String| Stop(format!("The env file cannot be put back: {why}. No service was touched."));
+    let path = project.env_place();
+    let text = copy.open(&target.keep_dir, &target.release_tag).map_err(|error| cannot(error.to_string()))?;
+    let env = EnvFile::parse(&text).map_err(|error| cannot(format!("in the copy, {error}")))?;
+    let before = match fs::read(&path) {
+        Ok(before) => Some(before),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(cannot(format!("{} cannot be read ({})", path.display(), error.kind()))),
+    };
+    if before.as_ref() == Some(&text) {
+        rollout.session.say("The env file is that of the release already.");
+        return Ok(());
+    }
+    // Written first: a crash from here on goes on to the target.
+    rollout.enter(DeployPhase::Restoring)?;
+    let kept = SealedAt { dir: target.keep_dir.join(REPLACED), release: REPLACED.to_owned() };
+    if let Some(before) = &before {
+        copy.keep(before, &kept.dir, &kept.release).map_err(|error| cannot(error.to_string()))?;
+    }
+    // What follows may show old values as well as new ones.
+    rollout.session.learn(&env).map_err(|error| cannot(error.to_string()))?;
+    // Before the file is replaced: whatever fails from here on, also while it is made durable, takes it back.
+    rollout.will_change([Undo::Env {
+        path: path.clone(),
+        copy: copy.clone(),
+        before: before.as_ref().map(|_| kept),
+        after: SealedAt { dir: target.keep_dir.clone(), release: target.release_tag.clone() },
+    }])?;
+    replace(&path, &text)
+        .map_err(|error| cannot(format!("{} cannot be written ({})", path.display(), error.kind())))?;
+    rollout.session.say(&format!(
+        "{} is as it was with {}; what lay there is kept encrypted.",
+        path.display(),
+        target.release_tag
+    ));
+    Ok(())
+}

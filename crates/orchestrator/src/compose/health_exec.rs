@@ -1,0 +1,110 @@
+//! The services' own health commands, run far more often than the engine runs them.
+//!
+//! The engine calls a service healthy at the first success of its health command, and asks every few seconds. Here
+//! the same command is run in the same container every 50 ms, so that the same answer is heard as soon as it is
+//! true. Only what is starting is asked, and what the engine has said itself is never overruled.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use bollard::exec::{CreateExecOptions, StartExecOptions};
+use domain::observed::Health;
+use domain::time::Millis;
+use futures::StreamExt;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::docker::Docker;
+use super::observe::Instance;
+use super::transport::MAX_OUTPUT_BYTES;
+
+/// Time between two tries.
+const AGAIN: Duration = Duration::from_millis(50);
+/// What a try may take where the service sets no limit, as with the engine.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// So many refusals in a row and the engine's own checks have to do.
+const REFUSALS: u32 = 20;
+
+/// A health command and how long it may take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct HealthCommand {
+    pub(super) argv: Vec<String>,
+    pub(super) patience: Option<Duration>,
+}
+
+/// One start of one container.
+type Start = (String, Option<Millis>);
+
+/// The probes at work. They end when this is dropped.
+pub(super) struct HealthExecs {
+    docker: Docker,
+    asked: BTreeMap<String, Option<Millis>>,
+    well: BTreeSet<Start>,
+    tasks: JoinSet<Option<Start>>,
+}
+
+impl HealthExecs {
+    pub(super) fn new(docker: &Docker) -> Self {
+        Self { docker: docker.clone(), asked: BTreeMap::new(), well: BTreeSet::new(), tasks: JoinSet::new() }
+    }
+
+    /// Begins to ask those that are starting and have not been asked since they were started.
+    pub(super) fn watch(&mut self, found: &[Instance]) {
+        for one in found.iter().filter(|one| one.up && one.health == Health::Starting) {
+            let Some(command) = &one.check else { continue };
+            if self.asked.get(&one.id) == Some(&one.started_at) {
+                continue;
+            }
+            self.asked.insert(one.id.clone(), one.started_at);
+            let (docker, command) = (self.docker.clone(), command.clone());
+            let start = (one.id.clone(), one.started_at);
+            self.tasks.spawn(async move { agrees(&docker, &start.0, &command).await.then_some(start) });
+        }
+    }
+
+    /// Whether the health command of this start of the container has succeeded.
+    pub(super) fn is_healthy(&self, one: &Instance) -> bool {
+        self.well.contains(&(one.id.clone(), one.started_at))
+    }
+
+    /// Waits until a probe has come to its end; never ends when none is at work.
+    pub(super) async fn heard(&mut self) {
+        match self.tasks.join_next().await {
+            Some(Ok(Some(start))) => drop(self.well.insert(start)),
+            Some(_) => {}
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Asks until the command succeeds. `false` when the container cannot be asked.
+async fn agrees(docker: &Docker, id: &str, command: &HealthCommand) -> bool {
+    let mut refused = 0;
+    while refused < REFUSALS {
+        match timeout(command.patience.unwrap_or(TIMEOUT), once(docker, id, &command.argv)).await {
+            Ok(Ok(Some(0))) => return true,
+            Ok(Err(_)) => refused += 1,
+            Ok(Ok(_)) | Err(_) => refused = 0,
+        }
+        sleep(AGAIN).await;
+    }
+    false
+}
+
+/// One run of the command as the container's own user: its exit code.
+async fn once(docker: &Docker, id: &str, argv: &[String]) -> Result<Option<i64>, bollard::errors::Error> {
+    let options = CreateExecOptions {
+        cmd: Some(argv.to_vec()),
+        attach_stdout: Some(true),
+        ..CreateExecOptions::default()
+    };
+    let exec = docker.client().create_exec(id, options).await?.id;
+    let (client, budget) = docker.metered(MAX_OUTPUT_BYTES);
+    let started = client.start_exec(&exec, None::<StartExecOptions>).await?;
+    if let bollard::exec::StartExecResults::Attached { mut output, .. } = started {
+        while output.next().await.is_some() {
+            budget.renew();
+        }
+    }
+    Ok(docker.client().inspect_exec(&exec).await?.exit_code)
+}

@@ -1,0 +1,170 @@
+//! The parts of a release as they lie on disk now: commit, configuration, env file.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use domain::release::{ReleaseComponent, ReleaseComponents};
+use tokio::sync::Mutex;
+
+use super::error::{ComposeError, Result};
+use super::file_times::mode;
+use super::project::Project;
+use super::render::{Rendered, render};
+use runner::bounded::read_small;
+use secrets::Key;
+use system::files::off_thread;
+
+/// A rendering is asked for again after so long even if no known file changed: a Compose file may include
+/// others that are not known here.
+const RENDER_AGE: Duration = Duration::from_secs(30);
+
+/// Most bytes of an env file.
+const ENV_CAP: u64 = 4 << 20;
+
+/// What was read.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PartsSeen {
+    /// Commit, config and env; those that could not be read are absent. Images and runbook are never here.
+    pub parts: ReleaseComponents,
+    /// Subject line of the commit; empty when there is none.
+    pub subject: String,
+    /// The rendering; when the files are not valid now, the last one that was.
+    pub rendered: Option<Arc<Rendered>>,
+    /// What cannot be read, one sentence each.
+    pub faults: Vec<String>,
+    /// The directory is not there.
+    pub directory_missing: bool,
+    /// Permissions of the env file, when there is one.
+    pub env_mode: Option<u32>,
+}
+
+/// Reads the parts of one project again and again, at little cost.
+pub struct PartsReader {
+    project: Project,
+    key: Key,
+    cache: Mutex<Option<Cached>>,
+    /// Git is asked for one reader at a time, however many people act at the same moment.
+    asking: Mutex<()>,
+}
+
+struct Cached {
+    stamp: FileTime,
+    at: Instant,
+    result: Result<Arc<Rendered>, String>,
+    last_good: Option<Arc<Rendered>>,
+}
+
+type FileTime = Vec<(PathBuf, Option<(SystemTime, u64)>)>;
+
+impl PartsReader {
+    /// A reader for `project`. `key` belongs to this installation: it makes the digest of the env file, and of
+    /// the secrets in the configuration, tell nothing.
+    pub fn new(project: Project, key: Key) -> Self {
+        Self { project, key, cache: Mutex::new(None), asking: Mutex::new(()) }
+    }
+
+    /// The project that is read.
+    pub fn project(&self) -> &Project {
+        &self.project
+    }
+
+    /// Reads the parts. What cannot be read is absent and named among the faults.
+    pub async fn read(&self) -> PartsSeen {
+        let mut seen = PartsSeen::default();
+        let dir = self.project.dir.clone();
+        seen.directory_missing = off_thread(move || !dir.is_dir()).await.unwrap_or_default();
+        let (now, last_good) = self.rendering().await;
+        match now {
+            Ok(rendered) => {
+                seen.parts.values.insert(ReleaseComponent::Config, rendered.digest.clone());
+            }
+            Err(fault) => seen.faults.push(fault),
+        }
+        seen.rendered = last_good;
+        // Without a declared env file and without a `.env`, the empty text is what Compose reads.
+        let (env, env_mode) = read_env(self.project.clone()).await;
+        seen.env_mode = env_mode;
+        match env {
+            Ok(Some(env)) => drop(seen.parts.values.insert(ReleaseComponent::Env, self.key.digest(&env))),
+            // A file that is missing is named by whoever needs it.
+            Ok(None) => {}
+            Err(fault) => seen.faults.push(fault),
+        }
+        let commit = {
+            let _one = self.asking.lock().await;
+            git::see(&self.project.dir).await
+        };
+        match commit {
+            Ok(Some(found)) => {
+                seen.parts.values.insert(ReleaseComponent::Commit, found.commit);
+                seen.subject = found.subject;
+                seen.faults.extend(found.faults);
+            }
+            Ok(None) => {}
+            Err(fault) => seen.faults.push(format!("The commit cannot be read: {fault}.")),
+        }
+        seen
+    }
+
+    async fn rendering(&self) -> (Result<Arc<Rendered>, String>, Option<Arc<Rendered>>) {
+        let mut cache = self.cache.lock().await;
+        let project = self.project.clone();
+        let stamp = off_thread(move || stamp_of(&project)).await.unwrap_or_default();
+        if let Some(cached) = cache.as_ref()
+            && cached.stamp == stamp
+            && cached.at.elapsed() < RENDER_AGE
+        {
+            return (cached.result.clone(), cached.last_good.clone());
+        }
+        let result = render(&self.project, &self.key).await.map(Arc::new);
+        // Compose that gave no answer once may give one next time: that is not remembered.
+        let passing = matches!(result, Err(ComposeError::ComposeStuck { .. }));
+        let result = result.map_err(|error| sentence(&error));
+        let before = cache.take().and_then(|cached| cached.last_good);
+        let last_good = result.as_ref().ok().cloned().or(before);
+        let at = if passing { Instant::now().checked_sub(RENDER_AGE) } else { Some(Instant::now()) };
+        *cache = Some(Cached {
+            stamp,
+            at: at.unwrap_or_else(Instant::now),
+            result: result.clone(),
+            last_good: last_good.clone(),
+        });
+        (result, last_good)
+    }
+}
+
+fn stamp_of(project: &Project) -> FileTime {
+    let mut paths = project.file_paths();
+    paths.extend(project.env_path());
+    paths.push(project.dir.clone());
+    let of = |path: &Path| {
+        let meta = std::fs::metadata(path).ok()?;
+        // A directory's time changes with every file made in it; only whether it is there counts.
+        let stamp = (meta.modified().ok()?, meta.len());
+        Some(if meta.is_dir() { (SystemTime::UNIX_EPOCH, 0) } else { stamp })
+    };
+    paths.into_iter().map(|path| (path.clone(), of(&path))).collect()
+}
+
+/// The env file and its permissions; `None` when there is none.
+async fn read_env(project: Project) -> (Result<Option<Vec<u8>>, String>, Option<u32>) {
+    let read = off_thread(move || match project.env_path() {
+        Some(file) => (read_small(&file, ENV_CAP), mode(&file), file.display().to_string()),
+        None => (Ok(Vec::new()), None, String::new()),
+    });
+    let (text, mode, shown) = read.await.unwrap_or_else(|error| (Err(error), None, String::new()));
+    let text = match text {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(format!("The env file {shown} cannot be read: {error}.")),
+    };
+    (text, mode)
+}
+
+fn sentence(error: &ComposeError) -> String {
+    let text = error.to_string();
+    let mut letters = text.chars();
+    let first = letters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", letters.as_str())
+}

@@ -1,0 +1,104 @@
+//! Images that must stay are held by a container each, which is never started: `docker image prune -a` takes every
+//! image that no container uses, whatever its tags.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use bollard::models::{ContainerCreateBody, HostConfig};
+use bollard::query_parameters::{CreateContainerOptions, ListContainersOptions, RemoveContainerOptions};
+
+use futures::StreamExt;
+
+use super::docker::Docker;
+use super::error::{ComposeError, Result};
+
+/// Questions at the same time.
+const AT_ONCE: usize = 8;
+/// On holders: the project that they hold for.
+const HOLDS_FOR: &str = "stagegate.keep";
+/// Images that Compose builds hand its labels on to their containers; a holder must not pass for a service's.
+const NOT_A_SERVICE: [(&str, &str); 3] = [
+    ("com.docker.compose.project", "stagegate-keep"),
+    ("com.docker.compose.service", ""),
+    ("com.docker.compose.oneoff", "True"),
+];
+
+/// Whether images are here, and how large they are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ImagesSeen {
+    /// Those that are gone.
+    pub missing: BTreeSet<String>,
+    /// Those that are here and that no container can be made from.
+    pub unusable: BTreeSet<String>,
+    /// Bytes of each that is here, layers that it shares with others counted in.
+    pub bytes: BTreeMap<String, u64>,
+}
+
+/// Looks for `ids`.
+pub async fn find_images(docker: &Docker, ids: &BTreeSet<String>) -> Result<ImagesSeen> {
+    let mut seen = ImagesSeen::default();
+    let ids: Vec<String> = ids.iter().cloned().collect();
+    let asked = futures::stream::iter(ids.into_iter().map(|id| {
+        let docker = docker.clone();
+        async move {
+            let image = docker.find(docker.client().inspect_image(&id)).await;
+            (id, image)
+        }
+    }));
+    let mut answers = asked.buffer_unordered(AT_ONCE);
+    while let Some((id, image)) = answers.next().await {
+        match image? {
+            Some(image) => {
+                let bytes = image.size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0);
+                seen.bytes.insert(id, bytes);
+            }
+            None => drop(seen.missing.insert(id)),
+        }
+    }
+    Ok(seen)
+}
+
+/// Makes the holders of `project` those of `ids` and no others. Returns the images that no container can be made
+/// from, so that they cannot be started either.
+pub async fn pin_images(docker: &Docker, project: &str, ids: &BTreeSet<String>) -> Result<BTreeSet<String>> {
+    let filters = HashMap::from([("label".to_owned(), vec![format!("{HOLDS_FOR}={project}")])]);
+    let options = ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
+    let mut held = BTreeSet::new();
+    for holder in docker.ask(docker.client().list_containers(Some(options))).await? {
+        let image = holder.image_id.unwrap_or_default();
+        if ids.contains(&image) && held.insert(image) {
+            continue;
+        }
+        let options = RemoveContainerOptions { v: true, force: true, link: false };
+        let id = holder.id.unwrap_or_default();
+        docker.find(docker.client().remove_container(&id, Some(options))).await?;
+    }
+    let mut unusable = BTreeSet::new();
+    for id in ids.difference(&held) {
+        match make(docker, project, id).await {
+            // A name that is taken is another process holding the same at this moment.
+            Ok(()) | Err(ComposeError::Refused { status: 409, .. }) => {}
+            Err(ComposeError::Refused { status: 400 | 404, .. }) => drop(unusable.insert(id.clone())),
+            // A full disk, say, is nothing about the image.
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(unusable)
+}
+
+async fn make(docker: &Docker, project: &str, id: &str) -> Result<()> {
+    let mut labels = NOT_A_SERVICE.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    labels.push((HOLDS_FOR.to_owned(), project.to_owned()));
+    let body = ContainerCreateBody {
+        image: Some(id.to_owned()),
+        labels: Some(labels.into_iter().collect()),
+        // It is never started, and must not need a command of the image's own.
+        entrypoint: Some(vec!["stagegate-holds-this-image".to_owned()]),
+        network_disabled: Some(true),
+        host_config: Some(HostConfig { network_mode: Some("none".to_owned()), ..HostConfig::default() }),
+        ..ContainerCreateBody::default()
+    };
+    let short: String = id.trim_start_matches("sha256:").chars().take(12).collect();
+    let name = format!("stagegate-keep-{project}-{short}");
+    let options = CreateContainerOptions { name: Some(name), ..CreateContainerOptions::default() };
+    docker.ask(docker.client().create_container(Some(options), body)).await.map(|_| ())
+}

@@ -1,0 +1,347 @@
+//! Waiting until every service is well, and giving up as soon as one cannot become so.
+//!
+//! Compose's own `--wait` takes a one-shot service that ended well for a failure, so it is not used.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use domain::observed::{Health, Service};
+use domain::time::Millis;
+use futures::StreamExt;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::docker::Docker;
+use super::health_exec::HealthExecs;
+use super::observe::{Instance, events, instances, services};
+use super::render::Rendered;
+use super::start::Starter;
+use system::clock::now;
+
+/// A service without a health check is well once it has run for so long without a restart.
+const SETTLE: Duration = Duration::from_secs(2);
+/// An ended container may be about to be started again.
+const ENDED_TIMEOUT: Duration = Duration::from_secs(1);
+/// A container that is not there may be about to be made.
+const MISSING_TIMEOUT: Duration = Duration::from_secs(3);
+/// So many restarts while we wait are a loop.
+const LOOP: u64 = 3;
+/// Time between two looks when no event comes.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// Starting may wait for services that others depend on; this is what it may take beyond their health.
+const START_TIMEOUT: Duration = Duration::from_secs(120);
+/// Events that come together.
+const BURST: Duration = Duration::from_millis(20);
+/// An engine that is away for longer has failed.
+const ENGINE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How the waiting ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Waited {
+    /// Every service is well.
+    Ready,
+    /// These are not and will not be: name and reason.
+    Failing(Vec<(String, String)>),
+    /// Time is up for these.
+    TimedOut(Vec<String>),
+    /// These cannot be started until their containers are made again.
+    Wedged(Vec<String>),
+    /// The run was told to stop.
+    Stopped,
+    /// The engine went away.
+    EngineGone(String),
+}
+
+/// Starts with `starter` what is made and not yet started, and waits for the services of `rendered`. `before` are the
+/// containers as they were before anything was started: an old verdict on a container that stayed is no verdict.
+/// `changed` hears of every change. A wish to stop counts once everything was started: no service is left down.
+pub(super) async fn wait_ready(
+    docker: &Docker,
+    rendered: &Rendered,
+    before: &[Instance],
+    mut starter: Option<Starter>,
+    timeout: Duration,
+    stop: CancellationToken,
+    mut changed: impl FnMut(Vec<Service>),
+) -> Waited {
+    let began = Instant::now();
+    // The time for becoming well counts from when the last service was started.
+    let mut started_at = starter.is_none().then_some(began);
+    let mut judge = Judge::new(before);
+    let mut probes = HealthExecs::new(docker);
+    let mut told = Vec::new();
+    let mut silent_since = None;
+    let mut stream = Box::pin(events(docker, &rendered.name));
+    let mut streaming = true;
+    loop {
+        let (mut failing, mut waiting) = (Vec::new(), Vec::new());
+        match instances(docker, &rendered.name).await {
+            Ok(found) => {
+                silent_since = None;
+                let now = services(rendered, &found);
+                if now != told {
+                    told.clone_from(&now);
+                    changed(now);
+                }
+                probes.watch(&found);
+                let mut opinions = Vec::new();
+                for expected in rendered.expected() {
+                    let begun =
+                        starter.as_ref().is_none_or(|starter| starter.has_begun(&expected.name, &found));
+                    let opinion = match begun {
+                        true => judge.service(
+                            &expected.name,
+                            expected.replicas,
+                            &found,
+                            |one| probes.is_healthy(one),
+                            began.elapsed(),
+                        ),
+                        false => Opinion::Wait,
+                    };
+                    match &opinion {
+                        Opinion::Good => {}
+                        Opinion::Wait => waiting.push(expected.name.clone()),
+                        Opinion::Bad(why) => failing.push((expected.name.clone(), why.clone())),
+                    }
+                    opinions.push(opinion);
+                }
+                if let Some(starter) = &mut starter {
+                    starter.step(rendered, &found, &opinions);
+                    failing.extend(starter.failed().iter().cloned());
+                }
+                if let Some(wedged) = starter.as_ref().and_then(Starter::wedged) {
+                    return Waited::Wedged(wedged.iter().cloned().collect());
+                }
+                // What does not depend on a failing service is started all the same.
+                let settled = starter
+                    .as_ref()
+                    .is_none_or(|starter| starter.is_done() || starter.is_stuck(rendered, &found, &failing));
+                if !failing.is_empty() && settled {
+                    return Waited::Failing(failing);
+                }
+                if waiting.is_empty() {
+                    return Waited::Ready;
+                }
+            }
+            Err(error) => {
+                let since = *silent_since.get_or_insert_with(Instant::now);
+                if since.elapsed() > ENGINE_TIMEOUT {
+                    return Waited::EngineGone(error.to_string());
+                }
+            }
+        }
+        let starting = starter.as_ref().is_some_and(|starter| !starter.is_done());
+        if !starting {
+            started_at.get_or_insert_with(Instant::now);
+        }
+        let deadline = started_at.map_or(began + timeout + START_TIMEOUT, |at| at + timeout);
+        if Instant::now() >= deadline {
+            return if failing.is_empty() { Waited::TimedOut(waiting) } else { Waited::Failing(failing) };
+        }
+        let start = async {
+            match &mut starter {
+                Some(starter) => starter.next().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled(), if !starting => return Waited::Stopped,
+            () = sleep_until(deadline.min(Instant::now() + LOOK_AGAIN)) => {}
+            () = start => {}
+            () = probes.heard() => {}
+            event = stream.next(), if streaming => match event {
+                // Bursts of events are one change.
+                Some(Ok(())) => sleep(BURST).await,
+                _ => streaming = false,
+            },
+        }
+    }
+}
+
+/// What is thought of a service or container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Opinion {
+    /// It is well.
+    Good,
+    /// It may become well.
+    Wait,
+    /// It is not, and will not be: why.
+    Bad(String),
+}
+
+/// What has to be remembered from look to look.
+struct Judge {
+    /// Restarts, time of the last health check and of the start, of containers that were there before.
+    before: BTreeMap<String, (u64, Option<Millis>, Option<Millis>)>,
+    /// Since when a container stands as it does, counted from when the waiting began.
+    since: HashMap<String, (Health, Option<Millis>, Duration)>,
+}
+
+impl Judge {
+    fn new(before: &[Instance]) -> Self {
+        let before = before
+            .iter()
+            .map(|one| (one.id.clone(), (one.restarts, one.checked_at, one.started_at)))
+            .collect();
+        Self { before, since: HashMap::new() }
+    }
+
+    fn service(
+        &mut self,
+        name: &str,
+        replicas: u64,
+        found: &[Instance],
+        well: impl Fn(&Instance) -> bool,
+        elapsed: Duration,
+    ) -> Opinion {
+        let own: Vec<_> = found.iter().filter(|one| one.service == name).collect();
+        if (own.len() as u64) < replicas {
+            let said = "it has no container".to_owned();
+            return if elapsed > MISSING_TIMEOUT { Opinion::Bad(said) } else { Opinion::Wait };
+        }
+        let mut all = Opinion::Good;
+        for one in own {
+            match self.container(one, elapsed) {
+                Opinion::Wait if one.health == Health::Starting && well(one) => {}
+                Opinion::Bad(why) => return Opinion::Bad(why),
+                Opinion::Wait => all = Opinion::Wait,
+                Opinion::Good => {}
+            }
+        }
+        all
+    }
+
+    fn container(&mut self, one: &Instance, elapsed: Duration) -> Opinion {
+        let entry = self.since.entry(one.id.clone()).or_insert((one.health, one.started_at, elapsed));
+        if (entry.0, entry.1) != (one.health, one.started_at) {
+            *entry = (one.health, one.started_at, elapsed);
+        }
+        let stood = elapsed.saturating_sub(entry.2);
+        let known = self.before.get(&one.id);
+        let restarts = one.restarts.saturating_sub(known.map_or(0, |(restarts, ..)| *restarts));
+        // One that was there before, and was let be, has shown for long that it stays up.
+        let stayed = known.is_some_and(|(_, _, started)| *started == one.started_at && restarts == 0);
+        let code = one.exit_code.map(|code| format!(" with exit code {code}")).unwrap_or_default();
+        if restarts >= LOOP && one.health != Health::Healthy {
+            return Opinion::Bad(format!("it keeps ending{code} ({restarts} restarts)"));
+        }
+        match one.health {
+            Health::Healthy | Health::Done => Opinion::Good,
+            Health::Running if stood >= SETTLE || (stayed && settled(one)) => Opinion::Good,
+            Health::Unhealthy if known.is_some_and(|(_, checked, _)| *checked == one.checked_at) => {
+                Opinion::Wait
+            }
+            Health::Unhealthy => Opinion::Bad("its health check fails".to_owned()),
+            Health::Exited if stood >= ENDED_TIMEOUT => Opinion::Bad(format!("it ended{code}")),
+            Health::Running | Health::Starting | Health::Restarting | Health::Exited | Health::Missing => {
+                Opinion::Wait
+            }
+        }
+    }
+}
+
+/// Whether it has run for as long as one without a health check must, by the engine's clock and ours.
+fn settled(one: &Instance) -> bool {
+    let settle = i64::try_from(SETTLE.as_millis()).unwrap_or(i64::MAX);
+    one.started_at.is_some_and(|started| now().0.saturating_sub(started.0) >= settle)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(id: &str, health: Health, restarts: u64, checked: Option<i64>) -> Instance {
+        Instance {
+            service: "web".to_owned(),
+            id: id.to_owned(),
+            health,
+            image: String::new(),
+            moved: false,
+            name: String::new(),
+            tag: String::new(),
+            restarts,
+            exit_code: Some(3),
+            started_at: Some(Millis(1)),
+            ports: Vec::new(),
+            checked_at: checked.map(Millis),
+            check_said: String::new(),
+            up: health == Health::Running,
+            stop_signal: String::new(),
+            check: None,
+        }
+    }
+
+    #[test]
+    fn a_service_without_health_check_must_stay_up_for_a_while() {
+        let mut judge = Judge::new(&[]);
+        let running = one("a", Health::Running, 0, None);
+        assert_eq!(judge.container(&running, Duration::ZERO), Opinion::Wait);
+        assert_eq!(judge.container(&running, SETTLE), Opinion::Good);
+        let again = Instance { started_at: Some(Millis(2)), restarts: 1, ..running };
+        assert_eq!(judge.container(&again, SETTLE * 2), Opinion::Wait, "a restart begins the wait anew");
+    }
+
+    #[test]
+    fn an_old_verdict_on_a_container_that_stayed_is_no_verdict() {
+        let old = one("a", Health::Unhealthy, 9, Some(5));
+        let mut judge = Judge::new(std::slice::from_ref(&old));
+        assert_eq!(judge.container(&old, Duration::ZERO), Opinion::Wait);
+        assert!(matches!(
+            judge.container(&one("a", Health::Unhealthy, 9, Some(6)), Duration::ZERO),
+            Opinion::Bad(_)
+        ));
+        assert!(matches!(
+            judge.container(&one("b", Health::Unhealthy, 0, Some(5)), Duration::ZERO),
+            Opinion::Bad(_)
+        ));
+    }
+
+    #[test]
+    fn restart_loops_and_ends_are_failures() {
+        let mut judge = Judge::new(&[]);
+        assert_eq!(judge.container(&one("a", Health::Restarting, 2, None), Duration::ZERO), Opinion::Wait);
+        assert!(matches!(
+            judge.container(&one("a", Health::Running, 3, None), Duration::ZERO),
+            Opinion::Bad(_)
+        ));
+        assert_eq!(judge.container(&one("b", Health::Exited, 0, None), Duration::ZERO), Opinion::Wait);
+        assert_eq!(
+            judge.container(&one("b", Health::Exited, 0, None), ENDED_TIMEOUT),
+            Opinion::Bad("it ended with exit code 3".to_owned())
+        );
+    }
+
+    #[test]
+    fn a_container_too_few_is_waited_for_and_then_missed() {
+        let mut judge = Judge::new(&[]);
+        let found = [one("a", Health::Healthy, 0, None)];
+        assert_eq!(judge.service("web", 1, &found, |_| false, Duration::ZERO), Opinion::Good);
+        assert_eq!(judge.service("web", 2, &found, |_| false, Duration::ZERO), Opinion::Wait);
+        assert!(matches!(
+            judge.service("web", 2, &found, |_| false, Duration::from_secs(9)),
+            Opinion::Bad(_)
+        ));
+    }
+
+    #[test]
+    fn our_own_success_counts_while_the_engine_has_not_said_anything() {
+        let mut judge = Judge::new(&[]);
+        let well = |found: Health, judge: &mut Judge| {
+            judge.service("web", 1, &[one("a", found, 0, None)], |_| true, Duration::ZERO)
+        };
+        assert_eq!(well(Health::Starting, &mut judge), Opinion::Good);
+        assert!(matches!(well(Health::Unhealthy, &mut judge), Opinion::Bad(_)));
+        assert_eq!(well(Health::Exited, &mut judge), Opinion::Wait);
+    }
+
+    #[test]
+    fn what_was_let_be_need_not_show_again_that_it_stays_up() {
+        let old = one("a", Health::Running, 4, None);
+        let mut judge = Judge::new(std::slice::from_ref(&old));
+        assert_eq!(judge.container(&old, Duration::ZERO), Opinion::Good);
+        let again = Instance { started_at: Some(Millis(2)), ..old.clone() };
+        assert_eq!(judge.container(&again, Duration::ZERO), Opinion::Wait);
+        let loops = Instance { restarts: 5, ..old };
+        assert_eq!(judge.container(&loops, Duration::ZERO), Opinion::Wait);
+    }
+}

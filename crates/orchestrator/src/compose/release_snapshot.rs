@@ -1,0 +1,130 @@
+//! What is kept of a release so that it can be returned to: its configuration and its image IDs.
+//!
+//! The configuration is kept with its `${…}` left in place, so no value of the env file is stored; a rollback
+//! fills them in again from the env file of that day.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::error::{ComposeError, Result};
+use super::project::Project;
+use super::render::{Rendered, ask, render_kept};
+use super::tool::Tool;
+use secrets::Key;
+use secrets::env_file::EnvFile;
+use secrets::redact::Secrets;
+use system::files::{off_thread, read_bounded, write_durably};
+
+/// Largest kept file that is read, bytes.
+const LARGEST: usize = 16 << 20;
+
+/// The tag under which a release's images are kept.
+pub fn tag_of(release: i64) -> String {
+    format!("r{release}")
+}
+
+/// Where what is kept of a release lies, below the folder of data.
+pub fn keep_dir(data: &Path, release: i64) -> PathBuf {
+    data.join("rollback").join(release.to_string())
+}
+
+/// The kept configuration of a release.
+pub(super) fn config_path(keep_dir: &Path) -> PathBuf {
+    keep_dir.join("config.yaml")
+}
+
+/// The project name that is kept with a release; `None` when nothing is kept of it.
+pub async fn kept_project(keep_dir: PathBuf) -> Option<String> {
+    off_thread(move || read_project(&keep_dir)).await.ok().flatten()
+}
+
+fn read_project(keep_dir: &Path) -> Option<String> {
+    let images = read_bounded(&images_path(keep_dir), LARGEST).ok();
+    let images: Option<serde_json::Value> = images.and_then(|text| serde_json::from_slice(&text).ok());
+    if let Some(name) = images.as_ref().and_then(|images| images.get("name")).and_then(|name| name.as_str()) {
+        return Some(name.to_owned());
+    }
+    // Releases of old were kept without it there; a kept configuration has it in its first lines.
+    let text = String::from_utf8(read_bounded(&config_path(keep_dir), LARGEST).ok()?).ok()?;
+    let name = text.lines().find_map(|line| line.strip_prefix("name:"))?.trim().trim_matches('"');
+    (!name.contains('$')).then(|| name.to_owned())
+}
+
+fn images_path(keep_dir: &Path) -> PathBuf {
+    keep_dir.join("images.yaml")
+}
+
+/// Keeps the image IDs, and the configuration where it can be kept faithfully and without secrets.
+/// Returns why the configuration was not kept, if it was not.
+pub(super) async fn keep_release(
+    tool: Tool<'_>,
+    project: &Project,
+    rendered: &Rendered,
+    keep_dir: &Path,
+    images: &BTreeMap<String, String>,
+    key: &Key,
+) -> Result<Option<String>> {
+    let text = format!("{:#}\n", with_images(Some(&rendered.name), images));
+    write(images_path(keep_dir), text, "keep the image IDs").await?;
+    let why = keep_config(tool, project, rendered, keep_dir, key).await?;
+    if why.is_some() {
+        // A file of an earlier deploy of the same release must not pass for this one's.
+        let path = config_path(keep_dir);
+        match tokio::fs::remove_file(&path).await {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(ComposeError::io("remove an old configuration", &path)(error));
+            }
+            _ => {}
+        }
+    }
+    Ok(why)
+}
+
+async fn keep_config(
+    tool: Tool<'_>,
+    project: &Project,
+    rendered: &Rendered,
+    keep_dir: &Path,
+    key: &Key,
+) -> Result<Option<String>> {
+    let own = project.clone();
+    let env = off_thread(move || own.env_path().and_then(|file| EnvFile::read(&file).ok())).await;
+    let env = env.ok().flatten().unwrap_or_default();
+    let argv = project.argv(&["config", "--no-interpolate", "--no-env-resolution"]);
+    let text = match ask(tool, project, argv, &env).await {
+        Ok(text) => String::from_utf8_lossy(&text).into_owned(),
+        Err(error) => return Ok(Some(error.to_string())),
+    };
+    if Secrets::of(&env, &[]).map_or(true, |secrets| secrets.redact(&text) != text) {
+        return Ok(Some("it holds values of the env file".to_owned()));
+    }
+    let path = config_path(keep_dir);
+    write(path.clone(), text, "keep the configuration").await?;
+    let again = render_kept(tool, project, &rendered.name, &[&path], key).await;
+    Ok(match again {
+        Ok(again) if again.run_digest == rendered.run_digest => None,
+        Ok(_) => Some("Compose reads it differently from the project's own files".to_owned()),
+        Err(error) => Some(error.to_string()),
+    })
+}
+
+async fn write(path: PathBuf, text: String, what: &'static str) -> Result<()> {
+    let (to, bytes) = (path.clone(), text.into_bytes());
+    let written = off_thread(move || write_durably(&to, &bytes)).await.flatten();
+    written.map_err(ComposeError::io(what, &path))
+}
+
+/// A Compose file that replaces the images of services by IDs. JSON is YAML.
+pub(super) fn override_of(images: &BTreeMap<String, String>) -> String {
+    format!("{:#}\n", with_images(None, images))
+}
+
+fn with_images(name: Option<&str>, images: &BTreeMap<String, String>) -> serde_json::Value {
+    let services: serde_json::Map<_, _> =
+        images.iter().map(|(name, id)| (name.clone(), serde_json::json!({ "image": id }))).collect();
+    let mut file = serde_json::json!({ "services": services });
+    if let Some(name) = name {
+        file["name"] = name.into();
+    }
+    file
+}

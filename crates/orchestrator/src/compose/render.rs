@@ -1,0 +1,417 @@
+//! The project as Compose understands it: `docker compose config`, taken apart.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::error::{ComposeError, Result};
+use super::project::Project;
+use super::start::{Condition, Need};
+use super::tool::{Answer, Tool};
+use secrets::env_file::EnvFile;
+use secrets::redact::Secrets;
+use secrets::{Key, canonical, hide};
+use system::files::off_thread;
+
+/// Compose complains in many lines; this much is enough to see what is wrong.
+const MESSAGE_CAP: usize = 600;
+
+/// A project that Compose accepts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rendered {
+    /// The effective project name.
+    pub name: String,
+    /// Its services in order of name; those of inactive profiles are not among them.
+    pub services: Vec<RenderedService>,
+    /// Keyed digest of the whole: the same for the same configuration, wherever the checkout lies.
+    pub digest: String,
+    /// The configuration with secret values replaced by keyed digests: fit to be stored and compared.
+    pub shown: Value,
+    /// Starting its containers is all that is to be done once they are made: no hook, provider or secret needs
+    /// Compose between the making and the running.
+    pub(super) plain_start: bool,
+    /// Digest of what containers are made from. It leaves out how images are built.
+    pub(super) run_digest: String,
+}
+
+/// One service of a project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RenderedService {
+    /// Its name.
+    pub name: String,
+    /// The image as written; `None` for a service that is only built.
+    pub image: Option<String>,
+    /// Whether it is built here.
+    pub build: bool,
+    /// Published ports as declared, `127.0.0.1:3000→3000`.
+    pub ports: Vec<String>,
+    /// Whether the Compose file gives it a health check (its image may have one all the same).
+    pub has_healthcheck: bool,
+    /// The profiles it belongs to.
+    pub profiles: Vec<String>,
+    /// How many containers it shall have.
+    pub replicas: u64,
+    /// Whether it mounts a volume or directory, so that it may hold data.
+    pub keeps_data: bool,
+    /// What must be before it starts.
+    pub needs: Vec<Need>,
+}
+
+impl Rendered {
+    /// The service called `name`.
+    pub fn service(&self, name: &str) -> Option<&RenderedService> {
+        self.services.iter().find(|service| service.name == name)
+    }
+
+    /// The name under which Compose looks for the image of `service`.
+    pub fn image_name(&self, service: &RenderedService) -> String {
+        service.image.clone().unwrap_or_else(|| format!("{}-{}", self.name, service.name))
+    }
+
+    /// The services that shall have containers.
+    pub fn expected(&self) -> impl Iterator<Item = &RenderedService> {
+        self.services.iter().filter(|service| service.replicas > 0)
+    }
+}
+
+/// Asks Compose for the project's configuration. `key` hides secret values in what is kept of it.
+///
+/// Fails when the directory or env file is missing, the file is not valid, or Compose is not there.
+pub async fn render(project: &Project, key: &Key) -> Result<Rendered> {
+    render_own(Tool::Direct, project, key).await
+}
+
+pub(super) async fn render_own(tool: Tool<'_>, project: &Project, key: &Key) -> Result<Rendered> {
+    render_argv(tool, project, project.argv(&["config", "--format", "json"]), key).await
+}
+
+pub(super) async fn render_kept(
+    tool: Tool<'_>,
+    project: &Project,
+    name: &str,
+    files: &[&Path],
+    key: &Key,
+) -> Result<Rendered> {
+    render_argv(tool, project, project.argv_with(name, files, &["config", "--format", "json"]), key).await
+}
+
+async fn render_argv(tool: Tool<'_>, project: &Project, argv: Vec<String>, key: &Key) -> Result<Rendered> {
+    let own = project.clone();
+    let read = off_thread(move || -> Result<(EnvFile, Vec<String>)> {
+        own.check()?;
+        let env = match own.env_path() {
+            Some(file) => EnvFile::read(&file)
+                .map_err(|error| ComposeError::EnvFileInvalid { file, why: error.to_string() })?,
+            None => EnvFile::default(),
+        };
+        Ok((env, roots(&own)))
+    });
+    let (env, roots) = read.await.map_err(ComposeError::io("read the project's files", &project.dir))??;
+    let out = ask(tool, project, argv, &env).await?;
+    let config: Value = serde_json::from_slice(&out).map_err(|error| ComposeError::ComposeInvalid {
+        message: format!("its rendering is not JSON ({error})"),
+    })?;
+    let values: Vec<String> = env.vars.into_iter().map(|var| var.value).collect();
+    Ok(take_apart(config, &values, &roots, key))
+}
+
+/// The values as they are, and as Compose writes them in a rendering, where `$` stands for a reference.
+fn spellings(values: &[String]) -> Vec<String> {
+    let doubled = values.iter().filter(|value| value.contains('$')).map(|value| value.replace('$', "$$"));
+    values.iter().cloned().chain(doubled).collect()
+}
+
+/// Asks Compose something about the project and turns its complaints into errors.
+pub(super) async fn ask(
+    tool: Tool<'_>,
+    project: &Project,
+    argv: Vec<String>,
+    env: &EnvFile,
+) -> Result<Vec<u8>> {
+    let answer = tool.ask(argv, &project.dir).await.map_err(|_| ComposeError::ComposeMissing)?;
+    if answer.exit.is_success() {
+        return Ok(answer.out);
+    }
+    let probe = ["docker", "compose", "version"].map(str::to_owned).to_vec();
+    match tool.ask(probe, &project.dir).await {
+        Ok(Answer { exit, .. }) if exit.is_success() => {}
+        _ => return Err(ComposeError::ComposeMissing),
+    }
+    if !matches!(answer.exit, runner::Exit::Code(_)) {
+        return Err(ComposeError::ComposeStuck { why: answer.exit.to_string() });
+    }
+    let message = Secrets::of(env, &[]).map_or_else(
+        |_| "its complaint cannot be shown safely".to_owned(),
+        |secrets| secrets.redact(&complaint(&answer.err)),
+    );
+    Err(ComposeError::ComposeInvalid { message })
+}
+
+/// The lines that are no mere warnings, in short.
+fn complaint(text: &str) -> String {
+    let lines =
+        text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.contains("level=warning"));
+    let mut message = lines.collect::<Vec<_>>().join("; ");
+    if message.is_empty() {
+        message = "Compose did not say why".to_owned();
+    }
+    message.chars().take(MESSAGE_CAP).collect()
+}
+
+/// The project's directories, as declared and with links resolved, longest first.
+fn roots(project: &Project) -> Vec<String> {
+    let mut roots: Vec<PathBuf> = Vec::new();
+    for dir in [project.base(), project.dir.clone()] {
+        roots.extend(std::path::absolute(&dir));
+        roots.extend(std::fs::canonicalize(&dir));
+    }
+    let mut roots: Vec<String> = roots.into_iter().map(|dir| dir.to_string_lossy().into_owned()).collect();
+    roots.sort_by_key(|root| std::cmp::Reverse(root.len()));
+    roots.dedup();
+    roots.retain(|root| root.len() > 1);
+    roots
+}
+
+/// `values` are those of the env file.
+fn take_apart(mut config: Value, values: &[String], roots: &[String], key: &Key) -> Rendered {
+    let name = config.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let services = config.get("services").and_then(Value::as_object);
+    let mut services: Vec<_> =
+        services.into_iter().flatten().map(|(name, service)| one(name, service)).collect();
+    services.sort_by(|a, b| a.name.cmp(&b.name));
+    let plain_start = plain_start(&config);
+    let mut shown = config.clone();
+    hide(&mut shown, &spellings(values), roots, key);
+    drop_project_name(&mut shown, &name);
+    // The digests are stored with releases and evidence, so they stay made of what they always were: texts that hold a
+    // value in another spelling go in as they are. The digest is keyed and tells nothing of them.
+    hide(&mut config, values, roots, key);
+    drop_project_name(&mut config, &name);
+    let digest = key.digest(canonical(&config).as_bytes());
+    let mut run = config.clone();
+    for service in
+        run.get_mut("services").and_then(Value::as_object_mut).into_iter().flat_map(|map| map.values_mut())
+    {
+        if let Some(map) = service.as_object_mut() {
+            map.remove("build");
+        }
+    }
+    let run_digest = key.digest(canonical(&run).as_bytes());
+    Rendered { name, services, digest, shown, plain_start, run_digest }
+}
+
+/// A project that takes its name from its directory has it in the names of networks and volumes too.
+fn drop_project_name(config: &mut Value, name: &str) {
+    if let Some(map) = config.as_object_mut() {
+        map.remove("name");
+    }
+    for kind in ["networks", "volumes", "configs", "secrets"] {
+        let members = config.get_mut(kind).and_then(Value::as_object_mut);
+        for member in members.into_iter().flat_map(|map| map.values_mut()) {
+            if let Some(Value::String(text)) = member.get_mut("name")
+                && let Some(rest) = text.strip_prefix(name).and_then(|rest| rest.strip_prefix('_'))
+            {
+                *text = format!("_{rest}");
+            }
+        }
+    }
+}
+
+fn one(name: &str, service: &Value) -> RenderedService {
+    let texts = |field: &str| -> Vec<String> {
+        let items = service.get(field).and_then(Value::as_array).into_iter().flatten();
+        items.filter_map(|item| item.as_str().map(str::to_owned)).collect()
+    };
+    let check = service.get("healthcheck");
+    let disabled = check.and_then(|check| check.get("disable")).and_then(Value::as_bool).unwrap_or(false);
+    let replicas =
+        service.pointer("/deploy/replicas").or_else(|| service.get("scale")).and_then(Value::as_u64);
+    RenderedService {
+        name: name.to_owned(),
+        image: service.get("image").and_then(Value::as_str).map(str::to_owned),
+        build: service.get("build").is_some_and(|build| !build.is_null()),
+        ports: service
+            .get("ports")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(port)
+            .collect(),
+        has_healthcheck: check.is_some_and(|check| !check.is_null()) && !disabled,
+        profiles: texts("profiles"),
+        replicas: replicas.unwrap_or(1),
+        keeps_data: service.get("volumes").and_then(Value::as_array).is_some_and(|list| !list.is_empty()),
+        needs: needs(service),
+    }
+}
+
+/// `depends_on`, which Compose completes with what a service shares with another (network, volumes, …).
+fn needs(service: &Value) -> Vec<Need> {
+    let all = service.get("depends_on").and_then(Value::as_object).into_iter().flatten();
+    all.map(|(name, how)| Need {
+        service: name.clone(),
+        condition: match how.get("condition").and_then(Value::as_str) {
+            Some("service_healthy") => Condition::ServiceHealthy,
+            Some("service_completed_successfully") => Condition::ServiceCompletedSuccessfully,
+            _ => Condition::ServiceStarted,
+        },
+    })
+    .collect()
+}
+
+/// Compose itself must start what has hooks, providers or models, and what gets secrets or configs whose content
+/// lies in no file: those it copies into the container just before.
+fn plain_start(config: &Value) -> bool {
+    const COMPOSES_OWN: [&str; 3] = ["post_start", "provider", "models"];
+    let services = config.get("services").and_then(Value::as_object).into_iter().flatten();
+    let handed = |kind: &str| {
+        let all = config.get(kind).and_then(Value::as_object).into_iter().flatten();
+        all.into_iter().any(|(_, one)| one.get("content").is_some() || one.get("environment").is_some())
+    };
+    !handed("secrets")
+        && !handed("configs")
+        && services.into_iter().all(|(_, service)| {
+            COMPOSES_OWN.iter().all(|field| service.get(field).is_none_or(Value::is_null))
+        })
+}
+
+fn port(port: &Value) -> Option<String> {
+    let published = port.get("published")?;
+    let published = published.as_str().map_or_else(|| published.to_string(), str::to_owned);
+    let target = port.get("target")?;
+    let host = port.get("host_ip").and_then(Value::as_str).unwrap_or("0.0.0.0");
+    Some(format!("{host}:{published}→{target}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn other_tasks_go_on_while_it_is_looked_for_the_project() {
+        let home = tempfile::tempdir().unwrap();
+        let project = Project { dir: home.path().join("none"), ..Project::default() };
+        let others = tokio::spawn(async {});
+        for _ in 0..20 {
+            let missing = render(&project, &Key::from([1; 32])).await;
+            assert!(matches!(missing, Err(ComposeError::DirectoryMissing { .. })), "{missing:?}");
+        }
+        assert!(others.is_finished(), "the only thread of this runtime was held");
+    }
+
+    fn config(name: &str, root: &str, secret: &str) -> Value {
+        json!({
+            "name": name,
+            "networks": {"default": {"name": format!("{name}_default")}},
+            "services": {
+                "web": {
+                    "build": {"context": root, "args": {"V": "1"}},
+                    "environment": {"TOKEN": secret},
+                    "ports": [{"host_ip": "127.0.0.1", "target": 80, "published": "8080"}, {"target": 90}],
+                    "healthcheck": {"test": ["CMD", "true"]},
+                    "volumes": [{"type": "bind", "source": format!("{root}/data")}],
+                },
+                "db": {"image": "db:1", "healthcheck": {"disable": true}, "deploy": {"replicas": 0}},
+            },
+        })
+    }
+
+    fn rendered(value: Value, secret: &str, root: &str) -> Rendered {
+        take_apart(value, &[secret.to_owned()], &[root.to_owned()], &Key::from([1; 32]))
+    }
+
+    #[test]
+    fn services_are_described_as_declared() {
+        let all = rendered(config("shop", "/srv/a", "topsecret"), "topsecret", "/srv/a");
+        let web = all.service("web").unwrap();
+        assert_eq!(web.ports, ["127.0.0.1:8080→80"]);
+        assert!(web.build && web.has_healthcheck && web.keeps_data);
+        assert_eq!(all.image_name(web), "shop-web");
+        assert!(!all.service("db").unwrap().has_healthcheck);
+        assert_eq!(all.expected().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["web"]);
+    }
+
+    #[test]
+    fn the_place_of_the_checkout_does_not_count_and_everything_else_does() {
+        let one = rendered(config("a", "/srv/a", "topsecret"), "topsecret", "/srv/a");
+        let moved = rendered(config("b", "/srv/b", "topsecret"), "topsecret", "/srv/b");
+        assert_eq!(one.digest, moved.digest);
+        let rotated = rendered(config("a", "/srv/a", "othersecret"), "othersecret", "/srv/a");
+        assert_ne!(one.digest, rotated.digest);
+        assert!(!one.shown.to_string().contains("topsecret"));
+    }
+
+    #[test]
+    fn a_secret_with_a_dollar_is_hidden_as_compose_spells_it() {
+        let shown = config("a", "/srv/a", "top$$secret$$9");
+        let all = rendered(shown, "top$secret$9", "/srv/a");
+        assert!(!all.shown.to_string().contains("secret"), "{}", all.shown);
+    }
+
+    /// Releases and evidence are stored with this digest: another one voids what people signed on every installation
+    /// that is upgraded. The values were computed apart from this code, from the form that versions before the masking
+    /// of `$$` stored.
+    #[test]
+    fn the_digest_of_a_configuration_stays_what_it_was_also_with_a_dollar_in_a_secret() {
+        let digest =
+            |shown: &str, value: &str| rendered(config("a", "/srv/a", shown), value, "/srv/a").digest;
+        assert_eq!(
+            digest("topsecret9", "topsecret9"),
+            "64722549006ded56d187a3a225fefac9071149330f3748173ac5637441bf0591"
+        );
+        assert_eq!(
+            digest("top$$secret$$9", "top$secret$9"),
+            "6f7dbfb44c326b77d5b48a9aa9b9e27b2ed16db341a659345aa5935adb1f397b"
+        );
+        assert_ne!(digest("top$$secret$$8", "top$secret$8"), digest("top$$secret$$9", "top$secret$9"));
+    }
+
+    #[test]
+    fn how_an_image_is_built_matters_to_the_release_and_not_to_its_containers() {
+        let one = rendered(config("a", "/srv/a", "topsecret"), "topsecret", "/srv/a");
+        let mut other = config("a", "/srv/a", "topsecret");
+        other["services"]["web"]["build"]["args"]["V"] = json!("2");
+        let other = rendered(other, "topsecret", "/srv/a");
+        assert_ne!(one.digest, other.digest);
+        assert_eq!(one.run_digest, other.run_digest);
+    }
+
+    #[test]
+    fn what_a_service_waits_for_is_known() {
+        let mut value = config("shop", "/srv/a", "topsecret");
+        value["services"]["web"]["depends_on"] = json!({
+            "db": {"condition": "service_healthy", "required": true},
+            "job": {"condition": "service_completed_successfully"},
+            "log": {"condition": "service_started"},
+        });
+        let all = rendered(value, "topsecret", "/srv/a");
+        let conditions: Vec<_> =
+            all.service("web").unwrap().needs.iter().map(|need| need.condition).collect();
+        use Condition::*;
+        assert_eq!(conditions, [ServiceHealthy, ServiceCompletedSuccessfully, ServiceStarted]);
+    }
+
+    #[test]
+    fn what_compose_does_between_making_and_running_is_left_to_it() {
+        let with = |path: &str, what: Value| {
+            let mut value = config("shop", "/srv/a", "topsecret");
+            let (parent, name) = path.rsplit_once('/').unwrap();
+            let parent = value.pointer_mut(parent).unwrap().as_object_mut().unwrap();
+            parent.insert(name.to_owned(), what);
+            rendered(value, "topsecret", "/srv/a").plain_start
+        };
+        assert!(with("/secrets", json!({"a": {"file": "/a"}})));
+        assert!(!with("/secrets", json!({"a": {"environment": "A"}})));
+        assert!(!with("/configs", json!({"a": {"content": "x"}})));
+        assert!(!with("/services/web/post_start", json!([{"command": "x"}])));
+        assert!(!with("/services/db/provider", json!({"type": "x"})));
+    }
+
+    #[test]
+    fn warnings_are_no_complaint() {
+        let text = "time=\"x\" level=warning msg=\"V is not set\"\nyaml: line 3: bad\n";
+        assert_eq!(complaint(text), "yaml: line 3: bad");
+    }
+}

@@ -1,0 +1,353 @@
+//! How what a deploy or rollback changed is taken back when it ends before any service was touched.
+//!
+//! Each change is written to the journal before it is made, so that a run that died is taken back as well: by the
+//! recovery, or by the next deploy or rollback that does not come to its end either.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::docker::{Address, Docker, LONG_TIMEOUT};
+use super::error::{ComposeError, Result};
+use super::images::{image_id, tag, untag};
+use super::journal::read_journal;
+use secrets::{EnvCopy, replace};
+use system::files::off_thread;
+
+/// One change, and what was there before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Undo {
+    /// An image name that is given to another image.
+    Name {
+        /// The name.
+        name: String,
+        /// The image that had it; `None`: no image did.
+        before: Option<String>,
+        /// The image that gets it; `None`: whatever a build makes.
+        after: Option<String>,
+    },
+    /// An env file that is replaced by the one kept with a release.
+    Env {
+        /// The file.
+        path: PathBuf,
+        /// How both copies are opened.
+        copy: EnvCopy,
+        /// The copy of what lay there; `None`: nothing did.
+        before: Option<SealedAt>,
+        /// The copy of what is put there.
+        after: SealedAt,
+    },
+}
+
+/// Where an encrypted copy of an env file lies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealedAt {
+    /// The directory.
+    pub dir: PathBuf,
+    /// The release that it is bound to.
+    pub release: String,
+}
+
+impl Undo {
+    /// What is changed: an image name or a file.
+    fn subject(&self) -> String {
+        match self {
+            Self::Name { name, .. } => format!("image {name}"),
+            Self::Env { path, .. } => format!("file {}", path.display()),
+        }
+    }
+
+    /// Takes the change back. What somebody else has changed since stays. Returns what was done, for people;
+    /// `None`: there was nothing to do.
+    async fn take_back(&self, docker: Option<&Docker>) -> Result<Option<String>> {
+        match self {
+            Self::Name { name, before, after } => {
+                let Some(docker) = docker else {
+                    let error = io::ErrorKind::NotConnected.into();
+                    return Err(ComposeError::io("change an image name back", Path::new(name))(error));
+                };
+                take_name_back(docker, name, before.as_deref(), after.as_deref()).await
+            }
+            Self::Env { path, copy, before, after } => {
+                let (file, copy) = (path.clone(), copy.clone());
+                let (before, after) = (before.clone(), after.clone());
+                let taken = off_thread(move || take_env_back(&file, &copy, before.as_ref(), &after)).await;
+                taken.map_err(ComposeError::io("put the env file back", path))?
+            }
+        }
+    }
+}
+
+async fn connect() -> Result<Docker> {
+    Docker::connect_within(&Address::from_env(), LONG_TIMEOUT, LONG_TIMEOUT).await
+}
+
+async fn take_name_back(
+    docker: &Docker,
+    name: &str,
+    before: Option<&str>,
+    after: Option<&str>,
+) -> Result<Option<String>> {
+    let now = image_id(docker, name).await?;
+    if now.as_deref() == before {
+        return Ok(None);
+    }
+    if after.is_some() && now.as_deref() != after {
+        return Ok(Some(format!("{name} was given to another image meanwhile and stays as it is.")));
+    }
+    match before {
+        Some(id) => {
+            tag(docker, id, name).await?;
+            Ok(Some(format!("{name} is {id} again.")))
+        }
+        None => {
+            untag(docker, name).await?;
+            Ok(Some(format!("{name} names no image again.")))
+        }
+    }
+}
+
+fn take_env_back(
+    path: &Path,
+    copy: &EnvCopy,
+    before: Option<&SealedAt>,
+    after: &SealedAt,
+) -> Result<Option<String>> {
+    let failed = |error: io::Error| ComposeError::io("put the env file back", path)(error);
+    let open = |at: &SealedAt| copy.open(&at.dir, &at.release).map_err(|e| failed(io::Error::other(e)));
+    let before = before.map(open).transpose()?;
+    let now = match fs::read(path) {
+        Ok(now) => Some(now),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(failed(error)),
+    };
+    if now == before {
+        return Ok(None);
+    }
+    if now.is_some() && now != Some(open(after)?) {
+        return Ok(Some(format!("{} was changed meanwhile and stays as it is.", path.display())));
+    }
+    match before {
+        Some(text) => replace(path, &text).map_err(failed)?,
+        None => fs::remove_file(path).map_err(failed)?,
+    }
+    Ok(Some(format!("{} is what it was before.", path.display())))
+}
+
+/// The changes that can still be taken back, oldest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct UndoStack(Vec<Undo>);
+
+impl UndoStack {
+    /// Whether there is nothing to take back.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Adds a change. What was changed before keeps its first entry: that one knows what was there at the beginning.
+    pub fn push(&mut self, undo: Undo) {
+        let subject = undo.subject();
+        match self.0.iter_mut().find(|one| one.subject() == subject) {
+            None => self.0.push(undo),
+            Some(first) => {
+                if let (Undo::Name { after, .. }, Undo::Name { after: newer, .. }) = (&mut *first, &undo) {
+                    after.clone_from(newer);
+                }
+                if let (Undo::Env { after, .. }, Undo::Env { after: newer, .. }) = (first, &undo) {
+                    after.clone_from(newer);
+                }
+            }
+        }
+    }
+
+    /// The next change to take back: the newest.
+    fn pop(&mut self) -> Option<Undo> {
+        self.0.pop()
+    }
+
+    /// Takes everything back, the newest first. What cannot be taken back stays on the stack and does not keep the
+    /// rest from it. Returns what was done and what could not be done, for people.
+    pub async fn take_back(&mut self) -> TakenBack {
+        let mut docker = None;
+        let mut taken = TakenBack::default();
+        let mut left = Vec::new();
+        // An engine that gives no answer is asked once, and not for every name.
+        let mut away = None;
+        while let Some(undo) = self.pop() {
+            if matches!(undo, Undo::Name { .. }) && docker.is_none() && away.is_none() {
+                match connect().await {
+                    Ok(connected) => docker = Some(connected),
+                    Err(error) => away = Some(error.to_string()),
+                }
+            }
+            if let (Undo::Name { .. }, Some(why)) = (&undo, &away) {
+                taken.failed.push(format!("{} could not be changed back: {why}.", undo.subject()));
+                left.push(undo);
+                continue;
+            }
+            match undo.take_back(docker.as_ref()).await {
+                Ok(said) => taken.done.extend(said),
+                Err(error) => {
+                    taken.failed.push(format!("{} could not be changed back: {error}.", undo.subject()));
+                    left.push(undo);
+                }
+            }
+        }
+        left.reverse();
+        self.0 = left;
+        taken
+    }
+}
+
+/// What [`UndoStack::take_back`] did, one sentence each.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TakenBack {
+    /// What was taken back.
+    pub done: Vec<String>,
+    /// What could not be taken back.
+    pub failed: Vec<String>,
+}
+
+/// Takes back what the run that wrote the journal last had changed before it touched any service. To be called when
+/// nothing runs and nothing else brings that run to an end.
+///
+/// # Errors
+/// When the journal cannot be read or written.
+pub async fn take_back_journal(path: &Path) -> Result<TakenBack> {
+    let failed = |what: &'static str| ComposeError::io(what, path);
+    let of = path.to_owned();
+    let read = off_thread(move || read_journal(&of)).await.map_err(failed("read the deploy journal"))?;
+    let Some(mut journal) = read? else { return Ok(TakenBack::default()) };
+    if journal.undo.is_empty() {
+        return Ok(TakenBack::default());
+    }
+    let taken = journal.undo.take_back().await;
+    let to = path.to_owned();
+    off_thread(move || journal.write(&to)).await.map_err(failed("write the deploy journal"))??;
+    Ok(taken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(name: &str, before: Option<&str>, after: Option<&str>) -> Undo {
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        Undo::Name { name: name.to_owned(), before: owned(before), after: owned(after) }
+    }
+
+    #[test]
+    fn the_newest_change_is_taken_back_first_and_the_oldest_state_wins() {
+        let mut stack = UndoStack::default();
+        stack.push(name("web", Some("1"), Some("2")));
+        stack.push(name("db", None, Some("7")));
+        // A second run that went on from there.
+        stack.push(name("web", Some("2"), Some("3")));
+        assert_eq!(stack.pop(), Some(name("db", None, Some("7"))));
+        assert_eq!(stack.pop(), Some(name("web", Some("1"), Some("3"))), "what was there at the beginning");
+        assert!(stack.pop().is_none());
+    }
+
+    #[test]
+    fn a_stack_reads_back_from_the_journal_in_order() {
+        let mut stack = UndoStack::default();
+        stack.push(name("web", Some("1"), Some("2")));
+        let copy = EnvCopy { key: "/keys/copy".into(), stack: "shop".into() };
+        let at =
+            |release: &str| SealedAt { dir: format!("/rollback/{release}").into(), release: release.into() };
+        stack.push(Undo::Env {
+            path: "/stack/.env".into(),
+            copy,
+            before: Some(at("replaced")),
+            after: at("r3"),
+        });
+        let text = serde_json::to_string(&stack).unwrap();
+        assert_eq!(serde_json::from_str::<UndoStack>(&text).unwrap(), stack);
+    }
+
+    /// An env file, and how its replacement `NEW=1` by the text `OLD=1` before it is taken back.
+    fn env_undo(home: &Path) -> (PathBuf, Undo) {
+        let (path, key) = (home.join(".env"), home.join("key"));
+        let copy = EnvCopy { key, stack: "shop".into() };
+        let at = |name: &str| SealedAt { dir: home.join(name), release: name.to_owned() };
+        copy.keep(b"OLD=1\n", &at("replaced").dir, "replaced").unwrap();
+        copy.keep(b"NEW=1\n", &at("r1").dir, "r1").unwrap();
+        (path.clone(), Undo::Env { path, copy, before: Some(at("replaced")), after: at("r1") })
+    }
+
+    #[tokio::test]
+    async fn the_env_file_is_taken_back_whatever_stopped_after_it_was_replaced() {
+        let home = tempfile::tempdir().unwrap();
+        let (path, undo) = env_undo(home.path());
+        let run = async || {
+            let mut stack = UndoStack::default();
+            stack.push(undo.clone());
+            let taken = stack.take_back().await;
+            (taken, stack.is_empty())
+        };
+        fs::write(&path, "OLD=1\n").unwrap();
+        assert_eq!(run().await, (TakenBack::default(), true), "it was not replaced yet");
+        fs::write(&path, "NEW=1\n").unwrap();
+        let (taken, all) = run().await;
+        assert!(all && taken.done.len() == 1 && taken.failed.is_empty(), "{taken:?}");
+        assert_eq!(fs::read(&path).unwrap(), b"OLD=1\n");
+        // What somebody wrote since is theirs.
+        fs::write(&path, "MINE=1\n").unwrap();
+        let (taken, _) = run().await;
+        assert!(taken.done[0].contains("stays as it is"), "{taken:?}");
+        assert_eq!(fs::read(&path).unwrap(), b"MINE=1\n");
+        // Without its copy it stays on the stack, for the next try.
+        fs::remove_dir_all(home.path().join("replaced")).unwrap();
+        let (taken, all) = run().await;
+        assert!(!all && taken.failed.len() == 1, "{taken:?}");
+    }
+
+    /// Leaves room for `free` more open files, while the result is held. Each test is a process of its own.
+    fn few_files(free: usize) -> Vec<fs::File> {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let limit = Rlimit { current: Some(64), ..getrlimit(Resource::Nofile) };
+        setrlimit(Resource::Nofile, limit).unwrap();
+        let mut held = Vec::new();
+        while let Ok(file) = fs::File::open("/dev/null") {
+            held.push(file);
+        }
+        held.truncate(held.len() - free);
+        held
+    }
+
+    /// The file has its new name by then, and whether that survives a power cut is not known: the directory that should
+    /// be flushed cannot even be opened, since the file itself has the last number.
+    #[tokio::test]
+    async fn an_env_file_whose_directory_cannot_be_flushed_is_taken_back_and_that_is_said() {
+        let home = tempfile::tempdir().unwrap();
+        let (path, undo) = env_undo(home.path());
+        fs::write(&path, "OLD=1\n").unwrap();
+        let held = few_files(1);
+        let failed = replace(&path, b"NEW=1\n");
+        drop(held);
+        failed.unwrap_err();
+        assert_eq!(fs::read(&path).unwrap(), b"NEW=1\n", "it failed after the file was renamed");
+        let left: Vec<_> =
+            fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left.len(), 4, "the env file, the key and two copies, but no spare: {left:?}");
+
+        // The disk still fails: it is put back all the same, and said that this is not certain.
+        let mut stack = UndoStack::default();
+        stack.push(undo);
+        let held = few_files(1);
+        let taken = stack.take_back().await;
+        drop(held);
+        assert_eq!(fs::read(&path).unwrap(), b"OLD=1\n");
+        assert!(taken.done.is_empty() && taken.failed.len() == 1, "{taken:?}");
+        assert!(taken.failed[0].contains(".env could not be changed back: could not put the env file back"));
+        assert!(!stack.is_empty(), "the next run tries it again");
+
+        // Once the disk works again there is nothing left to do.
+        assert_eq!(stack.take_back().await, TakenBack::default());
+        assert!(stack.is_empty());
+    }
+}

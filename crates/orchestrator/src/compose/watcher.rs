@@ -1,0 +1,257 @@
+//! Watching the stack: one background task that always knows how it is, and since when it does not know.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::observed::Observed;
+use futures::StreamExt;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
+
+use super::docker::{Address, Docker};
+use super::error::{ComposeError, Result};
+use super::file_times::FileTimes;
+use super::observe::{Seen, events, image_ids, look};
+use super::parts::{PartsReader, PartsSeen};
+use super::project::Project;
+use super::render::Rendered;
+use secrets::Key;
+use system::clock::now;
+
+/// Everything is looked at again after so long, even if nothing seems to have happened.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// Events come in bursts; one look is enough for one burst.
+const DEBOUNCE: Duration = Duration::from_millis(100);
+/// Time between two signs of life, and how long one may take: together less than five seconds, so that an
+/// engine that is there but stands still is noticed in time.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(3);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// A slow look is no lost engine: that is for the heartbeat to say.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(15);
+/// How often the files' times are looked at.
+const FILES_EVERY: Duration = Duration::from_millis(250);
+/// Time between two attempts to reach an engine that is gone.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Watches one project on one engine until dropped.
+pub struct Watcher {
+    seen: watch::Receiver<Observed>,
+    poke: Arc<Notify>,
+    tasks: [JoinHandle<()>; 2],
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl Watcher {
+    /// Begins to watch. Must be called inside a Tokio runtime. The value is empty until the first look.
+    pub fn start(address: Address, project: Project, key: Key) -> Self {
+        let (publish, seen) = watch::channel(Observed::default());
+        let (parts_out, parts) = watch::channel(None);
+        let poke = Arc::new(Notify::new());
+        let reader = PartsReader::new(project, key);
+        let reading = tokio::spawn(read_parts(reader, parts_out, Arc::clone(&poke)));
+        let looking = tokio::spawn(Look { address, parts, publish, now: Observed::default() }.forever());
+        Self { seen, poke, tasks: [reading, looking] }
+    }
+
+    /// What is observed, always the newest. The runbook's part is not in it.
+    pub fn observed(&self) -> watch::Receiver<Observed> {
+        self.seen.clone()
+    }
+
+    /// Asks for a look at everything now, say because the files were just changed.
+    pub fn refresh(&self) {
+        self.poke.notify_one();
+    }
+}
+
+/// Reading files and asking Compose takes a while and must not delay what the engine tells.
+async fn read_parts(reader: PartsReader, out: watch::Sender<Option<PartsSeen>>, poke: Arc<Notify>) {
+    loop {
+        // Taken before the files are read: what is written meanwhile is then read once more.
+        let file_times = FileTimes::of(reader.project()).await;
+        let _ = out.send(Some(reader.read().await));
+        tokio::select! {
+            () = sleep(LOOK_AGAIN) => {}
+            () = poke.notified() => {}
+            () = changed(&reader, &file_times) => {}
+        }
+    }
+}
+
+/// Returns when a file that the release is read from is another than it was.
+async fn changed(reader: &PartsReader, file_times: &FileTimes) {
+    loop {
+        sleep(FILES_EVERY).await;
+        if FileTimes::of(reader.project()).await != *file_times {
+            return;
+        }
+    }
+}
+
+struct Look {
+    address: Address,
+    parts: watch::Receiver<Option<PartsSeen>>,
+    publish: watch::Sender<Observed>,
+    now: Observed,
+}
+
+impl Look {
+    async fn forever(mut self) {
+        loop {
+            match Docker::connect_within(&self.address, CONNECT_TIMEOUT, LOOK_TIMEOUT).await {
+                Ok(docker) => {
+                    docker.version().clone_into(&mut self.now.engine_version);
+                    let why = self.attend(&docker).await;
+                    tracing::warn!(%why, "the Docker engine was lost");
+                    self.lost(why);
+                }
+                Err(error) => self.lost(why_of(error)),
+            }
+            self.take_parts();
+            self.report();
+            // A change on disk is told even while the engine is away.
+            tokio::select! {
+                () = sleep(RETRY) => {}
+                changed = self.parts.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    /// Watches an engine that answers; returns why it does not any more.
+    async fn attend(&mut self, docker: &Docker) -> String {
+        let gone = heartbeat(docker);
+        tokio::pin!(gone);
+        loop {
+            tokio::select! {
+                why = &mut gone => return why,
+                result = self.follow(docker) => if let Err(error) = result {
+                    match error {
+                        ComposeError::Unreachable { why } => return why,
+                        // The engine is there and says no: that is a fault of its own, and may pass.
+                        other => {
+                            self.take_parts();
+                            self.now.faults.push(format!("{other}."));
+                            self.report();
+                        }
+                    }
+                },
+            }
+            sleep(RETRY).await;
+        }
+    }
+
+    /// Looks, and looks again whenever something happens. Ends when the event stream ends or the project's
+    /// name changes.
+    async fn follow(&mut self, docker: &Docker) -> Result<()> {
+        let rendered = loop {
+            self.take_parts();
+            if let Some(rendered) = self.rendered() {
+                break rendered;
+            }
+            // The engine answers, but there is nothing to look for.
+            self.found(Seen::default());
+            if self.parts.changed().await.is_err() {
+                return Ok(());
+            }
+        };
+        let mut events = Box::pin(events(docker, &rendered.name));
+        let mut regular = interval(LOOK_AGAIN);
+        regular.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = regular.tick() => {}
+                changed = self.parts.changed() => if changed.is_err() { return Ok(()) },
+                event = events.next() => match event {
+                    Some(event) => {
+                        event?;
+                        let until = Instant::now() + DEBOUNCE;
+                        while let Some(Some(event)) = tokio::select! {
+                            event = events.next() => Some(event),
+                            () = sleep_until(until) => None,
+                        } {
+                            event?;
+                        }
+                    }
+                    None => return Ok(()),
+                },
+            }
+            self.take_parts();
+            let Some(current) = self.rendered() else { return Ok(()) };
+            if current.name != rendered.name {
+                return Ok(());
+            }
+            let seen = look(docker, &current).await?;
+            self.found(seen);
+        }
+    }
+
+    fn rendered(&self) -> Option<Arc<Rendered>> {
+        self.parts.borrow().as_ref().and_then(|parts| parts.rendered.clone())
+    }
+
+    /// Takes over what was read from disk last. The images are the engine's to tell.
+    fn take_parts(&mut self) {
+        let seen = self.parts.borrow_and_update().clone().unwrap_or_default();
+        self.now.parts.values = seen.parts.values;
+        self.now.faults = seen.faults;
+        self.now.directory_missing = seen.directory_missing;
+        self.now.subject = seen.subject;
+        self.now.env_mode = seen.env_mode;
+    }
+
+    fn found(&mut self, seen: Seen) {
+        self.now.unreachable_since = None;
+        self.now.unreachable_why.clear();
+        self.now.parts.images = image_ids(&seen.services);
+        self.now.services = seen.services;
+        self.now.moved_tags = seen.moved_tags;
+        self.now.orphans = seen.orphans;
+        self.report();
+    }
+
+    /// What runs is not known while the engine is silent, so nothing is said about it.
+    fn lost(&mut self, why: String) {
+        self.now.unreachable_since.get_or_insert_with(now);
+        self.now.unreachable_why = why;
+        self.now.engine_version.clear();
+        self.now.services.clear();
+        self.now.moved_tags.clear();
+        self.now.orphans.clear();
+        self.now.parts.images.clear();
+        self.report();
+    }
+
+    fn report(&self) {
+        self.publish.send_if_modified(|told| {
+            let news = *told != self.now;
+            if news {
+                told.clone_from(&self.now);
+            }
+            news
+        });
+    }
+}
+
+/// Returns when the engine has stopped answering.
+async fn heartbeat(docker: &Docker) -> String {
+    loop {
+        sleep(HEARTBEAT).await;
+        if let Err(error) = docker.ping(HEARTBEAT_TIMEOUT).await {
+            return why_of(error);
+        }
+    }
+}
+
+fn why_of(error: ComposeError) -> String {
+    match error {
+        ComposeError::Unreachable { why } => why,
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,76 @@
+//! What evidence binds to, and when checks run: the keys, and every mistake in them.
+
+use domain::release::ReleaseComponent;
+use runbook::Config;
+
+use super::{GOOD, project};
+
+fn with(check: &str, rest: &str) -> String {
+    format!("{GOOD}\n[[check]]\nid = \"extra\"\nproves = [{{ criterion = \"A.1\" }}]\n{check}\n{rest}\n")
+}
+
+fn errors(toml: &str) -> Vec<(String, String)> {
+    let (_dir, path) = project(toml);
+    match Config::load(&path) {
+        Ok(_) => vec![],
+        Err(problems) => problems.into_iter().map(|p| (p.message, p.hint)).collect(),
+    }
+}
+
+#[test]
+fn a_check_says_what_it_binds_to_and_when_it_runs() {
+    let file = "kind = \"file\"\npath = \"x\"\nevery = \"10m\"\nafter = [\"coverage\", \"A.s1\"]\nparallel = false\n\
+                after_deploy = true\nbinds = [\"image:api\", \"env\", \"image:db\"]\nvalid_for = \"2h\"";
+    let (_dir, path) = project(&with(file, ""));
+    let loaded = Config::load(&path).unwrap_or_else(|p| panic!("{p:?}"));
+    let check = loaded.config.checks.iter().find(|c| c.id == "extra").unwrap();
+    assert_eq!(check.binds, [ReleaseComponent::Images, ReleaseComponent::Env]);
+    assert_eq!(check.images, ["api", "db"]);
+    let schedule = &check.schedule;
+    assert_eq!(
+        (schedule.every_ms, schedule.parallel, schedule.after_deploy),
+        (Some(600_000), Some(false), true)
+    );
+    assert_eq!(schedule.after, ["coverage", "A.s1"]);
+    let plain = loaded.config.checks.iter().find(|c| c.id == "coverage").unwrap();
+    assert!(plain.images.is_empty() && plain.schedule == domain::check::Schedule::default());
+}
+
+#[test]
+fn mistakes_are_told_with_a_way_out() {
+    let file = "kind = \"file\"\npath = \"x\"\n";
+    for (check, rest, message, hint) in [
+        ("binds = [\"image:\"]", "", "`image:` is no part", "image:backend"),
+        ("binds = [\"images\", \"image:api\"]", "", "some are named beside it", "keep `images`"),
+        ("binds = [\"image\"]", "", "`image` is no part", "images"),
+        ("after = [\"coverag\"]", "", "`after` names `coverag`", "coverage"),
+        ("after = [\"extra\"]", "", "goes round in a circle: extra", "go first"),
+        ("every = \"1s\"", "", "at least 10s", ""),
+        ("every = \"often\"", "", "no span of time", "90s"),
+        ("parallel = \"yes\"", "", "neither true nor false", "true or false"),
+        ("after_deploy = 1", "", "neither true nor false", ""),
+        ("", "[schedule]\ncommand = true", "unknown key `command` in [schedule]", "commands"),
+    ] {
+        let found = errors(&with(&format!("{file}{check}"), rest));
+        assert!(
+            found.iter().any(|(m, h)| m.contains(message) && h.contains(hint)),
+            "{message} / {hint} in {found:?}"
+        );
+    }
+}
+
+#[test]
+fn the_clock_starts_nothing_that_may_change_something_without_leave() {
+    let command = "kind = \"command\"\nrun = \"npm run seed\"\nevery = \"10m\"";
+    let found = errors(&with(command, ""));
+    assert!(
+        found.iter().any(|(m, h)| m.contains("may change something") && h.contains("commands = true")),
+        "{found:?}"
+    );
+    assert!(errors(&with(command, "[schedule]\ncommands = true")).is_empty());
+    let post = "kind = \"http\"\nurl = \"${api}/x\"\nmethod = \"POST\"\nevery = \"10m\"";
+    assert!(errors(&with(post, "")).iter().any(|(m, _)| m.contains("may change something")));
+    let drill = "kind = \"drill\"\nevery = \"7d\"";
+    let found = errors(&with(drill, "[schedule]\ncommands = true"));
+    assert!(found.iter().any(|(m, _)| m.contains("cannot be scheduled")), "{found:?}");
+}

@@ -1,0 +1,46 @@
+//! What of the server's environment reaches the programs that it starts.
+
+use std::collections::BTreeMap;
+
+/// Variables that are passed on. Compose fills `${…}` from the environment before it looks into the env file, so a server
+/// with `PORT` in its own must not change the stack.
+const PASSED_ON: &[&str] = &[
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "TZ",
+    "TMPDIR",
+    "XDG_RUNTIME_DIR",
+    "DOCKER_HOST",
+    "DOCKER_CONTEXT",
+    "DOCKER_CONFIG",
+    "DOCKER_CERT_PATH",
+    "DOCKER_TLS_VERIFY",
+    "SSH_AUTH_SOCK",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "NODE_EXTRA_CA_CERTS",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+];
+
+/// The environment of every program that is started for the stack: what is passed on, and that there is no terminal.
+pub fn base_environment() -> BTreeMap<String, String> {
+    let mut env: BTreeMap<String, String> =
+        PASSED_ON.iter().filter_map(|key| Some(((*key).to_owned(), std::env::var(key).ok()?))).collect();
+    env.entry("PATH".to_owned())
+        .or_insert_with(|| "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned());
+    env.entry("LANG".to_owned()).or_insert_with(|| "C.UTF-8".to_owned());
+    env.insert("TERM".to_owned(), "dumb".to_owned());
+    env.insert("CI".to_owned(), "true".to_owned());
+    env
+}

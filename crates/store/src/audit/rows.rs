@@ -1,0 +1,343 @@
+//! The digests of rows that audit events carry, so that a row written behind the program's back shows.
+//!
+//! Triggers that exist on the writer's connection alone note which rows its jobs write. The event that is
+//! appended next in the same transaction carries their digests; rows that no event speaks of get one of their own
+//! when the job ends. Whoever writes to the file by another way fires no such trigger, so what they wrote has no
+//! digest in the log, or another one.
+
+use domain::digest::digest_fields;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Column as _, Row as _, SqliteConnection, TypeInfo as _, ValueRef as _};
+
+use super::{Event, Outcome, append};
+use crate::StoreError;
+use system::clock::now;
+
+/// Rows that one event carries at most, where the program chooses how many: a check of a few rows then reads few.
+pub const PER_EVENT: i64 = 500;
+
+/// A table whose rows the log vouches for.
+#[derive(Debug)]
+pub(super) struct Table {
+    /// Its name.
+    pub name: &'static str,
+    /// The column by which its rows are looked at together.
+    pub scope: Option<&'static str>,
+    /// The row with a number.
+    pub one: &'static str,
+    /// The newest rows, at most a number of them.
+    pub newest: &'static str,
+    /// The newest rows of one scope; empty without one.
+    pub scoped: &'static str,
+    /// Rows after a number, in order.
+    pub after: &'static str,
+    /// Whether a row that is gone is a fault. It is none where a row only gives something until it is used.
+    pub stays: bool,
+}
+
+macro_rules! table {
+    ($name:literal) => {
+        table!($name, concat!("SELECT * FROM ", $name), "1", None, "")
+    };
+    ($name:literal by $scope:literal) => {
+        table!(
+            $name,
+            concat!("SELECT * FROM ", $name),
+            "1",
+            Some($scope),
+            concat!("SELECT * FROM ", $name, " WHERE ", $scope, " = ?1 ORDER BY id DESC LIMIT ?2")
+        )
+    };
+    ($name:literal, $select:expr, $only:literal, $scope:expr, $scoped:expr) => {
+        Table {
+            name: $name,
+            scope: $scope,
+            one: concat!($select, " WHERE id = ?1"),
+            newest: concat!($select, " WHERE ", $only, " ORDER BY id DESC LIMIT ?1"),
+            scoped: $scoped,
+            after: concat!($select, " WHERE ", $only, " AND id > ?1 ORDER BY id LIMIT ?2"),
+            stays: true,
+        }
+    };
+}
+
+/// The table of one-time links.
+const LINK: &str = "link";
+
+/// Everything that a judgement rests on, and one-time links, which give an account.
+pub(super) static TABLES: [Table; 16] = [
+    // The password's hash and the roles are part of a person. Number 0 is the clock, which is nobody.
+    table!(
+        "person",
+        "SELECT *, (SELECT group_concat(role) FROM (SELECT role FROM person_role WHERE person = person.id \
+         ORDER BY role)) AS roles FROM person",
+        "id <> 0",
+        None,
+        ""
+    ),
+    table!("release"),
+    table!("release_event" by "release"),
+    table!("run"),
+    table!("evidence" by "check_id"),
+    table!("attestation" by "item"),
+    table!("waiver" by "item"),
+    table!("acceptance" by "release"),
+    table!("sign_off" by "release"),
+    table!("decision" by "release"),
+    table!("migration_list" by "release"),
+    table!("ownership_entry" by "field"),
+    table!("incident"),
+    table!("incident_note" by "incident"),
+    table!("change" by "key"),
+    Table { stays: false, ..table!("link") },
+];
+
+/// The table with this name.
+pub(super) fn table(name: &str) -> Result<&'static Table, StoreError> {
+    TABLES.iter().find(|t| t.name == name).ok_or(StoreError::Damaged { what: "audit_row.kind" })
+}
+
+/// A row as the log knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Vouched {
+    /// Its table.
+    pub kind: String,
+    /// Its number.
+    pub entry: i64,
+    /// Value of the table's scope.
+    pub scope: String,
+    /// Digest of its content; empty once the program removed it.
+    pub digest: String,
+}
+
+/// Digest of what an event vouches for; empty for nothing. `rows` are in order of table and number.
+pub(super) fn digest_of(rows: &[Vouched]) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let fields =
+        rows.iter().flat_map(|r| [r.kind.clone(), r.entry.to_string(), r.scope.clone(), r.digest.clone()]);
+    digest_fields(std::iter::once("stagegate-rows-1".to_owned()).chain(fields))
+}
+
+/// The row as the log would know it: a digest over its named fields. Empty fields are left out, so that a column
+/// that is added later changes no digest of rows that say nothing in it.
+pub(super) fn vouched(table: &Table, row: &SqliteRow) -> Result<Vouched, StoreError> {
+    let mut entry = 0;
+    let mut scope = String::new();
+    let mut fields = Vec::new();
+    for column in row.columns() {
+        let (name, at) = (column.name(), column.ordinal());
+        let raw = row.try_get_raw(at)?;
+        if raw.is_null() {
+            continue;
+        }
+        let kind = raw.type_info().name().to_owned();
+        let value = match kind.as_str() {
+            "INTEGER" => {
+                let number: i64 = row.try_get_unchecked(at)?;
+                if name == "id" {
+                    entry = number;
+                }
+                format!("i{number}")
+            }
+            // Its bits: a printed number may round.
+            "REAL" => format!("r{:016x}", row.try_get_unchecked::<f64, _>(at)?.to_bits()),
+            _ => format!("t{}", row.try_get_unchecked::<String, _>(at)?),
+        };
+        let Some(text) = value.get(1..).filter(|text| !text.is_empty()) else { continue };
+        if table.scope == Some(name) {
+            text.clone_into(&mut scope);
+        }
+        fields.push((name.to_owned(), value));
+    }
+    fields.sort();
+    let head = ["stagegate-row-1".to_owned(), table.name.to_owned()];
+    let digest = digest_fields(head.into_iter().chain(fields.into_iter().flat_map(|(n, v)| [n, v])));
+    Ok(Vouched { kind: table.name.to_owned(), entry, scope, digest })
+}
+
+/// Makes a connection the writer's: from now on it notes the rows it writes.
+pub(crate) async fn prepare(conn: &mut SqliteConnection) -> Result<(), StoreError> {
+    let mut sql = String::from(
+        "CREATE TEMP TABLE IF NOT EXISTS unvouched (kind TEXT NOT NULL, entry INTEGER NOT NULL,
+                                                    PRIMARY KEY (kind, entry)) WITHOUT ROWID;",
+    );
+    let mut on = |kind: &str, table: &str, change: &str, when: &str, row: &str| {
+        sql.push_str(&format!(
+            "CREATE TEMP TRIGGER IF NOT EXISTS vouch_{table}_{change} AFTER {change} ON main.{table} {when}
+             BEGIN INSERT OR IGNORE INTO unvouched VALUES ('{kind}', {row}); END;"
+        ));
+    };
+    for table in &TABLES {
+        on(table.name, table.name, "INSERT", "", "NEW.id");
+        on(table.name, table.name, "UPDATE", "", "NEW.id");
+        // Links that were used or have expired are removed by the hundred; what they could do is over.
+        let usable =
+            "WHEN OLD.used_at IS NULL AND OLD.withdrawn_at IS NULL AND OLD.expires_at > unixepoch() * 1000";
+        on(table.name, table.name, "DELETE", if table.name == LINK { usable } else { "" }, "OLD.id");
+    }
+    on("person", "person_role", "INSERT", "", "NEW.person");
+    on("person", "person_role", "UPDATE", "", "NEW.person");
+    on("person", "person_role", "DELETE", "", "OLD.person");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(conn).await?;
+    Ok(())
+}
+
+/// Takes what was written since the last event of this transaction, in order of table and number.
+pub(super) async fn take_pending(conn: &mut SqliteConnection) -> Result<Vec<Vouched>, StoreError> {
+    let pending: Vec<(String, i64)> =
+        sqlx::query_as("SELECT kind, entry FROM unvouched ORDER BY kind, entry")
+            .fetch_all(&mut *conn)
+            .await?;
+    if pending.is_empty() {
+        return Ok(vec![]);
+    }
+    let mut rows = Vec::with_capacity(pending.len());
+    for (kind, entry) in pending {
+        let table = table(&kind)?;
+        rows.push(match sqlx::query(table.one).bind(entry).fetch_optional(&mut *conn).await? {
+            Some(row) => vouched(table, &row)?,
+            None => {
+                let scope: Option<String> = sqlx::query_scalar(
+                    "SELECT scope FROM audit_row WHERE kind = ? AND entry = ? ORDER BY seq DESC LIMIT 1",
+                )
+                .bind(&kind)
+                .bind(entry)
+                .fetch_optional(&mut *conn)
+                .await?;
+                Vouched { kind, entry, scope: scope.unwrap_or_default(), digest: String::new() }
+            }
+        });
+    }
+    sqlx::query("DELETE FROM unvouched").execute(conn).await?;
+    Ok(rows)
+}
+
+/// Stores what the event `seq` vouches for.
+pub(super) async fn store(conn: &mut SqliteConnection, seq: i64, rows: &[Vouched]) -> Result<(), StoreError> {
+    for row in rows {
+        sqlx::query!(
+            "INSERT INTO audit_row (kind, entry, seq, scope, digest) VALUES (?, ?, ?, ?, ?)",
+            row.kind,
+            row.entry,
+            seq,
+            row.scope,
+            row.digest
+        )
+        .execute(&mut *conn)
+        .await?;
+    }
+    Ok(())
+}
+
+/// Ends a job of the writer: rows that no event of it speaks of get one.
+pub(crate) async fn seal(conn: &mut SqliteConnection) -> Result<(), StoreError> {
+    let pending: Vec<(String, i64)> =
+        sqlx::query_as("SELECT kind, count(*) FROM unvouched GROUP BY kind ORDER BY kind")
+            .fetch_all(&mut *conn)
+            .await?;
+    if pending.is_empty() {
+        return Ok(());
+    }
+    let what: Vec<String> = pending.iter().map(|(kind, n)| format!("{kind} ({n})")).collect();
+    let event = Event::new(now(), None, "records.write", what.join(", ")).outcome(Outcome::Done);
+    append(conn, &event).await.map(|_| ())
+}
+
+/// Vouches for the rows of a database from before row digests were kept. Happens once for each table, when the first
+/// version that keeps them opens it: afterwards a row without a digest is one that the program did not write.
+pub(crate) async fn adopt(conn: &mut SqliteConnection) -> Result<(), StoreError> {
+    use sqlx::Connection as _;
+    let begun: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM audit_row) OR EXISTS (SELECT 1 FROM audit_event WHERE rows_digest <> '')",
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    if begun && !lacks_links(&mut *conn).await? && !lacks_running_runs(&mut *conn).await? {
+        return Ok(());
+    }
+    let mut tx = conn.begin_with("BEGIN IMMEDIATE").await?;
+    if !begun {
+        for table in TABLES.iter().filter(|table| table.name != LINK) {
+            adopt_table(&mut tx, table).await?;
+        }
+    }
+    if lacks_links(&mut tx).await? && adopt_table(&mut tx, table(LINK)?).await? == 0 {
+        // That there was none is on record too: a link that turns up later is not taken for an old one.
+        let event = Event::new(now(), None, ADOPT, LINK).outcome(Outcome::Done).detail("no rows");
+        append(&mut tx, &event).await?;
+    }
+    if lacks_running_runs(&mut tx).await? {
+        let runs: Vec<i64> = sqlx::query_scalar(
+            "SELECT id FROM run r WHERE state = 'running'
+               AND NOT EXISTS (SELECT 1 FROM audit_row a WHERE a.kind = 'run' AND a.entry = r.id) ORDER BY id",
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+        for run in &runs {
+            note(&mut tx, "run", *run).await?;
+        }
+        let event = Event::new(now(), None, ADOPT, RUNNING_RUNS).outcome(Outcome::Done);
+        append(&mut tx, &event.detail(format!("{} rows", runs.len()))).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+/// What the event of an adoption is called.
+const ADOPT: &str = "records.adopt";
+/// What the event is called that vouches for the row of a run from its start on.
+pub const RUN_CREATE: &str = "run.create";
+/// The runs that went on when the first version came that vouches for them from their start.
+const RUNNING_RUNS: &str = "running runs";
+
+/// Whether the log is older than the version that vouches for links. A log without events is new.
+async fn lacks_links(conn: &mut SqliteConnection) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM audit_event) AND NOT EXISTS (SELECT 1 FROM audit_row WHERE kind = ?1)
+           AND NOT EXISTS (SELECT 1 FROM audit_event WHERE act = ?2 AND subject = ?1)",
+    )
+    .bind(LINK)
+    .bind(ADOPT)
+    .fetch_one(conn)
+    .await?)
+}
+
+/// Whether the log is older than the version that vouches for runs from their start.
+async fn lacks_running_runs(conn: &mut SqliteConnection) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM audit_event) AND NOT EXISTS (SELECT 1 FROM audit_event WHERE act = ?1)
+           AND NOT EXISTS (SELECT 1 FROM audit_event WHERE act = ?2 AND subject = ?3)",
+    )
+    .bind(RUN_CREATE)
+    .bind(ADOPT)
+    .bind(RUNNING_RUNS)
+    .fetch_one(conn)
+    .await?)
+}
+
+/// Vouches for every row of a table as it is now, and returns how many there are.
+async fn adopt_table(conn: &mut SqliteConnection, table: &Table) -> Result<usize, StoreError> {
+    let mut count = 0;
+    let mut last = i64::MIN;
+    loop {
+        let ids = sqlx::query(table.after).bind(last).bind(PER_EVENT).fetch_all(&mut *conn).await?;
+        let (Some(first), Some(end)) = (ids.first(), ids.last()) else { return Ok(count) };
+        let (first, end): (i64, i64) = (first.try_get("id")?, end.try_get("id")?);
+        for row in &ids {
+            note(&mut *conn, table.name, row.try_get("id")?).await?;
+        }
+        let detail = format!("rows {first} to {end}, written before row digests were kept");
+        let event = Event::new(now(), None, ADOPT, table.name).outcome(Outcome::Done);
+        append(&mut *conn, &event.detail(detail)).await?;
+        count += ids.len();
+        last = end;
+    }
+}
+
+/// Has the next event vouch for a row as it is now.
+pub(super) async fn note(conn: &mut SqliteConnection, kind: &str, entry: i64) -> Result<(), StoreError> {
+    sqlx::query("INSERT OR IGNORE INTO unvouched VALUES (?, ?)").bind(kind).bind(entry).execute(conn).await?;
+    Ok(())
+}

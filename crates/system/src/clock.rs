@@ -1,0 +1,16 @@
+//! The time of day, for the places that no caller can hand it to.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use domain::time::Millis;
+
+/// The time of day, in milliseconds since 1970 in UTC. A clock before 1970 reads as 1970.
+pub fn now() -> Millis {
+    Millis(i64::try_from(now_ms()).unwrap_or(i64::MAX))
+}
+
+/// The same as a bare number.
+pub fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,11 @@
+//! What tests of several crates share.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    missing_docs,
+    reason = "a helper that fails fails its test"
+)]
+
+pub mod chaos_table;
+pub mod intruder;
+pub mod tools;

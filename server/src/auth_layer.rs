@@ -1,0 +1,211 @@
+//! Who visits: the session becomes a person, and the policy table decides whether they may pass.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use app::notices::{Notices, Owner};
+use app::ssr::{Flash, NoticeCookie, RequestContext};
+use axum::body::Body;
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Redirect, Response};
+use domain::policy::{RouteKind, admits, rule_for};
+use engine::Engine;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use tower_sessions::Session;
+
+use crate::connections::Client;
+
+/// The session key of the person's id.
+pub const PERSON: &str = "person";
+/// Header with which the live island re-reads a page; such a read does not use up the notice.
+pub const LIVE: &str = "x-stagegate-live";
+/// Longest body that is read of somebody who is not signed in, bytes: a password form.
+const STRANGERS_BODY: usize = 16 << 10;
+/// Longest body that is read of somebody who is signed in, bytes.
+const BODY: usize = 512 << 10;
+/// How long a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// What [`authenticate`] needs to know.
+#[derive(Debug, Clone)]
+pub struct AuthLayer {
+    /// The engine.
+    pub engine: Engine,
+    /// The notices that wait for their page.
+    pub notices: Notices,
+    /// The cookie of those without a session.
+    pub notice_cookie: NoticeCookie,
+}
+
+/// Finds out who visits and refuses what the policy table does not allow.
+pub async fn authenticate(
+    State(authenticate): State<AuthLayer>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let engine = &authenticate.engine;
+    let Some(session) = request.extensions().get::<Session>().cloned() else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let person: Option<i64> = match session.get(PERSON).await {
+        Ok(person) => person,
+        Err(error) => {
+            tracing::error!(%error, "the session could not be read");
+            return (StatusCode::SERVICE_UNAVAILABLE, "Sessions cannot be read right now.\n").into_response();
+        }
+    };
+    let actor = person.and_then(|id| engine.actor(id));
+    let path = request.uri().path().to_owned();
+    let uri = request.uri();
+    let ip = request
+        .extensions()
+        .get::<ConnectInfo<SocketAddr>>()
+        .map(|c| c.0.ip().to_canonical().to_string())
+        .unwrap_or_default();
+    let mut context = RequestContext {
+        engine: engine.clone(),
+        actor,
+        session,
+        flash: None,
+        notices: authenticate.notices.clone(),
+        notice_cookie: authenticate.notice_cookie,
+        path: uri.path_and_query().map_or("/", |p| p.as_str()).to_owned(),
+        ip,
+    };
+    let Some(rule) = rule_for(&path) else {
+        // Not in the table: only the page that says so may answer, and only to a read.
+        request.extensions_mut().insert(context);
+        return next.run(request).await;
+    };
+    // What was decided on and what answers must be the same.
+    if request.extensions().get::<MatchedPath>().is_some_and(|matched| matched.as_str() != rule.path) {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    let wants_page = rule.kind == RouteKind::Page && *request.method() == Method::GET;
+    if !admits(rule.who, context.actor.as_ref().map(|a| a.roles.as_slice())) {
+        return match &context.actor {
+            None if wants_page => Redirect::to(&sign_in_path(request.uri())).into_response(),
+            None => (StatusCode::UNAUTHORIZED, "Please sign in.\n").into_response(),
+            Some(actor) => {
+                let back = referer(request.headers());
+                engine.note_refusal(actor, &path).await;
+                match rule.kind {
+                    RouteKind::Action => refuse_action(&context, &back, &path),
+                    _ => StatusCode::FORBIDDEN.into_response(),
+                }
+            }
+        };
+    }
+    if rule.kind == RouteKind::Action {
+        let limit = if context.actor.is_some() { BODY } else { STRANGERS_BODY };
+        request = match with_whole_body(request, limit).await {
+            Ok(request) => request,
+            Err(refusal) => return refusal,
+        };
+    }
+    let mut used_cookie = false;
+    if wants_page {
+        let is_live_read = request.headers().contains_key(LIVE);
+        (context.flash, used_cookie) = notice_for(&context, request.headers(), is_live_read);
+    }
+    request.extensions_mut().insert(context);
+    let mut response = next.run(request).await;
+    if used_cookie && let Ok(gone) = HeaderValue::from_str(&authenticate.notice_cookie.gone()) {
+        response.headers_mut().append(header::SET_COOKIE, gone);
+    }
+    response
+}
+
+/// The notice that waits for this visitor, and whether the cookie that led to it has done its work.
+fn notice_for(context: &RequestContext, headers: &HeaderMap, is_live_read: bool) -> (Option<Flash>, bool) {
+    let find = |owner: &Owner| match is_live_read {
+        true => context.notices.peek(owner),
+        false => context.notices.take(owner),
+    };
+    let session = context.session_hash();
+    if !session.is_empty()
+        && let Some(notice) = find(&Owner::Session(session))
+    {
+        return (Some(notice), false);
+    }
+    match context.notice_cookie.of(headers) {
+        Some(value) => (find(&Owner::Stranger(value)), !is_live_read),
+        None => (None, false),
+    }
+}
+
+/// The request with its body in memory: complete, not too long, and in time, before anything is done for it.
+async fn with_whole_body(request: Request, limit: usize) -> Result<Request, Response> {
+    let too_long = || {
+        let text = format!("The form is too long: at most {} kB are read.\n", limit >> 10);
+        (StatusCode::PAYLOAD_TOO_LARGE, [(header::CONNECTION, "close")], text).into_response()
+    };
+    // Nothing here unpacks a body: a form of some kilobytes could become gigabytes, and browsers compress none.
+    let encoding = request.headers().get(header::CONTENT_ENCODING).map(HeaderValue::as_bytes);
+    if encoding.is_some_and(|name| !name.eq_ignore_ascii_case(b"identity")) {
+        let text = "Compressed requests are not read. Send the form without Content-Encoding.\n";
+        let close = [(header::CONNECTION, "close")];
+        return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, close, text).into_response());
+    }
+    let stated = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
+    if stated.is_some_and(|length: usize| length > limit) {
+        return Err(too_long());
+    }
+    let client = request.extensions().get::<Client>().cloned();
+    let (parts, body) = request.into_parts();
+    if let Some(client) = &client {
+        client.is_awaited();
+    }
+    let read = tokio::time::timeout(BODY_TIMEOUT, axum::body::to_bytes(body, limit)).await;
+    if let Some(client) = &client {
+        client.is_served();
+    }
+    match read {
+        Ok(Ok(bytes)) => Ok(Request::from_parts(parts, Body::from(bytes))),
+        Ok(Err(_)) => Err(too_long()),
+        Err(_) => {
+            let text = "The form took too long to arrive.\n";
+            Err((StatusCode::REQUEST_TIMEOUT, [(header::CONNECTION, "close")], text).into_response())
+        }
+    }
+}
+
+/// The sign-in page that leads on to where the request wanted to go, query included.
+fn sign_in_path(uri: &Uri) -> String {
+    let wanted = uri.path_and_query().map_or("/", |path| path.as_str());
+    if wanted == "/" {
+        return "/sign-in".to_owned();
+    }
+    let mut to = "/sign-in?next=".to_owned();
+    for byte in wanted.bytes() {
+        if byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte) {
+            to.push(char::from(byte));
+        } else {
+            to.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    to
+}
+
+/// The page of ours that a request came from.
+fn referer(headers: &HeaderMap) -> String {
+    headers
+        .get(header::REFERER)
+        .and_then(|v| v.to_str().ok())
+        .and_then(|v| v.parse::<Uri>().ok())
+        .map_or_else(|| "/".to_owned(), |u| app::ssr::local_path(u.path()))
+}
+
+/// A person without the role pressed a button that should have been disabled: send them back with
+/// the reason.
+fn refuse_action(context: &RequestContext, back: &str, path: &str) -> Response {
+    let act = path.trim_start_matches("/api/");
+    context.leave_notice(Flash {
+        ok: false,
+        text: format!("Not done: this is for {}.", domain::policy::who_may(act)),
+        form: String::new(),
+        fields: Default::default(),
+    });
+    Redirect::to(back).into_response()
+}

@@ -1,0 +1,38 @@
+//! Deny by default: the server does not start while a route or server function is not in the policy
+//! table, or the table names one that does not exist.
+
+use std::collections::BTreeSet;
+
+use domain::policy::RULES;
+
+/// The routes and the policy table do not agree.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("the policy table and the routes disagree: {}", problems.join("; "))]
+pub struct RoutesError {
+    problems: Vec<String>,
+}
+
+/// Compares everything that is served with the table.
+pub fn check<'a>(served: impl IntoIterator<Item = &'a str>) -> Result<(), RoutesError> {
+    let served: BTreeSet<&str> = served.into_iter().collect();
+    let stated: BTreeSet<&str> = RULES.iter().map(|r| r.path).collect();
+    let mut problems: Vec<String> =
+        served.difference(&stated).map(|p| format!("{p} states no policy")).collect();
+    problems.extend(stated.difference(&served).map(|p| format!("{p} is stated and not served")));
+    if problems.is_empty() { Ok(()) } else { Err(RoutesError { problems }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_route_without_a_policy_is_found() {
+        let mut served: Vec<&str> = RULES.iter().map(|r| r.path).collect();
+        assert_eq!(check(served.clone()), Ok(()));
+        served.push("/secret");
+        assert!(check(served.clone()).unwrap_err().to_string().contains("/secret states no policy"));
+        served.retain(|p| *p != "/secret" && *p != "/api/deploy");
+        assert!(check(served).unwrap_err().to_string().contains("/api/deploy is stated"));
+    }
+}
