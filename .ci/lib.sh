@@ -1,4 +1,4 @@
-# What the scripts of this folder share: where things are, what is said, how long it took. Sourced, never run.
+# Shared by the scripts of this folder: paths, messages, timing. Sourced, never run.
 # shellcheck shell=bash
 
 set -euo pipefail
@@ -6,15 +6,15 @@ set -euo pipefail
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$ROOT"
 
-# Tools that were installed here come before others of the same name; wasm-opt lives in end2end's node_modules.
+# Tools that were installed here have priority over others of the same name; wasm-opt is in end2end's node_modules.
 export PATH="${CARGO_HOME:-${HOME:-/root}/.cargo}/bin:$ROOT/end2end/node_modules/.bin:$PATH"
 
-# Queries are checked against the committed data in .sqlx; only `make sqlx` asks a database.
+# Queries are checked against the committed data in .sqlx; only `make sqlx` uses a database.
 export SQLX_OFFLINE=true
 unset DATABASE_URL
-# A text that differs from its committed copy fails the test, whatever the caller's shell says: see .config/insta.yaml.
+# A text that differs from its snapshot fails the test, whatever the caller's environment: see .config/insta.yaml.
 export INSTA_UPDATE=no INSTA_FORCE_PASS=0
-# One target directory for everything, wherever the caller has put it.
+# One target directory for everything; the caller may choose it.
 TARGET=${CARGO_TARGET_DIR:-$ROOT/target}
 STAMPS=$TARGET/stamps
 STAGEGATE_BIN=$TARGET/release/stagegate
@@ -27,9 +27,9 @@ warn() { printf '%s\n' "${RED}    warning:${PLAIN} $*" >&2; }
 die() { printf '%s\n' "${RED}error:${PLAIN} $*" >&2; exit 1; }
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# stage "what is done" "how long it may take" command [args...]
-# The command runs in a subshell under `set -e`, so a stage that fails half way ends the script. Where STAGE_TIMES names
-# a file, each stage adds a line to it: seconds, exit status, title.
+# stage "title" "expected time" command [args...]
+# The command runs in a subshell under `set -e`, so a stage that fails half way ends the script. If STAGE_TIMES names a
+# file, each stage adds a line to it: seconds, exit status, title.
 stage() {
   local title=$1 expected=$2 before=$SECONDS status=0
   shift 2
@@ -46,7 +46,7 @@ stage() {
   printf '%s\n' "${DIM}    done in $((SECONDS - before)) s${PLAIN}"
 }
 
-# bounded SECONDS command [args...]: ends the whole process group when the time is up or the caller is interrupted.
+# bounded SECONDS command [args...]: ends the whole process group after this time or when the caller is interrupted.
 bounded() {
   local seconds=$1 child status=0
   shift
@@ -59,7 +59,7 @@ bounded() {
   return "$status"
 }
 
-# digest_of path...: one hash over names and contents of the files below these paths; build products and reports do not count.
+# digest_of path...: one hash over names and contents of the files below these paths, without build output and reports.
 digest_of() {
   local path
   for path in "$@"; do
@@ -68,7 +68,7 @@ digest_of() {
   done | sort -z | xargs -0 -r sha256sum | sha256sum | cut -d' ' -f1
 }
 
-# fresh NAME DIGEST: was NAME stamped with this digest?   stamp NAME DIGEST: stamps it.
+# fresh NAME DIGEST: whether NAME was stamped with this digest.   stamp NAME DIGEST: stamps it.
 fresh() { [ "$(cat "$STAMPS/$1" 2>/dev/null)" = "$2" ]; }
 stamp() { mkdir -p "$STAMPS" && printf '%s\n' "$2" >"$STAMPS/$1"; }
 

@@ -1,4 +1,4 @@
-// Can it be used with a keyboard, and by those who do not see it? axe looks at every page in light and dark.
+// Accessibility: axe checks every page in light and dark; keyboard use; small screens.
 import AxeBuilder from "@axe-core/playwright";
 import { expect, test } from "@playwright/test";
 import { startStep } from "./support/acts.ts";
@@ -27,7 +27,7 @@ const pages = ["/", "/gates/A", "/gates/H", "/matrix", "/sign-offs", "/ownership
   "/activity", "/runbook", "/people", "/account"];
 
 for (const colorScheme of ["light", "dark"] as const) {
-  test(`axe finds nothing serious on any page (${colorScheme})`, async () => {
+  test(`axe reports no serious problem on any page (${colorScheme})`, async () => {
     const page = devops.page;
     await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
     const found: string[] = [];
@@ -35,7 +35,7 @@ for (const colorScheme of ["light", "dark"] as const) {
       const { violations } = await new AxeBuilder({ page: at }).withTags(["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]).analyze();
       for (const violation of violations) {
         if (violation.impact !== "serious" && violation.impact !== "critical") continue;
-        // The numbers beside a log's lines are as high as a line; the box "Line" leads to the same places (2.5.8, equivalent).
+        // The line numbers of a log are as high as a line; the field "Line" does the same (2.5.8, equivalent).
         const nodes = violation.nodes.filter((n) => violation.id !== "target-size" || !n.html.includes('class="log-n"'));
         for (const node of nodes) found.push(`${path}: ${violation.id}: ${node.target.join(" ")}: ${node.failureSummary ?? ""}`);
       }
@@ -53,7 +53,7 @@ for (const colorScheme of ["light", "dark"] as const) {
   });
 }
 
-test("the keyboard reaches everything: skip link first, and one sees where one is", async () => {
+test("every control can be reached with the keyboard, the skip link first, and focus is visible", async () => {
   const page = devops.page;
   await page.goto("/");
   await page.keyboard.press("Tab");
@@ -62,7 +62,7 @@ test("the keyboard reaches everything: skip link first, and one sees where one i
   await expect(skip).toBeInViewport();
   await page.keyboard.press("Enter");
   await expect(page.locator("#main")).toBeFocused();
-  // Everything that can be reached shows that it was.
+  // Every control shows that it has the focus.
   const seen = new Set<string>();
   for (let stops = 0; stops < 40; stops++) {
     await page.keyboard.press("Tab");
@@ -73,13 +73,13 @@ test("the keyboard reaches everything: skip link first, and one sees where one i
       return { what: `${e.tagName} ${e.textContent?.trim().slice(0, 40)}`, visible: ring || style.boxShadow !== "none" };
     });
     if (stop.what.startsWith("BODY")) break;
-    expect(stop.visible, `focus on ${stop.what} can be seen`).toBe(true);
+    expect(stop.visible, `focus on ${stop.what} is visible`).toBe(true);
     seen.add(stop.what);
   }
   expect(seen.size).toBeGreaterThan(10);
 });
 
-test("keys lead from page to page, but not while somebody types", async () => {
+test("keyboard shortcuts change the page, but not while a text is typed", async () => {
   const page = devops.page;
   await page.goto("/");
   await expect(page.locator('.live[role="status"]')).toHaveText("live");
@@ -98,7 +98,7 @@ test("keys lead from page to page, but not while somebody types", async () => {
   await expect(page.locator('input[name="value"]:visible').first()).toHaveValue("gm?");
 });
 
-test("the page fits a phone: nothing has to be scrolled sideways", async () => {
+test("pages fit on a phone without horizontal scrolling", async () => {
   const phone = await people.signIn(devops, { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true });
   const wide: string[] = [];
   for (const path of pages) {

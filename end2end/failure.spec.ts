@@ -1,4 +1,4 @@
-// A deploy that fails, and the one click that brings the good release back. On the real engine and the bundled example.
+// A deploy fails and is rolled back. Uses a real Docker engine and the bundled example.
 import { expect, test } from "@playwright/test";
 import { attest, byId, notice, runAll, runEnds, runStep, startDeploy } from "./support/acts.ts";
 import { Complaints } from "./support/complaints.ts";
@@ -19,7 +19,7 @@ test.afterAll(async () => {
   await served?.remove();
 });
 
-test("a bad release fails, and one click brings the good one back", async ({ browser }) => {
+test("a deploy fails, and a rollback restores the earlier release", async ({ browser }) => {
   const { example, server } = served!;
   const complaints = new Complaints();
   const people = new People(browser, server, complaints);
@@ -41,17 +41,17 @@ test("a bad release fails, and one click brings the good one back", async ({ bro
   });
 
   let secondCommit = "";
-  await test.step("a second version lies in the directory, and the board says so", async () => {
+  await test.step("a second version is committed, and the board shows that the checkout has changed", async () => {
     const page = person("Dana").page;
     await page.goto("/");
     example.node("scripts/make-v2.mjs", "bad");
-    secondCommit = example.commit("MediaNest 1.1.0, which is not well");
-    // Nobody reloads.
+    secondCommit = example.commit("MediaNest 1.1.0, which is unhealthy");
+    // The page is not reloaded.
     await expect(page.locator('[data-live="verdict"]')).toContainText(secondCommit, { timeout: minute });
     await shots(page, "board-moved-on");
   });
 
-  await test.step("its deploy fails, and the page names the service with its last lines", async () => {
+  await test.step("its deploy fails, and the page shows the service with its last log lines", async () => {
     const page = person("Dana").page;
     await startDeploy(page);
     await runEnds(page, "Failed", 5 * minute);
@@ -62,37 +62,37 @@ test("a bad release fails, and one click brings the good one back", async ({ bro
     await shots(page, "deploy-failed");
   });
 
-  await test.step("the board says No-Go and why, and offers the way back before everything else", async () => {
+  await test.step("the board shows No-Go with the reason, and the rollback before everything else", async () => {
     const page = person("Quinn").page;
     await page.goto("/");
     await expect(page.getByRole("heading", { name: "No-Go" })).toBeVisible();
     await expect(page.locator('[data-live="alerts"]')).toContainText("The deploy failed");
     await expect(page.locator('[data-live="alerts"]')).toContainText("backend");
     const first = page.locator("main").locator("summary.btn, button").first();
-    await expect(first).toHaveText(new RegExp(`Back to ${firstCommit}`));
+    await expect(first).toHaveText(new RegExp(`Roll back to ${firstCommit}`));
     await shots(page, "board-failed");
   });
 
-  await test.step("one click and one confirmation bring v1 back, with proof", async () => {
+  await test.step("v1 is restored after one confirmation, and verified", async () => {
     const page = person("Quinn").page;
-    await page.locator("summary", { hasText: `Back to ${firstCommit}` }).click();
+    await page.locator("summary", { hasText: `Roll back to ${firstCommit}` }).click();
     const panel = form(page, "roll_back").first();
     await expect(panel).toContainText("backend");
-    // Gate D's checks read the migrations, and the deploy that failed applied none: nothing to ask.
+    // Gate D's checks read the migrations, and the failed deploy applied none: there is no choice to make.
     await expect(panel).toContainText("no migrations between");
     await expect(panel.getByRole("radio")).toHaveCount(0);
     await shots(page, "rollback-confirm");
-    await panel.getByRole("button", { name: `Yes, back to ${firstCommit}` }).click();
+    await panel.getByRole("button", { name: `Yes, roll back to ${firstCommit}` }).click();
     await page.waitForURL(/\/runs\/\d+/);
     await runEnds(page, "Passed", 3 * minute);
     const proof = page.locator('[data-live="run-outcome"]');
-    await expect(proof).toContainText("Proof of the rollback");
+    await expect(proof).toContainText("Rollback verification");
     await expect(proof.locator(".badge", { hasText: "Same" })).toHaveCount(7);
     await shots(page, "rollback-done");
     expect(await example.version()).toBe("1.0.0");
   });
 
-  await test.step("the board judges v1 again: what people attested on it still counts", async () => {
+  await test.step("the board shows v1 again, and its attestations still count", async () => {
     const page = person("Dana").page;
     await page.goto("/");
     await expect(page.locator('[data-live="verdict"]')).toContainText(firstCommit);
@@ -102,36 +102,36 @@ test("a bad release fails, and one click brings the good one back", async ({ bro
     await page.goto("/sign-offs");
     await shots(page, "sign-offs-back");
     await page.goto("/ownership");
-    await expect(page.locator("main")).toContainText("Known from here");
+    await expect(page.locator("main")).toContainText("Suggested value");
     await page.goto("/releases");
     await shots(page, "releases");
     await page.goto("/releases/1");
     await shots(page, "release");
   });
 
-  await test.step("the rollback opened an incident, and people say why it happened", async () => {
+  await test.step("the rollback opened an incident, and its cause is recorded", async () => {
     const page = person("Bela").page;
     await page.goto("/");
     await page.getByRole("link", { name: "Incident 1" }).first().click();
     await expect(page.getByRole("heading", { level: 1 })).toContainText("Incident 1");
-    await expect(page.locator('[data-live="incident-timeline"]')).toContainText("Quinn decided to go back");
-    await expect(page.locator("main")).toContainText("Last words of backend");
+    await expect(page.locator('[data-live="incident-timeline"]')).toContainText("Quinn started a rollback to");
+    await expect(page.locator("main")).toContainText("Last log lines of backend");
     await form(page, "name_cause").locator("[name=text]").fill("Its health check answers 503 on purpose");
-    await page.getByRole("button", { name: "Record the cause" }).click();
+    await page.getByRole("button", { name: "Record cause" }).click();
     await expect(notice(page)).toContainText("cause is recorded");
-    await form(page, "add_follow_up").locator("[name=text]").fill("Look at /health before a deploy");
+    await form(page, "add_follow_up").locator("[name=text]").fill("Check /health before a deploy");
     await form(page, "add_follow_up").getByRole("button").click();
-    await expect(page.locator('[data-live="incident-follow-ups"]')).toContainText("Look at /health");
+    await expect(page.locator('[data-live="incident-follow-ups"]')).toContainText("Check /health");
     const report = await (await page.request.get("/incidents/1/report.md")).text();
     expect(report).toContain("Its health check answers 503 on purpose");
     await shots(page, "incident");
   });
 
-  await test.step("the activity names the rollback, and the chain is whole", async () => {
+  await test.step("the activity contains the rollback, and the audit log is intact", async () => {
     const page = person("Bela").page;
     await page.goto("/activity");
     await expect(page.locator("main")).toContainText("rollback.start");
-    expect(server.command("verify").said).toContain("whole");
+    expect(server.command("verify").said).toContain("intact");
   });
 
   expect(complaints.heard).toEqual([]);

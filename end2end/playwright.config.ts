@@ -1,10 +1,10 @@
-// How the browser stories are run. They drive one real engine and one real browser, so they run one at a time.
+// Configuration of the browser tests. They use one Docker engine and one browser, so they run one at a time.
 import { existsSync } from "node:fs";
 import { defineConfig } from "@playwright/test";
 
 const minute = 60_000;
 
-// The distribution's browser: Playwright's own would be a download from somewhere else.
+// The distribution's browser; Playwright's own would be another download.
 const chromium = [
   process.env.CHROMIUM,
   "/usr/bin/chromium",
@@ -14,7 +14,7 @@ const chromium = [
 ].find((path) => path && existsSync(path));
 
 if (!chromium) {
-  throw new Error("No Chromium was found: run `make install`, or set CHROMIUM to the path of one.");
+  throw new Error("Chromium was not found: run `make install`, or set CHROMIUM to its path.");
 }
 
 export default defineConfig({
@@ -26,7 +26,7 @@ export default defineConfig({
   forbidOnly: Boolean(process.env.CI),
   fullyParallel: false,
   workers: 1,
-  // What passes only the second time is named as flaky at the end.
+  // Tests that pass only the second time are reported as flaky at the end.
   retries: 1,
   timeout: 15 * minute,
   globalTimeout: 40 * minute,

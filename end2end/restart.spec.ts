@@ -1,4 +1,4 @@
-// A server that is killed while a command runs: the command goes on, and nothing of it is lost.
+// The server is killed while a command runs: the command continues, and its output and outcome are kept.
 import { expect, test } from "@playwright/test";
 import { logLines, runEnds, startStep } from "./support/acts.ts";
 import { Complaints } from "./support/complaints.ts";
@@ -17,7 +17,7 @@ test.afterAll(async () => {
   await small?.remove();
 });
 
-test("a server that is killed loses no line and no outcome", async ({ browser }) => {
+test("no line and no outcome is lost when the server is killed", async ({ browser }) => {
   const { server } = small!;
   const complaints = new Complaints();
   const people = new People(browser, server, complaints);
@@ -35,6 +35,6 @@ test("a server that is killed loses no line and no outcome", async ({ browser })
   await runEnds(page, "Passed");
   const log = await (await page.request.get(`/runs/${run}/log`)).text();
   for (let n = 1; n <= 8; n++) expect(log).toContain(`line ${n}\n`);
-  expect(server.command("verify").said).toContain("whole");
+  expect(server.command("verify").said).toContain("intact");
   expect(complaints.heard).toEqual([]);
 });

@@ -1,5 +1,5 @@
-// Ways back that the story does not need: over a migration with a new database and the old env file, and a restart with
-// empty volumes. On the real engine and the bundled example.
+// Rollback over a migration with a recreated database and the restored env file, and recreation of all containers with
+// empty volumes. Uses a real Docker engine and the bundled example.
 import { expect, test } from "@playwright/test";
 import { appendFileSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -26,7 +26,7 @@ test.afterAll(async () => {
   await served?.remove();
 });
 
-test("over a migration: the database is made anew, the env file put back; then the volumes go", async ({ browser }) => {
+test("a rollback recreates the database and restores the env file; a clean restart removes the volumes", async ({ browser }) => {
   const { example, server } = served!;
   const complaints = new Complaints();
   const people = new People(browser, server, complaints);
@@ -54,7 +54,7 @@ test("over a migration: the database is made anew, the env file put back; then t
     expect(seeded).toBeGreaterThan(0);
   });
 
-  await test.step("v2 has a migration more and another token", async () => {
+  await test.step("v2 has one more migration and another token", async () => {
     example.node("scripts/make-v2.mjs", "good", "--with-migration");
     writeFileSync(env, first.replace(/^METRICS_TOKEN=.*$/m, `METRICS_TOKEN=${"f0e1d2c3".repeat(6)}`));
     example.commit("MediaNest 1.1.0");
@@ -66,29 +66,29 @@ test("over a migration: the database is made anew, the env file put back; then t
     await runEnds(page, "Passed", 5 * minute);
     await runStep(page, "D.s2");
     expect(migrations()).toBe(known + 1);
-    // Before every deploy but the first.
+    // A backup is made before every deploy but the first.
     expect(backups()).toBe(1);
     sql("delete from media");
   });
 
-  await test.step("the way back names the migration and asks for the stack's name before the database is made anew", async () => {
+  await test.step("the rollback names the migration and requires the stack's name before it recreates the database", async () => {
     await page.goto("/releases");
-    await page.locator("summary", { hasText: /^Back to/ }).first().click();
+    await page.locator("summary", { hasText: /^Roll back to/ }).first().click();
     const panel = form(page, "roll_back").first();
     await expect(panel).toContainText("add_media_rating");
-    await expect(panel).toContainText("The env file, which has changed since");
-    await panel.getByRole("radio", { name: /Back it up, then make a new one/ }).check();
-    await panel.getByRole("radio", { name: /Put back the one/ }).check();
+    await expect(panel).toContainText("Env file (changed since that release)");
+    await panel.getByRole("radio", { name: /Back up, then recreate the database/ }).check();
+    await panel.getByRole("radio", { name: /Restore the env file of that release/ }).check();
     await shots(page, "rollback-choices");
     await panel.getByLabel("The stack's name").fill("MediaNest");
-    await panel.getByRole("button", { name: /^Yes, back to/ }).click();
+    await panel.getByRole("button", { name: /^Yes, roll back to/ }).click();
     await expect(notice(page)).toContainText(`type the stack's name: ${STACK}`);
-    // Nothing of what was chosen is lost.
-    await expect(panel.getByRole("radio", { name: /Back it up, then make a new one/ })).toBeChecked();
-    await expect(panel.getByRole("radio", { name: /Put back the one/ })).toBeChecked();
+    // The choices are kept.
+    await expect(panel.getByRole("radio", { name: /Back up, then recreate the database/ })).toBeChecked();
+    await expect(panel.getByRole("radio", { name: /Restore the env file of that release/ })).toBeChecked();
     await expect(panel.getByLabel("The stack's name")).toHaveValue("MediaNest");
     await panel.getByLabel("The stack's name").fill(STACK);
-    await panel.getByRole("button", { name: /^Yes, back to/ }).click();
+    await panel.getByRole("button", { name: /^Yes, roll back to/ }).click();
     await page.waitForURL(/\/runs\/\d+/);
     await runEnds(page, "Passed", 4 * minute);
     expect(await example.version()).toBe("1.0.0");
@@ -96,10 +96,10 @@ test("over a migration: the database is made anew, the env file put back; then t
     expect(media()).toBe(seeded);
     expect(backups()).toBe(2);
     expect(readFileSync(env, "utf8")).toBe(first);
-    await shots(page, "rollback-anew");
+    await shots(page, "rollback-recreated");
   });
 
-  await test.step("a clean restart keeps the volumes; asked twice, it empties and fills them", async () => {
+  await test.step("a clean restart keeps the volumes, or recreates them after a second confirmation", async () => {
     sql("delete from media");
     const restart = async (volumes: boolean) => {
       await page.goto("/releases");
@@ -121,7 +121,7 @@ test("over a migration: the database is made anew, the env file put back; then t
     expect(migrations()).toBe(known);
     expect(backups()).toBe(3);
     await page.goto("/incidents");
-    await expect(page.locator("main")).toContainText("was taken down and started anew");
+    await expect(page.locator("main")).toContainText("were recreated");
     await shots(page, "incidents");
   });
 

@@ -1,4 +1,4 @@
-// What has to hold whatever the pages show: no script needed, hostile text stays text, headers, guesses at passwords.
+// Properties of all routes: they work without scripts, escape hostile text, send security headers and limit guessing.
 import { expect, test } from "@playwright/test";
 import { accept, attest, byId, notice, runState } from "./support/acts.ts";
 import { Complaints } from "./support/complaints.ts";
@@ -23,23 +23,23 @@ test.afterAll(async () => {
   await small?.remove();
 });
 
-test("without scripts somebody signs in, runs a step, reads its log, attests and accepts", async () => {
+test("signing in, running a step, reading its log, attesting and accepting work without scripts", async () => {
   const plain = await people.signIn(devops, { javaScriptEnabled: false });
   const page = plain.page;
   await page.goto("/gates/A");
   await byId(page, "step-A.s1").getByRole("button", { name: "Run" }).click();
   await expect(page).toHaveURL(/\/runs\/\d+/);
-  // The page fetches itself again while the run goes on.
+  // The page reloads itself while the run is active.
   await expect(runState(page)).toHaveText("Passed", { timeout: 20_000 });
   await expect(page.locator(".log-line", { hasText: "hello from the step" })).toBeVisible();
-  await attest(plain, "A.1", "Looked, without a script");
-  await accept(plain, "A", "As plain as it gets");
+  await attest(plain, "A.1", "Checked without scripts");
+  await accept(plain, "A", "Accepted without scripts");
   await page.goto("/");
   await expect(page.locator('ol.gates a[href="/gates/A"]')).toContainText("Accepted");
   await plain.context.close();
 });
 
-test("a form that is refused shows its reason and keeps what was typed", async () => {
+test("a refused form shows the reason and keeps the input", async () => {
   const plain = await people.signIn(devops, { javaScriptEnabled: false });
   const page = plain.page;
   await page.goto("/ownership");
@@ -50,12 +50,12 @@ test("a form that is refused shows its reason and keeps what was typed", async (
     headers: { Origin: small.server.base, Accept: "text/html" },
   });
   const text = await answer.text();
-  expect(text).toContain("A link begins with https:// or http://");
+  expect(text).toContain("A link must start with https:// or http://");
   expect(text).not.toContain('href="javascript:');
   await plain.context.close();
 });
 
-test("hostile output and hostile names are text, on the page and in the terminal", async () => {
+test("hostile output and names are shown as text, on the page and in the terminal", async () => {
   const page = devops.page;
   await page.goto("/gates/A");
   await byId(page, "step-A.s2").getByRole("button", { name: /^Run/ }).click();
@@ -79,18 +79,18 @@ test("hostile output and hostile names are text, on the page and in the terminal
   expect(await page.evaluate(() => "hacked" in window)).toBe(false);
 });
 
-test("a click shows life at once, and a run that is stopped says who stopped it", async () => {
+test("a run shows output at once, and a cancelled run shows who cancelled it", async () => {
   const page = devops.page;
   await page.goto("/gates/A");
   await byId(page, "step-A.s3").getByRole("button", { name: /^Run/ }).click();
   await page.waitForURL(/\/runs\/\d+/);
   await expect(page.locator(".log-t:visible", { hasText: "line 1" })).toBeVisible();
-  await page.getByRole("button", { name: "Stop this run" }).click();
+  await page.getByRole("button", { name: "Cancel run" }).click();
   await expect(runState(page)).toHaveText("Cancelled", { timeout: 20_000 });
   await expect(page.locator('[data-live="run-facts"]')).toContainText("Dana");
 });
 
-test("every answer carries the headers, and every page a policy with a fresh nonce", async () => {
+test("every response has the security headers, and every page a policy with a new nonce", async () => {
   const nonces = new Set<string>();
   for (const path of ["/", "/gates/A", "/matrix", "/sign-offs", "/ownership", "/releases", "/runs", "/activity", "/runbook", "/people", "/account"]) {
     const answer = await devops.page.goto(path);
@@ -115,13 +115,13 @@ test("every answer carries the headers, and every page a policy with a fresh non
     for (const path of ["/nowhere", "/gates/Z", "/runs/999999", "/releases/999999"]) {
       const answer = await devops.page.goto(path);
       expect(answer!.status(), path).toBe(404);
-      await expect(devops.page.getByRole("link", { name: "To the board" })).toBeVisible();
+      await expect(devops.page.getByRole("link", { name: "Go to the board" })).toBeVisible();
     }
     await devops.page.goto("/");
   });
 });
 
-test("who is not signed in is sent to the door, and comes back to where they wanted to go", async () => {
+test("a visitor without a session must sign in and is then redirected to the requested page", async () => {
   const { context, page } = await people.stranger("stranger");
   await page.goto("/matrix");
   await expect(page).toHaveURL(/\/sign-in\?next=/);
@@ -132,7 +132,7 @@ test("who is not signed in is sent to the door, and comes back to where they wan
   await context.close();
 });
 
-test("guessing passwords gets slower, and the answer does not tell who exists", async () => {
+test("password guessing is delayed, and the response does not reveal which logins exist", async () => {
   const { context, page } = await people.stranger("guesser", { javaScriptEnabled: false });
   const guess = async (login: string) => {
     await page.goto("/sign-in");
@@ -151,6 +151,6 @@ test("guessing passwords gets slower, and the answer does not tell who exists", 
   await context.close();
 });
 
-test("no page complained meanwhile", () => {
+test("the browser reported no errors during these tests", () => {
   expect(complaints.heard).toEqual([]);
 });

@@ -1,6 +1,6 @@
-// On the real engine: from a runbook in Markdown and no users to a release that is deployed, checked, signed and Go.
-// Each chapter names the chapters that it needs. When one of these fails, the chapter is not run; all others are. The
-// repeat of a chapter may find a part of it done. What happens when a deploy fails: failure.spec.ts.
+// The complete process on a real Docker engine: from a runbook in Markdown and no users to a release that is deployed,
+// checked, signed off and Go. Each chapter names the chapters that it needs. If one of these fails, the chapter is
+// skipped. When a chapter is repeated, parts of it may be done already. For failed deploys see failure.spec.ts.
 import { expect } from "@playwright/test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -31,16 +31,16 @@ import { needs, test } from "./support/story.ts";
 const phone = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true };
 const minute = 60_000;
 
-const adminMade = "the setup link makes the first admin";
+const adminMade = "the setup link creates the first admin";
 test(adminMade, async ({ story: { people, person, hasJoined, joined, server, complaints } }) => {
   if (!hasJoined("Ada")) joined(await people.admin("Ada", (page) => shots(page, "setup-link")));
   const admin = person("Ada");
   if (repeated()) await admin.page.goto("/");
   await expect(admin.page.getByRole("heading", { name: "No-Go" })).toBeVisible();
   await shots(admin.page, "board-empty");
-  await expect(admin.page.locator("main")).toContainText("No release is judged yet");
-  // The link is used up.
-  const { context, page } = await people.stranger("a late comer");
+  await expect(admin.page.locator("main")).toContainText("No release is open yet");
+  // The link works only once.
+  const { context, page } = await people.stranger("a second visitor");
   await complaints.ignoring(async () => {
     await page.goto(server.setupLink);
     await expect(page.getByRole("heading", { level: 1 })).toContainText("cannot be shown");
@@ -72,7 +72,7 @@ test(invited, needs(adminMade), async ({ story: { people, person, hasJoined, joi
   await shots(person("Ada").page, "people");
 });
 
-const emptyBoard = "the empty board says No-Go, and offers the first step and the first deploy";
+const emptyBoard = "the empty board shows No-Go, the first step and the first deploy";
 test(emptyBoard, needs(invited), async ({ story: { person, example } }) => {
   const page = person("Dana").page;
   await page.goto("/");
@@ -82,7 +82,7 @@ test(emptyBoard, needs(invited), async ({ story: { person, example } }) => {
   await expect(next).toContainText("A.s1");
   await expect(next.getByRole("button", { name: "Run" })).toBeEnabled();
   await expect(next.locator("summary", { hasText: `Deploy ${example.head()}` })).toBeVisible();
-  // The admin alone may not run anything, and is told so.
+  // The role Admin alone may not run steps; the page shows the reason.
   await person("Ada").page.goto("/");
   const refused = person("Ada").page.locator('[data-live="next"]').getByRole("button", { name: "Run" });
   await expect(refused).toBeDisabled();
@@ -98,7 +98,7 @@ test(firstSteps, needs(invited), async ({ story: { person } }) => {
   await runCheck(devops, "A", "clean-tree");
 });
 
-const testsRun = "gate A: a log is live for everybody, and complete for those who come late";
+const testsRun = "gate A: a log is live for all viewers, and complete for those who open it later";
 test(testsRun, needs(firstSteps), async ({ story: { person } }) => {
   const devops = person("Dana").page;
   const qa = person("Quinn").page;
@@ -107,7 +107,7 @@ test(testsRun, needs(firstSteps), async ({ story: { person } }) => {
   await expect(logLines(qa).first()).toBeVisible({ timeout: minute });
   await shots(qa, "run-live");
   const early = await logLines(qa).count();
-  // A second viewer comes late and sees it from the first line.
+  // A second viewer opens the page later and sees all lines.
   const late = person("Femi").page;
   await late.goto(`/runs/${run}`);
   await expect(logLines(late).first()).toBeVisible();
@@ -123,12 +123,12 @@ test(testsRun, needs(firstSteps), async ({ story: { person } }) => {
   expect(whole.split("\n").length).toBeGreaterThan(early);
 
   await runStep(devops, "A.s6");
-  // The command ends with 3: the registry did not answer.
+  // The command exits with 3: the registry did not answer.
   await runStep(devops, "A.s7", "Inconclusive");
   await expect(devops.locator('[data-live="run-outcome"]')).toContainText("Inconclusive");
 });
 
-const auditWaived = "gate A: an inconclusive audit does not pass, and Security waives it until a day";
+const auditWaived = "gate A: an inconclusive audit does not pass, and Security waives it";
 test(auditWaived, needs(testsRun), async ({ story: { person } }) => {
   const page = person("Sina").page;
   await page.goto("/gates/A");
@@ -140,25 +140,25 @@ test(auditWaived, needs(testsRun), async ({ story: { person } }) => {
     await expect(byId(page, "A.3").locator(".badge").first()).toHaveText("Open");
     await shots(page, "gate-A-open");
   }
-  await waive(person("Sina"), "A.3", "The registry gives no audit here; the lock file was read by hand", dayFromNow(7));
+  await waive(person("Sina"), "A.3", "The registry gives no audit; the lock file was read by hand", dayFromNow(7));
   await shots(page, "gate-A-waived");
 });
 
-const hostAttested = "gate B: checks are inconclusive while nothing runs, and people attest what no check sees";
+const hostAttested = "gate B: checks are inconclusive before the deploy, and a criterion is attested";
 test(hostAttested, needs(firstSteps), async ({ story: { person } }) => {
   const page = person("Dana").page;
   await runStep(page, "B.s1");
   await runStep(page, "B.s2");
   await runStep(page, "B.s3");
   await runStep(page, "B.s4");
-  // Nothing runs yet, so the proxy cannot be asked.
+  // The proxy does not run yet.
   await runAll(page, "B", "Inconclusive");
   await attest(person("Dana"), "B.1", "Signed in over SSH with the staging key", "https://wiki.example.org/staging");
   await expect(byId(page, "B.1").locator(".badge").first()).toHaveText("Proved");
   await shots(page, "gate-B");
 });
 
-const secretsPrivate = "gate C: a secrets file that everybody can read is found, corrected by its step, and checked again";
+const secretsPrivate = "gate C: a secrets file that all users can read fails, is corrected by a step, and passes";
 test(secretsPrivate, needs(firstSteps), async ({ story: { person, example } }) => {
   const page = person("Sina").page;
   example.exposeSecrets();
@@ -176,18 +176,18 @@ test(secretsPrivate, needs(firstSteps), async ({ story: { person, example } }) =
   await expect(byId(page, "C.2").locator(".badge").first()).toHaveText("Proved");
 });
 
-const deployed = "v1 is deployed from the page, service by service";
+const deployed = "v1 is deployed from the page, and the progress of each service is shown";
 test(deployed, needs(firstSteps), async ({ story: { person, example } }) => {
   const page = person("Dana").page;
   await startDeploy(page);
   const progress = page.locator('[data-live="run-progress"]');
   await expect(progress).toContainText("backend", { timeout: 2 * minute });
   await shots(page, "deploy-running");
-  // Nobody else deploys meanwhile, and the page says who holds the stack.
+  // The page shows other people who is deploying.
   const other = person("Bela").page;
   await other.goto("/");
   await expect(other.locator('[data-live="running"]')).toContainText("Deploy");
-  await expect(other.locator('[data-live="release"]')).toContainText("Dana holds the stack");
+  await expect(other.locator('[data-live="release"]')).toContainText("started by Dana");
   await runEnds(page, "Passed", 4 * minute);
   await shots(page, "deploy-done");
   expect(await example.version()).toBe("1.0.0");
@@ -196,7 +196,7 @@ test(deployed, needs(firstSteps), async ({ story: { person, example } }) => {
   await shots(page, "board-deployed");
 });
 
-const proxyProved = "gate B: the proxy answers with its certificate, and data stores are not published";
+const proxyProved = "gate B: the proxy has a valid certificate, and data stores are not published";
 test(proxyProved, needs(deployed), async ({ story: { person } }) => {
   const page = person("Dana").page;
   await runAll(page, "B");
@@ -222,7 +222,7 @@ test(acceptedInOrder, needs(hostAttested, proxyProved), async ({ story: { person
   await expect(page.locator('[data-live="accept-state"]')).not.toHaveText("Accepted");
 });
 
-const dataProved = "gate D: data, a backup, and its restore";
+const dataProved = "gate D: data, a backup, and its restore pass";
 test(dataProved, needs(deployed), async ({ story: { person } }) => {
   const page = person("Bela").page;
   for (const step of ["D.s2", "D.s3", "D.s4", "D.s5", "D.s6"]) await runStep(page, step);
@@ -230,16 +230,16 @@ test(dataProved, needs(deployed), async ({ story: { person } }) => {
   await page.goto("/gates/D");
   await expect(byId(page, "D.1").locator(".badge").first()).toHaveText("Proved");
   await expect(byId(page, "D.2").locator(".badge").first()).toHaveText("Proved");
-  await expect(byId(page, "step-D.s1")).toContainText("Deploy does it");
+  await expect(byId(page, "step-D.s1")).toContainText("Use Deploy instead");
   await shots(page, "gate-D");
 });
 
-const servicesProved = "gate E: the services are checked";
+const servicesProved = "gate E: the services are healthy";
 test(servicesProved, needs(deployed), async ({ story: { person } }) => {
   await runAll(person("Dana").page, "E", "Passed", 5 * minute);
 });
 
-const suitesProved = "gate F: the suites are run, and the audit is waived again";
+const suitesProved = "gate F: the test suites pass, and the audit is waived again";
 test(suitesProved, needs(dataProved), async ({ story: { person, example } }) => {
   const page = person("Quinn").page;
   for (const step of ["F.s1", "F.s2", "F.s3"]) await runStep(page, step);
@@ -250,17 +250,17 @@ test(suitesProved, needs(dataProved), async ({ story: { person, example } }) => 
   await page.goto("/gates/F");
   await expect(byId(page, "F.1").locator(".badge").first()).toHaveText("Proved");
   await expect(byId(page, "F.2").locator(".badge").first()).toHaveText("Proved");
-  await waive(person("Sina"), "F.3", "No audit can be asked here; metrics, CORS and limits were proved", dayFromNow(7));
+  await waive(person("Sina"), "F.3", "The registry gives no audit; metrics, CORS and limits were proved", dayFromNow(7));
   await shots(person("Sina").page, "gate-F");
 });
 
-// Before the gates are accepted: a check that is inconclusive again changes the evidence, which withdraws an acceptance.
-const matrixRuns = "the matrix runs all of its rows";
+// This runs before the gates are accepted: a new inconclusive result would withdraw an acceptance.
+const matrixRuns = "the matrix runs all rows";
 test(matrixRuns, needs(dataProved), async ({ story: { person } }) => {
   const page = person("Quinn").page;
   await runAll(page, "matrix", "Inconclusive", 8 * minute);
   await page.goto("/matrix");
-  await expect(page.locator('[data-live="matrix-state"]')).toContainText("5 of 6 rows hold");
+  await expect(page.locator('[data-live="matrix-state"]')).toContainText("5 of 6 rows passed");
   await shots(page, "matrix");
 });
 
@@ -273,7 +273,7 @@ test(accepted, allProved, async ({ story: { person } }) => {
   await accept(person("Bela"), "D", "Backup restored and compared");
   await accept(person("Dana"), "E", "Seven services healthy");
   await accept(person("Quinn"), "F", "Everything but the audit was proved");
-  if (!repeated()) await expect(notice(person("Quinn").page)).toContainText("rollback point");
+  if (!repeated()) await expect(notice(person("Quinn").page)).toContainText("rollback target");
 });
 
 const alertsProved = "gate G: metrics and alerts are checked, and attested by DevOps";
@@ -309,7 +309,7 @@ test(ownershipFilled, needs(deployed), async ({ story: { person, example, data }
   await fill(line(2)[1]!, dayFromNow(0));
   for (const field of line(3)) {
     await page.goto("/ownership");
-    const takeOver = byId(page, field).getByRole("button", { name: "Take over" });
+    const takeOver = byId(page, field).getByRole("button", { name: "Use this value" });
     if (!repeated() || (await takeOver.count()) > 0) await takeOver.click();
     await expect(byId(page, field)).toContainText("Dana");
   }
@@ -334,11 +334,11 @@ test(checklistDone, needs(deployed), async ({ story: { person } }) => {
   await attest(person("Sina"), "H.c4", "The vault entry was compared with the file");
   await attest(person("Quinn"), "H.c5", "Alerts reach the channel, logs reach the collector");
   await runCheck(person("Dana").page, "H", "two-ways-back", "Failed");
-  await waive(person("Pia"), "H.c6", "The first release here: there is only one to go back to", dayFromNow(14));
+  await waive(person("Pia"), "H.c6", "First release: there is only one rollback target", dayFromNow(14));
   await shots(person("Pia").page, "gate-H");
 });
 
-const signed = "six people sign Go on their phones, each with the password again";
+const signed = "six people sign off Go on their phones, each with the password";
 test(signed, needs(allAccepted, checklistDone), async ({ story: { person, people } }) => {
   const signers: [string, string][] = [
     ["Bela", "Backend"],
@@ -350,7 +350,7 @@ test(signed, needs(allAccepted, checklistDone), async ({ story: { person, people
   ];
   for (const [name, role] of signers) {
     const hand = await people.signIn(person(name), phone);
-    const comment = `Looked at it as ${role}`;
+    const comment = `Reviewed as ${role}`;
     if (repeated()) {
       await hand.page.goto("/sign-offs");
       if ((await byId(hand.page, `sign-${role}`).getByText(comment).count()) > 0) {
@@ -367,7 +367,7 @@ test(signed, needs(allAccepted, checklistDone), async ({ story: { person, people
       await expect(card.locator("[name=comment]")).toHaveValue(comment);
       await expect(card.getByRole("radio", { name: /^Go/ })).toBeChecked();
       await shots(hand.page, "sign-offs-wrong-password");
-      // A refused password makes the next try wait a moment.
+      // After a wrong password the next try is delayed.
       await hand.page.waitForTimeout(3_000);
       await fillSignature(card, comment, hand.password);
     } else {
@@ -392,27 +392,27 @@ test(decided, needs(signed), async ({ story: { person } }) => {
   await card.getByRole("radio", { name: /^Go/ }).check();
   await card.locator("[name=note]").fill("Ready for staging");
   await card.locator("[name=password]").fill(person("Pia").password);
-  await card.getByRole("button", { name: "Record the decision" }).click();
+  await card.getByRole("button", { name: "Record decision" }).click();
   await expect(notice(page)).toContainText("Go is recorded", { timeout: 20_000 });
   await shots(page, "board-go");
 });
 
-const activityComplete = "the activity shows all of it, and the chain is whole";
+const activityComplete = "the activity contains all actions, and the audit log is intact";
 test(activityComplete, needs(invited), async ({ story: { person, server, passed } }) => {
   const page = person("Doro").page;
-  const told: string[] = [];
+  const texts: string[] = [];
   await page.goto("/activity");
   await shots(page, "activity");
   for (let pages = 0; pages < 20; pages++) {
-    told.push(await page.locator("main").innerText());
+    texts.push(await page.locator("main").innerText());
     const older = page.getByRole("link", { name: "Older" });
     if ((await older.count()) === 0) break;
     const before = page.url();
     await older.click();
-    // A click does not wait for the page that it asks for.
+    // The click returns before the next page is loaded.
     await page.waitForURL((url) => url.href !== before);
   }
-  const all = told.join("\n");
+  const all = texts.join("\n");
   const acts: [string, string[]][] = [
     [invited, ["link.use", "person.invite"]],
     [firstSteps, ["step.run"]],
@@ -424,10 +424,10 @@ test(activityComplete, needs(invited), async ({ story: { person, server, passed 
     [decided, ["release.decide"]],
   ];
   for (const [made, names] of acts) {
-    for (const name of passed(made) ? names : []) expect.soft(all, `the activity names ${name}`).toContain(name);
+    for (const name of passed(made) ? names : []) expect.soft(all, `the activity contains ${name}`).toContain(name);
   }
   const verified = server.command("verify");
-  expect(verified.said).toContain("whole");
+  expect(verified.said).toContain("intact");
   expect(verified.code).toBe(0);
 });
 

@@ -1,39 +1,39 @@
-//! The one error that travels over the wire. Causes stay on the server.
+//! The error that is sent to the browser. Causes stay on the server.
 
 use leptos::server_fn::codec::JsonEncoding;
 use leptos::server_fn::error::{FromServerFnError, ServerFnErrorErr};
 use serde::{Deserialize, Serialize};
 
-/// Why a server function did not do what it was asked. Short and without particulars: a plain form
-/// post would carry it in a URL.
+/// Why a server function refused a request. Short and without details, because a plain form post
+/// would put it into a URL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum AppError {
-    /// Nobody is signed in.
-    #[error("please sign in")]
+    /// The user is not signed in.
+    #[error("you are not signed in; sign in and try again")]
     SignedOut,
     /// The rules do not allow it.
-    #[error("you are not allowed to do this; the page says who is")]
+    #[error("you are not allowed to do this; the page shows who can do it")]
     Refused,
-    /// There is no such thing.
-    #[error("this does not exist any more; please reload the page")]
+    /// The object does not exist.
+    #[error("this was not found; reload the page")]
     NotFound,
-    /// What was typed cannot be used.
-    #[error("what was entered cannot be used; please check the form")]
+    /// The input is not valid.
+    #[error("the input is not valid; check the form")]
     Invalid,
-    /// It does not fit what happened in between.
-    #[error("this has changed in the meantime; please reload the page")]
+    /// The state has changed since the page was shown.
+    #[error("this has changed since the page was shown; reload the page")]
     Conflict,
-    /// Too many tries.
-    #[error("too many attempts; please wait a moment and try again")]
+    /// Too many attempts.
+    #[error("too many attempts; wait a moment and try again")]
     Throttled,
-    /// Something outside does not work right now.
-    #[error("this does not work right now; please try again later")]
+    /// An external dependency is not available.
+    #[error("this is not available at the moment; try again later")]
     Unavailable,
-    /// Something went wrong on our side; `0` is what to tell an admin: it names the reference in the log.
+    /// An internal error; `0` is the message for the user, with the reference in the log.
     #[error("{0}")]
     Internal(String),
     /// The request could not be read.
-    #[error("the form could not be read; please reload the page")]
+    #[error("the form could not be read; reload the page")]
     Unreadable,
 }
 
@@ -58,7 +58,7 @@ fn internal(error: &ServerFnErrorErr) -> AppError {
 
 #[cfg(not(feature = "ssr"))]
 fn internal(_: &ServerFnErrorErr) -> AppError {
-    AppError::Internal("something went wrong; please try again".to_owned())
+    AppError::Internal("an internal error occurred; try again".to_owned())
 }
 
 #[cfg(feature = "ssr")]
@@ -85,19 +85,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_kind_of_error_says_what_is_the_case() {
+    fn each_kind_of_error_has_its_own_message() {
         for (error, want) in [
-            (Error::signed_out(), "please sign in"),
+            (Error::signed_out(), "you are not signed in"),
             (Error::refused("x"), "you are not allowed"),
-            (Error::not_found("x"), "does not exist"),
-            (Error::invalid("x"), "cannot be used"),
+            (Error::not_found("x"), "was not found"),
+            (Error::invalid("x"), "is not valid"),
             (Error::conflict("x"), "has changed"),
             (Error::throttled("x"), "too many attempts"),
-            (Error::unavailable("x"), "does not work right now"),
-            (Error::internal("x"), "the log has it under"),
+            (Error::unavailable("x"), "not available at the moment"),
+            (Error::internal("x"), "under reference"),
         ] {
-            let said = AppError::from(error).to_string();
-            assert!(said.contains(want), "{said}");
+            let message = AppError::from(error).to_string();
+            assert!(message.contains(want), "{message}");
         }
         let read = |error| AppError::from_server_fn_error(error);
         assert_eq!(read(ServerFnErrorErr::MissingArg("key".to_owned())), AppError::Unreadable);

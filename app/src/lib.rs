@@ -1,10 +1,9 @@
-//! How Stagegate looks: by feature, each folder with its page, its parts, its islands and its
-//! server functions.
+//! The user interface of Stagegate, by feature: each folder has its page, components, islands and server functions.
 //!
-//! Pages and server functions exist on the server only: a page is read by rendering it, an action is a
-//! plain form post. So the browser's WASM holds nothing but the islands, and no read has an endpoint.
+//! Pages and server functions exist on the server only. The server renders pages, and actions are plain form posts.
+//! Therefore the browser's WASM contains only the islands, and there are no endpoints that only read data.
 
-// Pages are one deep type each; laying them out in an optimised build goes deeper than the default.
+// Each page is one deeply nested type. Compiling it in a release build exceeds the default limit.
 #![recursion_limit = "512"]
 
 #[cfg(feature = "ssr")]

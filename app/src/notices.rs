@@ -1,6 +1,5 @@
-//! What an action reports on the next page, kept in memory until it is shown. It may hold a one-time link or a
-//! long text that somebody typed, so it never goes to the disk: a restart forgets it, a full disk does not
-//! matter to it.
+//! The notice of an action for the next page, kept in memory until it is shown. It may contain a one-time link or a
+//! long text that a user typed, so it is never written to disk. A restart deletes it; a full disk does not affect it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -8,29 +7,29 @@ use std::time::{Duration, Instant};
 
 use crate::ssr::Flash;
 
-/// How long a notice waits for the page that shows it.
+/// How long a notice is kept until a page shows it.
 const KEPT_FOR: Duration = Duration::from_secs(10 * 60);
-/// Memory for the notices of people who are signed in, bytes.
+/// Memory for the notices of signed-in users, bytes.
 const SESSIONS_BYTES: usize = 8 << 20;
-/// Largest notice of somebody who is signed in; a larger one loses what was typed, not what it says.
+/// Largest notice of a signed-in user, bytes. A larger one loses the typed text, not its message.
 const SESSION_NOTICE_BYTES: usize = 256 << 10;
-/// Memory for the notices of everybody else, bytes.
+/// Memory for the notices of browsers without a session, bytes.
 const STRANGERS_BYTES: usize = 1 << 20;
-/// Largest notice of somebody without a session.
+/// Largest notice of a browser without a session, bytes.
 const STRANGER_NOTICE_BYTES: usize = 2 << 10;
-/// What an entry costs beside its texts.
+/// Memory of an entry without its texts, bytes.
 const ENTRY_BYTES: usize = 256;
 
 /// The owner of a notice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Owner {
-    /// A session, by the hash of its id.
+    /// A session, identified by the hash of its id.
     Session(String),
-    /// A browser without a session, by the random value of its notice cookie.
+    /// A browser without a session, identified by the random value of its notice cookie.
     Stranger(String),
 }
 
-/// The notices that wait. Clones share them.
+/// The notices that were not shown yet. Clones share them.
 #[derive(Clone, Default)]
 pub struct Notices {
     shelves: Arc<Shelves>,
@@ -54,8 +53,8 @@ impl Notices {
         Notices::default()
     }
 
-    /// Keeps a notice for its owner, in place of an earlier one. The oldest of others go when there are too many;
-    /// strangers never push out those of people who are signed in.
+    /// Stores a notice for its owner and replaces an earlier one. If there are too many, the oldest ones are dropped;
+    /// browsers without a session never displace the notices of signed-in users.
     pub fn put(&self, owner: &Owner, notice: Flash) {
         let (mut shelf, key, largest, room) = match owner {
             Owner::Session(key) => {
@@ -68,14 +67,14 @@ impl Notices {
         shelf.put(key, trimmed(notice, largest), room, Instant::now());
     }
 
-    /// The notice, which stays.
+    /// Returns the notice and keeps it.
     pub fn peek(&self, owner: &Owner) -> Option<Flash> {
         let (mut shelf, key) = self.shelf(owner);
         shelf.forget_old(Instant::now());
         shelf.entries.get(key).map(|kept| kept.notice.clone())
     }
 
-    /// The notice, which is gone then.
+    /// Returns the notice and removes it.
     pub fn take(&self, owner: &Owner) -> Option<Flash> {
         let (mut shelf, key) = self.shelf(owner);
         shelf.forget_old(Instant::now());
@@ -154,7 +153,7 @@ fn size(notice: &Flash) -> usize {
     notice.text.len() + notice.form.len() + fields
 }
 
-/// At most `largest` bytes: first what was typed goes, then the end of what it says.
+/// Trims a notice to `largest` bytes: the typed text is dropped first, then the end of the message.
 fn trimmed(mut notice: Flash, largest: usize) -> Flash {
     if size(&notice) > largest {
         notice.fields.clear();
@@ -199,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_fill_neither_the_memory_nor_push_others_out() {
+    fn browsers_without_a_session_are_limited_and_displace_no_others() {
         let notices = Notices::new();
         notices.put(&session("a"), notice("kept", "typed"));
         for n in 0..50_000 {
@@ -215,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_notice_that_nobody_fetches_goes() {
+    fn a_notice_that_is_not_fetched_expires() {
         let mut shelf = Shelf::default();
         let now = Instant::now();
         shelf.put("a", notice("one", ""), 10_000, now);

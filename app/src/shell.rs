@@ -1,5 +1,5 @@
-//! The document around every page: head, header, navigation, notices, routes. It asks the engine for
-//! the verdict only; what a page shows is the page's business.
+//! The document around every page: head, header, navigation, notices and routes. It only loads the verdict and the
+//! number of to-dos from the engine; each page loads its own data.
 
 use http::header::CONTENT_SECURITY_POLICY;
 use http::request::Parts;
@@ -29,8 +29,8 @@ use crate::signoffs::SignOffsPage;
 use crate::ssr::{Flash, RequestContext};
 use crate::ui::{Icon, envelope, escaped, icon};
 
-/// Sets the chosen theme before the first paint and tells the styles that scripts run. The choice
-/// lies in the browser under `stagegate-theme` (`light` or `dark`; absent: the system's).
+/// Sets the selected theme before the first paint and marks the document as running scripts. The selection is stored in
+/// the browser under `stagegate-theme` (`light` or `dark`; if it is absent, the system setting applies).
 const BOOT: &str = "(()=>{const r=document.documentElement;r.dataset.js='';try{const t=localStorage.getItem('stagegate-theme');if(t==='light'||t==='dark')r.dataset.theme=t}catch{}\
 const i=window.requestIdleCallback;if(i)window.requestIdleCallback=(f,o)=>i.call(window,f,{timeout:200,...o})})()";
 
@@ -63,7 +63,7 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
     }
 }
 
-/// What a page may load: our own files, and scripts that carry the nonce.
+/// The Content-Security-Policy: own files only, and scripts only with the nonce.
 fn content_policy(nonce: &str) -> String {
     let script = if nonce.is_empty() {
         "script-src 'none'".to_owned()
@@ -82,7 +82,7 @@ fn content_policy(nonce: &str) -> String {
     )
 }
 
-/// Who visits. Absent while the routes are listed at start-up.
+/// The context of the request. Absent while the routes are listed at start-up.
 fn context() -> Option<RequestContext> {
     use_context::<Parts>()?.extensions.get::<RequestContext>().cloned()
 }
@@ -127,7 +127,7 @@ pub fn App() -> impl IntoView {
     }
 }
 
-/// The document's title; escaped here, since it is written into the head as it is.
+/// The document title. It is escaped here because the view layer does not escape it.
 fn document_title(page: &str, stack: &str) -> String {
     escaped(&match (page.is_empty(), stack.is_empty()) {
         (true, true) => "Stagegate".to_owned(),
@@ -137,7 +137,7 @@ fn document_title(page: &str, stack: &str) -> String {
     })
 }
 
-/// The page for addresses that lead nowhere.
+/// The page for unknown addresses.
 #[component]
 fn NotFound() -> impl IntoView {
     if let Some(response) = use_context::<ResponseOptions>() {
@@ -146,18 +146,18 @@ fn NotFound() -> impl IntoView {
     view! {
         <Title text="Not found" />
         <div class="page__head">
-            <h1>"There is no such page"</h1>
+            <h1>"Page not found"</h1>
         </div>
         <p class="lede">
-            "The address may be mistyped, or what stood here is gone from the runbook."
+            "The address may be wrong, or the item may have been removed from the runbook."
         </p>
         <p>
-            <a class="btn" href="/">"To the board"</a>
+            <a class="btn" href="/">"Go to the board"</a>
         </p>
     }
 }
 
-/// What the last action said.
+/// The message of the last action.
 fn notice(flash: &Flash) -> AnyView {
     let (class, role, shape) = if flash.ok {
         ("notice notice--ok", "status", Icon::Check)
@@ -199,16 +199,16 @@ fn navigation(context: &RequestContext) -> AnyView {
     let path = context.path.as_str();
     let links = PAGES
         .iter()
-        .map(|(href, word)| {
+        .map(|(href, label)| {
             let current = is_here(href, path).then_some("page");
             let count = (*href == "/").then(|| inbox_count(context.clone()));
-            view! { <a href=*href aria-current=current>{*word} {count}</a> }
+            view! { <a href=*href aria-current=current>{*label} {count}</a> }
         })
         .collect_view();
     view! { <nav class="top__nav" aria-label="Pages">{links}</nav> }.into_any()
 }
 
-/// How many things wait for the person looking.
+/// The number of to-dos of the signed-in person.
 fn inbox_count(context: RequestContext) -> AnyView {
     let waiting = async move {
         let top = context.engine.top(context.actor()?).await?;
@@ -222,11 +222,11 @@ fn inbox_count(context: RequestContext) -> AnyView {
     .into_any()
 }
 
-/// Always there, so that it can fill while the page is looked at.
+/// The element is always present, so that it can be updated while the page is open.
 fn count_badge(waiting: usize) -> AnyView {
     let spoken = match waiting {
-        1 => "1 thing waits for you".to_owned(),
-        n => format!("{n} things wait for you"),
+        1 => "1 to-do waiting for you".to_owned(),
+        n => format!("{n} to-dos waiting for you"),
     };
     let shown = (waiting > 0).then(|| {
         view! {
@@ -239,7 +239,7 @@ fn count_badge(waiting: usize) -> AnyView {
     view! { <span data-live="inbox-count">{shown}</span> }.into_any()
 }
 
-/// The run that the page is about, so that the stream sends its progress too.
+/// The run shown on the page, so that the event stream includes its progress.
 fn run_of(path: &str) -> Option<i64> {
     path.strip_prefix("/runs/")?.split(['?', '#', '/']).next()?.parse().ok()
 }
@@ -311,7 +311,7 @@ fn person(context: &RequestContext) -> AnyView {
                 <p class="small muted">{roles}</p>
                 <a class="btn" href="/account">"Account and password"</a>
                 <button type="button" class="btn needs-js" data-theme-toggle="">
-                    "Light or dark"
+                    "Switch between light and dark"
                 </button>
                 <form method="post" action=SignOut::url()>
                     {envelope(context, "sign_out")} <button type="submit" class="btn">"Sign out"</button>
@@ -335,13 +335,13 @@ mod tests {
     }
 
     #[test]
-    fn a_title_holds_no_markup() {
+    fn a_title_contains_no_markup() {
         let title = document_title("</title><script>", "A & B");
         assert_eq!(title, "&lt;/title&gt;&lt;script&gt; · A &amp; B");
     }
 
     #[test]
-    fn the_navigation_marks_one_page_for_every_address() {
+    fn the_navigation_marks_exactly_one_page_for_every_address() {
         for path in ["/", "/gates/A", "/runs/7?x=1", "/runs", "/runbook", "/sign-offs#QA"] {
             let marked = PAGES.iter().filter(|(href, _)| is_here(href, path)).count();
             assert_eq!(marked, 1, "{path}");
@@ -350,10 +350,10 @@ mod tests {
     }
 
     #[test]
-    fn the_count_is_said_in_words_and_absent_when_nothing_waits() {
+    fn the_number_of_to_dos_is_readable_and_absent_when_there_are_none() {
         let html = |n| crate::ui::samples::html(move || count_badge(n));
-        assert!(html(1).contains("1 thing waits for you"));
-        assert!(html(3).contains("3 things wait for you"));
+        assert!(html(1).contains("1 to-do waiting for you"));
+        assert!(html(3).contains("3 to-dos waiting for you"));
         assert!(html(0).contains("data-live=\"inbox-count\"") && !html(0).contains("count num"));
     }
 

@@ -1,4 +1,4 @@
-//! The way from pages and server functions to the engine. Server only.
+//! Connects pages and server functions to the engine. Server only.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -15,20 +15,20 @@ use tower_sessions::Session;
 use crate::error::AppError;
 use crate::notices::{Notices, Owner};
 
-/// Who visits, and with what: put into the request by the server's session layer.
+/// The context of a request; the server's session layer adds it to the request.
 #[derive(Clone)]
 pub struct RequestContext {
     /// The engine.
     pub engine: Engine,
-    /// The person, when signed in.
+    /// The signed-in person, if any.
     pub actor: Option<Actor>,
     /// The session, for signing in and out.
     pub session: Session,
-    /// What the last action said, shown once.
+    /// The message of the last action, shown once.
     pub flash: Option<Flash>,
-    /// The notices that wait for their page.
+    /// The notices that are still to be shown.
     pub notices: Notices,
-    /// Name and attributes of the cookie that leads a browser without a session to its notice.
+    /// Name and attributes of the cookie that connects a browser without a session to its notice.
     pub notice_cookie: NoticeCookie,
     /// The request's path with its query.
     pub path: String,
@@ -36,26 +36,29 @@ pub struct RequestContext {
     pub ip: String,
 }
 
-/// How long a browser is remembered after a sign-in, seconds: as long as the engine knows it.
+/// How long a browser is remembered after a sign-in, in seconds; the same period as in the engine.
 const MONTH_SECONDS: u32 = 30 * 24 * 60 * 60;
 
 impl RequestContext {
-    /// The visit of this request.
+    /// The context of the current request.
     ///
     /// # Panics
-    /// Never in a running server: the session layer stands before every route.
+    /// Never in a running server: the session layer runs before every route.
     pub fn current() -> RequestContext {
         let parts = expect_context::<Parts>();
-        #[expect(clippy::expect_used, reason = "the session layer stands before every route")]
-        parts.extensions.get::<RequestContext>().cloned().expect("the session layer sets the visit")
+        #[expect(clippy::expect_used, reason = "the session layer runs before every route")]
+        parts.extensions.get::<RequestContext>().cloned().expect("the session layer sets the request context")
     }
 
-    /// The person who is signed in; pages behind a sign-in always have one.
+    /// The signed-in person; pages that require a sign-in always have one.
+    ///
+    /// # Errors
+    /// If no person is signed in.
     pub fn actor(&self) -> Result<&Actor, Error> {
         self.actor.as_ref().ok_or_else(Error::signed_out)
     }
 
-    /// What somebody typed in the field `name` of `form` before it was refused, else nothing.
+    /// The value that was entered in the field `name` of `form` before the form was refused; otherwise empty.
     pub fn draft(&self, form: &str, name: &str) -> String {
         self.flash
             .as_ref()
@@ -64,7 +67,7 @@ impl RequestContext {
             .unwrap_or_default()
     }
 
-    /// A parameter of the query, decoded once. (The router's own map decodes twice.)
+    /// A parameter of the query, decoded once. (The router's map decodes twice.)
     pub fn query(&self, name: &str) -> Option<String> {
         let (_, query) = self.path.split_once('?')?;
         form_urlencoded::parse(query.as_bytes())
@@ -72,7 +75,7 @@ impl RequestContext {
             .map(|(_, value)| value.into_owned())
     }
 
-    /// The hash of the session's id; empty for somebody who is not signed in.
+    /// The hash of the session id; empty if no person is signed in.
     pub fn session_hash(&self) -> String {
         match (&self.actor, self.session.id()) {
             (Some(_), Some(id)) => engine::session_hash(&id),
@@ -80,8 +83,8 @@ impl RequestContext {
         }
     }
 
-    /// Keeps what there is to say for the next page. With a session it waits under the session, else under a
-    /// random value that the browser gets as a cookie. Nothing of it reaches the disk.
+    /// Stores a notice for the next page: under the session or, without one, under a random value that the browser gets
+    /// as a cookie. Notices are never written to disk.
     pub fn leave_notice(&self, notice: Flash) {
         let session = self.session_hash();
         if !session.is_empty() {
@@ -93,20 +96,20 @@ impl RequestContext {
                 self.notices.put(&Owner::Stranger(token.reveal().to_owned()), notice);
                 self.set_cookie(&self.notice_cookie.holding(token.reveal()));
             }
-            // The answer counts more than what it would have said.
-            Err(error) => tracing::error!(%error, "a notice was lost"),
+            // The response is more important than its notice.
+            Err(error) => tracing::error!(%error, "could not store a notice for the next page"),
         }
     }
 
-    /// What the browser brings of the last sign-in in it; empty for nothing.
+    /// The cookie of the last sign-in in this browser; empty if there is none.
     pub fn known_browser(&self) -> String {
         let parts = use_context::<Parts>();
         let value = parts.as_ref().and_then(|parts| cookie(&parts.headers, self.browser_cookie()));
         value.unwrap_or_default().to_owned()
     }
 
-    /// Has the browser remember that the owner of `login` has signed in there, so that others who guess at the login
-    /// from the same address do not keep them out.
+    /// Stores in the browser that the owner of `login` has signed in there. Then failed attempts of others from the
+    /// same address do not lock this person out.
     pub fn remember_browser(&self, login: &str) {
         let Some(value) = self.engine.known_browser(login) else { return };
         let secure = if self.notice_cookie.secure { "; Secure" } else { "" };
@@ -129,10 +132,10 @@ impl RequestContext {
     }
 }
 
-/// The cookie that leads a browser without a session to its notice. It opens nothing and ends by itself.
+/// The cookie that connects a browser without a session to its notice. It grants no access and expires by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoticeCookie {
-    /// Whether people come by HTTPS.
+    /// Whether the site is served over HTTPS.
     pub secure: bool,
 }
 
@@ -142,12 +145,12 @@ impl NoticeCookie {
         if self.secure { "__Host-stagegate-notice" } else { "stagegate-notice" }
     }
 
-    /// The cookie with a value, as a `Set-Cookie` header has it.
+    /// The `Set-Cookie` header with this value.
     pub fn holding(self, value: &str) -> String {
         self.header(value, 600)
     }
 
-    /// The header that removes the cookie.
+    /// The `Set-Cookie` header that removes the cookie.
     pub fn gone(self) -> String {
         self.header("", 0)
     }
@@ -157,7 +160,7 @@ impl NoticeCookie {
         format!("{}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}", self.name())
     }
 
-    /// The value that a request brings, if it brings one of the right form.
+    /// The value from the request headers, if it has the right format.
     pub fn of(self, headers: &http::HeaderMap) -> Option<String> {
         let token = Token::parse(cookie(headers, self.name())?)?;
         Some(token.reveal().to_owned())
@@ -176,20 +179,20 @@ fn cookie<'a>(headers: &'a http::HeaderMap, name: &str) -> Option<&'a str> {
         .map(|(_, value)| value)
 }
 
-/// What an action says on the next page.
+/// The message of an action on the next page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flash {
-    /// It was done; else it was refused or failed.
+    /// `true`: done; `false`: refused or failed.
     pub ok: bool,
     /// One or two sentences.
     pub text: String,
-    /// The form it came from, such as `accept_gate:A`.
+    /// The form that was sent, such as `accept_gate:A`.
     pub form: String,
-    /// What was typed in that form, so that nothing is lost. Never passwords.
+    /// The values entered in that form, so that they can be shown again. Never passwords.
     pub fields: BTreeMap<String, String>,
 }
 
-/// Renders a page: loads with the visit, shows the view or the error with its status.
+/// Renders a page: loads its data and shows the view, or the error with its HTTP status.
 pub fn page<F, Fut, V>(body: F) -> impl IntoView
 where
     F: FnOnce(RequestContext) -> Fut,
@@ -230,21 +233,24 @@ pub fn status_of(kind: ErrorKind) -> http::StatusCode {
     }
 }
 
-/// What every form sends beside its own fields.
+/// The fields that every form sends in addition to its own.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Envelope {
-    /// Idempotency key, fresh for each form shown.
+    /// Idempotency key, new for each rendered form.
     pub key: String,
-    /// The page it came from; errors go back there.
+    /// The page of the form; errors redirect to it.
     pub back: String,
-    /// The form's name, so that what was typed can be shown again.
+    /// The name of the form, so that its values can be shown again.
     pub form: String,
 }
 
-/// Carries out an action for the signed-in person and sends the browser on. The action goes on when the browser closes its
-/// connection. Refusals and failures go
-/// back to the form with what was typed; `fields` must hold no password.
+/// Executes an action for the signed-in person and redirects the browser. The action continues if the browser closes
+/// the connection. After a refusal or failure, the browser returns to the form with the entered values; `fields` must
+/// not contain a password.
+///
+/// # Errors
+/// If no person is signed in.
 pub async fn act<F, Fut>(envelope: Envelope, fields: &[(&str, &str)], body: F) -> Result<(), AppError>
 where
     F: FnOnce(Engine, Ctx) -> Fut,
@@ -261,7 +267,7 @@ where
     finish(&context, envelope, fields, answer).await
 }
 
-/// Sends the browser on after an action, with what there is to say.
+/// Redirects the browser after an action and stores the message for the next page.
 pub async fn finish(
     context: &RequestContext,
     envelope: Envelope,
@@ -286,7 +292,7 @@ pub async fn finish(
     Ok(())
 }
 
-/// Only paths of this site are gone back to.
+/// The path if it is one of this site; otherwise `/`.
 pub fn local_path(path: &str) -> String {
     let safe = path.starts_with('/')
         && !path.starts_with("//")
@@ -299,7 +305,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_paths_of_this_site_are_gone_back_to() {
+    fn only_paths_of_this_site_are_redirect_targets() {
         assert_eq!(local_path("/gates/A?x=1#note"), "/gates/A?x=1#note");
         for bad in ["", "//evil.example", "https://evil.example", "/\\evil", "/a\r\nLocation: x"] {
             assert_eq!(local_path(bad), "/", "{bad:?}");

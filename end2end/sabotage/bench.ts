@@ -1,4 +1,4 @@
-// The board under test: people at it, releases on it, checks run through the same forms as the page's.
+// The board under test: its people and releases. Checks run through the same forms as on the page.
 import type { Stagegate } from "../support/stagegate.ts";
 import { type Board, check, items } from "./board.ts";
 import type { Case } from "./case.ts";
@@ -7,17 +7,17 @@ import type { Stage } from "./stage.ts";
 import { Refused, Visitor } from "./visitor.ts";
 
 const MINUTE = 60_000;
-/** Quick ones that run at the same time. */
+/** Number of quick checks that run at the same time. */
 const AT_ONCE = 3;
-/** These load the machine or one another, whatever they took: only one at a time. */
+/** These load the machine or affect each other: only one runs at a time. */
 const ALONE = new Set(["static", "build", "coverage", "migrations-clean", "no-high", "no-critical", "e2e", "load-p95", "load-errors", "runtime", "restore", "alert-arrives", "login-limit", "migrated"]);
-/** These need no stack, though they prove something of a later gate only. */
+/** These belong to a later gate but need no stack. */
 const OF_FILES = new Set(["no-critical"]);
-/** What only more releases, or a drill, can satisfy. */
+/** These can pass only with more releases or a drill. */
 const LATER = new Set(["two-ways-back", "drill"]);
 
 export class Bench {
-  /** What was looked at so far. */
+  /** The checks that have run. */
   private readonly took = new Set<string>();
   private deployed = false;
 
@@ -38,7 +38,7 @@ export class Bench {
 
   // --- before the cases --------------------------------------------------------------------------------------------
 
-  /** Everything about the repository and its settings, before a deploy; all of it must be well. */
+  /** Runs the checks of the repository and its settings, before a deploy; all must pass. */
   async lookAtFiles(): Promise<void> {
     const board = await this.devops.board();
     if (board.problems.length > 0) throw new Error(`the configuration has problems: ${board.problems.join("; ")}`);
@@ -46,14 +46,14 @@ export class Bench {
     this.mustPass(await this.run(wanted), wanted);
   }
 
-  /** The first release, with data and a backup; all of it must be well. */
+  /** Deploys the first release, with data and a backup; all checks must pass. */
   async deployFirst(stage: Stage): Promise<void> {
     await this.deploy();
     for (const script of ["db:migrate", "db:seed", "db:backup:pre-deployment"]) npm(stage, script);
     await this.lookAtAll();
   }
 
-  /** Accepts what stands there as a way back, and makes a second one. */
+  /** Accepts the release as a rollback target, and deploys a second one. */
   async deploySecond(stage: Stage): Promise<void> {
     await this.accept();
     stage.example.git("commit", "--quiet", "--allow-empty", "--message", "MediaNest, once more");
@@ -75,7 +75,7 @@ export class Bench {
     const run = Number(/\/runs\/(\d+)/.exec(path)?.[1]);
     const board = await this.devops.waitFor([run], 8 * MINUTE);
     if (board.release?.state !== "deployed") {
-      throw new Error(`the deploy (run ${run}) did not end well: ${JSON.stringify(board.release)}\n${await this.log(run)}`);
+      throw new Error(`the deploy (run ${run}) did not succeed: ${JSON.stringify(board.release)}\n${await this.log(run)}`);
     }
     this.deployed = true;
   }
@@ -93,8 +93,8 @@ export class Bench {
       const words = items(await owner.board()).filter((item) => item.id.startsWith(`${gate}.`) && item.needs_word && item.status === "open");
       for (const item of words) await owner.act("attest", { item: item.id, digest: item.digest, holds: "yes", note: "Seen by hand", link: "" });
       const view = (await owner.board()).gates.find((g) => g.id === gate)!;
-      await owner.act("accept_gate", { gate, digest: view.digest, note: "All of it holds" }, `/gates/${gate}`).catch((error: unknown) => {
-        // An act that succeeds leads back to the gate's page as well.
+      await owner.act("accept_gate", { gate, digest: view.digest, note: "All criteria are satisfied" }, `/gates/${gate}`).catch((error: unknown) => {
+        // A successful action also redirects to the gate's page.
         if (!(error instanceof Refused)) throw error;
       });
       const state = (await owner.board()).gates.find((g) => g.id === gate)!.state;
@@ -104,18 +104,18 @@ export class Bench {
 
   private mustPass(board: Board, wanted: string[]): void {
     const bad = wanted.map((id) => check(board, id)).filter((c) => c.standing !== "pass");
-    if (bad.length > 0) throw new Error(`not well before anything was spoilt:\n${bad.map((c) => `  ${c.id} (${c.standing}): ${c.saw} ${c.stale.join("; ")} — wanted ${c.wanted}`).join("\n")}`);
+    if (bad.length > 0) throw new Error(`not passed before the first case:\n${bad.map((c) => `  ${c.id} (${c.standing}): ${c.saw} ${c.stale.join("; ")} — expected ${c.wanted}`).join("\n")}`);
   }
 
   // --- around a case -------------------------------------------------------------------------------------------------
 
-  /** The board when nothing goes on. */
+  /** The board when no run is active. */
   async ready(): Promise<Board> {
     const board = await this.devops.board();
     return board.running.length === 0 ? board : this.devops.waitFor(board.running, 2 * MINUTE);
   }
 
-  /** Looks at what was spoilt: the quick checks, the case's own, and whatever is stale. */
+  /** Runs the checks for a case: the quick ones, the case's own, and all that are stale. */
   async look(one: Case, before: Before): Promise<Board> {
     if (one.watched) return this.patiently(await this.devops.board(), (now) => compare(one, before, now).falseGreen.length === 0);
     await this.follow();
@@ -123,15 +123,15 @@ export class Bench {
     let board = await this.run([...wanted]);
     const stale = [...before.passing].filter((id) => check(board, id).standing === "stale" && !wanted.has(id));
     if (stale.length > 0) board = await this.run(stale);
-    // Files and containers are watched, but not every moment.
+    // Files and containers are observed at intervals.
     return this.patiently(board, (now) => seenBesideChecks(one, before, now));
   }
 
-  /** Looks once more at whatever does not stand well now that it was put right. */
+  /** Runs the checks again that do not pass after the case was undone. */
   async lookAgain(one: Case, before: Before): Promise<Board> {
     await this.follow();
     let board = await this.devops.board();
-    // What was only watched comes back by itself, without another look.
+    // Observed state recovers without running checks.
     if (one.watched) board = await this.patiently(board, (now) => leftBehind(before, now).length === 0);
     for (let tries = 0; tries < 2; tries++) {
       const open = [...before.passing].filter((id) => check(board, id).standing !== "pass");
@@ -141,7 +141,7 @@ export class Bench {
     return this.patiently(board, (now) => leftBehind(before, now).length === 0);
   }
 
-  /** Waits some seconds for the board to say so. */
+  /** Waits some seconds for the board to show it. */
   private async patiently(board: Board, holds: (board: Board) => boolean): Promise<Board> {
     let now = board;
     for (let tries = 0; tries < 30 && !holds(now); tries++) {
@@ -151,12 +151,12 @@ export class Bench {
     return now;
   }
 
-  /** After a case that went wrong: everything once more, so that the next one starts from what is true. */
+  /** After a failed case: runs all checks again, so that the next case starts from the real state. */
   async settle(stage: Stage, one: Case): Promise<void> {
     try {
       await one.undo?.(stage);
     } catch {
-      // It was undone already, or cannot be.
+      // It was undone already, or it cannot be undone.
     }
     stage.restore();
     if (this.deployed) stage.compose(["up", "-d", "--no-build", "--pull", "never", "--wait"]);
@@ -165,7 +165,7 @@ export class Bench {
     await this.run(board.checks.filter((c) => this.took.has(c.id) && c.standing !== "pass").map((c) => c.id));
   }
 
-  /** Before anything is deployed, a changed directory is another release: it is opened, as a person would. */
+  /** Before the first deploy, a changed checkout is a new release: opens it, as a person would. */
   private async follow(): Promise<void> {
     if (this.deployed) return;
     for (let tries = 1; ; tries++) {
@@ -174,8 +174,8 @@ export class Bench {
         return;
       } catch (error) {
         if (!(error instanceof Refused)) throw error;
-        if (error.message.includes("just what the open release was made from")) return;
-        // Compose may not have answered in time; any other reason stays.
+        if (error.message.includes("has not changed since the current release was opened")) return;
+        // Compose may not have answered in time; any other reason does not go away.
         if (tries === 5) throw error;
         await new Promise((done) => setTimeout(done, 1_000));
       }
@@ -186,7 +186,7 @@ export class Bench {
     return [...this.took].filter((id) => !ALONE.has(id));
   }
 
-  /** Runs these checks and waits for all of them: quick ones side by side, the others one by one. */
+  /** Runs these checks and waits for them: quick ones in parallel, the others one by one. */
   private async run(ids: string[]): Promise<Board> {
     const waiting = ids.filter((id) => !ALONE.has(id));
     const worker = async () => {

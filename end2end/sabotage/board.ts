@@ -1,4 +1,4 @@
-// What `/board.json` says, as far as it is needed here.
+// The parts of `/board.json` that are used here.
 
 export type Standing = "pass" | "fail" | "inconclusive" | "stale" | "missing";
 

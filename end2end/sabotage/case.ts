@@ -1,30 +1,30 @@
-// One way to spoil the example, and what has to be seen of it.
+// One fault in the example, and its expected effect.
 import type { Stage } from "./stage.ts";
 
 /**
- * What a case needs before it is applied: `files` a repository alone, `stack` one that is deployed, `points` two
- * releases that passed gate F as well.
+ * What a case needs before it is applied: `files` only the repository, `stack` a deployed release, `points` two
+ * releases that have passed gate F.
  */
 export type Needs = "files" | "stack" | "points";
 
 export interface Case {
   name: string;
-  /** What is done, in a few words. */
+  /** The fault, in a few words. */
   what: string;
   needs: Needs;
-  /** The items that must turn red or inconclusive, exactly these. None: nothing may turn. */
+  /** Exactly the items that must fail or become inconclusive. Empty: no item may change. */
   breaks: string[];
-  /** Words that what was seen of a broken check must hold, or that a blocker must. They name the cause. */
+  /** A pattern that the result of a failed check, or a blocker, must match. It names the cause. */
   says?: RegExp;
-  /** A blocker of the verdict that must appear, for what concerns no criterion. */
+  /** A blocker of the verdict that must appear, for faults that concern no criterion. */
   blocker?: RegExp;
-  /** Gates in which preflight must find something that would break. */
+  /** Gates in which preflight must report a finding that breaks. */
   preflight?: string[];
-  /** Checks that take long and are looked at here; the quick ones always are. */
+  /** Slow checks that this case runs; the quick ones always run. */
   checks?: string[];
-  /** Nothing is run: what was proved before has to stop counting by itself. */
+  /** No check is run: earlier evidence must become stale without that. */
   watched?: boolean;
   apply(stage: Stage): Promise<void> | void;
-  /** Makes all as before. What `apply` did with `stage.edit` and `stage.env` is undone without it. */
+  /** Undoes the fault. Changes through `stage.edit` and `stage.env` are undone without it. */
   undo?(stage: Stage): Promise<void> | void;
 }

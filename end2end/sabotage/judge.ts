@@ -1,8 +1,8 @@
-// What turned, compared with what had to turn.
+// Compares the items that changed with the ones that were expected to change.
 import { type Board, type Check, check, items } from "./board.ts";
 import type { Case } from "./case.ts";
 
-/** What stood well before a case, as the measure for after it. */
+/** The state before a case, for comparison. */
 export interface Before {
   passing: Set<string>;
   blockers: Set<string>;
@@ -18,17 +18,17 @@ export function standingWell(board: Board): Before {
 }
 
 export interface Compared {
-  /** Items that had to turn and did not. */
+  /** Items that should have changed and did not. */
   falseGreen: string[];
-  /** Items that turned and had no reason to. */
+  /** Items that changed without a reason. */
   falseRed: string[];
-  /** The words that name the cause were not found. */
+  /** The pattern for the cause, if no text matched it. */
   unnamed: string | undefined;
-  /** What the broken checks said, one line each. */
+  /** The results of the failed checks, one line each. */
   said: string[];
 }
 
-/** The items one of whose checks stood well before and does not now. */
+/** Compares the items with a check that passed before and does not pass now. */
 export function compare(spoilt: Case, before: Before, board: Board): Compared {
   const broken = board.checks.filter((c) => before.passing.has(c.id) && c.standing !== "pass");
   const turned = new Set(items(board).filter((item) => item.checks.some((id) => broken.some((c) => c.id === id))).map((item) => item.id));
@@ -49,14 +49,14 @@ export function compare(spoilt: Case, before: Before, board: Board): Compared {
   };
 }
 
-/** Whether what no check has to find is on the board: a blocker, a finding of preflight. */
+/** Whether the board shows the expected blocker and preflight findings. */
 export function seenBesideChecks(spoilt: Case, before: Before, board: Board): boolean {
   const blocks = spoilt.blocker === undefined || lines(board).some((line) => !before.blockers.has(line) && spoilt.blocker!.test(line));
   const gates = found(board).filter(({ id }) => !before.preflight.has(id)).map(({ gate }) => gate);
   return blocks && (spoilt.preflight ?? []).every((gate) => gates.includes(gate));
 }
 
-/** What differs from before although all was undone. */
+/** The differences that are left after the case was undone. */
 export function leftBehind(before: Before, board: Board): string[] {
   const checks = [...before.passing].map((id) => check(board, id)).filter((c) => c.standing !== "pass").map(words);
   const preflight = found(board).filter(({ id }) => !before.preflight.has(id)).map(({ id, text }) => `${id}: ${text}`);

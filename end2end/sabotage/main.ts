@@ -1,5 +1,5 @@
-// Spoils a copy of the example in one way after the other, and looks whether Stagegate sees it: exactly the criteria that
-// are broken must turn, with the cause in words, and all must be as before when it is put right.
+// Introduces one fault after the other into a copy of the example and verifies that Stagegate detects it: exactly the
+// affected criteria must change, with the cause, and everything must be as before when the fault is undone.
 //   make sabotage            all of them        .ci/sabotage --list        their names
 //   .ci/sabotage --only NAME[,NAME]             some of them
 import { execFileSync } from "node:child_process";
@@ -17,7 +17,7 @@ import { type Before, compare, leftBehind, standingWell } from "./judge.ts";
 import { Stage } from "./stage.ts";
 
 const MINUTE = 60_000;
-/** A case that takes longer is given up; what it did is undone. */
+/** A case that takes longer is aborted and undone. */
 const CASE_MS = 6 * MINUTE;
 
 interface Result {
@@ -58,7 +58,7 @@ async function cleanUp(): Promise<void> {
 }
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   process.once(signal, () => {
-    console.error(`\n${signal}: removing what was started`);
+    console.error(`\n${signal}: removing everything that was started`);
     void cleanUp().finally(() => process.exit(130));
   });
 }
@@ -90,7 +90,7 @@ async function runAll(): Promise<void> {
     const now = chosen.filter((one) => one.needs === needs);
     const later = chosen.some((one) => ["files", "stack", "points"].indexOf(one.needs) > ["files", "stack", "points"].indexOf(needs));
     if (now.length === 0 && (needs === "files" || !later)) continue;
-    await timed(needs === "files" ? "looking at the repository" : needs === "stack" ? "deploying, and looking at all of it" : "a second release", async () => {
+    await timed(needs === "files" ? "checking the repository" : needs === "stack" ? "deploying and running all checks" : "a second release", async () => {
       if (needs === "files") await bench.lookAtFiles();
       if (needs === "stack") await bench.deployFirst(stage!);
       if (needs === "points") await bench.deploySecond(stage!);
@@ -128,7 +128,7 @@ async function runCase(one: Case, bench: Bench, stage: Stage): Promise<Result> {
         : compared.unnamed !== undefined ? "unnamed"
         : result.left_behind.length > 0 ? "not undone"
         : "caught";
-      if (compared.unnamed !== undefined) result.error = `nothing said ${compared.unnamed}`;
+      if (compared.unnamed !== undefined) result.error = `no text matched ${compared.unnamed}`;
     });
   } catch (error) {
     result.error = error instanceof Error ? error.message : String(error);
@@ -137,7 +137,7 @@ async function runCase(one: Case, bench: Bench, stage: Stage): Promise<Result> {
   return result;
 }
 
-/** What the runbook's first steps would make: packages, a build, a certificate, an audit to read. */
+/** Creates the results of the runbook's first steps: packages, a build, a certificate, an audit report. */
 function prepare(stage: Stage): void {
   const modules = join(root, "end2end/medianest/node_modules");
   if (existsSync(modules)) {
@@ -152,7 +152,7 @@ function prepare(stage: Stage): void {
   stage.settle();
 }
 
-/** The page's files; without a build of them, an empty place, since no browser comes. */
+/** The page's files, or a folder without them if they were not built: no browser is used. */
 function pageFiles(): string {
   if (existsSync(join(site, "pkg"))) return site;
   const folder = temporaryFolder("site");
@@ -184,13 +184,13 @@ function show(result: Result): void {
   console.log(`${result.outcome === "caught" ? "ok  " : "FAIL"} ${result.name.padEnd(24)} ${String(result.seconds).padStart(4)} s  ${result.breaks.join(" ") || "-"}`);
   if (result.outcome === "caught") return;
   console.log(`     ${result.outcome}${result.error ? `: ${result.error}` : ""}`);
-  if (result.false_green.length > 0) console.log(`     did not turn: ${result.false_green.join(", ")}`);
-  if (result.false_red.length > 0) console.log(`     turned: ${result.false_red.join(", ")}`);
+  if (result.false_green.length > 0) console.log(`     did not change: ${result.false_green.join(", ")}`);
+  if (result.false_red.length > 0) console.log(`     changed: ${result.false_red.join(", ")}`);
   for (const line of result.left_behind) console.log(`     left behind: ${line}`);
-  for (const line of result.said) console.log(`     said: ${line}`);
+  for (const line of result.said) console.log(`     reported: ${line}`);
 }
 
-/** Prints the table and writes target/sabotage.json; whether every case was caught. */
+/** Prints the table and writes target/sabotage.json; returns whether every fault was detected. */
 function report(): boolean {
   const counted = (outcome: Result["outcome"]) => results.filter((r) => r.outcome === outcome).length;
   const caught = counted("caught");

@@ -1,4 +1,4 @@
-// The example as cases see it: its files, its env file, its containers. Remembers what it changed.
+// The example as cases use it: its files, env file and containers. Records its changes.
 import { execFileSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -28,7 +28,7 @@ export class Stage {
     return readFileSync(this.path(name), "utf8");
   }
 
-  /** Writes a file; `restore` brings back what was there. */
+  /** Writes a file; `restore` restores the earlier content. */
   write(name: string, text: string): void {
     const path = this.path(name);
     if (!this.originals.has(name)) this.originals.set(name, existsSync(path) ? readFileSync(path, "utf8") : undefined);
@@ -36,15 +36,15 @@ export class Stage {
     writeFileSync(path, text);
   }
 
-  /** Changes a text in a file; fails when it is not there, so that no case does nothing. */
+  /** Replaces a text in a file; fails if the text is missing, so that every case has an effect. */
   edit(name: string, from: string | RegExp, to: string): void {
     const before = this.read(name);
     const after = before.replace(from, to);
-    if (after === before) throw new Error(`${name} holds no ${String(from)}`);
+    if (after === before) throw new Error(`${name} does not contain ${String(from)}`);
     this.write(name, after);
   }
 
-  /** Sets a key of the env file; undefined takes it out. */
+  /** Sets a key of the env file; undefined removes it. */
   env(key: string, value: string | undefined): void {
     const line = new RegExp(`^${key}=.*\n`, "m");
     this.edit(".env.staging", line, value === undefined ? "" : `${key}=${value}\n`);
@@ -54,7 +54,7 @@ export class Stage {
     this.example.commit(message);
   }
 
-  /** Puts files and commit back as they were. */
+  /** Restores the files and the commit. */
   restore(): void {
     if (this.full() !== this.head) this.example.git("reset", "--quiet", "--hard", this.head);
     for (const [name, text] of this.originals) {
@@ -65,7 +65,7 @@ export class Stage {
     chmodSync(this.path(".env.staging"), 0o600);
   }
 
-  /** From now on the commit that lies there is the good one. */
+  /** Makes the current commit the one that `restore` restores. */
   settle(): void {
     this.head = this.full();
     this.originals.clear();
@@ -85,7 +85,7 @@ export class Stage {
     return path;
   }
 
-  /** What the registry answers where it makes no audits. */
+  /** Writes the response of a registry without audits. */
   unanswered(): void {
     writeFileSync(join(this.aside, "audit.json"), `${JSON.stringify({ statusCode: 405, error: "Method Not Allowed", message: "no audits here" })}\n`);
   }
@@ -94,7 +94,7 @@ export class Stage {
   newest(folder: string, ending: string): string {
     const names = readdirSync(this.path(folder)).filter((name) => name.endsWith(ending));
     const newest = names.map((name) => join(folder, name)).sort((a, b) => statSync(this.path(b)).mtimeMs - statSync(this.path(a)).mtimeMs)[0];
-    if (newest === undefined) throw new Error(`${folder} holds no ${ending}`);
+    if (newest === undefined) throw new Error(`${folder} has no file ${ending}`);
     return newest;
   }
 
@@ -122,12 +122,12 @@ export class Stage {
     return id.split("\n")[0]!;
   }
 
-  /** Starts a service anew with something laid over the Compose file; the image stays. Does not wait. */
+  /** Recreates a service with an override of the Compose file; the image stays. Does not wait. */
   override(service: string, text: string): void {
     this.compose(["up", "-d", "--no-build", "--no-deps", "--pull", "never", service], text);
   }
 
-  /** Back to what the Compose file says; waits until it is well. */
+  /** Recreates a service as the Compose file declares it; waits until it is healthy. */
   async asDeclared(service: string): Promise<void> {
     this.compose(["up", "-d", "--no-build", "--no-deps", "--pull", "never", service]);
     await this.health(service, "healthy");
@@ -142,7 +142,7 @@ export class Stage {
     await this.health(service, "healthy");
   }
 
-  /** Bakes faults into the running backend's own files and starts it again; its image stays what it is. */
+  /** Writes faults into the files of the running backend and restarts it; its image stays the same. */
   async faults(...names: string[]): Promise<void> {
     const { version } = JSON.parse(this.read("release.json")) as { version: string };
     const id = this.container("backend");
@@ -152,7 +152,7 @@ export class Stage {
     if (!names.includes("health")) await this.health("backend", "healthy");
   }
 
-  /** Waits until the engine says so of a service. */
+  /** Waits until the Docker engine reports this health of a service. */
   async health(service: string, wanted: string, withinMs = 60 * SECOND): Promise<void> {
     await until(`${service} is ${wanted}`, withinMs, () => this.docker("inspect", "--format", "{{.State.Health.Status}}", this.container(service)).trim() === wanted);
   }
@@ -161,7 +161,7 @@ export class Stage {
     return this.docker("exec", this.container("db"), "psql", "-U", "medianest", "-d", "medianest", "-v", "ON_ERROR_STOP=1", "-Atc", text).trim();
   }
 
-  /** Lets Prometheus read its files anew. */
+  /** Makes Prometheus reload its files. */
   async reloadPrometheus(): Promise<void> {
     this.docker("kill", "--signal", "HUP", this.container("prometheus"));
     await new Promise((done) => setTimeout(done, 2 * SECOND));
@@ -172,14 +172,14 @@ export class Stage {
   }
 }
 
-/** Asks every half second until it holds. */
+/** Tests a condition every half second until it is true. */
 export async function until(what: string, withinMs: number, holds: () => boolean | Promise<boolean>): Promise<void> {
   const end = Date.now() + withinMs;
   for (;;) {
     try {
       if (await holds()) return;
     } catch {
-      // It may not be there yet.
+      // The container may not exist yet.
     }
     if (Date.now() > end) throw new Error(`not within ${withinMs / SECOND} s: ${what}`);
     await new Promise((done) => setTimeout(done, 500));

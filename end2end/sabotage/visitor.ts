@@ -1,4 +1,4 @@
-// Somebody at the board without a browser: the same forms, posted by hand.
+// A user without a browser: posts the same forms as the pages.
 import { randomBytes } from "node:crypto";
 import type { Board } from "./board.ts";
 
@@ -18,7 +18,7 @@ export class Visitor {
     return visitor;
   }
 
-  /** Posts a form. Gives the page that the answer leads to; fails with the page's own words when the act was refused. */
+  /** Posts a form. Returns the page of the redirect; fails with the page's message if the action was refused. */
   async act(name: string, fields: Record<string, string>, back = "/account"): Promise<string> {
     const form = { ...fields, key: randomBytes(16).toString("hex"), back, form: "sabotage" };
     const answer = await fetch(`${this.base}/api/${name}`, {
@@ -45,8 +45,8 @@ export class Visitor {
     return path;
   }
 
-  /** Confirms what a page shows: posts the form to `/api/<name>` with its hidden fields. Of several forms the one that
-   * holds `having`. What changed a moment ago may not be on the page yet; then what it shows next is confirmed. */
+  /** Posts the form for `/api/<name>` on a page with its hidden fields; of several forms the one that contains `having`.
+   * If the page does not show a recent change yet, the updated page is confirmed. */
   async confirm(name: string, paths: string[], having = "", fields: Record<string, string> = {}): Promise<string> {
     for (let tries = 1; ; tries++) {
       try {
@@ -73,7 +73,7 @@ export class Visitor {
 
   private async notice(path: string): Promise<string> {
     const page = await (await this.get(path)).text();
-    const text = /id="notice"[^>]*>([\s\S]*?)<\/(?:div|p|section|aside)>/.exec(page)?.[1] ?? "refused without a word";
+    const text = /id="notice"[^>]*>([\s\S]*?)<\/(?:div|p|section|aside)>/.exec(page)?.[1] ?? "refused without a message";
     return text.replace(/<[^>]*>/g, " ").replace(/\s+/g, " ").trim();
   }
 
@@ -91,7 +91,7 @@ export class Visitor {
     return (await answer.json()) as Board;
   }
 
-  /** Starts a check; gives the number of its run. */
+  /** Starts a check; returns the number of its run. */
   async startCheck(id: string): Promise<number> {
     const gates = (await this.board()).gates.map((gate) => `/gates/${gate.id}`);
     const path = await this.confirm("run_check", [...gates, "/matrix"], `name="check" value="${id}"`, { check: id });
@@ -100,7 +100,7 @@ export class Visitor {
     return Number(run);
   }
 
-  /** Waits until these runs are over and taken in. */
+  /** Waits until these runs have ended and their results are stored. */
   async waitFor(runs: number[], withinMs: number): Promise<Board> {
     const until = Date.now() + withinMs;
     for (;;) {
@@ -115,5 +115,5 @@ export class Visitor {
 const plain = (text: string): string =>
   text.replaceAll("&quot;", '"').replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&#x27;", "'").replaceAll("&amp;", "&");
 
-/** An act that the board did not do. */
+/** An action that the board refused. */
 export class Refused extends Error {}

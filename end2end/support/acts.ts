@@ -1,4 +1,4 @@
-// What people do on the pages, in the words of the runbook. Each ends when the page shows that it is done.
+// Actions of people on the pages. Each returns when the page shows the result.
 import { expect, type Locator, type Page, test } from "@playwright/test";
 import { form, type Person } from "./people.ts";
 
@@ -6,37 +6,37 @@ const minute = 60_000;
 
 export type Outcome = "Passed" | "Failed" | "Inconclusive" | "Cancelled" | "Interrupted";
 
-/** Whether this is the repeat of a test that failed: it may find that the first attempt has done a part of it. */
+/** Whether this is the second attempt of a failed test: parts of it may be done already. */
 export function repeated(): boolean {
   return test.info().retry > 0;
 }
 
-/** Whether the repeat of a test finds nothing left to do, because the page does not offer it any more. */
+/** Whether the first attempt has already done this, so that the page no longer shows the control. */
 async function doneBefore(offer: Locator): Promise<boolean> {
   return repeated() && (await offer.count()) === 0;
 }
 
-/** An element by its id; the ids of the runbook hold dots. */
+/** An element by its id; the ids of the runbook contain dots. */
 export function byId(page: Page, id: string): Locator {
   return page.locator(`[id="${id}"]`);
 }
 
-/** What the page says about the last act. */
+/** The message about the last action. */
 export function notice(page: Page): Locator {
   return page.locator("#notice");
 }
 
-/** How the run of this page stands. */
+/** The state of the run on this page. */
 export function runState(page: Page): Locator {
   return page.locator('[data-live="run-state"] .badge');
 }
 
-/** Lines of the log as they are shown, by the static tail or by the terminal. */
+/** The visible lines of the log, in the static tail or in the terminal. */
 export function logLines(page: Page): Locator {
   return page.locator(".log-line:visible");
 }
 
-/** Waits until the page, which is not reloaded, shows the end of its run. */
+/** Waits until the page shows the end of its run, without a reload. */
 export async function runEnds(page: Page, outcome: Outcome, within = 2 * minute): Promise<number> {
   await expect(runState(page)).not.toHaveText("Running", { timeout: within });
   await expect(runState(page)).toHaveText(outcome);
@@ -47,7 +47,7 @@ export function runNumber(page: Page): number {
   return Number(/\/runs\/(\d+)/.exec(page.url())?.[1]);
 }
 
-/** Presses Run on a step; ends on the run's page. */
+/** Presses Run on a step and waits for the run's page. */
 export async function startStep(page: Page, step: string): Promise<number> {
   const gate = step.split(".")[0]!;
   await page.goto(`/gates/${gate}`);
@@ -72,7 +72,7 @@ export async function runAll(page: Page, gate: string, outcome: Outcome = "Passe
 export async function runCheck(page: Page, gate: string, check: string, outcome: Outcome = "Passed"): Promise<number> {
   await page.goto(`/gates/${gate}`);
   const card = page.locator(".check-card").filter({ has: page.getByText(check, { exact: true }) }).first();
-  await card.getByRole("button", { name: /Run check|Check again/ }).click();
+  await card.getByRole("button", { name: /Run check|Run again/ }).click();
   await page.waitForURL(/\/runs\/\d+/);
   return runEnds(page, outcome);
 }
@@ -96,7 +96,7 @@ export async function attest(person: Person, id: string, note: string, link = ""
   await expect(item(page, id)).toContainText(`Attested by ${person.name}`);
 }
 
-/** Lets a criterion through until a day. */
+/** Waives a criterion until a day. */
 export async function waive(person: Person, id: string, reason: string, until: string): Promise<void> {
   const page = person.page;
   await page.goto(`/gates/${id.split(".")[0]!}`);
@@ -129,7 +129,7 @@ export async function accept(person: Person, gate: string, note: string): Promis
   await expect(page.locator('[data-live="accept-state"]')).toHaveText("Accepted");
 }
 
-/** Opens the panel of a sign-off and gives the word, a comment and the password. */
+/** Signs Go for a role, with a comment and the password. */
 export async function sign(person: Person, role: string, comment: string, password = person.password): Promise<void> {
   const page = person.page;
   await page.goto("/sign-offs");
@@ -142,11 +142,11 @@ export async function fillSignature(card: Locator, comment: string, password: st
   await card.getByRole("radio", { name: /^Go/ }).check();
   await card.locator("[name=comment]").fill(comment);
   await card.locator("[name=password]").fill(password);
-  await card.getByRole("button", { name: /^Sign as/ }).click();
+  await card.getByRole("button", { name: /^Sign off as/ }).click();
 }
 
-/** Presses Deploy and confirms it; ends on the run's page. What changed a moment ago may not be on the page yet: then
- * the deploy is refused, the page shows what lies there now, and that is confirmed. */
+/** Deploys and waits for the run's page. If the page does not show a recent change yet, the deploy is refused, and the
+ * updated page is confirmed. */
 export async function startDeploy(page: Page): Promise<number> {
   await page.goto("/");
   await page.locator("summary", { hasText: /^Deploy / }).first().click();
@@ -159,7 +159,7 @@ export async function startDeploy(page: Page): Promise<number> {
   return runNumber(page);
 }
 
-/** The day so many days from now, as forms want it. */
+/** The date in so many days, in the format of forms. */
 export function dayFromNow(days: number): string {
   return new Date(Date.now() + days * 86_400_000).toISOString().slice(0, 10);
 }

@@ -1,10 +1,9 @@
-// What a browser complains about while nobody looks: errors on the console, uncaught exceptions, things that the
-// content policy forbade.
+// Errors that a browser reports: on the console, uncaught exceptions, violations of the content security policy.
 import type { BrowserContext } from "@playwright/test";
 
-/** A browser drops what is on its way when the machine gets or loses a network, as Docker's come and go. Pages ask again. */
+/** Browsers abort requests when a network appears or disappears, as with Docker's. Pages repeat such requests. */
 const NOT_OURS = /net::ERR_NETWORK_CHANGED/;
-/** What was said at the end of an act is still on its way for so long. */
+/** Errors may arrive this long after an action. */
 const LATE_MS = 500;
 
 export class Complaints {
@@ -22,12 +21,12 @@ export class Complaints {
     context.on("weberror", (error) => hear(`${error.error().stack ?? error.error().message}`));
   }
 
-  /** What was heard since the last call. */
+  /** The errors since the last call. */
   take(): string[] {
     return this.heard.splice(0);
   }
 
-  /** Does something on purpose that makes browsers complain, such as taking the server away. */
+  /** Runs an action that causes expected errors, such as stopping the server. */
   async ignoring<T>(act: () => Promise<T>): Promise<T> {
     this.deaf = true;
     try {

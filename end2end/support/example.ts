@@ -1,4 +1,4 @@
-// A copy of the bundled example with a git history, ports and a Compose project of its own. The original is only read.
+// A copy of the bundled example with its own git history, ports and Compose project. The original is only read.
 import { execFileSync } from "node:child_process";
 import { chmodSync, cpSync, existsSync, readFileSync } from "node:fs";
 import { randomBytes } from "node:crypto";
@@ -6,10 +6,10 @@ import { basename, join } from "node:path";
 import { freePorts, removeFolder, root, temporaryFolder } from "./files.ts";
 
 const original = join(root, "end2end/medianest");
-// What is made by the commands of the runbook, so that the copy has to make it.
+// Created by the commands of the runbook, so the copy starts without them.
 const made = new Set(["node_modules", "dist", "coverage", "reports", "backups", "tls", ".env.staging", ".stagegate", ".git"]);
 
-/** What another process needs to use or remove a copy. */
+/** The data with which another process can use or remove a copy. */
 export interface ExampleMemo {
   folder: string;
   project: string;
@@ -30,7 +30,7 @@ export class Example {
     this.frontend = `http://127.0.0.1:${memo.frontendPort}`;
   }
 
-  /** A copy that another process made. */
+  /** A copy that another process has created. */
   static attach(memo: ExampleMemo): Example {
     return new Example(memo);
   }
@@ -60,23 +60,23 @@ export class Example {
     return this.head();
   }
 
-  /** The commit that lies in the directory, as short as the pages show it. */
+  /** The checked-out commit, shortened as on the pages. */
   head(): string {
     return this.git("rev-parse", "--short=7", "HEAD").trim();
   }
 
-  /** Lets everybody on the machine read the environment file, as a careless copy does. */
+  /** Makes the env file readable for all users. */
   exposeSecrets(): void {
     chmodSync(join(this.folder, ".env.staging"), 0o644);
   }
 
-  /** The value of a key of the environment file. */
+  /** The value of a key of the env file. */
   secret(key: string): string {
     const text = readFileSync(join(this.folder, ".env.staging"), "utf8");
     return new RegExp(`^${key}=(.*)$`, "m").exec(text)?.[1] ?? "";
   }
 
-  /** What the running stack says of itself; nothing when it does not answer. */
+  /** The version that the running stack reports; undefined if it does not answer. */
   async version(): Promise<string | undefined> {
     try {
       const answer = await fetch(`${this.api}/health`, { signal: AbortSignal.timeout(5_000) });
@@ -99,7 +99,7 @@ export class Example {
     return run("git", args, this.folder);
   }
 
-  /** Removes everything it left in Docker and on the disk. */
+  /** Removes the copy with its Docker objects and files. */
   remove(): void {
     const quietly = (act: () => void) => {
       try {
@@ -120,7 +120,7 @@ export class Example {
     quietly(() => remove(["volume", "rm", "--force"], docker("volume", "ls", "--quiet", "--filter", label)));
     quietly(() => remove(["network", "rm"], docker("network", "ls", "--quiet", "--filter", label)));
     quietly(() => {
-      // Protective tags are names of their own: they go first, then whatever was built for the project.
+      // Protective tags are separate names: they are removed first, then the images of the project.
       const tags = docker("images", "--format", "{{.Repository}}:{{.Tag}}").split("\n");
       const ours = tags.filter((tag) => tag.startsWith(`stagegate/keep/${this.project}/`) || tag.startsWith(`${this.project}/`));
       remove(["rmi", "--force"], ours.join("\n"));
@@ -139,7 +139,7 @@ function remove(command: string[], lines: string): void {
   if (names.length > 0) docker(...command, ...names);
 }
 
-/** Runs a command to its end, two minutes at most. Settings of the caller's stack must not reach the copy's. */
+/** Runs a command, two minutes at most. Removes Compose settings of the caller from its environment. */
 function run(command: string, args: string[], folder: string): string {
   const { COMPOSE_PROJECT_NAME: _project, COMPOSE_FILE: _file, ...env } = process.env;
   return execFileSync(command, args, { cwd: folder, encoding: "utf8", timeout: 120_000, env, stdio: ["ignore", "pipe", "pipe"] });

@@ -1,4 +1,4 @@
-// Folders and ports of a test: nothing of it lies in the repository, except what is kept to look at afterwards.
+// Folders and ports of tests. They are outside of the repository, except the logs and pictures that are kept.
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -10,21 +10,21 @@ export const root = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
 
 const target = process.env.CARGO_TARGET_DIR ? resolve(process.env.CARGO_TARGET_DIR) : join(root, "target");
 
-/** The release build, as `.ci/build` leaves it. */
+/** The release build of `.ci/build`. */
 export const binary = process.env.STAGEGATE_BIN ?? join(target, "release/stagegate");
 export const site = process.env.STAGEGATE_SITE ?? join(target, "site");
 
-/** Where logs and pictures are kept. */
+/** The folder of logs and pictures that are kept. */
 export const kept = join(root, "target/end2end");
 
-/** A folder for what is kept, made when it is missing. */
+/** A subfolder of it, created if it does not exist. */
 export function keptFolder(...parts: string[]): string {
   const folder = join(kept, ...parts);
   mkdirSync(folder, { recursive: true });
   return folder;
 }
 
-/** A folder of its own, outside the repository. */
+/** A new temporary folder outside of the repository. */
 export function temporaryFolder(name: string): string {
   return mkdtempSync(join(tmpdir(), `stagegate-test-${name}-`));
 }
@@ -33,7 +33,7 @@ export function removeFolder(path: string): void {
   rmSync(path, { recursive: true, force: true, maxRetries: 3 });
 }
 
-/** Ports that nobody listens on. They are held together, so that no two are the same. */
+/** Free ports. All are open at the same time, so they differ. */
 export async function freePorts(count: number): Promise<number[]> {
   const servers = Array.from({ length: count }, () => createServer());
   const ports = await Promise.all(

@@ -1,4 +1,4 @@
-// Browsers take every name below `localhost` for this machine; Node asks the system, which may not know it.
+// Browsers resolve every name below `localhost` to this host. Node asks the system, which may not know it.
 import dns from "node:dns";
 
 const isLocal = (name: string) => name === "localhost" || name.endsWith(".localhost");

@@ -1,4 +1,4 @@
-// People at their own browsers: each has a context, a page, a password.
+// People with their own browser contexts, pages and passwords.
 import { type Browser, type BrowserContext, type BrowserContextOptions, expect, type Page } from "@playwright/test";
 import type { Complaints } from "./complaints.ts";
 import type { Stagegate } from "./stagegate.ts";
@@ -11,7 +11,7 @@ export interface Person {
   page: Page;
 }
 
-/** The form that posts to `/api/<act>`; where an act stands several times on a page, `within` says in what. */
+/** The form that posts to `/api/<act>`; `within` selects one if the page has several. */
 export function form(page: Page, act: string, within = "body") {
   return page.locator(`${within} form[action="/api/${act}"]`);
 }
@@ -24,14 +24,14 @@ export class People {
     private readonly options: BrowserContextOptions = {},
   ) {}
 
-  /** A browser without a session. */
+  /** A browser context without a session. */
   async stranger(who: string, options: BrowserContextOptions = {}): Promise<{ context: BrowserContext; page: Page }> {
     const context = await this.browser.newContext({ baseURL: this.server.base, ...this.options, ...options });
     this.complaints.listen(context, who);
     return { context, page: await context.newPage() };
   }
 
-  /** The first admin, made with the link that the first start printed. */
+  /** Creates the first admin with the setup link of the first start. */
   async admin(name: string, seen: (page: Page) => Promise<void> = async () => {}): Promise<Person> {
     const login = name.toLowerCase();
     const password = passwordOf(name);
@@ -45,12 +45,12 @@ export class People {
     return { name, login, password, context, page };
   }
 
-  /** Invites somebody with these roles; gives the one-time link. */
+  /** Invites a person with these roles; returns the one-time link. */
   async invite(admin: Person, name: string, roles: string[]): Promise<string> {
     const page = admin.page;
     await page.goto("/people");
     const invite = form(page, "invite");
-    if (!(await invite.locator("[name=name]").isVisible())) await page.getByText("Invite somebody").first().click();
+    if (!(await invite.locator("[name=name]").isVisible())) await page.getByText("Invite a person").first().click();
     await invite.locator("[name=name]").fill(name);
     await invite.locator("[name=login]").fill(name.toLowerCase());
     for (const role of roles) await invite.getByLabel(role, { exact: true }).check();
@@ -63,7 +63,7 @@ export class People {
     return this.server.base + path;
   }
 
-  /** Opens a one-time link in a browser of its own and chooses a password. */
+  /** Opens a one-time link in a new browser context and chooses a password. */
   async join(link: string, name: string, options: BrowserContextOptions = {}): Promise<Person> {
     const password = passwordOf(name);
     const { context, page } = await this.stranger(name, options);
@@ -83,7 +83,7 @@ export class People {
   }
 }
 
-/** What a person who has joined signs in with. */
+/** The credentials of a person who has joined. */
 export function credentials(name: string): Pick<Person, "name" | "login" | "password"> {
   return { name, login: name.toLowerCase(), password: passwordOf(name) };
 }
@@ -97,7 +97,7 @@ async function choosePassword(page: Page, password: string): Promise<void> {
   await link.locator("[name=password]").fill(password);
   await link.locator("[name=again]").fill(password);
   await link.getByRole("button").click();
-  // Hashing the password takes its time, on purpose.
+  // Hashing the password is slow on purpose.
   await expect(page.locator("h1")).toBeAttached({ timeout: 20_000 });
   await expect(page).not.toHaveURL(/\/link\//, { timeout: 20_000 });
 }

@@ -1,9 +1,9 @@
-// A copy of the bundled example, with a server of its own that judges it.
+// A copy of the bundled example with its own Stagegate server.
 import { Example, type ExampleMemo } from "./example.ts";
 import { removeFolder, temporaryFolder } from "./files.ts";
 import { type Options, Stagegate, type StagegateMemo } from "./stagegate.ts";
 
-/** What another process needs to use or remove both. */
+/** The data with which another process can use or remove both. */
 export interface ServedMemo {
   example: ExampleMemo;
   server: StagegateMemo;
@@ -14,7 +14,7 @@ export class Served {
   private constructor(
     readonly example: Example,
     readonly server: Stagegate,
-    /** Where the server keeps its state. */
+    /** The data directory of the server. */
     readonly data: string,
   ) {}
 
@@ -30,7 +30,7 @@ export class Served {
     return new Served(example, await Stagegate.serve(example.config, data, name, options), data);
   }
 
-  /** What another process started. */
+  /** A server and a copy that another process has started. */
   static attach(memo: ServedMemo): Served {
     return new Served(Example.attach(memo.example), Stagegate.attach(memo.server), memo.data);
   }
@@ -39,7 +39,7 @@ export class Served {
     return { example: this.example.memo, server: this.server.memo, data: this.data };
   }
 
-  /** Ends the server and removes whatever it and the stack left. */
+  /** Stops the server and removes its data and the stack. */
   async remove(): Promise<void> {
     await this.server.stop();
     this.example.remove();

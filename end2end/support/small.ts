@@ -1,4 +1,4 @@
-// A small stack whose commands take no time: for what can be seen without a deploy.
+// A small stack with fast commands, for tests that need no deploy.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { removeFolder, temporaryFolder } from "./files.ts";
@@ -20,7 +20,7 @@ for n in 1 2 3 4 5 6 7 8; do echo "line $n"; sleep 0.5; done
 \`\`\`
 
 Acceptance (Gate A):
-- Somebody looked at <b>it</b>.
+- A person checked <b>it</b>.
 
 ## Phase 2 — Go (Gate H)
 
@@ -31,7 +31,7 @@ Acceptance (Gate A):
 
 | Category | Command | Owner | Acceptance |
 |---|---|---|---|
-| Greeting | \`echo hello\` | DevOps | It says hello |
+| Greeting | \`echo hello\` | DevOps | The output is hello |
 
 ## Ownership Log
 
@@ -49,10 +49,10 @@ owners = ["DevOps"]
 
 [[check]]
 id = "greets"
-title = "It greets"
+title = "Greeting"
 kind = "command"
 run = "echo hello"
-proves = [{ matrix = "M.1", says = "hello" }]
+proves = [{ matrix = "M.1", contains = "hello" }]
 `;
 
 export class Small {

@@ -1,4 +1,4 @@
-// The release binary as a person starts it: from a shell, reading from its output what they need to know.
+// The release binary, started as by a person; links are read from its output.
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { closeSync, existsSync, openSync, readFileSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -6,15 +6,15 @@ import { binary, freePorts, keptFolder, site } from "./files.ts";
 import "./own-name.ts";
 
 export interface Options {
-  /** Make the example's people, each with a one-time link. */
+  /** Create the example's people, each with a one-time link. */
   demo?: boolean;
-  /** Where the page's files are, if not where the build leaves them. */
+  /** The folder of the page's files, if it is not the one of the build. */
   site?: string;
   /** Keep running when the process that started it ends. Whoever sets this stops the server by its `memo`. */
   detached?: boolean;
 }
 
-/** What another process needs to use or stop a server that runs. */
+/** The data with which another process can use or stop a running server. */
 export interface StagegateMemo {
   config: string;
   data: string;
@@ -25,19 +25,19 @@ export interface StagegateMemo {
   pid: number | undefined;
 }
 
-/** How many people `--demo` makes. */
+/** The number of people that `--demo` creates. */
 const DEMO_PEOPLE = 7;
 
 export class Stagegate {
-  /** Where the board is. */
+  /** The address of the board. */
   readonly base: string;
   readonly log: string;
-  /** The link of the first start, on which nobody exists yet. */
+  /** The setup link of the first start. */
   setupLink = "";
-  /** Every one-time link that the start printed, by the name before it. */
+  /** All printed one-time links, by the name before them. */
   readonly links = new Map<string, string>();
   private child: ChildProcess | undefined;
-  /** The server's process where another process started it. */
+  /** The process id of a server that another process has started. */
   private attached: number | undefined;
 
   private constructor(
@@ -51,7 +51,7 @@ export class Stagegate {
     this.log = join(keptFolder("logs"), `${name}.log`);
   }
 
-  /** Starts `stagegate serve`; `name` names its log. */
+  /** Starts `stagegate serve`; `name` is the name of its log. */
   static async serve(config: string, data: string, name: string, options: Options = {}): Promise<Stagegate> {
     if (!existsSync(binary)) throw new Error(`${binary} is missing: run make build`);
     const [port] = await freePorts(1);
@@ -60,7 +60,7 @@ export class Stagegate {
     return server;
   }
 
-  /** A server that another process started. */
+  /** A server that another process has started. */
   static attach(memo: StagegateMemo): Stagegate {
     const server = new Stagegate(memo.config, memo.data, memo.listen, memo.name, memo.options);
     server.setupLink = memo.setupLink;
@@ -73,13 +73,13 @@ export class Stagegate {
     return { config, data, listen, name, options, setupLink, pid: this.child?.pid ?? this.attached };
   }
 
-  /** Starts it again on the same data and the same address. */
+  /** Starts it again with the same data and address. */
   async again(): Promise<void> {
     await this.start("a");
   }
 
   private async start(flags: "w" | "a"): Promise<void> {
-    // Output goes to a file: a pipe would break when the reader ends before the server.
+    // A pipe would break if its reader ended before the server, so the output is a file.
     const log = openSync(this.log, flags);
     const before = statSync(this.log).size;
     const output = () => readFileSync(this.log).subarray(before).toString("utf8");
@@ -93,7 +93,7 @@ export class Stagegate {
     const ended = () => child.exitCode !== null || child.signalCode !== null;
     for (let tries = 0; tries < 200; tries++) {
       const said = output();
-      if (ended()) throw new Error(`stagegate ended at once:\n${said}`);
+      if (ended()) throw new Error(`stagegate ended immediately:\n${said}`);
       const link = /http:\/\/\S+\/link\/\S+/.exec(said);
       if (link) this.setupLink = link[0];
       for (const [, who, url] of said.matchAll(/^\s*(\S+)\s.*?(http:\S+\/link\/\S+)/gm)) this.links.set(who!, url!);
@@ -102,7 +102,7 @@ export class Stagegate {
       await new Promise((done) => setTimeout(done, 100));
     }
     child.kill("SIGKILL");
-    throw new Error(`stagegate did not come up within 20 s:\n${output()}`);
+    throw new Error(`stagegate did not start within 20 s:\n${output()}`);
   }
 
   async answers(): Promise<boolean> {
@@ -113,7 +113,7 @@ export class Stagegate {
     }
   }
 
-  /** Ends the server with a signal and waits until it is gone. */
+  /** Ends the server with a signal and waits for its end. */
   async end(signal: "SIGTERM" | "SIGKILL"): Promise<void> {
     const child = this.child;
     if (!child) return this.endAttached(signal);
@@ -133,19 +133,19 @@ export class Stagegate {
     if (serves(pid, this.data)) process.kill(pid, "SIGKILL");
   }
 
-  /** Ends the server, and the runs that outlive it by design. */
+  /** Ends the server, and its runs, which would continue without it. */
   async stop(): Promise<void> {
     await this.end("SIGTERM");
     for (const pid of supervisorsOf(this.data)) {
       try {
         process.kill(pid, "SIGTERM");
       } catch {
-        // It ended by itself.
+        // It has already ended.
       }
     }
   }
 
-  /** Runs another command of the binary on the same state; gives its exit code and what it printed. */
+  /** Runs another command with the same data; returns its exit code and output. */
   command(name: string): { code: number; said: string } {
     try {
       const said = execFileSync(binary, [name, "--config", this.config, "--data", this.data], {
@@ -162,12 +162,12 @@ export class Stagegate {
   }
 }
 
-/** The environment without what would steer the server or the stack from outside. */
+/** The environment without settings for Stagegate or Compose. */
 function cleanEnv(): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(process.env).filter(([key]) => !/^(STAGEGATE|COMPOSE)_/.test(key)));
 }
 
-/** The arguments of a process; nothing when it has ended. */
+/** The arguments of a process; empty if it has ended. */
 function commandLine(pid: number | string): string[] {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
@@ -176,13 +176,13 @@ function commandLine(pid: number | string): string[] {
   }
 }
 
-/** Whether this process is a server on this data directory: the number may belong to another process by now. */
+/** Whether this process is a server with this data directory; its id may have been reused. */
 function serves(pid: number, data: string): boolean {
   const words = commandLine(pid);
   return words[1] === "serve" && words.includes(data);
 }
 
-/** Supervisors whose run lies below this data directory. */
+/** Supervisors of runs in this data directory. */
 function supervisorsOf(data: string): number[] {
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))

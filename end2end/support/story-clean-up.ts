@@ -1,5 +1,5 @@
-// Before and after all tests. What the chapters of the story share outlives each of the processes that run them, so the
-// process that starts those removes it.
+// Set-up and clean-up for all tests. The chapters of the story share a server that outlives the test processes, so the
+// main process removes it.
 import { prepareStories, removeStory } from "./story.ts";
 
 export default async function setUp(): Promise<() => Promise<void>> {

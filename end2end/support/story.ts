@@ -12,7 +12,7 @@ import { credentials, People, type Person } from "./people.ts";
 import { Served, type ServedMemo } from "./served.ts";
 import type { Stagegate } from "./stagegate.ts";
 
-/** How long the run that a failed chapter left may go on before the next chapter starts anyway. */
+/** How long an active run of a failed chapter may delay the next chapter. */
 const LEFT_RUN_TIMEOUT_MS = 120_000;
 /** Set by the process that starts the tests (see story-clean-up.ts), and inherited by those that run them. */
 const STATE_FILE = "STORY_STATE_FILE";
@@ -21,13 +21,13 @@ type Result = "passed" | "failed" | "not run";
 
 interface State {
   served?: ServedMemo;
-  /** Who has joined. */
+  /** The people who have joined. */
   people: string[];
-  /** By title, how each chapter ended. */
+  /** The result of each chapter, by title. */
   chapters: Record<string, Result>;
 }
 
-/** What a chapter can use. */
+/** The objects that a chapter uses. */
 export class Story {
   readonly complaints = new Complaints();
   readonly people: People;
@@ -40,12 +40,12 @@ export class Story {
     this.people = new People(browser, served.server, this.complaints);
   }
 
-  /** Starts the server with its stack, or goes on with those that an earlier process of this run has started. */
+  /** Starts the server with its stack, or uses those that an earlier process of this test run has started. */
   static async open(browser: Browser): Promise<Story> {
     const { served: memo } = readState();
     if (memo) {
       const story = new Story(Served.attach(memo), browser);
-      await story.goOn();
+      await story.resume();
       return story;
     }
     const served = await Served.start("story", () => {}, { detached: true });
@@ -65,7 +65,7 @@ export class Story {
     return this.served.data;
   }
 
-  // Chapters take these out of the story by name, so they are bound to it.
+  // Chapters destructure these, so they are bound to the instance.
   readonly person = (name: string): Person => {
     const person = this.who.get(name);
     if (!person) throw new Error(`${name} has not joined`);
@@ -74,7 +74,7 @@ export class Story {
 
   readonly hasJoined = (name: string): boolean => this.who.has(name);
 
-  /** Keeps a person who has just joined, for this chapter and all that follow. */
+  /** Records a person who has just joined, for this chapter and all later ones. */
   readonly joined = (person: Person): void => {
     this.who.set(person.name, person);
     changeState((state) => state.people.push(person.name));
@@ -82,16 +82,16 @@ export class Story {
 
   readonly passed = (chapter: string): boolean => readState().chapters[chapter] === "passed";
 
-  /** Leaves every page: an open page reloads its parts on every change, and eight of them on one machine slow down what
-   * is tested. Live pages are tested within a chapter. */
+  /** Leaves every page: an open page reloads its parts on every change, and eight of them slow the tests down. Live pages
+   * are tested within a chapter. */
   async leavePages(): Promise<void> {
     for (const { page } of this.who.values()) await page.goto("about:blank");
   }
 
-  /** After a failed chapter: everybody signs in again, and a run that is still going on may end first. */
-  private async goOn(): Promise<void> {
+  /** After a failed chapter: all people sign in again, and an active run may end first. */
+  private async resume(): Promise<void> {
     if (!(await this.server.answers())) {
-      console.error(`The server of the story has ended; it is started again. Its log: ${this.server.log}`);
+      console.error(`The server of the story has ended and is started again. Its log: ${this.server.log}`);
       await this.server.again();
       changeState((state) => (state.served = this.served.memo));
     }
@@ -101,12 +101,12 @@ export class Story {
     await page.goto("/");
     await expect(page.locator('[data-live="running"]'))
       .toBeEmpty({ timeout: LEFT_RUN_TIMEOUT_MS })
-      .catch(() => console.error("A run of the failed chapter is still going on."));
+      .catch(() => console.error("A run of the failed chapter is still active."));
     await this.leavePages();
   }
 }
 
-/** The chapters, by their titles, without which a chapter cannot be run. */
+/** The chapters, by title, that a chapter depends on. */
 export function needs(...titles: string[]): { annotation: { type: string; description: string }[] } {
   return { annotation: titles.map((description) => ({ type: "needs", description })) };
 }
@@ -117,8 +117,8 @@ interface Fixtures {
 }
 
 export const test = base.extend<Fixtures, { opened: Story }>({
-  // Skips a chapter when one that it needs failed or was skipped, before anything is opened for it. That other chapter
-  // fails the whole run, so skipping hides nothing.
+  // Skips a chapter before it opens anything if one that it needs failed or was skipped. The failed chapter fails the
+  // whole run, so skipping hides nothing.
   chapter: [
     async ({}, use, info) => {
       const { chapters } = readState();
@@ -130,7 +130,7 @@ export const test = base.extend<Fixtures, { opened: Story }>({
         changeState((state) => (state.chapters[info.title] = "not run"));
         info.skip(true, `it needs "${missing}", which ${result === "failed" ? "failed" : "was not run"}`);
       }
-      // Until the chapter has come to its end.
+      // This is overwritten at the end of the chapter.
       changeState((state) => (state.chapters[info.title] = "failed"));
       await use();
     },
@@ -146,13 +146,13 @@ export const test = base.extend<Fixtures, { opened: Story }>({
     await use(opened);
     if (info.errors.length > 0) return;
     await opened.leavePages();
-    // What a page complained about fails the chapter, but nothing that follows needs it.
+    // Errors of a page fail the chapter, but later chapters do not depend on them.
     changeState((state) => (state.chapters[info.title] = "passed"));
     expect(opened.complaints.take(), "errors in the browser's console").toEqual([]);
   },
 });
 
-/** Names the file of the run that this process starts, and removes what runs left that were killed. */
+/** Sets the state file of this test run, and cleans up after test runs that were killed. */
 export async function prepareStories(): Promise<void> {
   process.env[STATE_FILE] = join(keptFolder(), `story-${process.pid}.json`);
   for (const name of readdirSync(keptFolder())) {
@@ -161,7 +161,7 @@ export async function prepareStories(): Promise<void> {
   }
 }
 
-/** Stops the server of a story and removes its stack and folders; nothing when it was not started. */
+/** Stops the server of a story and removes its stack and folders, if it was started. */
 export async function removeStory(file = stateFile()): Promise<void> {
   if (!existsSync(file)) return;
   const { served } = readState(file);

@@ -1,5 +1,5 @@
-// Says once more, after everything else, what failed, what was not run because of that, and what passed only when it was
-// repeated: a log that is cut keeps its end.
+// Prints at the end which tests failed, which were skipped because of that, and which passed only when repeated. A log
+// that is cut off usually keeps its end.
 import type { FullConfig, Reporter, Suite, TestCase, TestResult, TestStep } from "@playwright/test/reporter";
 
 const LINES = 12;
@@ -29,14 +29,14 @@ export default class Summary implements Reporter {
   }
 }
 
-/** A test that was skipped, and why. */
+/** A skipped test with the reason. */
 function notRun(test: TestCase): string {
   const annotations = test.results.flatMap((result) => result.annotations);
   const why = annotations.find((each) => each.type === "skip")?.description;
   return `  ${test.title}${why ? `: ${why}` : ""}`;
 }
 
-/** Where a test failed the first time, and with what. */
+/** The place and message of the first failure of a test. */
 function failureOf(test: TestCase): string[] {
   const result: TestResult | undefined = test.results.find((each) => each.status !== test.expectedStatus);
   if (!result) return [`  ${test.title}`];
@@ -48,13 +48,13 @@ function failureOf(test: TestCase): string[] {
   return lines;
 }
 
-/** The steps that hold the first failed one, from the outermost in. */
+/** The steps that contain the first failed one, outermost first. */
 function stepsTo(steps: TestStep[]): TestStep[] {
   const step = steps.find((each) => each.error && each.category === "test.step");
   return step ? [step, ...stepsTo(step.steps)] : [];
 }
 
-/** The first lines of a message, without the colours that a terminal would show. */
+/** The first lines of a message, without terminal colours. */
 function firstLines(message = ""): string[] {
   const lines = message.replace(/\u001b\[[0-9;]*m/g, "").split("\n").filter((line) => line.trim() !== "");
   return lines.slice(0, LINES).map((line) => line.slice(0, 200));

@@ -1,7 +1,7 @@
-//! The WASM entry: wakes the islands of the page.
+//! The WASM entry point: hydrates the islands of the page.
 
-// Without a use of `app` the linker drops the islands' exports (leptos-rs/leptos#2083).
-#[expect(unused_imports, reason = "keeps the islands' exports")]
+// Without this `use`, the linker removes the exports of the islands (leptos-rs/leptos#2083).
+#[expect(unused_imports, reason = "keeps the exports of the islands")]
 use app::*;
 
 /// Called once by the script that loads the WASM.

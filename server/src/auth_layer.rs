@@ -1,4 +1,4 @@
-//! Who visits: the session becomes a person, and the policy table decides whether they may pass.
+//! Authentication and authorisation: finds the person of the session; the policy table decides what they may do.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -20,9 +20,9 @@ use crate::connections::Client;
 pub const PERSON: &str = "person";
 /// Header with which the live island re-reads a page; such a read does not use up the notice.
 pub const LIVE: &str = "x-stagegate-live";
-/// Longest body that is read of somebody who is not signed in, bytes: a password form.
+/// Longest body that is read from a user who is not signed in, bytes: a password form.
 const STRANGERS_BODY: usize = 16 << 10;
-/// Longest body that is read of somebody who is signed in, bytes.
+/// Longest body that is read from a user who is signed in, bytes.
 const BODY: usize = 512 << 10;
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(15);
@@ -32,13 +32,13 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 pub struct AuthLayer {
     /// The engine.
     pub engine: Engine,
-    /// The notices that wait for their page.
+    /// The notices that wait to be shown.
     pub notices: Notices,
-    /// The cookie of those without a session.
+    /// The cookie for users without a session.
     pub notice_cookie: NoticeCookie,
 }
 
-/// Finds out who visits and refuses what the policy table does not allow.
+/// Finds the user of a request and refuses what the policy table does not allow.
 pub async fn authenticate(
     State(authenticate): State<AuthLayer>,
     mut request: Request,
@@ -52,7 +52,11 @@ pub async fn authenticate(
         Ok(person) => person,
         Err(error) => {
             tracing::error!(%error, "the session could not be read");
-            return (StatusCode::SERVICE_UNAVAILABLE, "Sessions cannot be read right now.\n").into_response();
+            return (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Sessions cannot be read at the moment. Try again later.\n",
+            )
+                .into_response();
         }
     };
     let actor = person.and_then(|id| engine.actor(id));
@@ -74,11 +78,11 @@ pub async fn authenticate(
         ip,
     };
     let Some(rule) = rule_for(&path) else {
-        // Not in the table: only the page that says so may answer, and only to a read.
+        // Not in the table: only the “not found” page may answer, and only to a read.
         request.extensions_mut().insert(context);
         return next.run(request).await;
     };
-    // What was decided on and what answers must be the same.
+    // The rule that was applied and the route that answers must be the same.
     if request.extensions().get::<MatchedPath>().is_some_and(|matched| matched.as_str() != rule.path) {
         return StatusCode::NOT_FOUND.into_response();
     }
@@ -117,7 +121,7 @@ pub async fn authenticate(
     response
 }
 
-/// The notice that waits for this visitor, and whether the cookie that led to it has done its work.
+/// The notice that waits for this user, and whether its cookie is no longer needed.
 fn notice_for(context: &RequestContext, headers: &HeaderMap, is_live_read: bool) -> (Option<Flash>, bool) {
     let find = |owner: &Owner| match is_live_read {
         true => context.notices.peek(owner),
@@ -135,16 +139,17 @@ fn notice_for(context: &RequestContext, headers: &HeaderMap, is_live_read: bool)
     }
 }
 
-/// The request with its body in memory: complete, not too long, and in time, before anything is done for it.
+/// The request with its body in memory: complete, not too long, and in time, before it is processed.
 async fn with_whole_body(request: Request, limit: usize) -> Result<Request, Response> {
     let too_long = || {
-        let text = format!("The form is too long: at most {} kB are read.\n", limit >> 10);
+        let text =
+            format!("The form is too long: the limit is {} kB. Shorten it and send it again.\n", limit >> 10);
         (StatusCode::PAYLOAD_TOO_LARGE, [(header::CONNECTION, "close")], text).into_response()
     };
-    // Nothing here unpacks a body: a form of some kilobytes could become gigabytes, and browsers compress none.
+    // No body is decompressed: a form of some kilobytes could become gigabytes, and browsers do not compress forms.
     let encoding = request.headers().get(header::CONTENT_ENCODING).map(HeaderValue::as_bytes);
     if encoding.is_some_and(|name| !name.eq_ignore_ascii_case(b"identity")) {
-        let text = "Compressed requests are not read. Send the form without Content-Encoding.\n";
+        let text = "Compressed requests are not supported. Send the form without Content-Encoding.\n";
         let close = [(header::CONNECTION, "close")];
         return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, close, text).into_response());
     }
@@ -165,13 +170,13 @@ async fn with_whole_body(request: Request, limit: usize) -> Result<Request, Resp
         Ok(Ok(bytes)) => Ok(Request::from_parts(parts, Body::from(bytes))),
         Ok(Err(_)) => Err(too_long()),
         Err(_) => {
-            let text = "The form took too long to arrive.\n";
+            let text = "The form took too long to arrive. Send it again.\n";
             Err((StatusCode::REQUEST_TIMEOUT, [(header::CONNECTION, "close")], text).into_response())
         }
     }
 }
 
-/// The sign-in page that leads on to where the request wanted to go, query included.
+/// The sign-in page that continues to the requested address, query included.
 fn sign_in_path(uri: &Uri) -> String {
     let wanted = uri.path_and_query().map_or("/", |path| path.as_str());
     if wanted == "/" {
@@ -188,7 +193,7 @@ fn sign_in_path(uri: &Uri) -> String {
     to
 }
 
-/// The page of ours that a request came from.
+/// The Stagegate page that a request came from.
 fn referer(headers: &HeaderMap) -> String {
     headers
         .get(header::REFERER)
@@ -197,13 +202,16 @@ fn referer(headers: &HeaderMap) -> String {
         .map_or_else(|| "/".to_owned(), |u| app::ssr::local_path(u.path()))
 }
 
-/// A person without the role pressed a button that should have been disabled: send them back with
-/// the reason.
+/// A user without the role pressed a button that should have been disabled: redirects them back and
+/// shows the reason.
 fn refuse_action(context: &RequestContext, back: &str, path: &str) -> Response {
     let act = path.trim_start_matches("/api/");
     context.leave_notice(Flash {
         ok: false,
-        text: format!("Not done: this is for {}.", domain::policy::who_may(act)),
+        text: format!(
+            "Not done: your roles do not allow this. Only {} can do it.",
+            domain::policy::who_may(act)
+        ),
         form: String::new(),
         fields: Default::default(),
     });

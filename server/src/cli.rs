@@ -1,5 +1,5 @@
-//! The command line. Every setting can also stand in the environment as `STAGEGATE_…`, and the
-//! server's in the `[server]` table of `stagegate.toml`: flag, environment, file, in that order.
+//! The command line. Every setting can also be given in the environment as `STAGEGATE_…`, and server
+//! settings in the `[server]` table of `stagegate.toml`. Precedence: flag, environment, file.
 #![allow(rustdoc::bare_urls, rustdoc::broken_intra_doc_links, reason = "the comments are what --help prints")]
 
 use std::net::SocketAddr;
@@ -13,14 +13,14 @@ use store::audit::Noted;
 #[command(name = "stagegate", version, max_term_width = 100, disable_version_flag = true)]
 #[command(after_help = "\
 Examples:
-  stagegate check --runbook docs/staging-runbook.md   what is recognised in a runbook
-  stagegate check --config stagegate.toml --json      the same with checks, for machines
-  stagegate serve --config stagegate.toml             the board, on http://stagegate.localhost:4400
+  stagegate check --runbook docs/staging-runbook.md   list what is recognised
+  stagegate check --config stagegate.toml --json      the same with checks, as JSON
+  stagegate serve --config stagegate.toml             serve http://stagegate.localhost:4400
   stagegate user add --config stagegate.toml ada --name 'Ada Byron' --role qa --role po
-  stagegate monitoring --out monitoring --target backend:3000   what Gate G needs
-  stagegate verify --config stagegate.toml            is the audit log whole?")]
+  stagegate monitoring --out monitoring --target backend:3000   files for Prometheus etc.
+  stagegate verify --config stagegate.toml            verify the audit log")]
 pub struct Cli {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -28,50 +28,50 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serve the board of the stack that stagegate.toml declares
+    /// Serve the board of the stack that is declared in stagegate.toml
     Serve(Serve),
-    /// Say what is recognised in a runbook and its stagegate.toml, and what is not and why
+    /// Check a runbook and its stagegate.toml; list what is recognised and all problems
     Check(Check),
-    /// Add people, give roles, make a one-time link for who forgot the password
+    /// Add users, set their roles, create one-time links to reset a password
     User {
-        /// What to do with whom.
+        /// The action.
         #[command(subcommand)]
         action: User,
     },
-    /// Write what Prometheus, Alertmanager and Grafana need to watch the stack
+    /// Write the files with which Prometheus, Alertmanager and Grafana monitor the stack
     Monitoring(Monitoring),
-    /// Check the audit log from its first event to its last, and every record that it vouches for
+    /// Verify the whole audit log and every record that it covers
     Verify(Verify),
-    /// Remove logs of runs and evidence of scheduled checks that [retention] lets go
+    /// Remove run logs and evidence of scheduled checks that are older than [retention] allows
     Prune(Prune),
-    /// Print the env file that was kept encrypted with a release
+    /// Decrypt and print the env file that is stored with a release
     EnvCopy {
         /// The stack.
         #[command(flatten)]
         stack: Stack,
-        /// The release's number
+        /// The release number
         release: i64,
-        /// The env file that lay there before a rollback put the release's own back
+        /// Print the env file that the last rollback to this release replaced
         #[arg(long)]
         replaced: bool,
     },
-    /// Carry out one run (started by the server; not for people)
+    /// Execute one run (started by the server; not for users)
     #[command(hide = true)]
     Supervise {
         /// The run's directory.
         dir: PathBuf,
     },
-    /// Print version and SQLite version
+    /// Print the versions of Stagegate and SQLite
     Version,
 }
 
-/// Which stack is meant.
+/// Selects the stack.
 #[derive(Debug, Clone, Args)]
 pub struct Stack {
-    /// The stack's stagegate.toml
+    /// The stagegate.toml of the stack
     #[arg(long, short, env = "STAGEGATE_CONFIG", default_value = "stagegate.toml")]
     pub config: PathBuf,
-    /// Where state is kept [default: .stagegate beside stagegate.toml]
+    /// The data directory [default: .stagegate beside stagegate.toml]
     #[arg(long, env = "STAGEGATE_DATA")]
     pub data: Option<PathBuf>,
 }
@@ -82,16 +82,16 @@ pub struct Verify {
     /// The stack.
     #[command(flatten)]
     pub stack: Stack,
-    /// A head noted earlier (NUMBER:HASH or HASH); the log must still contain it
+    /// A head recorded earlier (NUMBER:HASH or HASH); the log must still contain it
     #[arg(long, value_name = "HEAD")]
     pub expect: Option<Noted>,
-    /// Accept records that differ as they are now: a change that was meant. The audit log names each and the reason
+    /// Accept records that differ from the audit log, after an intended change. Each is recorded with the reason
     #[arg(long, requires = "reason")]
     pub accept: bool,
-    /// Why they are accepted; stands in the audit log
+    /// Why they are accepted; recorded in the audit log
     #[arg(long, requires = "accept", value_name = "TEXT")]
     pub reason: Option<String>,
-    /// Accept without asking
+    /// Accept without asking for confirmation
     #[arg(long, requires = "accept")]
     pub yes: bool,
 }
@@ -102,7 +102,7 @@ pub struct Prune {
     /// The stack.
     #[command(flatten)]
     pub stack: Stack,
-    /// Only say what would be removed
+    /// Only print what would be removed
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -116,19 +116,19 @@ pub struct Serve {
     /// Address and port to listen on [default: 127.0.0.1:4400]
     #[arg(long, env = "STAGEGATE_LISTEN")]
     pub listen: Option<SocketAddr>,
-    /// The address people type, when a proxy stands in front: https://go.example.com
+    /// The URL that users open, if there is a proxy in front: https://go.example.com
     #[arg(long, env = "STAGEGATE_PUBLIC_URL")]
     pub public_url: Option<String>,
-    /// Another host name to answer to, such as go.example.com or go.example.com:4400; may be repeated
+    /// Another host name to accept, such as go.example.com or go.example.com:4400; may be repeated
     #[arg(long = "allowed-host", env = "STAGEGATE_ALLOWED_HOSTS", value_delimiter = ',')]
     pub allowed_hosts: Vec<String>,
-    /// Start also when the stack is served on the same host name and so gets the sessions' cookies
+    /// Start even if the stack has the same host name and so receives the session cookies
     #[arg(long, env = "STAGEGATE_SHARE_HOST")]
     pub share_host: bool,
-    /// Directory of the page's files [default: found beside the binary]
+    /// Directory with the files of the web pages [default: beside the binary]
     #[arg(long, env = "STAGEGATE_SITE")]
     pub site: Option<PathBuf>,
-    /// Make one person for each role, each with a one-time sign-in link (loopback addresses only)
+    /// Create demo users for all roles, each with a one-time sign-in link (loopback addresses only)
     #[arg(long, env = "STAGEGATE_DEMO")]
     pub demo: bool,
 }
@@ -136,16 +136,16 @@ pub struct Serve {
 /// `stagegate check`.
 #[derive(Debug, Clone, Args)]
 pub struct Check {
-    /// A stagegate.toml; its runbook is checked with it
+    /// A stagegate.toml; its runbook is checked too
     #[arg(long, short, conflicts_with = "runbook")]
     pub config: Option<PathBuf>,
-    /// A runbook alone
+    /// A runbook, without a stagegate.toml
     #[arg(long, short)]
     pub runbook: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-    /// Exit with 1 also when a preflight finding would break
+    /// Exit with 1 also if there is a blocking preflight finding
     #[arg(long)]
     pub strict: bool,
 }
@@ -159,7 +159,7 @@ pub struct Monitoring {
     /// Directory to write to
     #[arg(long, short)]
     pub out: PathBuf,
-    /// host:port of the metrics, as Prometheus reaches it
+    /// host:port of the metrics endpoint, as Prometheus reaches it
     #[arg(long)]
     pub target: String,
     /// Name of the scrape job
@@ -168,7 +168,7 @@ pub struct Monitoring {
     /// http or https
     #[arg(long, default_value = "http", value_parser = ["http", "https"])]
     pub scheme: String,
-    /// Path of the metrics
+    /// Path of the metrics endpoint
     #[arg(long, default_value = "/metrics")]
     pub metrics_path: String,
     /// File with the bearer token, as Prometheus sees it
@@ -183,10 +183,10 @@ pub struct Monitoring {
     /// Label of the histogram that holds the status code
     #[arg(long, default_value = "status")]
     pub status_label: String,
-    /// Name of the receiver that alerts go to
+    /// Name of the receiver of alerts
     #[arg(long, default_value = "team")]
     pub receiver: String,
-    /// Replace files that differ
+    /// Overwrite files that differ
     #[arg(long)]
     pub force: bool,
 }
@@ -194,36 +194,36 @@ pub struct Monitoring {
 /// `stagegate user`.
 #[derive(Debug, Clone, Subcommand)]
 pub enum User {
-    /// Add a person and print a one-time link with which they choose a password
+    /// Add a user and print a one-time link for choosing a password
     Add {
         /// The stack.
         #[command(flatten)]
         stack: Stack,
-        /// The name typed at sign-in
+        /// The login name
         login: String,
-        /// The name shown to others [default: the login]
+        /// The display name [default: the login name]
         #[arg(long)]
         name: Option<String>,
         /// A role: devops, backend, frontend, qa, security, docs, po, admin; may be repeated
         #[arg(long = "role")]
         roles: Vec<String>,
     },
-    /// Set the roles of a person; the ones not named are taken away
+    /// Set the roles of a user; roles that are not listed are removed
     Roles {
         /// The stack.
         #[command(flatten)]
         stack: Stack,
-        /// The name typed at sign-in
+        /// The login name
         login: String,
-        /// The roles from now on
+        /// The new roles of the user
         roles: Vec<String>,
     },
-    /// Print a one-time link with which a person chooses a new password; ends their sessions
+    /// Print a one-time link for choosing a new password; ends the user's sessions
     Reset {
         /// The stack.
         #[command(flatten)]
         stack: Stack,
-        /// The name typed at sign-in
+        /// The login name
         login: String,
     },
 }

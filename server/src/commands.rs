@@ -45,9 +45,9 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()
 }
 
-/// Says which cryptography TLS uses; without it every HTTPS request would fail.
+/// Selects the cryptography that TLS uses; without it every HTTPS request would fail.
 fn rustls_ready() {
-    // An error means that it was said before.
+    // An error means that it was selected before.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
@@ -57,7 +57,7 @@ async fn open(stack: &Stack) -> Result<Engine, Box<dyn Error>> {
     Ok(Engine::open(config, data, own_binary()?).await?)
 }
 
-/// Needs no server and no database: it is for the day when neither is there.
+/// Needs no server and no database, so it also works when neither is available.
 fn env_copy(stack: &Stack, release: i64, replaced: bool) -> CommandResult {
     let (config, data) = settings::stack_paths(stack, &settings::read_file(&stack.config)?)?;
     let text = engine::kept_env(&config, &data, release, replaced)?;

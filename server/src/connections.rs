@@ -1,6 +1,6 @@
-//! Accepts connections and keeps slow and many clients from stopping the board. Headers have a time limit. Connections
-//! are counted, in all and for each address; when there are too many, the one that has waited longest for its client
-//! goes, so a new one always gets in before those that were opened and left.
+//! Accepts connections, and protects the board from slow and many clients. Headers have a time limit. The number of
+//! connections is limited, in total and per address; at the limit, the connection that has waited longest for its
+//! client is closed, so that a new one replaces those that were opened and left idle.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -25,31 +25,31 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 
-/// How long the headers of a request may take; a connection without a request is closed after it too.
+/// Time limit for the headers of a request, and for a connection without a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
-/// Longest head of a request, bytes; what a client may make the server remember before anything is known of it.
+/// Longest head of a request, bytes: what the server buffers before the client is known.
 const MAX_HEAD: usize = 32 << 10;
 /// Most headers of a request.
 const MAX_HEADERS: usize = 64;
-/// Files that the server and the runs it starts need beside connections.
+/// Files that the server and its runs need in addition to connections.
 const RESERVED_FILES: u64 = 256;
-/// Files that a connection takes: itself, and what is sent over it.
+/// Files per connection: the socket, and a file that is sent over it.
 const FILES_OF_A_CONNECTION: u64 = 2;
-/// Most connections, and fewest where files are short.
+/// Most connections; and the minimum when few files may be open.
 const MAX_CONNECTIONS: u64 = 2_048;
 const MIN_CONNECTIONS: u64 = 64;
-/// Most connections of one address. A proxy on this machine brings everybody's from a loopback address, so that
-/// has no limit of its own.
+/// Most connections of one address. Behind a proxy on this host all connections come from a loopback address, so
+/// loopback addresses have no limit of their own.
 const MAX_OF_AN_ADDRESS: usize = 256;
-/// Open files are raised to the hard limit, but not beyond this: runs inherit it, and some programs go through all
-/// numbers up to it.
+/// The limit of open files is raised to the hard limit, but not beyond this: runs inherit it, and some programs loop
+/// over all numbers up to it.
 const MAX_FILES: u64 = 65_536;
-/// The pause after the system had no file left for a connection.
+/// The pause after the system had no free file for a connection.
 const NO_FILE_PAUSE: Duration = Duration::from_millis(50);
-/// How often that is told in the log.
+/// How often that is logged at most.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
-/// Raises the limit of open files, and says how many connections fit.
+/// Raises the limit of open files, and returns how many connections it allows.
 pub fn prepare() -> usize {
     let found = getrlimit(Resource::Nofile);
     let wanted = found.maximum.unwrap_or(MAX_FILES).min(MAX_FILES);
@@ -71,7 +71,7 @@ pub async fn serve(listener: TcpListener, router: Router, most: usize, stop: Can
     let mut tasks = JoinSet::new();
     let mut told = None;
     loop {
-        // Those that have ended are let go.
+        // Remove those that have ended.
         while tasks.try_join_next().is_some() {}
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
@@ -85,9 +85,9 @@ pub async fn serve(listener: TcpListener, router: Router, most: usize, stop: Can
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
-                // Anybody can bring this about, so it is said once in a while only.
+                // Anyone can cause this, so it is not logged every time.
                 if told.is_none_or(|at: Instant| at.elapsed() > TELL_EVERY) {
-                    tracing::error!(%error, "connections cannot be accepted; waiting ones are closed");
+                    tracing::error!(%error, "connections cannot be accepted; idle ones are closed");
                     told = Some(Instant::now());
                 }
                 table.close_oldest_part();
@@ -111,7 +111,7 @@ async fn connection(
     ticket: Ticket,
     stop: CancellationToken,
 ) {
-    // Events are small and must not wait for more.
+    // Events are small and must be sent without delay.
     let _ = stream.set_nodelay(true);
     let ticket = Arc::new(ticket);
     let service = service_fn({
@@ -168,13 +168,13 @@ struct Connections {
 #[derive(Debug)]
 struct Connection {
     address: IpAddr,
-    /// Since when it waits for its client; `None` while something is done for it.
+    /// Since when it waits for its client; `None` while the server works for it.
     waiting_since: Option<Instant>,
     close: CancellationToken,
 }
 
 impl Table {
-    /// A place for a connection; `None` when all are busy.
+    /// A place for a connection; `None` when all connections are busy.
     fn admit(&self, address: IpAddr) -> Option<Ticket> {
         let mut connections = self.locked();
         if !address.is_loopback() {
@@ -193,7 +193,7 @@ impl Table {
         Some(Ticket { table: self.clone(), id, close })
     }
 
-    /// Makes room at once for a good number of new connections.
+    /// Makes room for several new connections at once.
     fn close_oldest_part(&self) {
         let mut connections = self.locked();
         for _ in 0..connections.open.len().div_ceil(8) {
@@ -221,7 +221,7 @@ impl Connections {
     }
 }
 
-/// The place of one connection, given back when dropped.
+/// The place of one connection, freed when dropped.
 #[derive(Debug)]
 pub struct Ticket {
     table: Table,
@@ -230,7 +230,7 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    /// Something is done for the connection from now until the value is dropped.
+    /// The server works for the connection from now until the value is dropped.
     fn serve(self: &Arc<Self>) -> Serving {
         self.wait_since(None);
         Serving(self.clone())
@@ -263,19 +263,20 @@ impl Drop for Serving {
 pub struct Client(Arc<Ticket>);
 
 impl Client {
-    /// From now on the client is waited for, as for the rest of a form; the connection may be closed for a new one.
+    /// From now on the server waits for the client, as for the rest of a form; the connection may be closed for a new
+    /// one.
     pub fn is_awaited(&self) {
         self.0.wait_since(Some(Instant::now()));
     }
 
-    /// The client has sent what was waited for.
+    /// The client has sent what the server waited for.
     pub fn is_served(&self) {
         self.0.wait_since(None);
     }
 }
 
-/// A body whose connection counts as busy while the server makes its next piece, and as waiting while the client
-/// takes the last one.
+/// A body whose connection counts as busy while the server produces its next piece, and as waiting while the client
+/// receives the last one.
 #[derive(Debug)]
 struct Guarded {
     body: Body,
@@ -317,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_connection_takes_the_place_of_the_one_that_waits_longest() {
+    fn a_new_connection_replaces_the_one_that_waits_longest() {
         let table = table(3);
         let first = Arc::new(table.admit(ip(1)).unwrap());
         let busy = first.serve();
@@ -351,6 +352,9 @@ mod tests {
         assert_eq!(flood.iter().filter(|t| !t.close.is_cancelled()).count(), MAX_OF_AN_ADDRESS);
         let local = IpAddr::from([127, 0, 0, 1]);
         let proxied: Vec<_> = (0..1_000).map(|_| table.admit(local).unwrap()).collect();
-        assert!(proxied.iter().all(|t| !t.close.is_cancelled()), "a proxy brings everybody's");
+        assert!(
+            proxied.iter().all(|t| !t.close.is_cancelled()),
+            "a proxy has the connections of all clients"
+        );
     }
 }

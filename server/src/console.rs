@@ -1,11 +1,11 @@
-//! What commands print. Whoever closes the pipe (`… | head`) has read enough: the command goes on to its end without
-//! a word. Characters that hide or turn text become visible, as on the pages.
+//! Output of commands. When the reader closes the pipe (`… | head`), the command continues without an error.
+//! Characters that hide or reorder text become visible, as on the pages.
 
 use std::io::{self, BufRead as _, ErrorKind, Write};
 
 use domain::visible::{Kind, visible};
 
-/// Prints a text for people, and a line break. Fails when it cannot be written, unless nobody reads any more.
+/// Prints a text for people, and a line break. Fails when it cannot be written, unless the reader has closed the pipe.
 pub fn line(text: impl std::fmt::Display) -> io::Result<()> {
     let text = text.to_string();
     bytes(format!("{}\n", visible(&text, Kind::Prose)).as_bytes())
@@ -36,7 +36,7 @@ pub fn bytes(bytes: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Asks a question, and says whether the answer is `yes`. No answer is none.
+/// Asks a question and returns whether the answer is `yes`. No answer means no.
 pub fn confirmed(question: &str) -> io::Result<bool> {
     bytes(visible(question, Kind::Prose).as_bytes())?;
     let mut answer = String::new();
@@ -44,7 +44,7 @@ pub fn confirmed(question: &str) -> io::Result<bool> {
     Ok(answer.trim() == "yes")
 }
 
-/// Prints a complaint. There is nobody left to tell when that does not work.
+/// Prints an error. A failure to print it is ignored: there is no other place to report it.
 pub fn complain(text: impl std::fmt::Display) {
     let text = text.to_string();
     let _ = writeln!(io::stderr(), "{}", visible(&text, Kind::Prose));

@@ -1,4 +1,4 @@
-//! Data that is no page: log lines for the terminal, the raw log, reports as Markdown, the judgement as JSON.
+//! Data other than pages: log lines for the terminal, the raw log, reports as Markdown, the board as JSON.
 
 use app::ssr::{RequestContext, status_of};
 use axum::Extension;
@@ -12,7 +12,7 @@ use http::header;
 use serde::{Deserialize, Serialize};
 use tokio_util::io::ReaderStream;
 
-/// Which lines of a log are wanted.
+/// Which lines of a log are requested.
 #[derive(Debug, Deserialize)]
 pub struct Range {
     from: Option<u64>,
@@ -44,7 +44,7 @@ pub async fn lines(
     }
 }
 
-/// `GET /runs/{id}/log`: the log as stored, secrets masked, to keep.
+/// `GET /runs/{id}/log`: the log as stored, with secrets masked, as a download.
 pub async fn log(Path(id): Path<i64>, Extension(context): Extension<RequestContext>) -> Response {
     let path = match context.engine.run_log_path(id).await {
         Ok(path) => path,
@@ -59,13 +59,13 @@ pub async fn log(Path(id): Path<i64>, Extension(context): Extension<RequestConte
             ];
             (headers, Body::from_stream(ReaderStream::new(file))).into_response()
         }
-        Err(_) => (http::StatusCode::NOT_FOUND, "this run has no log\n").into_response(),
+        Err(_) => (http::StatusCode::NOT_FOUND, "This run has no log.\n").into_response(),
     }
 }
 
-/// `GET /board.json`: the judgement, for other tools.
+/// `GET /board.json`: the board, for other tools.
 pub async fn board(Extension(context): Extension<RequestContext>) -> Response {
-    // It is true for this moment only.
+    // It is valid for this moment only.
     ([(header::CACHE_CONTROL, "no-store")], Json(context.engine.board_json())).into_response()
 }
 
@@ -92,7 +92,7 @@ fn markdown(name: &str, text: Result<String, engine::Error>) -> Response {
     }
 }
 
-/// `GET /healthz`: this process answers.
+/// `GET /healthz`: reports that this process answers.
 pub async fn healthz() -> &'static str {
     "ok\n"
 }

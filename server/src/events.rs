@@ -1,5 +1,5 @@
-//! The one event stream of a tab: `changed` when anything shown may differ, `run` while the run
-//! that the page is about goes on. A stream ends with its session.
+//! The event stream of a tab: `changed` when anything shown may have changed, `run` while the run
+//! that the page shows is in progress. A stream ends with its session.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -20,12 +20,12 @@ use tokio::time::Interval;
 use tokio_util::sync::CancellationToken;
 use tower_sessions::session::Id;
 
-/// Streams of one session at a time. A hidden tab has none.
+/// Most streams of one session at a time. A hidden tab has none.
 const MOST_OF_A_SESSION: usize = 16;
-/// How often a stream without news looks whether its session still stands.
+/// How often a stream without events checks whether its session is still valid.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
-/// Which run the page is about, if it is about one.
+/// Which run the page shows, if any.
 #[derive(Debug, Deserialize)]
 pub struct Topics {
     run: Option<i64>,
@@ -38,7 +38,7 @@ pub struct Streams {
 }
 
 impl Streams {
-    /// A place for one more stream of the session; given back when dropped.
+    /// A place for one more stream of the session; freed when dropped.
     fn enter(&self, session: Id) -> Option<Place> {
         let mut open = self.open.lock().unwrap_or_else(|e| e.into_inner());
         let count = open.entry(session).or_default();
@@ -76,7 +76,7 @@ struct Holder {
 }
 
 impl Holder {
-    /// Whether the session can still be used by the same person. A store that cannot be read ends nothing.
+    /// Whether the session is still valid for the same person. If the store cannot be read, the stream continues.
     async fn stands(&self, engine: &engine::Engine) -> bool {
         match self.sessions.person_of(&self.place.session).await {
             Ok(person) => person == Some(self.person) && engine.actor(self.person).is_some(),
@@ -109,7 +109,7 @@ pub async fn events(
         return (StatusCode::UNAUTHORIZED, "Please sign in.\n").into_response();
     };
     let Some(place) = streams.enter(session) else {
-        let text = "Too many open pages in this session: close some, then reload this one.\n";
+        let text = "Too many open pages in this session. Close some, then reload this page.\n";
         return (StatusCode::TOO_MANY_REQUESTS, text).into_response();
     };
     let sessions = context.engine.sessions();
@@ -131,7 +131,7 @@ pub async fn events(
 
 async fn next_event(feed: &mut Feed) -> Option<Event> {
     if !feed.greeted {
-        // What a page shows may be older than this stream: the first event says where we are.
+        // What a page shows may be older than this stream: the first event gives the current revision.
         feed.greeted = true;
         if let Some((id, tip)) = &mut feed.run {
             return Some(run_event(*id, &tip.borrow_and_update().clone()));
@@ -147,7 +147,7 @@ async fn next_event(feed: &mut Feed) -> Option<Event> {
             }
             moved = next_tip(&mut feed.run) => match moved {
                 Some((id, tip)) => Some(run_event(id, &tip)),
-                // The run is over: the stream goes on with the board's own changes.
+                // The run is over: the stream continues with changes of the board.
                 None => {
                     feed.run = None;
                     None
@@ -190,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_session_has_so_many_streams_and_gives_them_back() {
+    fn the_streams_of_a_session_are_limited_and_freed() {
         let streams = Streams::default();
         let (one, other) = (Id(1), Id(2));
         let places: Vec<Place> = (0..MOST_OF_A_SESSION).map(|_| streams.enter(one).unwrap()).collect();

@@ -1,9 +1,9 @@
-//! The host names that this board answers to. A page of a foreign site can make its own name lead to this machine
-//! (DNS rebinding); the browser then sends that name, and here it is refused.
+//! The host names that this board accepts. A foreign site can make its own host name resolve to this host (DNS
+//! rebinding); the browser then sends that name, and it is refused here.
 //!
-//! Cookies do not know ports: what is served on another port of the same host name gets the session too. So on a
-//! loopback address the board has a host name of its own, and the start is refused when a URL of the stack has the
-//! same one. So are files that are changed so while the server runs.
+//! Cookies do not depend on the port: a service on another port of the same host name receives the session too. So on
+//! a loopback address the board has its own host name, and the server does not start when a URL of the stack has the
+//! same one. A configuration file that is changed in this way while the server runs is refused as well.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -15,18 +15,18 @@ use engine::{StackUrl, UrlRefusal};
 use http::uri::Authority;
 use http::{HeaderMap, Method, StatusCode, Uri, header};
 
-/// The own name on loopback addresses. Browsers take every name below `localhost` for this machine.
+/// The board's own name on loopback addresses. Browsers resolve every name below `localhost` to this host.
 const OWN_NAME: &str = "stagegate.localhost";
 
 /// Why the server does not start.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum HostError {
-    /// A setting holds no host name.
-    #[error("[server] {key}: “{value}” is no {wanted}")]
+    /// A setting is not a valid host name or address.
+    #[error("[server] {key}: “{value}” is not {wanted}")]
     Unreadable {
         /// Which setting.
         key: &'static str,
-        /// What it says.
+        /// Its value.
         value: String,
         /// What it should be.
         wanted: &'static str,
@@ -34,10 +34,10 @@ pub enum HostError {
     /// Something of the stack is served on the same host name.
     #[error(
         "Stagegate would share the host name {host} with [stack.urls] {name} = \"{url}\".\n\
-         Browsers send cookies to every port of a host name, so that service would receive the session of everybody \
-         who signs in here.\n\
-         Give Stagegate a name of its own: set public_url in [server] to another host name, or, on this machine, \
-         leave public_url out and use http://stagegate.localhost.\n\
+         Browsers send cookies to every port of a host name, so that service would receive the sessions of all users \
+         who sign in to Stagegate.\n\
+         Give Stagegate its own host name: set public_url in [server] to another host name, or, if users open it \
+         on this host only, remove public_url and use http://stagegate.localhost.\n\
          To accept the risk, set share_host = true in [server]."
     )]
     Shared {
@@ -51,14 +51,14 @@ pub enum HostError {
 }
 
 impl HostError {
-    /// The same for a file that was changed while the server runs. It goes on with the file as it was.
+    /// The same for a file that was changed while the server runs. The server continues with the previous version.
     pub fn while_running(self) -> UrlRefusal {
         match self {
             HostError::Shared { host, name, url } => UrlRefusal {
                 message: format!("`{name}` = \"{url}\" has the host name {host}, which is Stagegate's own"),
-                hint: "that service would receive the sessions of everybody who signs in; give Stagegate another host \
-                       name with public_url in [server], or accept the risk with share_host = true there, and restart \
-                       Stagegate"
+                hint: "that service would receive the sessions of all users who sign in; give Stagegate another host \
+                       name with public_url in [server], or accept the risk with share_host = true there, then \
+                       restart Stagegate"
                     .to_owned(),
             },
             other => UrlRefusal { message: other.to_string(), hint: String::new() },
@@ -66,7 +66,7 @@ impl HostError {
     }
 }
 
-/// What decides about host names.
+/// The host names that are accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hosts {
     inner: Arc<Inner>,
@@ -76,21 +76,21 @@ pub struct Hosts {
 struct Inner {
     /// Accepted names at one port; `None` means that a request names none.
     accepted: Vec<(String, Option<u16>)>,
-    /// Names accepted at every port: a proxy may hand on its own, or none.
+    /// Names accepted at every port: a proxy may pass on its own port, or none.
     at_any_port: Vec<String>,
-    /// Where any address of this machine is accepted: the port.
+    /// The port at which any address of this host is accepted, if any.
     any_address: Option<u16>,
-    /// Where people are sent from the other loopback names.
+    /// Where browsers are redirected from the other loopback names.
     own: Option<String>,
-    /// The address to be printed and to be named in refusals.
+    /// The address that is printed and named in refusals.
     base: String,
 }
 
 impl Hosts {
-    /// The host names for what the server listens on and what the settings say.
+    /// The host names for the address that the server listens on and for the settings.
     ///
     /// # Errors
-    /// A setting that holds no host name.
+    /// When a setting is not a valid host name or address.
     pub fn of(local: SocketAddr, public_url: Option<&str>, more: &[String]) -> Result<Hosts, HostError> {
         let port = local.port();
         let (mut accepted, mut at_any_port, mut any_address, mut own) = (vec![], vec![], None, None);
@@ -117,7 +117,7 @@ impl Hosts {
             let unreadable = || HostError::Unreadable {
                 key: "allowed_hosts",
                 value: value.clone(),
-                wanted: "host name such as go.example.com or go.example.com:4400",
+                wanted: "a host name such as go.example.com or go.example.com:4400",
             };
             let (name, given) = split(value).ok_or_else(unreadable)?;
             match given {
@@ -130,7 +130,7 @@ impl Hosts {
         Ok(Hosts { inner: Arc::new(Inner { accepted, at_any_port, any_address, own, base }) })
     }
 
-    /// The address that people type.
+    /// The address that users open.
     pub fn base(&self) -> &str {
         &self.inner.base
     }
@@ -146,12 +146,12 @@ impl Hosts {
                 && address(&name).is_some())
     }
 
-    /// Refuses to share a host name with an address of the stack, which would get the sessions.
+    /// Refuses to share a host name with a URL of the stack, which would receive the sessions.
     ///
     /// # Errors
     /// When it has the same name.
     pub fn refuse_shared(&self, url: &StackUrl) -> Result<(), HostError> {
-        // Where the board has a name of its own, the other loopback names lead browsers to that one.
+        // Where the board has its own name, browsers are redirected to it from the other loopback names.
         let own = self.inner.own.as_deref().and_then(split).map(|(name, _)| name);
         let leads_on = |name: &str| own.as_deref().is_some_and(|own| own != name) && is_loopback(name);
         let is_shared = |host: &str| {
@@ -160,7 +160,7 @@ impl Hosts {
             is_named || (self.inner.any_address.is_some() && address(host).is_some())
         };
         match host_of(&url.filled).filter(|host| is_shared(host)) {
-            // With values of the env file it may hold secrets, so it is shown as it is declared.
+            // With values of the env file it may contain secrets, so it is shown as it is declared.
             Some(host) => Err(HostError::Shared { host, name: url.name.clone(), url: url.declared.clone() }),
             None => Ok(()),
         }
@@ -181,7 +181,7 @@ fn of_url(url: &str) -> Result<(String, String), HostError> {
     let unreadable = || HostError::Unreadable {
         key: "public_url",
         value: url.to_owned(),
-        wanted: "address such as https://go.example.com",
+        wanted: "an address such as https://go.example.com",
     };
     let uri: Uri = url.parse().map_err(|_| unreadable())?;
     let (scheme, usual) = match uri.scheme_str() {
@@ -209,7 +209,7 @@ fn at_port(name: &str, port: u16) -> Vec<(String, Option<u16>)> {
     hosts
 }
 
-/// An address as it stands in a URL.
+/// An address as it is written in a URL.
 fn literal(ip: IpAddr) -> String {
     match ip {
         IpAddr::V4(ip) => ip.to_string(),
@@ -217,17 +217,17 @@ fn literal(ip: IpAddr) -> String {
     }
 }
 
-/// Name and port of a host as a header or a URL has it. `None`: it is none, or hides something.
+/// Name and port of a host as in a header or a URL. `None`: it is not a plain host.
 fn split(host: &str) -> Option<(String, Option<u16>)> {
     let authority: Authority = host.parse().ok()?;
     let is_plain = !host.contains('@') && !host.ends_with(':') && !authority.host().is_empty();
     let port = authority.port_u16();
-    // A port that is no number is not none.
+    // A port that is not a number is not a missing port.
     let says_port = authority.as_str().len() > authority.host().len();
     (is_plain && says_port == port.is_some()).then(|| (authority.host().to_ascii_lowercase(), port))
 }
 
-/// The host of a URL; what could not be filled in, as in `${KEY:-default}`, counts with its default.
+/// The host of a URL; a reference that could not be filled in, as `${KEY:-default}`, counts with its default.
 fn host_of(url: &str) -> Option<String> {
     let mut plain = String::new();
     let mut rest = url;
@@ -245,10 +245,10 @@ fn host_of(url: &str) -> Option<String> {
     split(host).map(|(name, _)| name)
 }
 
-/// Refuses requests for other hosts, and leads browsers to the own name.
+/// Refuses requests for other hosts, and redirects browsers to the board's own name.
 pub async fn gate(State(hosts): State<Hosts>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    // Says nothing but that this process answers, and whoever asks may know it by any name.
+    // It only reports that this process answers, so any host name is accepted.
     if path == "/healthz" {
         return next.run(request).await;
     }
@@ -257,8 +257,8 @@ pub async fn gate(State(hosts): State<Hosts>, request: Request, next: Next) -> R
         let name: String = host.unwrap_or("").chars().filter(char::is_ascii_graphic).take(100).collect();
         let base = hosts.base();
         let text = format!(
-            "Stagegate does not answer to the host name “{name}”. Open it at {base}, or add the name to allowed_hosts \
-             in the [server] table of stagegate.toml and start it again.\n"
+            "Stagegate does not accept the host name “{name}”. Open {base} instead, or add the name to allowed_hosts \
+             in the [server] table of stagegate.toml and restart Stagegate.\n"
         );
         return (StatusCode::MISDIRECTED_REQUEST, text).into_response();
     };
@@ -274,7 +274,7 @@ pub async fn gate(State(hosts): State<Hosts>, request: Request, next: Next) -> R
     next.run(request).await
 }
 
-/// The one host that a request names: the header, and in the request line nothing else.
+/// The one host that a request names: that of the header, and the request line must not name another.
 fn stated_host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
     let mut stated = headers.get_all(header::HOST).iter();
     let host = stated.next()?.to_str().ok()?;
@@ -287,7 +287,7 @@ fn is_loopback_name(host: &str) -> bool {
     name == "localhost" || name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// Only browsers say so; scripts stay where they are.
+/// Only browsers send these headers; scripts are not redirected.
 fn is_browser_opening_a_page(headers: &HeaderMap) -> bool {
     let is = |name: &str, value: &str| headers.get(name).is_some_and(|v| v == value);
     is("sec-fetch-mode", "navigate") && is("sec-fetch-dest", "document")
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_public_address_only_names_of_this_machine_are_accepted() {
+    fn without_a_public_address_only_names_of_this_host_are_accepted() {
         let own = hosts("127.0.0.1:4400", None, &[]);
         assert_eq!(own.base(), "http://stagegate.localhost:4400");
         for good in
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_of_its_own_is_accepted_and_no_foreign_name() {
+    fn the_listen_address_is_accepted_and_foreign_names_are_not() {
         let one = hosts("10.0.0.5:4400", None, &[]);
         assert_eq!(one.base(), "http://10.0.0.5:4400");
         assert!(one.accepts("10.0.0.5:4400") && !one.accepts("10.0.0.6:4400"));
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn with_a_public_address_it_and_what_is_allowed_besides_are_accepted() {
+    fn the_public_address_and_allowed_hosts_are_accepted() {
         let public =
             hosts("127.0.0.1:4400", Some("https://go.example.com/"), &["board.lan:8080", "board.lan2"]);
         assert_eq!(public.base(), "https://go.example.com");
@@ -406,7 +406,7 @@ mod tests {
         for other in ["https://api.example.com", local, "${BASE}/x", "https://example.com", "not a url"] {
             assert_eq!(public.refuse_shared(&urls(other)), Ok(()), "{other}");
         }
-        // What the env file fills in decides, and is not shown.
+        // The value from the env file decides, and is not shown.
         let filled = "https://u:secret@go.example.com/";
         let url = StackUrl { filled: filled.into(), ..urls("https://u:${PW}@${HOST:-x}/") };
         let error = public.refuse_shared(&url).unwrap_err();
@@ -416,13 +416,13 @@ mod tests {
         assert!(hint.contains("share_host = true"), "{hint}");
         let direct = hosts("10.0.0.5:4400", None, &[]);
         assert!(direct.refuse_shared(&urls("http://10.0.0.5:3000")).is_err());
-        // Any address of this machine may be that of the service.
+        // Any address of this host may be that of the service.
         let all = hosts("0.0.0.0:4400", None, &[]);
         for shared in ["http://192.168.1.5:3000", "http://[fe80::1]:3000", "http://localhost:3000"] {
             assert!(all.refuse_shared(&urls(shared)).is_err(), "{shared}");
         }
         assert_eq!(all.refuse_shared(&urls("http://api.lan:3000")), Ok(()));
-        // A name that is allowed besides is the board's as well.
+        // A name in allowed_hosts belongs to the board as well.
         let named = hosts("127.0.0.1:4400", None, &["board.lan"]);
         assert!(named.refuse_shared(&urls("http://board.lan:3000")).is_err());
         assert!(named.refuse_shared(&urls("http://stagegate.localhost:3000")).is_err());

@@ -1,6 +1,6 @@
 //! `stagegate`: parses the command line, runs the command, prints the error.
 
-// The pages' types are deep; an optimised build lays them out here too.
+// The types of the pages are deeply nested; an optimised build computes their layout here too.
 #![recursion_limit = "512"]
 
 mod auth_layer;
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
             console::complain(format_args!("stagegate: {error}"));
             let mut cause = error.source();
             while let Some(inner) = cause {
-                console::complain(format_args!("  because: {inner}"));
+                console::complain(format_args!("  caused by: {inner}"));
                 cause = inner.source();
             }
             ExitCode::FAILURE

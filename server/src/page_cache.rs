@@ -1,9 +1,9 @@
-//! Rendered pages, shared: as long as nothing shown differs, a page that a person asks for again is not rendered
-//! again. What must be fresh in every answer (the nonce of the content policy, the idempotency key of each form) is
-//! put into the copy when it is answered.
+//! A cache of rendered pages: as long as the content is unchanged, a page that a person requests again is not rendered
+//! again. Values that must be new in every response (the nonce of the content policy, the idempotency key of each form)
+//! are inserted into the copy.
 //!
-//! An open page that reads itself again (`X-Stagegate-Live: own-keys`) runs no script of the answer and gives its forms
-//! keys of its own. It gets the same bytes as every other page of that person: compressed once, and not copied.
+//! An open page that reloads itself (`X-Stagegate-Live: own-keys`) runs no script of the response and generates the
+//! keys of its forms itself. It gets the same bytes as every other tab of that person: compressed once, not copied.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -24,26 +24,26 @@ use leptos::nonce::Nonce;
 
 use crate::auth_layer::LIVE;
 
-/// How long a page is shared: what it says of the time is never older.
+/// How long a page is shared: relative times on it are never older.
 const FRESH: Duration = Duration::from_secs(1);
-/// Pages that are held at most.
+/// Most pages in the cache.
 const MOST: usize = 128;
-/// A page that is longer is not held.
+/// A longer page is not cached.
 const LONGEST: usize = 1 << 20;
-/// What stands before the idempotency key of a form; markup, so no text of a person can look like it.
+/// The markup before the idempotency key of a form; text that a person entered cannot look like it.
 const KEY_FIELD: &[u8] = br#"<input type="hidden" name="key" value=""#;
 /// Length of a key, in hex.
 const KEY: usize = 32;
-/// Value of the header of a page that reads itself again and gives its forms keys of its own.
+/// Value of the header of a page that reloads itself and generates the keys of its forms.
 const OWN_KEYS: &str = "own-keys";
-/// Longest list of encodings that an answer is shared for, bytes: browsers send some twenty.
+/// Longest list of encodings for which a response is shared, bytes: browsers send about twenty.
 const LONGEST_ENCODINGS: usize = 64;
 
-/// The pages rendered lately. Clones share them.
+/// The recently rendered pages. Clones share them.
 #[derive(Clone, Default)]
 pub struct PageCache(Arc<Mutex<HashMap<Key, Slot>>>);
 
-/// One page for one person, while nothing differs.
+/// One page for one person, while its content is unchanged.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Key {
     path: String,
@@ -57,9 +57,9 @@ struct Key {
 /// In which form a page is shared.
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Form {
-    /// As it was rendered; each answer is a copy with a nonce and keys of its own.
+    /// As it was rendered; each response is a copy with its own nonce and keys.
     Rendered,
-    /// As an open page reads it again, for this `Accept-Encoding`.
+    /// For an open page that reloads itself, for this `Accept-Encoding`.
     Live(String),
 }
 
@@ -74,10 +74,10 @@ impl Form {
     }
 }
 
-/// Held while the page is rendered: of many who ask at once, one renders.
+/// Locked while the page is rendered: of many parallel requests, one renders.
 type Slot = Arc<tokio::sync::Mutex<Option<Arc<Page>>>>;
 
-/// A rendered page, and where the parts are that differ in every answer.
+/// A rendered page, and the positions of the parts that differ in every response.
 struct Page {
     since: Instant,
     parts: Parts,
@@ -87,12 +87,12 @@ struct Page {
     keys: Vec<Range<usize>>,
 }
 
-/// Answers a page from the cache, or renders it for whoever asks next.
+/// Answers with a page from the cache, or renders and caches it.
 pub async fn share(State(cache): State<PageCache>, mut request: Request, next: Next) -> Response {
     let Some(key) = key_of(&request) else { return next.run(request).await };
     let form = key.form.clone();
     if form == Form::Rendered {
-        // A copy that is changed in places cannot be compressed before.
+        // A copy that is modified cannot be compressed beforehand.
         request.headers_mut().remove(ACCEPT_ENCODING);
     }
     let slot = cache.slot(key);
@@ -107,7 +107,7 @@ pub async fn share(State(cache): State<PageCache>, mut request: Request, next: N
     let body = match to_bytes(body, usize::MAX).await {
         Ok(body) => body,
         Err(error) => {
-            tracing::error!(%error, "a page could not be rendered to its end");
+            tracing::error!(%error, "a page could not be rendered completely");
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
         }
     };
@@ -122,13 +122,13 @@ pub async fn share(State(cache): State<PageCache>, mut request: Request, next: N
     Response::from_parts(parts, Body::from(body))
 }
 
-/// Under which key a request's answer is shared; `None`: it is not.
+/// The key under which the response to a request is shared; `None`: it is not shared.
 fn key_of(request: &Request) -> Option<Key> {
     let context = request.extensions().get::<RequestContext>()?;
     let Actor { id, name, roles } = context.actor.as_ref()?;
     let path = request.uri().path();
     let is_page = rule_for(path).is_some_and(|rule| rule.kind == RouteKind::Page);
-    // What is shown once, or is about a person's own account, is nobody else's business.
+    // Content that is shown once, or concerns a person's own account, is not cached.
     let shared = is_page
         && *request.method() == Method::GET
         && context.flash.is_none()
@@ -157,7 +157,7 @@ impl PageCache {
     }
 }
 
-/// Whether a slot is being filled or holds a page that is still shared.
+/// Whether a slot is being filled or contains a page that is still shared.
 fn is_fresh(slot: &Slot) -> bool {
     match slot.try_lock() {
         Ok(held) => held.as_ref().is_some_and(|page| page.since.elapsed() < FRESH),
@@ -166,7 +166,7 @@ fn is_fresh(slot: &Slot) -> bool {
 }
 
 impl Page {
-    /// The page as an open page reads it again, when it can be shared.
+    /// The page for an open page that reloads itself, if it can be shared.
     fn live(since: Instant, parts: &Parts, body: &Bytes) -> Option<Page> {
         if !can_be_shared(parts, body) {
             return None;
@@ -175,7 +175,7 @@ impl Page {
         Some(Page { since, parts: parts.clone(), body: body.clone(), nonce: String::new(), nonces, keys })
     }
 
-    /// The page, when it can be shared: a whole answer with a content policy whose nonce is known.
+    /// The page, if it can be shared: a complete response with a content policy whose nonce is known.
     fn of(since: Instant, parts: &Parts, body: &Bytes) -> Option<Page> {
         let policy = parts.headers.get(CONTENT_SECURITY_POLICY)?.to_str().ok()?;
         let nonce = policy.split("'nonce-").nth(1)?.split('\'').next()?.to_owned();
@@ -195,7 +195,7 @@ impl Page {
         Some(Page { since, parts, body: body.clone(), nonce, nonces, keys })
     }
 
-    /// A copy with a nonce and keys of its own; of what an open page reads again, the very same.
+    /// A copy with its own nonce and keys; for an open page that reloads itself, the same bytes.
     fn answer(&self) -> Response {
         if self.nonce.is_empty() {
             return Response::from_parts(self.parts.clone(), Body::from(self.body.clone()));
@@ -223,12 +223,12 @@ impl Page {
     }
 }
 
-/// Whether this is a whole page that says nothing to one visitor alone.
+/// Whether this is a complete page without content for a single response.
 fn can_be_shared(parts: &Parts, body: &Bytes) -> bool {
     parts.status == StatusCode::OK && body.len() <= LONGEST && !parts.headers.contains_key("set-cookie")
 }
 
-/// Where `wanted` stands in `body`; `part` is the part of it that is meant.
+/// The positions of `wanted` in `body`; `part` is the relevant part of it.
 fn places(body: &[u8], wanted: &[u8], part: Range<usize>) -> Vec<Range<usize>> {
     memchr::memmem::find_iter(body, wanted).map(|at| at + part.start..at + part.end).collect()
 }
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_answer_has_a_nonce_and_keys_of_its_own() {
+    async fn each_response_has_its_own_nonce_and_keys() {
         let key = "0123456789abcdef0123456789abcdef";
         let field = format!(r#"<input type="hidden" name="key" value="{key}">"#);
         let nonce = Nonce::new();

@@ -1,5 +1,5 @@
-//! Which addresses and methods exist at all. Each page, action and file has one spelling; every other is refused before
-//! anything is decided about it, so that the policy table and the router cannot read one address differently.
+//! Which addresses and methods exist. Each page, action and file has exactly one spelling; every other spelling is
+//! refused first, so that the policy table and the router cannot interpret one address differently.
 
 use axum::extract::Request;
 use axum::middleware::Next;
@@ -10,8 +10,8 @@ use http::{Method, StatusCode, header};
 /// Longest path, bytes.
 const LONGEST: usize = 512;
 
-/// Whether a path is spelled in the only way that this server uses: segments of letters, digits and `-._~`, none of
-/// them empty, `.` or `..`, and no slash at the end. Nothing here needs an escape, so none is accepted.
+/// Whether a path is spelled in the only form that this server uses: segments of letters, digits and `-._~`, none of
+/// them empty, `.` or `..`, and no slash at the end. No path needs an escape, so none is accepted.
 pub fn is_canonical(path: &str) -> bool {
     if path == "/" {
         return true;
@@ -27,18 +27,18 @@ fn is_segment(segment: &str) -> bool {
         && segment.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~'))
 }
 
-/// The methods that this path answers, as an `Allow` header has them.
+/// The methods that this path accepts, in the form of an `Allow` header.
 fn methods(path: &str) -> &'static str {
     match rule_for(path).map(|rule| rule.kind) {
         Some(RouteKind::Action) => "POST",
-        // Whoever asks for the head of a stream would hold it open.
+        // A HEAD request would hold a stream open.
         Some(RouteKind::Stream) => "GET",
         Some(RouteKind::Page | RouteKind::File) | None => "GET, HEAD",
     }
 }
 
-/// Refuses paths that are not canonical and methods that do not belong to the path. It looks at no session and
-/// records nothing: a link that somebody was made to follow says nothing about them.
+/// Refuses paths that are not canonical and methods that the path does not accept. It reads no session and records
+/// nothing: a user may have been tricked into following a link.
 pub async fn gate(request: Request, next: Next) -> Response {
     let path = request.uri().path();
     if !is_canonical(path) {
@@ -49,11 +49,11 @@ pub async fn gate(request: Request, next: Next) -> Response {
     if allowed.split(", ").any(|name| name == method.as_str()) {
         return next.run(request).await;
     }
-    // A path that is in no table does not exist, whatever is done to it.
+    // A path that is not in the table does not exist, for any method.
     if rule_for(path).is_none() && *method != Method::OPTIONS {
         return (StatusCode::NOT_FOUND, "There is no such address.\n").into_response();
     }
-    let text = format!("This address answers {allowed} only.\n");
+    let text = format!("This address accepts only {allowed}.\n");
     (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, allowed)], text).into_response()
 }
 

@@ -1,5 +1,5 @@
-//! Listening on a port that may still be taken: by a server that was killed a moment ago and has not quite gone, or by
-//! somebody who has to be named.
+//! Listening on a port that may still be in use: by a server that was killed a moment ago and has not ended yet, or by
+//! another process, which the error names.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,33 +8,34 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
 
-/// So long a port that is taken is tried again.
+/// For how long a port that is in use is tried again.
 const TAKEN_MAX: Duration = Duration::from_secs(8);
-/// Time between two tries.
+/// Time between two attempts.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Why nothing can listen there.
+/// Why the server cannot listen.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
-    /// Somebody else listens there.
+    /// Another process listens there.
     #[error(
-        "cannot listen on {address}: the port is used by {holder}. Stop it, or choose another address with --listen."
+        "cannot listen on {address}: the port is in use by {holder}. Stop that process, or choose another address with \
+         --listen."
     )]
     Taken {
         /// The address.
         address: SocketAddr,
-        /// Who, as far as this user may see.
+        /// The process, as far as this user can see it.
         holder: String,
     },
-    /// The address is not ours, or not allowed.
+    /// The address does not belong to this host, or is not allowed.
     #[error("cannot listen on {0}")]
     Refused(SocketAddr, #[source] io::Error),
 }
 
-/// Listens on `address`. While the port is taken it is tried again for some seconds; `waits` is told once by whom.
+/// Listens on `address`. A port that is in use is tried again for some seconds; `waits` is called once with its holder.
 ///
 /// # Errors
-/// When the port stays taken, or cannot be listened on at all.
+/// When the port stays in use, or the address cannot be used at all.
 pub async fn listen(address: SocketAddr, waits: impl FnOnce(&str)) -> Result<TcpListener, ListenError> {
     let until = Instant::now() + TAKEN_MAX;
     let mut waits = Some(waits);
@@ -105,7 +106,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_port_that_becomes_free_is_taken_and_its_holder_was_named() {
+    async fn a_port_that_becomes_free_is_used_and_its_holder_was_named() {
         let held = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = held.local_addr().unwrap();
         let own = format!("(process {})", std::process::id());
@@ -121,10 +122,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_port_that_stays_taken_is_given_up_with_the_name_of_its_holder() {
+    async fn a_port_that_stays_in_use_is_an_error_that_names_its_holder() {
         let held = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let error = listen(held.local_addr().unwrap(), |_| ()).await.unwrap_err().to_string();
-        assert!(error.contains("is used by") && error.contains(&std::process::id().to_string()), "{error}");
+        assert!(error.contains("is in use by") && error.contains(&std::process::id().to_string()), "{error}");
         let elsewhere = listen("192.0.2.1:9".parse().unwrap(), |_| ()).await.unwrap_err();
         assert!(matches!(elsewhere, ListenError::Refused(..)));
     }

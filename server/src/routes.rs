@@ -7,7 +7,7 @@ use domain::policy::RULES;
 
 /// The routes and the policy table do not agree.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("the policy table and the routes disagree: {}", problems.join("; "))]
+#[error("the policy table and the routes do not match: {}", problems.join("; "))]
 pub struct RoutesError {
     problems: Vec<String>,
 }
@@ -17,8 +17,8 @@ pub fn check<'a>(served: impl IntoIterator<Item = &'a str>) -> Result<(), Routes
     let served: BTreeSet<&str> = served.into_iter().collect();
     let stated: BTreeSet<&str> = RULES.iter().map(|r| r.path).collect();
     let mut problems: Vec<String> =
-        served.difference(&stated).map(|p| format!("{p} states no policy")).collect();
-    problems.extend(stated.difference(&served).map(|p| format!("{p} is stated and not served")));
+        served.difference(&stated).map(|p| format!("{p} has no policy")).collect();
+    problems.extend(stated.difference(&served).map(|p| format!("{p} has a policy but is not served")));
     if problems.is_empty() { Ok(()) } else { Err(RoutesError { problems }) }
 }
 
@@ -31,8 +31,8 @@ mod tests {
         let mut served: Vec<&str> = RULES.iter().map(|r| r.path).collect();
         assert_eq!(check(served.clone()), Ok(()));
         served.push("/secret");
-        assert!(check(served.clone()).unwrap_err().to_string().contains("/secret states no policy"));
+        assert!(check(served.clone()).unwrap_err().to_string().contains("/secret has no policy"));
         served.retain(|p| *p != "/secret" && *p != "/api/deploy");
-        assert!(check(served).unwrap_err().to_string().contains("/api/deploy is stated"));
+        assert!(check(served).unwrap_err().to_string().contains("/api/deploy has a policy but"));
     }
 }

@@ -1,4 +1,4 @@
-//! What stands before every route: the origin gate and the headers.
+//! What applies to every route: the origin check and the security headers.
 
 use std::sync::Arc;
 
@@ -10,12 +10,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 /// What the layers need to know.
 #[derive(Debug, Clone)]
 pub struct Site {
-    /// The origin people use, such as `https://go.example.com`; `None`: whatever `Host` says.
+    /// The origin that users open, such as `https://go.example.com`; `None`: that of the `Host` header.
     pub public_origin: Option<Arc<str>>,
 }
 
-/// Whether a request that changes something comes from our own pages. Fetch metadata decides where
-/// the browser sends it, else the `Origin` header must name this very host; neither means no.
+/// Whether a request that changes something comes from our own pages. Fetch metadata decides if
+/// the browser sends it; otherwise the `Origin` header must name this host. Without either, the answer is no.
 pub fn is_same_origin(headers: &HeaderMap, public_origin: Option<&str>) -> bool {
     let text = |name: HeaderName| headers.get(name).and_then(|v| v.to_str().ok());
     if let Some(site) = text(HeaderName::from_static("sec-fetch-site"))
@@ -35,18 +35,22 @@ pub fn is_same_origin(headers: &HeaderMap, public_origin: Option<&str>) -> bool 
     }
 }
 
-/// Refuses what would change something and does not come from our own pages.
+/// Refuses requests that would change something and do not come from our own pages.
 pub async fn origin_gate(State(site): State<Site>, request: Request, next: Next) -> Response {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     if reads || is_same_origin(request.headers(), site.public_origin.as_deref()) {
         return next.run(request).await;
     }
-    // Not louder: anybody can make as many of these as they like.
+    // At debug level only: anyone can cause any number of these.
     tracing::debug!(path = %request.uri().path(), "a request from another origin was refused");
-    (StatusCode::FORBIDDEN, "This request did not come from a page of this Stagegate.\n").into_response()
+    (
+        StatusCode::FORBIDDEN,
+        "This request was refused: it did not come from a page of this Stagegate server.\n",
+    )
+        .into_response()
 }
 
-/// The policy of answers that bring no policy of their own: nothing may load.
+/// The policy of responses that have no other policy: nothing may be loaded.
 const STRICT_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; \
     base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 

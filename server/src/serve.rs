@@ -26,10 +26,10 @@ use crate::security::Site;
 use crate::settings::Settings;
 use crate::{auth_layer, connections, downloads, events, hosts, paths, routes, security, visible};
 
-/// What keeps the server from starting.
+/// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The routes and the policy table do not agree.
+    /// The routes and the policy table do not match.
     #[error(transparent)]
     Doors(#[from] routes::RoutesError),
     /// The host names cannot be used.
@@ -37,7 +37,7 @@ pub enum ServeError {
     Hosts(#[from] HostError),
 }
 
-/// Routes that are no pages and no server functions.
+/// Routes other than pages and server functions.
 const OWN_ROUTES: [&str; 9] = [
     "/healthz",
     "/board.json",
@@ -53,7 +53,7 @@ const OWN_ROUTES: [&str; 9] = [
 /// Serves until `stop` is cancelled.
 ///
 /// # Errors
-/// The routes and the policy table do not agree.
+/// When the routes and the policy table do not match.
 pub async fn serve(
     engine: Engine,
     settings: &Settings,
@@ -84,7 +84,7 @@ fn router(
         .output_name("stagegate")
         .site_root(settings.site.to_string_lossy().into_owned())
         .site_pkg_dir("pkg")
-        // Without the names' hashes beside the binary the files have plain names.
+        // Without a file of hashes beside the binary, the files have plain names.
         .hash_files(has_hashes())
         .env(leptos::config::Env::PROD)
         .build();
@@ -98,10 +98,10 @@ fn router(
         .with_name(if is_https { "__Host-stagegate" } else { "stagegate" })
         .with_secure(is_https)
         .with_http_only(true)
-        // Lax, not Strict: a deep link from a chat must find its reader signed in. The origin gate
-        // stands before everything that changes state.
+        // Lax, not Strict: a user who follows a link from a chat must be signed in. The origin check
+        // protects everything that changes state.
         .with_same_site(SameSite::Lax)
-        // From signing in: nothing is written for a page that is read, so nothing prolongs it.
+        // Counted from sign-in: reading a page writes nothing, so nothing extends the session.
         .with_expiry(Expiry::OnInactivity(Duration::hours(12)));
     let authenticate =
         AuthLayer { engine, notices: Notices::new(), notice_cookie: NoticeCookie { secure: is_https } };
@@ -125,12 +125,12 @@ fn router(
         .layer(Extension(stop))
         .layer(Extension(Streams::default()))
         .layer(middleware::from_fn(visible::show_hidden))
-        // What many open pages read again at once is compressed once, and shared by the layer above it.
+        // A page that many open tabs reload at once is compressed once; the layer above shares it.
         .layer(CompressionLayer::new())
         .layer(middleware::from_fn_with_state(PageCache::default(), page_cache::share))
         .layer(middleware::from_fn_with_state(authenticate, auth_layer::authenticate))
         .layer(sessions)
-        // Files need no session, and must not make one.
+        // Files need no session, and must not create one.
         .route("/healthz", get(downloads::healthz))
         .route_service("/favicon.svg", ServeFile::new(settings.site.join("favicon.svg")))
         .nest_service("/pkg", assets)

@@ -5,37 +5,40 @@ use std::path::{Path, PathBuf};
 
 use crate::cli;
 
-/// What the server needs to know beside the stack.
+/// What the server needs to know apart from the stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// The stack's `stagegate.toml`, absolute.
     pub config: PathBuf,
-    /// Where state is kept, absolute.
+    /// The data directory, absolute.
     pub data: PathBuf,
     /// Address to listen on.
     pub listen: SocketAddr,
-    /// The address people type; `None`: the address listened on.
+    /// The URL that users open; `None`: the address that the server listens on.
     pub public_url: Option<String>,
-    /// Host names that are answered to besides.
+    /// Further host names that are accepted.
     pub allowed_hosts: Vec<String>,
     /// Whether the stack may be served on the same host name.
     pub share_host: bool,
-    /// Directory of the page's files.
+    /// Directory with the files of the web pages.
     pub site: PathBuf,
-    /// Make the example's people.
+    /// Create the demo users.
     pub demo: bool,
 }
 
-/// What keeps the settings from being used.
+/// Why the settings cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// `--demo` on an address that others can reach.
     #[error(
-        "--demo makes people with sign-in links on the console, so it works on loopback addresses only, not on {0}"
+        "--demo prints sign-in links for demo users, so it is only allowed on loopback addresses, not on {0}"
     )]
     DemoInPublic(SocketAddr),
-    /// The page's files are not where they should be.
-    #[error("the page's files were not found at {0}; build them with `make build` or name them with --site")]
+    /// The files of the web pages are missing.
+    #[error(
+        "the files of the web pages were not found in {0}; build them with `make build`, or give their directory with \
+         --site"
+    )]
     NoSite(PathBuf),
     /// A value in the file cannot be read.
     #[error("[server] {key} in {file}: {why}")]
@@ -47,7 +50,7 @@ pub enum SettingsError {
         /// What is wrong.
         why: String,
     },
-    /// The current directory cannot be told.
+    /// The current directory cannot be read.
     #[error("the current directory cannot be read")]
     Directory(#[source] std::io::Error),
 }
@@ -67,8 +70,8 @@ pub struct FileSettings {
     pub share_host: bool,
 }
 
-/// Reads the `[server]` table. A file that is missing or no TOML says nothing here; reading the whole
-/// configuration tells what is wrong with it.
+/// Reads the `[server]` table. A file that is missing or is not valid TOML gives no error here; reading the whole
+/// configuration reports it.
 pub fn read_file(config: &Path) -> Result<FileSettings, SettingsError> {
     let Ok(text) = std::fs::read_to_string(config) else { return Ok(FileSettings::default()) };
     let server = runbook::config::server_table(&text);
@@ -81,7 +84,7 @@ pub fn read_file(config: &Path) -> Result<FileSettings, SettingsError> {
     })
 }
 
-/// Puts flags (which hold the environment already), file and defaults together.
+/// Combines flags (which include the environment), file and defaults.
 pub fn settle(flags: &cli::Serve, file: &FileSettings) -> Result<Settings, SettingsError> {
     let (config, data) = stack_paths(&flags.stack, file)?;
     let from_file = match &file.listen {
@@ -89,7 +92,7 @@ pub fn settle(flags: &cli::Serve, file: &FileSettings) -> Result<Settings, Setti
         Some(text) => Some(text.parse().map_err(|_| SettingsError::File {
             key: "listen",
             file: config.clone(),
-            why: format!("“{text}” is no address such as 127.0.0.1:4400"),
+            why: format!("“{text}” is not an address such as 127.0.0.1:4400"),
         })?),
     };
     let listen = flags.listen.or(from_file).unwrap_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4400));
@@ -162,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn the_flag_beats_the_file_and_the_file_the_default() {
+    fn a_flag_overrides_the_file_and_the_file_overrides_the_default() {
         let site = site();
         let file = FileSettings { listen: Some("127.0.0.1:9".into()), ..Default::default() };
         let at = |flag, file: &FileSettings| {
@@ -181,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn state_lies_beside_the_stack_unless_said_otherwise() {
+    fn the_data_directory_is_beside_the_stack_by_default() {
         let site = site();
         let settled = settle(&flags(None, false, site.path()), &FileSettings::default()).unwrap();
         assert_eq!(settled.data, Path::new("/srv/x/.stagegate"));

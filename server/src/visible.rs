@@ -1,5 +1,5 @@
-//! The last thing that happens to a page: characters that hide or turn text become visible, wherever in the page they
-//! came in. What a form sends back stays as it is.
+//! The last step of a page: characters that hide or reorder text become visible, anywhere in the page. Values that a
+//! form sends back are not changed.
 
 use std::borrow::Cow;
 
@@ -12,11 +12,11 @@ use http::{StatusCode, header};
 
 /// Attributes that people read.
 const SHOWN: [&str; 5] = ["title", "aria-label", "alt", "placeholder", "label"];
-/// Elements whose text is no markup and does not count as shown, or is typed on by people.
+/// Elements whose text is not markup and not shown, or is edited by people.
 const RAW: [&str; 3] = ["script", "style", "textarea"];
-/// Elements that hold text and nothing else.
+/// Elements that contain only text.
 const TEXT_ONLY: [&str; 2] = ["title", "option"];
-/// Elements whose text is run or was printed by a program.
+/// Elements whose text is code or program output.
 const CODE: [&str; 4] = ["code", "pre", "kbd", "samp"];
 
 /// Makes hidden characters of pages visible.
@@ -27,7 +27,7 @@ pub async fn show_hidden(request: Request, next: Next) -> Response {
         return response;
     }
     let (mut head, body) = response.into_parts();
-    // A page of ours: it is in memory already.
+    // One of our own pages: it is already in memory.
     let Ok(bytes) = to_bytes(body, usize::MAX).await else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_form_sends_and_a_script_says_stays() {
+    fn form_values_and_scripts_are_not_changed() {
         for html in [
             "<input value=\"a\u{202e}\">",
             "<textarea>a\u{202e}<b></textarea>",

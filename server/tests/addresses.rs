@@ -1,5 +1,5 @@
-//! Under which addresses the board answers: host names, spellings of paths, methods.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expects")]
+//! The addresses that the board accepts: host names, spellings of paths, methods.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may panic")]
 
 mod support;
 
@@ -8,7 +8,7 @@ use std::process::Command;
 use domain::policy::{RULES, RouteKind};
 use support::{Server, raw, status};
 
-/// A request as a client that follows no rules writes it.
+/// A raw request, as from a client that follows no rules.
 async fn ask(server: &Server, method: &str, path: &str, host: &str, more: &str) -> String {
     let request = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{more}\r\n");
     raw(&server.base, &request).await
@@ -23,7 +23,7 @@ async fn foreign_host_names_are_refused() {
     let server = Server::start();
     let host = own_host(&server);
     let port = host.split(':').nth(1).unwrap().to_owned();
-    assert_eq!(server.printed, format!("http://stagegate.localhost:{port}"), "a host name of its own");
+    assert_eq!(server.printed, format!("http://stagegate.localhost:{port}"), "its own host name");
     for good in ["127.0.0.1", "localhost", "stagegate.localhost", "[::1]"] {
         let answer = ask(&server, "GET", "/sign-in", &format!("{good}:{port}"), "").await;
         assert_eq!(status(&answer), 200, "{good}: {answer}");
@@ -47,7 +47,7 @@ async fn foreign_host_names_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn browsers_are_led_to_the_own_name_and_programs_are_not() {
+async fn browsers_are_redirected_to_the_boards_own_name_and_programs_are_not() {
     let server = Server::start();
     let host = own_host(&server);
     let page = "Sec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n";
@@ -60,14 +60,14 @@ async fn browsers_are_led_to_the_own_name_and_programs_are_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn other_host_names_are_answered_when_they_are_allowed() {
+async fn other_host_names_are_accepted_when_they_are_allowed() {
     let server = Server::start_with("[server]\nallowed_hosts = [\"board.lan\"]\n", |_| {});
     assert_eq!(status(&ask(&server, "GET", "/sign-in", "board.lan", "").await), 200);
     assert_eq!(status(&ask(&server, "GET", "/sign-in", "other.lan", "").await), 421);
 }
 
 #[test]
-fn the_start_is_refused_on_a_host_name_that_the_stack_has() {
+fn the_server_does_not_start_on_a_host_name_of_the_stack() {
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {
         let path = dir.path().join(name);
@@ -99,7 +99,7 @@ fn the_start_is_refused_on_a_host_name_that_the_stack_has() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_changed_file_in_which_the_stack_has_the_own_host_name_is_not_taken() {
+async fn a_changed_file_that_shares_the_host_name_with_the_stack_is_refused() {
     let server = Server::start_with("env_file = \"env\"\n", |dir| {
         std::fs::write(dir.join("env"), "HOST=api.lan\n").unwrap();
     });
@@ -116,7 +116,7 @@ async fn a_changed_file_in_which_the_stack_has_the_own_host_name_is_not_taken() 
         }
         panic!("{what}: {}", board().await);
     };
-    let is_refused = |page: &str| page.contains("the last good reading stays in force");
+    let is_refused = |page: &str| page.contains("the last valid version stays in use");
     assert!(!is_refused(&board().await));
     let with = |name: &str, url: &str| {
         format!("{}[stack.urls]\nweb = \"{url}\"\n", good.replace("\"Small\"", &format!("\"{name}\"")))
@@ -126,8 +126,8 @@ async fn a_changed_file_in_which_the_stack_has_the_own_host_name_is_not_taken() 
     let page = board().await;
     assert!(page.contains("has the host name stagegate.localhost") && page.contains("share_host"), "{page}");
     assert!(page.contains("stagegate.toml:7:7"), "its place is named: {page}");
-    assert!(page.contains("Small") && !page.contains("Second"), "the old file is not in force: {page}");
-    // Another host name is taken, and one that the env file fills in counts as it is filled in.
+    assert!(page.contains("Small") && !page.contains("Second"), "the old file is not in use: {page}");
+    // Another host name is accepted; for one from the env file, the filled-in value counts.
     write("stagegate.toml", &with("Third", "http://${HOST:-stagegate.localhost}:3000"));
     until("the new file", &|page| page.contains("Third") && !is_refused(page)).await;
     write("env", "HOST=stagegate.localhost\n");
@@ -137,7 +137,7 @@ async fn a_changed_file_in_which_the_stack_has_the_own_host_name_is_not_taken() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_changed_file_is_taken_where_the_host_name_may_be_shared() {
+async fn a_changed_file_is_accepted_when_the_host_name_may_be_shared() {
     let server = Server::start_with("[server]\nshare_host = true\n", |_| {});
     let admin = server.admin().await;
     let file = server.dir.path().join("stagegate.toml");
@@ -209,7 +209,7 @@ async fn every_address_has_one_spelling() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_address_does_not_answer_is_refused_and_leaves_no_record() {
+async fn unsupported_methods_are_refused_and_not_recorded() {
     let server = Server::start();
     let docs = server.person("docs").await;
     let cookieless = own_host(&server);
@@ -227,12 +227,12 @@ async fn what_an_address_does_not_answer_is_refused_and_leaves_no_record() {
             assert!(answer.contains("\r\nallow: "), "{method} {path}: {answer}");
         }
         if rule.kind == RouteKind::Action {
-            // With the cookie of somebody who was made to follow a link.
+            // With the cookie of a user who was tricked into following a link.
             let answer = server.get(&docs, &path).await;
             assert_eq!(answer.status().as_u16(), 405, "GET {path}");
         }
     }
     let page = server.get(&docs, "/activity").await.text().await.unwrap();
     assert!(!page.contains("door.refused"), "{page}");
-    assert!(!page.contains("the policy table does not allow it"), "{page}");
+    assert!(!page.contains("not allowed by the access policy"), "{page}");
 }

@@ -1,5 +1,5 @@
-//! The command line, as people and scripts meet it.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expects")]
+//! The command line, as people and scripts use it.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may panic")]
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ mod texts;
 
 fn stagegate(args: &[&str], dir: &Path) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stagegate"));
-    // Settings of whoever runs the tests must not count, nor the width of their terminal.
+    // Settings and terminal width of the user who runs the tests must not matter.
     let settings = std::env::vars_os().map(|(name, _)| name);
     for name in settings.filter(|name| name.to_string_lossy().starts_with("STAGEGATE_")) {
         command.env_remove(name);
@@ -43,7 +43,7 @@ fn stack(config: &str) -> tempfile::TempDir {
 const PLAIN: &str = "runbook = \"runbook.md\"\n[stack]\nname = \"S\"\nfiles = [\"compose.yml\"]\n";
 
 #[test]
-fn check_tells_what_it_recognised_in_the_bundled_runbook() {
+fn check_lists_what_it_recognised_in_the_bundled_runbook() {
     let runbook = "end2end/medianest/docs/staging-runbook.md";
     let output = stagegate(&["check", "--runbook", runbook, "--json"], &repository());
     assert!(output.status.success(), "{}", err(&output));
@@ -64,7 +64,7 @@ fn the_bundled_configuration_fits_its_runbook() {
 }
 
 #[test]
-fn a_runbook_that_is_none_is_reported_and_not_fatal() {
+fn a_file_that_is_not_a_runbook_is_reported() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("junk.md"), [0_u8, 255, 254, 7, b'#', b'\n', 0x80]).unwrap();
     let output = stagegate(&["check", "--runbook", "junk.md", "--json"], dir.path());
@@ -74,7 +74,7 @@ fn a_runbook_that_is_none_is_reported_and_not_fatal() {
 }
 
 #[test]
-fn people_are_added_from_the_console_and_the_chain_verifies_until_somebody_tampers() {
+fn users_are_added_from_the_console_and_the_chain_verifies_until_it_is_tampered_with() {
     let dir = stack(PLAIN);
     let added = stagegate(&["user", "add", "ada", "--role", "qa", "--name", "Ada"], dir.path());
     assert!(added.status.success(), "{}", err(&added));
@@ -100,7 +100,7 @@ fn people_are_added_from_the_console_and_the_chain_verifies_until_somebody_tampe
     assert!(err(&broken).contains("person 1 was changed outside of Stagegate"), "{}", err(&broken));
 }
 
-/// Changes the database of a stack as somebody with the file could, and leaves the triggers as they were.
+/// Changes the database of a stack like an attacker with access to the file, and restores the triggers.
 fn tamper(dir: &Path, sql: &str) {
     let script = "import sqlite3, sys\n\
         db = sqlite3.connect(sys.argv[1])\n\
@@ -125,7 +125,7 @@ fn records_that_were_changed_on_purpose_are_accepted_with_a_reason_and_never_on_
     assert!(!found.status.success() && err(&found).contains("stagegate verify --accept"), "{}", err(&found));
     let without_reason = run(&["verify", "--accept"]);
     assert!(err(&without_reason).contains("--reason"), "{}", err(&without_reason));
-    // Nobody answers.
+    // There is no answer.
     let asked = run(&["verify", "--accept", "--reason", "a typo"]);
     assert_eq!(asked.status.code(), Some(1));
     assert!(out(&asked).contains("person 1 was changed outside of Stagegate"), "{}", out(&asked));
@@ -145,7 +145,7 @@ fn records_that_were_changed_on_purpose_are_accepted_with_a_reason_and_never_on_
 }
 
 #[test]
-fn every_command_ends_quietly_when_nobody_reads_its_output() {
+fn every_command_ends_without_an_error_when_its_output_is_closed() {
     let dir = stack(PLAIN);
     assert!(stagegate(&["user", "add", "ada", "--role", "qa"], dir.path()).status.success());
     let monitoring = ["monitoring", "--target", "127.0.0.1:9", "--out", "m1"];
@@ -184,20 +184,20 @@ fn every_command_ends_quietly_when_nobody_reads_its_output() {
             assert!(matches!(status.code(), Some(0..=2)), "{args:?}: {status}");
         }
     }
-    assert!(dir.path().join("m1").is_dir(), "the command did its work all the same");
+    assert!(dir.path().join("m1").is_dir(), "the command did its work nevertheless");
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let status = Command::new(env!("CARGO_BIN_EXE_stagegate")).arg("version").stdout(full).status().unwrap();
     assert!(!status.success(), "an output that cannot be written is a failure");
 }
 
 #[test]
-fn what_hides_or_turns_text_is_shown_by_check() {
+fn check_shows_characters_that_hide_or_reorder_text() {
     let dir = stack(PLAIN);
     let runbook = "# S\n\n## Phase 1 \u{202e}hidden\u{202c} (Gate A)\n\nAcceptance (Gate A):\n- Cov\u{200b}erage is high.\n";
     std::fs::write(dir.path().join("runbook.md"), runbook).unwrap();
     let json = stagegate(&["check", "--json"], dir.path());
     let report: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
-    assert!(report.to_string().contains('\u{202e}'), "the same text is meant");
+    assert!(report.to_string().contains('\u{202e}'), "the JSON must decode to the same text");
     for output in [out(&stagegate(&["check"], dir.path())), out(&json)] {
         assert!(!output.chars().any(|c| matches!(c, '\u{202e}' | '\u{202c}' | '\u{200b}')), "{output}");
         assert!(output.contains("202e") || output.contains("\u{27e8}U+202E\u{27e9}"), "{output}");
@@ -205,7 +205,7 @@ fn what_hides_or_turns_text_is_shown_by_check() {
 }
 
 #[test]
-fn the_last_admin_stays_one_from_the_console_too() {
+fn the_last_admin_cannot_be_removed_from_the_console_either() {
     let dir = stack(PLAIN);
     let run = |args: &[&str]| stagegate(args, dir.path());
     assert!(run(&["user", "add", "ada", "--role", "admin"]).status.success());

@@ -1,6 +1,6 @@
-//! A browser that closes its connection while an action is sent: the action is done once, and the same form sent again
-//! gets its answer.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expects")]
+//! A browser that closes its connection while it sends an action: the action is executed once, and the same form sent
+//! again gets its result.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may panic")]
 #![allow(dead_code, reason = "the support is shared with other tests")]
 
 mod support;
@@ -24,7 +24,7 @@ fn form(server: &Server, browser: &Client, n: u64) -> RequestBuilder {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_action_whose_browser_has_gone_is_done_once_and_answered_again() {
+async fn an_action_of_a_closed_browser_is_executed_once_and_answered_again() {
     let server = Server::start();
     let browser = server.person("backend").await;
     let mut cut_short = 0;
@@ -40,7 +40,7 @@ async fn an_action_whose_browser_has_gone_is_done_once_and_answered_again() {
     let page = server.get(&browser, "/ownership").await.text().await.unwrap();
     assert!(page.contains("Ada number 39."), "{page}");
     let activity = server.get(&browser, "/activity").await.text().await.unwrap();
-    assert!(!activity.contains("broken off"), "no action was dropped half way");
+    assert!(!activity.contains("aborted before"), "no action was aborted");
 }
 
 /// The server's database.
@@ -50,7 +50,7 @@ async fn database(server: &Server) -> SqliteConnection {
     SqliteConnection::connect_with(&options).await.unwrap()
 }
 
-/// Events of this kind, and sessions, when the number of events is what it should be in the end.
+/// Events of this kind, and sessions, once the expected number of events is stored.
 async fn events_and_sessions(db: &mut SqliteConnection, act: &str, events: i64) -> (i64, i64) {
     let mut found = (0, 0);
     for _ in 0..100 {
@@ -58,7 +58,7 @@ async fn events_and_sessions(db: &mut SqliteConnection, act: &str, events: i64) 
             "SELECT (SELECT count(*) FROM audit_event WHERE act = ?), (SELECT count(*) FROM session)";
         found = sqlx::query_as(counts).bind(act).fetch_one(&mut *db).await.unwrap();
         if found.0 == events {
-            // What belongs to the same action follows at once.
+            // The rest of the same action follows immediately.
             tokio::time::sleep(Duration::from_millis(300)).await;
             return sqlx::query_as(counts).bind(act).fetch_one(db).await.unwrap();
         }
@@ -67,7 +67,7 @@ async fn events_and_sessions(db: &mut SqliteConnection, act: &str, events: i64) 
     found
 }
 
-/// Sends a form whose browser has gone before anything of it can be stored.
+/// Sends a form whose browser is closed before anything of it can be stored.
 async fn post_and_go(server: &Server, db: &mut SqliteConnection, browser: &Client, act: &str, body: String) {
     sqlx::query("BEGIN IMMEDIATE").execute(&mut *db).await.unwrap();
     let sent = browser
@@ -85,7 +85,7 @@ async fn post_and_go(server: &Server, db: &mut SqliteConnection, browser: &Clien
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn signing_in_and_out_is_done_as_a_whole_though_the_browser_has_gone() {
+async fn signing_in_and_out_is_completed_although_the_browser_is_closed() {
     let server = Server::start();
     let mut db = database(&server).await;
     let browser = server.browser();
@@ -107,12 +107,12 @@ async fn signing_in_and_out_is_done_as_a_whole_though_the_browser_has_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_password_changed_while_somebody_signs_in_leaves_no_session() {
+async fn a_password_change_during_a_sign_in_leaves_no_session() {
     let server = Server::start();
     let browser = server.admin().await;
     let mut db = database(&server).await;
     let sign_in = [("login", "root"), ("password", "four green lights"), ("next", "/account")];
-    // Just before the session is stored, somebody else changes the password.
+    // Just before the session is stored, another session changes the password.
     let change = "CREATE TRIGGER change BEFORE INSERT ON session BEGIN
                       UPDATE person SET password_hash = password_hash || '!' WHERE id = NEW.person;
                   END";
@@ -131,7 +131,7 @@ async fn a_password_changed_while_somebody_signs_in_leaves_no_session() {
             sqlx::query_as("SELECT count(*) FROM session").fetch_one(&mut db).await.unwrap();
         assert_eq!(sessions, 0, "{act}: a session is left");
         let page = server.get(&browser, "/account").await;
-        assert!(page.status().is_redirection(), "{act}: nobody is signed in");
+        assert!(page.status().is_redirection(), "{act}: no user is signed in");
         let page = server.get(&browser, "/sign-in").await.text().await.unwrap();
         assert!(page.contains("Your password was changed a moment ago"), "{act}: {page}");
     }

@@ -1,6 +1,6 @@
-//! The disk of the data directory is full: whoever is signed in still sees the board and reaches the rollback, and
-//! somebody can still sign in.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expects")]
+//! The disk of the data directory is full: users who are signed in still see the board and reach the rollback, and
+//! users can still sign in.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may panic")]
 
 mod support;
 
@@ -11,11 +11,11 @@ use std::process::Command;
 
 use support::{PASSWORD, Server};
 
-/// A file system of 64 MB for as long as it lives.
+/// A file system of 64 MB, unmounted when dropped.
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    /// `None` without the right to mount.
+    /// `None` without permission to mount.
     fn mount(at: &Path) -> Option<SmallDisk> {
         fs::create_dir_all(at).unwrap();
         let mounted =
@@ -23,7 +23,7 @@ impl SmallDisk {
         mounted.status.success().then(|| SmallDisk(at.to_owned()))
     }
 
-    /// Fills it to the last byte, room that was kept for a rollback included.
+    /// Fills it to the last byte, including the space reserved for a rollback.
     fn fill(&self) {
         let _ = fs::remove_file(self.0.join("ballast"));
         let mut file = File::create(self.0.join("filling")).unwrap();
@@ -41,12 +41,12 @@ impl Drop for SmallDisk {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn on_a_full_disk_the_board_answers_and_people_get_in() {
+async fn on_a_full_disk_the_board_works_and_users_can_sign_in() {
     let mut disk = None;
     let server = Server::start_with("", |dir| disk = SmallDisk::mount(&dir.join(".stagegate")));
     let Some(disk) = disk else {
-        assert!(std::env::var_os("CI").is_none(), "there is no right to mount");
-        println!("not tried: there is no right to mount");
+        assert!(std::env::var_os("CI").is_none(), "no permission to mount");
+        println!("skipped: no permission to mount");
         return;
     };
     let admin = server.admin().await;
@@ -59,7 +59,7 @@ async fn on_a_full_disk_the_board_answers_and_people_get_in() {
         assert!(answer.status().is_redirection(), "{}", answer.status());
         let page = server.get(browser, "/").await;
         assert_eq!(page.status().as_u16(), 200);
-        assert!(page.text().await.unwrap().contains("id=\"notice\""), "what was refused is told");
+        assert!(page.text().await.unwrap().contains("id=\"notice\""), "the refusal is shown");
         for path in
             ["/", "/releases", "/gates/A", "/runs", "/activity", "/account", "/board.json", "/sign-in"]
         {
@@ -69,7 +69,7 @@ async fn on_a_full_disk_the_board_answers_and_people_get_in() {
     // Rolling back is refused for its own reason (nothing was deployed here), not for the session's.
     let answer = server.post(&devops, "/api/roll_back", &[("release", "1"), ("digest", "x")]).await;
     assert!(answer.status().as_u16() < 500, "{}", answer.status());
-    // Somebody whose session ended, and somebody who signs in over an existing session.
+    // A user whose session ended, and a user who signs in over an existing session.
     for browser in [server.browser(), devops.clone()] {
         let form = [("login", "devops"), ("password", PASSWORD)];
         let answer = server.post(&browser, "/api/sign_in", &form).await;

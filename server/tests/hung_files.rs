@@ -1,6 +1,6 @@
-//! A file system that gives no answer, as a network file system whose server is gone: the stack's directory lies on it.
-//! Pages are answered all the same, and say what cannot be done.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expects")]
+//! The stack's directory is on a file system that does not respond, like a network file system without its server.
+//! Pages are still served, and show what cannot be done.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may panic")]
 #![allow(dead_code, reason = "the support is shared with other tests")]
 
 mod support;
@@ -11,15 +11,15 @@ use std::time::Duration;
 
 use support::Server;
 
-/// A file system on which every look-up waits, for as long as it lives.
+/// A file system on which every look-up blocks until it is dropped.
 struct Hung {
     at: PathBuf,
-    /// Holds the device, and answers nothing that comes from it.
+    /// Holds the device, and answers no request from it.
     holder: Child,
 }
 
 impl Hung {
-    /// `None` without the right to mount.
+    /// `None` without permission to mount.
     fn mount(at: &Path) -> Option<Hung> {
         let script = "[ -e /dev/fuse ] || mknod /dev/fuse c 10 229 || exit 1
             exec 5<>/dev/fuse || exit 1
@@ -47,14 +47,14 @@ impl Hung {
 impl Drop for Hung {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("-l").arg(&self.at).status();
-        // Whoever waits gets an error now.
+        // Blocked calls get an error now.
         let _ = self.holder.kill();
         let _ = self.holder.wait();
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pages_are_answered_while_the_stacks_directory_gives_no_answer() {
+async fn pages_are_served_while_the_stacks_directory_does_not_respond() {
     let server = Server::start_with("directory = \"app\"\n", |dir| {
         std::fs::create_dir(dir.join("app")).unwrap();
         std::fs::rename(dir.join("compose.yml"), dir.join("app/compose.yml")).unwrap();
@@ -64,11 +64,11 @@ async fn pages_are_answered_while_the_stacks_directory_gives_no_answer() {
     let digest = page.split("name=\"digest\" value=\"").nth(1).and_then(|rest| rest.split('"').next());
     let digest = digest.expect("the step has a form").to_owned();
     let Some(hung) = Hung::mount(&server.dir.path().join("app")) else {
-        assert!(std::env::var_os("CI").is_none(), "there is no right to mount");
-        println!("not tried: there is no right to mount");
+        assert!(std::env::var_os("CI").is_none(), "no permission to mount");
+        println!("skipped: no permission to mount");
         return;
     };
-    // An action waits for the directory, by itself.
+    // Only the action waits for the directory.
     let step = [("step", "A.s1"), ("digest", digest.as_str())];
     let acts = server.post(&devops, "/api/run_step", &step);
     let looks = async {

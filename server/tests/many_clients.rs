@@ -1,5 +1,5 @@
 //! Slow and many clients, and streams that end with their session.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expects")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may panic")]
 
 mod support;
 
@@ -9,7 +9,7 @@ use support::{PASSWORD, Server};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// Opens connections that send the beginning of a request and then nothing.
+/// Opens connections that send only the beginning of a request.
 async fn half_open(server: &Server, many: usize, beginning: &str) -> Vec<TcpStream> {
     let address = server.base.trim_start_matches("http://").to_owned();
     let mut streams = vec![];
@@ -43,7 +43,7 @@ async fn the_board_answers(server: &Server, browser: &reqwest::Client) {
 #[tokio::test(flavor = "multi_thread")]
 async fn half_open_requests_do_not_stop_the_board() {
     raise_own_limit();
-    // So few files that the connections do not fit: the oldest that wait have to go.
+    // So few open files that not all connections fit: the oldest idle ones must be closed.
     let server = Server::start_with("", |dir| std::fs::write(dir.join("open-files"), "512").unwrap());
     let admin = server.admin().await;
     let _headers = half_open(&server, 1_100, "GET / HTTP/1.1\r\nHost: ").await;
@@ -62,7 +62,7 @@ async fn half_open_requests_do_not_stop_the_board() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_does_not_arrive_is_given_up() {
+async fn an_incomplete_request_times_out() {
     let server = Server::start();
     let host = server.base.trim_start_matches("http://").to_owned();
     let origin = format!("Origin: {}\r\n", server.base);
@@ -78,7 +78,7 @@ async fn a_request_that_does_not_arrive_is_given_up() {
         let answer = String::from_utf8_lossy(&answer);
         assert!(answer.is_empty() || answer.contains(" 408 "), "{answer}");
     }
-    assert!(began.elapsed() > Duration::from_secs(10), "somebody with a slow line has some time");
+    assert!(began.elapsed() > Duration::from_secs(10), "a user with a slow connection has some time");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -93,9 +93,9 @@ async fn an_event_stream_ends_with_its_session() {
     let ended = tokio::time::timeout(Duration::from_secs(4), async {
         while own.chunk().await.unwrap_or(None).is_some() {}
     });
-    assert!(ended.await.is_ok(), "the stream of a session that was signed out goes on");
-    assert!(other.chunk().await.unwrap().is_some(), "other sessions keep theirs");
-    // Another process ends the sessions of a person: within seconds.
+    assert!(ended.await.is_ok(), "the stream of a signed-out session continues");
+    assert!(other.chunk().await.unwrap().is_some(), "streams of other sessions continue");
+    // Another process ends the sessions of a person: this takes effect within seconds.
     let reset = std::process::Command::new(env!("CARGO_BIN_EXE_stagegate"))
         .args(["user", "reset", "root", "--config"])
         .arg(server.dir.path().join("stagegate.toml"))
@@ -105,7 +105,7 @@ async fn an_event_stream_ends_with_its_session() {
     let ended = tokio::time::timeout(Duration::from_secs(12), async {
         while other.chunk().await.unwrap_or(None).is_some() {}
     });
-    assert!(ended.await.is_ok(), "the stream of a session that was ended goes on");
+    assert!(ended.await.is_ok(), "the stream of an ended session continues");
     assert_ne!(server.get(&admin, "/").await.status().as_u16(), 200);
 }
 
@@ -126,5 +126,5 @@ async fn a_session_has_a_bounded_number_of_streams() {
     assert_eq!((streams.len(), refused), (16, 4));
     drop(streams);
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(server.get(&admin, "/events").await.status().as_u16(), 200, "places are given back");
+    assert_eq!(server.get(&admin, "/events").await.status().as_u16(), 200, "places are freed");
 }

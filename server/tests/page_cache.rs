@@ -1,5 +1,6 @@
-//! Rendered pages are shared for a moment: never between people, never with what was said once, and not beyond a write.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expects")]
+//! Rendered pages are cached for a moment: never for different people, never with one-time content, and not after a
+//! write.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may panic")]
 
 mod support;
 
@@ -8,7 +9,7 @@ use std::collections::BTreeSet;
 use reqwest::Client;
 use support::{PASSWORD, Server};
 
-/// An answer, and what must differ in each.
+/// A response, and the parts that must differ in each.
 struct Page {
     text: String,
     nonce: String,
@@ -27,7 +28,7 @@ async fn page(server: &Server, browser: &Client, path: &str) -> Page {
 }
 
 impl Page {
-    /// The page without what differs in each answer.
+    /// The page without the parts that differ in each response.
     fn shared_part(&self) -> String {
         self.keys.iter().fold(self.text.replace(&self.nonce, "nonce"), |text, key| text.replace(key, "key"))
     }
@@ -40,7 +41,7 @@ impl Page {
     }
 }
 
-/// A second session of somebody who is there already.
+/// A second session of an existing user.
 async fn signed_in(server: &Server, login: &str) -> Client {
     let browser = server.browser();
     let answer = server.post(&browser, "/api/sign_in", &[("login", login), ("password", PASSWORD)]).await;
@@ -66,7 +67,7 @@ async fn people_who_ask_at_the_same_moment_each_get_their_own_page() {
             assert!(seen.insert(page.nonce.clone()), "{path}: a nonce was used twice");
             assert!(!page.keys.is_empty(), "{path} has no form");
             for key in &page.keys {
-                assert!(seen.insert(key.clone()), "{path}: the key {key} was given out twice");
+                assert!(seen.insert(key.clone()), "{path}: the key {key} was used twice");
             }
             assert!(
                 page.text.contains(&format!("nonce=\"{}\"", page.nonce)),
@@ -81,7 +82,7 @@ async fn a_page_that_is_asked_for_again_is_the_same_but_for_its_nonce_and_keys()
     let server = Server::start();
     let admin = server.admin().await;
     let other = signed_in(&server, "root").await;
-    // Asked at once, so that what the page says of the time is the same.
+    // Requested at once, so that relative times on the page are the same.
     for _ in 0..3 {
         let (one, two) = tokio::join!(page(&server, &admin, "/"), page(&server, &other, "/"));
         assert_ne!((&one.nonce, &one.keys), (&two.nonce, &two.keys));
@@ -93,7 +94,7 @@ async fn a_page_that_is_asked_for_again_is_the_same_but_for_its_nonce_and_keys()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_written_is_on_the_next_page_of_everybody() {
+async fn a_write_is_visible_on_the_next_page_of_every_user() {
     let server = Server::start();
     let (admin, qa) = (server.admin().await, server.person("qa").await);
     for n in 0..10 {
@@ -113,18 +114,18 @@ async fn what_was_written_is_on_the_next_page_of_everybody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_said_once_is_on_one_page_only() {
+async fn one_time_content_is_on_one_page_only() {
     let server = Server::start();
     let admin = server.admin().await;
     let other = signed_in(&server, "root").await;
-    // The pages are held from before, and asked for again right after: neither may take the place of the other.
+    // The pages are cached before, and requested again right afterwards: neither may replace the other.
     let refused = "This invitation was not found";
     for _ in 0..3 {
         for browser in [&admin, &other] {
             assert!(!page(&server, browser, "/").await.text.contains(refused));
         }
         server.post(&admin, "/api/withdraw_invitation", &[("invitation", "0000")]).await;
-        assert!(!page(&server, &other, "/").await.text.contains(refused), "somebody else's notice");
+        assert!(!page(&server, &other, "/").await.text.contains(refused), "the notice of another user");
         assert!(page(&server, &admin, "/").await.text.contains(refused), "the notice is shown");
         for browser in [&admin, &other] {
             assert!(!page(&server, browser, "/").await.text.contains(refused), "the notice is shown again");
@@ -137,7 +138,7 @@ async fn what_is_said_once_is_on_one_page_only() {
     let form = [("name", "Grace"), ("login", "grace"), ("roles[]", "qa"), ("password", PASSWORD)];
     let answer = server.post(&admin, "/api/invite", &form).await;
     assert!(answer.status().is_redirection());
-    assert!(!page(&server, &other, "/people").await.text.contains("/link/"), "somebody else's link");
+    assert!(!page(&server, &other, "/people").await.text.contains("/link/"), "the link of another user");
     assert!(page(&server, &admin, "/people").await.text.contains("/link/"), "the link is shown");
     for path in ["/people", "/", "/activity"] {
         for browser in [&admin, &other] {

@@ -1,5 +1,5 @@
-//! The routes: who may use which, from where, and what every answer carries.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expects")]
+//! The routes: who may use which, from where, and what every response contains.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may panic")]
 
 mod support;
 
@@ -7,13 +7,13 @@ use domain::policy::{RULES, RouteKind, Who, admits};
 use domain::role::Role;
 use support::{PASSWORD, Server, client, percent, unique};
 
-/// A path for a rule: placeholders become something that does not exist.
+/// A path for a rule: placeholders become ids that do not exist.
 fn path_of(pattern: &str) -> String {
     pattern.replace("{id}", "999").replace("{token}", "none").replace("{*rest}", "none.js")
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_route_meets_every_role_as_the_table_says() {
+async fn every_route_and_role_follows_the_policy_table() {
     let server = Server::start();
     let nobody = server.browser();
     let mut people = vec![];
@@ -22,7 +22,7 @@ async fn every_route_meets_every_role_as_the_table_says() {
     }
     for rule in RULES {
         let path = path_of(rule.path);
-        // An event stream does not end; who may open it is the same question as for the lines.
+        // An event stream does not end; its rule is the same as that of the lines.
         if path == "/events" || path == "/api/sign_out" {
             continue;
         }
@@ -35,7 +35,7 @@ async fn every_route_meets_every_role_as_the_table_says() {
         let location = answer.headers().get("location").map(|l| l.to_str().unwrap().to_owned());
         if rule.who != Who::Anyone {
             let sent_away = status == 401 || location.is_some_and(|l| l.starts_with("/sign-in"));
-            assert!(sent_away, "nobody at {path}: {status}");
+            assert!(sent_away, "without a session at {path}: {status}");
         }
         for (role, browser) in &people {
             if !is_action {
@@ -44,18 +44,18 @@ async fn every_route_meets_every_role_as_the_table_says() {
                 assert!(status < 500, "{role} at {path}: {status}");
                 continue;
             }
-            // An empty form is never carried out; what differs is who is told it is not theirs.
+            // An empty form is never executed; the refusal for a missing role differs from other errors.
             let answer = server.post(browser, &path, &[]).await;
             assert!(answer.status().as_u16() < 500, "{role} at {path}: {}", answer.status());
             let page = server.get(browser, "/").await.text().await.unwrap();
-            let told = page.contains("Not done: this is for");
+            let told = page.contains("Not done: your roles do not allow this");
             assert_eq!(told, !admits(rule.who, Some(&[*role])), "{role} at {path}");
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_in_the_table_does_not_exist() {
+async fn paths_outside_the_policy_table_do_not_exist() {
     let server = Server::start();
     let admin = server.admin().await;
     for path in ["/nowhere", "/api/nothing", "/runs/1/delete", "/.env", "/pkg/../stagegate.toml"] {
@@ -100,7 +100,7 @@ async fn nothing_is_changed_from_another_origin() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_act_never_leads_off_this_site() {
+async fn an_action_never_redirects_to_another_site() {
     let server = Server::start();
     let admin = server.admin().await;
     for back in ["https://evil.example/", "//evil.example", "/\\evil.example"] {
@@ -121,7 +121,7 @@ async fn an_act_never_leads_off_this_site() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_answer_carries_the_security_headers() {
+async fn every_response_has_the_security_headers() {
     let server = Server::start();
     let admin = server.admin().await;
     let paths = [
@@ -171,13 +171,13 @@ async fn every_answer_carries_the_security_headers() {
     let policy = page.headers()["content-security-policy"].to_str().unwrap().to_owned();
     let nonce = policy.split("'nonce-").nth(1).unwrap().split('\'').next().unwrap().to_owned();
     let body = page.text().await.unwrap();
-    assert!(body.contains(&format!("nonce=\"{nonce}\"")), "the page's scripts carry the nonce");
+    assert!(body.contains(&format!("nonce=\"{nonce}\"")), "the page's scripts have the nonce");
     let other = server.get(&admin, "/").await;
     assert!(!other.headers()["content-security-policy"].to_str().unwrap().contains(&nonce));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sign_in_does_not_tell_who_exists_and_is_throttled() {
+async fn sign_in_does_not_reveal_who_exists_and_is_rate_limited() {
     let server = Server::start();
     let _admin = server.admin().await;
     let mut pages = vec![];
@@ -199,11 +199,11 @@ async fn sign_in_does_not_tell_who_exists_and_is_throttled() {
         let page = server.get(&stranger, "/sign-in").await.text().await.unwrap();
         throttled |= page.contains("Too many attempts");
     }
-    assert!(throttled, "fifteen guesses in a row must not all be heard");
+    assert!(throttled, "fifteen guesses in a row must not all be accepted");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_ends_with_sign_out_and_its_cookie_is_worth_nothing_then() {
+async fn a_session_ends_with_sign_out_and_its_cookie_becomes_invalid() {
     let server = Server::start();
     let _admin = server.admin().await;
     let plain = client(false);
@@ -242,14 +242,14 @@ async fn a_session_ends_with_sign_out_and_its_cookie_is_worth_nothing_then() {
         .await
         .unwrap();
     assert!(out.status().is_redirection(), "{}", out.status());
-    assert_ne!(board(cookie.clone()).await, 200, "the old cookie is dead");
+    assert_ne!(board(cookie.clone()).await, 200, "the old cookie is invalid");
     let id = cookie.split('=').nth(1).unwrap();
     for entry in std::fs::read_dir(server.dir.path().join(".stagegate")).unwrap() {
         let path = entry.unwrap().path();
         if path.is_file() {
             let bytes = std::fs::read(&path).unwrap();
             let found = bytes.windows(id.len()).any(|w| w == id.as_bytes());
-            assert!(!found, "the session's id lies in {}", path.display());
+            assert!(!found, "the session id is in {}", path.display());
         }
     }
 }
@@ -297,7 +297,7 @@ async fn a_double_click_runs_a_step_once_and_a_restart_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_board_as_json_says_what_the_pages_say() {
+async fn the_board_as_json_matches_the_pages() {
     let server = Server::start();
     let nobody = server.browser();
     assert_eq!(server.get(&nobody, "/board.json").await.status().as_u16(), 401);
@@ -324,13 +324,13 @@ async fn the_board_as_json_says_what_the_pages_say() {
     assert_eq!(item["text"], "Somebody looked.");
     assert_eq!(item["status"], "open");
     assert_eq!(item["proof"], "attestation");
-    assert_eq!(item["why"][0], "nobody has attested it for this release");
-    // The stack declares no check, and none is made up.
+    assert_eq!(item["why"][0], "not attested for this release");
+    // The stack declares no check, and none is invented.
     assert_eq!(board["checks"], serde_json::json!([]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn signing_in_leads_on_to_the_page_that_was_wanted_with_its_query() {
+async fn signing_in_continues_to_the_requested_page_with_its_query() {
     let server = Server::start();
     let _ = server.person("qa").await;
     let stranger = server.browser();
@@ -353,7 +353,7 @@ async fn signing_in_leads_on_to_the_page_that_was_wanted_with_its_query() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_hides_or_turns_text_is_visible_on_every_page_and_kept_in_forms() {
+async fn characters_that_hide_or_reorder_text_are_visible_on_pages_and_kept_in_forms() {
     let server = Server::start();
     let admin = server.admin().await;
     let name = "Eve\u{202e}nimda\u{200b}";

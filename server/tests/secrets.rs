@@ -1,5 +1,5 @@
-//! One-time links and passwords are in no file, whoever made them and however they were shown.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expects")]
+//! One-time links and passwords are never in a file, however they were created and shown.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may panic")]
 
 mod support;
 
@@ -8,7 +8,7 @@ use std::process::Command;
 
 use support::{PASSWORD, Server};
 
-/// The files below `dir` that hold these bytes.
+/// The files below `dir` that contain these bytes.
 fn files_with(dir: &Path, bytes: &[u8]) -> Vec<PathBuf> {
     let mut found = vec![];
     for entry in std::fs::read_dir(dir).unwrap() {
@@ -54,7 +54,7 @@ async fn no_link_and_no_password_is_in_any_file_after_it_was_shown() {
     let again = server.get(&admin, "/people").await.text().await.unwrap();
     assert!(!again.contains("/link/"), "it is shown once");
 
-    // The server hears within a second of the person that the console made.
+    // The server sees the user that was added from the console within a second.
     let qa = tokio::time::timeout(std::time::Duration::from_secs(10), async {
         loop {
             let page = server.get(&admin, "/people").await.text().await.unwrap();
@@ -70,12 +70,12 @@ async fn no_link_and_no_password_is_in_any_file_after_it_was_shown() {
     server.post(&admin, "/api/reset_person", &[("person", &qa), ("password", PASSWORD)]).await;
     secrets.push(token_in(&server.get(&admin, "/people").await.text().await.unwrap()));
 
-    // Refused with everything typed: what comes back is not the password.
+    // Refused with all fields filled in: the response must not contain the password.
     let wrong = "this is not my pass phrase";
     let refused = [("name", "Linus"), ("login", "linus"), ("roles[]", "po"), ("password", wrong)];
     server.post(&admin, "/api/invite", &refused).await;
     let page = server.get(&admin, "/people").await.text().await.unwrap();
-    assert!(page.contains("nobody was invited"), "{page}");
+    assert!(page.contains("no invitation was created"), "{page}");
     assert!(!page.contains(wrong));
     let stranger = server.browser();
     let mistyped = "typed in the wrong field";
@@ -87,6 +87,6 @@ async fn no_link_and_no_password_is_in_any_file_after_it_was_shown() {
         assert!(secret.len() >= 15, "{secret}");
         let data = server.dir.path().join(".stagegate");
         assert!(data.join("stagegate.db").is_file());
-        assert_eq!(files_with(&data, secret.as_bytes()), Vec::<PathBuf>::new(), "holds {secret}");
+        assert_eq!(files_with(&data, secret.as_bytes()), Vec::<PathBuf>::new(), "a file contains {secret}");
     }
 }

@@ -1,5 +1,5 @@
-//! What people without a session can do: write nothing that lasts, wake nobody, and keep nobody out.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expects")]
+//! Requests without a session: they write nothing permanent, notify no open page, and lock no user out.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may panic")]
 
 mod support;
 
@@ -27,10 +27,10 @@ const REFUSED: &str =
     "SELECT count(*) FROM audit_event WHERE act = 'session.sign_in' AND outcome = 'refused'";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn strangers_write_nothing_that_lasts() {
+async fn requests_without_a_session_write_nothing_permanent() {
     let server = Server::start();
     let admin = server.admin().await;
-    // One client for all: making one reads the certificates of the system.
+    // One client for all: creating one reads the certificates of the system.
     let stranger = support::client(false);
     let (sessions, before) = (count(&server, SESSIONS).await, size(&server));
     let long = "y".repeat(7_000);
@@ -53,7 +53,7 @@ async fn strangers_write_nothing_that_lasts() {
         server.get(&stranger, path).await;
         server.post(&stranger, path, &[("note", "typed-by-a-stranger")]).await;
     }
-    assert_eq!(count(&server, SESSIONS).await, sessions, "no session is made for a stranger");
+    assert_eq!(count(&server, SESSIONS).await, sessions, "no session is created without a sign-in");
     assert_eq!(count(&server, REFUSED).await, 1, "one row for one address and hour");
     let grown = size(&server).saturating_sub(before);
     assert!(grown < 100_000, "{grown} bytes were written for strangers");
@@ -64,7 +64,7 @@ async fn strangers_write_nothing_that_lasts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_form_of_a_stranger_is_short_and_complete_or_it_is_refused() {
+async fn a_form_without_a_session_must_be_short_and_complete() {
     let server = Server::start();
     let qa = server.person("qa").await;
     let long = "x".repeat(1 << 20);
@@ -79,7 +79,7 @@ async fn a_form_of_a_stranger_is_short_and_complete_or_it_is_refused() {
         chunk.repeat(20)
     );
     assert_eq!(status(&raw(&server.base, &request).await), 413);
-    // Somebody who is signed in may write more, and not without end either.
+    // A signed-in user may send more, but not without limit.
     let note = "n".repeat(100_000);
     let form = [("gate", "A"), ("digest", "x"), ("note", note.as_str())];
     assert!(server.post(&qa, "/api/accept_gate", &form).await.status().is_redirection());
@@ -89,7 +89,7 @@ async fn a_form_of_a_stranger_is_short_and_complete_or_it_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_stranger_reads_why_and_finds_what_they_typed() {
+async fn a_refused_sign_in_shows_the_reason_and_keeps_the_login() {
     let server = Server::start();
     let _admin = server.admin().await;
     let (one, other) = (server.browser(), server.browser());
@@ -111,7 +111,7 @@ async fn a_refused_stranger_reads_why_and_finds_what_they_typed() {
     assert!(!read(&one).await.contains("Name or password is wrong."), "it is shown once");
 }
 
-/// Reads a stream until nothing has come for so long; gives what came.
+/// Reads a stream until it has been quiet for this time; returns what was read.
 async fn until_quiet(stream: &mut reqwest::Response, quiet: Duration) -> String {
     let mut all = String::new();
     while let Ok(chunk) = tokio::time::timeout(quiet, stream.chunk()).await {
@@ -124,7 +124,7 @@ async fn until_quiet(stream: &mut reqwest::Response, quiet: Duration) -> String 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_sign_in_wakes_no_open_page() {
+async fn a_refused_sign_in_notifies_no_open_page() {
     let server = Server::start();
     let admin = server.admin().await;
     let mut stream = server.get(&admin, "/events").await;
@@ -139,7 +139,7 @@ async fn a_refused_sign_in_wakes_no_open_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn wrong_guesses_behind_a_shared_address_keep_nobody_else_out() {
+async fn wrong_guesses_behind_a_shared_address_do_not_lock_others_out() {
     let server = Server::start();
     let admin = server.admin().await;
     let stranger = support::client(false);
@@ -152,7 +152,7 @@ async fn wrong_guesses_behind_a_shared_address_keep_nobody_else_out() {
     let form = [("login", "root"), ("password", PASSWORD)];
     server.post(&again, "/api/sign_in", &form).await;
     assert_eq!(server.get(&again, "/").await.status().as_u16(), 200, "signing in");
-    // Strangers who guess at this very account do not keep its owner from confirming with the password.
+    // Guesses at this account do not keep its owner from confirming with the password.
     for _ in 0..15 {
         let form = [("login", "root"), ("password", "wrong password")];
         server.post(&stranger, "/api/sign_in", &form).await;
@@ -161,11 +161,11 @@ async fn wrong_guesses_behind_a_shared_address_keep_nobody_else_out() {
     let form = [("old", PASSWORD), ("password", new), ("again", new)];
     server.post(&admin, "/api/change_password", &form).await;
     let page = server.get(&admin, "/account").await.text().await.unwrap();
-    assert!(page.contains("The password is changed."), "{page}");
+    assert!(page.contains("Your password has been changed."), "{page}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn guesses_from_the_same_address_keep_nobody_out_of_a_browser_they_signed_in_with() {
+async fn guesses_from_the_same_address_do_not_lock_out_a_known_browser() {
     let server = Server::start();
     let _admin = server.admin().await;
     let own = server.browser();
@@ -178,13 +178,13 @@ async fn guesses_from_the_same_address_keep_nobody_out_of_a_browser_they_signed_
         let wrong = [("login", "root"), ("password", "wrong password")];
         server.post(&stranger, "/api/sign_in", &wrong).await;
     }
-    // A strange browser has to wait now; for how long is told by the tests of the brake.
+    // An unknown browser has to wait now; the tests of the rate limits cover for how long.
     server.post(&own, "/api/sign_in", &form).await;
-    assert_eq!(server.get(&own, "/").await.status().as_u16(), 200, "the owner's has guesses of its own");
+    assert_eq!(server.get(&own, "/").await.status().as_u16(), 200, "the owner's browser has its own guesses");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fifty_sign_ins_a_second_keep_an_honest_one_out_for_seconds_only() {
+async fn fifty_sign_ins_a_second_delay_an_honest_one_for_seconds_only() {
     let server = Server::start();
     let admin = server.admin().await;
     let flood = tokio::spawn({
@@ -213,7 +213,7 @@ async fn fifty_sign_ins_a_second_keep_an_honest_one_out_for_seconds_only() {
     server.post(&admin, "/api/change_password", &form).await;
     let page = server.get(&admin, "/account").await.text().await.unwrap();
     flood.abort();
-    assert!(page.contains("The password is changed."), "{page}");
+    assert!(page.contains("Your password has been changed."), "{page}");
     assert!(signed_in < Duration::from_secs(5), "{signed_in:?}");
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
 }
@@ -239,7 +239,7 @@ async fn a_one_time_link_is_shown_once_and_never_reaches_the_disk() {
     assert!(!server.data_holds(&token));
 }
 
-/// What a text is as gzip.
+/// A text compressed with gzip.
 fn gzip(text: &[u8]) -> Vec<u8> {
     use std::io::Write as _;
     use std::process::{Command, Stdio};
@@ -253,7 +253,7 @@ fn gzip(text: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_compressed_form_is_refused_and_not_unpacked() {
+async fn a_compressed_form_is_refused_and_not_decompressed() {
     let server = Server::start();
     let admin = server.admin().await;
     let send = async |browser: &reqwest::Client, encoding: &'static str, body: Vec<u8>| {
@@ -268,7 +268,7 @@ async fn a_compressed_form_is_refused_and_not_unpacked() {
     };
     let form =
         format!("login=root&password={}&key={}&back=%2F&form=sign_in", support::percent(PASSWORD), unique());
-    // As much as a stranger may send, and a thousand times as much once it is unpacked.
+    // As long as allowed without a session, and a thousand times longer when decompressed.
     let bomb = gzip(&[form.as_bytes(), &vec![b'&'; 12 << 20]].concat());
     assert!(bomb.len() < 16 << 10, "{}", bomb.len());
     for browser in [&support::client(false), &admin] {
@@ -279,18 +279,18 @@ async fn a_compressed_form_is_refused_and_not_unpacked() {
         }
     }
     let (status, signed_in) = send(&support::client(false), "identity", form.into_bytes()).await;
-    assert!((300..400).contains(&status) && signed_in, "the same form as it is: {status}");
+    assert!((300..400).contains(&status) && signed_in, "the same form without compression: {status}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_that_was_changed_in_the_database_is_nobodys() {
+async fn a_session_that_was_changed_in_the_database_is_invalid() {
     let server = Server::start();
     let root = server.admin().await;
     let qa = server.person("qa").await;
     for browser in [&root, &qa] {
         assert_eq!(server.get(browser, "/people").await.status().as_u16(), 200);
     }
-    // QA becomes the admin, as far as the row goes.
+    // According to the row, QA becomes the admin.
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(server.data().join("stagegate.db"));
     let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
     let done = sqlx::query("UPDATE session SET person = 1, data = '{\"person\":1}' WHERE person = 2")
@@ -303,5 +303,5 @@ async fn a_session_that_was_changed_in_the_database_is_nobodys() {
     tokio::time::sleep(Duration::from_millis(2_500)).await;
     let answer = server.get(&qa, "/people").await;
     assert!(answer.status().is_redirection(), "{}", answer.status());
-    assert_eq!(server.get(&root, "/people").await.status().as_u16(), 200, "other sessions go on");
+    assert_eq!(server.get(&root, "/people").await.status().as_u16(), 200, "other sessions continue");
 }

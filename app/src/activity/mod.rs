@@ -1,5 +1,5 @@
-//! The audit log as people read it: who did what, to what, with what outcome, and whether the chain
-//! of entries is whole.
+//! The audit log page: person, action, object and outcome of every entry, and whether the hash chain of the entries is
+//! intact.
 
 mod acts;
 
@@ -18,7 +18,7 @@ use crate::ui::{
     Here, Icon, badge, card, cursor, empty, icon, page_head, pager, post_button, size, table, time,
 };
 
-/// The page; `?before=` and `?after=` go on from an entry.
+/// The page; `?before=` and `?after=` select the page of the log.
 #[component]
 pub fn ActivityPage() -> impl IntoView {
     let cursor = cursor();
@@ -28,13 +28,13 @@ pub fn ActivityPage() -> impl IntoView {
     })
 }
 
-/// The log as it is laid out.
+/// Renders the log.
 pub fn activity_view(here: &Here, page: &ActivityView) -> AnyView {
-    let chain = verification(here, page);
+    let verified = verification(here, page);
     let body = if page.rows.is_empty() {
         empty(
-            "Nothing has been done yet",
-            view! { <p class="small">"Every act is written here, before and after it is done."</p> },
+            "No activity yet",
+            view! { <p class="small">"Every action is recorded here, before and after it runs."</p> },
         )
     } else {
         events_table(&page.rows)
@@ -44,8 +44,8 @@ pub fn activity_view(here: &Here, page: &ActivityView) -> AnyView {
         {page_head(
             "Activity",
             view! {
-                <p class="lede">"Every act, before and after it was done. Nobody can change an entry."</p>
-                {chain}
+                <p class="lede">"Every action is recorded before and after it runs. Entries cannot be edited or deleted."</p>
+                {verified}
             },
             (),
         )}
@@ -56,28 +56,28 @@ pub fn activity_view(here: &Here, page: &ActivityView) -> AnyView {
     .into_any()
 }
 
-/// What the last verification has shown, and the hash to note elsewhere.
+/// The result of the last verification, and the hash to store on another machine.
 fn verification(here: &Here, page: &ActivityView) -> AnyView {
-    let found = &page.chain;
+    let chain = &page.chain;
     let button = page.verify.as_ref().map(|offer| {
         let (form, action) = ("verify_everything", VerifyEverything::url());
         post_button(here, form, action, &[], "Verify everything now", "btn--small", offer)
     });
-    let running = found.running_since.map(|since| {
+    let running = chain.running_since.map(|since| {
         view! { <p class="small">"A full verification has been running since " {time(since)} "."</p> }
     });
-    let failed = found.failed.clone().map(|why| {
+    let failed = chain.failed.clone().map(|why| {
         view! {
             <p class="small warn">
                 {format!("The last full verification could not be completed: {why}")}
-                " Verify again; the log of the server has more."
+                " Verify again. See the server log for details."
             </p>
         }
     });
-    if !found.problems.is_empty() {
+    if !chain.problems.is_empty() {
         let problems =
-            found.problems.iter().map(|p| view! { <li class="wrap">{p.clone()}</li> }).collect_view();
-        let when = found.at.map(|at| view! { ", " {time(at)} });
+            chain.problems.iter().map(|p| view! { <li class="wrap">{p.clone()}</li> }).collect_view();
+        let when = chain.at.map(|at| view! { ", " {time(at)} });
         return view! {
             <div class="notice notice--error" role="alert" data-live="chain">
                 <p class="notice__title">
@@ -85,8 +85,8 @@ fn verification(here: &Here, page: &ActivityView) -> AnyView {
                 </p>
                 <ul>{problems}</ul>
                 <p>
-                    "Go is blocked. Restore the data directory from the last good backup, undo the change, or, if the \
-                     change was meant, accept it with " <code>"stagegate verify --accept"</code> ". "
+                    "Go is blocked. Restore the data directory from the last good backup or undo the change. If the \
+                     change was intended, accept it with " <code>"stagegate verify --accept"</code> ". "
                     <code>"stagegate verify"</code> " checks every record."
                 </p>
                 {running} {failed} {button}
@@ -94,38 +94,37 @@ fn verification(here: &Here, page: &ActivityView) -> AnyView {
         }
         .into_any();
     }
-    let head = found.head.clone().map(|head| {
+    let head = chain.head.clone().map(|head| {
         let command = format!("stagegate verify --expect {head}");
         view! {
             <details class="small">
-                <summary>"Note the end of the log"</summary>
+                <summary>"Save the hash of the last entry"</summary>
                 <p>
-                    "Keep this line outside of this machine. The command then finds a log that was cut or rewritten: "
+                    "Store this command on another machine. It detects whether the log was truncated or rewritten: "
                     <code class="wrap">{command}</code>
                 </p>
             </details>
         }
     });
-    let result = match (found.running_since, found.whole_at) {
+    let result = match (chain.running_since, chain.whole_at) {
         (Some(_), _) => None,
         (None, Some(whole_at)) => Some(
             view! {
                 <p class="small go">
-                    {icon(Icon::Check)} " Everything matched, " {time(whole_at)}
-                    ": every event of the audit log and every record."
+                    {icon(Icon::Check)} " All events of the audit log and all records verified: " {time(whole_at)}
                 </p>
             }
             .into_any(),
         ),
         (None, None) => Some(
             view! {
-                <p class="small">"The audit log has not been verified completely since the start."</p>
+                <p class="small">"The audit log has not been verified completely since the server started."</p>
             }
             .into_any(),
         ),
     };
-    // New events are verified by themselves.
-    let newer = found.at.filter(|at| found.whole_at.is_some_and(|whole_at| whole_at < *at)).map(|at| {
+    // New events are verified automatically.
+    let newer = chain.at.filter(|at| chain.whole_at.is_some_and(|whole_at| whole_at < *at)).map(|at| {
         view! { <p class="small muted">"Events since then were verified at " {time(at)} "."</p> }
     });
     view! {
@@ -136,24 +135,24 @@ fn verification(here: &Here, page: &ActivityView) -> AnyView {
     .into_any()
 }
 
-/// How much room the data takes, and what is removed when.
+/// Disk usage of the data, and when data is deleted.
 fn storage(page: &ActivityView) -> Option<AnyView> {
-    let room = page.storage?;
-    let removed = match page.retention.as_slice() {
-        [] => "Everything is kept: stagegate.toml has no [retention]. ".to_owned(),
-        words => format!("Removed when nothing refers to them: {}. ", words.join(", ")),
+    let storage = page.storage?;
+    let deleted = match page.retention.as_slice() {
+        [] => "Nothing is deleted: stagegate.toml has no [retention] section. ".to_owned(),
+        rules => format!("Deleted when no longer referenced: {}. ", rules.join(", ")),
     };
     let body = view! {
         <dl class="kv">
             <dt>"Database"</dt>
-            <dd class="num">{size(room.database_bytes)}</dd>
-            <dt>"Logs of runs"</dt>
-            <dd class="num">{size(room.run_bytes)}</dd>
+            <dd class="num">{size(storage.database_bytes)}</dd>
+            <dt>"Run logs"</dt>
+            <dd class="num">{size(storage.run_bytes)}</dd>
             <dt>"Rollback targets"</dt>
-            <dd class="num">{size(room.rollback_bytes)}</dd>
+            <dd class="num">{size(storage.rollback_bytes)}</dd>
         </dl>
         <p class="small muted">
-            {removed} <code>"stagegate prune --dry-run"</code> " shows what would be removed. Measured " {time(room.at)} "."
+            {deleted} <code>"stagegate prune --dry-run"</code> " shows what would be deleted. Measured: " {time(storage.at)} "."
         </p>
     };
     Some(card("storage", "Storage", (), body))
@@ -161,7 +160,7 @@ fn storage(page: &ActivityView) -> Option<AnyView> {
 
 fn events_table(rows: &[ActivityRow]) -> AnyView {
     let rows = rows.iter().map(line).collect_view();
-    table(&["No.", "When", "Who", "Did what", "Outcome", "Where", "Hash"], rows)
+    table(&["No.", "Time", "Person", "Action", "Outcome", "Release and run", "Hash"], rows)
 }
 
 fn line(row: &ActivityRow) -> AnyView {
@@ -174,7 +173,7 @@ fn line(row: &ActivityRow) -> AnyView {
         "done" => badge("done", Icon::Check, "Done"),
         "refused" => badge("inconclusive", Icon::Stop, "Refused"),
         "failed" => badge("failed", Icon::Cross, "Failed"),
-        "intent" => badge("neutral", Icon::Arrow, "Begun"),
+        "intent" => badge("neutral", Icon::Arrow, "Started"),
         other => badge("neutral", Icon::Circle, other),
     };
     let release =
@@ -190,16 +189,16 @@ fn line(row: &ActivityRow) -> AnyView {
             <td data-label="No." class="num">
                 <a href=format!("#entry-{}", row.seq)>{row.seq.to_string()}</a>
             </td>
-            <td data-label="When">{time(row.at)}</td>
-            <td data-label="Who">{who}</td>
-            <td data-label="Did what">
+            <td data-label="Time">{time(row.at)}</td>
+            <td data-label="Person">{who}</td>
+            <td data-label="Action">
                 <div class="wrap">
                     <span class="mono small">{row.act.clone()}</span> " " {row.subject.clone()}
                 </div>
                 {detail}
             </td>
             <td data-label="Outcome">{outcome}</td>
-            <td data-label="Where" class="small">{release} {run}</td>
+            <td data-label="Release and run" class="small">{release} {run}</td>
             <td data-label="Hash" class="mono small" title=row.hash.clone()>{short}</td>
         </tr>
     }

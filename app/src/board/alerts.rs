@@ -1,5 +1,5 @@
-//! What must be seen before the verdict: a deploy that failed, an engine that does not answer, a
-//! runbook that does not fit.
+//! Alerts above the verdict: a failed deploy, a Docker engine that does not respond, errors in the
+//! runbook.
 
 use domain::runbook::Severity;
 use domain::time::human_span;
@@ -10,7 +10,7 @@ use crate::ui::{
     Here, Icon, deploy_confirm, follow_up_words, icon, lines, rollback_confirm, rollback_words, since, time,
 };
 
-/// The banners, the most urgent first.
+/// The alerts, the most urgent first.
 pub(super) fn alerts(here: &Here, board: &BoardView) -> AnyView {
     view! {
         <div class="stack stack--tight" data-live="alerts">
@@ -34,12 +34,14 @@ fn failed_deploy(here: &Here, board: &BoardView) -> Option<AnyView> {
         }
         .into_any(),
         None => view! {
-            <span class="small">"There is no rollback point yet: put the cause right and deploy again."</span>
+            <span class="small">"There is no rollback target yet. Fix the cause and deploy again."</span>
         }
         .into_any(),
     };
     let now: Vec<String> =
         board.observed.services.iter().map(|s| format!("{} {}", s.name, s.health.label())).collect();
+    let services = (!now.is_empty())
+        .then(|| view! { <p class="small">{format!("Services now: {}.", now.join(", "))}</p> });
     Some(
         view! {
             <div class="notice notice--error" role="alert">
@@ -47,9 +49,9 @@ fn failed_deploy(here: &Here, board: &BoardView) -> Option<AnyView> {
                 <p class="wrap">
                     {run.summary.clone()} ". Started by " {run.by_name.clone()} ", "
                     {time(run.started_at)} ". "
-                    <a href=format!("/runs/{}", run.id)>"See what it said"</a>
+                    <a href=format!("/runs/{}", run.id)>"Show the log"</a>
                 </p>
-                <p class="small">{format!("Now: {}.", now.join(", "))}</p>
+                {services}
                 <div class="row row--top no-print">
                     {back} {deploy_confirm(here, &board.observed, &board.shown, &board.deploy, board.backup, "")}
                 </div>
@@ -59,7 +61,7 @@ fn failed_deploy(here: &Here, board: &BoardView) -> Option<AnyView> {
     )
 }
 
-/// What has to follow the last deploy or rollback by itself and has not started.
+/// Automatic actions after the last deploy or rollback that have not started.
 fn follow_ups(board: &BoardView) -> Option<AnyView> {
     let each = board
         .follow_ups
@@ -93,7 +95,7 @@ fn incident(board: &BoardView) -> Option<AnyView> {
             <div class="notice notice--info" role="status">
                 <p>
                     {icon(Icon::Flag)} " " <a href=format!("/incidents/{id}")>{format!("Incident {id}")}</a>
-                    " has no cause yet: rolled back to " {row.to.clone()} " by "
+                    ": the cause is not recorded yet. " {row.incident.end()} " (release " {row.to.clone()} "), by "
                     {row.incident.by_name.clone()} ", " {time(row.incident.at)} "."
                 </p>
             </div>
@@ -109,13 +111,13 @@ fn unreachable(board: &BoardView) -> Option<AnyView> {
         view! {
             <div class="notice notice--warn" role="status">
                 <p class="notice__title">
-                    {icon(Icon::Warning)} " The Docker engine has not answered for "
+                    {icon(Icon::Warning)} " The Docker engine has not responded for "
                     {since(from, board.now)}
                 </p>
                 <p class="small wrap">{why}</p>
                 <p class="small">
                     "Since " {time(from)}
-                    ". What is shown about services may be out of date. The board looks again by itself."
+                    ". The service states shown may be out of date. Stagegate retries automatically."
                 </p>
             </div>
         }
@@ -123,7 +125,7 @@ fn unreachable(board: &BoardView) -> Option<AnyView> {
     )
 }
 
-/// Evidence that expires before long: better run now than found stale at the decision.
+/// Evidence that expires soon, so that it can be renewed before the decision.
 fn expiring(board: &BoardView) -> Option<AnyView> {
     let each = board
         .expiring
@@ -136,7 +138,7 @@ fn expiring(board: &BoardView) -> Option<AnyView> {
     (!board.expiring.is_empty()).then(|| {
         view! {
             <div class="notice notice--info" role="status">
-                <p class="notice__title">{icon(Icon::Clock)} " Evidence that expires before long"</p>
+                <p class="notice__title">{icon(Icon::Clock)} " Evidence that expires soon"</p>
                 <ul class="lines">{each}</ul>
             </div>
         }
@@ -165,11 +167,11 @@ fn problems(board: &BoardView) -> Option<AnyView> {
         view! {
             <div class="notice notice--error" role="status">
                 <p class="notice__title">
-                    {icon(Icon::Cross)} " The runbook or its checks need a correction"
+                    {icon(Icon::Cross)} " The runbook or its checks contain errors"
                 </p>
                 {lines(&grave)}
                 <p class="small">
-                    <a href="/runbook">"What was recognised, and what was not"</a>
+                    <a href="/runbook">"Show what was recognised and what was not"</a>
                 </p>
             </div>
         }

@@ -1,4 +1,4 @@
-//! What drifted from the release: what, since when, what it blocks, what to do.
+//! Drift: what differs from the release, since when, what it blocks and what to do.
 
 use domain::drift::{Drift, DriftKind};
 use engine::view::BoardView;
@@ -6,16 +6,16 @@ use leptos::prelude::*;
 
 use crate::ui::{Icon, badge, icon, time};
 
-/// Everything that drifted; nothing when all is as the release says.
+/// All drift; empty if the running stack matches the release.
 pub(super) fn drift(board: &BoardView) -> AnyView {
     let drift = &board.judgement.drift;
     if drift.is_empty() {
         return ().into_any();
     }
     let title = if drift.iter().any(|d| matches!(d.kind, DriftKind::Image | DriftKind::Env) && d.blocks) {
-        "What runs is not the release that is judged"
+        "The running images or the environment differ from the release"
     } else {
-        "Something is not as the release has it"
+        "The running stack differs from the release"
     };
     let lines = drift.iter().map(line).collect_view();
     view! {

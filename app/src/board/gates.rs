@@ -5,7 +5,7 @@ use leptos::prelude::*;
 
 use crate::ui::{code_text, gate_badge};
 
-/// The gates in a row, the one that is looked at marked.
+/// The gates in a row; the gate of the current page is marked.
 pub fn gate_row(gates: &[GateView], here: Option<&str>) -> AnyView {
     if gates.is_empty() {
         return ().into_any();
@@ -19,6 +19,13 @@ pub fn gate_row(gates: &[GateView], here: Option<&str>) -> AnyView {
     .into_any()
 }
 
+/// `1 of 3 criteria satisfied`, `0 of 1 criterion satisfied`.
+pub(crate) fn satisfied_text(gate: &GateView) -> String {
+    let all = gate.items.len();
+    let noun = if all == 1 { "criterion" } else { "criteria" };
+    format!("{} of {all} {noun} satisfied", gate.satisfied())
+}
+
 fn tile(gate: &GateView, here: Option<&str>) -> AnyView {
     let class = match gate.state {
         GateState::Accepted => "gate-tile gate-tile--accepted",
@@ -29,7 +36,7 @@ fn tile(gate: &GateView, here: Option<&str>) -> AnyView {
     let done = gate.satisfied();
     let all = gate.items.len();
     let bar = if done == all { "bar bar--go" } else { "bar" };
-    let label = format!("{done} of {all} criteria satisfied");
+    let label = satisfied_text(gate);
     view! {
         <a
             class=class

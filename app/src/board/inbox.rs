@@ -1,11 +1,11 @@
-//! What waits for the person looking, before everything else.
+//! The to-dos of the signed-in user, at the top of the board.
 
 use engine::view::{BoardView, Todo};
 use leptos::prelude::*;
 
 use crate::ui::{Icon, icon};
 
-/// The list; its place is always there, so that it can fill while the page is looked at.
+/// The list. Its element is always present, so that live updates can fill it.
 pub(super) fn inbox(board: &BoardView) -> AnyView {
     let body = (!board.inbox.is_empty()).then(|| {
         let items = board.inbox.iter().map(todo).collect_view();

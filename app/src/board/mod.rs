@@ -1,4 +1,4 @@
-//! The board: can we go? Verdict, blockers, gates, stack, what goes on and who is waited for.
+//! The board: verdict, blockers, gates, stack, running actions and pending actions.
 
 mod alerts;
 mod drift;
@@ -21,8 +21,9 @@ use crate::ssr::page;
 use crate::ui::Here;
 
 pub use gates::gate_row;
+pub(crate) use gates::satisfied_text;
 
-/// The board's page.
+/// The page of the board.
 #[component]
 pub fn BoardPage() -> impl IntoView {
     page(move |context| async move {
@@ -31,7 +32,7 @@ pub fn BoardPage() -> impl IntoView {
     })
 }
 
-/// The board as it is laid out.
+/// The layout of the board.
 pub fn board_view(here: &Here, board: &BoardView) -> AnyView {
     view! {
         <Title text="Board" />

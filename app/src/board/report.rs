@@ -1,4 +1,4 @@
-//! What only the printed board shows: it is the readiness report, so it says who stands for what.
+//! Parts that only the printed board shows. It is the readiness report, so it names who accepted and signed.
 
 use domain::gate::GateState;
 use domain::item::{ItemState, Status};
@@ -11,7 +11,7 @@ use crate::ui::{code_text, print_table, time};
 /// The head of the report: stack, release, time, fingerprint.
 pub(super) fn head(board: &BoardView) -> AnyView {
     let release = board.release.as_ref().map_or_else(|| "no release".to_owned(), |r| r.name());
-    let title = format!("{}: readiness of release {release}", board.stack);
+    let title = format!("{}: readiness report for release {release}", board.stack);
     let fingerprint = board.release.as_ref().map(|r| r.parts.fingerprint()).unwrap_or_default();
     let log = board.audit_head.clone().map(|head| {
         view! { <p class="small">"Audit log verified up to " <code class="wrap">{head}</code></p> }
@@ -29,7 +29,7 @@ pub(super) fn head(board: &BoardView) -> AnyView {
     .into_any()
 }
 
-/// Every criterion and checklist item in a line: how it stands, and by what.
+/// One line for each criterion and checklist item: its state and its evidence.
 pub(super) fn gates(board: &BoardView) -> AnyView {
     let rows = board
         .judgement
@@ -43,7 +43,7 @@ pub(super) fn gates(board: &BoardView) -> AnyView {
                     <td class="mono">{state.item.id.clone()}</td>
                     <td class="wrap">{code_text(&state.item.text)}</td>
                     <td class="strong">{state.word()}</td>
-                    <td class="wrap">{by_what(state)}</td>
+                    <td class="wrap">{evidence_text(state)}</td>
                 </tr>
             }
         })
@@ -51,22 +51,22 @@ pub(super) fn gates(board: &BoardView) -> AnyView {
     view! {
         <section class="only-print report" data-live="report-items">
             <h2>"Criteria and checklist"</h2>
-            {print_table(&["No.", "Criterion", "Stands", "By what"], rows)}
+            {print_table(&["No.", "Criterion", "State", "Evidence"], rows)}
         </section>
     }
     .into_any()
 }
 
-/// The evidence, the word, the waiver, or what is missing, in a phrase.
-fn by_what(state: &ItemState) -> String {
-    let mut words: Vec<String> = match &state.status {
+/// The evidence, the attestation, the waiver, or what is missing, in one phrase.
+fn evidence_text(state: &ItemState) -> String {
+    let mut parts: Vec<String> = match &state.status {
         Status::Open(why) => why.clone(),
         Status::Waived => state
             .waiver
             .iter()
             .map(|w| format!("waived by {} until {}: {}", w.by_name, w.last_day(), w.reason))
             .collect(),
-        Status::Derived => vec!["by the board itself".to_owned()],
+        Status::Derived => vec!["computed by Stagegate".to_owned()],
         Status::Proved | Status::Attested => {
             let value = |c: &domain::item::CheckState| {
                 c.shown_value().map_or_else(|| c.check.clone(), |v| format!("{} {}", v.check, v.value))
@@ -78,10 +78,10 @@ fn by_what(state: &ItemState) -> String {
             state.checks.iter().map(value).chain(parts).collect()
         }
     };
-    if let Some(word) = state.attestation.as_ref().filter(|_| state.is_satisfied()) {
-        words.push(format!("{}: {}", word.by_name, word.note));
+    if let Some(attestation) = state.attestation.as_ref().filter(|_| state.is_satisfied()) {
+        parts.push(format!("{}: {}", attestation.by_name, attestation.note));
     }
-    words.join("; ")
+    parts.join("; ")
 }
 
 /// Who accepted the gates, and who signed.
@@ -112,20 +112,20 @@ pub(super) fn signatures(board: &BoardView) -> AnyView {
         .sign_offs
         .iter()
         .map(|s| {
-            let word = match (s.counts(), &s.last) {
+            let state = match (s.counts(), &s.last) {
                 (Some(choice), _) => choice.label(),
-                (None, Some(_)) => "to be re-confirmed",
-                (None, None) => "has not signed",
+                (None, Some(_)) => "sign-off no longer valid",
+                (None, None) => "not signed",
             };
             let who = s.last.as_ref().map(|l| l.by_name.clone());
             let at = s.last.as_ref().map(|l| time(l.at));
             let comment = s.last.as_ref().map(|l| match l.would_change.as_str() {
                 "" => l.comment.clone(),
-                would => format!("{} (what would change it: {would})", l.comment),
+                would => format!("{} (conditions for a Go: {would})", l.comment),
             });
             view! {
                 <tr>
-                    <td>{s.name.clone()} ": " {word}</td>
+                    <td>{s.name.clone()} ": " {state}</td>
                     <td>{who}</td>
                     <td>{at}</td>
                     <td class="wrap">{comment}</td>
@@ -145,8 +145,8 @@ pub(super) fn signatures(board: &BoardView) -> AnyView {
     });
     view! {
         <section class="only-print report" data-live="report">
-            <h2>"Accepted and signed"</h2>
-            {print_table(&["What", "By", "When", "Note"], view! { {gates} {signs} {decision} })}
+            <h2>"Acceptances and sign-offs"</h2>
+            {print_table(&["Item", "By", "Time", "Note"], view! { {gates} {signs} {decision} })}
         </section>
     }
     .into_any()

@@ -1,4 +1,4 @@
-//! The stack as it runs, and the release that is judged with its two big buttons.
+//! The running stack, and the current release with the buttons to deploy and roll back.
 
 use engine::view::BoardView;
 use leptos::prelude::*;
@@ -22,7 +22,7 @@ pub(super) fn services(board: &BoardView) -> AnyView {
                 <tr>
                     <td data-label="Service" class="mono">{s.name.clone()}</td>
                     <td data-label="Health">{health_badge(s.health)}</td>
-                    <td data-label="Up for" class="nowrap">{up}</td>
+                    <td data-label="Uptime" class="nowrap">{up}</td>
                     <td data-label="Restarts" class="num">{s.restarts.to_string()}</td>
                     <td data-label="Image" class="mono small wrap" title=s.image.clone()>{image}</td>
                     <td data-label="Ports" class="mono small">{s.ports.join(" ")}</td>
@@ -32,11 +32,11 @@ pub(super) fn services(board: &BoardView) -> AnyView {
         .collect_view();
     let table = if observed.services.is_empty() {
         empty(
-            "No service is known",
-            view! { <p class="small">"The Compose file names none, or it cannot be read."</p> },
+            "No services",
+            view! { <p class="small">"The Compose file defines no services, or it cannot be read."</p> },
         )
     } else {
-        table_of("services", &["Service", "Health", "Up for", "Restarts", "Image", "Ports"], rows)
+        table_of("services", &["Service", "Health", "Uptime", "Restarts", "Image", "Ports"], rows)
     };
     let engine = (!observed.engine_version.is_empty()).then(|| format!("Docker {}", observed.engine_version));
     view! {
@@ -56,7 +56,7 @@ fn short_image(id: &str) -> String {
     id.strip_prefix("sha256:").unwrap_or(id).chars().take(12).collect()
 }
 
-/// The release that is judged, deploy and rollback.
+/// The current release, deploy and rollback.
 pub(super) fn release(here: &Here, board: &BoardView) -> AnyView {
     let facts = match &board.release {
         None => view! {
@@ -70,7 +70,9 @@ pub(super) fn release(here: &Here, board: &BoardView) -> AnyView {
                 let by = board.deployed_by.as_ref().map(|n| format!(" by {n}"));
                 view! { <dt>"Deployed"</dt><dd>{time(at)} {by}</dd> }
             });
-            let good = release.rollback_point_at.map(|at| view! { <dt>"Good since"</dt><dd>{time(at)}</dd> });
+            let good = release
+                .rollback_point_at
+                .map(|at| view! { <dt>"Rollback target since"</dt><dd>{time(at)}</dd> });
             view! {
                 <div class="row">
                     <a class="strong mono" href=format!("/releases/{}", release.id)>
@@ -91,7 +93,7 @@ pub(super) fn release(here: &Here, board: &BoardView) -> AnyView {
             .into_any()
         }
     };
-    // After a failed deploy the rollback stands on top of the page; twice would be once too many.
+    // After a failed deploy the alert at the top of the page offers the rollback; do not offer it twice.
     let back = board.rollback.as_ref().filter(|_| board.failed_deploy.is_none()).map(|offer| {
         view! {
             <div class="stack stack--tight">

@@ -1,4 +1,4 @@
-//! The verdict: the loudest thing of the product, with everything that stands between here and Go.
+//! The verdict, the most prominent part of the board, with all blockers.
 
 use domain::facts::Choice;
 use domain::judge::Verdict;
@@ -9,7 +9,7 @@ use leptos::server_fn::ServerFn;
 use crate::releases::OpenRelease;
 use crate::ui::{Here, Icon, blocker_line, icon, post_button, time};
 
-/// How many blockers are shown with their particulars; the rest stand in one folded line.
+/// Number of blockers shown with their details; the others are collapsed into one line.
 const AT_ONCE: usize = 4;
 
 /// The banner.
@@ -34,7 +34,7 @@ pub(super) fn banner(here: &Here, board: &BoardView) -> AnyView {
     .into_any()
 }
 
-/// What is let through, and until when: part of the verdict, so that nobody reads Go alone.
+/// The waived criteria and their last days: part of the verdict, so that Go is never shown without them.
 fn waived(verdict: &Verdict) -> Option<AnyView> {
     (!verdict.waived.is_empty()).then(|| {
         let named: Vec<String> =
@@ -44,10 +44,10 @@ fn waived(verdict: &Verdict) -> Option<AnyView> {
     })
 }
 
-/// What is judged, in a sentence.
+/// The current release, in one sentence.
 fn about(here: &Here, board: &BoardView) -> AnyView {
     let Some(release) = &board.release else {
-        return view! { <p>"No release is judged yet."</p> <div class="row no-print">{open_button(here, board)}</div> }
+        return view! { <p>"No release is open yet."</p> <div class="row no-print">{open_button(here, board)}</div> }
             .into_any();
     };
     let deployed = release.deployed_at.map(|at| {
@@ -74,7 +74,7 @@ fn about(here: &Here, board: &BoardView) -> AnyView {
     .into_any()
 }
 
-/// Opens a release from what lies in the directory, without deploying it.
+/// Opens a release from the checkout, without deploying it.
 fn open_button(here: &Here, board: &BoardView) -> AnyView {
     let label = "Open a release from HEAD";
     let shown = [("commit", board.shown.commit.as_str()), ("shown", board.shown.digest.as_str())];
@@ -83,12 +83,12 @@ fn open_button(here: &Here, board: &BoardView) -> AnyView {
 
 fn blockers(board: &BoardView, blockers: &[BlockerView]) -> AnyView {
     if blockers.is_empty() {
-        return view! { <p class="blocker__what">"Every gate is accepted and every role has signed."</p> }
+        return view! { <p class="blocker__what">"All gates are accepted and all roles have signed."</p> }
             .into_any();
     }
     let heading = match blockers.len() {
-        1 => "1 thing stands between here and Go".to_owned(),
-        n => format!("{n} things stand between here and Go"),
+        1 => "1 blocker".to_owned(),
+        n => format!("{n} blockers"),
     };
     let (first, rest) = blockers.split_at(blockers.len().min(AT_ONCE));
     let items = first.iter().map(|b| blocker(board, b)).collect_view();
@@ -96,7 +96,7 @@ fn blockers(board: &BoardView, blockers: &[BlockerView]) -> AnyView {
         let words: Vec<&str> = rest.iter().map(|b| b.blocker.what.as_str()).collect();
         let summary = format!("and {} more: {}", rest.len(), words.join("; "));
         let rest = rest.iter().map(|b| blocker(board, b)).collect_view();
-        // Not kept open over a change: the verdict must never be an old one.
+        // Without `data-keep`: an open list must not hold back a new verdict.
         view! {
             <details class="blockers__rest">
                 <summary class="wrap">{summary}</summary>
@@ -121,7 +121,7 @@ fn blocker(board: &BoardView, view: &BlockerView) -> AnyView {
     .into_any()
 }
 
-/// One line is shown, more are folded; on paper all are.
+/// The first line is shown, the others are collapsed. A printed page shows all.
 fn particulars(details: &[String]) -> AnyView {
     let details: Vec<String> = details.iter().filter(|d| !d.is_empty()).cloned().collect();
     match details.as_slice() {
@@ -146,7 +146,7 @@ fn particulars(details: &[String]) -> AnyView {
     }
 }
 
-/// The Product Owner's word, or that it is missing.
+/// The Product Owner's decision, or that it is missing.
 fn decision(board: &BoardView) -> AnyView {
     match &board.judgement.decision {
         Some(decision) => {
@@ -157,7 +157,7 @@ fn decision(board: &BoardView) -> AnyView {
             let note = (!decision.note.is_empty()).then(|| format!(": {}", decision.note));
             view! {
                 <p class="wrap">
-                    <strong>{format!("{word} decided")}</strong> " by "
+                    <strong>{format!("Decision: {word}")}</strong> " by "
                     {decision.by_name.clone()} ", " {time(decision.at)} {note}
                 </p>
             }
@@ -169,13 +169,13 @@ fn decision(board: &BoardView) -> AnyView {
                 let why = f.why.join("; ");
                 view! {
                     <strong>
-                        {format!("{} was decided", f.decision.choice.label())}
+                        {format!("Decision no longer valid: {}", f.decision.choice.label())}
                     </strong>
                     " by "
                     {f.decision.by_name.clone()}
                     ", "
                     {time(f.decision.at)}
-                    ", and no longer stands: "
+                    ". Reason: "
                     {why}
                     "."
                 }
@@ -184,8 +184,8 @@ fn decision(board: &BoardView) -> AnyView {
         }
         None if board.judgement.verdict.is_go() => view! {
             <p>
-                "What is left is the decision, which is the Product Owner's: "
-                <a href="/sign-offs#decision">"record it"</a> "."
+                "The PO can now decide: "
+                <a href="/sign-offs#decision">"Record decision"</a> "."
             </p>
         }
         .into_any(),

@@ -1,4 +1,4 @@
-//! What goes on, what comes next, who is waited for, what was done last.
+//! Running actions, the next step, pending actions by role, and the last runs.
 
 use engine::view::{BoardView, Waiting};
 use leptos::prelude::*;
@@ -6,7 +6,7 @@ use leptos::prelude::*;
 use crate::gates::step_card;
 use crate::ui::{Here, Icon, card, deploy_confirm, icon, run_progress, run_table};
 
-/// Runs that go on; always there, so that it can fill while the page is looked at.
+/// Runs in progress. The element is always present, so that live updates can fill it.
 pub(super) fn running(board: &BoardView) -> AnyView {
     let runs = board
         .running
@@ -26,26 +26,26 @@ pub(super) fn running(board: &BoardView) -> AnyView {
 pub(super) fn next(here: &Here, board: &BoardView) -> AnyView {
     let first = board.release.is_none() && board.recent.is_empty() && board.running.is_empty();
     let Some(step) = &board.next_step else {
-        let words = if board.judgement.gates.is_empty() {
-            "The runbook names no step that could be run. See what was recognised."
+        let message = if board.judgement.gates.is_empty() {
+            "The runbook contains no step that can be run. Open the runbook page to see what was recognised."
         } else {
-            "No step waits: each has run for this release, or its gate is accepted."
+            "All steps are done for this release."
         };
         return card(
             "next",
             "Next step",
-            view! { <a class="small" href="/runbook">"The runbook"</a> },
-            view! { <p class="muted">{words}</p> },
+            view! { <a class="small" href="/runbook">"Runbook"</a> },
+            view! { <p class="muted">{message}</p> },
         );
     };
     let gate = step.step.gate.clone().map(|gate| {
         view! { <a class="small" href=format!("/gates/{gate}")>{format!("Gate {gate}")}</a> }
     });
-    let title = if first { "Nothing has run yet: start with" } else { "Next step" };
+    let title = if first { "No runs yet. Start with this step" } else { "Next step" };
     let deploy = first.then(|| {
         view! {
             <hr />
-            <p class="small muted">"or bring the stack up first, with what lies in its directory:"</p>
+            <p class="small muted">"Or deploy the current checkout first:"</p>
             {deploy_confirm(here, &board.observed, &board.shown, &board.deploy, board.backup, "btn--primary")}
         }
     });
@@ -60,17 +60,17 @@ pub(super) fn next(here: &Here, board: &BoardView) -> AnyView {
 /// The last runs.
 pub(super) fn recent(board: &BoardView) -> AnyView {
     let body = if board.recent.is_empty() {
-        view! { <p class="muted">"Nothing has run yet."</p> }.into_any()
+        view! { <p class="muted">"No runs yet."</p> }.into_any()
     } else {
         run_table(&board.recent, board.now)
     };
     card("recent", "Last runs", view! { <a class="small" href="/runs">"All runs"</a> }, body)
 }
 
-/// Who is waited for, the person looking first of all marked.
+/// Pending actions by role; those of the signed-in user are marked.
 pub(super) fn waiting(board: &BoardView) -> AnyView {
     let body = if board.waiting.is_empty() {
-        view! { <p class="muted">"Nobody."</p> }.into_any()
+        view! { <p class="muted">"No pending actions."</p> }.into_any()
     } else {
         let items = board.waiting.iter().map(wait).collect_view();
         view! { <ul class="lines">{items}</ul> }.into_any()
@@ -79,8 +79,7 @@ pub(super) fn waiting(board: &BoardView) -> AnyView {
 }
 
 fn wait(wait: &Waiting) -> AnyView {
-    let people =
-        if wait.people.is_empty() { "nobody holds this role".to_owned() } else { wait.people.join(", ") };
+    let people = if wait.people.is_empty() { "not assigned".to_owned() } else { wait.people.join(", ") };
     let you = wait.you.then(|| {
         view! { <span class="badge badge--ready">{icon(Icon::Person)} "You"</span> }
     });

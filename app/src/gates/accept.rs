@@ -1,4 +1,4 @@
-//! The acceptance of a gate: given, fallen back, possible, or why it is not.
+//! The acceptance of a gate: accepted, withdrawn, possible, or the reason why it is not possible.
 
 use domain::gate::GateState;
 use engine::view::GatePage;
@@ -16,10 +16,10 @@ pub(super) fn accept_card(here: &Here, page: &GatePage) -> AnyView {
     let form = if gate.is_decision {
         view! {
             <p class="small">
-                "This gate is passed by the decision: six roles sign, then the Product Owner records Go."
+                "The decision accepts this gate: every sign-off role signs Go, then the PO records Go."
             </p>
             <p>
-                <a class="btn btn--primary" href="/sign-offs">"To the sign-offs"</a>
+                <a class="btn btn--primary" href="/sign-offs">"Open sign-offs"</a>
             </p>
         }
         .into_any()
@@ -45,31 +45,31 @@ pub(super) fn accept_card(here: &Here, page: &GatePage) -> AnyView {
 
 /// The last acceptance on this release.
 fn given(page: &GatePage) -> Option<AnyView> {
-    let word = page.gate.acceptance.as_ref()?;
-    let fell = page.gate.fell_back.then(|| {
+    let acceptance = page.gate.acceptance.as_ref()?;
+    let withdrawn = page.gate.fell_back.then(|| {
         view! {
             <p class="small warn">
                 {icon(Icon::Back)}
-                " It fell back: what was accepted no longer stands as it was shown then."
+                " Acceptance withdrawn: the evidence has changed since it was accepted."
             </p>
         }
     });
-    let note = word.note.clone();
+    let note = acceptance.note.clone();
     Some(
         view! {
             <div class="stack stack--tight small">
                 <p>
-                    "Accepted by " <strong>{word.by_name.clone()}</strong> ", " {time(word.at)}
+                    "Accepted by " <strong>{acceptance.by_name.clone()}</strong> ", " {time(acceptance.at)}
                 </p>
                 <p class="wrap">{note}</p>
-                {fell}
+                {withdrawn}
             </div>
         }
         .into_any(),
     )
 }
 
-/// What keeps the gate from being accepted: open criteria, earlier gates.
+/// What is missing for the acceptance: open criteria, earlier gates.
 fn missing(page: &GatePage) -> Option<AnyView> {
     let gate = &page.gate;
     if gate.state == GateState::Accepted {
@@ -102,7 +102,7 @@ fn missing(page: &GatePage) -> Option<AnyView> {
     Some(
         view! {
             <div class="stack stack--tight small">
-                <p class="strong">"Before it can be accepted"</p>
+                <p class="strong">"Missing for acceptance"</p>
                 <ul class="stack stack--tight">{open} {before}</ul>
             </div>
         }
@@ -110,8 +110,8 @@ fn missing(page: &GatePage) -> Option<AnyView> {
     )
 }
 
-/// The button that reveals the note. It is revealed and not simply there, so that a note being
-/// written survives the page being kept up to date.
+/// The button that opens the form with the note. Live updates leave an open form alone, so a note that is
+/// being written is not lost.
 fn accept_form(here: &Here, page: &GatePage) -> AnyView {
     let gate = &page.gate;
     let form = format!("accept_gate:{}", gate.id);
@@ -125,16 +125,16 @@ fn accept_form(here: &Here, page: &GatePage) -> AnyView {
                     &form,
                     "note",
                     "Note",
-                    "What you looked at. It is shown with your name and the time.",
+                    "What you checked. The note is shown with your name and the time.",
                     true,
-                )} {offer_button("Accept it", "btn--primary", &page.accept)}
+                )} {offer_button("Accept", "btn--primary", &page.accept)}
             </form>
         }
         .into_any()
     };
     view! {
         <div class="stack stack--tight">
-            <p class="row small muted">"Owned by" {roles(&gate.owners)}</p>
+            <p class="row small muted">"Owner" {roles(&gate.owners)}</p>
             {confirm_form(
                 here,
                 &form,

@@ -1,13 +1,13 @@
-//! What people do at a gate. Doorways only: the engine checks and decides.
+//! Actions on the page of a gate. Server functions only: the engine checks and decides.
 
-#![expect(clippy::too_many_arguments, reason = "a form's fields are the arguments, one each")]
+#![expect(clippy::too_many_arguments, reason = "each field of a form is an argument")]
 
 use leptos::prelude::*;
 
 use crate::error::AppError;
 use crate::ssr::{Envelope, act};
 
-/// Accepts a gate as it was shown (`digest`), with a note.
+/// Accepts a gate in the state that was shown (`digest`), with a note.
 #[server(prefix = "/api", endpoint = "accept_gate")]
 pub(crate) async fn accept_gate(
     gate: String,
@@ -24,7 +24,7 @@ pub(crate) async fn accept_gate(
     .await
 }
 
-/// Gives a person's word on a criterion (`holds` = `yes`), or takes it back (`no`).
+/// Attests a criterion (`holds` = `yes`), or withdraws the attestation (`no`).
 #[server(prefix = "/api", endpoint = "attest")]
 pub(crate) async fn attest(
     item: String,
@@ -43,14 +43,18 @@ pub(crate) async fn attest(
         let holds = match holds.as_str() {
             "yes" => true,
             "no" => false,
-            _ => return Err(engine::Error::invalid("Say whether the criterion holds: yes or no.")),
+            _ => {
+                return Err(engine::Error::invalid(
+                    "The attestation has no valid answer. State whether the criterion is met: yes or no.",
+                ));
+            }
         };
         engine.attest(&ctx, &item, &digest, holds, &note, &link, shown).await
     })
     .await
 }
 
-/// Lets a criterion through until the end of a day (`YYYY-MM-DD`, UTC).
+/// Waives a criterion until the end of a day (`YYYY-MM-DD`, UTC).
 #[server(prefix = "/api", endpoint = "waive")]
 pub(crate) async fn waive(
     item: String,
@@ -70,7 +74,7 @@ pub(crate) async fn waive(
     .await
 }
 
-/// Ends the waiver with the number `waiver` before its day.
+/// Ends the waiver with the id `waiver` before it expires.
 #[server(prefix = "/api", endpoint = "end_waiver")]
 pub(crate) async fn end_waiver(
     item: String,

@@ -1,4 +1,4 @@
-//! A check: what it wants, what it saw last, its history, its Run button.
+//! A check: its threshold, its last evidence, its history, its Run button.
 
 use domain::item::Standing;
 use domain::time::{Millis, human_span};
@@ -16,7 +16,7 @@ use crate::ui::{
 pub fn check_card(here: &Here, view: &CheckView, now: impl Into<Option<Millis>>) -> AnyView {
     let now = now.into();
     let check = &view.check;
-    let label = if view.state.standing == Standing::Missing { "Run check" } else { "Check again" };
+    let label = if view.state.standing == Standing::Missing { "Run check" } else { "Run again" };
     let button = post_button(
         here,
         &format!("run_check:{}", check.id),
@@ -29,7 +29,7 @@ pub fn check_card(here: &Here, view: &CheckView, now: impl Into<Option<Millis>>)
     let running = view.running.as_ref().map(|run| run_progress(run, now));
     let flaky = view.flaky.map(|f| badge("inconclusive", Icon::Warning, &f.label()));
     let rhythm = check.schedule.every_ms.map(|ms| format!(", every {}", human_span(ms)));
-    let want = check.want.as_ref().map(|w| format!("wants {w}"));
+    let want = check.want.as_ref().map(|w| format!("expected {w}"));
     view! {
         <div class="check-card">
             <div class="row">

@@ -1,4 +1,4 @@
-//! A criterion: how it stands, by what, and what would change that.
+//! A criterion: its state, its evidence, and the buttons that change it.
 
 use domain::facts::{Attestation, Waiver};
 use domain::item::{ItemState, Proof, Status};
@@ -55,58 +55,62 @@ pub(super) fn criterion(here: &Here, page: &GatePage, state: &ItemState) -> AnyV
     .into_any()
 }
 
-/// In words: who attested, who waived, or what is missing.
+/// Who attested, who waived, or what is missing, as text.
 pub fn item_words(state: &ItemState) -> AnyView {
     let attested = state.attestation.as_ref().map(attestation);
     let waived = state.waiver.as_ref().map(waiver);
     let open = match (&state.status, &state.item.proof) {
-        // A check says better itself what it saw and what it wanted.
-        (Status::Open(_), Proof::Checks(_) | Proof::Pieces(_)) => word_missing(state).map(|why| (why, None)),
+        // The check card shows expected and actual values.
+        (Status::Open(_), Proof::Checks(_) | Proof::Pieces(_)) => {
+            attestation_missing(state).map(|why| (why, None))
+        }
         (_, Proof::Preflight { place, hint }) => return found(place, hint, waived),
         (Status::Open(why), Proof::SignOffs) => Some((why.join("; "), Some("/sign-offs"))),
         (Status::Open(why), _) => Some((why.join("; "), None)),
         _ => None,
     };
-    let before = state.old_word.as_ref().filter(|w| w.holds && !state.is_satisfied()).map(old_word);
+    let before =
+        state.old_word.as_ref().filter(|w| w.holds && !state.is_satisfied()).map(previous_attestation);
     let open = open.map(|(why, link)| {
-        let link = link.map(|href| view! { " " <a href=href>"To the sign-offs"</a> });
+        let link = link.map(|href| view! { " " <a href=href>"Open sign-offs"</a> });
         view! { <p class="small">{icon(Icon::Circle)} " Open: " {why} "." {link}</p> }
     });
     view! { {attested} {waived} {open} {before} }.into_any()
 }
 
-/// Checks show themselves what they saw; that a word is missing besides is shown by nobody else.
-fn word_missing(state: &ItemState) -> Option<String> {
+/// The check cards show the evidence, but not that an attestation is missing as well.
+fn attestation_missing(state: &ItemState) -> Option<String> {
     let Status::Open(why) = &state.status else { return None };
     (state.item.needs_word && state.attestation.is_none()).then(|| why.last().cloned()).flatten()
 }
 
-/// The word that counted before.
-fn old_word(word: &Attestation) -> AnyView {
-    let link = (!word.link.is_empty()).then(|| view! { " " {web_link(&word.link)} });
+/// The previous attestation.
+fn previous_attestation(attestation: &Attestation) -> AnyView {
+    let link = (!attestation.link.is_empty()).then(|| view! { " " {web_link(&attestation.link)} });
     view! {
         <p class="small muted wrap">
-            {format!("Before: “{}”, {}, ", word.note, word.by_name)} {time(word.at)} {link}
+            {format!("Previous attestation: “{}”, {}, ", attestation.note, attestation.by_name)}
+            {time(attestation.at)} {link}
         </p>
     }
     .into_any()
 }
 
-/// How long the word that counts will count.
+/// How long the attestation is valid.
 fn ages(page: &GatePage, state: &ItemState) -> Option<AnyView> {
-    let word = state.attestation.as_ref()?;
+    let attestation = state.attestation.as_ref()?;
     let valid = page.attested_for.get(&state.item.id)?;
-    let left = Millis::since(word.at.plus(*valid), page.now);
-    let text = format!("Counts for {}; {} left.", human_span(*valid), human_span(left));
+    let left = Millis::since(attestation.at.plus(*valid), page.now);
+    let text = format!("Valid for {}; expires in {}.", human_span(*valid), human_span(left));
     Some(view! { <p class="small muted">{icon(Icon::Clock)} " " {text}</p> }.into_any())
 }
 
-/// Where preflight found it, and the way out.
+/// Where preflight found the problem, and how to fix it.
 fn found(place: &str, hint: &str, waived: Option<AnyView>) -> AnyView {
     let (place, hint) = (place.to_owned(), hint.to_owned());
     view! {
         <div class="small stack stack--tight">
-            <p class="wrap">{icon(Icon::Warning)} " Found before anything ran: " <code>{place}</code></p>
+            <p class="wrap">{icon(Icon::Warning)} " Preflight finding: " <code>{place}</code></p>
             <p class="wrap">{code_text(&hint)}</p>
         </div>
         {waived}
@@ -114,15 +118,16 @@ fn found(place: &str, hint: &str, waived: Option<AnyView>) -> AnyView {
     .into_any()
 }
 
-fn attestation(word: &Attestation) -> AnyView {
-    let link = (!word.link.is_empty()).then(|| view! { <p class="small">{web_link(&word.link)}</p> });
+fn attestation(attestation: &Attestation) -> AnyView {
+    let link =
+        (!attestation.link.is_empty()).then(|| view! { <p class="small">{web_link(&attestation.link)}</p> });
     view! {
         <div class="small stack stack--tight">
             <p>
-                {icon(Icon::Person)} " Attested by " <strong>{word.by_name.clone()}</strong> ", "
-                {time(word.at)}
+                {icon(Icon::Person)} " Attested by " <strong>{attestation.by_name.clone()}</strong> ", "
+                {time(attestation.at)}
             </p>
-            <p class="wrap">{word.note.clone()}</p>
+            <p class="wrap">{attestation.note.clone()}</p>
             {link}
         </div>
     }
@@ -142,45 +147,52 @@ fn waiver(waiver: &Waiver) -> AnyView {
     .into_any()
 }
 
-/// Giving one's word, or taking it back; only where no check decides, or where one sees only a part.
+/// The form to attest, or to withdraw the attestation; only if no check decides, or if the checks cover only a part.
 pub fn attest_form(here: &Here, offer: &Permission, state: &ItemState) -> Option<AnyView> {
     let item = &state.item;
     if !state.takes_word() {
         return None;
     }
     let form = format!("attest:{}", item.id);
-    let shown = state.last_word().map_or(0, |word| word.id).to_string();
+    let shown = state.last_word().map_or(0, |attestation| attestation.id).to_string();
     let given = state.attestation.is_some();
-    let label = if given { "Take back the attestation" } else { "Attest" };
+    let label = if given { "Withdraw attestation" } else { "Attest" };
     let class = if given { "btn--small" } else { "btn--small btn--primary" };
     let panel = || {
         let holds = if given { "no" } else { "yes" };
         let fields = if given {
             view! {
                 {hidden(&[("link", "")])}
-                {note_field(here, &form, "note", "Why it does not hold any more", "", true)}
+                {note_field(here, &form, "note", "Reason for the withdrawal", "", true)}
             }
             .into_any()
         } else {
             view! {
-                {note_field(here, &form, "note", "What you saw that shows it", "", true)}
+                {note_field(
+                    here,
+                    &form,
+                    "note",
+                    "Note",
+                    "What you checked and what you saw. The note is shown with your name and the time.",
+                    true,
+                )}
                 {text_field(
                     here,
                     &form,
                     "link",
-                    "Where it can be seen",
-                    "A web address, a path of this board such as /runs/12, or empty.",
+                    "Link",
+                    "Optional: a web address, or a path on this server such as /runs/12.",
                     false,
                 )}
             }
             .into_any()
         };
-        let say = if given { "It does not hold any more" } else { "I attest that it holds" };
+        let submit = if given { "Withdraw attestation" } else { "Attest" };
         view! {
             <form class="form" method="post" action=Attest::url()>
                 {envelope(here, &form)}
                 {hidden(&[("item", &item.id), ("digest", &item.digest), ("holds", holds), ("shown", &shown)])}
-                {fields} {offer_button(say, "btn--primary", offer)}
+                {fields} {offer_button(submit, "btn--primary", offer)}
             </form>
         }
         .into_any()
@@ -188,7 +200,7 @@ pub fn attest_form(here: &Here, offer: &Permission, state: &ItemState) -> Option
     Some(confirm_form(here, &form, view! { {icon(Icon::Person)} {label} }, class, offer, panel))
 }
 
-/// Letting an open criterion through until a day, or ending that.
+/// The form to waive an open criterion until a day, or the button to end the waiver.
 fn waive_form(here: &Here, page: &GatePage, state: &ItemState) -> Option<AnyView> {
     let item = &state.item;
     if let Some(waiver) = &state.waiver {
@@ -198,7 +210,7 @@ fn waive_form(here: &Here, page: &GatePage, state: &ItemState) -> Option<AnyView
             &format!("end_waiver:{}", item.id),
             EndWaiver::url(),
             &[("item", &item.id), ("waiver", &number)],
-            view! { {icon(Icon::Flag)} "End the waiver" },
+            view! { {icon(Icon::Flag)} "End waiver" },
             "btn--small",
             &page.waive,
         ));
@@ -225,12 +237,12 @@ fn waive_form(here: &Here, page: &GatePage, state: &ItemState) -> Option<AnyView
                     here,
                     &form,
                     "reason",
-                    "Why it may be let through",
-                    "It is shown with the verdict, with your name.",
+                    "Reason",
+                    "The reason is shown with the verdict and your name.",
                     true,
                 )}
                 <div class="field">
-                    <label for=until.clone()>"Until the end of (UTC)"</label>
+                    <label for=until.clone()>"Last valid day (UTC)"</label>
                     <input
                         type="date"
                         id=until.clone()
@@ -242,7 +254,7 @@ fn waive_form(here: &Here, page: &GatePage, state: &ItemState) -> Option<AnyView
                     />
                 </div>
                 {password_field(&form)}
-                {offer_button("Waive until then", "btn--primary", &offer)}
+                {offer_button("Waive", "btn--primary", &offer)}
             </form>
         }
         .into_any()

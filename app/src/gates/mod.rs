@@ -19,6 +19,7 @@ pub use check::check_card;
 pub use criterion::{attest_form, item_words};
 pub use step::step_card;
 
+use crate::board::satisfied_text;
 use crate::runs::RunGate;
 use crate::ssr::page;
 use crate::ui::{Here, Icon, card, code_text, empty, gate_badge, icon, page_head, param, post_button, roles};
@@ -33,7 +34,7 @@ pub fn GatePage() -> impl IntoView {
     })
 }
 
-/// A gate as it is laid out.
+/// The layout of a gate.
 pub fn gate_view(here: &Here, page: &GatePageView) -> AnyView {
     let gate = &page.gate;
     let release = page
@@ -43,10 +44,8 @@ pub fn gate_view(here: &Here, page: &GatePageView) -> AnyView {
     let under = view! {
         <div class="row" data-live="gate-state">
             {gate_badge(gate)}
-            <span class="muted num">
-                {format!("{} of {} criteria satisfied", gate.satisfied(), gate.items.len())}
-            </span>
-            <span class="row small muted">"Owned by" {roles(&gate.owners)}</span>
+            <span class="muted num">{satisfied_text(gate)}</span>
+            <span class="row small muted">"Owner" {roles(&gate.owners)}</span>
             <span class="small muted mono">{release}</span>
         </div>
     };
@@ -74,7 +73,7 @@ pub fn gate_view(here: &Here, page: &GatePageView) -> AnyView {
     .into_any()
 }
 
-/// What preflight found that breaks nothing.
+/// Preflight notes: findings that block nothing.
 fn notes(page: &GatePageView) -> Option<AnyView> {
     let notes = page
         .notes
@@ -89,7 +88,7 @@ fn notes(page: &GatePageView) -> Option<AnyView> {
         })
         .collect_view();
     (!page.notes.is_empty())
-        .then(|| card("gate-notes", "Worth knowing", (), view! { <ul class="lines">{notes}</ul> }))
+        .then(|| card("gate-notes", "Notes", (), view! { <ul class="lines">{notes}</ul> }))
 }
 
 fn neighbours(page: &GatePageView) -> AnyView {
@@ -109,8 +108,8 @@ fn criteria(here: &Here, page: &GatePageView) -> AnyView {
             "The runbook lists no criteria for this gate",
             view! {
                 <p class="small">
-                    "Write them as a list below a line “Acceptance (Gate "
-                    {page.gate.id.clone()} "):” in the runbook."
+                    "Add them to the runbook as a list below the line “Acceptance (Gate "
+                    {page.gate.id.clone()} "):”."
                 </p>
             },
         );
@@ -120,7 +119,7 @@ fn criteria(here: &Here, page: &GatePageView) -> AnyView {
 
 fn steps(here: &Here, page: &GatePageView) -> AnyView {
     let body = if page.steps.is_empty() {
-        view! { <p class="muted">"The runbook gives no commands for this gate."</p> }.into_any()
+        view! { <p class="muted">"The runbook contains no commands for this gate."</p> }.into_any()
     } else {
         let steps = page
             .steps
@@ -136,7 +135,7 @@ fn steps(here: &Here, page: &GatePageView) -> AnyView {
         <section class="card">
             <div class="card__head">
                 <h2>"Steps"</h2>
-                <span class="small muted">"in the runbook's order"</span>
+                <span class="small muted">"in runbook order"</span>
             </div>
             <div class="card__body">{body}</div>
         </section>

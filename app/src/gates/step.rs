@@ -29,25 +29,25 @@ pub fn step_card(here: &Here, view: &StepView, now: impl Into<Option<Millis>>, p
         StepKind::Optional => Some(badge("neutral", Icon::Circle, "Optional")),
         StepKind::Rollback => Some(badge("neutral", Icon::Back, "Rollback")),
     };
-    let manual = step.manual.then(|| badge("neutral", Icon::Person, "By hand"));
+    let manual = step.manual.then(|| badge("neutral", Icon::Person, "Manual"));
     let now = now.into();
     let last = match &view.last {
-        None => view! { <p class="small muted">"Has not run yet."</p> }.into_any(),
+        None => view! { <p class="small muted">"Not run yet."</p> }.into_any(),
         Some(run) if running => run_progress(run, now),
         Some(run) => run_line(run, now),
     };
     let old = view.last_is_old.then(|| {
         view! {
             <p class="small warn">
-                {icon(Icon::Clock)} " That run was about another release or commit."
+                {icon(Icon::Clock)} " This run was for another release or commit."
             </p>
         }
     });
     let note = (!step.note.is_empty()).then(|| code_text(&step.note));
-    let vars =
-        (!step.vars.is_empty()).then(|| view! { <p class="row small muted">"Uses" {chips(&step.vars)}</p> });
+    let vars = (!step.vars.is_empty())
+        .then(|| view! { <p class="row small muted">"Variables" {chips(&step.vars)}</p> });
     let judged = (!view.judged_by.is_empty())
-        .then(|| view! { <p class="row small muted">"Judged by" {chips(&view.judged_by)}</p> });
+        .then(|| view! { <p class="row small muted">"Evaluated by" {chips(&view.judged_by)}</p> });
     view! {
         <div class="step" id=format!("step-{}", step.id)>
             <div class="row">

@@ -12,7 +12,7 @@ fn page(gate: &engine::view::GatePage) -> String {
 }
 
 #[test]
-fn a_failing_criterion_says_what_it_saw_whose_it_is_and_has_the_button() {
+fn a_failing_criterion_shows_evidence_owner_and_button() {
     assert_page("gate", &page(&gate()));
 }
 
@@ -24,7 +24,7 @@ fn a_gate_that_cannot_be_accepted_lists_what_is_missing() {
 }
 
 #[test]
-fn a_ready_gate_can_be_accepted_with_a_note_on_what_was_shown() {
+fn a_ready_gate_can_be_accepted_with_a_note() {
     let mut ready = gate();
     ready.accept = Permission::Allowed;
     ready.gate.state = GateState::Ready;
@@ -36,21 +36,21 @@ fn a_ready_gate_can_be_accepted_with_a_note_on_what_was_shown() {
 }
 
 #[test]
-fn only_a_criterion_without_a_check_is_attested() {
+fn only_a_criterion_without_a_check_can_be_attested() {
     let out = page(&gate());
     assert!(out.contains("value=\"attest:A.2\"") && !out.contains("value=\"attest:A.1\""), "{out}");
 }
 
 #[test]
-fn a_step_that_may_not_be_run_shows_its_command_and_the_reason() {
+fn a_denied_step_shows_its_command_and_the_reason() {
     let out = page(&gate());
     assert!(out.contains("npm ci &amp;&amp; echo"), "{out}");
-    assert!(out.contains("only DevOps may run steps"), "{out}");
+    assert!(out.contains("Only DevOps can do this."), "{out}");
     assert!(!out.contains("<script>") && !out.contains("<done>"), "{out}");
 }
 
 #[test]
-fn what_preflight_found_says_where_it_is_and_how_it_goes_away() {
+fn a_preflight_finding_shows_its_place_and_its_fix() {
     use domain::item::{Item, ItemState, Proof, Status};
     use domain::preflight::{Finding, Weight};
     let mut page = crate::ui::samples::gate();
@@ -86,9 +86,7 @@ fn what_preflight_found_says_where_it_is_and_how_it_goes_away() {
         about: vec![],
     });
     let out = html(|| gate_view(&here("/gates/A"), &page));
-    for part in
-        ["copies &lt;gone&gt;", "Dockerfile:4", "Add the file.", "docker-compose.yml:9", "Worth knowing"]
-    {
+    for part in ["copies &lt;gone&gt;", "Dockerfile:4", "Add the file.", "docker-compose.yml:9", "Notes"] {
         assert!(out.contains(part), "{part} in {out}");
     }
     assert!(out.contains("card--red"), "{out}");

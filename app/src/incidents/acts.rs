@@ -1,11 +1,11 @@
-//! Doorways only: the engine checks and records.
+//! The server functions of incidents. The engine checks and records.
 
 use leptos::prelude::*;
 
 use crate::error::AppError;
 use crate::ssr::{Envelope, act};
 
-/// Writes why an incident happened; `shown` is the number of the cause that the page showed.
+/// Records the cause of an incident; `shown` is the number of the cause that the page showed.
 #[server(prefix = "/api", endpoint = "name_cause")]
 pub(crate) async fn name_cause(
     incident: i64,
@@ -22,7 +22,7 @@ pub(crate) async fn name_cause(
     .await
 }
 
-/// Adds something to be done to an incident.
+/// Adds a follow-up to an incident.
 #[server(prefix = "/api", endpoint = "add_follow_up")]
 pub(crate) async fn add_follow_up(
     incident: i64,
@@ -38,7 +38,7 @@ pub(crate) async fn add_follow_up(
     .await
 }
 
-/// Says that a follow-up is done.
+/// Marks a follow-up as done.
 #[server(prefix = "/api", endpoint = "finish_follow_up")]
 pub(crate) async fn finish_follow_up(
     incident: i64,

@@ -1,4 +1,4 @@
-//! Incidents: what a real rollback leaves behind, and what people make of it.
+//! Incidents: the facts of a real rollback, and the cause and follow-ups that people add.
 
 mod acts;
 mod page;
@@ -16,7 +16,7 @@ pub use page::{IncidentPage, incident_view};
 use crate::ssr::page;
 use crate::ui::{Icon, badge, card, cursor, empty, page_head, pager, time};
 
-/// The list of all incidents; `?before=` and `?after=` go on from one.
+/// The list of all incidents; `?before=` and `?after=` select the page of the list.
 #[component]
 pub fn IncidentsPage() -> impl IntoView {
     let cursor = cursor();
@@ -26,10 +26,13 @@ pub fn IncidentsPage() -> impl IntoView {
     })
 }
 
-/// The list as it is laid out.
+/// Renders the list.
 pub fn incidents_view(page: &IncidentsPageView) -> AnyView {
     let body = if page.rows.is_empty() {
-        empty("No incident", "A rollback that was no drill opens one by itself.")
+        empty(
+            "No incidents",
+            "Stagegate opens an incident after a rollback or a clean restart. Drills do not open incidents.",
+        )
     } else {
         incident_list(&page.rows)
     };
@@ -52,15 +55,18 @@ fn line(row: &IncidentRow) -> AnyView {
     let incident = &row.incident;
     let (from, to) = (row.from.clone().unwrap_or_else(|| row.to.clone()), row.to.clone());
     let what = match incident.is_restart() {
-        true => format!("Release {to} was taken down and started anew"),
-        false => format!("From release {from} to {to}"),
+        true => format!("All containers of release {to} were recreated"),
+        false => format!("From release {from} to release {to}"),
     };
     let cause = match &row.cause {
         Some(cause) => view! { <p class="wrap">{cause.clone()}</p> }.into_any(),
-        None => view! { <p class="small warn">"Nobody has named the cause yet."</p> }.into_any(),
+        None => view! { <p class="small warn">"The cause is not recorded yet."</p> }.into_any(),
     };
-    let open = (row.open_follow_ups > 0)
-        .then(|| badge("open", Icon::Circle, &format!("{} to do", row.open_follow_ups)));
+    let open = match row.open_follow_ups {
+        0 => None,
+        1 => Some(badge("open", Icon::Circle, "1 open follow-up")),
+        n => Some(badge("open", Icon::Circle, &format!("{n} open follow-ups"))),
+    };
     view! {
         <li class="stack stack--tight" id=format!("incident-{}", incident.id)>
             <div class="row">
@@ -79,7 +85,7 @@ fn line(row: &IncidentRow) -> AnyView {
     .into_any()
 }
 
-/// Whether the rollback was proved.
+/// Whether the rollback was complete and verified.
 pub(super) fn state_badge(row: &IncidentRow) -> AnyView {
     let (kind, sign) =
         if row.incident.report.complete { ("pass", Icon::Check) } else { ("fail", Icon::Cross) };

@@ -19,13 +19,13 @@ use crate::ui::{
 pub fn IncidentPage() -> impl IntoView {
     let id = param("id");
     page(move |context| async move {
-        let number = id.parse().map_err(|_| Error::not_found("An incident of this number"))?;
+        let number = id.parse().map_err(|_| Error::not_found("This incident"))?;
         let incident = context.engine.incident(context.actor()?, number).await?;
         Ok(incident_view(&Here::from(&context), &incident))
     })
 }
 
-/// An incident as it is laid out.
+/// Renders an incident.
 pub fn incident_view(here: &Here, page: &IncidentPageView) -> AnyView {
     let incident = &page.row.incident;
     let report = &incident.report;
@@ -40,7 +40,7 @@ pub fn incident_view(here: &Here, page: &IncidentPageView) -> AnyView {
             <a class="btn" href=format!("/incidents/{}/report.md", incident.id) download="">
                 "Export as Markdown"
             </a>
-            <a class="btn btn--quiet" href=format!("/runs/{}", incident.run)>"The rollback’s log"</a>
+            <a class="btn btn--quiet" href=format!("/runs/{}", incident.run)>"Run log"</a>
         </div>
     };
     let moments = report
@@ -59,14 +59,14 @@ pub fn incident_view(here: &Here, page: &IncidentPageView) -> AnyView {
         let subjects = view! {
             <p class="small muted wrap">{d.subjects.0.clone()} " → " {d.subjects.1.clone()}</p>
         };
-        card("incident-diff", "What differed", (), view! { {lines(d.lines())} {subjects} })
+        card("incident-diff", "Differences", (), view! { {lines(d.lines())} {subjects} })
     });
-    let failing = report.failing.iter().map(last_words).collect_view();
+    let failing = report.failing.iter().map(last_lines).collect_view();
     let others = (!report.others.is_empty()).then(|| {
-        let all = report.others.iter().map(last_words).collect_view();
+        let all = report.others.iter().map(last_lines).collect_view();
         view! {
             <details class="stack" data-keep="">
-                <summary>{format!("What the other {} said last", services(report.others.len()))}</summary>
+                <summary>{format!("Last log lines of the other {}", services(report.others.len()))}</summary>
                 <div class="stack">{all}</div>
             </details>
         }
@@ -76,7 +76,7 @@ pub fn incident_view(here: &Here, page: &IncidentPageView) -> AnyView {
         {page_head(title, under, end)}
         <div class="split">
             <div class="stack">
-                {card("incident-timeline", "What happened", (), view! { <ol class="timeline">{moments}</ol> })}
+                {card("incident-timeline", "Timeline", (), view! { <ol class="timeline">{moments}</ol> })}
                 {failing}
                 {others}
             </div>
@@ -94,11 +94,11 @@ fn services(n: usize) -> String {
     if n == 1 { "service".to_owned() } else { format!("{n} services") }
 }
 
-fn last_words(words: &LastWords) -> AnyView {
-    let text = if words.lines.is_empty() { "It said nothing.".to_owned() } else { words.lines.join("\n") };
+fn last_lines(words: &LastWords) -> AnyView {
+    let text = if words.lines.is_empty() { "No output.".to_owned() } else { words.lines.join("\n") };
     card(
         &format!("incident-said-{}", words.service),
-        format!("Last words of {} ({})", words.service, words.health),
+        format!("Last log lines of {} ({})", words.service, words.health),
         (),
         view! { <pre class="command">{text}</pre> },
     )
@@ -109,14 +109,14 @@ fn notes(here: &Here, page: &IncidentPageView) -> AnyView {
     let shown = cause(&page.notes).map_or(0, |note| note.id).to_string();
     let known = match cause(&page.notes) {
         Some(note) => view! { <p class="wrap">{note.text.clone()}</p> {signed(note)} }.into_any(),
-        None => view! { <p class="warn">"Nobody has named the cause yet."</p> }.into_any(),
+        None => view! { <p class="warn">"The cause is not recorded yet."</p> }.into_any(),
     };
     let form = format!("name_cause:{id}");
     let cause_form = view! {
         <form class="form no-print" method="post" action=NameCause::url()>
             {envelope(here, &form)} {hidden(&[("incident", &id), ("shown", &shown)])}
-            {note_field(here, &form, "text", "Why it happened", "The last one counts; earlier ones stay in the activity.", true)}
-            {offer_button("Record the cause", "", &page.note)}
+            {note_field(here, &form, "text", "Cause", "A new entry replaces the current cause. Earlier entries remain on the Activity page.", true)}
+            {offer_button("Record cause", "", &page.note)}
         </form>
     };
     let all = follow_ups(&page.notes);
@@ -126,8 +126,8 @@ fn notes(here: &Here, page: &IncidentPageView) -> AnyView {
     let follow_form = view! {
         <form class="form no-print" method="post" action=AddFollowUp::url()>
             {envelope(here, &form)} {hidden(&[("incident", &id)])}
-            {text_field(here, &form, "text", "What is to be done", "So that it does not happen again, and by whom.", true)}
-            {offer_button("Add", "", &page.note)}
+            {text_field(here, &form, "text", "New follow-up", "What to do to prevent a repeat, and who does it.", true)}
+            {offer_button("Add follow-up", "", &page.note)}
         </form>
     };
     view! {
@@ -151,14 +151,14 @@ fn signed(note: &Note) -> AnyView {
 fn follow_up(here: &Here, incident: &str, note: &Note, done: Option<&Note>, offer: &Permission) -> AnyView {
     let state = match done {
         Some(done) => view! {
-            <p class="small go">{icon(Icon::Check)} " Done, says " {done.by_name.clone()} ", " {time(done.at)}</p>
+            <p class="small go">{icon(Icon::Check)} " Done, confirmed by " {done.by_name.clone()} ", " {time(done.at)}</p>
         }
         .into_any(),
         None => {
             let number = note.id.to_string();
             let fields = [("incident", incident), ("follow_up", number.as_str())];
             let form = format!("finish_follow_up:{number}");
-            post_button(here, &form, FinishFollowUp::url(), &fields, "Done", "btn--small", offer)
+            post_button(here, &form, FinishFollowUp::url(), &fields, "Mark as done", "btn--small", offer)
         }
     };
     view! {

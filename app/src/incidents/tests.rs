@@ -49,17 +49,19 @@ fn page(notes: Vec<Note>, note: Permission) -> String {
 }
 
 #[test]
-fn the_list_says_what_nobody_has_explained_yet() {
+fn the_list_shows_which_incidents_have_no_cause_yet() {
     let out = html(|| incidents_view(&list(vec![row()])));
-    for part in ["Incident 4", "#2 · bbbbbbb", "#1 · aaaaaaa", "Nobody has named the cause", "1 to do"] {
+    for part in
+        ["Incident 4", "#2 · bbbbbbb", "#1 · aaaaaaa", "The cause is not recorded", "1 open follow-up"]
+    {
         assert!(out.contains(part), "{part} in {out}");
     }
     assert!(out.contains("/incidents?before=4\""), "{out}");
-    assert!(html(|| incidents_view(&list(vec![]))).contains("No incident"));
+    assert!(html(|| incidents_view(&list(vec![]))).contains("No incidents"));
 }
 
 #[test]
-fn the_facts_are_text_and_the_report_can_be_taken_away() {
+fn the_facts_are_escaped_and_the_report_can_be_exported() {
     let out = page(vec![], Permission::Allowed);
     for part in [
         "failed &lt;to&gt; deploy",
@@ -79,11 +81,11 @@ fn a_follow_up_is_done_once() {
     let mut done = open;
     done.push(note(2, NoteKind::Done(1), ""));
     let out = page(done, Permission::Allowed);
-    assert!(!out.contains("/api/finish_follow_up") && out.contains("Done, says"), "{out}");
+    assert!(!out.contains("/api/finish_follow_up") && out.contains("Done, confirmed by"), "{out}");
 }
 
 #[test]
-fn who_may_not_write_is_told_why() {
-    let out = page(vec![], Permission::Denied("This is for DevOps.".into()));
-    assert!(out.contains("This is for DevOps."), "{out}");
+fn people_who_cannot_add_notes_see_the_reason() {
+    let out = page(vec![], Permission::Denied("Only DevOps can do this.".into()));
+    assert!(out.contains("Only DevOps can do this."), "{out}");
 }

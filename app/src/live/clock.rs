@@ -1,4 +1,4 @@
-//! Times in the reader's zone, counters that count on, bars that move on.
+//! Times in the reader's time zone, running counters and progress bars.
 
 use std::cell::Cell;
 
@@ -17,7 +17,7 @@ thread_local! {
     static AHEAD: Cell<f64> = const { Cell::new(0.0) };
 }
 
-/// Dresses the page now and each second.
+/// Updates all times now, and the counters every second.
 pub(super) fn start() {
     dress(&document());
     let every = Closure::<dyn FnMut()>::new(|| {
@@ -31,7 +31,7 @@ pub(super) fn start() {
     every.forget();
 }
 
-/// Learns the server's time from a `Date` header; such headers count whole seconds.
+/// Sets the server's time from a `Date` header, which has a resolution of one second.
 pub(super) fn set_by(date: &str) {
     let ahead = Date::parse(date) - Date::now();
     if ahead.is_finite() {
@@ -43,14 +43,14 @@ fn now() -> f64 {
     Date::now() + AHEAD.get()
 }
 
-/// Writes all times and counters of a document as they are now. Doing it to the page and to what will
-/// replace parts of it makes the two comparable.
+/// Writes the current values of all times and counters of a document. Applied to the page and to its newer
+/// copy, it makes the two comparable.
 pub(super) fn dress(page: &Document) {
     let at = now();
     let today = local(at);
     for time in elements(page.query_selector_all("time[data-t]")) {
         if let Some(t) = attribute(&time, "data-t") {
-            say(&time, &spoken(local(t), today));
+            set_text(&time, &spoken(local(t), today));
         }
     }
     count(page, at);
@@ -59,13 +59,13 @@ pub(super) fn dress(page: &Document) {
 fn count(page: &Document, now: f64) {
     for counter in elements(page.query_selector_all("[data-since]")) {
         if let Some(from) = attribute(&counter, "data-since") {
-            say(&counter, &human_span((now - from).max(0.0) as u64));
+            set_text(&counter, &human_span((now - from).max(0.0) as u64));
         }
     }
     for bar in elements(page.query_selector_all("progress[data-from]")) {
         if let (Some(from), Some(expected)) = (attribute(&bar, "data-from"), attribute(&bar, "data-expected"))
         {
-            // An estimate never claims to be done before the run says so.
+            // An estimate must not reach 100 % before the run has ended.
             let share = ((now - from) * 100.0 / expected).clamp(0.0, 97.0).floor();
             let _ = bar.set_attribute("value", &share.to_string());
         }
@@ -76,8 +76,8 @@ fn attribute(element: &Element, name: &str) -> Option<f64> {
     element.get_attribute(name)?.parse().ok()
 }
 
-/// Text that is the same is left alone: somebody may be selecting it.
-fn say(element: &Element, text: &str) {
+/// Unchanged text is not rewritten: the reader may have selected it.
+fn set_text(element: &Element, text: &str) {
     if element.text_content().as_deref() != Some(text) {
         element.set_text_content(Some(text));
     }

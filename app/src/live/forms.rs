@@ -1,4 +1,4 @@
-//! A button that was pressed shows it at once, and a form is sent once.
+//! A pressed button shows at once that it is busy, and a form is submitted only once.
 
 use leptos::prelude::{document, window};
 use wasm_bindgen::JsCast;
@@ -6,13 +6,13 @@ use web_sys::{Element, Event, HtmlButtonElement, SubmitEvent};
 
 use super::js::{elements, flag, later, listen};
 
-/// Marks a form that is on its way.
+/// Marks a form that is being submitted.
 pub(super) const BUSY: &str = "data-busy";
 
-/// Listens to every form of the page.
+/// Listens to the forms of the page.
 pub(super) fn start() {
     listen(&document(), "submit", sent);
-    // Coming back with the back button shows the page as it was left.
+    // The back button restores the page as it was left, with its busy forms.
     listen(&window(), "pageshow", |event| {
         if flag(&event, "persisted") {
             wake();
@@ -40,7 +40,7 @@ fn sent(event: Event) {
         .or_else(|| form.query_selector("button[type=submit]").ok().flatten());
     let Some(button) = pressed.and_then(|b| b.dyn_into::<HtmlButtonElement>().ok()) else { return };
     let _ = button.set_attribute("aria-busy", "true");
-    // Disabled at once, its own value would not be sent.
+    // If it were disabled at once, its value would not be submitted.
     later(0, move || button.set_disabled(true));
 }
 

@@ -1,18 +1,18 @@
-//! The few doors into the browser that more than one place needs.
+//! Browser functions that several modules need.
 
 use js_sys::Reflect;
 use wasm_bindgen::prelude::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Element, Event, EventTarget, NodeList};
 
-/// Hears `name` on `target` for as long as the page lives.
-pub(crate) fn listen(target: &EventTarget, name: &str, hear: impl FnMut(Event) + 'static) {
-    let closure = Closure::<dyn FnMut(Event)>::new(hear);
+/// Listens to the event `name` on `target` until the page is closed.
+pub(crate) fn listen(target: &EventTarget, name: &str, handler: impl FnMut(Event) + 'static) {
+    let closure = Closure::<dyn FnMut(Event)>::new(handler);
     let _ = target.add_event_listener_with_callback(name, closure.as_ref().unchecked_ref());
     closure.forget();
 }
 
-/// Does something after `ms` milliseconds.
+/// Calls `then` after `ms` milliseconds.
 pub(crate) fn later(ms: i32, then: impl FnOnce() + 'static) {
     let then = Closure::once_into_js(then);
     let _ = leptos::prelude::window()
@@ -29,7 +29,7 @@ pub(crate) fn text(of: &JsValue, key: &str) -> String {
     Reflect::get(of, &key.into()).ok().and_then(|v| v.as_string()).unwrap_or_default()
 }
 
-/// Whether something true lies under `key`.
+/// Whether the value under `key` is truthy.
 pub(crate) fn flag(of: &JsValue, key: &str) -> bool {
     Reflect::get(of, &key.into()).is_ok_and(|v| v.is_truthy())
 }

@@ -1,4 +1,4 @@
-//! Pages by keyboard: `g` and a letter; `?` lists them.
+//! Keyboard shortcuts for pages: `g` and a letter; `?` lists them.
 
 use std::cell::Cell;
 
@@ -10,7 +10,7 @@ use web_sys::{Element, Event, KeyboardEvent};
 use super::js::{call, listen};
 use super::words::page_of;
 
-/// How long after `g` a letter counts, milliseconds.
+/// How long after `g` a letter is accepted, milliseconds.
 const TIMEOUT: f64 = 1_500.0;
 
 /// Listens to the keyboard.

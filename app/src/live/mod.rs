@@ -1,11 +1,11 @@
-//! What keeps an open page true: one event stream, regions that are exchanged when they differ, times
-//! in the reader's zone, buttons that show life at once, the theme, and keys.
+//! Keeps an open page up to date: one event stream, regions that are replaced when they change, times
+//! in the reader's time zone, buttons that react at once, the theme, and keyboard shortcuts.
 //!
-//! It knows attributes (`data-live`, `data-t`, `data-since`, …), not pages. Without it every page still
-//! reads and every form still works.
+//! It depends on attributes (`data-live`, `data-t`, `data-since`, …), not on pages. Without it, every page can
+//! still be read and every form still works.
 
-#![allow(missing_docs, reason = "the macro makes an undocumented struct of an island's arguments")]
-#![expect(missing_docs, reason = "the island macro makes a struct of its own")]
+#![allow(missing_docs, reason = "the macro generates an undocumented struct from the arguments of an island")]
+#![expect(missing_docs, reason = "the island macro generates a struct")]
 
 #[cfg(feature = "hydrate")]
 mod clock;
@@ -28,14 +28,14 @@ use leptos::prelude::*;
 #[cfg(feature = "hydrate")]
 pub(crate) use stream::on_run;
 
-/// How the page stands to the server.
+/// The state of the connection to the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Link {
-    /// What is shown is what is so.
+    /// Connected: the page is up to date.
     Live,
-    /// The connection is being made, or made again.
+    /// Connecting or reconnecting.
     Waiting,
-    /// The session is over; nothing is shown any more that happens now.
+    /// The session has ended; the page is no longer updated.
     SignedOut,
 }
 
@@ -57,10 +57,10 @@ impl Link {
     }
 }
 
-/// Keeps the page live; `run` is the run that the page is about, whose growth is told as well.
+/// Keeps the page live; `run` is the run of the page, whose new lines are reported as well.
 #[island]
 pub fn Live(
-    /// The run that the page is about.
+    /// The run that the page shows.
     run: Option<i64>,
 ) -> impl IntoView {
     let link = RwSignal::new(Link::Waiting);
@@ -83,9 +83,9 @@ pub fn Live(
     view! {
         <span class=move || link.get().class() role="status">{move || link.get().word()}</span>
         {sign_in}
-        <dialog id="keys" aria-label="Keys">
+        <dialog id="keys" aria-label="Keyboard shortcuts">
             <form class="stack" method="dialog">
-                <h2>"Keys"</h2>
+                <h2>"Keyboard shortcuts"</h2>
                 <dl class="kv">{keys}</dl>
                 <button class="btn">"Close"</button>
             </form>

@@ -1,6 +1,6 @@
-//! The event stream of this tab, and the page read again when something changed.
+//! The event stream of this tab, which reloads the page's content when something has changed.
 //!
-//! The stream is closed while nobody looks: browsers allow six connections to a host, tabs are many.
+//! The stream is closed while the tab is hidden: browsers allow six connections per host for all tabs.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -14,36 +14,36 @@ use super::Link;
 use super::js::{flag, later, listen, number};
 use super::{clock, swap};
 
-/// Changes that come in a burst are read once, this long after the first, milliseconds.
+/// Changes within this time after the first one cause one read, milliseconds.
 const BURST_MS: i32 = 150;
-/// How long after a refused connection it is tried again, milliseconds.
+/// Pause before a refused connection is retried, milliseconds.
 const AGAIN_MS: i32 = 3_000;
 
-/// Hears how many lines a run has and whether it is over.
-type Ear = Box<dyn Fn(u64, bool)>;
+/// Is called with the number of lines of a run and whether it has ended.
+type Listener = Box<dyn Fn(u64, bool)>;
 
 thread_local! {
-    static EARS: RefCell<Vec<Ear>> = const { RefCell::new(Vec::new()) };
+    static LISTENERS: RefCell<Vec<Listener>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Calls `hear` whenever the run that the page is about has grown or ended.
-pub(crate) fn on_run(hear: impl Fn(u64, bool) + 'static) {
-    EARS.with_borrow_mut(|ears| ears.push(Box::new(hear)));
+/// Calls `listener` whenever the run of the page has new lines or has ended.
+pub(crate) fn on_run(listener: impl Fn(u64, bool) + 'static) {
+    LISTENERS.with_borrow_mut(|listeners| listeners.push(Box::new(listener)));
 }
 
 struct Stream {
     path: String,
     link: RwSignal<Link>,
     source: RefCell<Option<EventSource>>,
-    /// Something may have been missed since the last read.
+    /// A change may have been missed since the last read.
     missed: Cell<bool>,
     /// A read is due soon.
     due: Cell<bool>,
-    /// A read is under way.
+    /// A read is in progress.
     reading: Cell<bool>,
-    /// Something changed while it was.
+    /// Something changed during the read.
     again: Cell<bool>,
-    /// Nobody is signed in any more.
+    /// The session has ended.
     over: Cell<bool>,
 }
 
@@ -108,7 +108,7 @@ impl Stream {
         *self.source.borrow_mut() = Some(source);
     }
 
-    /// The connection broke. The browser makes it again by itself unless the server refused it.
+    /// The connection was lost. The browser reconnects automatically unless the server refused it.
     fn lost(self: &Rc<Self>) {
         self.missed.set(true);
         self.link.set(Link::Waiting);
@@ -117,7 +117,7 @@ impl Stream {
             self.close();
             let here = self.clone();
             later(AGAIN_MS, move || {
-                // Reading the page tells whether the session is over.
+                // The answer shows whether the session has ended.
                 here.read_soon();
                 here.open();
             });
@@ -128,13 +128,14 @@ impl Stream {
         let data = event.dyn_ref::<MessageEvent>().and_then(|m| m.data().as_string());
         let Some(tip) = data.and_then(|d| js_sys::JSON::parse(&d).ok()) else { return };
         let (lines, over) = (number(&tip, "lines").unwrap_or_default() as u64, flag(&tip, "over"));
-        EARS.with_borrow(|ears| ears.iter().for_each(|hear| hear(lines, over)));
+        LISTENERS.with_borrow(|listeners| listeners.iter().for_each(|listener| listener(lines, over)));
         if over {
             self.read_soon();
         }
     }
 
-    /// Reads the page again shortly: one read at a time, one for a burst, one last one after.
+    /// Reads the page again soon: one read at a time, one for several changes, and one more if something changed
+    /// during the read.
     fn read_soon(self: &Rc<Self>) {
         if self.over.get() || self.due.get() {
             return;
@@ -153,7 +154,7 @@ impl Stream {
             }
             here.reading.set(true);
             spawn_local(async move {
-                // A read that failed is made up for: when the connection is back, or soon if it never broke.
+                // Retry a failed read: after a reconnect, or soon if the connection was not lost.
                 if here.read().await.is_err() {
                     here.missed.set(true);
                     let again = here.clone();
@@ -176,9 +177,9 @@ impl Stream {
         let page = address.split('#').next().unwrap_or_default();
         let headers = Headers::new()?;
         headers.set("X-Stagegate-Live", "own-keys")?;
-        let wish = RequestInit::new();
-        wish.set_headers(&headers);
-        let answer = JsFuture::from(window().fetch_with_str_and_init(page, &wish)).await?;
+        let options = RequestInit::new();
+        options.set_headers(&headers);
+        let answer = JsFuture::from(window().fetch_with_str_and_init(page, &options)).await?;
         let response: Response = answer.dyn_into()?;
         if let Ok(Some(date)) = response.headers().get("date") {
             clock::set_by(&date);

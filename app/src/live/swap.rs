@@ -1,5 +1,5 @@
-//! Exchanges the regions of the page that differ from a newer copy of it, and leaves alone what
-//! somebody is using.
+//! Replaces the regions of the page that differ from a newer copy of it, except those that the reader
+//! is using.
 
 use leptos::prelude::document;
 use wasm_bindgen::JsCast;
@@ -10,12 +10,12 @@ use super::forms::BUSY;
 use super::js::{call, elements, flag, random_hex, text};
 use super::words::without_keys;
 
-/// What takes the keyboard's focus.
+/// Elements that can have the keyboard focus.
 const STOPS: &str = "a[href],button,summary,[tabindex]";
-/// What is typed into or chosen from.
+/// Fields for text or choices.
 const FIELDS: &str = "input:not([type=hidden]),textarea,select";
 
-/// Brings every `data-live` region of the page to what it is in `fresh`.
+/// Updates every `data-live` region of the page to its content in `fresh`.
 pub(super) fn swap(fresh: &Document) {
     let page = document();
     clock::dress(&page);
@@ -26,7 +26,7 @@ pub(super) fn swap(fresh: &Document) {
     let regions: Vec<(String, Element)> = live(&page).collect();
     for (id, new) in live(fresh).collect::<Vec<_>>() {
         let Some((_, old)) = regions.iter().find(|(name, _)| *name == id) else { continue };
-        // A region inside one that was exchanged has come with it.
+        // A region inside a replaced one was replaced with it.
         if !old.is_connected() || is_in_use(old, &page) {
             continue;
         }
@@ -41,7 +41,7 @@ fn live(page: &Document) -> impl Iterator<Item = (String, Element)> + use<> {
     elements(page.query_selector_all("[data-live]")).filter_map(|e| Some((e.get_attribute("data-live")?, e)))
 }
 
-/// Whether somebody types in it, has it open to confirm something, or has just sent it.
+/// Whether the reader types in it, has a confirmation open in it, or has just submitted it.
 fn is_in_use(region: &Element, page: &Document) -> bool {
     let has = |what: &str| region.query_selector(what).ok().flatten().is_some();
     if has("details[data-keep][open],dialog[open]") || has(&format!("[{BUSY}]")) {
@@ -52,16 +52,16 @@ fn is_in_use(region: &Element, page: &Document) -> bool {
         .is_some_and(|e| region.contains(Some(&e)) && e.matches(FIELDS).unwrap_or(false));
     typing
         || elements(region.query_selector_all(FIELDS)).any(|field| {
-            // Selects have neither default; they are in use while they have the focus.
+            // A select has no default value; it is in use while it has the focus.
             text(&field, "value") != text(&field, "defaultValue") && !field.matches("select").unwrap_or(false)
                 || flag(&field, "checked") != flag(&field, "defaultChecked")
         })
 }
 
-/// What the reader unfolded stays unfolded.
+/// Details that the reader opened stay open.
 fn keep_open(old: &Element, new: &Element) {
-    let folds = |region: &Element| elements(region.query_selector_all("details")).collect::<Vec<_>>();
-    let (before, after) = (folds(old), folds(new));
+    let details = |region: &Element| elements(region.query_selector_all("details")).collect::<Vec<_>>();
+    let (before, after) = (details(old), details(new));
     if before.len() != after.len() {
         return;
     }
@@ -82,16 +82,16 @@ fn exchange(old: &Element, new: &Element, page: &Document) {
     });
     own_keys(new);
     let _ = old.replace_with_with_node_1(new);
-    if let Some((at, words)) = place
+    if let Some((at, label)) = place
         && let Some(next) = elements(new.query_selector_all(STOPS)).nth(at)
-        && next.text_content() == words
+        && next.text_content() == label
         && let Some(next) = next.dyn_ref::<HtmlElement>()
     {
         call(next, "focus");
     }
 }
 
-/// Gives each form a key of its own: the answer to a live read is the same for every page that this person has open.
+/// Gives each form its own idempotency key: the answer to a live read is the same for all open pages of a user.
 fn own_keys(region: &Element) {
     for field in elements(region.query_selector_all("input[name=key]")) {
         if let Some(key) = random_hex::<16>() {

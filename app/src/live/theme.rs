@@ -1,4 +1,4 @@
-//! Light or dark: the reader's choice, kept in the browser.
+//! The light or dark theme: the reader's choice, stored in the browser.
 
 use leptos::prelude::{document, window};
 use wasm_bindgen::JsCast;
@@ -6,7 +6,7 @@ use web_sys::Element;
 
 use super::js::listen;
 
-/// Where the choice is kept; the document's head reads it before the first paint.
+/// The storage key of the choice; the head of the document reads it before the first paint.
 const KEPT: &str = "stagegate-theme";
 
 /// Listens to every `[data-theme-toggle]`.

@@ -1,6 +1,6 @@
-//! What the live page says and compares, apart from the browser.
+//! Texts and comparisons of the live page that need no browser.
 
-/// The keys and what they do, as the list of keys shows them.
+/// The keyboard shortcuts and what they do, as their list shows them.
 pub const KEYS: [(&str, &str); 10] = [
     ("g b", "Board"),
     ("g m", "Matrix"),
@@ -11,10 +11,10 @@ pub const KEYS: [(&str, &str); 10] = [
     ("g a", "Activity"),
     ("g k", "Runbook"),
     ("g p", "People"),
-    ("?", "This list"),
+    ("?", "Keyboard shortcuts"),
 ];
 
-/// The page that `g` and then `key` lead to.
+/// The page that `g` followed by `key` opens.
 pub fn page_of(key: &str) -> Option<&'static str> {
     Some(match key {
         "b" => "/",
@@ -30,10 +30,10 @@ pub fn page_of(key: &str) -> Option<&'static str> {
     })
 }
 
-/// A point in time on the reader's calendar.
+/// A point in time in the reader's time zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Local {
-    /// Days since some day, the same for all.
+    /// Days since a fixed day.
     pub day: i64,
     /// Year.
     pub year: u32,
@@ -49,7 +49,7 @@ pub struct Local {
     pub minute: u32,
 }
 
-/// A time as one would say it `now`: `today 14:02`, `Tuesday 14:02`, `2026-03-01 14:02`.
+/// A time in short form, relative to `now`: `today 14:02`, `Tuesday 14:02`, `2026-03-01 14:02`.
 pub fn spoken(at: Local, now: Local) -> String {
     const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
     let clock = format!("{:02}:{:02}", at.hour, at.minute);
@@ -61,7 +61,7 @@ pub fn spoken(at: Local, now: Local) -> String {
     }
 }
 
-/// HTML without the values of its idempotency keys: they differ each time and mean nothing to a reader.
+/// HTML without the values of its idempotency keys: they differ each time and are not visible.
 pub fn without_keys(html: &str) -> String {
     const BEFORE: &str = "name=\"key\" value=\"";
     let mut parts = html.split(BEFORE);
@@ -82,17 +82,25 @@ mod tests {
     }
 
     #[test]
-    fn times_are_said_as_people_say_them() {
+    fn times_are_shown_relative_to_now() {
         let now = local(100, 9);
         assert_eq!(spoken(local(100, 14), now), "today 14:02");
         assert_eq!(spoken(local(99, 23), now), "yesterday 23:02");
         assert_eq!(spoken(local(95, 14), now), "Tuesday 14:02");
-        assert_eq!(spoken(local(93, 14), now), "2026-03-01 14:02", "a week ago the day's name misleads");
-        assert_eq!(spoken(local(101, 14), now), "2026-03-01 14:02", "the future has a date");
+        assert_eq!(
+            spoken(local(93, 14), now),
+            "2026-03-01 14:02",
+            "after a week, the name of the day is ambiguous"
+        );
+        assert_eq!(
+            spoken(local(101, 14), now),
+            "2026-03-01 14:02",
+            "times in the future are shown as a date"
+        );
     }
 
     #[test]
-    fn only_the_keys_of_forms_are_left_out_of_comparisons() {
+    fn only_idempotency_keys_are_ignored_in_comparisons() {
         let form = |key: &str, step: &str| {
             format!(
                 "<input type=\"hidden\" name=\"key\" value=\"{key}\"><input name=\"step\" value=\"{step}\"><p>é</p>"
@@ -105,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn every_key_that_is_listed_leads_somewhere() {
+    fn every_listed_key_opens_a_page() {
         for (keys, _) in KEYS.iter().filter(|(keys, _)| keys.starts_with("g ")) {
             assert!(page_of(&keys[2..]).is_some_and(|p| p.starts_with('/')), "{keys}");
         }

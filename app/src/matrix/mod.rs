@@ -1,4 +1,4 @@
-//! The verification matrix: every row with its command, owners, acceptance and the checks that prove it.
+//! The verification matrix: every row with its command, owners, acceptance and checks.
 
 #[cfg(test)]
 mod tests;
@@ -23,7 +23,7 @@ pub fn MatrixPage() -> impl IntoView {
     })
 }
 
-/// The matrix as it is laid out.
+/// Renders the matrix.
 pub fn matrix_view(here: &Here, page: &MatrixPageView) -> AnyView {
     let run_all = post_button(
         here,
@@ -34,14 +34,14 @@ pub fn matrix_view(here: &Here, page: &MatrixPageView) -> AnyView {
         "btn--primary",
         &page.run_all,
     );
-    let held = page.rows.iter().filter(|r| stands(r) == Stands::Holds).count();
+    let passed = page.rows.iter().filter(|r| state_of(r) == RowState::Passed).count();
     let release = page
         .release
         .as_ref()
         .map_or_else(|| "no release yet".to_owned(), |r| format!("release {}", r.name()));
     let under = view! {
         <p class="muted" data-live="matrix-state">
-            <span class="num">{format!("{held} of {} rows hold", page.rows.len())}</span>
+            <span class="num">{format!("{passed} of {} rows passed", page.rows.len())}</span>
             ", "
             <span class="mono small">{release}</span>
         </p>
@@ -51,7 +51,7 @@ pub fn matrix_view(here: &Here, page: &MatrixPageView) -> AnyView {
             "The runbook has no verification matrix",
             view! {
                 <p class="small">
-                    "Write a table with the columns Category, Command, Owner and Acceptance."
+                    "Add a table with the columns Category, Command, Owner and Acceptance."
                 </p>
             },
         )
@@ -71,39 +71,39 @@ pub fn matrix_view(here: &Here, page: &MatrixPageView) -> AnyView {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Stands {
-    Holds,
-    Fails,
+enum RowState {
+    Passed,
+    Failed,
     Open,
-    Unbound,
+    NoCheck,
 }
 
-/// How a row stands: it holds when all of its checks pass, and never when it has none.
-fn stands(row: &MatrixRowView) -> Stands {
+/// The state of a row: passed when all of its checks passed. A row without checks never passes.
+fn state_of(row: &MatrixRowView) -> RowState {
     if row.checks.is_empty() {
-        Stands::Unbound
+        RowState::NoCheck
     } else if row.checks.iter().any(|c| c.state.standing == Standing::Fail) {
-        Stands::Fails
+        RowState::Failed
     } else if row.checks.iter().all(|c| c.state.standing == Standing::Pass) {
-        Stands::Holds
+        RowState::Passed
     } else {
-        Stands::Open
+        RowState::Open
     }
 }
 
 fn row(here: &Here, view: &MatrixRowView) -> AnyView {
     let row = &view.row;
-    let (class, state) = match stands(view) {
-        Stands::Holds => ("card card--green", badge("pass", Icon::Check, "Holds")),
-        Stands::Fails => ("card card--red", badge("fail", Icon::Cross, "Failing")),
-        Stands::Open => ("card", badge("open", Icon::Circle, "Open")),
-        Stands::Unbound => ("card", badge("neutral", Icon::Person, "No check")),
+    let (class, state) = match state_of(view) {
+        RowState::Passed => ("card card--green", badge("pass", Icon::Check, "Passed")),
+        RowState::Failed => ("card card--red", badge("fail", Icon::Cross, "Failed")),
+        RowState::Open => ("card", badge("open", Icon::Circle, "Open")),
+        RowState::NoCheck => ("card", badge("neutral", Icon::Person, "No check")),
     };
     let checks = if view.checks.is_empty() {
         view! {
             <p class="small muted">
-                "No check is bound to this row, so nothing proves it by machine. Bind one in "
-                <code>"stagegate.toml"</code> " with " <code>{format!("matrix = \"{}\"", row.id)}</code>
+                "No check is assigned to this row. Assign one in " <code>"stagegate.toml"</code>
+                " with " <code>{format!("matrix = \"{}\"", row.id)}</code>
                 "."
             </p>
         }
@@ -123,11 +123,11 @@ fn row(here: &Here, view: &MatrixRowView) -> AnyView {
             </div>
             <div class="card__body">
                 <dl class="kv">
-                    <dt>"How"</dt>
+                    <dt>"Method"</dt>
                     <dd>{code_text(&row.method)}</dd>
                     <dt>"Owner"</dt>
                     <dd>{chips(&row.owners)}</dd>
-                    <dt>"Accepted when"</dt>
+                    <dt>"Acceptance"</dt>
                     <dd>{code_text(&row.acceptance)}</dd>
                 </dl>
                 {checks}

@@ -1,4 +1,4 @@
-//! Filling a field. A doorway only: the engine checks and decides.
+//! The server function for ownership fields. The engine checks and decides.
 
 use leptos::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Everything that was written in one field of the ownership log.
+//! All values of one field of the ownership log.
 
 use engine::view::OwnershipHistory;
 use leptos::prelude::*;
@@ -8,7 +8,7 @@ use super::label_of;
 use crate::ssr::page;
 use crate::ui::{card, code_text, cursor, page_head, pager, param, time};
 
-/// The page; `?before=` and `?after=` go on from an entry.
+/// The page; `?before=` and `?after=` select the page of the history.
 #[component]
 pub fn FieldHistoryPage() -> impl IntoView {
     let (id, cursor) = (param("id"), cursor());
@@ -18,7 +18,7 @@ pub fn FieldHistoryPage() -> impl IntoView {
     })
 }
 
-/// The history as it is laid out.
+/// Renders the history.
 pub fn history_view(history: &OwnershipHistory) -> AnyView {
     let id = history.field.id.clone();
     let rows = history
@@ -36,21 +36,21 @@ pub fn history_view(history: &OwnershipHistory) -> AnyView {
         })
         .collect_view();
     let body = if history.entries.is_empty() {
-        view! { <p class="muted">"Nothing has been written in this field."</p> }.into_any()
+        view! { <p class="muted">"This field has no values yet."</p> }.into_any()
     } else {
         view! { <ol class="lines">{rows}</ol> }.into_any()
     };
     let back = view! { <a class="small" href=format!("/ownership#{id}")>"Ownership log"</a> };
     view! {
-        <Title text="History of a field" />
-        {page_head("History of a field", view! { <p class="muted">{code_text(&label_of(&history.field))}</p> }, back)}
+        <Title text="Field history" />
+        {page_head("Field history", view! { <p class="muted">{code_text(&label_of(&history.field))}</p> }, back)}
         {card("entries", "Newest first", (), body)}
         {pager(&format!("/ownership/{id}"), "Pages of the history", history.pages)}
     }
     .into_any()
 }
 
-/// A value as it is read; an empty one takes the one before back.
+/// A value as text. An empty value means that the field was cleared.
 pub(super) fn shown_value(value: &str) -> String {
-    if value.is_empty() { "(emptied)".to_owned() } else { value.to_owned() }
+    if value.is_empty() { "(cleared)".to_owned() } else { value.to_owned() }
 }

@@ -1,4 +1,4 @@
-//! The ownership log: every blank of the runbook's section as a field, with its history.
+//! The ownership log: every blank of the runbook's ownership section is a field with a history.
 
 mod acts;
 mod history;
@@ -29,7 +29,7 @@ pub fn OwnershipPage() -> impl IntoView {
     })
 }
 
-/// The log as it is laid out.
+/// Renders the log.
 pub fn ownership_view(here: &Here, page: &OwnershipPageView) -> AnyView {
     let (done, all) = page.filled;
     let under = view! {
@@ -42,7 +42,7 @@ pub fn ownership_view(here: &Here, page: &OwnershipPageView) -> AnyView {
             "The runbook has no ownership log",
             view! {
                 <p class="small">
-                    "Write a section with “Ownership” in its heading and a list whose blanks are "
+                    "Add a section with “Ownership” in its heading and a list with blanks written as "
                     <code>"____"</code> "."
                 </p>
             },
@@ -81,7 +81,7 @@ fn line(here: &Here, view: &OwnershipLineView, fill: &Permission) -> AnyView {
     .into_any()
 }
 
-/// The line as the runbook has it, its blanks filled as far as they are.
+/// The line of the runbook with its blanks filled in where values exist.
 fn filled_text(view: &OwnershipLineView) -> String {
     let text = &view.line.text;
     let mut out = String::with_capacity(text.len());
@@ -105,10 +105,10 @@ fn input_type(kind: FieldKind) -> &'static str {
 fn hint(kind: FieldKind) -> &'static str {
     match kind {
         FieldKind::Person => "A person's name.",
-        FieldKind::Date => "A day.",
-        FieldKind::Commit => "A commit, 7 to 40 hex digits.",
-        FieldKind::Tags => "Such as backend:1.4, separated by commas.",
-        FieldKind::Duration => "Such as 45 s, 3 min or 1 h 20 min.",
+        FieldKind::Date => "A date.",
+        FieldKind::Commit => "A commit hash, 7 to 40 hex digits.",
+        FieldKind::Tags => "For example backend:1.4. Separate several tags with commas.",
+        FieldKind::Duration => "For example 45 s, 3 min or 1 h 20 min.",
         FieldKind::Text => "",
     }
 }
@@ -127,14 +127,14 @@ fn field(here: &Here, view: &OwnershipFieldView, fill: &Permission) -> AnyView {
             &form,
             FillField::url(),
             &[("field", &field.id), ("value", suggestion), ("shown", &shown)],
-            "Take over",
+            "Use this value",
             "btn--small",
             fill,
         );
         let suggestion = suggestion.clone();
         view! {
             <div class="row small">
-                <span class="wrap">"Known from here: " <strong>{suggestion}</strong></span>
+                <span class="wrap">"Suggested value: " <strong>{suggestion}</strong></span>
                 {button}
             </div>
         }
@@ -172,7 +172,7 @@ fn field(here: &Here, view: &OwnershipFieldView, fill: &Permission) -> AnyView {
     .into_any()
 }
 
-/// What a field is called.
+/// The label of a field; its id if it has no label.
 fn label_of(field: &Field) -> String {
     if field.label.is_empty() { field.id.clone() } else { field.label.clone() }
 }
@@ -194,9 +194,13 @@ fn history(view: &OwnershipFieldView) -> Option<AnyView> {
         view! { <a class="small" href=to>"All values"</a> }
     });
     let older = (view.history.len() > 1).then(|| {
+        let summary = match view.history.len() - 1 {
+            1 => "1 earlier value".to_owned(),
+            n => format!("{n} earlier values"),
+        };
         view! {
             <details class="more">
-                <summary>{format!("{} earlier", view.history.len() - 1)}</summary>
+                <summary>{summary}</summary>
                 <ul class="stack stack--tight">{older}</ul>
                 {all}
             </details>

@@ -24,16 +24,16 @@ fn log(fill: Permission) -> OwnershipPage {
 }
 
 #[test]
-fn fields_are_typed_and_keep_their_history_and_offer_what_is_known() {
+fn fields_are_typed_and_show_their_history_and_suggested_value() {
     let out = html(|| ownership_view(&here("/ownership"), &log(Permission::Allowed)));
     for part in [
         "1 of 2 fields filled",
         "type=\"date\"",
         "value=\"Grace\"",
         "Linus",
-        "Known from here",
+        "Suggested value",
         "name=\"value\" value=\"2026-03-01\"",
-        "Take over",
+        "Use this value",
         "href=\"/ownership.md\"",
     ] {
         assert!(out.contains(part), "{part} in {out}");
@@ -41,7 +41,7 @@ fn fields_are_typed_and_keep_their_history_and_offer_what_is_known() {
 }
 
 #[test]
-fn a_field_with_more_values_than_are_shown_leads_to_its_pages() {
+fn a_field_with_more_values_than_shown_links_to_its_history() {
     let mut log = log(Permission::Allowed);
     assert!(!html(|| ownership_view(&here("/ownership"), &log)).contains("All values"));
     let field = &mut log.lines[0].fields[0];
@@ -58,13 +58,17 @@ fn a_field_with_more_values_than_are_shown_leads_to_its_pages() {
 }
 
 #[test]
-fn the_line_reads_as_in_the_runbook_with_its_blanks_filled() {
+fn the_line_is_that_of_the_runbook_with_its_blanks_filled() {
     assert_eq!(filled_text(&log(Permission::Allowed).lines[0]), "Host set up by: Grace  on: ____");
 }
 
 #[test]
-fn who_may_not_write_sees_why() {
-    let out =
-        html(|| ownership_view(&here("/ownership"), &log(Permission::Denied("only DRIs fill it".into()))));
-    assert!(out.contains("only DRIs fill it") && out.contains("disabled"), "{out}");
+fn people_who_cannot_fill_fields_see_the_reason() {
+    let out = html(|| {
+        ownership_view(
+            &here("/ownership"),
+            &log(Permission::Denied("Only DevOps can fill in this field.".into())),
+        )
+    });
+    assert!(out.contains("Only DevOps can fill in this field.") && out.contains("disabled"), "{out}");
 }

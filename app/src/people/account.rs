@@ -1,4 +1,4 @@
-//! The own account: roles, password, sign-out.
+//! The account page of the signed-in person: roles, password, sign-out.
 
 use domain::facts::Actor;
 use leptos::prelude::*;
@@ -18,10 +18,10 @@ pub fn AccountPage() -> impl IntoView {
     page(move |context| async move { Ok(account_view(&Here::from(&context), context.actor()?)) })
 }
 
-/// The account as it is laid out.
+/// Renders the account.
 pub fn account_view(here: &Here, actor: &Actor) -> AnyView {
     let held = if actor.roles.is_empty() {
-        view! { <p class="muted">"You hold no role yet: you can see everything and change nothing."</p> }
+        view! { <p class="muted">"You have no role yet: you can view everything, but you cannot change anything."</p> }
             .into_any()
     } else {
         roles(&actor.roles)
@@ -32,13 +32,13 @@ pub fn account_view(here: &Here, actor: &Actor) -> AnyView {
         <div class="split">
             <section class="card">
                 <div class="card__head">
-                    <h2>"Change the password"</h2>
+                    <h2>"Change password"</h2>
                 </div>
                 <form class="form card__body" method="post" action=ChangePassword::url()>
-                    {envelope(here, FORM)} {secret_field(FORM, "old", "Password now", Secret::Present)}
+                    {envelope(here, FORM)} {secret_field(FORM, "old", "Current password", Secret::Present)}
                     {new_password(FORM)}
                     <p class="row">
-                        <button type="submit" class="btn btn--primary">"Change it"</button>
+                        <button type="submit" class="btn btn--primary">"Change password"</button>
                     </p>
                 </form>
             </section>
@@ -49,14 +49,14 @@ pub fn account_view(here: &Here, actor: &Actor) -> AnyView {
                     </div>
                     <div class="card__body">
                         {held}
-                        <p class="small muted">"Admins hand out roles on the " <a href="/people">"people"</a> " page."</p>
+                        <p class="small muted">"Admins assign roles on the " <a href="/people">"People"</a> " page."</p>
                     </div>
                 </section>
                 <section class="card">
                     <form class="form card__body" method="post" action=SignOut::url()>
                         {envelope(here, "sign_out:account")}
                         <p class="row">
-                            <button type="submit" class="btn">"Sign out of this browser"</button>
+                            <button type="submit" class="btn">"Sign out in this browser"</button>
                         </p>
                     </form>
                 </section>

@@ -1,5 +1,5 @@
-//! What people do with accounts. Doorways only: the engine checks and decides. No password is ever
-//! kept for showing a form again.
+//! The server functions of accounts. The engine checks and decides. A password is never kept to fill in a form
+//! again.
 
 #![expect(clippy::too_many_arguments, reason = "a form's fields are the arguments, one each")]
 
@@ -10,11 +10,11 @@ use tower_sessions::Session;
 use crate::error::AppError;
 use crate::ssr::{Envelope, RequestContext, act, finish, local_path};
 
-/// The session key of the person's id.
+/// The session key under which the person's id is stored.
 const PERSON: &str = "person";
 
-/// Makes the visitor this person, in a session with a new id that is stored before this returns. Part of the action,
-/// like everything that it does: a browser that has gone leaves nothing half done.
+/// Signs the visitor in as this person. The session gets a new id and is stored before this function returns. It runs
+/// as part of the action, so a closed connection cannot leave the sign-in half done.
 async fn enter(engine: &Engine, session: &Session, who: &SignedIn) -> Result<(), Error> {
     let entered = async {
         session.cycle_id().await.map_err(Error::internal)?;
@@ -23,23 +23,25 @@ async fn enter(engine: &Engine, session: &Session, who: &SignedIn) -> Result<(),
         if engine.has_same_password(who).await? {
             return Ok(());
         }
-        Err(Error::conflict("Your password was changed a moment ago. Sign in again with the new one."))
+        Err(Error::conflict("Your password was changed a moment ago. Sign in with the new password."))
     };
     let entered = entered.await;
     if entered.is_err()
         && let Err(error) = session.flush().await
     {
-        tracing::error!(%error, "a session that must not go on could not be ended");
+        tracing::error!(%error, "could not end a session that is no longer valid");
     }
     entered
 }
 
-/// The two fields of a new password must say the same.
+/// The two fields of a new password must be equal.
 fn same(password: &str, again: &str) -> Result<(), Error> {
     if password == again {
         Ok(())
     } else {
-        Err(Error::invalid("The two passwords differ. Nothing was changed."))
+        Err(Error::invalid(
+            "The two passwords are different. Nothing was changed. Enter the same password twice.",
+        ))
     }
 }
 
@@ -47,7 +49,7 @@ fn go_to(page: &str) -> Done {
     Done { to: local_path(page), said: String::new() }
 }
 
-/// Signs in with login and password, and goes on to `next`.
+/// Signs in with login and password, and redirects to `next`.
 #[server(prefix = "/api", endpoint = "sign_in")]
 pub(crate) async fn sign_in(
     #[server(default)] login: String,
@@ -74,8 +76,7 @@ pub(crate) async fn sign_in(
     finish(&context, Envelope { key, back, form }, &[("login", &login)], answer).await
 }
 
-/// Uses a one-time link up: makes the person or takes them, sets the password where one is chosen, and
-/// signs in.
+/// Redeems a one-time link: creates or loads the person, sets the password if one was chosen, and signs in.
 #[server(prefix = "/api", endpoint = "use_link")]
 pub(crate) async fn use_link(
     token: String,
@@ -122,7 +123,7 @@ pub(crate) async fn sign_out(key: String, back: String, form: String) -> Result<
     finish(&context, Envelope { key, back, form }, &[], answer).await
 }
 
-/// Changes the own password.
+/// Changes the password of the signed-in person.
 #[server(prefix = "/api", endpoint = "change_password")]
 pub(crate) async fn change_password(
     #[server(default)] old: String,
@@ -136,14 +137,14 @@ pub(crate) async fn change_password(
     act(Envelope { key, back, form }, &[], |engine, ctx| async move {
         same(&password, &again)?;
         let (done, who) = engine.change_password(&ctx, &old, &password).await?;
-        // A session that was copied before the change is worth nothing after it. The notice waits under the new id.
+        // The new session id makes copies of the old session useless. The notice is stored under the new id.
         enter(&engine, &session, &who).await?;
         Ok(done)
     })
     .await
 }
 
-/// Invites somebody; the next page shows the one-time link, once.
+/// Invites a person; the next page shows the one-time link, once.
 #[server(prefix = "/api", endpoint = "invite")]
 pub(crate) async fn invite(
     #[server(default)] name: String,
@@ -195,7 +196,7 @@ pub(crate) async fn set_roles(
     .await
 }
 
-/// Gives somebody a link with which to choose a new password; the old password ends at once.
+/// Creates a link for choosing a new password; the old password stops working immediately.
 #[server(prefix = "/api", endpoint = "reset_person")]
 pub(crate) async fn reset_person(
     person: i64,
@@ -210,7 +211,7 @@ pub(crate) async fn reset_person(
     .await
 }
 
-/// Ends somebody's access, or gives it back, as `access` says: `ended` or `given`.
+/// Disables (`access` is `ended`) or enables (`given`) a person's account.
 #[server(prefix = "/api", endpoint = "disable_person")]
 pub(crate) async fn disable_person(
     person: i64,
@@ -222,7 +223,7 @@ pub(crate) async fn disable_person(
 ) -> Result<(), AppError> {
     act(Envelope { key, back, form }, &[], |engine, ctx| async move {
         let access = Access::from_slug(&access)
-            .ok_or_else(|| Error::invalid("The form was incomplete; please reload the page."))?;
+            .ok_or_else(|| Error::invalid("The form was incomplete. Reload the page and try again."))?;
         engine.set_access(&ctx, person, access, &password).await
     })
     .await

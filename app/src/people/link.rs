@@ -1,4 +1,4 @@
-//! A one-time link before it is used. Looking at it does not use it up: link previews look too.
+//! The page of a one-time link. Opening the page does not redeem the link, because link previews open it too.
 
 use engine::view::LinkView;
 use leptos::prelude::*;
@@ -22,27 +22,25 @@ pub fn LinkPage() -> impl IntoView {
     })
 }
 
-/// The link as it is laid out.
+/// Renders the link.
 pub fn link_view(here: &Here, token: &str, link: &LinkView) -> AnyView {
     let is_setup = link.kind == "setup";
     let (title, about, button) = match link.kind.as_str() {
         "setup" => (
             "Set up Stagegate".to_owned(),
-            "You will be the first admin. Invite the others afterwards; admins decide nothing about releases unless they hold other roles too.",
+            "You will be the first admin. Afterwards, invite the other people. The Admin role alone does not allow any action on a release: that requires another role.",
             "Create my account".to_owned(),
         ),
-        "invite" => {
-            (format!("Welcome, {}", link.name), "Choose a password, and you are in.", "Join".to_owned())
-        }
+        "invite" => (format!("Welcome, {}", link.name), "Choose a password to join.", "Join".to_owned()),
         "reset" => (
-            format!("A new password for {}", link.name),
+            format!("New password for {}", link.name),
             "Your old password no longer works.",
-            "Set it and sign in".to_owned(),
+            "Set password and sign in".to_owned(),
         ),
         _ => (
             format!("Sign in as {}", link.name),
             if link.wants_password {
-                "Choose a password: signatures ask for it."
+                "Choose a password. You need it to confirm sign-offs."
             } else {
                 "This link works once."
             },
@@ -51,13 +49,13 @@ pub fn link_view(here: &Here, token: &str, link: &LinkView) -> AnyView {
     };
     let who = if is_setup {
         view! {
-            {text_field(here, FORM, "name", "Your name", "As the others will see it.", true)}
-            {login_field(here, FORM, Some("What you type to sign in; an e-mail address will do."))}
+            {text_field(here, FORM, "name", "Your name", "Other people see this name.", true)}
+            {login_field(here, FORM, Some("You sign in with it. It can be an e-mail address."))}
         }
         .into_any()
     } else {
         let login = link.login.clone();
-        // Hidden, but filled: password managers store the password under it.
+        // Hidden, but filled: password managers store the password for this login.
         view! {
             <p class="small muted">"Login: " <span class="mono">{login.clone()}</span></p>
             <input

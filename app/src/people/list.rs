@@ -1,4 +1,4 @@
-//! Who holds which role; for admins, also inviting, roles, resets and ending access.
+//! Role assignments; for admins also invitations, roles, password resets and disabling accounts.
 
 use domain::facts::Actor;
 use domain::policy::may;
@@ -20,7 +20,7 @@ use crate::ui::{
 
 const INVITE: &str = "invite";
 
-/// The page; `?before=` and `?after=` go on from an invitation.
+/// The page; `?before=` and `?after=` select the page of the invitations.
 #[component]
 pub fn PeoplePage() -> impl IntoView {
     let cursor = cursor();
@@ -32,18 +32,18 @@ pub fn PeoplePage() -> impl IntoView {
     })
 }
 
-/// The people as they are laid out for `me`.
+/// Renders the people for the signed-in person `me`.
 pub fn people_view(here: &Here, me: &Actor, people: &[PersonView], invitations: &InvitationsPage) -> AnyView {
     let is_admin = may("set_roles", &me.roles);
     let invite = is_admin.then(|| invite_card(here));
     let invited = is_admin.then(|| invitations_card(here, invitations));
     let link = here.flash.as_ref().filter(|f| f.ok).and_then(|f| one_time_link(&f.text)).map(link_card);
     let read_only = (!is_admin).then(|| {
-        view! { <p class="lede">"Admins invite people and hand out roles; you can see who holds which."</p> }
+        view! { <p class="lede">"Admins invite people and assign roles. This page shows who has which role."</p> }
     });
     let rows = people.iter().map(|p| row(here, me, p, is_admin)).collect_view();
     let headings: &[_] =
-        if is_admin { &["Name", "Login", "Roles", "Added", "Change"] } else { &["Name", "Roles"] };
+        if is_admin { &["Name", "Login", "Roles", "Added", "Actions"] } else { &["Name", "Roles"] };
     view! {
         <Title text="People" />
         {page_head("People", read_only, ())}
@@ -51,7 +51,7 @@ pub fn people_view(here: &Here, me: &Actor, people: &[PersonView], invitations: 
         {holders(people)}
         {card(
             "people",
-            "Everybody",
+            "All people",
             view! { <span class="small muted num">{people.len().to_string()}</span> },
             table(headings, rows),
         )}
@@ -61,7 +61,7 @@ pub fn people_view(here: &Here, me: &Actor, people: &[PersonView], invitations: 
     .into_any()
 }
 
-/// Who holds each role, and the roles that nobody holds: those stop a release.
+/// The people who have each role. A role that no one has can block a release.
 fn holders(people: &[PersonView]) -> AnyView {
     let rows = Role::ALL
         .into_iter()
@@ -72,19 +72,19 @@ fn holders(people: &[PersonView]) -> AnyView {
                 .map(|p| p.actor.name.as_str())
                 .collect();
             let who = if names.is_empty() {
-                view! { <span class="warn">"nobody"</span> }.into_any()
+                view! { <span class="warn">"not assigned"</span> }.into_any()
             } else {
                 names.join(", ").into_any()
             };
             view! { <dt>{role.label()}</dt><dd>{who}</dd> }
         })
         .collect_view();
-    card("roles", "Who holds which role", (), view! { <dl class="kv">{rows}</dl> })
+    card("roles", "Role assignments", (), view! { <dl class="kv">{rows}</dl> })
 }
 
 fn row(here: &Here, me: &Actor, person: &PersonView, is_admin: bool) -> AnyView {
     let state = if person.disabled {
-        Some(badge("cancelled", Icon::Stop, "No access"))
+        Some(badge("cancelled", Icon::Stop, "Disabled"))
     } else if !person.ready {
         Some(badge("open", Icon::Circle, "No password yet"))
     } else if person.actor.id == me.id {
@@ -97,7 +97,7 @@ fn row(here: &Here, me: &Actor, person: &PersonView, is_admin: bool) -> AnyView 
         view! { <td data-label="Login" class="mono small wrap">{login}</td> }
     });
     let since = is_admin.then(|| view! { <td data-label="Added">{time(person.created_at)}</td> });
-    let acts = is_admin.then(|| view! { <td data-label="Change">{change(here, me, person)}</td> });
+    let acts = is_admin.then(|| view! { <td data-label="Actions">{change(here, me, person)}</td> });
     view! {
         <tr id=format!("person-{}", person.actor.id)>
             <td data-label="Name">
@@ -118,7 +118,7 @@ fn change(here: &Here, me: &Actor, person: &PersonView) -> AnyView {
     let set_form = format!("set_roles:{id}");
     let set = || {
         let held: Vec<&str> = person.actor.roles.iter().map(|r| r.slug()).collect();
-        // What was ticked before it was refused, else what is held.
+        // The selection of the refused form, otherwise the current roles.
         let chosen = here.draft(&set_form, "roles");
         let ticked: Vec<&str> =
             if here.refused(&set_form) { chosen.split(',').collect() } else { held.clone() };
@@ -126,7 +126,7 @@ fn change(here: &Here, me: &Actor, person: &PersonView) -> AnyView {
             <form class="form" method="post" action=SetRoles::url()>
                 {envelope(here, &set_form)} {hidden(&[("person", &id), ("shown", &held.join(","))])}
                 {role_boxes(&name, |role| ticked.contains(&role.slug()))} {password_field(&set_form)}
-                <button type="submit" class="btn btn--primary">"Save the roles"</button>
+                <button type="submit" class="btn btn--primary">"Save roles"</button>
             </form>
         }
         .into_any()
@@ -138,37 +138,37 @@ fn change(here: &Here, me: &Actor, person: &PersonView) -> AnyView {
                 {envelope(here, &reset_form)} {hidden(&[("person", &id)])}
                 <p class="small">
                     {format!(
-                        "The password of {name} stops working at once, and every session of theirs ends. The next page shows a one-time link to choose a new password.",
+                        "The password of {name} stops working immediately, and all of their sessions end. The next page shows a one-time link for choosing a new password.",
                     )}
                 </p>
                 {password_field(&reset_form)}
-                <button type="submit" class="btn btn--danger">{format!("Reset the password of {name}")}</button>
+                <button type="submit" class="btn btn--danger">{format!("Reset password of {name}")}</button>
             </form>
         }
         .into_any()
     };
     let access_form = format!("disable_person:{id}");
     let access = || {
-        let (words, wanted, class, button) = if person.disabled {
+        let (text, new_access, class, button) = if person.disabled {
             (
-                "They can sign in again with the password they had.",
+                "The person can sign in again with their previous password.",
                 Access::Given,
                 "btn btn--primary",
-                format!("Give {name} access again"),
+                format!("Enable account of {name}"),
             )
         } else {
             (
-                "Their sessions end now, and their links and the invitations they made stop working. What they did stays.",
+                "Their sessions end immediately. Their one-time links and their open invitations stop working. Their sign-offs and all other records remain.",
                 Access::Ended,
                 "btn btn--danger",
-                format!("End the access of {name}"),
+                format!("Disable account of {name}"),
             )
         };
         view! {
             <form class="form" method="post" action=DisablePerson::url()>
                 {envelope(here, &access_form)}
-                {hidden(&[("person", &id), ("access", wanted.slug())])}
-                <p class="small">{words}</p>
+                {hidden(&[("person", &id), ("access", new_access.slug())])}
+                <p class="small">{text}</p>
                 {password_field(&access_form)}
                 <button type="submit" class=class>{button}</button>
             </form>
@@ -177,34 +177,34 @@ fn change(here: &Here, me: &Actor, person: &PersonView) -> AnyView {
     };
     let myself = person.actor.id == me.id;
     let may_disable = if myself {
-        Permission::Denied("You cannot end your own access.".to_owned())
+        Permission::Denied("You cannot disable your own account.".to_owned())
     } else {
         Permission::Allowed
     };
     let may_reset = if myself {
         Permission::Denied("Change your own password on the Account page.".to_owned())
     } else if person.disabled {
-        Permission::Denied("Give access first.".to_owned())
+        Permission::Denied("Enable the account first.".to_owned())
     } else {
         Permission::Allowed
     };
-    let end = if person.disabled { "Give access" } else { "End access" };
+    let access_label = if person.disabled { "Enable account" } else { "Disable account" };
     view! {
         <div class="row">
             {confirm_form(here, &set_form, "Roles", "btn--small", &Permission::Allowed, set)}
             {confirm_form(here, &reset_form, "Reset password", "btn--small", &may_reset, reset)}
-            {confirm_form(here, &access_form, end, "btn--small", &may_disable, access)}
+            {confirm_form(here, &access_form, access_label, "btn--small", &may_disable, access)}
         </div>
     }
     .into_any()
 }
 
-/// Who was invited, by whom, and what became of it.
+/// All invitations: person, author and state.
 fn invitations_card(here: &Here, page: &InvitationsPage) -> AnyView {
     let open = page.open;
     let rows = page.rows.iter().map(|i| invitation(here, i)).collect_view();
     let body = if page.rows.is_empty() {
-        view! { <p class="muted">"Nobody has been invited."</p> }.into_any()
+        view! { <p class="muted">"No invitations yet."</p> }.into_any()
     } else {
         table(&["Name", "Login", "Roles", "Invited by", "Expires", "State"], rows)
     };
@@ -260,7 +260,7 @@ fn invitation(here: &Here, invitation: &Invitation) -> AnyView {
     .into_any()
 }
 
-/// The roles as boxes to tick.
+/// The roles as checkboxes.
 fn role_boxes(whose: &str, is_held: impl Fn(Role) -> bool) -> AnyView {
     let boxes = Role::ALL
         .into_iter()
@@ -288,12 +288,12 @@ fn invite_card(here: &Here) -> AnyView {
     view! {
         <section class="card" id="invite">
             <div class="card__head">
-                <h2>"Invite somebody"</h2>
-                <span class="small muted">"The next page shows a one-time link to pass on."</span>
+                <h2>"Invite a person"</h2>
+                <span class="small muted">"The next page shows a one-time link. Send it to the person."</span>
             </div>
             <form class="form card__body" method="post" action=Invite::url()>
                 {envelope(here, INVITE)} {text_field(here, INVITE, "name", "Name", "", true)}
-                {login_field(here, INVITE, Some("What they type to sign in."))}
+                {login_field(here, INVITE, Some("The person signs in with it."))}
                 {role_boxes("the new person", was_ticked)} {password_field(INVITE)}
                 <p class="row">
                     <button type="submit" class="btn btn--primary">"Invite"</button>
@@ -304,9 +304,9 @@ fn invite_card(here: &Here) -> AnyView {
     .into_any()
 }
 
-/// The path of the link in what the action said.
-fn one_time_link(said: &str) -> Option<String> {
-    let path = said.split_whitespace().find(|word| word.starts_with("/link/"))?;
+/// The path of the link in the message of the action.
+fn one_time_link(message: &str) -> Option<String> {
+    let path = message.split_whitespace().find(|word| word.starts_with("/link/"))?;
     Some(path.to_owned())
 }
 
@@ -314,12 +314,12 @@ fn link_card(path: String) -> AnyView {
     view! {
         <section class="card card--amber">
             <div class="card__body">
-                <p class="strong">"Pass this link on now; it cannot be shown again"</p>
+                <p class="strong">"Copy this link now. It is shown only once."</p>
                 <p>
                     <a class="mono wrap" href=path.clone()>{path.clone()}</a>
                 </p>
                 <p class="small muted">
-                    "Copy its address with the right mouse button or a long press. It works once, within seven days; opening it does not use it up."
+                    "Copy the address with a right-click or a long press and send it to the person. The link works once and expires after seven days. Opening it does not use it up."
                 </p>
             </div>
         </section>

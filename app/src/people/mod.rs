@@ -1,4 +1,4 @@
-//! People: signing in, one-time links, the own account, and who holds which role.
+//! People: sign-in, one-time links, the account page, and role assignments.
 
 mod account;
 mod acts;
@@ -19,16 +19,16 @@ pub use sign_in::{SignInPage, sign_in_view};
 
 use crate::ui::Here;
 
-/// What a password field is for; browsers and password managers go by it.
+/// The purpose of a password field; browsers and password managers use it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Secret {
-    /// The password that is in force.
+    /// The current password.
     Present,
-    /// One that is being chosen.
+    /// A new password.
     New,
 }
 
-/// A labelled password field. What was typed in it never comes back.
+/// A labelled password field. It is never filled in again.
 fn secret_field(form: &str, name: &'static str, label: &'static str, secret: Secret) -> AnyView {
     let id = format!("{form}:{name}");
     let (autocomplete, shortest, hint) = match secret {
@@ -36,7 +36,7 @@ fn secret_field(form: &str, name: &'static str, label: &'static str, secret: Sec
         Secret::New => {
             let shortest = engine::SHORTEST_PASSWORD;
             let hint = (name == "password")
-                .then(|| format!("At least {shortest} characters; a few words are best."));
+                .then(|| format!("At least {shortest} characters. A phrase of several words works best."));
             ("new-password", Some(shortest.to_string()), hint)
         }
     };
@@ -62,12 +62,12 @@ fn secret_field(form: &str, name: &'static str, label: &'static str, secret: Sec
 fn new_password(form: &str) -> AnyView {
     view! {
         {secret_field(form, "password", "New password", Secret::New)}
-        {secret_field(form, "again", "The same again", Secret::New)}
+        {secret_field(form, "again", "Repeat new password", Secret::New)}
     }
     .into_any()
 }
 
-/// The line for the login name, filled with what was typed before it was refused.
+/// The field for the login name, filled with the value of a refused form.
 fn login_field(here: &Here, form: &str, hint: Option<&'static str>) -> AnyView {
     let id = format!("{form}:login");
     let hint = hint.map(|hint| view! { <span class="field__hint">{hint}</span> });

@@ -1,4 +1,4 @@
-//! Signing in. Says the same for a wrong name and a wrong password.
+//! The sign-in page. The message is the same for a wrong name and a wrong password.
 
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
@@ -11,7 +11,7 @@ use crate::ui::{Here, envelope, hidden};
 
 const FORM: &str = "sign_in";
 
-/// The page; `?next=` is where it leads.
+/// The page; `?next=` is the page to open after signing in.
 #[component]
 pub fn SignInPage() -> impl IntoView {
     page(move |context| async move {
@@ -21,21 +21,21 @@ pub fn SignInPage() -> impl IntoView {
     })
 }
 
-/// The sign-in form; `is_new` while nobody exists, `already` names who is signed in.
+/// The sign-in form. `is_new`: there are no accounts yet. `already`: the name of the person who is signed in.
 pub fn sign_in_view(here: &Here, next: &str, is_new: bool, already: Option<&str>) -> AnyView {
     let first = is_new.then(|| {
         view! {
             <div class="notice notice--info">
-                <p class="notice__title">"Nobody has an account yet"</p>
+                <p class="notice__title">"There are no accounts yet"</p>
                 <p>
-                    "Open the one-time link that the server printed when it started; starting it again prints a new one."
+                    "Open the one-time link that the server printed when it started. A restart prints a new link."
                 </p>
             </div>
         }
     });
     let already = already.map(|name| {
-        let words = format!("You are signed in as {name}. ");
-        view! { <p class="small muted">{words} <a href="/">"To the board"</a></p> }
+        let text = format!("You are signed in as {name}. ");
+        view! { <p class="small muted">{text} <a href="/">"Go to the board"</a></p> }
     });
     view! {
         <Title text="Sign in" />
@@ -52,7 +52,7 @@ pub fn sign_in_view(here: &Here, next: &str, is_new: bool, already: Option<&str>
                 </form>
             </section>
             {already}
-            <p class="small muted">"No password, or forgotten? An admin can send you a one-time link."</p>
+            <p class="small muted">"No password, or forgot it? Ask an admin for a one-time link."</p>
         </div>
     }
     .into_any()

@@ -30,7 +30,7 @@ fn link(kind: &str, wants_password: bool) -> LinkView {
 }
 
 #[test]
-fn sign_in_needs_no_script_and_says_one_thing_for_every_mistake() {
+fn sign_in_needs_no_script_and_has_one_message_for_every_mistake() {
     let mut place = here("/sign-in?next=/gates/A");
     place.flash = Some(Flash {
         ok: false,
@@ -45,20 +45,20 @@ fn sign_in_needs_no_script_and_says_one_thing_for_every_mistake() {
 }
 
 #[test]
-fn an_empty_installation_says_where_its_first_link_is() {
+fn a_new_installation_says_where_to_find_the_first_link() {
     let out = html(|| sign_in_view(&here("/sign-in"), "/", true, None));
     assert!(out.contains("one-time link that the server printed"), "{out}");
 }
 
 #[test]
-fn a_sign_in_link_is_used_by_a_button_not_by_looking() {
+fn a_sign_in_link_is_redeemed_by_a_button_and_not_by_opening_it() {
     let out = html(|| link_view(&here("/link/t0k"), "t0k", &link("sign-in", false)));
     assert!(out.contains(">Sign in as Ada<") && out.contains("action=\"/api/use_link\""), "{out}");
     assert!(out.contains("name=\"token\" value=\"t0k\"") && !out.contains("type=\"password\""), "{out}");
 }
 
 #[test]
-fn a_password_is_chosen_twice_and_only_the_first_admin_names_themselves() {
+fn a_new_password_is_entered_twice_and_only_the_first_admin_enters_a_name() {
     for (kind, names) in [("setup", true), ("invite", false), ("reset", false), ("sign-in", false)] {
         let out = html(|| link_view(&here("/link/t"), "t", &link(kind, true)));
         assert_eq!(out.matches("autocomplete=\"new-password\"").count(), 2, "{kind} {out}");
@@ -68,19 +68,19 @@ fn a_password_is_chosen_twice_and_only_the_first_admin_names_themselves() {
 }
 
 #[test]
-fn admins_can_change_roles_and_nobody_can_lock_themselves_out() {
+fn admins_can_change_roles_but_cannot_disable_their_own_account() {
     let me = actor(1, "Ada", &[Role::Admin]);
     let out = html(|| people_view(&here("/people"), &me, &team(), &none()));
     assert_eq!(out.matches("action=\"/api/set_roles\"").count(), 2, "{out}");
     assert_eq!(out.matches("action=\"/api/disable_person\"").count(), 1, "{out}");
-    assert!(out.contains("You cannot end your own access."), "{out}");
+    assert!(out.contains("You cannot disable your own account."), "{out}");
     assert!(out.contains("Change your own password on the Account page."), "{out}");
     assert!(out.contains("name=\"roles[]\" value=\"qa\" checked"), "{out}");
     assert!(out.contains("Grace &lt;b&gt;") && !out.contains("Grace <b>"), "{out}");
 }
 
 #[test]
-fn every_form_of_an_admin_states_the_end_that_is_wanted_and_asks_for_the_password() {
+fn every_form_of_an_admin_states_the_intended_result_and_requires_the_password() {
     let me = actor(1, "Ada", &[Role::Admin]);
     let mut people = team();
     people.push(PersonView { disabled: true, ..person(actor(3, "Linus", &[Role::Qa, Role::Po])) });
@@ -94,7 +94,7 @@ fn every_form_of_an_admin_states_the_end_that_is_wanted_and_asks_for_the_passwor
     assert!(form("disable_person", "value=\"3\"").contains("name=\"access\" value=\"given\""));
     assert!(form("set_roles", "Roles of Linus").contains("name=\"shown\" value=\"qa,po\""));
     let reset = form("reset_person", "value=\"2\"");
-    assert!(reset.contains("stops working at once") && reset.contains("every session of theirs ends"));
+    assert!(reset.contains("stops working immediately") && reset.contains("all of their sessions end"));
     for (action, of) in [
         ("disable_person", "value=\"2\""),
         ("set_roles", "Roles of Linus"),
@@ -107,7 +107,7 @@ fn every_form_of_an_admin_states_the_end_that_is_wanted_and_asks_for_the_passwor
 }
 
 #[test]
-fn refused_roles_keep_what_was_ticked_and_show_what_is_held_now() {
+fn refused_roles_keep_the_selection_and_send_the_current_roles() {
     let me = actor(1, "Ada", &[Role::Admin]);
     let mut place = here("/people");
     place.flash = Some(Flash {
@@ -165,15 +165,15 @@ fn invitations_are_listed_for_admins_and_open_ones_can_be_withdrawn() {
 }
 
 #[test]
-fn others_see_who_holds_what_and_no_button() {
+fn people_without_the_admin_role_see_the_roles_and_no_button() {
     let me = actor(2, "Grace", &[Role::Qa]);
     let out = html(|| people_view(&here("/people"), &me, &team(), &none()));
     assert!(!out.contains("<form") && out.contains("QA"), "{out}");
-    assert!(out.contains("nobody"), "roles that nobody holds are said: {out}");
+    assert!(out.contains("not assigned"), "roles that no one has are marked: {out}");
 }
 
 #[test]
-fn a_one_time_link_is_shown_from_what_was_said_and_from_nowhere_else() {
+fn a_one_time_link_is_shown_only_from_the_message_of_the_action() {
     let me = actor(1, "Ada", &[Role::Admin]);
     let mut place = here("/people");
     place.flash = Some(Flash {
@@ -183,12 +183,12 @@ fn a_one_time_link_is_shown_from_what_was_said_and_from_nowhere_else() {
         fields: BTreeMap::new(),
     });
     let out = html(|| people_view(&place, &me, &team(), &none()));
-    assert!(out.contains("href=\"/link/abc\"") && out.contains("Pass this link on now"), "{out}");
+    assert!(out.contains("href=\"/link/abc\"") && out.contains("Copy this link now"), "{out}");
     assert!(!html(|| people_view(&here("/people"), &me, &team(), &none())).contains("/link/"));
 }
 
 #[test]
-fn a_refused_invitation_keeps_what_was_typed() {
+fn a_refused_invitation_keeps_the_entered_values() {
     let me = actor(1, "Ada", &[Role::Admin]);
     let mut place = here("/people");
     let fields = [("name", "Linus"), ("login", "linus"), ("roles", "qa,po")];
@@ -204,8 +204,8 @@ fn a_refused_invitation_keeps_what_was_typed() {
 }
 
 #[test]
-fn the_account_asks_for_the_old_password_and_the_new_one_twice() {
+fn the_account_page_requires_the_current_password_and_the_new_one_twice() {
     let out = html(|| account_view(&here("/account"), &actor(2, "Grace", &[])));
     assert_eq!(out.matches("type=\"password\"").count(), 3, "{out}");
-    assert!(out.contains("You hold no role yet") && out.contains("action=\"/api/sign_out\""), "{out}");
+    assert!(out.contains("You have no role yet") && out.contains("action=\"/api/sign_out\""), "{out}");
 }

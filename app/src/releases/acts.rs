@@ -1,4 +1,4 @@
-//! Doorways only: the engine opens, deploys and rolls back.
+//! Server functions only: the engine opens, deploys and rolls back.
 
 #![allow(clippy::too_many_arguments, reason = "a form has as many fields as it needs")]
 
@@ -8,7 +8,7 @@ use leptos::prelude::*;
 use crate::error::AppError;
 use crate::ssr::{Envelope, act};
 
-/// Opens a release from the directory without deploying it.
+/// Opens a release from the checkout without deploying it.
 #[server(prefix = "/api", endpoint = "open_release")]
 pub(crate) async fn open_release(
     #[server(default)] commit: String,
@@ -26,8 +26,8 @@ pub(crate) async fn open_release(
     .await
 }
 
-/// Deploys what lies in the directory, if that is still the `commit` and all else that was `shown`; `without_backup`
-/// leaves out the backup that comes first.
+/// Deploys the checkout, if the commit is still `commit` and nothing else has changed since it was `shown`;
+/// `without_backup` skips the backup before the deploy.
 #[server(prefix = "/api", endpoint = "deploy")]
 pub(crate) async fn deploy(
     #[server(default)] without_backup: bool,
@@ -45,7 +45,7 @@ pub(crate) async fn deploy(
     .await
 }
 
-/// Rolls back and returns on purpose.
+/// Runs a rollback drill: rolls back and returns.
 #[server(prefix = "/api", endpoint = "drill")]
 pub(crate) async fn drill(
     #[server(default)] shown: String,
@@ -57,8 +57,8 @@ pub(crate) async fn drill(
         .await
 }
 
-/// Takes everything down and brings the release up again that was `shown`; `volumes` is `keep` or `remove`, the
-/// latter with the stack's name `typed`.
+/// Recreates all containers with the release that was `shown`; `volumes` is `keep` or `remove`. To remove them, the
+/// stack's name must be `typed`.
 #[server(prefix = "/api", endpoint = "clean_restart")]
 pub(crate) async fn clean_restart(
     #[server(default)] volumes: String,
@@ -69,16 +69,16 @@ pub(crate) async fn clean_restart(
     form: String,
 ) -> Result<(), AppError> {
     let wish = engine::Restart { volumes, typed, shown };
-    let said = wish.clone();
-    let fields = [("volumes", said.volumes.as_str()), ("typed", said.typed.as_str())];
+    let typed_in = wish.clone();
+    let fields = [("volumes", typed_in.volumes.as_str()), ("typed", typed_in.typed.as_str())];
     act(Envelope { key, back, form }, &fields, |engine, ctx| async move {
         engine.clean_restart(&ctx, &wish).await
     })
     .await
 }
 
-/// Goes back to a release; `database` is `keep`, `rollback` or `fresh`, the last with the stack's name `typed`; `env`
-/// is `keep` or `back`.
+/// Rolls back to a release; `database` is `keep`, `rollback` or `fresh`. For `fresh`, the stack's name must be
+/// `typed`. `env` is `keep` or `back`.
 #[server(prefix = "/api", endpoint = "roll_back")]
 pub(crate) async fn roll_back(
     release: i64,
@@ -91,9 +91,12 @@ pub(crate) async fn roll_back(
     form: String,
 ) -> Result<(), AppError> {
     let wish = engine::Return { release, database, env, typed, shown: Some(shown) };
-    let said = wish.clone();
-    let fields =
-        [("database", said.database.as_str()), ("env", said.env.as_str()), ("typed", said.typed.as_str())];
+    let typed_in = wish.clone();
+    let fields = [
+        ("database", typed_in.database.as_str()),
+        ("env", typed_in.env.as_str()),
+        ("typed", typed_in.typed.as_str()),
+    ];
     act(
         Envelope { key, back, form },
         &fields,

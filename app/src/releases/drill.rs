@@ -1,4 +1,4 @@
-//! The drill: going back and returning on purpose, so that the way back is known to work.
+//! The rollback drill: a planned rollback and return, which shows that a rollback works.
 
 use engine::view::{DrillView, ReleasesPage};
 use leptos::prelude::*;
@@ -17,27 +17,27 @@ pub(super) fn drill(here: &Here, page: &ReleasesPage) -> AnyView {
                 {envelope(here, "drill")} {hidden(&[("shown", &view.digest)])}
                 <p class="strong">{format!("Roll back to release {target} and return?")}</p>
                 <p class="small">
-                    "The stack is rolled back, proved, and brought back to what runs now; its services are replaced twice. The database keeps its schema. Both ways are timed, and how the stack answers meanwhile is recorded."
+                    "The stack is rolled back and verified, then returned to the release that runs now. Its services are replaced twice. The database keeps its schema. Both directions are timed, and the availability of the stack is recorded."
                 </p>
-                {offer_button("Yes, drill", "btn--primary", &view.offer)}
+                {offer_button("Yes, run the drill", "btn--primary", &view.offer)}
             </form>
         }
         .into_any()
     };
-    let button = confirm(view! { {icon(Icon::Back)} "Drill" }, "", &view.offer, panel);
+    let button = confirm(view! { {icon(Icon::Back)} "Run drill" }, "", &view.offer, panel);
     card("rel-drill", "Rollback drill", (), view! { <div class="stack">{last(view)} {button}</div> })
 }
 
 fn last(view: &DrillView) -> AnyView {
     let (Some(run), Some(figures)) = (&view.last, &view.result) else {
-        return view! { <p class="muted">"No drill on record yet."</p> }.into_any();
+        return view! { <p class="muted">"No drill recorded yet."</p> }.into_any();
     };
     let outages: Vec<String> = figures
         .outages
         .iter()
         .map(|o| {
             format!(
-                "{}: longest outage {}, {} of {} questions missed",
+                "{}: longest outage {}, {} of {} probes failed",
                 o.what,
                 domain::time::human_span(o.longest_ms),
                 o.missed,
@@ -51,7 +51,7 @@ fn last(view: &DrillView) -> AnyView {
                 {icon(Icon::Check)} " " <a href=format!("/runs/{}", run.id)>{run.title.clone()}</a> ", by "
                 {run.by_name.clone()} ", " {run.ended_at.map(time)}
             </p>
-            <p class="small">"There in " {span(figures.away_ms)} ", back in " {span(figures.back_ms)} "."</p>
+            <p class="small">"Rollback: " {span(figures.away_ms)} ", return: " {span(figures.back_ms)} "."</p>
             {lines(&outages)}
         </div>
     }

@@ -1,4 +1,4 @@
-//! The releases that were, newest first.
+//! The history of releases, newest first.
 
 use domain::facts::{Choice, Decision};
 use engine::view::{ReleaseRow, ReleasesPage};
@@ -10,8 +10,8 @@ use crate::ui::{Icon, badge, card, chips, empty, icon, pager, release_badge, run
 pub(super) fn history(page: &ReleasesPage) -> AnyView {
     let body = if page.releases.is_empty() {
         empty(
-            "No release yet",
-            view! { <p class="small">"What is opened or deployed is listed here for good."</p> },
+            "No releases yet",
+            view! { <p class="small">"Every release that is opened or deployed is listed here permanently."</p> },
         )
     } else {
         let current = page.current.as_ref().map(|r| r.id);
@@ -27,8 +27,8 @@ pub(super) fn history(page: &ReleasesPage) -> AnyView {
 
 fn line(row: &ReleaseRow, is_current: bool) -> AnyView {
     let release = &row.release;
-    let current = is_current.then(|| badge("ready", Icon::Dot, "Judged now"));
-    let good = release.rollback_point_at.map(|_| badge("pass", Icon::Back, "Can be gone back to"));
+    let current = is_current.then(|| badge("ready", Icon::Dot, "Current"));
+    let good = release.rollback_point_at.map(|_| badge("pass", Icon::Back, "Rollback target"));
     let deployed = release.deployed_at.map(|at| {
         let by = row.deployed_by.as_ref().map(|name| format!(" by {name}"));
         view! { ", deployed " {time(at)} {by} }

@@ -1,4 +1,4 @@
-//! Releases: what was judged and deployed, and the rollback targets.
+//! Releases: the history, deploys and rollback targets.
 
 mod acts;
 mod drill;
@@ -24,7 +24,7 @@ use crate::ui::{
     run_progress,
 };
 
-/// The page of all releases; `?before=` and `?after=` go on in their history.
+/// The page of all releases; `?before=` and `?after=` select a page of the history.
 #[component]
 pub fn ReleasesPage() -> impl IntoView {
     let cursor = cursor();
@@ -34,25 +34,28 @@ pub fn ReleasesPage() -> impl IntoView {
     })
 }
 
-/// The releases as they are laid out.
+/// The layout of the releases.
 pub fn releases_view(here: &Here, page: &ReleasesPageView) -> AnyView {
     let running = page.running.as_ref().map(|r| {
         let line = run_line(r, page.now);
-        card("rel-running", "Going on now", line, run_progress(r, page.now))
+        card("rel-running", "In progress", line, run_progress(r, page.now))
     });
     let failed = page.failed_deploy.as_ref().map(|r| {
         view! {
             <div class="notice notice--error" role="alert" data-live="rel-failed">
-                <p class="notice__title">{r.title.clone()} " did not end well"</p>
+                <p class="notice__title">{r.title.clone()} " did not succeed"</p>
                 <p class="wrap">
-                    {r.summary.clone()} " "
-                    <a href=format!("/runs/{}", r.id)>"See what it said"</a>
+                    {r.summary.clone()} ". "
+                    <a href=format!("/runs/{}", r.id)>"Show the log"</a>
                 </p>
             </div>
         }
     });
-    let ways_back = if page.rollbacks.is_empty() {
-        empty("No way back yet", "A release that was deployed and healthy here can be gone back to.")
+    let targets = if page.rollbacks.is_empty() {
+        empty(
+            "No rollback target yet",
+            "A release that was deployed and became healthy on this host can be a rollback target.",
+        )
     } else {
         let first_class = if page.failed_deploy.is_some() { "btn--danger" } else { "" };
         page.rollbacks
@@ -65,7 +68,11 @@ pub fn releases_view(here: &Here, page: &ReleasesPageView) -> AnyView {
     let head = &page.head;
     let subject = head.subject.clone();
     let changed = head.changed.then(|| {
-        view! { <p class="small muted">"Tracked files differ from that commit; the release says so with a *."</p> }
+        view! {
+            <p class="small muted">
+                "Tracked files differ from this commit. The name of the release shows this with a *."
+            </p>
+        }
     });
     let directory = view! {
         <p class="wrap">
@@ -77,9 +84,9 @@ pub fn releases_view(here: &Here, page: &ReleasesPageView) -> AnyView {
             {post_button(here, "open_release", OpenRelease::url(), &[("commit", &page.shown.commit), ("shown", &page.shown.digest)], "Open a release from HEAD", "", &page.open)}
         </div>
     };
-    let directory = card("rel-directory", "In the directory", (), directory);
-    let back = card("rel-back", "Ways back", (), view! { <div class="stack">{ways_back}</div> });
-    // While the stack burns, the way back comes before another deploy.
+    let directory = card("rel-directory", "Checkout", (), directory);
+    let back = card("rel-back", "Rollback targets", (), view! { <div class="stack">{targets}</div> });
+    // After a failed deploy, offer the rollback before another deploy.
     let both = if page.failed_deploy.is_some() { [back, directory] } else { [directory, back] };
     view! {
         <Title text="Releases" />

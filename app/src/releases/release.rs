@@ -1,4 +1,4 @@
-//! One release: its parts, its images, its migrations, its runs and what was decided.
+//! One release: its parts, images, migrations, runs and decisions.
 
 use domain::release::ReleaseComponent;
 use engine::Error;
@@ -15,13 +15,13 @@ use crate::ui::{card, lines, page_head, param, release_badge, run_table, table, 
 pub fn ReleasePage() -> impl IntoView {
     let id = param("id");
     page(move |context| async move {
-        let number = id.parse().map_err(|_| Error::not_found("A release of this number"))?;
+        let number = id.parse().map_err(|_| Error::not_found("A release with this number"))?;
         let row = context.engine.release(context.actor()?, number).await?;
         Ok(release_view(&row))
     })
 }
 
-/// A release as it is laid out.
+/// The layout of a release.
 pub fn release_view(row: &ReleaseRow) -> AnyView {
     let release = &row.release;
     let under = view! {
@@ -31,7 +31,7 @@ pub fn release_view(row: &ReleaseRow) -> AnyView {
     };
     let back = view! { <a class="btn btn--quiet" href="/releases">"All releases"</a> };
     let runs = if row.runs.is_empty() {
-        view! { <p class="muted">"It has not been deployed."</p> }.into_any()
+        view! { <p class="muted">"Not deployed yet."</p> }.into_any()
     } else {
         run_table(&row.runs, None)
     };
@@ -56,7 +56,8 @@ fn facts(row: &ReleaseRow) -> AnyView {
         let by = row.deployed_by.as_ref().map(|name| format!(" by {name}"));
         view! { <dt>"Deployed"</dt><dd>{time(at)} {by}</dd> }
     });
-    let good = release.rollback_point_at.map(|at| view! { <dt>"Good since"</dt><dd>{time(at)}</dd> });
+    let good =
+        release.rollback_point_at.map(|at| view! { <dt>"Rollback target since"</dt><dd>{time(at)}</dd> });
     let parts = [
         ReleaseComponent::Commit,
         ReleaseComponent::Config,
@@ -71,7 +72,7 @@ fn facts(row: &ReleaseRow) -> AnyView {
     .collect_view();
     card(
         "release-facts",
-        "Facts",
+        "Details",
         (),
         view! {
             <dl class="kv">
@@ -90,7 +91,7 @@ fn facts(row: &ReleaseRow) -> AnyView {
 fn images(row: &ReleaseRow) -> AnyView {
     let images = &row.release.parts.images;
     let body = if images.is_empty() {
-        view! { <p class="muted">"No image is known before it has been deployed."</p> }.into_any()
+        view! { <p class="muted">"Images are known after the first deploy."</p> }.into_any()
     } else {
         let lines = images
             .iter()
@@ -105,7 +106,7 @@ fn images(row: &ReleaseRow) -> AnyView {
                 }
             })
             .collect_view();
-        table(&["Service", "Image ID", "Against the one before"], lines)
+        table(&["Service", "Image ID", "Compared with the previous release"], lines)
     };
     card("release-images", "Images", (), body)
 }
@@ -114,11 +115,11 @@ fn migrations(row: &ReleaseRow) -> AnyView {
     let body = match &row.release.migrations {
         None => view! { <p class="small muted">"Not recorded."</p> }.into_any(),
         Some(names) if names.is_empty() => {
-            view! { <p class="small muted">"None were applied when its deploy ended."</p> }.into_any()
+            view! { <p class="small muted">"None when the deploy ended."</p> }.into_any()
         }
         Some(names) => lines(names),
     };
-    card("release-migrations", "Migrations applied", (), body)
+    card("release-migrations", "Applied migrations", (), body)
 }
 
 fn decisions(row: &ReleaseRow) -> AnyView {

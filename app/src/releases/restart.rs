@@ -1,4 +1,4 @@
-//! The clean restart: everything down, then up again with images that are known to be good.
+//! The clean restart: recreates all containers from the images of a release that was healthy.
 
 use engine::view::RestartOffer;
 use leptos::prelude::*;
@@ -18,7 +18,7 @@ pub(super) fn restart(here: &Here, restart: &RestartOffer) -> AnyView {
                 {envelope(here, FORM)} {hidden(&[("shown", digest)])}
                 <p class="strong">{format!("Recreate all containers with release {name}?")}</p>
                 <p class="small">
-                    "All containers and networks of the project are removed and created again from the images of that release. The stack is unavailable meanwhile."
+                    "All containers and networks of the project are removed and created again from the images of that release. The stack is unavailable until this is done."
                 </p>
                 {volumes(here, FORM, restart)}
                 {offer_button("Recreate all containers", "btn--danger", offer)}
@@ -27,13 +27,13 @@ pub(super) fn restart(here: &Here, restart: &RestartOffer) -> AnyView {
         .into_any()
     };
     let button = confirm_form(here, FORM, view! { {icon(Icon::Back)} "Clean restart" }, "", offer, panel);
-    let words = view! {
+    let help = view! {
         <p class="small muted">"When a rollback is not enough: a broken network or a stuck container."</p>
     };
-    card("rel-restart", "Clean restart", (), view! { <div class="stack">{words} {button}</div> })
+    card("rel-restart", "Clean restart", (), view! { <div class="stack">{help} {button}</div> })
 }
 
-/// What becomes of the volumes. They are asked for twice: by the choice and by the name.
+/// Whether the volumes are kept. To remove them, the user must choose it and type the stack's name.
 fn volumes(here: &Here, form: &str, restart: &RestartOffer) -> AnyView {
     let remove = match (restart.backup, restart.fill) {
         (true, true) => {
@@ -52,8 +52,8 @@ fn volumes(here: &Here, form: &str, restart: &RestartOffer) -> AnyView {
     let hint = format!("Only to remove the volumes: type {} to confirm.", restart.stack);
     view! {
         <fieldset class="fieldset">
-            <legend>"The volumes, and so the database"</legend>
-            {choices(here, form, "volumes", &[("keep", "Leave them as they are"), ("remove", remove)])}
+            <legend>"Volumes, including the database"</legend>
+            {choices(here, form, "volumes", &[("keep", "Keep them"), ("remove", remove)])}
             <div class="asked">{text_field(here, form, "typed", "The stack's name", &hint, false)}</div>
         </fieldset>
     }

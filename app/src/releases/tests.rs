@@ -70,7 +70,7 @@ fn shown(page: &ReleasesPage) -> String {
 }
 
 #[test]
-fn a_deploy_names_what_it_would_deploy_before_it_happens() {
+fn a_deploy_names_what_it_will_deploy() {
     let out = shown(&releases());
     assert_page("releases", &out);
     assert!(!out.contains("Tracked files differ"), "{out}");
@@ -93,7 +93,7 @@ fn every_confirmation_sends_back_what_it_showed() {
 }
 
 #[test]
-fn a_refused_deploy_is_open_again_with_what_was_chosen() {
+fn a_refused_deploy_form_is_open_with_the_previous_choice() {
     let mut page = releases();
     page.backup = true;
     let mut here = here("/releases");
@@ -108,7 +108,7 @@ fn a_refused_deploy_is_open_again_with_what_was_chosen() {
 }
 
 #[test]
-fn a_backup_before_a_deploy_is_said_and_can_be_left_out() {
+fn a_backup_before_a_deploy_is_announced_and_can_be_skipped() {
     let mut page = releases();
     assert!(!shown(&page).contains("without_backup"));
     page.backup = true;
@@ -120,14 +120,14 @@ fn a_backup_before_a_deploy_is_said_and_can_be_left_out() {
 }
 
 #[test]
-fn a_changed_tree_is_said_before_it_is_deployed() {
+fn changed_tracked_files_are_shown_before_a_deploy() {
     let mut page = releases();
     page.head.changed = true;
-    assert!(shown(&page).contains("Tracked files differ from that commit"));
+    assert!(shown(&page).contains("Tracked files differ from this commit"));
 }
 
 #[test]
-fn what_would_be_refused_is_disabled_with_its_reason() {
+fn denied_actions_are_disabled_and_show_the_reason() {
     let mut page = releases();
     page.deploy = Permission::Denied("Ada is deploying".into());
     let out = shown(&page);
@@ -136,27 +136,27 @@ fn what_would_be_refused_is_disabled_with_its_reason() {
 }
 
 #[test]
-fn after_a_failed_deploy_the_way_back_stands_first_and_once() {
+fn after_a_failed_deploy_the_rollback_is_offered_first_and_once() {
     let mut page = releases();
     page.failed_deploy = Some(samples::run(9, RunState::Failed));
     let out = shown(&page);
     assert_eq!(out.matches("action=\"/api/roll_back\"").count(), 1, "{out}");
     let at = |what: &str| out.find(what).unwrap_or_else(|| panic!("{what} in {out}"));
-    assert!(at("did not end well") < at("action=\"/api/roll_back\""));
+    assert!(at("did not succeed") < at("action=\"/api/roll_back\""));
     assert!(at("action=\"/api/roll_back\"") < at("action=\"/api/deploy\""));
 }
 
 #[test]
-fn a_target_whose_images_are_gone_is_refused_and_names_them() {
+fn a_target_with_missing_images_is_denied_and_names_them() {
     let mut page = releases();
     page.rollbacks[0].missing_images = vec!["backend sha256:11".into()];
-    page.rollbacks[0].offer = Permission::Denied("1 image is gone".into());
+    page.rollbacks[0].offer = Permission::Denied("1 image is missing".into());
     let out = shown(&page);
     assert!(out.contains("backend sha256:11") && !out.contains("action=\"/api/roll_back\""), "{out}");
 }
 
 #[test]
-fn a_new_database_is_offered_with_a_name_to_type_and_only_where_the_stack_can_make_one() {
+fn a_fresh_database_needs_the_typed_name_and_a_stack_that_can_create_one() {
     let mut page = releases();
     assert!(!shown(&page).contains("value=\"fresh\""));
     page.rollbacks[0].can_make_database_anew = true;
@@ -165,11 +165,11 @@ fn a_new_database_is_offered_with_a_name_to_type_and_only_where_the_stack_can_ma
         assert!(out.contains(part), "{part} in {out}");
     }
     page.rollbacks[0].migrations = Some(vec![]);
-    assert!(!shown(&page).contains("value=\"fresh\""), "nothing lies between");
+    assert!(!shown(&page).contains("value=\"fresh\""), "no migrations between");
 }
 
 #[test]
-fn the_clean_restart_names_its_release_and_asks_twice_for_the_volumes() {
+fn the_clean_restart_names_its_release_and_needs_a_confirmation_for_the_volumes() {
     let mut page = releases();
     let out = shown(&page);
     for part in [
@@ -186,14 +186,13 @@ fn the_clean_restart_names_its_release_and_asks_twice_for_the_volumes() {
     page.restart.fill = true;
     assert!(shown(&page).contains("the database is backed up, then recreated"));
     page.restart.target = None;
-    page.restart.offer =
-        Permission::Denied("Nothing that was deployed and healthy here is known yet.".into());
+    page.restart.offer = Permission::Denied("No release was deployed and healthy on this host yet.".into());
     let out = shown(&page);
-    assert!(!out.contains("action=\"/api/clean_restart\"") && out.contains("is known yet"), "{out}");
+    assert!(!out.contains("action=\"/api/clean_restart\"") && out.contains("on this host yet"), "{out}");
 }
 
 #[test]
-fn what_was_chosen_and_typed_is_still_there_after_a_refusal() {
+fn choices_and_typed_text_are_kept_after_a_refusal() {
     let page = releases();
     let mut here = here("/releases");
     let fields = [("volumes", "remove"), ("typed", "Sampel")];
@@ -210,12 +209,12 @@ fn what_was_chosen_and_typed_is_still_there_after_a_refusal() {
 }
 
 #[test]
-fn an_env_file_that_changed_is_said_and_put_back_only_where_a_copy_was_kept() {
+fn a_changed_env_file_is_shown_and_can_be_restored_only_from_a_copy() {
     let mut page = releases();
     assert!(!shown(&page).contains("env file"));
     page.rollbacks[0].env = EnvSince::Changed;
     let out = shown(&page);
-    assert!(out.contains("no copy of the old one was kept") && !out.contains("name=\"env\""), "{out}");
+    assert!(out.contains("there is no copy of the earlier one") && !out.contains("name=\"env\""), "{out}");
     page.rollbacks[0].env = EnvSince::Kept;
     let out = shown(&page);
     for part in ["name=\"env\" value=\"keep\" checked", "name=\"env\" value=\"back\""] {
@@ -224,24 +223,24 @@ fn an_env_file_that_changed_is_said_and_put_back_only_where_a_copy_was_kept() {
 }
 
 #[test]
-fn nothing_to_go_back_to_says_how_that_changes() {
+fn without_rollback_targets_the_page_explains_how_to_get_one() {
     let mut page = releases();
     page.rollbacks.clear();
-    assert!(shown(&page).contains("No way back yet"));
+    assert!(shown(&page).contains("No rollback target yet"));
 }
 
 #[test]
-fn history_tells_who_what_and_what_was_decided() {
+fn history_shows_who_deployed_what_and_the_decisions() {
     let out = shown(&releases());
     for part in
-        ["Faster &lt;search&gt;", "Ada", "Grace", "No-Go by Linus", "search is slow", "Judged now", "/runs/7"]
+        ["Faster &lt;search&gt;", "Ada", "Grace", "No-Go by Linus", "search is slow", "Current", "/runs/7"]
     {
         assert!(out.contains(part), "{part} in {out}");
     }
 }
 
 #[test]
-fn a_release_shows_its_images_its_migrations_and_what_could_not_be_read() {
+fn a_release_shows_images_migrations_and_unreadable_parts() {
     let out = html(|| release_view(&row()));
     for part in ["sha256:11", "20260301_add_index", "could not be read", "search is slow", "new<"] {
         assert!(out.contains(part), "{part} in {out}");
@@ -252,14 +251,14 @@ fn a_release_shows_its_images_its_migrations_and_what_could_not_be_read() {
     opened.release.migrations = None;
     opened.runs.clear();
     let out = html(|| release_view(&opened));
-    assert!(out.contains("It has not been deployed") && out.contains("Not recorded"), "{out}");
+    assert!(out.contains("Not deployed yet") && out.contains("Not recorded"), "{out}");
 }
 
 #[test]
-fn a_drill_says_where_it_would_go_and_how_the_last_one_went() {
+fn a_drill_shows_its_target_and_the_last_result() {
     let mut page = releases();
     let out = shown(&page);
-    assert!(out.contains("No drill on record yet") && out.contains("action=\"/api/drill\""), "{out}");
+    assert!(out.contains("No drill recorded yet") && out.contains("action=\"/api/drill\""), "{out}");
     assert!(out.contains("Roll back to release #2"), "{out}");
     page.drill.last = Some(samples::run(11, RunState::Passed));
     page.drill.result = Some(DrillFigures {
@@ -275,7 +274,7 @@ fn a_drill_says_where_it_would_go_and_how_the_last_one_went() {
     });
     page.drill.offer = Permission::Denied("Ada is deploying".into());
     let out = shown(&page);
-    assert!(out.contains("/runs/11") && out.contains("20 of 90 questions missed"), "{out}");
+    assert!(out.contains("/runs/11") && out.contains("20 of 90 probes failed"), "{out}");
     assert!(out.contains("Ada is deploying") && !out.contains("action=\"/api/drill\""), "{out}");
 }
 

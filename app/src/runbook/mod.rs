@@ -1,5 +1,4 @@
-//! The runbook as it was understood: what was recognised, what was not, and the commands that stand
-//! outside the gates.
+//! The runbook page: what Stagegate read from the runbook, the problems found, and the commands outside the gates.
 
 #[cfg(test)]
 mod tests;
@@ -22,11 +21,11 @@ pub fn RunbookPage() -> impl IntoView {
     })
 }
 
-/// The runbook as it is laid out.
+/// Renders the runbook.
 pub fn runbook_view(here: &Here, page: &RunbookView) -> AnyView {
     let runbook = &page.runbook;
     let title = if runbook.title.is_empty() { "Runbook".to_owned() } else { runbook.title.clone() };
-    let (back, loose): (Vec<&StepView>, Vec<&StepView>) =
+    let (rollback, other): (Vec<&StepView>, Vec<&StepView>) =
         page.loose_steps.iter().partition(|s| s.step.kind == StepKind::Rollback);
     view! {
         <Title text="Runbook" />
@@ -39,8 +38,8 @@ pub fn runbook_view(here: &Here, page: &RunbookView) -> AnyView {
         <div class="split">
             <div class="stack">
                 {gates(runbook)}
-                {steps(here, "runbook-rollback", "Rollback strategy", "The rollback button does the whole of it; these are its single commands.", &back)}
-                {steps(here, "runbook-loose", "Commands outside the gates", "", &loose)}
+                {steps(here, "runbook-rollback", "Rollback strategy", "“Roll back” runs the whole rollback. Here you can run its commands one at a time.", &rollback)}
+                {steps(here, "runbook-loose", "Commands outside the gates", "", &other)}
             </div>
             <div class="stack">{counts(runbook)} {roles(runbook)}</div>
         </div>
@@ -52,7 +51,7 @@ fn problems(problems: &[Problem]) -> AnyView {
     if problems.is_empty() {
         return view! {
             <div class="notice notice--ok" data-live="problems">
-                <p>"Everything in the runbook and in its configuration was understood."</p>
+                <p>"No problems found in the runbook and its configuration."</p>
             </div>
         }
         .into_any();
@@ -83,7 +82,7 @@ fn problems(problems: &[Problem]) -> AnyView {
         .collect_view();
     card(
         "problems",
-        "What needs a look",
+        "Problems",
         view! { <span class="small muted num">{problems.len().to_string()}</span> },
         view! { <ul class="lines">{rows}</ul> },
     )
@@ -148,15 +147,15 @@ fn counts(runbook: &Runbook) -> AnyView {
         ("Gates", runbook.gates.len(), "/"),
         ("Acceptance criteria", runbook.criteria.len(), "/"),
         ("Commands", runbook.steps.len(), "/"),
-        ("Rows of the matrix", runbook.matrix.len(), "/matrix"),
+        ("Matrix rows", runbook.matrix.len(), "/matrix"),
         ("Checklist items", runbook.checklist.len(), "/sign-offs"),
-        ("Roles that sign", runbook.signoff_roles.len(), "/sign-offs"),
-        ("Fields of the ownership log", fields, "/ownership"),
+        ("Sign-off roles", runbook.signoff_roles.len(), "/sign-offs"),
+        ("Ownership log fields", fields, "/ownership"),
     ]
     .into_iter()
-    .map(|(word, n, href)| view! { <dt><a href=href>{word}</a></dt><dd class="num">{n.to_string()}</dd> })
+    .map(|(label, n, href)| view! { <dt><a href=href>{label}</a></dt><dd class="num">{n.to_string()}</dd> })
     .collect_view();
-    card("runbook-counts", "Recognised", (), view! { <dl class="kv">{rows}</dl> })
+    card("runbook-counts", "Contents", (), view! { <dl class="kv">{rows}</dl> })
 }
 
 fn roles(runbook: &Runbook) -> AnyView {
@@ -168,5 +167,5 @@ fn roles(runbook: &Runbook) -> AnyView {
         .iter()
         .map(|dri| view! { <dt>{dri.role.clone()}</dt><dd>{code_text(&dri.duties)}</dd> })
         .collect_view();
-    card("runbook-roles", "Who answers for what", (), view! { <dl class="kv">{rows}</dl> })
+    card("runbook-roles", "Responsibilities", (), view! { <dl class="kv">{rows}</dl> })
 }

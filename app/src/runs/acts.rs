@@ -1,11 +1,11 @@
-//! Starting and ending runs. Doorways only: the engine checks and decides.
+//! Starting and cancelling runs. Server functions only: the engine checks and decides.
 
 use leptos::prelude::*;
 
 use crate::error::AppError;
 use crate::ssr::{Envelope, act};
 
-/// Runs a step as it was shown (`digest`).
+/// Runs a step if it is still as it was shown (`digest`).
 #[server(prefix = "/api", endpoint = "run_step")]
 pub(crate) async fn run_step(
     step: String,
@@ -20,7 +20,7 @@ pub(crate) async fn run_step(
     .await
 }
 
-/// Runs one check as it was shown.
+/// Runs one check if it is still as it was shown.
 #[server(prefix = "/api", endpoint = "run_check")]
 pub(crate) async fn run_check(
     check: String,
@@ -35,7 +35,7 @@ pub(crate) async fn run_check(
     .await
 }
 
-/// Runs all checks of a gate, or those of the `matrix`, as they were shown.
+/// Runs all checks of a gate, or of the `matrix`, if they are still as they were shown.
 #[server(prefix = "/api", endpoint = "run_gate")]
 pub(crate) async fn run_gate(
     gate: String,
@@ -52,7 +52,7 @@ pub(crate) async fn run_gate(
     .await
 }
 
-/// Ends a run.
+/// Cancels a run.
 #[server(prefix = "/api", endpoint = "cancel_run")]
 pub(crate) async fn cancel_run(run: i64, key: String, back: String, form: String) -> Result<(), AppError> {
     act(Envelope { key, back, form }, &[], |engine, ctx| async move { engine.cancel_run(&ctx, run).await })

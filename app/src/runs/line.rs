@@ -1,7 +1,7 @@
-//! How a line of a log is dressed: class names and the time beside it. The server's static tail and
-//! the browser's terminal share it, so that both look the same. It knows no page and no element.
+//! Class names and the timestamp of a log line. The server's static tail and the browser's terminal
+//! share this module, so that both look the same. It depends on no page and no element.
 
-/// The class of a span's colour. The styles know sixteen colours; the 240 others take the nearest.
+/// The class of a span's colour. The styles have 16 colours; the other 240 are mapped to the nearest one.
 pub fn colour_class(index: u8) -> &'static str {
     const CLASSES: [&str; 16] = [
         "fg-0", "fg-1", "fg-2", "fg-3", "fg-4", "fg-5", "fg-6", "fg-7", "fg-8", "fg-9", "fg-10", "fg-11",
@@ -18,7 +18,7 @@ pub fn colour_class(index: u8) -> &'static str {
     CLASSES[usize::from(nearest)]
 }
 
-/// The nearest of the sixteen colours to a point of the 6 × 6 × 6 cube.
+/// The nearest of the 16 colours to a point of the 6 × 6 × 6 cube.
 fn cube(point: u8) -> u8 {
     let (red, green, blue) = (point / 36, point / 6 % 6, point % 6);
     let most = red.max(green).max(blue);
@@ -30,7 +30,7 @@ fn cube(point: u8) -> u8 {
             _ => 15,
         };
     }
-    // A channel counts when it comes close to the strongest one.
+    // A channel counts if it has more than half of the strongest one.
     let bit = |channel: u8, weight: u8| if channel * 2 > most { weight } else { 0 };
     let hue = bit(red, 1) | bit(green, 2) | bit(blue, 4);
     if most > 3 { hue + 8 } else { hue }
@@ -39,18 +39,18 @@ fn cube(point: u8) -> u8 {
 /// The classes of a span, in one string.
 pub fn span_class(colour: Option<u8>, bold: bool, dim: bool, italic: bool, underline: bool) -> String {
     let mut class = String::new();
-    let words = [
+    let classes = [
         colour.map(colour_class),
         bold.then_some("bold"),
         dim.then_some("dim"),
         italic.then_some("italic"),
         underline.then_some("underline"),
     ];
-    for word in words.into_iter().flatten() {
+    for name in classes.into_iter().flatten() {
         if !class.is_empty() {
             class.push(' ');
         }
-        class.push_str(word);
+        class.push_str(name);
     }
     class
 }
@@ -67,7 +67,7 @@ pub fn line_class(stream: &str, cut: bool) -> &'static str {
     }
 }
 
-/// Time since the run began, in hours, minutes, seconds and thousandths: `0:01.250`, `1:02:03.004`.
+/// Time since the start of the run, in hours, minutes, seconds and milliseconds: `0:01.250`, `1:02:03.004`.
 pub fn clock(ms: u64) -> String {
     let (hours, minutes, seconds, rest) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60, ms % 1_000);
     if hours == 0 {
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn colours_of_the_cube_take_the_nearest_of_sixteen() {
+    fn colours_of_the_cube_are_mapped_to_the_nearest_of_16() {
         for (index, class) in [
             (9, "fg-9"),
             (196, "fg-9"),
@@ -101,13 +101,13 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_span_has_no_class_and_a_loud_one_has_all() {
+    fn a_plain_span_has_no_class_and_a_styled_one_has_all() {
         assert_eq!(span_class(None, false, false, false, false), "");
         assert_eq!(span_class(Some(2), true, true, true, true), "fg-2 bold dim italic underline");
     }
 
     #[test]
-    fn the_clock_grows_an_hour_only_when_there_is_one() {
+    fn the_clock_shows_hours_only_from_one_hour_on() {
         assert_eq!(clock(1_250), "0:01.250");
         assert_eq!(clock(754_003), "12:34.003");
         assert_eq!(clock(3_723_004), "1:02:03.004");

@@ -1,5 +1,5 @@
-//! What came of a run: the evidence it found, what kept a deploy from being healthy and the way back,
-//! the proof of a rollback.
+//! The outcome of a run: evidence, the failed services of a deploy with the rollback button, and the
+//! verification of a rollback.
 
 use domain::evidence::{Evidence, Outcome};
 use engine::view::{FailingService, FollowUpView, RunPage, RunState};
@@ -7,7 +7,7 @@ use leptos::prelude::*;
 
 use crate::ui::{Here, Icon, badge, finding, follow_up_words, icon, rollback_confirm, rollback_words, table};
 
-/// Everything there is to say; nothing for a plain step that ended well.
+/// The outcome of a run; empty for a step that passed.
 pub(super) fn outcome(here: &Here, page: &RunPage) -> AnyView {
     view! {
         {went_wrong(here, page)} {follow_ups(&page.follow_ups)} {failing(&page.failing)} {proof(&page.proof)} {evidence(&page.evidence)}
@@ -19,15 +19,16 @@ fn went_wrong(here: &Here, page: &RunPage) -> AnyView {
     let changes_stack = matches!(page.run.kind.as_str(), "deploy" | "rollback" | "drill");
     let title = match page.run.state {
         RunState::Running | RunState::Passed => return ().into_any(),
-        RunState::Interrupted => {
-            "It was interrupted and its outcome is unknown. Look at the stack before you go on."
-        }
-        RunState::Inconclusive => "It ended without being able to tell.",
+        RunState::Interrupted => "Interrupted: the outcome is unknown. Check the stack before you continue.",
+        RunState::Inconclusive => "Inconclusive: at least one check could not be evaluated.",
         RunState::Cancelled if changes_stack => {
-            "It was stopped half way. Services may be down until the next deploy or rollback."
+            "Cancelled before it was complete. Services may be down until the next deploy or rollback."
+        }
+        RunState::Failed if changes_stack && page.failing.is_empty() => {
+            "Failed. The log below shows the reason."
         }
         RunState::Failed if changes_stack => {
-            "It did not bring the stack up healthy. Services that failed are down."
+            "Failed: the stack did not become healthy. The failed services are down."
         }
         RunState::Failed | RunState::Cancelled => return ().into_any(),
     };
@@ -38,10 +39,10 @@ fn went_wrong(here: &Here, page: &RunPage) -> AnyView {
             <p class="muted">{rollback_words(offer)}</p>
         }
     });
-    let nowhere = (changes_stack && page.rollback.is_none()).then(|| {
+    let no_target = (changes_stack && page.rollback.is_none()).then(|| {
         view! {
             <p class="small">
-                "There is no other release to go back to yet. Mend what the services say below, then "
+                "There is no rollback target yet. Fix the errors shown below, then "
                 <a href="/releases">"deploy again"</a> "."
             </p>
         }
@@ -50,13 +51,13 @@ fn went_wrong(here: &Here, page: &RunPage) -> AnyView {
         <div class=class>
             <p class="notice__title">{icon(Icon::Warning)} " " {title}</p>
             {back}
-            {nowhere}
+            {no_target}
         </div>
     }
     .into_any()
 }
 
-/// What follows by itself, and what became of it.
+/// The automatic actions after this run, with their state.
 fn follow_ups(all: &[FollowUpView]) -> AnyView {
     if all.is_empty() {
         return ().into_any();
@@ -93,8 +94,8 @@ fn failing(services: &[FailingService]) -> AnyView {
     let each = services
         .iter()
         .map(|s| {
-            let said = if s.last_lines.is_empty() {
-                view! { <p class="small muted">"It has written nothing."</p> }.into_any()
+            let log = if s.last_lines.is_empty() {
+                view! { <p class="small muted">"No output."</p> }.into_any()
             } else {
                 view! { <pre class="command small">{s.last_lines.join("\n")}</pre> }.into_any()
             };
@@ -104,7 +105,7 @@ fn failing(services: &[FailingService]) -> AnyView {
                         <span class="strong mono">{s.name.clone()}</span>
                         {badge("fail", Icon::Cross, &s.health)}
                     </div>
-                    {said}
+                    {log}
                 </li>
             }
         })
@@ -112,7 +113,7 @@ fn failing(services: &[FailingService]) -> AnyView {
     view! {
         <section class="card card--red">
             <div class="card__head">
-                <h2>"Services that failed, with their last lines"</h2>
+                <h2>"Failed services and their last log lines"</h2>
             </div>
             <div class="card__body">
                 <ul class="lines">{each}</ul>
@@ -122,44 +123,44 @@ fn failing(services: &[FailingService]) -> AnyView {
     .into_any()
 }
 
-/// Wanted against running image of each service: whether a rollback really went back.
+/// Expected and running image of each service: whether the rollback replaced the containers.
 fn proof(proof: &[(String, String, String)]) -> AnyView {
     if proof.is_empty() {
         return ().into_any();
     }
-    let all = proof.iter().all(|(_, wanted, running)| wanted == running);
+    let all = proof.iter().all(|(_, expected, running)| expected == running);
     let rows = proof
         .iter()
-        .map(|(service, wanted, running)| {
-            let word = if wanted == running {
+        .map(|(service, expected, running)| {
+            let result = if expected == running {
                 badge("pass", Icon::Check, "Same")
             } else {
-                badge("fail", Icon::Cross, "Another")
+                badge("fail", Icon::Cross, "Different")
             };
-            let running = if running.is_empty() { "nothing runs".to_owned() } else { running.clone() };
+            let running = if running.is_empty() { "not running".to_owned() } else { running.clone() };
             view! {
                 <tr>
                     <td data-label="Service" class="mono strong">{service.clone()}</td>
-                    <td data-label="Proof">{word}</td>
-                    <td data-label="Wanted" class="mono small wrap">{wanted.clone()}</td>
-                    <td data-label="Running" class="mono small wrap">{running}</td>
+                    <td data-label="Result">{result}</td>
+                    <td data-label="Expected" class="mono small wrap">{expected.clone()}</td>
+                    <td data-label="Actual" class="mono small wrap">{running}</td>
                 </tr>
             }
         })
         .collect_view();
     let class = if all { "card card--green" } else { "card card--red" };
-    let said = if all {
-        "Every service runs the image it should."
+    let summary = if all {
+        "Every service runs the expected image."
     } else {
-        "At least one service does not run the image it should."
+        "At least one service does not run the expected image."
     };
     view! {
         <section class=class>
             <div class="card__head">
-                <h2>"Proof of the rollback"</h2>
-                <span class="small muted">{said}</span>
+                <h2>"Rollback verification"</h2>
+                <span class="small muted">{summary}</span>
             </div>
-            {table(&["Service", "Proof", "Image wanted", "Image running"], rows)}
+            {table(&["Service", "Result", "Expected image", "Actual image"], rows)}
         </section>
     }
     .into_any()
@@ -172,14 +173,14 @@ fn evidence(evidence: &[Evidence]) -> AnyView {
     let each = evidence
         .iter()
         .map(|e| {
-            let word = match e.finding.outcome {
-                Outcome::Pass => badge("pass", Icon::Check, "Pass"),
-                Outcome::Fail => badge("fail", Icon::Cross, "Fail"),
+            let result = match e.finding.outcome {
+                Outcome::Pass => badge("pass", Icon::Check, "Passed"),
+                Outcome::Fail => badge("fail", Icon::Cross, "Failed"),
                 Outcome::Inconclusive => badge("inconclusive", Icon::Warning, "Inconclusive"),
             };
             view! {
                 <li class="stack stack--tight">
-                    <div class="row">{word} <span class="strong mono">{e.check.clone()}</span></div>
+                    <div class="row">{result} <span class="strong mono">{e.check.clone()}</span></div>
                     {finding(e, None)}
                 </li>
             }
@@ -188,7 +189,7 @@ fn evidence(evidence: &[Evidence]) -> AnyView {
     view! {
         <section class="card">
             <div class="card__head">
-                <h2>"Evidence found"</h2>
+                <h2>"Evidence"</h2>
                 <span class="small muted">{super::list::count(evidence.len(), "check")}</span>
             </div>
             <div class="card__body">

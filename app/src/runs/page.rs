@@ -1,4 +1,4 @@
-//! A run's page: what it is, how it goes, what came of it, and its terminal.
+//! The page of a run: details, progress, outcome and terminal.
 
 use domain::time::human_span;
 use engine::Error;
@@ -21,13 +21,13 @@ use crate::ui::{
 pub fn RunPage() -> impl IntoView {
     let id = param("id");
     page(move |context| async move {
-        let number = id.parse().map_err(|_| Error::not_found("A run of this number"))?;
+        let number = id.parse().map_err(|_| Error::not_found("A run with this number"))?;
         let run = context.engine.run(context.actor()?, number).await?;
         Ok(run_view(&Here::from(&context), &run))
     })
 }
 
-/// A run as it is laid out.
+/// The layout of a run.
 pub fn run_view(here: &Here, page: &RunPageView) -> AnyView {
     let run = &page.run;
     let running = run.state == RunState::Running;
@@ -38,7 +38,7 @@ pub fn run_view(here: &Here, page: &RunPageView) -> AnyView {
     };
     let log = format!("/runs/{}/log", run.id);
     let whole =
-        page.pruned_at.is_none().then(|| view! { <a class="btn" href=log download="">"Whole log"</a> });
+        page.pruned_at.is_none().then(|| view! { <a class="btn" href=log download="">"Download log"</a> });
     let beside = view! {
         <span data-live="run-cancel">{running.then(|| cancel(here, run.id, &page.cancel))}</span>
         {whole}
@@ -47,7 +47,7 @@ pub fn run_view(here: &Here, page: &RunPageView) -> AnyView {
         Some(at) => view! {
             <section class="card" aria-label="Log">
                 <div class="card__body">
-                    <p>"Log removed on " {time(at)} " by retention. What the run found is kept."</p>
+                    <p>"Log removed on " {time(at)} " by log retention. The evidence of the run is kept."</p>
                 </div>
             </section>
         }
@@ -60,7 +60,7 @@ pub fn run_view(here: &Here, page: &RunPageView) -> AnyView {
         }
         .into_any(),
     };
-    // Without scripts the page fetches itself again while there is something to see.
+    // Without scripts, the page reloads itself while the run is in progress.
     let again = running.then(|| view! { <noscript><meta http-equiv="refresh" content="3" /></noscript> });
     view! {
         <Title text=format!("Run {}: {}", run.id, run.title) />
@@ -81,13 +81,13 @@ fn cancel(here: &Here, run: i64, offer: &Permission) -> AnyView {
         &format!("cancel_run:{run}"),
         CancelRun::url(),
         &[("run", &number)],
-        view! { {icon(Icon::Stop)} "Stop this run" },
+        view! { {icon(Icon::Stop)} "Cancel run" },
         "btn--danger",
         offer,
     )
 }
 
-/// Elapsed, expected, and each service of a deploy. The bar is moved on in the browser.
+/// Elapsed and expected time, and each service of a deploy. The browser keeps the bar up to date.
 fn progress(run: &RunView) -> AnyView {
     let expected = run.expected_ms.filter(|ms| *ms > 0);
     let bar = match expected {
@@ -98,15 +98,15 @@ fn progress(run: &RunView) -> AnyView {
                 value="0"
                 data-from=run.started_at.0.to_string()
                 data-expected=ms.to_string()
-                aria-label="Progress, estimated from the last good run"
+                aria-label="Progress, estimated from the last successful run"
             ></progress>
         }
         .into_any(),
         None => view! { <progress class="bar bar--unknown" aria-label="In progress"></progress> }.into_any(),
     };
-    let words = match expected {
+    let estimate = match expected {
         Some(ms) => format!(" of about {}", human_span(ms)),
-        None => "; nothing to compare it with yet".to_owned(),
+        None => "; no earlier run to estimate the duration from".to_owned(),
     };
     let services = run
         .services
@@ -126,7 +126,7 @@ fn progress(run: &RunView) -> AnyView {
             <div class="card__body">
                 <p class="row row--between">
                     <span class="strong wrap">{run.summary.clone()}</span>
-                    <span class="small muted">{since(run.started_at, None)} {words}</span>
+                    <span class="small muted">{since(run.started_at, None)} {estimate}</span>
                 </p>
                 {bar}
                 {services}
@@ -153,7 +153,7 @@ fn facts(page: &RunPageView) -> AnyView {
     });
     let subject = (!run.subject.is_empty() && run.subject != run.title).then(|| {
         let subject = run.subject.clone();
-        view! { <dt>"About"</dt><dd class="mono">{subject}</dd> }
+        view! { <dt>"Subject"</dt><dd class="mono">{subject}</dd> }
     });
     let command = (!page.command.is_empty()).then(|| {
         let command = page.command.clone();
@@ -170,7 +170,7 @@ fn facts(page: &RunPageView) -> AnyView {
                     <dt>"Started"</dt>
                     <dd>{time(run.started_at)} " by " {run.by_name.clone()}</dd>
                     {ended}
-                    <dt>{if run.ended_at.is_some() { "Took" } else { "Running for" }}</dt>
+                    <dt>{if run.ended_at.is_some() { "Duration" } else { "Elapsed" }}</dt>
                     <dd>{length} {usual}</dd>
                     {exit}
                     {release}

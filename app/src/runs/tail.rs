@@ -1,11 +1,11 @@
-//! The last lines of a log as the server writes them: what is seen without WASM, and until it lives.
+//! The last lines of a log, rendered by the server: shown without WASM, and until WASM is loaded.
 
 use domain::log::{LogLine, Stream};
 use leptos::prelude::*;
 
 use super::line::{clock, line_class, span_class};
 
-/// The id of the static tail; the terminal takes its place once it can show the same.
+/// The id of the static tail; the terminal replaces it once it can show the same lines.
 pub(super) const TAIL_ID: &str = "run-tail";
 
 fn stream_word(stream: Stream) -> &'static str {
@@ -47,13 +47,13 @@ pub(super) fn tail(id: i64, total: u64, lines: &[LogLine]) -> AnyView {
     let before = (earlier > 0).then(|| {
         view! {
             <p class="terminal__bar">
-                <span>{format!("{earlier} earlier lines of {total} are in ")}</span>
-                <a href=format!("/runs/{id}/log") download="">"the whole log"</a>
+                <span>{format!("Last {} of {total} lines. ", lines.len())}</span>
+                <a href=format!("/runs/{id}/log") download="">"Download the full log"</a>
             </p>
         }
     });
     let nothing = lines.is_empty().then(|| {
-        view! { <p class="terminal__bar">"No line has been written yet."</p> }
+        view! { <p class="terminal__bar">"No output yet."</p> }
     });
     let rows = lines.iter().map(line).collect_view();
     view! {

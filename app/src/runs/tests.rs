@@ -36,12 +36,12 @@ fn page(kind: &str, state: RunState) -> RunPage {
 }
 
 fn shown(page: &RunPage) -> String {
-    // Islands exist inside a reactive owner of their own; the sample one is enough.
+    // Islands need a reactive owner; the one of `html` is enough.
     html(|| run_view(&here("/runs/12"), page))
 }
 
 #[test]
-fn a_log_line_is_text_with_its_number_its_time_and_its_stream() {
+fn a_log_line_shows_its_number_its_time_and_its_stream() {
     let lines = page("step", RunState::Failed).tail;
     let out = html(|| tail(12, 10, &lines));
     assert!(out.contains("&lt;script&gt;alert(1)") && !out.contains("<script>"), "{out}");
@@ -51,7 +51,7 @@ fn a_log_line_is_text_with_its_number_its_time_and_its_stream() {
         "0:01.250",
         "log-line log-line--err log-line--cut",
         "class=\"fg-1 bold\"",
-        "8 earlier lines of 10",
+        "Last 2 of 10 lines",
         "href=\"/runs/12/log\"",
     ] {
         assert!(out.contains(part), "{part} in {out}");
@@ -59,12 +59,12 @@ fn a_log_line_is_text_with_its_number_its_time_and_its_stream() {
 }
 
 #[test]
-fn an_empty_log_says_so() {
-    assert!(html(|| tail(12, 0, &[])).contains("No line has been written yet"));
+fn an_empty_log_has_a_message() {
+    assert!(html(|| tail(12, 0, &[])).contains("No output yet"));
 }
 
 #[test]
-fn a_running_command_can_be_stopped_and_reads_itself_again_without_scripts() {
+fn a_running_command_can_be_cancelled_and_its_page_reloads_without_scripts() {
     let out = shown(&page("step", RunState::Running));
     assert!(out.contains("action=\"/api/cancel_run\"") && out.contains("name=\"run\" value=\"12\""), "{out}");
     assert!(out.contains("<noscript><meta http-equiv=\"refresh\" content=\"3\""), "{out}");
@@ -74,15 +74,15 @@ fn a_running_command_can_be_stopped_and_reads_itself_again_without_scripts() {
 }
 
 #[test]
-fn a_stop_that_would_be_refused_says_why() {
+fn a_denied_cancel_shows_the_reason() {
     let mut running = page("step", RunState::Running);
-    running.cancel = Permission::Denied("this is for DevOps".into());
+    running.cancel = Permission::Denied("Only DevOps can do this.".into());
     let out = shown(&running);
-    assert!(out.contains("this is for DevOps") && !out.contains("action=\"/api/cancel_run\""), "{out}");
+    assert!(out.contains("Only DevOps can do this.") && !out.contains("action=\"/api/cancel_run\""), "{out}");
 }
 
 #[test]
-fn a_failed_deploy_shows_what_the_services_said_and_the_way_back() {
+fn a_failed_deploy_shows_the_logs_of_the_services_and_the_rollback() {
     let mut failed = page("deploy", RunState::Failed);
     failed.failing = vec![FailingService {
         name: "backend".into(),
@@ -91,17 +91,21 @@ fn a_failed_deploy_shows_what_the_services_said_and_the_way_back() {
     }];
     failed.rollback = Some(samples::rollback());
     let out = shown(&failed);
-    for part in
-        ["backend", "unhealthy", "cannot reach &lt;db&gt;", "Back to 3f2c9e1", "action=\"/api/roll_back\""]
-    {
+    for part in [
+        "backend",
+        "unhealthy",
+        "cannot reach &lt;db&gt;",
+        "Roll back to 3f2c9e1",
+        "action=\"/api/roll_back\"",
+    ] {
         assert!(out.contains(part), "{part} in {out}");
     }
     failed.rollback = None;
-    assert!(shown(&failed).contains("no other release to go back to"));
+    assert!(shown(&failed).contains("no rollback target yet"));
 }
 
 #[test]
-fn the_proof_of_a_rollback_names_the_service_that_runs_something_else() {
+fn the_rollback_verification_names_the_service_with_a_different_image() {
     let mut back = page("rollback", RunState::Failed);
     back.proof = vec![
         ("api".into(), "sha256:1".into(), "sha256:1".into()),
@@ -109,11 +113,11 @@ fn the_proof_of_a_rollback_names_the_service_that_runs_something_else() {
     ];
     let out = shown(&back);
     assert!(out.contains("At least one service does not run"), "{out}");
-    assert!(out.contains("nothing runs") && out.contains("Same") && out.contains("Another"), "{out}");
+    assert!(out.contains("not running") && out.contains("Same") && out.contains("Different"), "{out}");
 }
 
 #[test]
-fn evidence_of_the_run_says_what_it_saw() {
+fn the_evidence_of_a_run_is_shown() {
     let mut checked = page("check", RunState::Failed);
     checked.evidence = vec![samples::evidence(Outcome::Fail, 50.0)];
     let out = shown(&checked);
@@ -124,7 +128,7 @@ fn evidence_of_the_run_says_what_it_saw() {
 }
 
 #[test]
-fn the_terminal_stands_outside_of_what_is_exchanged() {
+fn the_terminal_is_outside_of_the_live_regions() {
     let out = shown(&page("step", RunState::Running));
     let island = out.find("<leptos-island").unwrap_or_else(|| panic!("no island in {out}"));
     let before = &out[..island];
@@ -134,20 +138,20 @@ fn the_terminal_stands_outside_of_what_is_exchanged() {
 }
 
 #[test]
-fn the_list_leads_to_each_run_and_marks_the_kind() {
+fn the_list_links_to_each_run_and_marks_the_kind() {
     let pages = Pages { newer: Some(7), older: Some(5) };
     let page = RunsPage { rows: vec![samples::run(7, RunState::Failed)], pages };
     let out = html(|| runs_view("check", &page));
     assert_page("runs", &out);
     let none = RunsPage { rows: vec![], pages: Pages::default() };
-    assert!(html(|| runs_view("", &none).into_any()).contains("Nothing of this kind has run yet"));
+    assert!(html(|| runs_view("", &none).into_any()).contains("No runs to show"));
 }
 
 #[test]
-fn a_run_whose_log_was_removed_says_so() {
+fn a_removed_log_is_announced() {
     let mut pruned = page("check", RunState::Passed);
     pruned.pruned_at = Some(samples::NOW);
     let out = html(|| run_view(&here("/runs/12"), &pruned));
-    assert!(out.contains("Log removed on ") && out.contains(" by retention"), "{out}");
+    assert!(out.contains("Log removed on ") && out.contains(" by log retention"), "{out}");
     assert!(!out.contains("/runs/12/log\"") && !out.contains("terminal__view"), "{out}");
 }

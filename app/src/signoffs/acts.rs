@@ -1,4 +1,4 @@
-//! Signing and deciding. Doorways only: the engine checks password, role and evidence.
+//! The server functions for sign-offs and the decision. The engine checks password, role and evidence.
 
 #![expect(clippy::too_many_arguments, reason = "a form's fields are the arguments, one each")]
 
@@ -7,8 +7,8 @@ use leptos::prelude::*;
 use crate::error::AppError;
 use crate::ssr::{Envelope, act};
 
-/// Signs for a role: `choice` is `go` or `no-go`, `digest` names the evidence and `shown` the sign-off that were shown. A No-Go
-/// needs its reason (`comment`) and what would change it (`would_change`).
+/// Signs off for a role. `choice` is `go` or `no-go`; `digest` identifies the evidence, and `shown` the sign-off, that
+/// the page showed. A No-Go requires a reason (`comment`) and the conditions for a Go (`would_change`).
 #[server(prefix = "/api", endpoint = "sign_off")]
 pub(crate) async fn sign_off(
     role: String,

@@ -12,17 +12,17 @@ use crate::ui::{
     time,
 };
 
-/// The decision as it stands, and the form to record one.
+/// The current decision, and the form to record one.
 pub(super) fn decision_card(here: &Here, page: &SignOffPage) -> AnyView {
     let (class, state) = match page.judgement.decision.as_ref().map(|d| d.choice) {
         Some(Choice::Go) => ("card card--green", badge("go", Icon::Check, "Go")),
         Some(Choice::NoGo) => ("card card--red", badge("no-go", Icon::Cross, "No-Go")),
         None if page.judgement.fallen.is_some() => {
-            ("card card--amber", badge("stale", Icon::Clock, "No longer stands"))
+            ("card card--amber", badge("stale", Icon::Clock, "No longer valid"))
         }
         None => ("card", badge("open", Icon::Circle, "Not decided")),
     };
-    let word = match &page.judgement.decision {
+    let text = match &page.judgement.decision {
         Some(decision) => view! {
             <p>
                 {decision.choice.label()} " by " <strong>{decision.by_name.clone()}</strong> ", "
@@ -30,13 +30,13 @@ pub(super) fn decision_card(here: &Here, page: &SignOffPage) -> AnyView {
             </p>
             <p class="wrap small">{decision.note.clone()}</p>
             {bound(&decision.verdict)}
-            <p class="small muted">{stands(decision.choice)}</p>
+            <p class="small muted">{validity(decision.choice)}</p>
         }
         .into_any(),
         None if page.judgement.fallen.is_some() => fallen(page),
         None => view! {
             <p class="small muted">
-                "The Product Owner records it. Go is refused while the verdict is No-Go."
+                "The PO records the decision. Go is not possible while the verdict is No-Go."
             </p>
         }
         .into_any(),
@@ -47,29 +47,29 @@ pub(super) fn decision_card(here: &Here, page: &SignOffPage) -> AnyView {
                 <h2>"Decision"</h2>
                 {state}
             </div>
-            <div class="card__body">{word} <div class="no-print">{form(here, page)}</div></div>
+            <div class="card__body">{text} <div class="no-print">{form(here, page)}</div></div>
         </section>
     }
     .into_any()
 }
 
-fn stands(choice: Choice) -> &'static str {
+fn validity(choice: Choice) -> &'static str {
     match choice {
-        Choice::Go => "It stands: evidence and sign-offs are those that were decided on.",
-        Choice::NoGo => "It stands until another is recorded.",
+        Choice::Go => "Valid: nothing has changed since the decision.",
+        Choice::NoGo => "Valid until another decision is recorded.",
     }
 }
 
-/// The verdict that the decision is bound to.
+/// The digest of the verdict that the decision is bound to.
 fn bound(verdict: &str) -> Option<AnyView> {
     let short: String = verdict.chars().take(12).collect();
     (!short.is_empty()).then(|| {
         let whole = verdict.to_owned();
-        view! { <p class="small muted">"On the verdict " <code title=whole>{short}</code></p> }.into_any()
+        view! { <p class="small muted">"Verdict digest: " <code title=whole>{short}</code></p> }.into_any()
     })
 }
 
-/// A decision that no longer stands, and why.
+/// A decision that is no longer valid, and why.
 fn fallen(page: &SignOffPage) -> AnyView {
     let Some(fallen) = &page.judgement.fallen else { return ().into_any() };
     let decision = &fallen.decision;
@@ -81,7 +81,7 @@ fn fallen(page: &SignOffPage) -> AnyView {
         <p class="wrap small">{decision.note.clone()}</p>
         {bound(&decision.verdict)}
         <div class="small warn">
-            <p>{icon(Icon::Clock)} " It no longer stands:"</p>
+            <p>{icon(Icon::Clock)} " Decision no longer valid:"</p>
             {lines(&fallen.why)}
         </div>
     }
@@ -100,8 +100,8 @@ fn form(here: &Here, page: &SignOffPage) -> AnyView {
                 {envelope(here, "decide")}
                 {hidden(&[("digest", &page.judgement.digest), ("shown", &shown)])}
                 {choices(here, "decide", &page.decide_go, &page.decide_no_go)}
-                {note_field(here, "decide", "note", "Note", "Why, in a sentence.", true)}
-                {password_field("decide")} {offer_button("Record the decision", "btn--primary", &either)}
+                {note_field(here, "decide", "note", "Note", "The reason, in one sentence.", true)}
+                {password_field("decide")} {offer_button("Record decision", "btn--primary", &either)}
             </form>
         }
         .into_any()
@@ -109,7 +109,7 @@ fn form(here: &Here, page: &SignOffPage) -> AnyView {
     confirm_form(
         here,
         "decide",
-        view! { {icon(Icon::Flag)} "Record the decision" },
+        view! { {icon(Icon::Flag)} "Record decision" },
         "btn--primary",
         &either,
         panel,

@@ -1,4 +1,4 @@
-//! The go/no-go page: checklist, sign-offs, decision. Laid out for a phone first.
+//! The go/no-go page: checklist, sign-offs, decision. Designed for phones first.
 
 mod acts;
 mod decision;
@@ -19,16 +19,16 @@ use crate::ui::{
     Here, Icon, badge, blocker_line, card, check_line, code_text, empty, item_badge, lines, page_head, time,
 };
 
-/// The page of checklist, sign-offs and decision.
+/// The page with checklist, sign-offs and decision.
 #[component]
 pub fn SignOffsPage() -> impl IntoView {
     page(move |context| async move {
-        let sheet = context.engine.sign_offs(context.actor()?).await?;
-        Ok(sign_offs_view(&Here::from(&context), &sheet))
+        let data = context.engine.sign_offs(context.actor()?).await?;
+        Ok(sign_offs_view(&Here::from(&context), &data))
     })
 }
 
-/// The page as it is laid out.
+/// Renders the page.
 pub fn sign_offs_view(here: &Here, page: &SignOffPage) -> AnyView {
     let verdict = &page.judgement.verdict;
     let state = if verdict.is_go() {
@@ -47,10 +47,10 @@ pub fn sign_offs_view(here: &Here, page: &SignOffPage) -> AnyView {
     };
     let signs = if page.judgement.sign_offs.is_empty() {
         empty(
-            "The runbook names no signing roles",
+            "The runbook has no sign-off roles",
             view! {
                 <p class="small">
-                    "Name them in a checklist item, such as “Stakeholder sign-offs: Backend / QA”."
+                    "List them in a checklist item, for example “Stakeholder sign-offs: Backend / QA”."
                 </p>
             },
         )
@@ -73,7 +73,7 @@ pub fn sign_offs_view(here: &Here, page: &SignOffPage) -> AnyView {
     .into_any()
 }
 
-/// What keeps a Go from being signed.
+/// The blockers that prevent a Go sign-off.
 fn before(page: &SignOffPage) -> AnyView {
     let body = (!page.before.is_empty()).then(|| {
         let items = page
@@ -83,16 +83,16 @@ fn before(page: &SignOffPage) -> AnyView {
             .collect_view();
         view! {
             <div class="notice notice--warn">
-                <p class="notice__title">"Before anybody can sign Go"</p>
+                <p class="notice__title">"To do before a Go sign-off"</p>
                 <ul class="stack stack--tight">{items}</ul>
-                <p class="small">"A No-Go can be signed at any time."</p>
+                <p class="small">"A No-Go sign-off is possible at any time."</p>
             </div>
         }
     });
     view! { <div data-live="before-signing">{body}</div> }.into_any()
 }
 
-/// The parts of a checklist item, each with its state and the way to it.
+/// The parts of a checklist item, each with its state and a link to it.
 fn parts(page: &SignOffPage, state: &ItemState) -> Option<AnyView> {
     let parts = page.parts.get(&state.item.id)?;
     let items = parts
@@ -133,8 +133,8 @@ fn checklist(here: &Here, page: &SignOffPage) -> AnyView {
         let items = page.checklist.iter().map(|i| item(here, page, i)).collect_view();
         view! { <ul class="lines">{items}</ul> }.into_any()
     };
-    let held = page.checklist.iter().filter(|i| i.is_satisfied()).count();
-    let count = format!("{held} of {} hold", page.checklist.len());
+    let met = page.checklist.iter().filter(|i| i.is_satisfied()).count();
+    let count = format!("{met} of {} met", page.checklist.len());
     view! {
         <section class="card">
             <div class="card__head">
@@ -172,7 +172,7 @@ fn item(here: &Here, page: &SignOffPage, state: &ItemState) -> AnyView {
     });
     let gate = item.gate.clone().map(|gate| {
         let href = format!("/gates/{gate}#{}", item.id);
-        view! { <a class="small" href=href>{format!("In gate {gate}")}</a> }
+        view! { <a class="small" href=href>{format!("Gate {gate}")}</a> }
     });
     view! {
         <li id=item.id.clone() data-live=format!("item-{}", item.id)>
@@ -195,7 +195,7 @@ fn item(here: &Here, page: &SignOffPage, state: &ItemState) -> AnyView {
     .into_any()
 }
 
-/// Sign-offs that later ones replaced. They stay in sight.
+/// Sign-offs that were replaced by later ones. They remain visible.
 fn earlier(signed: &[SignOff]) -> Option<AnyView> {
     if signed.is_empty() {
         return None;
@@ -220,5 +220,5 @@ fn earlier(signed: &[SignOff]) -> Option<AnyView> {
             }
         })
         .collect_view();
-    Some(card("earlier", "Replaced by later sign-offs", (), view! { <ul class="lines">{items}</ul> }))
+    Some(card("earlier", "Earlier sign-offs", (), view! { <ul class="lines">{items}</ul> }))
 }

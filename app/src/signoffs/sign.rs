@@ -1,4 +1,4 @@
-//! One role's sign-off: what stands, why it does not count, and the form to sign.
+//! The sign-off of one role: its state, why it is not valid, and the form to sign off.
 
 use domain::facts::{Choice, ShownRow, SignOff};
 use domain::judge::SignOffView;
@@ -13,23 +13,23 @@ use crate::ui::{
     password_field, time,
 };
 
-/// The card of one signing role.
+/// The card of one sign-off role.
 pub(super) fn sign_card(here: &Here, page: &SignOffPage, view: &SignOffView) -> AnyView {
     let (class, state) = match (view.counts(), &view.last) {
         (Some(Choice::Go), _) => ("sign sign--go", badge("go", Icon::Check, "Go")),
         (Some(Choice::NoGo), _) => ("sign sign--no-go", badge("no-go", Icon::Cross, "No-Go")),
-        (None, Some(_)) => ("sign sign--stale", badge("stale", Icon::Clock, "Re-confirm")),
-        (None, None) => ("sign", badge("open", Icon::Circle, "Waiting")),
+        (None, Some(_)) => ("sign sign--stale", badge("stale", Icon::Clock, "No longer valid")),
+        (None, None) => ("sign", badge("open", Icon::Circle, "Not signed")),
     };
     let release = page.release.as_ref().map(|r| r.name()).unwrap_or_default();
-    let word = match &view.last {
-        Some(signed) => said(signed, &release),
-        None => view! { <p class="small muted">"Nobody has signed for this release."</p> }.into_any(),
+    let statement = match &view.last {
+        Some(signed) => signed_lines(signed, &release),
+        None => view! { <p class="small muted">"No sign-off for this release yet."</p> }.into_any(),
     };
     let stale = (!view.stale.is_empty()).then(|| {
         view! {
             <div class="small warn">
-                <p>{icon(Icon::Clock)} " It no longer counts:"</p>
+                <p>{icon(Icon::Clock)} " Sign-off no longer valid:"</p>
                 {lines(&view.stale)}
             </div>
         }
@@ -37,10 +37,13 @@ pub(super) fn sign_card(here: &Here, page: &SignOffPage, view: &SignOffView) -> 
     let since = since_then(view);
     let form = match view.role {
         Some(role) => sign_form(here, page, role, &view.name, view.last.as_ref()),
-        None => view! {
-            <p class="small warn">"No role of this board goes by this name, so nobody can sign for it."</p>
+        None => {
+            let known = Role::ALL.map(Role::label).join(", ");
+            let text = format!(
+                "This role is not known to Stagegate (known roles: {known}). Correct its name in the runbook."
+            );
+            view! { <p class="small warn">{text}</p> }.into_any()
         }
-        .into_any(),
     };
     let id = engine::view::sign_anchor(&view.name);
     view! {
@@ -49,21 +52,21 @@ pub(super) fn sign_card(here: &Here, page: &SignOffPage, view: &SignOffView) -> 
                 <h3>{view.name.clone()}</h3>
                 {state}
             </div>
-            {word} {stale} {since} <div class="no-print">{form}</div>
+            {statement} {stale} {since} <div class="no-print">{form}</div>
         </article>
     }
     .into_any()
 }
 
-/// What has changed since, where that does not end the word: measured values, and anything after a No-Go.
-/// What ends it is told already.
+/// Changes since the sign-off that do not make it invalid: measured values, and any change after a No-Go.
+/// The reasons that make it invalid are shown separately.
 fn since_then(view: &SignOffView) -> Option<AnyView> {
     let signed = view.last.as_ref()?;
     let more: Vec<&String> = view.changes.iter().filter(|c| !view.stale.contains(c)).collect();
     let changed = (!more.is_empty()).then(|| {
         view! {
             <div class="small">
-                <p class="muted">"Changed since:"</p>
+                <p class="muted">"Changed since then:"</p>
                 {lines(&more)}
             </div>
         }
@@ -72,7 +75,7 @@ fn since_then(view: &SignOffView) -> Option<AnyView> {
     let seen = signed.shown.iter().any(|r| !r.title.is_empty()).then(|| {
         view! {
             <details class="more no-print">
-                <summary>{format!("What {} was shown", signed.by_name)}</summary>
+                <summary>{format!("Evidence shown to {}", signed.by_name)}</summary>
                 <ul class="lines small">{rows}</ul>
             </details>
         }
@@ -97,13 +100,13 @@ fn shown_row(row: &ShownRow) -> AnyView {
     .into_any()
 }
 
-fn said(signed: &SignOff, release: &str) -> AnyView {
+fn signed_lines(signed: &SignOff, release: &str) -> AnyView {
     let comment = (!signed.comment.is_empty())
         .then(|| view! { <p class="small sign__comment">{signed.comment.clone()}</p> });
     let would = (!signed.would_change.is_empty()).then(|| {
         view! {
             <p class="small sign__comment">
-                <span class="muted">"What would change it: "</span>
+                <span class="muted">"Conditions for a Go: "</span>
                 {signed.would_change.clone()}
             </p>
         }
@@ -121,13 +124,13 @@ fn said(signed: &SignOff, release: &str) -> AnyView {
 }
 
 fn offer_of(offers: &[(Role, Permission)], role: Role) -> Permission {
-    offers
-        .iter()
-        .find(|(r, _)| *r == role)
-        .map_or_else(|| Permission::Denied("this role does not sign here".to_owned()), |(_, o)| o.clone())
+    offers.iter().find(|(r, _)| *r == role).map_or_else(
+        || Permission::Denied("The runbook has no sign-off for this role.".to_owned()),
+        |(_, o)| o.clone(),
+    )
 }
 
-/// The form of one role, for those who may sign for it; for the others, why not.
+/// The form of one role; for people who cannot sign off for it, the reason.
 fn sign_form(here: &Here, page: &SignOffPage, role: Role, name: &str, last: Option<&SignOff>) -> AnyView {
     let go = offer_of(&page.go, role);
     let no_go = offer_of(&page.no_go, role);
@@ -140,7 +143,8 @@ fn sign_form(here: &Here, page: &SignOffPage, role: Role, name: &str, last: Opti
     }
     let form = format!("sign_off:{}", role.slug());
     let shown = last.map_or(0, |signed| signed.id).to_string();
-    let label = if last.is_some() { format!("Sign again as {name}") } else { format!("Sign as {name}") };
+    let label =
+        if last.is_some() { format!("Sign off again as {name}") } else { format!("Sign off as {name}") };
     let panel = || {
         view! {
             <form class="form" method="post" action=SignOffForm::url()>
@@ -156,18 +160,18 @@ fn sign_form(here: &Here, page: &SignOffPage, role: Role, name: &str, last: Opti
                     &form,
                     "comment",
                     "Comment",
-                    "For a No-Go: the reason. It is required then.",
+                    "Required for a No-Go: enter the reason.",
                     false,
                 )}
                 {note_field(
                     here,
                     &form,
                     "would_change",
-                    "What would change a No-Go",
-                    "Required for a No-Go, left empty for a Go.",
+                    "Conditions for a Go",
+                    "Required for a No-Go: what must change. Leave empty for a Go.",
                     false,
                 )} {password_field(&form)}
-                {offer_button(format!("Sign as {name}"), "btn--primary", &either)}
+                {offer_button(format!("Sign off as {name}"), "btn--primary", &either)}
             </form>
         }
         .into_any()
@@ -175,7 +179,7 @@ fn sign_form(here: &Here, page: &SignOffPage, role: Role, name: &str, last: Opti
     confirm_form(here, &form, view! { {icon(Icon::Person)} {label} }, "btn--primary", &either, panel)
 }
 
-/// Go or No-Go as two large choices; one that would be refused is disabled and says why.
+/// Go or No-Go as two large choices; a choice that is not possible is disabled and shows the reason.
 pub(super) fn choices(here: &Here, form: &str, go: &Permission, no_go: &Permission) -> AnyView {
     let before = here.draft(form, "choice");
     let one = |choice: Choice, offer: &Permission, class: &'static str, shape: Icon| {
@@ -203,7 +207,7 @@ pub(super) fn choices(here: &Here, form: &str, go: &Permission, no_go: &Permissi
     };
     view! {
         <fieldset class="fieldset">
-            <legend>"Your word"</legend>
+            <legend>"Go or No-Go"</legend>
             <div class="choices">
                 {one(Choice::Go, go, "choice choice--go", Icon::Check)}
                 {one(Choice::NoGo, no_go, "choice choice--no-go", Icon::Cross)}

@@ -11,31 +11,31 @@ use super::sign_offs_view;
 use crate::ui::samples::{NOW, here, html, sign_offs};
 
 #[test]
-fn somebody_signs_only_for_the_role_they_hold() {
+fn a_person_signs_off_only_for_a_role_they_have() {
     let out = html(|| sign_offs_view(&here("/sign-offs"), &sign_offs()));
     assert_eq!(out.matches("action=\"/api/sign_off\"").count(), 1, "{out}");
     assert!(out.contains("name=\"role\" value=\"qa\""), "{out}");
-    assert!(out.contains("you do not hold Security"), "{out}");
+    assert!(out.contains("Only Security can do this."), "{out}");
     assert!(out.contains("type=\"password\""), "{out}");
 }
 
 #[test]
-fn a_go_that_would_be_refused_is_disabled_and_says_why() {
+fn a_go_that_is_not_possible_is_disabled_and_shows_the_reason() {
     let out = html(|| sign_offs_view(&here("/sign-offs"), &sign_offs()));
     let go = out.find("value=\"go\"").map(|at| &out[at..]).unwrap_or_default();
     let label = go.split("</label>").next().unwrap_or_default();
-    assert!(label.contains("disabled") && label.contains("gate A is not accepted"), "{label}");
+    assert!(label.contains("disabled") && label.contains("Gate A is not accepted."), "{label}");
 }
 
 #[test]
-fn what_somebody_signs_is_the_evidence_that_is_shown() {
+fn the_sign_off_form_is_bound_to_the_evidence_shown() {
     let page = sign_offs();
     let out = html(|| sign_offs_view(&here("/sign-offs"), &page));
     assert!(out.contains(&format!("name=\"digest\" value=\"{}\"", page.judgement.digest)), "{out}");
 }
 
 #[test]
-fn a_stale_sign_off_says_what_changed() {
+fn a_stale_sign_off_shows_what_changed() {
     let mut page = sign_offs();
     page.judgement.sign_offs[0].last = Some(SignOff {
         id: 1,
@@ -53,7 +53,7 @@ fn a_stale_sign_off_says_what_changed() {
     });
     page.judgement.sign_offs[0].stale = vec!["A.1 was proved and is open".into()];
     let out = html(|| sign_offs_view(&here("/sign-offs"), &page));
-    for part in ["Grace", "Re-confirm", "A.1 was proved and is open", "fine &lt;img&gt;", "#3"] {
+    for part in ["Grace", "No longer valid", "A.1 was proved and is open", "fine &lt;img&gt;", "#3"] {
         assert!(out.contains(part), "{part} in {out}");
     }
 }
@@ -62,14 +62,14 @@ fn a_stale_sign_off_says_what_changed() {
 fn the_decision_form_is_for_the_product_owner() {
     let mut page = sign_offs();
     let out = html(|| sign_offs_view(&here("/sign-offs"), &page));
-    assert!(!out.contains("action=\"/api/decide\"") && out.contains("only the PO decides"), "{out}");
+    assert!(!out.contains("action=\"/api/decide\"") && out.contains("Only PO can do this."), "{out}");
     page.decide_no_go = Permission::Allowed;
     let out = html(|| sign_offs_view(&here("/sign-offs"), &page));
     assert!(out.contains("action=\"/api/decide\""), "{out}");
 }
 
 #[test]
-fn a_no_go_shows_what_would_change_it_and_what_has_changed_since() {
+fn a_no_go_shows_the_conditions_for_a_go_and_what_has_changed_since() {
     let mut page = sign_offs();
     page.judgement.sign_offs[0].last = Some(SignOff {
         id: 1,
@@ -88,11 +88,11 @@ fn a_no_go_shows_what_would_change_it_and_what_has_changed_since() {
     page.judgement.sign_offs[0].changes = vec!["A.1 coverage was 71.2 %, is 66.1 %".into()];
     let out = html(|| sign_offs_view(&here("/sign-offs"), &page));
     for part in [
-        "What would change it: ",
+        "Conditions for a Go: ",
         "p95 &lt;600 ms",
-        "Changed since:",
+        "Changed since then:",
         "A.1 coverage was 71.2 %, is 66.1 %",
-        "What Grace was shown",
+        "Evidence shown to Grace",
         "name=\"would_change\"",
     ] {
         assert!(out.contains(part), "{part} in {out}");
@@ -100,7 +100,7 @@ fn a_no_go_shows_what_would_change_it_and_what_has_changed_since() {
 }
 
 #[test]
-fn a_decision_that_fell_is_shown_with_the_reason() {
+fn a_decision_that_is_no_longer_valid_is_shown_with_the_reason() {
     let mut page = sign_offs();
     page.judgement.fallen = Some(FallenDecision {
         decision: Decision {
@@ -115,16 +115,16 @@ fn a_decision_that_fell_is_shown_with_the_reason() {
             by_name: "Pia".into(),
             at: NOW,
         },
-        why: vec!["the verdict is No-Go now: web is exited".into()],
+        why: vec!["the verdict is now No-Go: web is exited".into()],
     });
     let out = html(|| sign_offs_view(&here("/sign-offs"), &page));
-    for part in ["No longer stands", "Pia", "web is exited", "abcdef012345"] {
+    for part in ["No longer valid", "Pia", "web is exited", "abcdef012345"] {
         assert!(out.contains(part), "{part} in {out}");
     }
 }
 
 #[test]
-fn a_checklist_item_shows_its_parts_with_state_and_place() {
+fn a_checklist_item_shows_its_parts_with_state_and_link() {
     let mut page = sign_offs();
     let id = page.checklist[0].item.id.clone();
     page.parts.insert(

@@ -1,4 +1,4 @@
-//! States as badges: a shape and a word, the colour only repeats them.
+//! States as badges with an icon and a word. The colour never carries the meaning alone.
 
 use domain::gate::{GateState, GateView};
 use domain::item::{ItemState, Standing, Status};
@@ -14,25 +14,25 @@ pub fn badge(slug: &str, shape: Icon, word: &str) -> AnyView {
     view! { <span class=format!("badge badge--{slug}")>{icon(shape)}{word.to_owned()}</span> }.into_any()
 }
 
-/// How a gate stands.
+/// The state of a gate.
 pub fn gate_badge(gate: &GateView) -> AnyView {
     match gate.state {
         GateState::Accepted if gate.is_decision => badge("accepted", Icon::Check, "Go"),
         GateState::Accepted => badge("accepted", Icon::Check, "Accepted"),
         GateState::Ready => badge("ready", Icon::Dot, "Ready"),
         GateState::Open if gate.is_red() => badge("fail", Icon::Cross, "Failing"),
-        GateState::Open if gate.fell_back => badge("stale", Icon::Back, "Fell back"),
+        GateState::Open if gate.fell_back => badge("stale", Icon::Back, "Withdrawn"),
         GateState::Open => badge("open", Icon::Circle, "Open"),
     }
 }
 
-/// How a criterion or checklist item stands.
+/// The state of a criterion or checklist item.
 pub fn item_badge(item: &ItemState) -> AnyView {
     match &item.status {
         Status::Proved => badge("proved", Icon::Check, "Proved"),
         Status::Attested => badge("attested", Icon::Person, "Attested"),
         Status::Waived => badge("waived", Icon::Flag, "Waived"),
-        Status::Derived => badge("derived", Icon::Check, "Holds"),
+        Status::Derived => badge("derived", Icon::Check, "Met"),
         Status::Open(_) if item.is_red() => badge("fail", Icon::Cross, "Failing"),
         Status::Open(_) if item.checks.iter().any(|c| c.standing == Standing::Stale) => {
             badge("stale", Icon::Clock, "Stale")
@@ -41,18 +41,18 @@ pub fn item_badge(item: &ItemState) -> AnyView {
     }
 }
 
-/// How a check stands.
+/// The state of a check.
 pub fn standing_badge(standing: Standing) -> AnyView {
     match standing {
         Standing::Missing => badge("missing", Icon::Circle, "Not run"),
         Standing::Stale => badge("stale", Icon::Clock, "Stale"),
-        Standing::Pass => badge("pass", Icon::Check, "Pass"),
-        Standing::Fail => badge("fail", Icon::Cross, "Fail"),
+        Standing::Pass => badge("pass", Icon::Check, "Passed"),
+        Standing::Fail => badge("fail", Icon::Cross, "Failed"),
         Standing::Inconclusive => badge("inconclusive", Icon::Warning, "Inconclusive"),
     }
 }
 
-/// How a run stands.
+/// The state of a run.
 pub fn run_badge(state: RunState) -> AnyView {
     let (shape, word) = match state {
         RunState::Running => (Icon::Spinner, "Running"),
@@ -65,7 +65,7 @@ pub fn run_badge(state: RunState) -> AnyView {
     badge(state.slug(), shape, word)
 }
 
-/// How a service is.
+/// The state of a service.
 pub fn health_badge(health: Health) -> AnyView {
     match health {
         Health::Healthy | Health::Done => badge(health.label(), Icon::Check, health.label()),
@@ -74,11 +74,11 @@ pub fn health_badge(health: Health) -> AnyView {
         Health::Unhealthy | Health::Restarting | Health::Exited => {
             badge(health.label(), Icon::Cross, health.label())
         }
-        Health::Missing => badge("missing", Icon::Circle, "not there"),
+        Health::Missing => badge("missing", Icon::Circle, "missing"),
     }
 }
 
-/// Where a release stands.
+/// The state of a release.
 pub fn release_badge(state: ReleaseState) -> AnyView {
     match state {
         ReleaseState::Opened => badge("open", Icon::Circle, "Opened"),

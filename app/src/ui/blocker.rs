@@ -1,4 +1,4 @@
-//! A blocker in a line: what, since when, whose, and what the person looking may do about it.
+//! A blocker in one line: what it is, since when, its owners, and the action that the signed-in person can take.
 
 use domain::time::Millis;
 use engine::view::BlockerView;
@@ -6,7 +6,7 @@ use leptos::prelude::*;
 
 use super::{Icon, icon, since};
 
-/// The line of one blocker.
+/// Renders one blocker.
 pub fn blocker_line(view: &BlockerView, now: Millis) -> AnyView {
     let what = view.blocker.what.clone();
     let waited = view.blocker.since.map(|at| {
@@ -21,18 +21,18 @@ pub fn blocker_line(view: &BlockerView, now: Millis) -> AnyView {
             {waited}
             {act}
         </div>
-        <p class="blocker__owners">{icon(Icon::Person)} " " {whose(&view.owners)}</p>
+        <p class="blocker__owners">{icon(Icon::Person)} " " {owners_text(&view.owners)}</p>
     }
     .into_any()
 }
 
-/// `Backend (Bela), QA (nobody holds it)`.
-fn whose(owners: &[(String, Vec<String>)]) -> String {
+/// The owners as text: `Backend (Bela), QA (not assigned)`.
+fn owners_text(owners: &[(String, Vec<String>)]) -> String {
     if owners.is_empty() {
-        return "nobody's yet".to_owned();
+        return "no owner".to_owned();
     }
     let one = |(role, people): &(String, Vec<String>)| match people.as_slice() {
-        [] => format!("{role} (nobody holds it)"),
+        [] => format!("{role} (not assigned)"),
         people => format!("{role} ({})", people.join(", ")),
     };
     owners.iter().map(one).collect::<Vec<_>>().join(", ")
@@ -40,13 +40,13 @@ fn whose(owners: &[(String, Vec<String>)]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::whose;
+    use super::owners_text;
 
     #[test]
-    fn owners_are_told_with_the_people() {
+    fn owners_are_shown_with_the_people() {
         let owners =
             [("Backend".to_owned(), vec!["Bela".to_owned(), "Ben".to_owned()]), ("QA".to_owned(), vec![])];
-        assert_eq!(whose(&owners), "Backend (Bela, Ben), QA (nobody holds it)");
-        assert_eq!(whose(&[]), "nobody's yet");
+        assert_eq!(owners_text(&owners), "Backend (Bela, Ben), QA (not assigned)");
+        assert_eq!(owners_text(&[]), "no owner");
     }
 }

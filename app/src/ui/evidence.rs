@@ -1,4 +1,4 @@
-//! Evidence as people read it: what was seen, what was wanted, what to do next, how old it is.
+//! Evidence for people: actual and expected value, next step, and age.
 
 use domain::evidence::{Evidence, Outcome};
 use domain::item::{CheckState, Standing};
@@ -16,16 +16,16 @@ fn row(name: &'static str, text: &str) -> AnyView {
     view! { <dt>{name}</dt><dd>{text}</dd> }.into_any()
 }
 
-/// One piece of evidence in full.
+/// One piece of evidence with all its details.
 pub fn finding(evidence: &Evidence, now: impl Into<Option<Millis>>) -> AnyView {
     let age = now.into().map(|now| format!(" ({} ago)", human_span(now.since(evidence.at))));
     let next = if evidence.finding.outcome == Outcome::Pass { "" } else { &evidence.finding.next };
     view! {
         <dl class="found">
-            {row("Saw", &evidence.finding.saw)}
-            {row("Wanted", &evidence.finding.wanted)}
-            {row("Next", next)}
-            <dt>"When"</dt>
+            {row("Actual", &evidence.finding.saw)}
+            {row("Expected", &evidence.finding.wanted)}
+            {row("Next step", next)}
+            <dt>"Run"</dt>
             <dd>
                 {time(evidence.at)} {age} ", "
                 <a href=format!("/runs/{}", evidence.run)>{format!("run {}", evidence.run)}</a>
@@ -35,16 +35,16 @@ pub fn finding(evidence: &Evidence, now: impl Into<Option<Millis>>) -> AnyView {
     .into_any()
 }
 
-/// How a check stands in words: its last evidence, and why it does not count if it does not.
+/// The last evidence of a check and, when it is stale, the reasons.
 pub fn check_line(state: &CheckState, now: impl Into<Option<Millis>>) -> AnyView {
     let Some(last) = &state.last else {
-        return view! { <p class="small muted">"It has not run for this release."</p> }.into_any();
+        return view! { <p class="small muted">"Not run for this release yet."</p> }.into_any();
     };
     let stale = (state.standing == Standing::Stale).then(|| stale_line(state));
     view! { {stale} {finding(last, now)} }.into_any()
 }
 
-/// Why the last evidence does not count, each with the time since when, where that is known.
+/// The reasons why the last evidence is stale, each with its time if known.
 fn stale_line(state: &CheckState) -> AnyView {
     let why = state
         .stale
@@ -56,19 +56,24 @@ fn stale_line(state: &CheckState) -> AnyView {
             view! { {before} {reason.reason()} {at} }
         })
         .collect_view();
-    view! { <p class="small warn">{icon(Icon::Clock)} " Stale: " {why} ". Run it again."</p> }.into_any()
+    view! { <p class="small warn">{icon(Icon::Clock)} " Stale: " {why} ". Run the check again."</p> }
+        .into_any()
 }
 
-/// How long evidence still counts; louder when that is not long.
+/// When evidence expires; shown as a warning when that is soon.
 pub fn expiry_line(expires: Option<Expiry>, now: impl Into<Option<Millis>>) -> AnyView {
     let Some(Expiry { at, soon }) = expires else { return ().into_any() };
-    let left = now.into().map(|now| format!("expires in {}, ", human_span(at.since(now))));
-    let left = left.unwrap_or_else(|| "expires ".to_owned());
+    let left = now.into().map(|now| format!("Expires in {}, ", human_span(at.since(now))));
+    let left = left.unwrap_or_else(|| "Expires: ".to_owned());
     if soon {
-        view! { <p class="small warn">{icon(Icon::Clock)} " This " {left} {time(at)} ". Run it again in time."</p> }
-            .into_any()
+        view! {
+            <p class="small warn">
+                {icon(Icon::Clock)} " " {left} {time(at)} ". Run the check again before it expires."
+            </p>
+        }
+        .into_any()
     } else {
-        view! { <p class="small muted">"This " {left} {time(at)} "."</p> }.into_any()
+        view! { <p class="small muted">{left} {time(at)} "."</p> }.into_any()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Forms: the envelope that every action carries, and buttons that do not lie.
+//! Forms: the hidden fields that every form sends, and buttons that show why an action is not possible.
 
 use domain::digest::sha256_hex;
 use engine::view::Permission;
@@ -36,8 +36,8 @@ pub fn hidden(fields: &[(&str, &str)]) -> AnyView {
         .into_any()
 }
 
-/// A submit button that is disabled and says why when it would be refused. `class` holds the
-/// modifiers, such as `btn--primary`.
+/// A submit button. When the action is not permitted, the button is disabled and the reason is shown beside it. `class`
+/// holds the modifiers, such as `btn--primary`.
 pub fn offer_button(label: impl IntoView, class: &str, offer: &Permission) -> AnyView {
     let class = format!("btn {class}");
     match offer {
@@ -59,7 +59,7 @@ pub fn offer_button(label: impl IntoView, class: &str, offer: &Permission) -> An
     }
 }
 
-/// A whole form that is one button: posts `fields` and the envelope to `action`.
+/// A form that consists of one button: it posts `fields` and the envelope to `action`.
 pub fn post_button(
     place: &impl Place,
     form: &str,
@@ -82,8 +82,8 @@ pub fn post_button(
     .into_any()
 }
 
-/// Reveal and confirm without scripts: a button that opens a panel. Disabled with its reason when
-/// the action would be refused.
+/// A confirmation that works without scripts: a button that opens a panel. The button is disabled, with the reason,
+/// when the action is not permitted.
 pub fn confirm(
     label: impl IntoView,
     class: &str,
@@ -93,8 +93,8 @@ pub fn confirm(
     reveal(false, label, class, offer, panel)
 }
 
-/// As [`confirm`], for the named form: open from the start when that form was refused just now, so
-/// that what was typed is in sight.
+/// Like [`confirm`], for the named form. The panel is open if that form was just refused, so that the entered values
+/// are visible.
 pub fn confirm_form(
     here: &Here,
     form: &str,
@@ -125,24 +125,24 @@ fn reveal(
     .into_any()
 }
 
-/// One of several choices, each a value and what it says, a sentence or two; the first holds until another is made.
+/// Radio buttons, each a value and its label (one or two sentences). The first one is selected by default.
 pub fn choices(here: &Here, form: &str, name: &'static str, all: &[(&'static str, &'static str)]) -> AnyView {
     let before = here.draft(form, name);
     let first = all.first().map_or("", |(value, _)| value);
     let chosen = all.iter().map(|(value, _)| *value).find(|value| *value == before).unwrap_or(first);
-    let one = |(value, says): &(&'static str, &'static str)| {
-        let (value, says) = (*value, *says);
+    let one = |(value, label): &(&'static str, &'static str)| {
+        let (value, label) = (*value, *label);
         view! {
             <label class="choice">
                 <input type="radio" name=name value=value checked=value == chosen />
-                <span>{says}</span>
+                <span>{label}</span>
             </label>
         }
     };
     view! { <div class="choices choices--lines">{all.iter().map(one).collect_view()}</div> }.into_any()
 }
 
-/// A labelled line to type in, filled with what was typed before it was refused.
+/// A labelled text field, filled with the value of a refused form.
 pub fn text_field(
     here: &Here,
     form: &str,
@@ -173,7 +173,7 @@ pub fn text_field(
     .into_any()
 }
 
-/// A labelled area for a few sentences, filled with what was typed before it was refused.
+/// A labelled text area for a few sentences, filled with the value of a refused form.
 pub fn note_field(
     here: &Here,
     form: &str,
@@ -191,7 +191,7 @@ pub fn note_field(
         <div class="field">
             <label for=id.clone()>{label.to_owned()}</label>
             <textarea id=id.clone() name=name rows="3" required=required>
-                // The view macro writes the text of a textarea as it is.
+                // The view macro does not escape the text of a textarea.
                 {escaped(&here.draft(form, name))}
             </textarea>
             {hint}
@@ -200,12 +200,12 @@ pub fn note_field(
     .into_any()
 }
 
-/// The password typed again, for actions that sign.
+/// The password field of actions that require the password again, such as a sign-off.
 pub fn password_field(form: &str) -> AnyView {
     let id = format!("{form}:password");
     view! {
         <div class="field">
-            <label for=id.clone()>"Your password, again"</label>
+            <label for=id.clone()>"Confirm with your password"</label>
             <input
                 type="password"
                 id=id.clone()

@@ -1,15 +1,15 @@
-//! Where a page stands, its head, and what it shows when there is nothing or something went wrong.
+//! The frame of a page: its path, its head, and what it shows when it is empty or an error occurred.
 
 use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
 
 use crate::ssr::{Flash, RequestContext};
 
-/// Where a form is shown: what it needs to come back and to be filled in again.
+/// The page of a form: the path to return to, and the values to fill in again.
 pub trait Place {
     /// The page's path with its query.
     fn path(&self) -> &str;
-    /// What the last action said.
+    /// The message of the last action.
     fn flash(&self) -> Option<&Flash>;
 }
 
@@ -23,17 +23,17 @@ impl Place for RequestContext {
     }
 }
 
-/// The part of a visit that views need: no engine, no session.
+/// The part of the request context that views use: no engine, no session.
 #[derive(Debug, Clone, Default)]
 pub struct Here {
     /// The page's path with its query.
     pub path: String,
-    /// What the last action said.
+    /// The message of the last action.
     pub flash: Option<Flash>,
 }
 
 impl Here {
-    /// What somebody typed in the field `name` of `form` before it was refused, else nothing.
+    /// The value that was entered in the field `name` of `form` before the form was refused; otherwise empty.
     pub fn draft(&self, form: &str, name: &str) -> String {
         self.flash
             .as_ref()
@@ -42,7 +42,7 @@ impl Here {
             .unwrap_or_default()
     }
 
-    /// Whether `form` was refused just now, so that its panel is opened again.
+    /// Whether `form` was just refused, so that its panel is opened again.
     pub fn refused(&self, form: &str) -> bool {
         self.flash.as_ref().is_some_and(|f| !f.ok && f.form == form)
     }
@@ -69,7 +69,7 @@ pub fn param(name: &str) -> String {
     use_params_map().with_untracked(|params| params.get(name).unwrap_or_default())
 }
 
-/// A page's heading with what stands beside it.
+/// A page's heading with the content below and beside it.
 pub fn page_head(title: impl IntoView, under: impl IntoView, beside: impl IntoView) -> AnyView {
     view! {
         <div class="page__head">
@@ -97,7 +97,7 @@ pub fn card(live: &str, title: impl IntoView, beside: impl IntoView, body: impl 
     .into_any()
 }
 
-/// Nothing here yet: what would be here, and how it comes about.
+/// The empty state of a page or list: a title, and how to get content.
 pub fn empty(title: &str, how: impl IntoView) -> AnyView {
     view! {
         <div class="empty">
@@ -108,7 +108,7 @@ pub fn empty(title: &str, how: impl IntoView) -> AnyView {
     .into_any()
 }
 
-/// A page that could not be shown: the reason, and ways on.
+/// The error page: the reason, and links to continue.
 pub fn error_page(why: &str) -> AnyView {
     view! {
         <div class="page__head">
@@ -117,8 +117,8 @@ pub fn error_page(why: &str) -> AnyView {
         <div class="notice notice--error" role="alert">
             <p class="wrap">{why.to_owned()}</p>
             <p class="row">
-                <a class="btn" href="/">"To the board"</a>
-                <a class="btn btn--quiet" href="">"Try again"</a>
+                <a class="btn" href="/">"Go to the board"</a>
+                <a class="btn btn--quiet" href="">"Retry"</a>
             </p>
         </div>
     }

@@ -1,39 +1,39 @@
-//! The few icons, drawn for this product on a 16 by 16 grid. They decorate words and never stand alone.
+//! The icons, drawn for this product on a 16 by 16 grid. An icon always has a text beside it.
 
 use leptos::prelude::*;
 
 /// An icon's meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Icon {
-    /// Holds, passed.
+    /// Passed, met.
     Check,
-    /// Does not hold, failed.
+    /// Failed, not met.
     Cross,
-    /// Look here.
+    /// Warning.
     Warning,
-    /// Not yet.
+    /// Open, not done yet.
     Circle,
-    /// Goes on.
+    /// Running.
     Spinner,
-    /// Ready to be done.
+    /// Ready.
     Dot,
-    /// Let through.
+    /// Waived.
     Flag,
-    /// A person's word.
+    /// A person or an attestation.
     Person,
-    /// No longer counts.
+    /// Stale or expired.
     Clock,
-    /// Ended by a person.
+    /// Stopped or cancelled by a person.
     Stop,
-    /// Run it.
+    /// Run.
     Play,
-    /// Go back.
+    /// Roll back.
     Back,
-    /// Bring out.
+    /// Deploy.
     Rocket,
-    /// Onward.
+    /// Started, next.
     Arrow,
-    /// The product's own sign.
+    /// The logo of the product.
     Gate,
 }
 
@@ -63,7 +63,7 @@ impl Icon {
     }
 }
 
-/// The icon as SVG, hidden from screen readers: the word beside it says the same.
+/// The icon as SVG, hidden from screen readers, because the text beside it has the same meaning.
 pub fn icon(which: Icon) -> AnyView {
     let spin = if which == Icon::Spinner { "icon icon--spin" } else { "icon" };
     view! {

@@ -1,4 +1,4 @@
-//! Small pieces that every page shares. They lay out what they are given: no engine, no judgement.
+//! Small components that all pages share. They only render their input and do not use the engine.
 
 mod badge;
 mod blocker;

@@ -4,12 +4,12 @@ use domain::page::{Cursor, Pages};
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
-/// The page that the address asks for: `?before=` or `?after=` a number.
+/// The page of the list that the URL requests: `?before=` or `?after=` with a number.
 pub fn cursor() -> Cursor {
     use_query_map().with_untracked(|q| Cursor::of(q.get("before").as_deref(), q.get("after").as_deref()))
 }
 
-/// Links to newer and older rows. `path` may carry filters, which stay: `/runs?kind=check`.
+/// Links to newer and older rows. Filters in `path` are kept: `/runs?kind=check`.
 pub fn pager(path: &str, label: &'static str, pages: Pages) -> Option<AnyView> {
     let (path, filters) = path.split_once('?').unwrap_or((path, ""));
     let to = |cursor: String| {

@@ -1,24 +1,24 @@
-//! The measured values of a check as a small drawing: release by release, against what is wanted.
+//! The measured values of a check as a small chart: one value per release, with the threshold.
 
 use domain::check::{Check, Want};
 use domain::evidence::{Evidence, Outcome};
 use domain::flaky::TrendPoint;
 use leptos::prelude::*;
 
-/// The drawing's own units; the style sheet gives it its size.
+/// The units of the chart; the style sheet sets its size.
 const WIDTH: f64 = 120.0;
 const HEIGHT: f64 = 36.0;
 const EDGE: f64 = 4.0;
 
-/// One value that is drawn.
+/// One value of the chart.
 struct Point {
-    /// What it belongs to: `#3`, `run 42`.
+    /// The release or run of the value: `#3`, `run 42`.
     name: String,
     value: f64,
     outcome: Outcome,
 }
 
-/// The trend over releases; while there is one release only, the last values. Nothing below two values.
+/// The trend over releases or, while there is only one release, the last values. Empty with fewer than two values.
 /// `history` is newest first.
 pub fn trend_plot(check: &Check, trend: &[TrendPoint], history: &[Evidence]) -> AnyView {
     let (what, points): (&str, Vec<Point>) = if trend.len() > 1 {
@@ -70,8 +70,8 @@ fn draw(check: &Check, what: &str, points: &[Point], last: &Point) -> AnyView {
         view! { <line class="plot__want" x1="0" x2=WIDTH.to_string() y1=y.clone() y2=y></line> }
     });
     let values: Vec<String> = points.iter().map(|p| format!("{} {}", p.name, number(p.value))).collect();
-    let wants = want.map(|w| format!(", wants {w}")).unwrap_or_default();
-    let label = format!("Values {what}: {}{wants}", values.join(", "));
+    let expected = want.map(|w| format!(", expected {w}")).unwrap_or_default();
+    let label = format!("Values {what}: {}{expected}", values.join(", "));
     let title = label.clone();
     view! {
         <span class="row">
@@ -87,7 +87,7 @@ fn draw(check: &Check, what: &str, points: &[Point], last: &Point) -> AnyView {
     .into_any()
 }
 
-/// From values to heights; what is wanted is always in sight.
+/// Converts values to heights. The threshold is always inside the chart.
 struct Scale {
     low: f64,
     high: f64,

@@ -1,4 +1,4 @@
-//! Deploy and rollback as buttons that name, before anything happens, what will happen.
+//! The deploy and rollback buttons. Their confirmations name all effects before anything is done.
 
 use domain::observed::Observed;
 use domain::release::short_commit;
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::releases::{Deploy, RollBack};
 
-/// `412 MB`, `1.2 GB`; layers that images share are counted with each.
+/// `412 MB`, `1.2 GB`. Layers shared by several images are counted for each image.
 pub fn size(bytes: u64) -> String {
     match bytes.div_ceil(1_000_000) {
         mb @ 0..1_000 => format!("{mb} MB"),
@@ -19,7 +19,7 @@ pub fn size(bytes: u64) -> String {
     }
 }
 
-/// The target in words, to stand beside the button: since when it is good, which migrations lie between.
+/// The description of the rollback target beside the button: since when it is one, and the migrations between.
 pub fn rollback_words(offer: &RollbackOffer) -> AnyView {
     let migrations = match &offer.migrations {
         None => "migrations not recorded".to_owned(),
@@ -27,40 +27,40 @@ pub fn rollback_words(offer: &RollbackOffer) -> AnyView {
         Some(names) if names.len() == 1 => "1 migration between".to_owned(),
         Some(names) => format!("{} migrations between", names.len()),
     };
-    let kept = (offer.bytes > 0).then(|| format!(", {} kept", size(offer.bytes)));
-    view! { <span class="small">"good since " {time(offer.good_since)} ", " {migrations} {kept}</span> }
+    let retained = (offer.bytes > 0).then(|| format!(", {} retained", size(offer.bytes)));
+    view! { <span class="small">"Rollback target since " {time(offer.good_since)} ", " {migrations} {retained}</span> }
         .into_any()
 }
 
-/// The one-click rollback with its one confirmation: target, services that change, migrations
-/// between and what becomes of the database.
+/// The rollback button with its confirmation: target, services that change, migrations between, and the effect on the
+/// database.
 pub fn rollback_confirm(here: &Here, offer: &RollbackOffer, class: &str) -> AnyView {
     let commit = offer.target.short_commit();
-    let label = format!("Back to {commit}");
+    let label = format!("Roll back to {commit}");
     let target = offer.target.id.to_string();
     let form = format!("roll_back:{target}");
     let panel = || {
         let services = if offer.services.is_empty() {
-            view! { <p class="small">"No service changes its image."</p> }.into_any()
+            view! { <p class="small">"The images of all services stay the same."</p> }.into_any()
         } else {
             view! { <p class="row small">"Services that change:" {chips(&offer.services)}</p> }.into_any()
         };
         view! {
             <form class="form" method="post" action=RollBack::url()>
                 {envelope(here, &form)} {hidden(&[("release", &target), ("shown", &offer.digest)])}
-                <p class="strong">{format!("Go back to release {}?", offer.target.name())}</p>
+                <p class="strong">{format!("Roll back to release {}?", offer.target.name())}</p>
                 <p class="small wrap">{offer.target.subject.clone()}</p>
                 <p>{rollback_words(offer)}</p>
                 {services}
                 {database(here, &form, offer)}
                 {env_file(here, &form, offer)}
-                {offer_button(format!("Yes, back to {commit}"), "btn--danger", &offer.offer)}
+                {offer_button(format!("Yes, roll back to {commit}"), "btn--danger", &offer.offer)}
             </form>
         }
         .into_any()
     };
     let missing = (!offer.missing_images.is_empty()).then(|| {
-        view! { <p class="small no">"Images that are gone:"</p> {lines(&offer.missing_images)} }
+        view! { <p class="small no">"Missing images:"</p> {lines(&offer.missing_images)} }
     });
     view! {
         <div class="stack stack--tight">
@@ -71,19 +71,19 @@ pub fn rollback_confirm(here: &Here, offer: &RollbackOffer, class: &str) -> AnyV
     .into_any()
 }
 
-/// What becomes of the database; asked only when there is something to decide.
+/// The choices for the database; shown only when there is something to decide.
 fn database(here: &Here, form: &str, offer: &RollbackOffer) -> AnyView {
     let keep = || hidden(&[("database", "keep")]);
     let names = match &offer.migrations {
         Some(names) if names.is_empty() => return keep(),
         Some(names) => view! {
-            <p class="small">"Migrations that the target does not know:"</p>
+            <p class="small">"Migrations that the target does not include:"</p>
             {lines(names)}
         }
         .into_any(),
         None => view! {
             <p class="small warn">
-                "The migrations of one of the two releases were not recorded. Look before you choose."
+                "The migrations of one of the two releases were not recorded. Check the database before you choose."
             </p>
         }
         .into_any(),
@@ -92,26 +92,31 @@ fn database(here: &Here, form: &str, offer: &RollbackOffer) -> AnyView {
         return view! {
             {names}
             {keep()}
-            <p class="small">"The schema stays as it is; the stack declares no command to roll it back."</p>
+            <p class="small">"The schema is not changed: stagegate.toml declares no command to roll it back."</p>
         }
         .into_any();
     }
     const FRESH: &str =
-        "Back it up, then make a new one with its seed: what is in it now is in the backup only";
+        "Back up, then recreate the database with seed data (current data remains only in the backup)";
     let all = [
-        (true, "keep", "Keep the schema as it is"),
-        (offer.can_roll_back_database, "rollback", "Roll the migrations back with the stack's own command"),
+        (true, "keep", "Keep the current schema"),
+        (
+            offer.can_roll_back_database,
+            "rollback",
+            "Roll back the migrations with the command from stagegate.toml",
+        ),
         (offer.can_make_database_anew, "fresh", FRESH),
     ];
-    let offered: Vec<_> = all.iter().filter(|(on, ..)| *on).map(|(_, value, says)| (*value, *says)).collect();
+    let offered: Vec<_> =
+        all.iter().filter(|(on, ..)| *on).map(|(_, value, label)| (*value, *label)).collect();
     let typed = offer.can_make_database_anew.then(|| {
-        let hint = format!("Only for a new database: type {} to confirm.", offer.stack);
+        let hint = format!("Only to recreate the database: type {} to confirm.", offer.stack);
         view! { <div class="asked">{text_field(here, form, "typed", "The stack's name", &hint, false)}</div> }
     });
     view! {
         {names}
         <fieldset class="fieldset">
-            <legend>"The database"</legend>
+            <legend>"Database"</legend>
             {choices(here, form, "database", &offered)}
             {typed}
         </fieldset>
@@ -119,23 +124,23 @@ fn database(here: &Here, form: &str, offer: &RollbackOffer) -> AnyView {
     .into_any()
 }
 
-/// What becomes of the env file; asked only when it has changed and a copy is there.
+/// The choices for the env file; shown only when it has changed and a copy exists.
 fn env_file(here: &Here, form: &str, offer: &RollbackOffer) -> AnyView {
     match offer.env {
         EnvSince::Same => ().into_any(),
         EnvSince::Changed => view! {
             <p class="small warn">
-                "The env file has changed since that release ran. It stays as it is now: no copy of the old one was kept."
+                "The env file has changed since that release ran. The current file stays in use: there is no copy of the earlier one."
             </p>
         }
         .into_any(),
         EnvSince::Kept => {
             const BACK: &str =
-                "Put back the one that the release ran with; the present one is kept encrypted beside it";
-            let both = [("keep", "Leave it as it is now"), ("back", BACK)];
+                "Restore the env file of that release. An encrypted copy of the current file is kept";
+            let both = [("keep", "Keep the current env file"), ("back", BACK)];
             view! {
                 <fieldset class="fieldset">
-                    <legend>"The env file, which has changed since"</legend>
+                    <legend>"Env file (changed since that release)"</legend>
                     {choices(here, form, "env", &both)}
                 </fieldset>
             }
@@ -144,8 +149,8 @@ fn env_file(here: &Here, form: &str, offer: &RollbackOffer) -> AnyView {
     }
 }
 
-/// The deploy button with its confirmation: what lies in the directory, and the services concerned. `backup`: the
-/// database is backed up first, unless somebody says otherwise. The form sends back what was `shown`.
+/// The deploy button with its confirmation: the commit in the checkout and the services. `backup`: the database is
+/// backed up first, unless the person deselects it. The form sends back what was `shown`.
 pub fn deploy_confirm(
     here: &Here,
     observed: &Observed,
@@ -162,10 +167,10 @@ pub fn deploy_confirm(
         let ticked = here.draft(FORM, "without_backup") == "true";
         let without = backup.then(|| {
             view! {
-                <p class="small">"The database is backed up first; if that fails, nothing is deployed."</p>
+                <p class="small">"The database is backed up first. If the backup fails, nothing is deployed."</p>
                 <label class="check small">
                     <input type="checkbox" name="without_backup" value="true" checked=ticked />
-                    <span>"Deploy without that backup"</span>
+                    <span>"Deploy without a backup"</span>
                 </label>
             }
         });
@@ -175,7 +180,7 @@ pub fn deploy_confirm(
                 {hidden(&[("commit", &shown.commit), ("shown", &shown.digest)])}
                 <p class="strong">{format!("Deploy {commit} to this stack?")}</p>
                 <p class="small">
-                    "It builds the images, keeps them for a rollback, starts the services and waits until each is healthy. A service that does not become healthy is down until the next deploy or rollback."
+                    "The deploy builds the images, retains them for a rollback, starts the services and waits until each service is healthy. A service that does not become healthy stays unavailable until the next deploy or rollback."
                 </p>
                 <p class="row small">"Services:" {chips(&services)}</p>
                 {without}

@@ -1,4 +1,4 @@
-//! Runs in one line, in a table, and while they go on.
+//! Runs as one line, as a table, and with progress.
 
 use domain::time::{Millis, human_span};
 use engine::view::{RunState, RunView};
@@ -15,7 +15,7 @@ fn took(run: &RunView) -> Option<u64> {
     run.ended_at.map(|end| end.since(run.started_at))
 }
 
-/// A run in one line: state, title, summary, who and when.
+/// A run in one line: state, title, summary, person and time.
 pub fn run_line(run: &RunView, now: impl Into<Option<Millis>>) -> AnyView {
     let now = now.into();
     let length = match took(run) {
@@ -35,13 +35,13 @@ pub fn run_line(run: &RunView, now: impl Into<Option<Millis>>) -> AnyView {
     .into_any()
 }
 
-/// A run that goes on: elapsed, expected, a bar, and the services of a deploy.
+/// A run in progress: elapsed and expected time, a progress bar, and the services of a deploy.
 pub fn run_progress(run: &RunView, now: impl Into<Option<Millis>>) -> AnyView {
     let now = now.into();
     let elapsed = now.map(|now| now.since(run.started_at));
     let bar = match elapsed.zip(run.expected_ms.filter(|ms| *ms > 0)) {
         Some((elapsed, expected)) => {
-            // An estimate never claims to be done before the run says so.
+            // The estimate never reaches 100 % before the run has ended.
             let share = (elapsed.saturating_mul(100) / expected).min(97);
             view! { <progress class="bar" max="100" value=share.to_string() aria-label="Progress, estimated from the last run"></progress> }
                 .into_any()
@@ -97,15 +97,15 @@ pub fn run_table(runs: &[RunView], now: impl Into<Option<Millis>>) -> AnyView {
                     </td>
                     <td data-label="By">{run.by_name.clone()}</td>
                     <td data-label="Started">{time(run.started_at)}</td>
-                    <td data-label="Took" class="num nowrap">{length}</td>
+                    <td data-label="Duration" class="num nowrap">{length}</td>
                 </tr>
             }
         })
         .collect_view();
-    table(&["State", "Run", "By", "Started", "Took"], rows)
+    table(&["State", "Run", "By", "Started", "Duration"], rows)
 }
 
-/// How an automatic action stands: `was not done: run 7 was started first`.
+/// The state of an automatic action: `was not done: run 7 was started first`.
 pub fn follow_up_words(follow_up: &engine::view::FollowUpView) -> String {
     let words = match follow_up.state.as_str() {
         "pending" => "is pending",

@@ -1,4 +1,4 @@
-//! Views for tests, judged by the real rules out of small facts.
+//! Sample views for tests. The judgement is computed by the real rules from a small set of facts.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ use super::Here;
 /// 2026-03-01 09:30 UTC.
 pub const NOW: Millis = Millis(1_772_357_400_000);
 
-/// A view as HTML.
+/// Renders a view to HTML.
 pub fn html(view: impl FnOnce() -> AnyView) -> String {
     let owner = Owner::new();
     owner.with(|| {
@@ -73,7 +73,7 @@ pub fn runbook() -> Runbook {
         gates: vec![gate("A", 1, "Baseline"), gate("H", 2, "Decision")],
         criteria: vec![
             criterion("A.1", "`npm test` is green <script>alert(1)</script>"),
-            criterion("A.2", "Somebody looked at it"),
+            criterion("A.2", "A person checked it"),
         ],
         checklist: vec![ChecklistItem {
             id: "H.c1".into(),
@@ -158,7 +158,7 @@ pub fn observed() -> Observed {
     }
 }
 
-/// The judgement of the sample, with this evidence.
+/// The judgement of the sample runbook with this evidence.
 pub fn judgement(evidence: &[Evidence], release: Option<&Release>, observed: &Observed) -> Judgement {
     let (runbook, checks) = (runbook(), [check()]);
     let owners = BTreeMap::from([("A".to_owned(), vec![Role::Backend, Role::Qa])]);
@@ -262,7 +262,7 @@ pub fn restart() -> RestartOffer {
     }
 }
 
-/// What the forms about the directory send back.
+/// The values that forms about the checkout send back.
 pub fn directory() -> Shown {
     Shown { commit: "3f2c9e1aaaabbbb".into(), digest: "d2".into() }
 }
@@ -309,7 +309,7 @@ pub fn board() -> BoardView {
     board
 }
 
-/// Blockers as the engine hands them over; whoever looks may act on none.
+/// Blockers as the engine returns them; the signed-in person can act on none of them.
 pub fn blockers(blockers: &[Blocker]) -> Vec<BlockerView> {
     let href = |b: &Blocker| match &b.kind {
         BlockerKind::Gate(id) => format!("/gates/{id}"),
@@ -349,12 +349,12 @@ pub fn gate() -> GatePage {
     GatePage {
         now: NOW,
         gate: judgement.gates[0].clone(),
-        steps: vec![step(Permission::Denied("only DevOps may run steps".into()))],
+        steps: vec![step(Permission::Denied("Only DevOps can do this.".into()))],
         checks: vec![check_view(&evidence)],
         release: Some(release()),
-        accept: Permission::Denied("2 criteria are open".into()),
+        accept: Permission::Denied("2 criteria are open.".into()),
         attest: Permission::Allowed,
-        waive: Permission::Denied("only Security or PO may waive".into()),
+        waive: Permission::Denied("Only Security or PO can do this.".into()),
         not_waivable: vec![],
         waive_until: "2027-03-02".into(),
         attested_for: BTreeMap::new(),
@@ -379,7 +379,7 @@ pub fn matrix() -> MatrixPage {
     }
 }
 
-/// The sign-off page of somebody who holds QA: No-Go is possible, Go is not yet.
+/// The sign-off page of a person with the role QA: No-Go is possible, Go is not possible yet.
 pub fn sign_offs() -> SignOffPage {
     let judgement = judgement(&[], Some(&release()), &observed());
     let no = |why: &str| Permission::Denied(why.to_owned());
@@ -390,11 +390,14 @@ pub fn sign_offs() -> SignOffPage {
         before: blockers(&judgement.before_signing),
         judgement,
         release: Some(release()),
-        go: vec![(Role::Qa, no("gate A is not accepted")), (Role::Security, no("you do not hold Security"))],
-        no_go: vec![(Role::Qa, Permission::Allowed), (Role::Security, no("you do not hold Security"))],
-        decide_go: no("only the PO decides"),
-        decide_no_go: no("only the PO decides"),
-        attest: no("only owners of the gate attest"),
+        go: vec![
+            (Role::Qa, no("Gate A is not accepted.")),
+            (Role::Security, no("Only Security can do this.")),
+        ],
+        no_go: vec![(Role::Qa, Permission::Allowed), (Role::Security, no("Only Security can do this."))],
+        decide_go: no("Only PO can do this."),
+        decide_no_go: no("Only PO can do this."),
+        attest: no("Only the owners of the gate can do this."),
         earlier: vec![],
     }
 }

@@ -1,7 +1,7 @@
-//! Pages as texts that are compared with committed copies, one element on a line so that a difference can be read.
+//! Compares pages with committed snapshots. Each element is on a line of its own, so that differences are readable.
 
-/// Compares a page with `app/snapshots/<name>.snap`. Whoever changes a page on purpose runs its test with
-/// `INSTA_UPDATE=always`, which writes a new copy, and looks at the difference before committing it.
+/// Compares a page with `app/snapshots/<name>.snap`. After an intended change, run the test with `INSTA_UPDATE=always`,
+/// which writes a new snapshot, and review the difference before you commit it.
 pub fn assert_page(name: &str, html: &str) {
     insta::with_settings!({
         snapshot_path => "../../snapshots",
@@ -12,8 +12,8 @@ pub fn assert_page(name: &str, html: &str) {
     });
 }
 
-/// A document in the form of an outline: an element on each line, what it holds indented below it. End tags, comments,
-/// and the drawings of icons are left out; keys and digests, which differ in every build or answer, are only named.
+/// The document as an outline: one element per line, its content indented below it. End tags, comments and the paths of
+/// icons are omitted. Keys and digests differ in every response and are replaced by placeholders.
 fn outline(html: &str) -> String {
     let mut rest = html;
     let root = children(&mut rest, "");
@@ -30,10 +30,10 @@ enum Node {
     Element { start: String, children: Vec<Node> },
 }
 
-/// Elements that hold nothing and have no end tag.
+/// Elements without content and end tag.
 const VOID: &[&str] = &["br", "col", "hr", "img", "input", "link", "meta", "wbr"];
 
-/// Takes nodes from `rest` up to and with the end tag of `parent`.
+/// Reads nodes from `rest` up to and including the end tag of `parent`.
 fn children(rest: &mut &str, parent: &str) -> Vec<Node> {
     let mut nodes = vec![];
     while !rest.is_empty() {
@@ -74,7 +74,7 @@ fn element(rest: &mut &str) -> Node {
         true => vec![],
         false => children(rest, name),
     };
-    // Every icon is drawn in the same way; what matters is that there is one.
+    // Only the presence of an icon is compared, not its path.
     let start = match start.split_once("class=\"icon") {
         Some((_, class)) if name == "svg" => {
             children.clear();
@@ -101,7 +101,7 @@ impl Node {
     }
 }
 
-/// A text whose keys (32 hex digits) and digests (64) are replaced by their names.
+/// The text with keys (32 hex digits) and digests (64) replaced by placeholders.
 fn named(text: &str) -> String {
     let mut out = String::new();
     let mut hex = String::new();
@@ -123,7 +123,7 @@ fn named(text: &str) -> String {
 }
 
 #[test]
-fn an_outline_has_each_element_on_a_line_and_names_what_differs_in_every_answer() {
+fn an_outline_has_one_element_per_line_and_placeholders_for_keys_and_digests() {
     let key = "0123456789abcdef".repeat(2);
     let html = format!(
         "<main class=\"a>b\"><!><p>One <b>two</b>\n three</p><!--x--><input value=\"{key}\"><i></i>\

@@ -7,13 +7,13 @@ pub fn table(headings: &[&'static str], rows: impl IntoView) -> AnyView {
     table_of("", headings, rows)
 }
 
-/// The same with a class of its own.
+/// The same with an additional class.
 pub fn table_of(class: &'static str, headings: &[&'static str], rows: impl IntoView) -> AnyView {
     let class = format!("table table--cards {class}").trim_end().to_owned();
     view! { <div class="table-wrap">{bare(class, headings, rows)}</div> }.into_any()
 }
 
-/// One that stays a table, for paper.
+/// A table for printing. It is never shown as cards.
 pub fn print_table(headings: &[&'static str], rows: impl IntoView) -> AnyView {
     bare("table".to_owned(), headings, rows)
 }

@@ -1,4 +1,4 @@
-//! Tests of the shared pieces.
+//! Tests of the shared components.
 
 use std::collections::BTreeMap;
 
@@ -11,19 +11,20 @@ use super::*;
 use crate::ssr::Flash;
 
 #[test]
-fn a_button_that_would_be_refused_is_disabled_and_says_why() {
-    let no = Permission::Denied("only DevOps may <deploy>".into());
+fn a_button_that_is_not_permitted_is_disabled_and_shows_the_reason() {
+    let no = Permission::Denied("Only DevOps can <deploy>".into());
     let out = html(|| offer_button("Deploy", "btn--primary", &no));
-    assert!(out.contains("disabled") && out.contains("only DevOps may &lt;deploy&gt;"), "{out}");
+    assert!(out.contains("disabled") && out.contains("Only DevOps can &lt;deploy&gt;"), "{out}");
     let out = html(|| offer_button("Deploy", "", &Permission::Allowed));
     assert!(!out.contains("disabled"), "{out}");
 }
 
 #[test]
-fn a_refused_confirmation_shows_no_panel() {
-    let out =
-        html(|| confirm("Deploy", "", &Permission::Denied("a run goes on".into()), || "panel".into_any()));
-    assert!(!out.contains("panel") && out.contains("a run goes on"), "{out}");
+fn a_confirmation_that_is_not_permitted_has_no_panel() {
+    let out = html(|| {
+        confirm("Deploy", "", &Permission::Denied("a run is in progress".into()), || "panel".into_any())
+    });
+    assert!(!out.contains("panel") && out.contains("a run is in progress"), "{out}");
 }
 
 #[test]
@@ -39,7 +40,7 @@ fn every_form_carries_a_fresh_key_its_page_and_its_name() {
 }
 
 #[test]
-fn what_was_typed_comes_back_escaped_and_only_into_its_own_form() {
+fn entered_values_are_shown_again_escaped_and_only_in_their_own_form() {
     let mut place = here("/gates/A");
     place.flash = Some(Flash {
         ok: false,
@@ -73,7 +74,7 @@ fn backticks_become_code_and_markup_stays_text() {
 }
 
 #[test]
-fn evidence_says_what_it_saw_wanted_and_what_to_do_next() {
+fn evidence_shows_actual_and_expected_value_and_the_next_step() {
     let out = html(|| finding(&samples::evidence(Outcome::Fail, 50.0), NOW.plus(120_000)));
     for part in ["50 % of lines &lt;b&gt;", "at least 65 %", "Add tests", "2 min", "/runs/42"] {
         assert!(out.contains(part), "{part} in {out}");
@@ -93,11 +94,14 @@ fn a_plot_shows_values_against_the_threshold_and_needs_two() {
     let one = on(3, 70.0, Outcome::Pass);
     assert!(!html(|| trend_plot(&check, &[], std::slice::from_ref(&one))).contains("svg"));
     let runs = html(|| trend_plot(&check, &[], &[one.clone(), one.clone()]));
-    assert!(runs.contains("Values of the last runs: run 42 70 %, run 42 70 %, wants &gt;= 65 %"), "{runs}");
+    assert!(
+        runs.contains("Values of the last runs: run 42 70 %, run 42 70 %, expected &gt;= 65 %"),
+        "{runs}"
+    );
     let list = [on(1, 60.0, Outcome::Fail), on(2, 66.5, Outcome::Pass), on(3, 70.0, Outcome::Pass)];
     let points = domain::flaky::trend("coverage", list.iter());
     let out = html(|| trend_plot(&check, &points, &[]));
-    assert!(out.contains("Values by release: #1 60 %, #2 66.5 %, #3 70 %, wants &gt;= 65 %"), "{out}");
+    assert!(out.contains("Values by release: #1 60 %, #2 66.5 %, #3 70 %, expected &gt;= 65 %"), "{out}");
     for part in ["points=\"4.0,32.0 60.0,13.8 116.0,4.0\"", "plot__fail", "plot__want", "y1=\"18.0\""] {
         assert!(out.contains(part), "{part} in {out}");
     }
@@ -105,28 +109,30 @@ fn a_plot_shows_values_against_the_threshold_and_needs_two() {
 }
 
 #[test]
-fn a_check_says_when_it_is_flaky_and_when_its_evidence_expires() {
+fn a_check_shows_when_it_is_flaky_and_when_its_evidence_expires() {
     let list = [samples::evidence(Outcome::Fail, 50.0), samples::evidence(Outcome::Pass, 70.0)];
     let mut view = samples::check_view(&list);
     view.expires = Some(engine::view::Expiry { at: NOW.plus(3 * 3_600_000), soon: true });
     let out = html(|| crate::gates::check_card(&here("/gates/A"), &view, NOW));
-    for part in ["flaky: 1 of the last 2 did not pass", "expires in 3 h", "Run it again in time"] {
+    for part in
+        ["flaky: 1 of the last 2 did not pass", "Expires in 3 h", "Run the check again before it expires"]
+    {
         assert!(out.contains(part), "{part} in {out}");
     }
 }
 
 #[test]
-fn an_estimate_never_claims_to_be_done() {
+fn an_estimate_never_reaches_100_percent() {
     let run = samples::run(1, RunState::Running);
     let out = html(|| run_progress(&run, NOW.plus(1_000_000)));
     assert!(out.contains("value=\"97\""), "{out}");
 }
 
 #[test]
-fn the_rollback_names_target_services_migrations_and_asks_about_the_database() {
+fn the_rollback_names_target_services_and_migrations_and_offers_the_database_choices() {
     let out = html(|| rollback_confirm(&here("/"), &samples::rollback(), ""));
     for part in [
-        "Back to 3f2c9e1",
+        "Roll back to 3f2c9e1",
         "#2 · 3f2c9e1",
         "backend",
         "20260301_add_index",

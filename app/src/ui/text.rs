@@ -1,10 +1,10 @@
-//! Times, spans and runs of text.
+//! Times, durations and formatted text.
 
 use domain::role::Role;
 use domain::time::{Millis, human_span};
 use leptos::prelude::*;
 
-/// A point in time: UTC as rendered, in the viewer's zone once the page lives, UTC on hover.
+/// A point in time: rendered in UTC, shown in the viewer's time zone once scripts run, with UTC on hover.
 pub fn time(at: Millis) -> AnyView {
     let utc = format!("{} UTC", at.short());
     view! {
@@ -13,8 +13,8 @@ pub fn time(at: Millis) -> AnyView {
     .into_any()
 }
 
-/// Time since `from`, counted on while the page lives. Where the time of rendering is not known, the
-/// starting time stands in until then.
+/// The time since `from`; scripts keep it up to date. If the time of rendering is not known, the start time is shown
+/// until scripts run.
 pub fn since(from: Millis, now: impl Into<Option<Millis>>) -> AnyView {
     let text = match now.into() {
         Some(now) => human_span(now.since(from)),
@@ -23,12 +23,12 @@ pub fn since(from: Millis, now: impl Into<Option<Millis>>) -> AnyView {
     view! { <span class="num" data-since=from.0.to_string()>{text}</span> }.into_any()
 }
 
-/// A span of milliseconds in words.
+/// A duration in milliseconds as text.
 pub fn span(ms: u64) -> AnyView {
     view! { <span class="num">{human_span(ms)}</span> }.into_any()
 }
 
-/// Text of the runbook: what stands between backticks is shown as code, all of it as text nodes.
+/// Text of the runbook. Parts between backticks are shown as code; everything is escaped.
 pub fn code_text(text: &str) -> AnyView {
     if text.matches('`').count() % 2 == 1 {
         return text.to_owned().into_any();
@@ -44,14 +44,14 @@ pub fn code_text(text: &str) -> AnyView {
         .into_any()
 }
 
-/// Words as chips: owners, services, tags.
+/// Labels such as owners, services or tags as chips.
 pub fn chips<S: AsRef<str>>(words: impl IntoIterator<Item = S>) -> AnyView {
     let chips =
         words.into_iter().map(|w| view! { <span class="chip">{w.as_ref().to_owned()}</span> }).collect_view();
     view! { <span class="chips">{chips}</span> }.into_any()
 }
 
-/// A plain list, one line each; nothing when there are none.
+/// A plain list with one line per item; empty when there are no items.
 pub fn lines<S: AsRef<str>>(items: impl IntoIterator<Item = S>) -> AnyView {
     let items: Vec<String> = items.into_iter().map(|i| i.as_ref().to_owned()).collect();
     if items.is_empty() {
@@ -66,7 +66,7 @@ pub fn roles(roles: &[Role]) -> AnyView {
     chips(roles.iter().map(|r| r.label()))
 }
 
-/// An address that somebody typed: a link when it is a web address or a path of this board, else text.
+/// An address that a person entered: a link if it is a web address or a path of this site, otherwise text.
 pub fn web_link(address: &str) -> AnyView {
     let address = address.to_owned();
     let path = address.starts_with('/') && !address.starts_with("//") && !address.contains('\\');
@@ -82,8 +82,8 @@ pub fn web_link(address: &str) -> AnyView {
     }
 }
 
-/// Text with the characters of markup written as entities, for the two places that the view layer
-/// writes as they are: the content of a textarea and of the title.
+/// Text with markup characters escaped, for the two places that the view layer does not escape: the content of a
+/// textarea and of the title.
 pub(crate) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

@@ -1,15 +1,15 @@
-//! Browsers in which somebody has signed in. The sign-in leaves a cookie there; with it, guesses at that login are
-//! counted for this browser alone. Behind a proxy everybody comes from one address, and whoever guesses there must not
-//! keep the owner out. The cookie opens nothing: who has it may guess like the owner who mistypes.
+//! Browsers in which a user has signed in. The sign-in sets a cookie; with it, guesses at that login are counted for
+//! this browser alone. Behind a proxy all users have the same address, and an attacker there must not lock the owner
+//! out. The cookie grants no access: whoever has it gets the same number of guesses as the owner.
 
 use domain::time::Millis;
 
 use super::tokens::NoRandomness;
 use secrets::Key;
 
-/// How long a browser counts as known after the last sign-in in it, milliseconds.
+/// How long a browser counts as known after its last sign-in, milliseconds.
 const KNOWN_FOR_MS: u64 = 30 * 24 * 60 * 60 * 1000;
-/// Version and purpose of what the code is made over.
+/// Version and purpose, part of the HMAC input.
 const PURPOSE: &str = "stagegate-browser-1";
 
 /// A browser in which the person has signed in.
@@ -20,7 +20,7 @@ pub struct Browser([u8; 16]);
 /// both and the login.
 ///
 /// # Errors
-/// When the system gives no random bytes.
+/// When the system provides no random bytes.
 pub fn value(key: &Key, login: &str, now: Millis) -> Result<String, NoRandomness> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(|_| NoRandomness)?;
@@ -29,7 +29,7 @@ pub fn value(key: &Key, login: &str, now: Millis) -> Result<String, NoRandomness
     Ok(format!("{id}.{}.{code}", now.0))
 }
 
-/// The browser that a cookie's value tells of, if the owner of `login` has signed in there lately.
+/// The browser of a cookie's value, if the owner of `login` has signed in there recently.
 pub fn known(key: &Key, login: &str, value: &str, now: Millis) -> Option<Browser> {
     let (id, rest) = value.split_once('.')?;
     let (at, stated) = rest.split_once('.')?;
@@ -45,11 +45,11 @@ pub fn known(key: &Key, login: &str, value: &str, now: Millis) -> Option<Browser
 }
 
 fn code(key: &Key, login: &str, id: &str, at: i64) -> String {
-    // A login holds no line break.
+    // A login contains no line break.
     key.digest(format!("{PURPOSE}\n{id}\n{at}\n{login}").as_bytes())
 }
 
-/// Takes the same time wherever two texts of one length differ.
+/// Compares in constant time for texts of the same length.
 fn is_same(one: &[u8], other: &[u8]) -> bool {
     one.len() == other.len() && one.iter().zip(other).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
 }
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_made_here_is_no_known_browser() {
+    fn a_forged_or_damaged_cookie_is_not_a_known_browser() {
         let key = Key::from([7; 32]);
         let cookie = value(&key, "po", NOW).unwrap();
         let later = cookie.replace(&NOW.0.to_string(), &NOW.plus(1).0.to_string());

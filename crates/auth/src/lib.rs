@@ -1,6 +1,6 @@
-//! Who somebody is: passwords, one-time tokens, and a brake on guessing.
+//! Authentication: passwords, one-time tokens, and rate limits for guesses.
 //!
-//! It knows no pages and no tables: it is handed what is stored and says what to store.
+//! It does not depend on pages or tables: callers pass in what is stored and get back what to store.
 
 pub mod browsers;
 pub mod passwords;

@@ -1,4 +1,4 @@
-//! Passwords: the rule for new ones, hashing, comparing. Off the async threads, and few at a time.
+//! Passwords: the rule for new ones, hashing, verifying. Off the async threads, and few at a time.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ pub const SHORTEST: usize = 10;
 /// Longest password, in characters.
 pub const LONGEST: usize = 256;
 
-/// What a hash costs.
+/// The cost of a hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cost {
     /// Memory, KiB.
@@ -29,7 +29,7 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// What is used: about 150 ms of one core and 64 MiB for each guess.
+    /// The cost in use: about 150 ms of one core and 64 MiB for each guess.
     pub const STANDARD: Cost = Cost { memory_kib: 64 * 1024, passes: 3, lanes: 1 };
 }
 
@@ -37,26 +37,26 @@ impl Cost {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Weak {
     /// It is too short.
-    #[error("a password has at least 10 characters")]
+    #[error("a password must have at least 10 characters")]
     TooShort,
     /// It is too long.
-    #[error("a password has at most 256 characters")]
+    #[error("a password must have at most 256 characters")]
     TooLong,
-    /// It is one of those tried first.
-    #[error("this password is among the first that anybody tries")]
+    /// It is one of the most common passwords.
+    #[error("this password is too common; choose another one")]
     Common,
     /// It is the person's login or name.
     #[error("a password must not be the login or the name")]
     OwnName,
 }
 
-/// A password could not be hashed or compared.
+/// A password could not be hashed or verified.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum PasswordError {
-    /// Too many people wait already.
+    /// Too many sign-ins are already waiting.
     #[error("too many sign-ins at once; try again in a few seconds")]
     Busy,
-    /// There is no randomness for the salt.
+    /// There are no random bytes for the salt.
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
     /// The hash function failed, or a stored hash cannot be read.
@@ -64,18 +64,19 @@ pub enum PasswordError {
     Hash(String),
 }
 
-/// What a comparison says.
+/// The result of a verification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is not the password, or there is nobody to have one; which of the two is not told.
+    /// The password is wrong, or there is no such person; the caller cannot tell which.
     Wrong,
-    /// It is.
+    /// The password is right.
     Right,
-    /// It is, and its hash was made at another cost: store a new one.
+    /// The password is right, and its hash has another cost: store a new one.
     RightButRehash,
 }
 
-/// Checks the rule for new passwords. Length is counted in characters; nothing else is demanded of them.
+/// Checks the rule for new passwords. Length is counted in characters; no kinds of characters are
+/// required.
 pub fn check_rule(password: &str, login: &str, name: &str) -> Result<(), Weak> {
     let length = password.chars().count();
     if length < SHORTEST {
@@ -96,7 +97,7 @@ pub fn check_rule(password: &str, login: &str, name: &str) -> Result<(), Weak> {
     Ok(())
 }
 
-/// Of the most used passwords, those that are long enough to pass the first rule.
+/// The most common passwords that are long enough to pass the first rule.
 const COMMON: &[&str] = &[
     "0123456789",
     "0987654321",
@@ -176,7 +177,7 @@ const COMMON: &[&str] = &[
     "zxcvbnm,./",
 ];
 
-/// Hashes and compares, a bounded number at a time. Clones share the bound.
+/// Hashes and verifies, a limited number at a time. Clones share the limit.
 #[derive(Clone)]
 pub struct Passwords {
     inner: Arc<Inner>,
@@ -185,7 +186,7 @@ pub struct Passwords {
 struct Inner {
     cost: Cost,
     queue: Arc<Queue>,
-    /// A well-formed hash of nothing: compared with when there is no other, at the same cost.
+    /// A well-formed hash that no password matches: used when there is no stored hash, at the same cost.
     nobody: String,
 }
 
@@ -198,11 +199,11 @@ impl std::fmt::Debug for Passwords {
 impl Passwords {
     /// Passwords at this cost, [`Cost::STANDARD`] outside tests.
     pub fn new(cost: Cost) -> Result<Passwords, PasswordError> {
-        // Fails now rather than at the first sign-in if the cost is none that argon2 knows.
+        // Fails now rather than at the first sign-in if argon2 does not accept the cost.
         argon2(cost)?;
         let mut random = [0_u8; 48];
         getrandom::fill(&mut random).map_err(|_| NoRandomness)?;
-        // 32 random bytes in place of an output: no password has it, and computing one would take as long.
+        // 32 random bytes as the hash: no password matches, and verifying takes the same time.
         let nobody = format!(
             "$argon2id$v=19$m={},t={},p={}${}${}",
             cost.memory_kib,
@@ -215,8 +216,8 @@ impl Passwords {
         Ok(Passwords { inner: Arc::new(inner) })
     }
 
-    /// The PHC text to store for a new password that passed [`check_rule`]. Who may choose one is signed in or
-    /// holds a one-time link, so they go before those who sign in.
+    /// The PHC text to store for a new password that passed [`check_rule`]. A person who chooses one is signed in or
+    /// has a one-time link, so they have priority over sign-ins.
     pub async fn hash(&self, password: String) -> Result<String, PasswordError> {
         let argon2 = argon2(self.inner.cost)?;
         self.off_thread(Turn::SignedIn, move || {
@@ -225,8 +226,8 @@ impl Passwords {
         .await
     }
 
-    /// Compares what was typed with what is stored. `None` stands for a person who does not exist, is disabled
-    /// or has no password; it takes the same path and the same work.
+    /// Verifies the typed password against the stored hash. `None` stands for a person who does not exist, is disabled
+    /// or has no password; the work is the same.
     pub async fn verify(
         &self,
         typed: String,
@@ -239,7 +240,7 @@ impl Passwords {
         let argon2 = argon2(cost)?;
         self.off_thread(turn, move || {
             let hash = PasswordHash::new(&stored).map_err(failed)?;
-            // Text far beyond the longest password is not worth hashing, but is still compared.
+            // A text beyond the longest password is cut before hashing; it cannot match.
             let typed: String = typed.chars().take(LONGEST + 1).collect();
             let matches = match argon2.verify_password(typed.as_bytes(), &hash) {
                 Ok(()) => true,
@@ -261,7 +262,7 @@ impl Passwords {
         work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
     ) -> Result<T, PasswordError> {
         let permit = self.inner.queue.enter(turn).await.map_err(|_| PasswordError::Busy)?;
-        // The permit goes with the thread: a caller that goes away does not make room for another hash.
+        // The permit moves to the thread: a caller that is dropped does not free it before the hash is done.
         let work = tokio::task::spawn_blocking(move || {
             let result = work();
             drop(permit);

@@ -1,5 +1,5 @@
-//! Who may use the hasher next. It takes one password at a time, so a flood of strangers must not keep others out:
-//! people who are signed in come first, then sign-ins from where the person has signed in before, then strangers,
+//! The queue for password hashing. One password is hashed at a time, so a flood of requests must not lock others out:
+//! users who are signed in come first, then sign-ins from a place where the person has signed in before, then others,
 //! each network in turn.
 
 use std::collections::{HashMap, VecDeque};
@@ -10,25 +10,25 @@ use tokio::sync::oneshot;
 
 use super::throttle::network;
 
-/// Hashes at one time: each takes a core and its memory.
+/// Hashes at the same time: each takes a core and its memory.
 const AT_ONCE: usize = 1;
-/// People of each of the first two kinds who may wait.
+/// Waiting requests of each of the first two kinds.
 const MAY_WAIT: usize = 64;
-/// Strangers who may wait, all networks together.
+/// Waiting requests of strangers, all networks together.
 const STRANGERS_MAY_WAIT: usize = 32;
 
 /// For whom a password is hashed or compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
-    /// Somebody who is signed in or holds a one-time link.
+    /// A user who is signed in or has a one-time link.
     SignedIn,
-    /// A sign-in from where this person has signed in before.
+    /// A sign-in from a place where this person has signed in before.
     Familiar,
     /// Any other sign-in, by its address.
     Stranger(IpAddr),
 }
 
-/// There is no place left, or it was given to somebody else.
+/// The queue is full, or the place was given to another request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Crowded;
 
@@ -44,14 +44,14 @@ struct State {
     signed_in: VecDeque<Waiting>,
     familiar: VecDeque<Waiting>,
     strangers: HashMap<IpAddr, VecDeque<Waiting>>,
-    /// Networks that have somebody waiting, the next one first.
+    /// Networks with waiting requests, the next one first.
     networks: VecDeque<IpAddr>,
     waiting_strangers: usize,
 }
 
 type Waiting = oneshot::Sender<Permit>;
 
-/// The right to hash one password, given back when dropped.
+/// The permission to hash one password, released when dropped.
 #[derive(Debug)]
 pub(super) struct Permit {
     queue: Option<Arc<Queue>>,
@@ -70,7 +70,7 @@ impl Queue {
             state.push(turn, sender)?;
             answer
         };
-        // A sender that is dropped means that the place was given to somebody else.
+        // A dropped sender means that the place was given to another request.
         answer.await.map_err(|_| Crowded)
     }
 
@@ -86,7 +86,7 @@ impl Queue {
         {
             match waiting.send(Permit { queue: Some(self.clone()) }) {
                 Ok(()) => state.running += 1,
-                // Whoever waited has gone. The permit must not come back here while the state is locked.
+                // The waiting request was dropped. The permit must not be released here while the state is locked.
                 Err(mut permit) => permit.queue = None,
             }
         }
@@ -119,8 +119,8 @@ impl State {
         Ok(())
     }
 
-    /// A full queue lets go of whoever has waited longest in the network with the most: so one that floods pushes
-    /// out its own, and the newest of it still has a chance.
+    /// A full queue drops the oldest request of the network with the most requests: so a flooding network displaces
+    /// its own requests, and its newest still has a chance.
     fn push_stranger(&mut self, network: IpAddr, waiting: Waiting) {
         if self.waiting_strangers >= STRANGERS_MAY_WAIT {
             let longest = self.strangers.iter().max_by_key(|(_, queue)| queue.len()).map(|(ip, _)| *ip);
@@ -142,7 +142,7 @@ impl State {
         }
         let network = self.networks.front().copied()?;
         let waiting = self.pop_of(network)?;
-        // The network goes to the end, if it has somebody left.
+        // The network moves to the end, if it has waiting requests left.
         if let Some(front) = self.networks.pop_front_if(|front| *front == network) {
             self.networks.push_back(front);
         }
@@ -171,7 +171,7 @@ mod tests {
         IpAddr::from([10, 0, 0, n])
     }
 
-    /// Who gets the permit next, in order, when all these wait behind one who hashes.
+    /// The order in which these requests get the permit, when all wait behind one that hashes.
     async fn order(turns: &[(&'static str, Turn)]) -> Vec<&'static str> {
         let queue = Arc::new(Queue::default());
         let first = queue.enter(Turn::SignedIn).await.unwrap();
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_newest_of_a_flood_is_not_the_one_that_is_sent_away() {
+    async fn the_newest_request_of_a_flood_is_not_the_one_that_is_dropped() {
         let mut turns = vec![("old", Turn::Stranger(ip(1))); STRANGERS_MAY_WAIT];
         turns.push(("new", Turn::Stranger(ip(1))));
         let order = order(&turns).await;
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_goes_away_holds_nobody_up() {
+    async fn a_dropped_request_does_not_block_others() {
         let queue = Arc::new(Queue::default());
         let first = queue.enter(Turn::SignedIn).await.unwrap();
         for turn in [Turn::SignedIn, Turn::Familiar, Turn::Stranger(ip(1))] {

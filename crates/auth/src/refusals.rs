@@ -1,8 +1,8 @@
-//! Which refused sign-ins are recorded. A stranger must not be able to fill the audit log: for each network there is
-//! at most one row an hour, with the number of refusals it stands for, and there are only so many rows an hour for
+//! Which refused sign-ins are recorded. An attacker must not be able to fill the audit log: each network gets at
+//! most one row an hour, with the number of refusals that it represents, and the number of rows an hour is limited for
 //! all networks together.
 //!
-//! Pure: `now` is handed in, and nothing is stored.
+//! Pure: `now` is passed in, and nothing is stored.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -11,19 +11,19 @@ use domain::time::Millis;
 
 use super::throttle::network;
 
-/// The span for which a network gets one row, milliseconds.
+/// The time for which a network gets one row, milliseconds.
 pub const WINDOW_MS: u64 = 60 * 60 * 1000;
-/// Rows for all networks together in such a span.
+/// Rows for all networks together in that time.
 pub const MOST_ROWS: usize = 60;
-/// Networks counted by themselves; further ones are counted together.
+/// Networks that are counted separately; further ones are counted together.
 const REMEMBERED: usize = 10_000;
 
 /// A row to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// From where; `None` stands for many networks that got no row of their own.
+    /// The network; `None` stands for many networks without their own row.
     pub network: Option<IpAddr>,
-    /// How many refusals it stands for beside the one that is recorded now.
+    /// How many refusals it represents in addition to the one that is recorded now.
     pub more: u64,
 }
 
@@ -74,8 +74,7 @@ impl Refusals {
         Some(Entry { network: Some(network), more })
     }
 
-    /// What is still to be recorded of hours that are over; with `all`, as before the server stops, also of those
-    /// that are not.
+    /// The rows for hours that are over; with `all`, as before the server stops, also for those that are not.
     pub fn due(&mut self, now: Millis, all: bool) -> Vec<Entry> {
         let mut entries = vec![];
         let mut over: Vec<IpAddr> =
@@ -87,7 +86,7 @@ impl Refusals {
                 continue;
             }
             if window.since.is_none() || !self.has_room(now) {
-                // It never got a row of its own, or there are too many rows: one stands for all such.
+                // It has no row of its own, or there are too many rows: one row stands for all of these.
                 self.others.unrecorded += window.unrecorded;
                 continue;
             }
@@ -171,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_after_the_row_is_told_when_the_hour_is_over() {
+    fn refusals_after_the_row_are_recorded_when_the_hour_is_over() {
         let mut refusals = Refusals::default();
         assert_eq!(refusals.count(ip(1), Millis(0)), Some(Entry { network: Some(ip(1)), more: 0 }));
         for n in 1..=37 {
@@ -182,6 +181,6 @@ mod tests {
         assert_eq!(refusals.count(ip(1), Millis(HOUR + 1)), None, "the row of this hour is written");
         assert_eq!(refusals.due(Millis(2 * HOUR), false), [Entry { network: Some(ip(1)), more: 1 }]);
         assert_eq!(refusals.due(Millis(3 * HOUR), false), []);
-        assert!(refusals.networks.is_empty(), "what is over is forgotten");
+        assert!(refusals.networks.is_empty(), "expired entries are removed");
     }
 }

@@ -1,26 +1,26 @@
-//! A brake on guessing passwords: by account, and slower with every wrong guess.
+//! Rate limits for password guesses: per account, with a longer wait after every wrong guess.
 //!
-//! Pure: `now` is handed in, and nothing is stored. All limits are for one hour and forget by themselves.
+//! Pure: `now` is passed in, and nothing is stored. All limits apply to one hour and expire by themselves.
 //!
-//! An attacker must not be able to lock the owner out. So the ten guesses an hour on one account are shared out:
-//! * A browser in which the owner has signed in before has ten of its own, wherever it is
+//! An attacker must not be able to lock the owner out. So the ten guesses an hour on one account are divided:
+//! * A browser in which the owner has signed in before has ten of its own, at any address
 //!   ([`super::browsers`]).
 //! * An address from which the owner has signed in before ("familiar") has ten of its own, which strangers
 //!   cannot use up.
 //! * All other addresses together have seven.
-//! * The three that remain are only for addresses without a wrong guess in the last hour, one for each. So an
-//!   attacker who has used up the seven from a few addresses still leaves the owner, who comes from another
-//!   one, a guess at once.
+//! * The remaining three are only for addresses without a wrong guess in the last hour, one for each. So even
+//!   if an attacker has used up the seven from a few addresses, the owner has an immediate guess from another
+//!   address.
 //!
 //! Only an attacker with many fresh addresses can use up all of it, and then a familiar address or a one-time
 //! link still lets the owner in.
 //!
-//! There is no limit by address alone: many people may share one, behind a proxy all do, and whoever guesses there
-//! must not keep the others out. That guesses at many accounts do not come too fast is the hasher's business
+//! There is no limit per address alone: many people may share one, behind a proxy all do, and an attacker there must
+//! not lock the others out. Guesses at many accounts are slowed down by the password queue
 //! ([`super::passwords::Turn`]).
 //!
-//! People who are signed in and are asked for their password once more are counted by themselves
-//! ([`Confirmations`]): strangers at the sign-in page cannot keep them from signing or rolling back.
+//! Password confirmations of users who are signed in are counted separately ([`Confirmations`]): strangers at the
+//! sign-in page cannot keep them from signing or rolling back.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
@@ -37,18 +37,18 @@ const SHARED: usize = 7;
 const STRANGERS: usize = 10;
 /// Guesses an hour at one account from one familiar address.
 const FAMILIAR: usize = 10;
-/// Guesses an hour at the own password in one session.
+/// Password confirmations an hour in one session.
 const CONFIRMATIONS: usize = 10;
 /// The wait after the first wrong guess; it doubles with each.
 const FIRST_WAIT_MS: u64 = 500;
 /// The longest such wait.
 const LONGEST_WAIT_MS: u64 = 5 * 60 * 1000;
-/// How long a familiar address stays familiar.
+/// How long an address stays familiar.
 const FAMILIAR_FOR_MS: u64 = 30 * 24 * HOUR_MS;
-/// Accounts, addresses and pairs remembered, each; beyond that the oldest are forgotten.
+/// Most accounts, addresses and pairs in memory, each; beyond that the oldest are removed.
 const REMEMBERED: usize = 20_000;
 
-/// A guess is not heard yet.
+/// A guess is refused for now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("too many attempts; try again in {}", whole_seconds(*for_ms))]
 pub struct Wait {
@@ -56,7 +56,7 @@ pub struct Wait {
     pub for_ms: u64,
 }
 
-/// Rounded up: who comes back at the second that was told is heard.
+/// Rounded up, so that a retry after this time is accepted.
 fn whole_seconds(for_ms: u64) -> String {
     match for_ms.div_ceil(1_000) {
         s @ 0..60 => format!("{s} s"),
@@ -71,8 +71,8 @@ enum Place {
     Browser(Browser),
 }
 
-/// A guess that may be made. It counts as wrong until [`Throttle::succeeded`] says otherwise, so that many at
-/// the same moment cannot slip through.
+/// A guess that may be made. It counts as wrong until [`Throttle::succeeded`] says otherwise, so that parallel
+/// guesses cannot exceed the limit.
 #[derive(Debug, Clone)]
 #[must_use = "a right guess must be reported with `succeeded`"]
 pub struct Guess {
@@ -104,13 +104,13 @@ pub struct Throttle {
 }
 
 impl Throttle {
-    /// A throttle that has seen nothing.
+    /// An empty throttle.
     pub fn new() -> Throttle {
         Throttle::default()
     }
 
-    /// Asks whether a password for `login` from `ip` may be tried now, and counts it. The answer is the same
-    /// whether the account exists or not.
+    /// Checks whether a password for `login` from `ip` may be tried now, and counts it. The result is the same whether
+    /// the account exists or not.
     pub fn guess(&mut self, login: &str, ip: IpAddr, now: Millis) -> Result<Guess, Wait> {
         self.guess_in(login, ip, None, now)
     }
@@ -173,17 +173,17 @@ impl Throttle {
         take_back(self.pairs.get_mut(&(login, place)), at);
     }
 
-    /// Tells of a sign-in known from before the server started.
+    /// Adds a sign-in from before the server started.
     pub fn remember(&mut self, login: &str, ip: IpAddr, at: Millis) {
         self.familiar.insert((key(login), network(ip)), at);
     }
 
-    /// How many entries are kept in memory.
+    /// The number of entries in memory.
     pub fn remembered(&self) -> usize {
         self.strangers.len() + self.addresses.len() + self.pairs.len() + self.familiar.len()
     }
 
-    /// Drops what no longer counts, and the oldest when an attacker invents more names than fit.
+    /// Removes expired entries, and the oldest when an attacker invents more names than fit.
     fn forget(&mut self, now: Millis) {
         forget(&mut self.strangers, now);
         forget(&mut self.addresses, now);
@@ -194,14 +194,14 @@ impl Throttle {
     }
 }
 
-/// Counts wrong passwords where somebody who is signed in is asked for theirs, by person and session. One for the
-/// whole server, behind a mutex.
+/// Counts wrong password confirmations of signed-in users, per person and session. One for the whole server, behind a
+/// mutex.
 #[derive(Debug, Default)]
 pub struct Confirmations {
     wrong: HashMap<(i64, String), VecDeque<Millis>>,
 }
 
-/// A password that may be compared. It counts as wrong until [`Confirmations::succeeded`] says otherwise.
+/// A password that may be verified. It counts as wrong until [`Confirmations::succeeded`] says otherwise.
 #[derive(Debug, Clone)]
 #[must_use = "a right password must be reported with `succeeded`"]
 pub struct Confirmation {
@@ -210,7 +210,7 @@ pub struct Confirmation {
 }
 
 impl Confirmations {
-    /// Asks whether a password of this person may be compared now, and counts it.
+    /// Checks whether a password of this person may be verified now, and counts it.
     ///
     /// # Errors
     /// How long to wait.
@@ -226,12 +226,12 @@ impl Confirmations {
         Ok(Confirmation { who, at: now })
     }
 
-    /// The password was right: what was wrong before is forgotten.
+    /// The password was right: earlier wrong ones are removed.
     pub fn succeeded(&mut self, confirmation: &Confirmation) {
         self.wrong.remove(&confirmation.who);
     }
 
-    /// The password could not be compared: it is not counted.
+    /// The password could not be verified: it is not counted.
     pub fn take_back(&mut self, confirmation: &Confirmation) {
         take_back(self.wrong.get_mut(&confirmation.who), confirmation.at);
     }
@@ -242,7 +242,7 @@ fn key(login: &str) -> String {
     login.trim().to_lowercase().chars().take(200).collect()
 }
 
-/// The address that counts: for IPv6 the /64, which is what one subscriber has.
+/// The address that is counted: for IPv6 the /64, the size of one subscriber's network.
 pub(super) fn network(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V4(v4) => IpAddr::V4(v4),
@@ -264,7 +264,7 @@ fn full(times: &[Millis], limit: usize, now: Millis) -> Option<u64> {
     Some(leaving.plus(HOUR_MS).since(now))
 }
 
-/// How long the last wrong guess is still to be waited for.
+/// The remaining wait after the last wrong guess.
 fn slower(times: &[Millis], now: Millis) -> Option<u64> {
     let last = times.last()?;
     let doublings = u32::try_from(times.len() - 1).unwrap_or(u32::MAX).min(20);
@@ -273,7 +273,7 @@ fn slower(times: &[Millis], now: Millis) -> Option<u64> {
     (left > 0).then_some(left)
 }
 
-/// Adds a guess, and lets go of those that do not count any more.
+/// Adds a guess, and removes expired ones.
 fn count(times: &mut VecDeque<Millis>, now: Millis) {
     while times.front().is_some_and(|at| now.since(*at) >= HOUR_MS) {
         times.pop_front();

@@ -1,4 +1,4 @@
-//! Passwords, tokens, and the brake on guessing.
+//! Passwords, tokens, and the rate limits for guesses.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails fails its test")]
 
 use std::net::IpAddr;
@@ -32,7 +32,7 @@ fn new_passwords_are_long_and_not_the_first_guess() {
 }
 
 #[tokio::test]
-async fn the_right_password_is_right_and_nobody_has_none() {
+async fn the_right_password_is_accepted_and_a_missing_person_has_none() {
     let passwords = Passwords::new(CHEAP).unwrap();
     let hash = passwords.hash("correct horse".into()).await.unwrap();
     assert_ne!(hash, passwords.hash("correct horse".into()).await.unwrap(), "salts differ");
@@ -49,7 +49,7 @@ async fn the_right_password_is_right_and_nobody_has_none() {
 }
 
 #[tokio::test]
-async fn a_hash_of_another_cost_asks_for_a_new_one() {
+async fn a_hash_of_another_cost_must_be_replaced() {
     let old = Passwords::new(CHEAP).unwrap().hash("correct horse".into()).await.unwrap();
     let passwords = Passwords::new(Cost { passes: 2, ..CHEAP }).unwrap();
     let verdict = passwords.verify("correct horse".into(), Some(old.clone()), Turn::Familiar).await.unwrap();
@@ -65,7 +65,7 @@ async fn the_standard_cost_is_what_is_stored() {
 }
 
 #[tokio::test]
-async fn a_flood_of_sign_ins_is_turned_away_and_passes() {
+async fn a_flood_of_sign_ins_is_refused_and_recovers() {
     let passwords = Passwords::new(Cost { memory_kib: 8 * 1024, passes: 1, lanes: 1 }).unwrap();
     let mut flood = tokio::task::JoinSet::new();
     for _ in 0..100 {
@@ -75,7 +75,7 @@ async fn a_flood_of_sign_ins_is_turned_away_and_passes() {
     let results = flood.join_all().await;
     assert!(results.iter().any(|r| matches!(r, Err(PasswordError::Busy))));
     assert!(results.iter().filter(|r| r.is_ok()).count() >= 32);
-    assert!(passwords.verify("x".into(), None, Turn::Stranger(ip(1))).await.is_ok(), "places are given back");
+    assert!(passwords.verify("x".into(), None, Turn::Stranger(ip(1))).await.is_ok(), "places are freed");
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn the_owner_gets_in_from_another_address_during_an_attack() {
     assert!(throttle.guess("ada", ip(1), now).is_err());
     let guess = throttle.guess("ADA", ip(99), now).unwrap();
     throttle.succeeded(guess);
-    // From now on the address is familiar, and not even an attack from everywhere concerns it.
+    // From now on the address is familiar, and not even an attack from everywhere affects it.
     for n in 0..10_000 {
         let _ = throttle.guess("ada", IpAddr::from([11, 0, (n / 250) as u8, (n % 250) as u8]), now.plus(n));
     }
@@ -174,12 +174,12 @@ fn a_known_browser_has_guesses_of_its_own_wherever_it_is() {
     };
     let (own, stolen) = (browser(Millis(0)), browser(Millis(0)));
     let mut throttle = Throttle::new();
-    // Everybody comes from one address, which the owner knows as well.
+    // All users have the same address, which is familiar for the owner as well.
     throttle.remember("ada", ip(1), Millis(0));
     attack(&mut throttle, HOUR / 2, 100, |_| ("ada".into(), ip(1)));
     assert!(throttle.guess("ada", ip(1), Millis(HOUR / 2)).is_err());
     assert!(throttle.guess_in("ada", ip(1), Some(own), Millis(HOUR / 2)).is_ok());
-    // Who has such a cookie may guess ten times an hour, and keeps no other browser out.
+    // With such a cookie there are ten guesses an hour, and other browsers are not affected.
     let mut heard = 0;
     for n in 0..10_000 {
         let tried = throttle.guess_in("ada", ip(2), Some(stolen), Millis(HOUR / 2 + n * 350));
@@ -202,11 +202,11 @@ fn an_address_known_from_before_the_start_is_familiar() {
     for n in 0..10 {
         let _ = throttle.guess("ada", IpAddr::from([12, 0, 0, n]), month);
     }
-    assert!(throttle.guess("ada", ip(9), month).is_err(), "familiar for thirty days, not for ever");
+    assert!(throttle.guess("ada", ip(9), month).is_err(), "familiar for thirty days, not forever");
 }
 
 #[test]
-fn guesses_at_other_accounts_keep_nobody_out_who_shares_the_address() {
+fn guesses_at_other_accounts_do_not_lock_out_users_at_the_same_address() {
     let mut throttle = Throttle::new();
     for n in 0..500 {
         let _ = throttle.guess(&format!("u{n}"), ip(1), Millis(n * 10));
@@ -237,7 +237,10 @@ fn confirmations_count_by_person_and_session() {
     assert!(confirmations.guess(1, "a", now).is_err());
     for (person, session) in [(1, "b"), (2, "a")] {
         let guess = confirmations.guess(person, session, now).unwrap();
-        assert!(confirmations.guess(person, session, now).is_err(), "many at once do not slip through");
+        assert!(
+            confirmations.guess(person, session, now).is_err(),
+            "parallel guesses do not exceed the limit"
+        );
         confirmations.take_back(&guess);
         let guess = confirmations.guess(person, session, now).unwrap();
         confirmations.succeeded(&guess);
@@ -258,14 +261,14 @@ fn right_guesses_are_not_counted() {
 }
 
 #[test]
-fn parallel_guesses_do_not_slip_through() {
+fn parallel_guesses_do_not_exceed_the_limit() {
     let mut throttle = Throttle::new();
     let at_once = (0..100).filter(|_| throttle.guess("ada", ip(1), Millis(0)).is_ok()).count();
     assert_eq!(at_once, 1);
 }
 
 #[test]
-fn invented_names_do_not_fill_the_memory_nor_free_the_attacker() {
+fn invented_names_do_not_fill_the_memory_or_free_the_attacker() {
     let mut throttle = Throttle::new();
     for n in 0..100_000_u32 {
         let [_, b, c, d] = n.to_be_bytes();
@@ -276,7 +279,7 @@ fn invented_names_do_not_fill_the_memory_nor_free_the_attacker() {
 }
 
 #[test]
-fn the_wait_is_told_in_words() {
+fn the_wait_is_shown_as_text() {
     let mut throttle = Throttle::new();
     let _guess = throttle.guess("ada", ip(1), Millis(0)).unwrap();
     let wait = throttle.guess("ada", ip(1), Millis(0)).unwrap_err();

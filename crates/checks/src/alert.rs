@@ -1,4 +1,4 @@
-//! An alert made on purpose: does it reach Alertmanager and the right receiver, and does it clear.
+//! A test alert: does it reach Alertmanager and the right receiver, and does it clear?
 
 use std::time::Duration;
 
@@ -14,19 +14,19 @@ use super::prometheus::span_or;
 use runner::Cmd;
 use system::clock::now_ms;
 
-/// How often it is looked whether something has happened.
+/// Time between two reads of the alerts.
 const EVERY: Duration = Duration::from_millis(500);
-/// How long an alert may take when the check names nothing, milliseconds.
+/// How long an alert may take by default, milliseconds.
 const USUAL_MS: u64 = 60_000;
 /// How long the clearing command may take.
 const CLEAR: Duration = Duration::from_secs(60);
-/// The label by which a test alert is known again.
+/// The label that identifies a test alert.
 const MARK: &str = "stagegate_test";
 
 pub(super) async fn probe(probe: &Probe<'_>, prometheus: &Api, spec: &PrometheusSpec) -> Finding {
     let wanted = "an alert that reaches Alertmanager and clears";
     let Some(address) = &spec.alertmanager else {
-        return unknown(wanted, "the check names no Alertmanager", "Give the check `alertmanager`.");
+        return unknown(wanted, "the check names no Alertmanager", "Set `alertmanager` in the check.");
     };
     let manager = match Api::new(probe, "Alertmanager", address, None) {
         Ok(api) => api,
@@ -37,17 +37,17 @@ pub(super) async fn probe(probe: &Probe<'_>, prometheus: &Api, spec: &Prometheus
             match still_fires(probe, prometheus, spec).await {
                 Ok(false) => {}
                 Ok(true) => {
-                    let saw = "it fires already, so nothing would be shown by making it fire";
+                    let saw = "the alert is already firing, so a test would prove nothing";
                     return unknown(
                         wanted,
                         saw,
-                        "Wait until it has cleared, or name an alert made for this.",
+                        "Wait until the alert has cleared, or use a separate test alert.",
                     );
                 }
                 Err(none) => return none.finding(wanted),
             }
             let seen = fired(probe, prometheus, &manager, spec, fire).await;
-            // Whatever was seen, what was begun is ended.
+            // The alert is cleared whatever the result.
             match cleared(probe, spec).await {
                 Some(bad) => Ok(bad),
                 None => match seen {
@@ -81,14 +81,14 @@ async fn fired(
     let name = spec.alert.as_deref().unwrap_or_default();
     let within = patience(probe, spec);
     let wanted = format!("alert {name} fires and reaches Alertmanager within {}", human_span(millis(within)));
-    probe.say(&format!("Makes {name} fire: {fire}"));
+    probe.say(&format!("Triggering alert {name}: {fire}"));
     let mut cmd = Cmd::bash(fire);
     cmd.cwd = Some(probe.work.project.dir.clone());
     cmd.timeout = Some(within);
     let exit = probe.session.exec(cmd).await;
     if !exit.is_success() {
-        let saw = format!("the command that makes it fire ended with {exit}");
-        return Ok(Reached::No(unknown(wanted, saw, "Correct `fire`; see the run's log.")));
+        let saw = format!("the command that triggers the alert failed ({exit})");
+        return Ok(Reached::No(unknown(wanted, saw, "Correct `fire`. See the run's log for details.")));
     }
     let deadline = tokio::time::Instant::now() + within;
     let mut firing = false;
@@ -100,22 +100,23 @@ async fn fired(
             && let Some(receivers) = active(manager, &format!("alertname={name}"), "alertname", name).await?
         {
             return Ok(match wrong_receiver(spec, &receivers) {
-                Some(saw) => Reached::No(failed(wanted, saw, "Correct Alertmanager's route.")),
-                None => {
-                    Reached::Yes(passed(wanted, format!("it fired and reached {}", receivers.join(", "))))
-                }
+                Some(saw) => Reached::No(failed(wanted, saw, "Correct the route in Alertmanager.")),
+                None => Reached::Yes(passed(
+                    wanted,
+                    format!("the alert fired and reached {}", receivers.join(", ")),
+                )),
             });
         }
         if tokio::time::Instant::now() >= deadline || probe.session.cancelled().is_cancelled() {
             let saw = if firing {
-                "it fires in Prometheus and did not reach Alertmanager"
+                "the alert fires in Prometheus but did not reach Alertmanager"
             } else {
-                "it did not fire"
+                "the alert did not fire"
             };
             let next = if firing {
-                "Look at `alerting` in Prometheus's configuration, and at Alertmanager's log."
+                "Check `alerting` in the Prometheus configuration, and the log of Alertmanager."
             } else {
-                "Look at the rule's expression, and give `within` more time than its `for`."
+                "Check the expression of the rule, and set `within` to more than its `for`."
             };
             return Ok(Reached::No(failed(wanted, saw, next)));
         }
@@ -123,8 +124,8 @@ async fn fired(
     }
 }
 
-/// Whether the alert fires already. One that an earlier look made may not have cleared yet: it is given as long to
-/// clear as it would have to arrive.
+/// Whether the alert is already firing. An alert of an earlier test may not have cleared yet: it may take half of
+/// `within` to clear.
 async fn still_fires(probe: &Probe<'_>, prometheus: &Api, spec: &PrometheusSpec) -> Result<bool, NoJson> {
     let name = spec.alert.as_deref().unwrap_or_default();
     let deadline = tokio::time::Instant::now() + patience(probe, spec) / 2;
@@ -147,22 +148,22 @@ async fn fires(prometheus: &Api, name: &str) -> Result<bool, NoJson> {
     }))
 }
 
-/// Ends what `fire` began; a finding when that did not work.
+/// Clears the alert that `fire` triggered; a finding when that failed.
 async fn cleared(probe: &Probe<'_>, spec: &PrometheusSpec) -> Option<Finding> {
     let clear = spec.clear.as_ref()?;
-    probe.say(&format!("Ends it: {clear}"));
+    probe.say(&format!("Clearing the alert: {clear}"));
     let mut cmd = Cmd::bash(clear);
     cmd.cwd = Some(probe.work.project.dir.clone());
     cmd.timeout = Some(CLEAR);
     cmd.shielded = true;
     let exit = probe.session.exec(cmd).await;
     (!exit.is_success()).then(|| {
-        let saw = format!("the command that ends the alert ended with {exit}: it may still fire");
-        failed("the alert cleared", saw, "End it by hand, and correct `clear`.")
+        let saw = format!("the command that clears the alert failed ({exit}); the alert may still fire");
+        failed("the alert cleared", saw, "Clear the alert manually, and correct `clear`.")
     })
 }
 
-/// Waits until a fired alert is gone again.
+/// Waits until a fired alert has cleared.
 async fn gone(
     probe: &Probe<'_>,
     manager: &Api,
@@ -173,11 +174,11 @@ async fn gone(
     let deadline = tokio::time::Instant::now() + patience(probe, spec);
     while active(manager, &format!("alertname={name}"), "alertname", name).await?.is_some() {
         if tokio::time::Instant::now() >= deadline || probe.session.cancelled().is_cancelled() {
-            let saw = "it fired and reached Alertmanager, and did not clear";
+            let saw = "the alert fired and reached Alertmanager, but did not clear";
             return Ok(failed(
                 "the alert cleared",
                 saw,
-                "Look what keeps it firing, and at Alertmanager's resolve_timeout.",
+                "Find out why it still fires, and check resolve_timeout of Alertmanager.",
             ));
         }
         tokio::time::sleep(EVERY).await;
@@ -185,7 +186,7 @@ async fn gone(
     Ok(Finding { saw: format!("{}, and cleared", good.saw), ..good })
 }
 
-/// Hands a test alert to Alertmanager: shows the way from there on.
+/// Sends a test alert to Alertmanager: tests the route from there to the receiver.
 async fn synthetic(probe: &Probe<'_>, manager: &Api, spec: &PrometheusSpec) -> Result<Finding, NoJson> {
     let within = patience(probe, spec);
     let name = spec.alert.clone().unwrap_or_else(|| "StagegateTest".to_owned());
@@ -196,12 +197,12 @@ async fn synthetic(probe: &Probe<'_>, manager: &Api, spec: &PrometheusSpec) -> R
     let alert = |ends: String| {
         json!([{
             "labels": { "alertname": name, MARK: mark, "severity": "test" },
-            "annotations": { "summary": "A test of the way that alerts take; nothing is wrong." },
+            "annotations": { "summary": "Test of the alert route by Stagegate. No action is needed." },
             "startsAt": now(0),
             "endsAt": ends,
         }])
     };
-    probe.say(&format!("Hands a test alert {name} to Alertmanager at {}.", manager.place()));
+    probe.say(&format!("Sending test alert {name} to Alertmanager at {}.", manager.place()));
     let begun = alert(now(5 * 60_000));
     manager.post("api/v2/alerts", &begun).await?;
     let filter = format!("{MARK}={mark}");
@@ -216,7 +217,7 @@ async fn synthetic(probe: &Probe<'_>, manager: &Api, spec: &PrometheusSpec) -> R
             tokio::time::sleep(EVERY).await;
         }
     }
-    // Resolved in any case; it would end by itself in five minutes.
+    // Resolved in any case; otherwise it would end after five minutes.
     let mut ended = begun.clone();
     if let Some(end) = ended.pointer_mut("/0/endsAt") {
         *end = Value::String(now(0));
@@ -225,21 +226,25 @@ async fn synthetic(probe: &Probe<'_>, manager: &Api, spec: &PrometheusSpec) -> R
     let Some(receivers) = seen else {
         return Ok(failed(
             wanted,
-            "Alertmanager took it and does not show it as active",
-            "Look for a silence or an inhibition, and at its log.",
+            "Alertmanager accepted the alert but does not list it as active",
+            "Check Alertmanager for a silence or an inhibition, and check its log.",
         ));
     };
     if let Some(saw) = wrong_receiver(spec, &receivers) {
-        return Ok(failed(wanted, saw, "Correct Alertmanager's route."));
+        return Ok(failed(wanted, saw, "Correct the route in Alertmanager."));
     }
     while active(manager, &filter, MARK, &mark).await?.is_some() {
         if tokio::time::Instant::now() >= deadline {
-            return Ok(failed(wanted, "it was resolved and stays active", "Look at Alertmanager's log."));
+            return Ok(failed(
+                wanted,
+                "the alert was resolved but is still active",
+                "Check the log of Alertmanager.",
+            ));
         }
         tokio::time::sleep(EVERY).await;
     }
     let saw = format!(
-        "handed to Alertmanager, routed to {}, cleared; Prometheus had no part in it",
+        "sent to Alertmanager, routed to {}, cleared; Prometheus was not tested",
         receivers.join(", ")
     );
     Ok(passed(wanted, saw))
@@ -266,7 +271,7 @@ async fn active(
 fn wrong_receiver(spec: &PrometheusSpec, receivers: &[String]) -> Option<String> {
     let wanted = spec.receiver.as_ref()?;
     (!receivers.contains(wanted))
-        .then(|| format!("it is routed to {}, not to {wanted}", receivers.join(", ")))
+        .then(|| format!("the alert is routed to {}, not to {wanted}", receivers.join(", ")))
 }
 
 fn millis(span: Duration) -> u64 {

@@ -1,4 +1,4 @@
-//! Whether a command left files of the repository changed that git knows.
+//! Whether a command changed tracked files of the repository.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,10 +11,10 @@ use super::finding::names;
 use git::{Caller, Git};
 use runner::Session;
 
-/// Most submodules that are looked into.
+/// Most submodules that are read.
 const SUBMODULES: usize = 64;
 
-/// The tracked files that differ from the commit, each with how it differs.
+/// The tracked files that differ from the commit, and how each differs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrackedFiles {
     files: BTreeMap<String, Difference>,
@@ -24,15 +24,15 @@ pub struct TrackedFiles {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Difference {
-    /// Git's two letters.
+    /// The two-letter status of git.
     code: String,
-    /// Size and time, so that a second change to a changed file is seen.
+    /// Size and time, to detect a second change to a changed file.
     stamp: Option<(u64, Option<SystemTime>)>,
 }
 
 impl TrackedFiles {
-    /// Looks at the repository around `dir`, and at the submodules in it. `None` when there is none, or git does
-    /// not answer.
+    /// Reads the repository that contains `dir`, and its submodules. `None` when there is no repository, or git
+    /// fails.
     pub async fn of(session: &Session, dir: &Path) -> Option<TrackedFiles> {
         let mut all = TrackedFiles::default();
         let git = Git::open(Caller::Run(session), dir).await.ok()??;
@@ -58,7 +58,7 @@ impl TrackedFiles {
         Some(all)
     }
 
-    /// The paths of which nothing can be said, because they pass through a filter that is not run.
+    /// The paths that could not be compared, because they use a git filter that is not run.
     pub fn unsure(&self) -> impl Iterator<Item = &str> {
         self.unsure.iter().map(String::as_str)
     }
@@ -68,7 +68,7 @@ impl TrackedFiles {
         self.files.keys().map(String::as_str)
     }
 
-    /// The paths that stand otherwise than in `before`, in order.
+    /// The paths that differ from `before`, sorted.
     pub fn changed_since(&self, before: &TrackedFiles) -> Vec<String> {
         let mut paths: Vec<&String> = self.files.keys().chain(before.files.keys()).collect();
         paths.sort();
@@ -76,16 +76,16 @@ impl TrackedFiles {
         paths.into_iter().filter(|p| self.files.get(*p) != before.files.get(*p)).cloned().collect()
     }
 
-    /// The sentence for people about files that a command changed since `before`; `None` when it
+    /// A text for display about the files that a command changed since `before`; `None` when it
     /// changed none.
     pub fn remark(&self, before: &TrackedFiles) -> Option<String> {
         let changed = self.changed_since(before);
-        (!changed.is_empty()).then(|| format!("it changed tracked files: {}", names(&changed)))
+        (!changed.is_empty()).then(|| format!("the command changed tracked files: {}", names(&changed)))
     }
 }
 
-/// A finding about a command that left tracked files changed (`remark` of [`TrackedFiles::remark`]): what
-/// was judged was not what the commit holds, so it is no pass.
+/// A finding about a command that changed tracked files (`remark` of [`TrackedFiles::remark`]): what
+/// was judged is not what the commit contains, so it cannot pass.
 pub fn with_remark(finding: Finding, remark: &str) -> Finding {
     let saw = format!("{}; {remark}", finding.saw);
     if finding.outcome != Outcome::Pass {
@@ -95,8 +95,8 @@ pub fn with_remark(finding: Finding, remark: &str) -> Finding {
         outcome: Outcome::Inconclusive,
         saw,
         wanted: format!("{}, and no tracked file changed", finding.wanted),
-        next: "Look at git diff: make the command leave tracked files alone, or commit what it writes or \
-               untrack it; then run it again."
+        next: "Check git diff. Change the command so that it does not modify tracked files, or commit or \
+               untrack those files. Then run the check again."
             .to_owned(),
         ..finding
     }

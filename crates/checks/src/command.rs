@@ -1,4 +1,4 @@
-//! A command: run as it is typed, watched, and judged by its end and its figures.
+//! A command: run as written, supervised, and judged by its exit code and its measured values.
 
 use std::path::{Path, PathBuf};
 
@@ -18,32 +18,36 @@ pub(super) async fn probe(probe: &Probe<'_>) -> Finding {
     let session = probe.session;
     let work = probe.work;
     let (CheckSpec::Command { run, cwd, twice, .. }, dir) = (&work.check.spec, &work.project.dir) else {
-        return unknown("a command", "this check is no command", "Correct the declaration.");
+        return unknown("a command", "this is not a command check", "Correct the check in stagegate.toml.");
     };
     let Some(text) = work.command.as_ref().or(run.as_ref()) else {
         return unknown(
             "exit code 0",
-            "the check names neither a step that the runbook has nor a command",
-            "Give the check a `step` or a `run`.",
+            "the check names neither a step of the runbook nor a command",
+            "Add `step` or `run` to the check.",
         );
     };
     let place = cwd.as_ref().map_or_else(|| dir.clone(), |cwd| dir.join(cwd));
     if !place.is_dir() {
         return unknown(
             "exit code 0",
-            format!("there is no directory {}", cwd.as_deref().unwrap_or("of the stack")),
-            "Correct the directory in the declaration.",
+            format!(
+                "{} does not exist",
+                cwd.as_deref()
+                    .map_or_else(|| "the stack directory".to_owned(), |cwd| format!("directory {cwd}"))
+            ),
+            "Correct the directory in stagegate.toml.",
         );
     }
     let before = TrackedFiles::of(session, &place).await;
-    probe.say(&format!("Runs: {text}"));
+    probe.say(&format!("Command: {text}"));
     let first = run_once(probe, text, &place, "").await;
     let mut finding = judge_command(&work.check, &first.exit, &|| first.output(), dir, first.started_at_ms);
     let mut ended = matches!(first.exit, Exit::Code(_));
     if let Some(twice) = twice
         && finding.outcome == Outcome::Pass
     {
-        probe.say(&format!("Runs it a second time: {text}"));
+        probe.say(&format!("Second run: {text}"));
         let second = run_once(probe, text, &place, ", second run").await;
         finding = idempotence::judge(twice, &second.exit, &second.output(), &place, second.started_at_ms);
         ended = matches!(second.exit, Exit::Code(_));
@@ -52,7 +56,7 @@ pub(super) async fn probe(probe: &Probe<'_>) -> Finding {
     }
     let after = if ended { TrackedFiles::of(session, &place).await } else { None };
     if let Some(remark) = before.zip(after).and_then(|(before, after)| after.remark(&before)) {
-        probe.say(&format!("Careful: {remark}."));
+        probe.say(&format!("Warning: {remark}."));
         finding = with_remark(finding, &remark);
     }
     finding
@@ -63,7 +67,7 @@ struct Ran {
     exit: Exit,
     started_at_ms: u64,
     dir: PathBuf,
-    /// The first line of the log that is its own.
+    /// The first log line of this execution.
     from: u64,
     written: std::io::Result<()>,
 }
@@ -85,7 +89,7 @@ async fn run_once(probe: &Probe<'_>, text: &str, place: &Path, which: &str) -> R
     cmd.cwd = Some(place.to_owned());
     cmd.timeout = Some(probe.left());
     let exit = session.exec(cmd).await;
-    // The attempt is named so that an earlier one's line is not taken for this one's.
+    // The attempt is named so that the line of an earlier attempt is not mistaken for this one.
     let mark = format!("Ended (attempt {}{which}): {exit}.", probe.attempt);
     probe.say(&mark);
     let written = settled(&session.dir(), &session.redact(&mark)).await;

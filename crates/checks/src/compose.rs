@@ -13,25 +13,25 @@ use super::docker::{
     Container, Published, Rendered, Silence, compose_version, containers, engine_version, missing_images,
     rendered,
 };
-use super::finding::{failed, names, passed, unknown, with_value};
+use super::finding::{count_of, failed, names, passed, unknown, with_value};
 use super::probe::Probe;
 use system::clock::now_ms;
 
 /// Seconds without a restart when the check names none.
 const USUAL_SECONDS: u64 = 60;
-/// What is left of the check's time when it stops waiting.
+/// The check stops waiting when it has this much time left.
 const LAST_MOMENT: Duration = Duration::from_secs(2);
-/// Time between two looks for an opinion.
+/// Time between two reads of the health status.
 const OPINION_EVERY: Duration = Duration::from_millis(250);
-/// Rollback points whose images must be here.
+/// Rollback targets whose images must be on this host.
 const POINTS: usize = 2;
 const ENGINE_NEXT: &str =
-    "Start the Docker engine and make its socket reachable for Stagegate; see the run's log.";
+    "Start the Docker engine and give Stagegate access to its socket. See the run's log for details.";
 
 pub(super) async fn probe(probe: &Probe<'_>) -> Finding {
     let CheckSpec::Compose { assert, services, seconds, allowed, engine, compose } = &probe.work.check.spec
     else {
-        return unknown("a stack", "this check is about no stack", "Correct the declaration.");
+        return unknown("a stack", "this is not a compose check", "Correct the check in stagegate.toml.");
     };
     match assert {
         ComposeAssert::Versions => versions(probe, engine.as_deref(), compose.as_deref()).await,
@@ -47,25 +47,28 @@ pub(super) async fn probe(probe: &Probe<'_>) -> Finding {
 
 async fn valid(probe: &Probe<'_>) -> Finding {
     let wanted = "docker compose config accepts the files";
-    probe.say("Asks Compose whether it accepts the files.");
+    probe.say("Running docker compose config.");
     match rendered(probe.session, &probe.work.project).await {
         Ok(r) if r.services.is_empty() => {
-            failed(wanted, "the files declare no service", "Correct the Compose files.")
+            failed(wanted, "the Compose files declare no service", "Correct the Compose files.")
         }
         Ok(r) => {
-            let saw = format!("project {} with {} services", r.project, r.services.len());
+            let saw =
+                format!("{} in project {}", count_of(r.services.len(), "service", "services"), r.project);
             with_value(passed(wanted, saw), r.services.len() as f64)
         }
         Err(Silence::Invalid) => failed(
             wanted,
-            "docker compose config refuses the files; its words stand in the run's log",
-            "Correct the Compose files, or the env file that they are filled from.",
+            "docker compose config rejects the files; see the run's log for the error",
+            "Correct the Compose files, or the env file that they use.",
         ),
-        Err(Silence::NotAsked(saw)) => unknown(wanted, saw, "Install Docker Compose v2; see the run's log."),
+        Err(Silence::NotAsked(saw)) => {
+            unknown(wanted, saw, "Install Docker Compose v2. See the run's log for details.")
+        }
     }
 }
 
-/// The declared services that are meant, and all containers of the stack.
+/// The declared services that the check covers, and all containers of the stack.
 async fn look(
     probe: &Probe<'_>,
     wanted: &str,
@@ -83,7 +86,7 @@ async fn look(
             rendered
         }
         Err(Silence::Invalid) => {
-            let saw = "docker compose config refuses the files; its words stand in the run's log";
+            let saw = "docker compose config rejects the files; see the run's log for the error";
             return Err(unknown(wanted, saw, "Correct the Compose files first."));
         }
         Err(Silence::NotAsked(saw)) => return Err(unknown(wanted, saw, ENGINE_NEXT)),
@@ -103,20 +106,20 @@ async fn look(
     }
 }
 
-/// What is wrong with a container. A one-shot that exited 0 did its work.
+/// What is wrong with a container, as text after its name. A one-shot container that exited with code 0 is done.
 fn ill(c: &Container) -> Option<String> {
     match (c.status.as_str(), c.health.as_str()) {
-        ("running", "unhealthy") => Some("unhealthy".to_owned()),
+        ("running", "unhealthy") => Some("is unhealthy".to_owned()),
         ("running", _) => None,
         _ if c.done => None,
         ("exited" | "dead", _) => Some(format!("exited with code {}", c.exit_code)),
-        ("restarting", _) => Some(format!("restarting (exit code {})", c.exit_code)),
-        (other, _) => Some(other.to_owned()),
+        ("restarting", _) => Some(format!("is restarting (exit code {})", c.exit_code)),
+        (other, _) => Some(format!("is {other}")),
     }
 }
 
-/// Looks until the engine's health checks have come to an opinion: after a deploy the engine says later than we do
-/// that a service is well, by as much as lies between two of its checks.
+/// Waits until the health checks of the engine have a result: after a deploy the engine reports a service as healthy
+/// later than Stagegate does, by up to one health check interval.
 async fn healthy(probe: &Probe<'_>, services: &[String]) -> Finding {
     loop {
         let (found, opinion_at_ms) = healthy_now(probe, services).await;
@@ -129,7 +132,7 @@ async fn healthy(probe: &Probe<'_>, services: &[String]) -> Finding {
     }
 }
 
-/// What one look finds; and where it lacks nothing but a first opinion, by when that is there.
+/// The finding now; and when only the first health check result is missing, the time by which it is known.
 async fn healthy_now(probe: &Probe<'_>, services: &[String]) -> (Finding, Option<i64>) {
     let wanted = "every service running, none unhealthy";
     let (rendered, all) = match look(probe, wanted, services).await {
@@ -142,7 +145,7 @@ async fn healthy_now(probe: &Probe<'_>, services: &[String]) -> (Finding, Option
         if own.is_empty() {
             bad.push(format!("{name} has no container"));
         }
-        bad.extend(own.iter().filter_map(|c| Some(format!("{name} is {}", ill(c)?))));
+        bad.extend(own.iter().filter_map(|c| Some(format!("{name} {}", ill(c)?))));
         for c in own.iter().filter(|c| c.health == "starting" && c.status == "running") {
             opinion_at = opinion_at.max(c.opinion_at_ms);
             if !starting.contains(&name) {
@@ -152,18 +155,24 @@ async fn healthy_now(probe: &Probe<'_>, services: &[String]) -> (Finding, Option
         running += u32::from(own.iter().any(|c| c.status == "running"));
     }
     if !bad.is_empty() {
-        let next = "docker compose logs of the services named; then correct them and deploy again.";
+        let next = "Read docker compose logs of these services, fix the cause, then deploy again.";
         return (failed(wanted, names(bad), next), None);
     }
     if !starting.is_empty() {
-        let saw = format!("the health check of {} has not agreed yet", names(starting));
-        return (unknown(wanted, saw, "Wait until the services are up, then run it again."), opinion_at);
+        let saw = format!("still starting: {}", names(starting));
+        return (
+            unknown(wanted, saw, "Wait until the services are healthy, then run the check again."),
+            opinion_at,
+        );
     }
     if running == 0 {
-        // All one-shots: nothing is there that could be healthy.
+        // Only one-shot containers: no service could be healthy.
         return (unknown(wanted, "no service is running", "Deploy the stack."), None);
     }
-    let saw = format!("{running} of {} services running, none unhealthy", rendered.services.len());
+    let saw = format!(
+        "{running} of {} running, none unhealthy",
+        count_of(rendered.services.len(), "service", "services")
+    );
     (with_value(passed(wanted, saw), f64::from(running)), None)
 }
 
@@ -182,17 +191,17 @@ async fn no_restarts(probe: &Probe<'_>, services: &[String], seconds: u64) -> Fi
             all.iter().filter(|c| rendered.services.contains_key(&c.service)).collect();
         for c in meant.iter().filter(|c| !c.done) {
             if let Some(ill) = ill(c).filter(|_| c.status != "running") {
-                loops.push(format!("{} is {ill} after {} restarts", c.service, c.restarts));
+                loops.push(format!("{} {ill} after {}", c.service, restarts(c.restarts)));
                 continue;
             }
             let Some(started) = c.started_at_ms else {
-                let saw = format!("nobody knows since when {} runs", c.service);
-                return unknown(wanted, saw, "Run it again.");
+                let saw = format!("the start time of {} is unknown", c.service);
+                return unknown(wanted, saw, "Run the check again.");
             };
             let age = now.saturating_sub(started).max(0);
             if age < needed_ms && c.restarts > 0 {
                 let ago = human_span(age.unsigned_abs());
-                loops.push(format!("{} restarted {} times, last {ago} ago", c.service, c.restarts));
+                loops.push(format!("{}: {}, last {ago} ago", c.service, restarts(c.restarts)));
             }
             youngest = youngest.min(age);
         }
@@ -200,7 +209,7 @@ async fn no_restarts(probe: &Probe<'_>, services: &[String], seconds: u64) -> Fi
             return failed(
                 wanted,
                 names(loops),
-                "docker compose logs of the services named: they keep ending.",
+                "Read docker compose logs of these services: they keep exiting.",
             );
         }
         if youngest == i64::MAX {
@@ -209,28 +218,27 @@ async fn no_restarts(probe: &Probe<'_>, services: &[String], seconds: u64) -> Fi
         let missing = rendered.services.keys().filter(|name| !meant.iter().any(|c| &&c.service == name));
         let missing: Vec<&String> = missing.collect();
         if !missing.is_empty() {
-            return unknown(wanted, format!("{} has no container", names(missing)), "Deploy the stack.");
+            return unknown(wanted, format!("no container: {}", names(missing)), "Deploy the stack.");
         }
         if youngest >= needed_ms {
             let saw = format!(
-                "{} containers, the youngest up for {}",
-                meant.len(),
+                "{}, shortest uptime {}",
+                count_of(meant.len(), "container", "containers"),
                 human_span(youngest.unsigned_abs())
             );
             return with_value(passed(wanted, saw), youngest as f64 / 1_000.0);
         }
         let rest = Duration::from_millis((needed_ms - youngest).unsigned_abs() + 100);
         if rest >= probe.left() {
-            let saw =
-                format!("the youngest container is up for only {}", human_span(youngest.unsigned_abs()));
+            let saw = format!("shortest uptime is only {}", human_span(youngest.unsigned_abs()));
             let next = format!(
-                "Wait {} and run it again.",
+                "Wait {}, then run the check again.",
                 human_span(u64::try_from(rest.as_millis()).unwrap_or(0))
             );
             return unknown(wanted, saw, next);
         }
-        probe.say(&format!("Started lately; looks again in {} s at the latest.", rest.as_secs().max(1)));
-        // In between, so that a crash loop is seen as soon as it shows.
+        probe.say(&format!("Started recently; checking again within {} s.", rest.as_secs().max(1)));
+        // Checked in between, so that a crash loop is detected early.
         sleep(rest.min(Duration::from_secs(5))).await;
     }
 }
@@ -241,11 +249,11 @@ async fn ports(probe: &Probe<'_>, services: &[String], allowed: &[String]) -> Fi
         match probe.names.fill(text).map(|f| rule(&f.text)) {
             Ok(Some(rule)) => rules.push(rule),
             Ok(None) => {
-                let saw = format!("“{text}” is neither a port nor an address with a port");
-                return unknown("allowed ports", saw, "Write allowed as 443 or 127.0.0.1:3000.");
+                let saw = format!("“{text}” is not a port or an address with a port");
+                return unknown("allowed ports", saw, "Write `allowed` as 443 or 127.0.0.1:3000.");
             }
             Err(error) => {
-                return unknown("allowed ports", error.to_string(), "Correct `allowed`, or the env file.");
+                return unknown("allowed ports", error.to_string(), "Correct `allowed` or the env file.");
             }
         }
     }
@@ -253,7 +261,7 @@ async fn ports(probe: &Probe<'_>, services: &[String], allowed: &[String]) -> Fi
     let wanted = if shown.is_empty() {
         "no published port".to_owned()
     } else {
-        format!("published ports only {shown}")
+        format!("only these published ports: {shown}")
     };
     let (rendered, all) = match look(probe, &wanted, services).await {
         Ok(seen) => seen,
@@ -276,21 +284,25 @@ async fn ports(probe: &Probe<'_>, services: &[String], allowed: &[String]) -> Fi
         .map(|(name, p)| format!("{name} publishes {}", show(p)))
         .collect();
     bad.extend(
-        meant.iter().filter(|c| c.host_network).map(|c| format!("{} uses the host's network", c.service)),
+        meant.iter().filter(|c| c.host_network).map(|c| format!("{} uses the host network", c.service)),
     );
     if !bad.is_empty() {
         return failed(
             wanted,
             names(bad),
-            "Remove the ports from the Compose file, bind them to 127.0.0.1, or allow them.",
+            "Remove these ports from the Compose file, bind them to 127.0.0.1, or add them to `allowed`.",
         );
     }
     if running == 0 {
-        return unknown(wanted, "no service is running, so nothing is published yet", "Deploy the stack.");
+        return unknown(wanted, "no service is running, so no port is published", "Deploy the stack.");
     }
     let list: Vec<String> = published.iter().map(|(name, p)| format!("{name} {}", show(p))).collect();
     let saw = if list.is_empty() { "no port is published".to_owned() } else { names(list) };
     passed(wanted, saw)
+}
+
+fn restarts(count: u64) -> String {
+    count_of(usize::try_from(count).unwrap_or(usize::MAX), "restart", "restarts")
 }
 
 /// `3000`, `127.0.0.1:3000`, `127.0.0.1:*`, `[::1]:3000`.
@@ -319,16 +331,16 @@ fn show(p: &Published) -> String {
 
 async fn versions(probe: &Probe<'_>, engine: Option<&str>, compose: Option<&str>) -> Finding {
     let least = |who: &str, least: Option<&str>| match least {
-        Some(version) => format!("{who} at least {version}"),
-        None => format!("{who} of any version"),
+        Some(version) => format!("{who} {version} or later"),
+        None => format!("{who} in any version"),
     };
-    let wanted = format!("{}, {}", least("Engine", engine), least("Compose", compose));
-    probe.say("Asks for the versions of the engine and of Compose.");
+    let wanted = format!("{}, {}", least("Docker engine", engine), least("Compose", compose));
+    probe.say("Reading the versions of the Docker engine and of Compose.");
     let seen = match (engine_version().await, compose_version(probe.session).await) {
         (Ok(engine), Ok(compose)) => (engine, compose),
         (Err(saw), _) | (_, Err(saw)) => return unknown(wanted, saw, ENGINE_NEXT),
     };
-    let saw = format!("Engine {}, Compose {}", seen.0, seen.1);
+    let saw = format!("Docker engine {}, Compose {}", seen.0, seen.1);
     let pairs = [(engine, seen.0.as_str()), (compose, seen.1.as_str())];
     let newer: Option<Vec<bool>> = pairs
         .iter()
@@ -338,11 +350,11 @@ async fn versions(probe: &Probe<'_>, engine: Option<&str>, compose: Option<&str>
     match newer {
         None => unknown(
             wanted,
-            format!("{saw}: not comparable with what is wanted"),
+            format!("{saw}: cannot be compared with the expected versions"),
             "Write versions as 24.0 or 2.20.1.",
         ),
         Some(all) if all.iter().all(|ok| *ok) => passed(wanted, saw),
-        Some(_) => failed(wanted, saw, "Update Docker on this machine."),
+        Some(_) => failed(wanted, saw, "Update Docker on this host."),
     }
 }
 
@@ -359,14 +371,22 @@ fn numbers(text: &str) -> Option<Vec<u64>> {
 }
 
 async fn rollback_images(probe: &Probe<'_>) -> Finding {
-    let wanted = format!("the images of the last {POINTS} rollback points are here");
+    let wanted = format!("the images of the last {POINTS} rollback targets are on this host");
     let points = &probe.work.rollback_images;
-    probe.say("Asks the engine for the images of the last rollback points.");
+    probe.say("Asking the Docker engine for the images of the last rollback targets.");
     let newest: Vec<_> = points.iter().take(POINTS).collect();
     if newest.len() < POINTS || newest.iter().any(|p| p.is_empty()) {
         let have = newest.iter().filter(|p| !p.is_empty()).count();
-        let next = "Deploy and validate another release: each that passes Gate F becomes a rollback point.";
-        return with_value(failed(wanted, format!("{have} rollback points with images"), next), have as f64);
+        let next =
+            "Deploy and validate another release. Passing the validation gate makes it a rollback target.";
+        return with_value(
+            failed(
+                wanted,
+                format!("{} with images", count_of(have, "rollback target", "rollback targets")),
+                next,
+            ),
+            have as f64,
+        );
     }
     let ids: Vec<&str> = newest.iter().flat_map(|p| p.values()).map(String::as_str).collect();
     let missing = match missing_images(&ids).await {
@@ -375,15 +395,15 @@ async fn rollback_images(probe: &Probe<'_>) -> Finding {
     };
     let whole = newest.iter().filter(|p| p.values().all(|id| !missing.contains(id))).count();
     if missing.is_empty() {
-        let saw = format!("all {} images of the last {POINTS} rollback points", ids.len());
+        let saw = format!("all {} images of the last {POINTS} rollback targets", ids.len());
         return with_value(passed(wanted, saw), whole as f64);
     }
     let lost = newest.iter().zip(1..).flat_map(|(point, n)| {
         let gone = point.iter().filter(|(_, id)| missing.contains(id));
-        gone.map(move |(service, _)| format!("{service} of point {n}"))
+        gone.map(move |(service, _)| format!("{service} of rollback target {n}"))
     });
-    let saw = format!("images are gone: {}", names(lost));
-    let next = "Do not prune images on this machine; deploy again to make a new rollback point.";
+    let saw = format!("missing images: {}", names(lost));
+    let next = "Do not prune images on this host. Deploy again to create a new rollback target.";
     with_value(failed(wanted, saw, next), whole as f64)
 }
 

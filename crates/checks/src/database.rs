@@ -1,6 +1,6 @@
-//! A database of the stack: migrations, seed, backups, and a rehearsed restore.
+//! A database of the stack: migrations, seed data, backups, and a restore test.
 //!
-//! Everything is asked by the database's own client inside its container, so no client is needed here and
+//! All queries use the client of the database inside its container, so no client is needed on this host and
 //! no password leaves the container.
 
 mod backup;
@@ -15,7 +15,7 @@ use domain::evidence::Finding;
 use super::finding::unknown;
 use super::probe::Probe;
 
-const STACK_NEXT: &str = "Deploy the stack, and look at the run's log for the words of the database.";
+const STACK_NEXT: &str = "Deploy the stack. The run's log has the output of the database.";
 
 pub(super) async fn probe(probe: &Probe<'_>, spec: &DatabaseSpec) -> Finding {
     if spec.assert == DatabaseAssert::Backup {
@@ -23,10 +23,10 @@ pub(super) async fn probe(probe: &Probe<'_>, spec: &DatabaseSpec) -> Finding {
     }
     let client = match client::Client::new(probe, spec) {
         Ok(client) => client,
-        Err(saw) => return unknown("a database that answers", saw, "Correct the declaration."),
+        Err(saw) => return unknown("a database that responds", saw, "Correct the check in stagegate.toml."),
     };
     if let Err(saw) = client.greet().await {
-        return unknown("a database that answers", saw, STACK_NEXT);
+        return unknown("a database that responds", saw, STACK_NEXT);
     }
     match spec.assert {
         DatabaseAssert::Migrations => migrations::probe(probe, spec, &client).await,

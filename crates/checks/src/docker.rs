@@ -1,6 +1,6 @@
-//! The few questions that checks ask of the Docker engine and of Compose.
+//! The requests of checks to the Docker engine and to Compose.
 //!
-//! Everything that checks know of Docker goes through here. Nothing is changed, pulled or started.
+//! All access of checks to Docker is in this module. It is read-only: nothing is changed, pulled or started.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use orchestrator::compose::{Address, ComposeError, Docker, Project, images_present};
 use runner::{Cmd, Exit, Session};
 
-/// Most bytes of an answer.
+/// Most bytes of a response.
 const ANSWER: usize = 16 << 20;
 const TIMEOUT: Duration = Duration::from_secs(30);
 const PROJECT: &str = "com.docker.compose.project";
@@ -41,24 +41,25 @@ pub(super) struct Published {
 /// A container of the stack.
 pub(super) struct Container {
     pub(super) service: String,
-    /// Docker's word: `running`, `exited`, `restarting`, …
+    /// The status of Docker: `running`, `exited`, `restarting`, …
     pub(super) status: String,
-    /// The health check's word; empty when there is none.
+    /// The health status; empty without a health check.
     pub(super) health: String,
     pub(super) exit_code: i64,
-    /// By when its health check has come to an opinion, milliseconds since 1970 UTC; `None` without a check.
+    /// When the first health check result is known at the latest, milliseconds since 1970 UTC; `None` without a
+    /// health check.
     pub(super) opinion_at_ms: Option<i64>,
-    /// It ended well and was not meant to stay: nothing restarts it, nothing watches it, it publishes nothing.
+    /// It exited with code 0 and is a one-shot container: no restart policy, no health check, no published port.
     pub(super) done: bool,
     pub(super) restarts: u64,
     /// When it started, milliseconds since 1970 UTC.
     pub(super) started_at_ms: Option<i64>,
     pub(super) ports: Vec<Published>,
-    /// Whether it uses the host's own network, where publishing means nothing.
+    /// Whether it uses the host network, where publishing has no effect.
     pub(super) host_network: bool,
     /// Its ID.
     pub(super) id: String,
-    /// Process of its first program on the engine's machine; 0 when it does not run.
+    /// Its main process ID on the host of the engine; 0 when it is not running.
     pub(super) pid: u32,
     /// TCP ports that are mapped: on the host, and inside.
     pub(super) mapped: Vec<(Published, u16)>,
@@ -66,7 +67,7 @@ pub(super) struct Container {
     pub(super) addresses: BTreeMap<String, String>,
 }
 
-/// Lines of one service, and how they are kept.
+/// Log lines of one service, and how they are retained.
 #[derive(Debug, Default, Clone)]
 pub(super) struct LogLines {
     /// The last lines of all its containers.
@@ -81,26 +82,26 @@ pub(super) struct LogLines {
     pub(super) options: BTreeMap<String, String>,
 }
 
-/// Why there is no answer.
+/// Why there is no result.
 pub(super) enum Silence {
-    /// The engine or the program did not answer.
+    /// The engine or the program did not respond.
     NotAsked(String),
-    /// Compose read the files and does not accept them.
+    /// Compose rejected the files.
     Invalid,
 }
 
-/// What `docker compose config` makes of the files.
+/// The output of `docker compose config`.
 pub(super) async fn rendered(session: &Session, project: &Project) -> Result<Rendered, Silence> {
     let argv = project.argv(&["config", "--format", "json"]);
     let (exit, answer) = ask(session, Some(project), argv).await;
     match exit {
         Exit::Code(0) => {}
-        // 127 and the like come from a missing program, 125 and less from Compose itself.
+        // Codes from 125 on mean a missing program, smaller ones come from Compose itself.
         Exit::Code(code) if code < 125 => return Err(Silence::Invalid),
-        other => return Err(Silence::NotAsked(format!("docker compose did not answer ({other})"))),
+        other => return Err(Silence::NotAsked(format!("docker compose failed ({other})"))),
     }
     let config: Value = serde_json::from_slice(&answer)
-        .map_err(|_| Silence::NotAsked("docker compose gave an answer that is no JSON".to_owned()))?;
+        .map_err(|_| Silence::NotAsked("the output of docker compose is not JSON".to_owned()))?;
     let services = config.get("services").and_then(Value::as_object).into_iter().flatten();
     Ok(Rendered {
         project: text(&config, "/name"),
@@ -117,7 +118,7 @@ fn declared_ports(service: &Value) -> Vec<Published> {
                 other => other.to_string(),
             };
             let address = text(port, "/host_ip");
-            // Without a number Docker picks a free port; what it picked stands on the container.
+            // Without a number Docker selects a free port; the container has the selected port.
             (!published.is_empty() && published != "0")
                 .then_some(Published { address: any(address), port: published })
         })
@@ -130,7 +131,7 @@ pub(super) async fn containers(session: &Session, project: &str) -> Result<Vec<C
     let (exit, ids) =
         ask(session, None, words(&["docker", "ps", "-aq", "--no-trunc", "--filter", &filter])).await;
     if !exit.is_success() {
-        return Err(format!("the Docker engine did not answer ({exit})"));
+        return Err(format!("the Docker engine did not respond ({exit})"));
     }
     let ids = String::from_utf8_lossy(&ids).into_owned();
     let ids: Vec<&str> = ids.split_whitespace().collect();
@@ -139,10 +140,10 @@ pub(super) async fn containers(session: &Session, project: &str) -> Result<Vec<C
     }
     let argv = words(&["docker", "inspect", "--type", "container"]).into_iter().chain(words(&ids)).collect();
     let (exit, answer) = ask(session, None, argv).await;
-    // A container that ends meanwhile makes the command fail; the next attempt sees the new state.
+    // A container that is removed meanwhile makes the command fail; the next attempt reads the new state.
     let list: Vec<Value> = match (exit, serde_json::from_slice(&answer)) {
         (Exit::Code(0), Ok(list)) => list,
-        (exit, _) => return Err(format!("the containers changed while they were looked at ({exit})")),
+        (exit, _) => return Err(format!("the containers changed while they were being read ({exit})")),
     };
     Ok(list.iter().filter(|c| label(c, ONE_OFF) != "True").map(container).collect())
 }
@@ -191,8 +192,8 @@ fn container(about: &Value) -> Container {
     }
 }
 
-/// How long after its start a container's health check has spoken for the first time at the latest, with the engine's
-/// own defaults (30 s between two checks, 30 s for one); `None` without a check.
+/// How long after the start of a container its first health check result is known at the latest, with the engine's
+/// defaults (30 s between two checks, 30 s for one); `None` without a health check.
 fn first_opinion_ms(about: &Value) -> Option<i64> {
     about.pointer("/State/Health")?;
     let usual = 30_000;
@@ -204,7 +205,7 @@ fn first_opinion_ms(about: &Value) -> Option<i64> {
     Some(of("StartPeriod").saturating_add(or_usual(of("Interval"))).saturating_add(or_usual(of("Timeout"))))
 }
 
-/// The same rule as the board's: what publishes a port, has a health check or is to be restarted was meant to stay.
+/// The same rule as on the board: a container with a published port, a health check or a restart policy should run.
 fn meant_to_stay(about: &Value) -> bool {
     let restart = text(about, "/HostConfig/RestartPolicy/Name");
     let check = text(about, "/Config/Healthcheck/Test/0");
@@ -239,7 +240,7 @@ fn mapped(about: &Value) -> Vec<(Published, u16)> {
 }
 
 /// The TCP ports on which processes inside a container accept connections from outside of it: what the
-/// kernel says of the container's network, through its first process, or else through its own eyes.
+/// kernel reports for the container's network, by its main process, else from inside the container.
 pub(super) async fn listening(session: &Session, container: &Container) -> Result<Vec<u16>, String> {
     let local = Address::from_env().is_local() && container.pid > 0;
     let of_process = |name: &str| std::fs::read_to_string(format!("/proc/{}/net/{name}", container.pid));
@@ -256,22 +257,22 @@ pub(super) async fn listening(session: &Session, container: &Container) -> Resul
     };
     let (exit, four) = ask_for("tcp").await;
     if !exit.is_success() {
-        return Err(format!("what listens inside {} cannot be seen from here ({exit})", container.service));
+        return Err(format!("the open ports of {} cannot be read on this host ({exit})", container.service));
     }
     let (exit, six) = ask_for("tcp6").await;
     let six = if exit.is_success() { six } else { vec![] };
     Ok(listeners(&String::from_utf8_lossy(&four), &String::from_utf8_lossy(&six)))
 }
 
-/// Whether the process with the container's number really is the container's: an engine in a machine of
-/// its own (Docker Desktop) counts its processes for itself.
+/// Whether the process with the container's process ID really belongs to the container: an engine in a virtual
+/// machine (Docker Desktop) has its own process IDs.
 fn is_of(container: &Container) -> bool {
     let groups = std::fs::read_to_string(format!("/proc/{}/cgroup", container.pid)).unwrap_or_default();
     !container.id.is_empty() && groups.contains(&container.id)
 }
 
-/// Listening ports (state 0A) of /proc/net/tcp and tcp6, without those on the loopback, which nobody
-/// outside the container reaches.
+/// Listening ports (state 0A) of /proc/net/tcp and tcp6, without those on the loopback address, which are not
+/// reachable from outside the container.
 fn listeners(four: &str, six: &str) -> Vec<u16> {
     let mut ports: Vec<u16> = four
         .lines()
@@ -279,7 +280,7 @@ fn listeners(four: &str, six: &str) -> Vec<u16> {
         .filter_map(|line| {
             let fields: Vec<&str> = line.split_whitespace().collect();
             let (address, port) = fields.get(1)?.split_once(':')?;
-            // Addresses are words of four bytes in the machine's order: 127.x.x.x ends in 7F.
+            // Addresses are four-byte words in host byte order: 127.x.x.x ends in 7F.
             let loopback = match address.len() {
                 8 => address.ends_with("7F"),
                 _ => {
@@ -305,7 +306,7 @@ pub(super) async fn missing_images(ids: &[&str]) -> Result<Vec<String>, String> 
 pub(super) async fn engine_version() -> Result<String, String> {
     let version = engine().await?.version().to_owned();
     if version.is_empty() {
-        Err("the Docker engine does not say its version".to_owned())
+        Err("the Docker engine does not report its version".to_owned())
     } else {
         Ok(version)
     }
@@ -316,7 +317,7 @@ async fn engine() -> Result<Docker, String> {
 }
 
 fn no_engine(error: &ComposeError) -> String {
-    format!("the Docker engine did not answer ({error})")
+    format!("the Docker engine did not respond ({error})")
 }
 
 /// Version of Compose.
@@ -325,7 +326,7 @@ pub(super) async fn compose_version(session: &Session) -> Result<String, String>
     let answer = String::from_utf8_lossy(&answer).trim().to_owned();
     match exit {
         Exit::Code(0) if !answer.is_empty() => Ok(answer),
-        exit => Err(format!("docker compose did not answer ({exit})")),
+        exit => Err(format!("docker compose failed ({exit})")),
     }
 }
 
@@ -333,7 +334,7 @@ async fn ask(session: &Session, project: Option<&Project>, argv: Vec<String>) ->
     let mut cmd = Cmd::new(argv);
     cmd.cwd = project.map(|p| p.dir.clone());
     cmd.timeout = Some(TIMEOUT);
-    // Compose reads the env file by itself; the shell's variables would outweigh it.
+    // Compose reads the env file itself; variables of the shell would override it.
     cmd.clear = true;
     session.capture(cmd, ANSWER).await
 }
@@ -351,7 +352,7 @@ fn label(container: &Value, name: &str) -> String {
     labels.and_then(|l| l.get(name)).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-/// All addresses of the host have several names; here they have none.
+/// “All addresses” has several notations; it becomes the empty string.
 fn any(address: String) -> String {
     if matches!(address.as_str(), "0.0.0.0" | "::") { String::new() } else { address }
 }
@@ -369,25 +370,25 @@ fn unix_ms(text: &str) -> Option<i64> {
     if year < 1970 || !(1..=12).contains(&month) {
         return None;
     }
-    // Years begin in March here, so that the leap day is the last day of a year.
+    // Years start in March in this calculation, so that the leap day is the last day of a year.
     let (y, shifted) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let leap_days = y / 4 - y / 100 + y / 400;
     let days = y * 365 + leap_days + (153 * shifted + 2) / 5 + day - 1 - 719_468;
     Some((((days * 24 + h) * 60 + m) * 60 + s) * 1_000 + thousandths)
 }
 
-/// The last `n` lines of each service, from Docker's own log driver.
+/// The last `n` log lines of each service, from Docker's own log driver.
 pub(super) async fn log_lines(
     session: &Session,
     project: &Project,
     services: &[String],
     n: usize,
 ) -> Result<BTreeMap<String, LogLines>, String> {
-    let unseen = |error: ComposeError| format!("the Docker engine did not answer ({error})");
+    let unseen = |error: ComposeError| format!("the Docker engine did not respond ({error})");
     let docker = Docker::connect(&Address::from_env()).await.map_err(unseen)?;
     let name = match rendered(session, project).await {
         Ok(rendered) => rendered.project,
-        Err(_) => return Err("the project's name is not known".to_owned()),
+        Err(_) => return Err("the name of the Compose project is unknown".to_owned()),
     };
     let mut all = BTreeMap::new();
     for service in services {
@@ -411,7 +412,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn listeners_that_others_reach_are_read() {
+    fn reachable_listening_ports_are_read() {
         let head = "  sl  local_address rem_address   st tx_queue\n";
         let four = format!(
             "{head}   0: 00000000:0BB8 00000000:0000 0A x\n   1: 0B00007F:A2C1 00000000:0000 0A x\n   2: 020011AC:0BB9 0100007F:0001 01 x\n"

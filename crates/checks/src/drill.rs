@@ -1,4 +1,4 @@
-//! A rollback drill on record. The drill itself is the evidence; this kind only says how it is judged.
+//! A recorded rollback drill. The drill itself is the evidence; this kind only defines how it is judged.
 
 use domain::check::Check;
 use domain::evidence::Finding;
@@ -6,7 +6,7 @@ use domain::time::human_span;
 
 use super::finding::{judge_value, unknown};
 
-/// Judges a drill that was proved at both ends, its way there having taken `away_ms`.
+/// Judges a drill whose rollback and return were both validated; the rollback took `away_ms`.
 pub fn drilled(check: &Check, away_ms: u64) -> Finding {
     #[expect(clippy::cast_precision_loss, reason = "a drill takes less than 2^52 milliseconds")]
     let value = away_ms as f64;
@@ -14,16 +14,16 @@ pub fn drilled(check: &Check, away_ms: u64) -> Finding {
         check.want.as_ref(),
         value,
         "ms",
-        format!("rolled back, proved and returned; the way back took {}", human_span(away_ms)),
-        "Look in the drill's log at what took so long.",
+        format!("rollback took {}; validated, then returned to the release", human_span(away_ms)),
+        "Read the log of the drill to find out what took so long.",
     )
 }
 
-/// What the check says when it is run by itself: a check must not replace containers.
+/// The finding when the check itself is run: a check must not replace containers.
 pub(super) fn probe() -> Finding {
     unknown(
-        "a drill on record",
-        "a check does not drill by itself",
-        "Start a drill from the Releases page; it records its result here.",
+        "a recorded drill",
+        "no drill was run: a check cannot start one",
+        "Start a drill on the Releases page. Its result is recorded for this check.",
     )
 }

@@ -1,6 +1,6 @@
-//! Spans of time as declarations write them: `90s`, `10m`, `24h`, `14d`.
+//! Durations as written in stagegate.toml: `90s`, `10m`, `24h`, `14d`.
 
-/// Milliseconds of a written span; `None` when it is none.
+/// Milliseconds of a written duration; `None` when the text is not a duration.
 pub(super) fn parse_span(text: &str) -> Option<u64> {
     let text = text.trim();
     let split = text.find(|c: char| !c.is_ascii_digit())?;

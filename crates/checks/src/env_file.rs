@@ -1,4 +1,4 @@
-//! The env file: permissions, keys, placeholders, declared values. No value ever leaves this check.
+//! The env file: permissions, keys, placeholders, declared values. A finding never contains a value.
 
 mod owner;
 mod rotated;
@@ -14,7 +14,7 @@ use std::path::Path;
 use domain::check::{CheckSpec, EnvAssert};
 use domain::evidence::Finding;
 
-use super::finding::{failed, names, passed, unknown, with_value};
+use super::finding::{count_of, failed, names, passed, unknown, with_value};
 use super::git::never_committed;
 use super::origins;
 use super::probe::Probe;
@@ -26,13 +26,17 @@ const USUAL_MODE: u32 = 0o600;
 
 pub(super) async fn probe(probe: &Probe<'_>) -> Finding {
     let CheckSpec::EnvFile { assert, keys, equals, mode, .. } = &probe.work.check.spec else {
-        return unknown("an env file", "this check is about no env file", "Correct the declaration.");
+        return unknown(
+            "an env file",
+            "this is not an env file check",
+            "Correct the check in stagegate.toml.",
+        );
     };
     let (Some(path), Some(shown)) = (probe.work.env_path(), &probe.work.project.env_file) else {
-        return unknown("an env file", "the stack declares no env file", "Name the env_file in [stack].");
+        return unknown("an env file", "the stack declares no env file", "Set `env_file` in [stack].");
     };
     let file = Subject { path: &path, shown: shown.display().to_string() };
-    probe.say(&format!("Looks at {} ({assert:?}).", file.shown));
+    probe.say(&format!("Checking {} ({assert:?}).", file.shown));
     match assert {
         EnvAssert::Mode => file.mode(mode.as_deref()),
         EnvAssert::Untracked => never_committed(probe, &path, &file.shown).await,
@@ -56,8 +60,8 @@ impl Subject<'_> {
     fn missing(&self, wanted: &str) -> Finding {
         failed(
             wanted,
-            format!("there is no file {}", self.shown),
-            "Make it from its example and fill it from the vault.",
+            format!("{} does not exist", self.shown),
+            "Create it from the example env file and fill in the values from the vault.",
         )
     }
 
@@ -67,7 +71,7 @@ impl Subject<'_> {
             error => unknown(
                 wanted,
                 format!("{}: {error}", self.shown),
-                "Correct the env file, then run it again.",
+                "Correct the env file, then run the check again.",
             ),
         })
     }
@@ -77,7 +81,7 @@ impl Subject<'_> {
             None => USUAL_MODE,
             Some(Ok(mode)) if mode <= 0o7777 => mode,
             Some(_) => {
-                return unknown("a mode", "the mode of the check is not octal", "Write the mode as 0600.");
+                return unknown("a mode", "the mode in the check is not octal", "Write `mode` as 0600.");
             }
         };
         let wanted = format!("mode {wanted_mode:04o} or stricter");
@@ -85,26 +89,30 @@ impl Subject<'_> {
             Ok(about) => about,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return self.missing(&wanted),
             Err(error) => {
-                let saw = format!("{} cannot be looked at ({})", self.shown, error.kind());
+                let saw = format!("{} cannot be read ({})", self.shown, error.kind());
                 return unknown(wanted, saw, "Correct the permissions of its directory.");
             }
         };
         if !about.is_file() {
-            return failed(wanted, format!("{} is no regular file", self.shown), "Put a regular file there.");
+            return failed(
+                wanted,
+                format!("{} is not a regular file", self.shown),
+                "Replace it with a regular file.",
+            );
         }
         let found = about.permissions().mode() & 0o7777;
         let saw = format!("{} has mode {found:04o}", self.shown);
         if found & !wanted_mode == 0 {
             passed(wanted, saw)
         } else {
-            failed(wanted, saw, format!("chmod {wanted_mode:o} {}", self.shown))
+            failed(wanted, saw, format!("Run chmod {wanted_mode:o} {}", self.shown))
         }
     }
 
     fn example(&self, probe: &Probe<'_>, wanted: &str) -> Result<Option<EnvFile>, Finding> {
         let Some(path) = probe.work.example_path() else { return Ok(None) };
         EnvFile::read(&path).map(Some).map_err(|error| {
-            unknown(wanted, format!("the example: {error}"), "Correct the example of the env file.")
+            unknown(wanted, format!("example env file: {error}"), "Correct the example env file.")
         })
     }
 
@@ -115,7 +123,7 @@ impl Subject<'_> {
             Ok(both) => both,
             Err(found) => return found,
         };
-        // A question mark behind a key makes it optional.
+        // A question mark after a key makes it optional.
         let optional: BTreeSet<&str> = keys.iter().filter_map(|k| k.strip_suffix('?')).collect();
         let mut required: BTreeSet<&str> =
             keys.iter().map(String::as_str).filter(|k| !k.ends_with('?')).collect();
@@ -126,11 +134,11 @@ impl Subject<'_> {
         if required.is_empty() {
             return unknown(
                 wanted,
-                "no key is required anywhere",
-                "Name keys in the check, or an env_example in [stack].",
+                "no required key is declared",
+                "Set `keys` in the check, or `env_example` in [stack].",
             );
         }
-        wanted = format!("{} keys present and not empty", required.len());
+        wanted = format!("{} present and not empty", count_of(required.len(), "key", "keys"));
         let filled = |pattern: &str| {
             let mut fitting = file.vars.iter().filter(|v| fits(pattern, &v.key));
             fitting.any(|v| !file.get(&v.key).unwrap_or_default().trim().is_empty())
@@ -145,21 +153,28 @@ impl Subject<'_> {
             .collect();
         let good = (required.len() - lacking.len()) as f64;
         if lacking.is_empty() {
-            return with_value(passed(wanted, format!("all {} keys are filled", required.len())), good);
+            return with_value(
+                passed(wanted, format!("{} present and not empty", count_of(required.len(), "key", "keys"))),
+                good,
+            );
         }
-        let next = format!("Fill these keys in {} from the vault.", self.shown);
+        let next = format!("Set these keys in {} to the values from the vault.", self.shown);
         with_value(failed(wanted, names(lacking), next), good)
     }
 
     fn placeholders(&self, probe: &Probe<'_>, keys: &[String]) -> Finding {
-        let wanted = "no placeholder, and no secret taken from the example";
+        let wanted = "no placeholder, and no secret copied from the example";
         let read = self.read(wanted).and_then(|file| Ok((file, self.example(probe, wanted)?)));
         let (file, example) = match read {
             Ok(both) => both,
             Err(found) => return found,
         };
         if file.vars.is_empty() {
-            return unknown(wanted, format!("{} holds no key", self.shown), "Fill it from the vault.");
+            return unknown(
+                wanted,
+                format!("{} has no keys", self.shown),
+                "Fill in the values from the vault.",
+            );
         }
         let named = |key: &str| keys.iter().any(|pattern| fits(pattern, key));
         let mut bad = BTreeSet::new();
@@ -174,17 +189,20 @@ impl Subject<'_> {
             let same = (is_secret_key(key) || named(key)) && given == value && could_be_secret(value);
             let same_password = password.is_some() && password == password_in(given);
             if same || same_password {
-                bad.insert(format!("{key} (as in the example)"));
+                bad.insert(format!("{key} (same as in the example)"));
             }
         }
         if bad.is_empty() {
             let compared = if example.is_some() { ", compared with the example" } else { "" };
             let many = file.vars.iter().map(|v| &v.key).collect::<BTreeSet<_>>().len();
-            return with_value(passed(wanted, format!("{many} keys{compared}: every one filled in")), 0.0);
+            return with_value(
+                passed(wanted, format!("{} without placeholder{compared}", count_of(many, "key", "keys"))),
+                0.0,
+            );
         }
         let many = bad.len() as f64;
         with_value(
-            failed(wanted, names(bad), "Replace these values by ones of your own from the vault."),
+            failed(wanted, names(bad), "Replace these values with the real ones from the vault."),
             many,
         )
     }
@@ -193,17 +211,17 @@ impl Subject<'_> {
         let ([key], Some(template)) = (keys, equals) else {
             return unknown(
                 "one key and its value",
-                "the check does not name them",
-                "Give the check one key and `equals`.",
+                "the check does not declare exactly one key and `equals`",
+                "Set one key in `keys`, and `equals`.",
             );
         };
-        // The template is shown, not what it becomes: that may hold values of the env file.
+        // The template is shown, not the filled text, which may contain values of the env file.
         let wanted = format!("{key} is {template}");
         let (file, value) = match (self.read(&wanted), probe.names.fill(template)) {
             (Ok(file), Ok(value)) => (file, value.text),
             (Err(found), _) => return found,
             (_, Err(error)) => {
-                return unknown(wanted, error.to_string(), "Correct `equals`, or the env file.");
+                return unknown(wanted, error.to_string(), "Correct `equals` or the env file.");
             }
         };
         match file.get(key) {
@@ -211,10 +229,10 @@ impl Subject<'_> {
             Some(found) if found == value => passed(wanted, format!("{key} has the declared value")),
             Some(found) => {
                 let slash = found.trim_end_matches('/') == value.trim_end_matches('/');
-                let how = if slash { " by a slash at the end" } else { "" };
+                let how = if slash { " by a trailing slash" } else { "" };
                 failed(
                     wanted,
-                    format!("{key} differs{how}"),
+                    format!("{key} differs from the declared value{how}"),
                     format!("Correct {key} in {}, then deploy again.", self.shown),
                 )
             }
@@ -225,7 +243,13 @@ impl Subject<'_> {
         let key = match keys {
             [] => "ALLOWED_ORIGINS",
             [key] => key,
-            _ => return unknown("a list of origins", "the check names more than one key", "Name one key."),
+            _ => {
+                return unknown(
+                    "a list of origins",
+                    "the check names more than one key",
+                    "Keep one key in `keys`.",
+                );
+            }
         };
         let (declared, exactly) = match equals.map(|template| probe.names.fill(template)) {
             Some(Ok(filled)) => (origins::parse_list(&filled.text), true),
@@ -237,15 +261,14 @@ impl Subject<'_> {
             Ok(_) => {
                 return unknown(
                     "a list of origins",
-                    "no URL is declared to compare with",
-                    "Declare [stack.urls].",
+                    "the stack declares no URL to compare with",
+                    "Declare the URLs in [stack.urls].",
                 );
             }
             Err(saw) => return unknown("a list of origins", saw, "Correct `equals`."),
         };
         let list = declared.iter().cloned().collect::<Vec<_>>().join(", ");
-        let wanted =
-            format!("{key} holds {} {list}, and no *", if exactly { "exactly" } else { "nothing but" });
+        let wanted = format!("{key} contains {} {list}, and no *", if exactly { "exactly" } else { "only" });
         let file = match self.read(&wanted) {
             Ok(file) => file,
             Err(found) => return found,
@@ -263,11 +286,11 @@ impl Subject<'_> {
         if found.is_empty() {
             failed(wanted, format!("{key} is empty"), next)
         } else if !extra.is_empty() {
-            failed(wanted, format!("{key} also holds {}", names(extra)), next)
+            failed(wanted, format!("{key} also contains {}", names(extra)), next)
         } else if !lacking.is_empty() {
-            failed(wanted, format!("{key} lacks {}", names(lacking)), next)
+            failed(wanted, format!("{key} does not contain {}", names(lacking)), next)
         } else {
-            passed(wanted, format!("{key} holds {}", names(&found)))
+            passed(wanted, format!("{key} contains {}", names(&found)))
         }
     }
 }

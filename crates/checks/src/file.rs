@@ -1,4 +1,4 @@
-//! A file that must exist, be fresh, and not be empty.
+//! A file that must exist, be recent, and not be empty.
 
 use std::fs::{self, Metadata};
 use std::io;
@@ -16,10 +16,10 @@ use super::probe::Probe;
 
 pub(super) fn probe(probe: &Probe<'_>) -> Finding {
     let CheckSpec::File { path, min_bytes, max_age } = &probe.work.check.spec else {
-        return unknown("a file", "this check is about no file", "Correct the declaration.");
+        return unknown("a file", "this is not a file check", "Correct the check in stagegate.toml.");
     };
     let least = min_bytes.unwrap_or(1);
-    let mut wanted = format!("{path} with at least {least} bytes");
+    let mut wanted = format!("{path} with at least {least} {}", if least == 1 { "byte" } else { "bytes" });
     let max_age_ms = match max_age.as_deref().map(|text| (text, parse_span(text))) {
         None => None,
         Some((text, Some(ms))) => {
@@ -27,18 +27,18 @@ pub(super) fn probe(probe: &Probe<'_>) -> Finding {
             Some(ms)
         }
         Some((text, None)) => {
-            return unknown(wanted, format!("“{text}” is no span of time"), "Write max_age as 24h or 14d.");
+            return unknown(wanted, format!("“{text}” is not a duration"), "Write `max_age` as 24h or 14d.");
         }
     };
-    probe.say(&format!("Looks for {path}."));
+    probe.say(&format!("Checking file {path}."));
     let found = match newest(&probe.work.project.dir, path) {
         Ok(Some(found)) => found,
         Ok(None) => {
-            return failed(wanted, format!("there is no file {path}"), "Run the step that writes it.");
+            return failed(wanted, format!("{path} does not exist"), "Run the step that writes this file.");
         }
         Err(error) => {
-            let saw = format!("{path} cannot be looked at ({})", error.kind());
-            return unknown(wanted, saw, "Correct the path, or its permissions.");
+            let saw = format!("{path} cannot be read ({})", error.kind());
+            return unknown(wanted, saw, "Correct the path or its permissions.");
         }
     };
     judge(probe, &found, wanted, least, max_age_ms)
@@ -50,10 +50,14 @@ fn judge(probe: &Probe<'_>, found: &Found, wanted: String, least: u64, max_age_m
     let age = found.about.modified().ok().map(|t| SystemTime::now().duration_since(t).unwrap_or_default());
     let age_ms = age.and_then(|age| u64::try_from(age.as_millis()).ok());
     let Some(age_ms) = age_ms else {
-        return unknown(wanted, format!("nobody knows how old {name} is"), "Write the file again.");
+        return unknown(
+            wanted,
+            format!("the modification time of {name} is unknown"),
+            "Write the file again.",
+        );
     };
     let saw = format!("{name}, {size} bytes, {} old", human_span(age_ms));
-    let again = "Run the step that writes it again.";
+    let again = "Run the step that writes this file again.";
     if size < least || max_age_ms.is_some_and(|most| age_ms > most) {
         return with_value(failed(wanted, saw, again), size as f64);
     }
@@ -69,7 +73,7 @@ pub(super) struct Found {
     pub(super) about: Metadata,
 }
 
-/// The newest regular file that fits `pattern`: a path whose last part may hold `*` for any text.
+/// The newest regular file that matches `pattern`: a path whose last part may contain `*` for any text.
 pub(super) fn newest(dir: &Path, pattern: &str) -> io::Result<Option<Found>> {
     let whole = Path::new(pattern);
     let last = whole.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -86,7 +90,7 @@ pub(super) fn newest(dir: &Path, pattern: &str) -> io::Result<Option<Found>> {
     for entry in entries {
         let entry = entry?;
         let Ok(name) = entry.file_name().into_string() else { continue };
-        // As in a shell, hidden files are only meant when the dot is written.
+        // As in a shell, hidden files match only when the pattern starts with a dot.
         if !fits(last, &name) || (name.starts_with('.') && !last.starts_with('.')) {
             continue;
         }
@@ -115,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stars_stand_for_any_text() {
+    fn stars_match_any_text() {
         for (pattern, name) in [
             ("*", ""),
             ("*.dump", "a.dump"),

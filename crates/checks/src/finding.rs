@@ -1,19 +1,19 @@
-//! Small makers of findings, so that every kind of check says the same things in the same way.
+//! Constructors of findings, so that all kinds of check report in the same form.
 
 use domain::check::Want;
 use domain::evidence::{Finding, Outcome};
 
-/// Seen, and as wanted.
+/// The check was evaluated and the result is as expected.
 pub(super) fn passed(wanted: impl Into<String>, saw: impl Into<String>) -> Finding {
     finding(Outcome::Pass, wanted.into(), saw.into(), String::new())
 }
 
-/// Seen, and not as wanted.
+/// The check was evaluated and the result is not as expected.
 pub(super) fn failed(wanted: impl Into<String>, saw: impl Into<String>, next: impl Into<String>) -> Finding {
     finding(Outcome::Fail, wanted.into(), saw.into(), next.into())
 }
 
-/// Not seen.
+/// The check could not be evaluated.
 pub(super) fn unknown(wanted: impl Into<String>, saw: impl Into<String>, next: impl Into<String>) -> Finding {
     finding(Outcome::Inconclusive, wanted.into(), saw.into(), next.into())
 }
@@ -24,15 +24,15 @@ fn finding(outcome: Outcome, wanted: String, saw: String, next: String) -> Findi
 
 /// The finding with a measured value.
 pub(super) fn with_value(mut finding: Finding, value: f64) -> Finding {
-    // A value that is no number must not travel: JSON has no form for it and no threshold accepts it.
+    // NaN and infinity are dropped: JSON cannot express them and no threshold accepts them.
     finding.value = value.is_finite().then_some(value);
     finding
 }
 
-/// Judges a value measured in `unit` (`""`: in whatever the threshold names).
+/// Judges a value measured in `unit` (`""`: the unit of the threshold).
 ///
-/// `saw` says what was measured, `next` what to do when it is not wanted. Without a threshold the
-/// measurement alone is enough.
+/// `saw` says what was measured, `next` what to do when it is out of range. Without a threshold, the
+/// measurement itself is enough to pass.
 pub(super) fn judge_value(
     want: Option<&Want>,
     value: f64,
@@ -47,8 +47,8 @@ pub(super) fn judge_value(
     let Some(value) = in_unit(value, unit, &want.unit) else {
         return unknown(
             want.to_string(),
-            format!("{saw}; that is measured in {unit}, but the threshold is in {}", want.unit),
-            format!("Write the check's threshold in {unit}."),
+            format!("{saw}; measured in {unit}, but the threshold is in {}", want.unit),
+            format!("Write the threshold of the check in {unit}."),
         );
     };
     let found = if want.is_met_by(value) {
@@ -59,12 +59,12 @@ pub(super) fn judge_value(
     with_value(found, value)
 }
 
-/// Judges a value that is in whatever unit the threshold names, or, without one, is enough by being there.
+/// Judges a value that has the unit of the threshold. Without a threshold, any value passes.
 pub(super) fn judge_value_in(want: Option<&Want>, value: f64, saw: String, next: &str) -> Finding {
     judge_value(want, value, "", saw, next)
 }
 
-/// `value`, measured in `from`, in the unit `to`; `None` when one is not a form of the other.
+/// `value`, measured in `from`, in the unit `to`; `None` when the units cannot be converted.
 pub(super) fn in_unit(value: f64, from: &str, to: &str) -> Option<f64> {
     let (from, to) = (from.trim(), to.trim());
     if from.is_empty() || to.is_empty() || from == to {
@@ -75,8 +75,8 @@ pub(super) fn in_unit(value: f64, from: &str, to: &str) -> Option<f64> {
     (from_kind == to_kind).then(|| value * from_size / to_size)
 }
 
-/// What a unit measures, and how many of the smallest one it holds. Unknown units are counts of
-/// something, and only equal to themselves and to each other.
+/// What a unit measures, and how many of the smallest unit it holds. Unknown units are counts of
+/// something; they are only comparable with each other.
 fn size_of(unit: &str) -> Option<(&'static str, f64)> {
     Some(match unit {
         "ms" => ("time", 1.0),
@@ -96,11 +96,11 @@ fn size_of(unit: &str) -> Option<(&'static str, f64)> {
     })
 }
 
-/// A number for people: at most two decimals, none where there are none.
+/// A number for display: at most two decimals, no trailing zeros.
 pub(super) fn figure(value: f64) -> String {
     let text = format!("{value:.2}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
-    // Rounding must not make 64.999 read like the 65 that was wanted.
+    // Rounding must not turn 64.999 into 65 when 65 is expected.
     let rounded: f64 = text.parse().unwrap_or(value);
     if (rounded - value).abs() > 1e-9 && rounded == value.round() {
         return format!("{value}");
@@ -108,7 +108,7 @@ pub(super) fn figure(value: f64) -> String {
     text.to_owned()
 }
 
-/// At most `most` characters of a text, on one line.
+/// The text on one line, cut to at most `most` characters.
 pub(super) fn brief(text: &str, most: usize) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if line.chars().count() <= most {
@@ -119,7 +119,12 @@ pub(super) fn brief(text: &str, most: usize) -> String {
     cut
 }
 
-/// Up to five names in a row, and how many more there are.
+/// A count with its noun: `1 request`, `2 requests`.
+pub(super) fn count_of(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// Up to five names, and how many more there are.
 pub(super) fn names<S: AsRef<str>>(items: impl IntoIterator<Item = S>) -> String {
     let all: Vec<String> = items.into_iter().map(|item| item.as_ref().to_owned()).collect();
     let shown = all.iter().take(5).map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -145,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_no_number_never_passes() {
+    fn nan_never_passes() {
         for text in [">= 0", "<= 0", "== 0", "< 1", "> -1"] {
             let want: Want = text.parse().unwrap();
             let found = judge_value(Some(&want), f64::NAN, "", "?", "");
@@ -154,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn figures_are_short_and_never_rounded_up_to_a_border() {
+    fn numbers_are_short_and_never_rounded_to_the_threshold() {
         assert_eq!(figure(71.2), "71.2");
         assert_eq!(figure(100.0), "100");
         assert_eq!(figure(2.0 / 3.0), "0.67");
@@ -168,5 +173,9 @@ mod tests {
         assert_eq!(names(["1", "2", "3", "4", "5", "6", "7"]), "1, 2, 3, 4, 5 and 2 more");
         assert_eq!(brief("a\n  b", 10), "a b");
         assert_eq!(brief("abcdef", 4), "abc…");
+        assert_eq!(
+            (count_of(1, "test", "tests"), count_of(0, "test", "tests")),
+            ("1 test".into(), "0 tests".into())
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! The repository: a clean tree on a commit, the commit that is checked out, and files that must never have been committed.
+//! The repository: a clean working tree, the commit that is checked out, files that must never have been committed.
 
 use std::path::Path;
 
@@ -6,13 +6,13 @@ use domain::check::{CheckSpec, GitAssert};
 use domain::evidence::Finding;
 
 use super::changed_files::TrackedFiles;
-use super::finding::{brief, failed, names, passed, unknown};
+use super::finding::{brief, count_of, failed, names, passed, unknown};
 use super::probe::Probe;
 use git::{Caller, Git};
 
 pub(super) async fn probe(probe: &Probe<'_>) -> Finding {
     let CheckSpec::Git { assert, path, commit, branch, tag } = &probe.work.check.spec else {
-        return unknown("a repository", "this check is about no repository", "Correct the declaration.");
+        return unknown("a repository", "this is not a git check", "Correct the check in stagegate.toml.");
     };
     match assert {
         GitAssert::Clean => clean(probe).await,
@@ -23,7 +23,7 @@ pub(super) async fn probe(probe: &Probe<'_>) -> Finding {
             _ => unknown(
                 "a declared commit, branch or tag",
                 "the check does not name exactly one commit, branch or tag",
-                "Give the check one of `commit`, `branch` and `tag`.",
+                "Add one of `commit`, `branch` and `tag` to the check.",
             ),
         },
         GitAssert::Untracked => match path {
@@ -31,30 +31,30 @@ pub(super) async fn probe(probe: &Probe<'_>) -> Finding {
             None => unknown(
                 "a file that was never committed",
                 "the check names no file",
-                "Give the check a `path`.",
+                "Add `path` to the check.",
             ),
         },
     }
 }
 
-const NO_REPOSITORY: &str = "the stack's directory is in no git repository, or git does not answer";
-const CLONE: &str = "Clone the repository instead of copying its files; see the run's log for git's words.";
+const NO_REPOSITORY: &str = "the stack directory is not in a git repository, or git failed";
+const CLONE: &str = "Clone the repository instead of copying its files. The run's log has the output of git.";
 
-/// The repository around the stack's directory; `None` when there is none, or git does not answer.
+/// The repository that contains the stack's directory; `None` when there is none, or git fails.
 async fn repository<'a>(probe: &Probe<'a>, dir: &Path) -> Option<Git<'a>> {
     Git::open(Caller::Run(probe.session), dir).await.ok()?
 }
 
 async fn clean(probe: &Probe<'_>) -> Finding {
     let dir = &probe.work.project.dir;
-    let wanted = "a commit, and no tracked file that differs from it";
-    probe.say("Asks git for the commit and for tracked files that differ.");
+    let wanted = "a commit, and no tracked file differs from it";
+    probe.say("Asking git for the commit and for modified tracked files.");
     let Some(files) = TrackedFiles::of(probe.session, dir).await else {
         return unknown(wanted, NO_REPOSITORY, CLONE);
     };
     let Some(git) = repository(probe, dir).await else { return unknown(wanted, NO_REPOSITORY, CLONE) };
     let Ok(head) = git.ask(&["rev-parse", "--verify", "--short=7", "HEAD"]).await else {
-        return failed(wanted, "the repository has no commit", "Commit what is to be released.");
+        return failed(wanted, "the repository has no commit", "Commit the files to release.");
     };
     let head = String::from_utf8_lossy(&head).trim().to_owned();
     let paths: Vec<&str> = files.paths().collect();
@@ -66,16 +66,20 @@ async fn clean(probe: &Probe<'_>) -> Finding {
         return unknown(
             wanted,
             format!(
-                "{head}; whether {} differ is unknown: they pass through a Git filter, which is not run here",
+                "{head}; not compared: {} (they use a git filter, which is not run by this check)",
                 names(&unsure)
             ),
-            "Run git status in the directory as its owner, then run this check again.",
+            "Run git status in the directory as its owner, then run the check again.",
         );
     }
     failed(
         wanted,
-        format!("{head}, and {} tracked files differ: {}", paths.len(), names(&paths)),
-        "Commit the changes, or undo them with git restore.",
+        format!(
+            "{head}, {}: {}",
+            count_of(paths.len(), "tracked file differs", "tracked files differ"),
+            names(&paths)
+        ),
+        "Commit the changes, or discard them with git restore.",
     )
 }
 
@@ -96,7 +100,7 @@ impl Pin {
         }
     }
 
-    /// Where git may know it, the nearest first.
+    /// The references under which git may have it, local first.
     fn places(self, name: &str) -> Vec<String> {
         match self {
             Pin::Commit => vec![name.to_owned()],
@@ -105,7 +109,7 @@ impl Pin {
         }
     }
 
-    /// Whether a name may be given to git: it must be no option and no range.
+    /// Whether a name is safe to pass to git: it must not be an option or a range.
     fn accepts(self, name: &str) -> bool {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | '+' | '@');
         match self {
@@ -117,14 +121,18 @@ impl Pin {
     }
 }
 
-/// Whether HEAD is the commit that a declaration names.
+/// Whether HEAD is the commit that the check names.
 async fn at(probe: &Probe<'_>, pin: Pin, declared: &str) -> Finding {
     let dir = &probe.work.project.dir;
     let kind = pin.label();
     let name = match probe.names.fill(declared) {
         Ok(filled) => filled.text,
         Err(error) => {
-            return unknown(format!("the declared {kind}"), error.to_string(), "Correct the declaration.");
+            return unknown(
+                format!("the declared {kind}"),
+                error.to_string(),
+                "Correct the check in stagegate.toml.",
+            );
         }
     };
     let wanted = format!("{kind} {name} checked out");
@@ -133,9 +141,9 @@ async fn at(probe: &Probe<'_>, pin: Pin, declared: &str) -> Finding {
             Pin::Commit => "Write at least 7 hexadecimal digits of the commit.",
             _ => "Write the plain name, such as main or v1.2.0.",
         };
-        return unknown(wanted, format!("“{}” is no {kind}", brief(&name, 60)), next);
+        return unknown(wanted, format!("“{}” is not a {kind} name", brief(&name, 60)), next);
     }
-    probe.say(&format!("Asks git which commit is checked out, and which one {kind} {name} is."));
+    probe.say(&format!("Asking git which commit is checked out, and for {kind} {name}."));
     let Some(git) = repository(probe, dir).await else { return unknown(wanted, NO_REPOSITORY, CLONE) };
     let resolve = async |what: &str| {
         let what = format!("{what}^{{commit}}");
@@ -144,7 +152,7 @@ async fn at(probe: &Probe<'_>, pin: Pin, declared: &str) -> Finding {
         Some(String::from_utf8_lossy(&answer).trim().to_owned())
     };
     let Some(head) = resolve("HEAD").await else {
-        return failed(wanted, "the repository has no commit", "Check the release out.");
+        return failed(wanted, "the repository has no commit", "Check out the release.");
     };
     let mut pinned = None;
     for place in pin.places(&name) {
@@ -159,18 +167,18 @@ async fn at(probe: &Probe<'_>, pin: Pin, declared: &str) -> Finding {
         Some((place, commit)) => {
             let from = if place.starts_with("refs/remotes/") { " (as last fetched)" } else { "" };
             let saw = format!("{} is checked out; {kind} {name} is {}{from}", short(&head), short(&commit));
-            failed(wanted, saw, format!("git checkout {name}, then deploy what it holds."))
+            failed(wanted, saw, format!("Run git checkout {name}, then deploy."))
         }
-        // Another commit than the one checked out, whatever it is.
+        // Not the commit that is checked out, even if it is unknown.
         None if pin == Pin::Commit && !head.starts_with(&name.to_lowercase()) => failed(
             wanted,
-            format!("{} is checked out; {name} is not known in this repository", short(&head)),
-            format!("git fetch, then git checkout {name}."),
+            format!("{} is checked out; {name} does not exist in this repository", short(&head)),
+            format!("Run git fetch, then git checkout {name}."),
         ),
         None => unknown(
             wanted,
-            format!("no {kind} {name} is known in this repository"),
-            "git fetch --tags, or correct the name.",
+            format!("{kind} {name} does not exist in this repository"),
+            "Run git fetch --tags, or correct the name.",
         ),
     }
 }
@@ -178,12 +186,12 @@ async fn at(probe: &Probe<'_>, pin: Pin, declared: &str) -> Finding {
 /// Whether `path` (relative to the stack's directory, or absolute) is neither tracked nor in any commit.
 pub(super) async fn never_committed(probe: &Probe<'_>, path: &Path, shown: &str) -> Finding {
     let dir = &probe.work.project.dir;
-    let wanted = format!("{shown} is not tracked by git and in no commit");
-    probe.say(&format!("Asks git whether {shown} is or was ever tracked."));
+    let wanted = format!("{shown} is not tracked by git and is not in any commit");
+    probe.say(&format!("Asking git whether {shown} is or was tracked."));
     let Some(git) = repository(probe, dir).await else { return unknown(wanted, NO_REPOSITORY, CLONE) };
     let Ok(root) = git.top().await else { return unknown(wanted, NO_REPOSITORY, CLONE) };
     let Some(inside) = within(&root, &dir.join(path)) else {
-        return passed(wanted, format!("{shown} lies outside the repository"));
+        return passed(wanted, format!("{shown} is outside the repository"));
     };
     let spec = format!(":(top,literal){inside}");
     let ask = async |args: &[&str]| {
@@ -191,32 +199,33 @@ pub(super) async fn never_committed(probe: &Probe<'_>, path: &Path, shown: &str)
         Some(String::from_utf8_lossy(&answer).trim().to_owned())
     };
     let Some(tracked) = ask(&["ls-files", "--", &spec]).await else {
-        return unknown(wanted, "git could not list its files", CLONE);
+        return unknown(wanted, "git could not list the tracked files", CLONE);
     };
     if !tracked.is_empty() {
-        let next = format!("git rm --cached {shown}, commit, and replace every secret that was in it.");
+        let next =
+            format!("Run git rm --cached {shown}, commit, and replace every secret that was in the file.");
         return failed(wanted, format!("{shown} is tracked by git"), next);
     }
     let log = ["log", "--all", "--full-history", "-1", "--format=%h", "--", &spec];
     let Some(commit) = ask(&log).await else {
-        return unknown(wanted, "git could not read its history", CLONE);
+        return unknown(wanted, "git could not read the history", CLONE);
     };
     if !commit.is_empty() {
-        let next = "Replace every secret that was in it; cut it out of the history where that is possible.";
-        return failed(wanted, format!("{shown} was committed: commit {commit} touched it"), next);
+        let next = "Replace every secret that was in the file. Remove it from the history if possible.";
+        return failed(wanted, format!("{shown} was committed in {commit}"), next);
     }
     if ask(&["rev-parse", "--is-shallow-repository"]).await.as_deref() != Some("false") {
-        let saw = format!("{shown} is not tracked, but only a part of the history is here");
-        return unknown(wanted, saw, "git fetch --unshallow, then run it again.");
+        let saw = format!("{shown} is not tracked, but the repository has only a part of the history");
+        return unknown(wanted, saw, "Run git fetch --unshallow, then run the check again.");
     }
-    passed(wanted, format!("{shown} is not tracked and stands in no commit"))
+    passed(wanted, format!("{shown} is not tracked and is not in any commit"))
 }
 
-/// The path of a file relative to a directory around it; `None` when it lies outside. Neither the file
-/// nor the directories towards it need exist any more.
+/// The path of a file relative to a directory that contains it; `None` when it is outside. Neither the file
+/// nor its parent directories need to exist.
 fn within(root: &Path, path: &Path) -> Option<String> {
     let root = root.canonicalize().ok()?;
-    // The file itself may be a link; git tracks the link, so only what leads to it is resolved.
+    // The file itself may be a link; git tracks the link, so only its parent directories are resolved.
     let existing = path.ancestors().skip(1).find_map(|a| Some((a, a.canonicalize().ok()?)));
     let (ancestor, resolved) = existing?;
     let whole = resolved.join(path.strip_prefix(ancestor).ok()?);

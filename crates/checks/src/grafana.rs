@@ -1,5 +1,5 @@
-//! A dashboard: is it there, and do its panels have fresh data. With a Grafana its own API is asked; without one,
-//! the queries of the dashboard's file are put to Prometheus, which proves the queries and not the drawing.
+//! A dashboard: does it exist, and do its panels have recent data? With a Grafana, its API is used; without one,
+//! the queries of the dashboard file are sent to Prometheus, which tests the queries but not the display.
 
 use std::collections::BTreeMap;
 
@@ -8,19 +8,19 @@ use domain::evidence::Finding;
 use domain::time::human_span;
 use serde_json::{Value, json};
 
-use super::finding::{brief, failed, names, passed, unknown, with_value};
+use super::finding::{brief, count_of, failed, names, passed, unknown, with_value};
 use super::json_api::{Api, NoJson};
 use super::probe::Probe;
 use super::prometheus::span_or;
 use system::clock::now_ms;
 use system::files::read_bounded;
 
-/// How old the newest point may be when the check names nothing, milliseconds.
+/// How old the newest data point may be by default, milliseconds.
 const FRESH_MS: u64 = 300_000;
-/// Largest file of a dashboard, bytes.
+/// Largest dashboard file, bytes.
 const DASHBOARD_MAX: usize = 16 << 20;
 
-/// What was seen of one panel.
+/// The result for one panel.
 enum Panel {
     Fresh,
     Empty(String),
@@ -29,14 +29,14 @@ enum Panel {
 
 pub(super) async fn probe(probe: &Probe<'_>, spec: &GrafanaSpec) -> Finding {
     let fresh = span_or(spec.fresh.as_deref(), FRESH_MS);
-    let wanted = format!("every panel has data of the last {}", human_span(fresh));
+    let wanted = format!("every panel has data from the last {}", human_span(fresh));
     let seen = match (&spec.url, &spec.file) {
         (Some(url), _) => in_grafana(probe, spec, url, fresh, &wanted).await,
         (None, Some(file)) => in_file(probe, spec, file, fresh, &wanted).await,
         (None, None) => Ok(unknown(
             &wanted,
             "the check names neither a Grafana nor a file",
-            "Give it `url`, or `file` and `prometheus`.",
+            "Set `url`, or `file` and `prometheus`, in the check.",
         )),
     };
     seen.unwrap_or_else(|none| none.finding(&wanted))
@@ -51,7 +51,7 @@ async fn in_grafana(
 ) -> Result<Finding, NoJson> {
     let api = Api::new(probe, "Grafana", url, spec.token.as_deref())?;
     let name = spec.dashboard.as_deref().unwrap_or_default();
-    probe.say(&format!("Asks Grafana at {} for the dashboard {name}.", api.place()));
+    probe.say(&format!("Asking Grafana at {} for dashboard {name}.", api.place()));
     let by_uid = api.get(&format!("api/dashboards/uid/{}", plain(name)), &[]).await;
     let answer = match by_uid {
         Err(NoJson { status: Some(404), .. }) => {
@@ -64,7 +64,7 @@ async fn in_grafana(
             let Some(uid) = uid.and_then(|d| d.get("uid")?.as_str()) else {
                 return Ok(failed(
                     wanted,
-                    format!("Grafana has no dashboard {name}"),
+                    format!("dashboard {name} does not exist in Grafana"),
                     "Import the dashboard.",
                 ));
             };
@@ -94,7 +94,7 @@ async fn in_grafana(
             }
         }
         if let Some(name) = missing {
-            seen.push(Panel::Unclear(title, format!("its variable ${name} has no value")));
+            seen.push(Panel::Unclear(title, format!("variable ${name} has no value")));
             continue;
         }
         let body = json!({ "queries": queries, "from": format!("now-{}s", fresh / 1_000), "to": "now" });
@@ -113,7 +113,7 @@ fn shown(panel: &Value) -> Vec<Value> {
     all.filter(|t| t.get("hide").and_then(Value::as_bool) != Some(true)).cloned().collect()
 }
 
-/// Whether the answer has a point that is fresh enough for each of the `asked` queries.
+/// Whether the response has a recent data point for each of the `asked` queries.
 fn of_frames(title: String, answer: &Value, asked: usize, now_ms: u64, fresh: u64) -> Panel {
     let results = answer.get("results").and_then(Value::as_object);
     let mut with_data = 0;
@@ -164,19 +164,19 @@ async fn in_file(
             return Ok(failed(
                 wanted,
                 format!("{file} cannot be read ({})", error.kind()),
-                "Write the dashboard, or correct `file`.",
+                "Create the dashboard file, or correct `file`.",
             ));
         }
     };
     let Ok(dashboard) = serde_json::from_str::<Value>(&text) else {
-        return Ok(failed(wanted, format!("{file} is no JSON"), "Export the dashboard again."));
+        return Ok(failed(wanted, format!("{file} is not JSON"), "Export the dashboard again."));
     };
     let dashboard = dashboard.get("dashboard").cloned().unwrap_or(dashboard);
     let Some(address) = &spec.prometheus else {
-        return Ok(unknown(wanted, "the check names no Prometheus", "Give the check `prometheus`."));
+        return Ok(unknown(wanted, "the check names no Prometheus", "Set `prometheus` in the check."));
     };
     let api = Api::new(probe, "Prometheus", address, spec.token.as_deref())?;
-    probe.say(&format!("Puts the queries of {file} to Prometheus at {}.", api.place()));
+    probe.say(&format!("Sending the queries of {file} to Prometheus at {}.", api.place()));
     let values = values(&dashboard, &spec.variables);
     let now = now_ms() / 1_000;
     let (start, end) = ((now - (fresh / 1_000).min(now)).to_string(), now.to_string());
@@ -186,7 +186,7 @@ async fn in_file(
         let targets = shown(&panel);
         let exprs: Vec<&str> = targets.iter().filter_map(|t| t.get("expr")?.as_str()).collect();
         if exprs.is_empty() {
-            seen.push(Panel::Unclear(title, "it asks no Prometheus".to_owned()));
+            seen.push(Panel::Unclear(title, "no Prometheus query".to_owned()));
             continue;
         }
         let mut state = Panel::Fresh;
@@ -194,7 +194,7 @@ async fn in_file(
             let text = match filled(expr, &values, fresh) {
                 Ok(text) => text,
                 Err(name) => {
-                    state = Panel::Unclear(title.clone(), format!("its variable ${name} has no value"));
+                    state = Panel::Unclear(title.clone(), format!("variable ${name} has no value"));
                     break;
                 }
             };
@@ -236,9 +236,9 @@ fn judged(seen: Vec<Panel>, wanted: &str) -> Finding {
         })
         .collect();
     if !empty.is_empty() {
-        let saw = format!("no fresh data: {}", names(&empty));
+        let saw = format!("no recent data: {}", names(&empty));
         return with_value(
-            failed(wanted, saw, "Look whether the metrics of these panels are scraped."),
+            failed(wanted, saw, "Check that Prometheus scrapes the metrics of these panels."),
             empty.len() as f64,
         );
     }
@@ -255,13 +255,13 @@ fn judged(seen: Vec<Panel>, wanted: &str) -> Finding {
         return unknown(
             wanted,
             format!("{first}{more}"),
-            "Give the variable a value in the check, or correct the panel.",
+            "Set the variable in the check, or correct the panel.",
         );
     }
-    passed(wanted, format!("{} panels have fresh data", seen.len()))
+    passed(wanted, format!("{} with recent data", count_of(seen.len(), "panel", "panels")))
 }
 
-/// The panels that show data, those within rows as well, with their titles.
+/// The panels that show data, including those in rows, with their titles.
 fn panels(dashboard: &Value) -> Vec<(String, Value)> {
     let mut all = Vec::new();
     let mut queue: Vec<Value> =
@@ -272,14 +272,14 @@ fn panels(dashboard: &Value) -> Vec<(String, Value)> {
         queue.extend(inner.into_iter().rev());
         let kind = panel.get("type").and_then(Value::as_str).unwrap_or_default();
         if !matches!(kind, "row" | "text" | "dashlist" | "news") {
-            let title = panel.get("title").and_then(Value::as_str).unwrap_or("a panel without title");
+            let title = panel.get("title").and_then(Value::as_str).unwrap_or("a panel without a title");
             all.push((title.to_owned(), panel));
         }
     }
     all
 }
 
-/// Values of the dashboard's variables: those of the check, else what the dashboard has chosen.
+/// Values of the dashboard's variables: those of the check, else those selected in the dashboard.
 fn values(dashboard: &Value, given: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
     for variable in dashboard.pointer("/templating/list").and_then(Value::as_array).into_iter().flatten() {
@@ -303,7 +303,7 @@ fn values(dashboard: &Value, given: &BTreeMap<String, String>) -> BTreeMap<Strin
     all
 }
 
-/// An expression with its variables filled in; the name of one that has no value otherwise.
+/// An expression with its variables filled in; otherwise the name of a variable without a value.
 fn filled(expr: &str, values: &BTreeMap<String, String>, fresh: u64) -> Result<String, String> {
     let mut out = String::new();
     let mut rest = expr;
@@ -331,7 +331,7 @@ fn filled(expr: &str, values: &BTreeMap<String, String>, fresh: u64) -> Result<S
     Ok(out)
 }
 
-/// A uid fit to stand in a path.
+/// A uid that is valid in a path.
 fn plain(name: &str) -> String {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     if !name.is_empty() && name.chars().all(fits) { name.to_owned() } else { "-".to_owned() }
@@ -342,7 +342,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn variables_are_filled_or_named() {
+    fn variables_are_filled_or_reported() {
         let values = BTreeMap::from([("job".to_owned(), "api".to_owned())]);
         let text = filled("rate(x{job=~\"${job:regex}\"}[$__rate_interval]) > $1", &values, 300_000);
         assert_eq!(text, Err("1".to_owned()));
@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn panels_within_rows_are_panels() {
+    fn panels_in_rows_are_found() {
         let dashboard = json!({"panels": [
             {"type": "row", "title": "R", "panels": [{"type": "timeseries", "title": "A"}]},
             {"type": "text", "title": "T"},
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_point_with_a_number_is_fresh() {
+    fn only_a_data_point_with_a_number_is_recent() {
         let answer = |value: Value| {
             json!({"results": {"A": {"frames": [{
             "schema": {"fields": [{"type": "time"}, {"type": "number"}]}, "data": {"values": [[990_000], [value]]}}]}}})

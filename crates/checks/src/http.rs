@@ -1,5 +1,5 @@
-//! HTTP requests to a URL of the stack: status, headers, body, response times, errors; and whether a gate
-//! is shut, foreign origins are kept out, a rate limit bites.
+//! HTTP requests to a URL of the stack: status, headers, body, response times, errors; and whether access control
+//! refuses wrong keys, foreign origins are refused, and a rate limit works.
 
 mod cors;
 mod gate;
@@ -19,21 +19,21 @@ use super::roots;
 use question::{Question, question};
 use tally::Tally;
 
-/// Most requests under way at the same time.
+/// Most requests in flight at the same time.
 const CONCURRENT_MAX: u32 = 64;
 
 pub(super) async fn probe(probe: &Probe<'_>) -> Finding {
     let CheckSpec::Http { ca, gate, cors, rate_limit, .. } = &probe.work.check.spec else {
-        return unknown("an answer", "this check asks nothing over HTTP", "Correct the declaration.");
+        return unknown("a response", "this is not an HTTP check", "Correct the check in stagegate.toml.");
     };
     let question = match question(probe) {
         Ok(question) => question,
-        Err((saw, next)) => return unknown("an answer", saw, next),
+        Err((saw, next)) => return unknown("a response", saw, next),
     };
     let roots = ca.as_ref().map(|ca| roots::of_file(&probe.work.project.dir, ca)).transpose();
     let roots = match roots {
         Ok(roots) => roots,
-        Err(saw) => return unknown(question.wanted(), saw, "Correct `ca`, or put the file there."),
+        Err(saw) => return unknown(question.wanted(), saw, "Correct `ca`, or add the file."),
     };
     let client = match client(&question.url, roots) {
         Ok(client) => client,
@@ -50,11 +50,11 @@ pub(super) async fn probe(probe: &Probe<'_>) -> Finding {
     }
 }
 
-/// Sends the declared number of requests and judges what they come to.
+/// Sends the declared number of requests and judges the result.
 async fn requests(probe: &Probe<'_>, client: &Client, question: &Question) -> Finding {
     let wanted = question.wanted();
     let times = if question.requests == 1 { String::new() } else { format!("{} × ", question.requests) };
-    probe.say(&format!("Asks: {times}{} {}", question.method, question.url));
+    probe.say(&format!("Request: {times}{} {}", question.method, question.url));
     let mut tally = Tally::default();
     let one = async |_| {
         let left = probe.left();
@@ -68,19 +68,19 @@ async fn requests(probe: &Probe<'_>, client: &Client, question: &Question) -> Fi
     let mut done = 0;
     while let Some(answer) = answers.next().await {
         let Some(answer) = answer else {
-            let saw = format!("only {done} of {} requests were done in time", question.requests);
-            return unknown(wanted, saw, "Give the check a longer timeout, or fewer requests.");
+            let saw = format!("only {done} of {} requests were completed in time", question.requests);
+            return unknown(wanted, saw, "Give the check a longer timeout or fewer requests.");
         };
         done += 1;
         tally.take(question, answer);
-        // Nobody is there: the rest of the requests would say the same.
+        // No service responds: the other requests would have the same result.
         if tally.last.is_none() && tally.silent.len() >= at_once.max(3) {
             break;
         }
     }
     if let Some(answer) = &tally.last {
         let body = String::from_utf8_lossy(&answer.body);
-        probe.say(&format!("Answer: {} in {:.0} ms: {}", answer.status, answer.ms, brief(&body, 300)));
+        probe.say(&format!("Response: {} in {:.0} ms: {}", answer.status, answer.ms, brief(&body, 300)));
     }
     tally.judge(question, wanted)
 }

@@ -1,4 +1,4 @@
-//! Asking one HTTP question: no redirects, no proxy, a bounded body, a bounded time.
+//! Sends one HTTP request: no redirects, no proxy, a limited body, a limited time.
 
 use std::error::Error as _;
 use std::io;
@@ -10,30 +10,30 @@ use rustls::pki_types::CertificateDer;
 
 /// Most bytes of a body that are kept.
 pub(super) const BODY_MAX: usize = 64 * 1024;
-/// Longest time for one request, unless less is left of the check's own.
+/// Longest time for one request, unless the check has less time left.
 pub(super) const REQUEST_MAX: Duration = Duration::from_secs(10);
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 
-/// What came back.
+/// An HTTP response.
 pub struct Answer {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
     /// Whether the body was longer than what is kept.
     pub(super) cut: bool,
-    /// From sending to the last byte kept, milliseconds.
+    /// Time from sending to the last byte kept, milliseconds.
     pub(super) ms: f64,
 }
 
-/// Why nothing came back: a phrase, and what to do.
+/// Why there is no response, and what to do.
 #[derive(Clone)]
 pub(super) struct NoAnswer {
     pub(super) saw: String,
     pub(super) next: String,
 }
 
-/// A client for one check that trusts the authorities `roots`, else those of this machine. Fails with a
-/// phrase for people.
+/// A client for one check that trusts the authorities `roots`, else those of this host. Fails with a
+/// text for display.
 pub(super) fn client(url: &Url, roots: Option<Vec<CertificateDer<'static>>>) -> Result<Client, String> {
     // The first caller in the process decides; every caller here decides the same.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -47,13 +47,13 @@ pub(super) fn client(url: &Url, roots: Option<Vec<CertificateDer<'static>>>) -> 
         let parsed = parsed.map_err(|error| format!("a certificate cannot be used ({})", reason(&error)))?;
         builder = builder.tls_certs_only(parsed);
     } else if url.scheme() == "http" {
-        // Plain requests must work on machines without any root certificates.
+        // Plain requests must work on hosts without any root certificates.
         builder = builder.tls_certs_only([]);
     }
     builder.build().map_err(|error| format!("no HTTP client could be set up ({})", reason(&error)))
 }
 
-/// Sends one request and reads the answer.
+/// Sends one request and reads the response.
 pub(super) async fn ask(
     client: &Client,
     method: &Method,
@@ -88,8 +88,8 @@ pub(super) async fn ask(
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Err(no_answer(url, &error)),
         Err(_) => Err(NoAnswer {
-            saw: format!("no complete answer from {} within {} ms", place(url), patience.as_millis()),
-            next: "Look at the service's log: it accepts requests but does not answer them.".to_owned(),
+            saw: format!("no complete response from {} within {} ms", place(url), patience.as_millis()),
+            next: "Check the log of the service: it accepts requests but does not respond.".to_owned(),
         }),
     }
 }
@@ -109,31 +109,31 @@ fn no_answer(url: &Url, error: &reqwest::Error) -> NoAnswer {
     let (saw, next) = match io_kind(error) {
         Some(io::ErrorKind::ConnectionRefused) => (
             format!("nothing listens on {place}"),
-            "Start the stack, or correct the URL of the check; then run it again.",
+            "Start the stack or correct the URL of the check, then run the check again.",
         ),
         Some(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof) => (
-            format!("{place} hung up without an answer"),
-            "Look at the service's log: the port is published, but what is behind it does not answer.",
+            format!("{place} closed the connection without a response"),
+            "Check the log of the service: the port is published, but the service behind it does not respond.",
         ),
         _ if said.contains("dns") || said.contains("lookup") => (
-            format!("the name {} does not resolve", url.host_str().unwrap_or_default()),
-            "Correct the URL, or the name's entry in DNS.",
+            format!("host name {} does not resolve", url.host_str().unwrap_or_default()),
+            "Correct the URL, or the DNS entry of the host.",
         ),
         _ if said.to_lowercase().contains("certificate") => (
             format!("the certificate of {place} is not accepted: {said}"),
-            "Renew or correct the certificate, or name its authority's file as `ca`; a check of the kind tls says more.",
+            "Renew or correct the certificate, or set `ca` to its authority's file. A `tls` check shows details.",
         ),
         _ if error.is_timeout() => (
             format!("{place} did not accept a connection in time"),
-            "Look at the firewall between this machine and the service.",
+            "Check the firewall between this host and the service.",
         ),
         _ if error.is_connect() => (
             format!("no connection to {place}: {said}"),
-            "Look at the network between this machine and the service.",
+            "Check the network between this host and the service.",
         ),
         _ => (
-            format!("no usable answer from {place}: {said}"),
-            "Look at the service's log; it may have ended, or speak something else than HTTP.",
+            format!("no valid response from {place}: {said}"),
+            "Check the log of the service. It may have stopped, or use a protocol other than HTTP.",
         ),
     };
     NoAnswer { saw, next: next.to_owned() }
@@ -153,7 +153,7 @@ fn io_kind(error: &reqwest::Error) -> Option<io::ErrorKind> {
     found
 }
 
-/// The innermost reason of an error: the outer ones repeat the URL, which may hold a secret.
+/// The innermost reason of an error: the outer ones repeat the URL, which may contain a secret.
 fn reason(error: &reqwest::Error) -> String {
     let mut source = error.source();
     let mut text = "the request could not be sent".to_owned();

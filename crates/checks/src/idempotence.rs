@@ -1,4 +1,4 @@
-//! “Run twice, the second changes nothing”: what the second run says.
+//! Idempotence: the second run of a command must change nothing.
 
 use std::io;
 use std::path::Path;
@@ -12,18 +12,18 @@ use super::output::Output;
 use super::values::{by_pattern, read_value};
 use runner::Exit;
 
-/// What is wanted, in words.
+/// The expected result as text.
 pub(super) fn wanted(twice: &Twice) -> String {
     let says = match (&twice.pointer, &twice.regex, &twice.says) {
         (Some(pointer), _, _) => format!("{pointer} is 0"),
         (_, Some(regex), _) => format!("“{}” finds 0", brief(regex, 60)),
-        (_, _, Some(says)) => format!("“{}” occurs", brief(says, 60)),
-        _ => "it says so".to_owned(),
+        (_, _, Some(says)) => format!("“{}” found", brief(says, 60)),
+        _ => "as reported by the command".to_owned(),
     };
     format!("exit code 0 twice, and the second run changes nothing ({says})")
 }
 
-/// Judges the second run; the first ended well.
+/// Judges the second run, after the first one passed.
 pub(super) fn judge(
     twice: &Twice,
     exit: &Exit,
@@ -39,7 +39,7 @@ pub(super) fn judge(
     let last = output.as_ref().ok().and_then(Output::last);
     let see_log = match last {
         Some(line) => format!("Open the run's log at line {}.", line.number),
-        None => "Run it twice by hand in the stack's directory.".to_owned(),
+        None => "Run the command twice by hand in the stack's directory.".to_owned(),
     };
     let last = last.map_or(String::new(), |l| format!("; last line: “{}”", brief(&l.text, 160)));
     if code != 0 {
@@ -60,24 +60,24 @@ pub(super) fn judge(
         return match by_pattern(says) {
             Err(none) => unknown(wanted, none.saw, none.next),
             Ok(_) if text.text.trim().is_empty() => {
-                unknown(wanted, "the second run wrote nothing", "Make the command say what it changed.")
+                unknown(wanted, "the second run wrote no output", "Make the command report what it changed.")
             }
             Ok(regex) => match regex.find(&text.text) {
                 Some(found) if twice.file.is_none() => {
-                    passed(wanted, format!("the second run says “{}”", brief(found.as_str(), 120)))
+                    passed(wanted, format!("second run reports “{}”", brief(found.as_str(), 120)))
                 }
-                Some(_) => passed(wanted, format!("the second run says so, {}", text.place)),
+                Some(_) => passed(wanted, format!("second run reports no change, {}", text.place)),
                 None => failed(
                     wanted,
-                    format!("the second run does not say “{}”{last}", brief(says, 60)),
-                    format!("Make the command safe to repeat, or correct `twice.says`. {see_log}"),
+                    format!("the second run does not report “{}”{last}", brief(says, 60)),
+                    format!("Make the command safe to repeat, or correct `idempotence.contains`. {see_log}"),
                 ),
             },
         };
     }
     if twice.pointer.is_none() && twice.regex.is_none() {
-        let next = "Give `twice` one of pointer, regex and says.";
-        return unknown(wanted, "the check does not say how to tell", next);
+        let next = "Add one of pointer, regex and contains to `idempotence`.";
+        return unknown(wanted, "the check does not declare how to detect a change", next);
     }
     match text.read_with(|text| read_value(&source, text)) {
         Err(none) => unknown(wanted, format!("second run: {}", none.saw), none.next),

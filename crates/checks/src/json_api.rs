@@ -1,4 +1,4 @@
-//! Asking servers that speak JSON: Prometheus, Alertmanager, Grafana, Loki, Elasticsearch.
+//! Client for servers with a JSON API: Prometheus, Alertmanager, Grafana, Loki, Elasticsearch.
 
 use std::time::Duration;
 
@@ -12,21 +12,21 @@ use super::finding::{brief, unknown};
 use super::http_client::{client, place};
 use super::probe::Probe;
 
-/// Largest answer that is read, bytes.
+/// Largest response that is read, bytes.
 const LARGEST: usize = 8 << 20;
-/// Longest time from a question to the last byte of its answer.
+/// Longest time from a request to the last byte of its response.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
 
-/// A server and the way to it.
+/// A server and how to reach it.
 pub(super) struct Api {
     client: Client,
     base: Url,
     headers: HeaderMap,
-    /// Its name for people.
+    /// Its name for display.
     pub(super) name: &'static str,
 }
 
-/// Why there is no answer to use.
+/// Why there is no usable response.
 pub(super) struct NoJson {
     /// The HTTP status, when there was one.
     pub(super) status: Option<u16>,
@@ -35,14 +35,14 @@ pub(super) struct NoJson {
 }
 
 impl NoJson {
-    /// What could not be seen.
+    /// The finding that the check could not be evaluated.
     pub(super) fn finding(self, wanted: &str) -> Finding {
         unknown(wanted, self.saw, self.next)
     }
 }
 
 impl Api {
-    /// A server at a declared address. `bearer` may name a key of the env file; it goes to declared addresses.
+    /// A server at a declared address. `bearer` may use a key of the env file; it is sent only to declared addresses.
     pub(super) fn new(
         probe: &Probe<'_>,
         name: &'static str,
@@ -51,30 +51,36 @@ impl Api {
     ) -> Result<Api, NoJson> {
         let wrong = |saw: String, next: &str| NoJson { status: None, saw, next: next.to_owned() };
         let filled =
-            probe.names.fill(url).map_err(|e| wrong(e.to_string(), "Correct the check's address."))?;
-        let mut base = Url::parse(filled.text.trim())
-            .map_err(|_| wrong(format!("the address of {name} is no URL"), "Correct the check's address."))?;
+            probe.names.fill(url).map_err(|e| wrong(e.to_string(), "Correct the address in the check."))?;
+        let mut base = Url::parse(filled.text.trim()).map_err(|_| {
+            wrong(format!("the address of {name} is not a valid URL"), "Correct the address in the check.")
+        })?;
         if !matches!(base.scheme(), "http" | "https") {
-            return Err(wrong(format!("{name} is not reached by {}", base.scheme()), "Use http or https."));
+            return Err(wrong(
+                format!("the address of {name} has scheme {}", base.scheme()),
+                "Use http or https.",
+            ));
         }
-        // Paths are joined behind it.
+        // Paths are appended to it.
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));
         }
-        let client = client(&base, None).map_err(|saw| wrong(saw, "Look at this machine's certificates."))?;
+        let client =
+            client(&base, None).map_err(|saw| wrong(saw, "Check the root certificates of this host."))?;
         let mut headers = HeaderMap::new();
         if let Some(template) = bearer {
             let token =
                 probe.names.fill(template).map_err(|e| wrong(e.to_string(), "Set it in the env file."))?;
-            // A value of the env file is sent to a declared address only.
+            // A value of the env file is sent only to a declared address.
             if !token.env_keys.is_empty() && !is_declared(probe, &base) {
-                let saw =
-                    format!("{} is no declared URL, so no value of the env file is sent there", place(&base));
-                return Err(wrong(saw, "Declare the address under [stack.urls]."));
+                let saw = format!(
+                    "{} is not a declared URL, so no value of the env file is sent to it",
+                    place(&base)
+                );
+                return Err(wrong(saw, "Declare the address in [stack.urls]."));
             }
-            let mut value = HeaderValue::from_str(&format!("Bearer {}", token.text)).map_err(|_| {
-                wrong("the token cannot be sent in a header".to_owned(), "Correct the token.")
-            })?;
+            let mut value = HeaderValue::from_str(&format!("Bearer {}", token.text))
+                .map_err(|_| wrong("the token is not valid in a header".to_owned(), "Correct the token."))?;
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
@@ -86,16 +92,16 @@ impl Api {
         place(&self.base)
     }
 
-    /// Asks with GET.
+    /// Sends a GET request.
     pub(super) async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Value, NoJson> {
         self.send(Method::GET, path, query, None).await
     }
 
-    /// Asks with GET for a text.
+    /// Sends a GET request whose response is plain text.
     pub(super) async fn text(&self, path: &str) -> Result<String, NoJson> {
         let silent = || NoJson {
             status: None,
-            saw: format!("{} at {} could not be asked", self.name, self.place()),
+            saw: format!("{} at {} could not be reached", self.name, self.place()),
             next: format!("Start {}, or correct its address in the check.", self.name),
         };
         let url = self.base.join(path).map_err(|_| silent())?;
@@ -103,11 +109,11 @@ impl Api {
         let response = request.send().await.map_err(|_| silent())?;
         if !response.status().is_success() {
             let status = response.status().as_u16();
-            let saw = format!("{} answers with status {status}", self.name);
+            let saw = format!("{} responded with status {status}", self.name);
             return Err(NoJson {
                 status: Some(status),
                 saw,
-                next: "Give the check a token that may read.".to_owned(),
+                next: "Set a token with read permission in the check.".to_owned(),
             });
         }
         let bytes = self.body(response).await?;
@@ -119,23 +125,30 @@ impl Api {
         self.send(Method::POST, path, &[], Some(body)).await
     }
 
-    /// The body of an answer, read no further than is useful.
+    /// The body of a response, up to the size limit.
     async fn body(&self, mut response: Response) -> Result<Vec<u8>, NoJson> {
         let status = Some(response.status().as_u16());
         let stopped = |saw: String| NoJson {
             status,
             saw,
-            next: format!("Look whether {} listens there, and at what the check asks.", self.name),
+            next: format!(
+                "Check that {} listens on this address, and check the request of the check.",
+                self.name
+            ),
         };
         let mut bytes = Vec::new();
         loop {
             let chunk = response.chunk().await.map_err(|error| {
-                let how = if error.is_timeout() { "did not finish its answer in time" } else { "hung up" };
+                let how = if error.is_timeout() {
+                    "did not complete its response in time"
+                } else {
+                    "closed the connection"
+                };
                 stopped(format!("{} at {} {how}", self.name, self.place()))
             })?;
             let Some(chunk) = chunk else { return Ok(bytes) };
             if bytes.len() + chunk.len() > LARGEST {
-                return Err(stopped(format!("the answer of {} is larger than 8 MiB", self.name)));
+                return Err(stopped(format!("the response of {} is larger than 8 MiB", self.name)));
             }
             bytes.extend_from_slice(&chunk);
         }
@@ -152,8 +165,8 @@ impl Api {
         let place = self.place();
         let mut url = self.base.join(path).map_err(|_| NoJson {
             status: None,
-            saw: format!("{path} is no path"),
-            next: "Correct the declaration.".to_owned(),
+            saw: format!("{path} is not a valid path"),
+            next: "Correct the check in stagegate.toml.".to_owned(),
         })?;
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
@@ -168,7 +181,7 @@ impl Api {
             next: format!("Start {name}, or correct its address in the check."),
         };
         let response = request.send().await.map_err(|error| {
-            let how = if error.is_timeout() { "did not answer in time" } else { "could not be reached" };
+            let how = if error.is_timeout() { "did not respond in time" } else { "could not be reached" };
             silent(format!("{name} at {place} {how}"))
         })?;
         let status = response.status();
@@ -176,8 +189,8 @@ impl Api {
         if matches!(status.as_u16(), 401 | 403) {
             return Err(NoJson {
                 status: Some(status.as_u16()),
-                saw: format!("{name} at {place} refuses the question (status {})", status.as_u16()),
-                next: "Give the check a token that may read.".to_owned(),
+                saw: format!("{name} at {place} refused the request (status {})", status.as_u16()),
+                next: "Set a token with read permission in the check.".to_owned(),
             });
         }
         let json: Option<Value> =
@@ -189,14 +202,14 @@ impl Api {
                     ["error", "message"].iter().find_map(|k| json.get(*k)?.as_str()).unwrap_or_default();
                 Err(NoJson {
                     status: Some(status.as_u16()),
-                    saw: format!("{name} answers with status {}: {}", status.as_u16(), brief(said, 160)),
-                    next: format!("Look at {name}, and at what the check asks."),
+                    saw: format!("{name} responded with status {}: {}", status.as_u16(), brief(said, 160)),
+                    next: format!("Check {name}, and the request of the check."),
                 })
             }
             None => Err(NoJson {
                 status: Some(status.as_u16()),
-                saw: format!("{name} at {place} answers with status {} and no JSON", status.as_u16()),
-                next: "Look whether another server listens there.".to_owned(),
+                saw: format!("{name} at {place} responded with status {} and no JSON", status.as_u16()),
+                next: "Check whether another server listens on this address.".to_owned(),
             }),
         }
     }

@@ -1,6 +1,6 @@
 //! JUnit XML: how many tests ran, and how many of those passed.
 //!
-//! The test cases themselves are counted. The totals in the attributes only have to agree.
+//! The test cases themselves are counted. The totals in the attributes must match.
 
 use roxmltree::{Document, Node};
 
@@ -14,20 +14,20 @@ struct Tally {
     skipped: u64,
 }
 
-/// Per cent of the tests that passed among those that ran. Fails to find a number when no test ran,
+/// Per cent of tests passed, among those that ran. There is no number when no test ran,
 /// or when cases and totals contradict each other.
 pub(super) fn read(text: &str) -> Result<Reading, NoValue> {
-    let again = "Run the suite again and look at why its report is incomplete.";
+    let again = "Run the suite again, and find out why its report is incomplete.";
     let Some(xml) = xml_part(text) else {
-        return Err(NoValue::new("there is no JUnit report in it", again));
+        return Err(NoValue::new("no JUnit report found", again));
     };
     let document = Document::parse(xml)
         .map_err(|error| NoValue::new(format!("the JUnit report is not well-formed XML ({error})"), again))?;
     let root = document.root_element();
     if !matches!(root.tag_name().name(), "testsuites" | "testsuite") {
         return Err(NoValue::new(
-            format!("the XML begins with <{}>, not with <testsuites>", root.tag_name().name()),
-            "Name the JUnit report as value.file.",
+            format!("the XML starts with <{}>, not with <testsuites>", root.tag_name().name()),
+            "Set `value.file` to the JUnit report.",
         ));
     }
     let tally = count(root);
@@ -36,9 +36,9 @@ pub(super) fn read(text: &str) -> Result<Reading, NoValue> {
     if ran == 0 {
         let saw = match tally.skipped {
             0 => "the suite ran no test".to_owned(),
-            n => format!("the suite ran no test; {n} were skipped"),
+            n => format!("the suite ran no test; {n} skipped"),
         };
-        return Err(NoValue::did_not_look(saw, "Find out why the suite found no test to run."));
+        return Err(NoValue::did_not_look(saw, "Find out why the suite found no tests to run."));
     }
     // Up to 2^53 tests the division is exact enough for any threshold.
     let value = tally.passed as f64 * 100.0 / ran as f64;
@@ -61,7 +61,7 @@ fn xml_part(text: &str) -> Option<&str> {
     let end = ends.iter().filter_map(|t| text.rfind(t).map(|at| at + t.len())).max();
     match end {
         Some(end) if end > start => Some(&text[start..end]),
-        // `<testsuites/>`, or an end that never came: the parser decides.
+        // `<testsuites/>`, or a missing end: the parser decides.
         _ => Some(text[start..].trim_end()),
     }
 }
@@ -82,7 +82,7 @@ fn count(root: Node) -> Tally {
     tally
 }
 
-/// Totals that do not fit the cases mean a report cut short, or cases that it does not list.
+/// Totals that differ from the cases mean an incomplete report, or cases that are not listed.
 fn agrees_with_totals(root: Node, tally: &Tally) -> Result<(), NoValue> {
     let total = |name: &str| -> Option<u64> {
         if let Some(text) = root.attribute(name) {
@@ -93,18 +93,22 @@ fn agrees_with_totals(root: Node, tally: &Tally) -> Result<(), NoValue> {
         (!each.is_empty() && each.len() == suites.len()).then(|| each.iter().sum())
     };
     let listed = tally.passed + tally.failed + tally.skipped;
-    let next = "Look at the suite's own output: a suite that broke off, or failed before its tests.";
+    let next =
+        "Check the output of the suite. It may have been aborted, or may have failed before its tests.";
     if let Some(tests) = total("tests") {
         // Some reporters count skipped tests in the total, some do not.
         if tests != listed && tests != listed - tally.skipped {
-            return Err(NoValue::new(format!("the report announces {tests} tests but lists {listed}"), next));
+            return Err(NoValue::new(
+                format!("the report has a total of {tests} tests but lists {listed}"),
+                next,
+            ));
         }
     }
     let (failures, errors) = (total("failures").unwrap_or(0), total("errors").unwrap_or(0));
     if failures.max(errors) > tally.failed {
         return Err(NoValue::new(
             format!(
-                "the report announces {failures} failures and {errors} errors but lists {} failed tests",
+                "the report has a total of {failures} failures and {errors} errors but lists {} failed tests",
                 tally.failed
             ),
             next,
@@ -152,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_suite_that_ran_nothing_has_no_number_and_says_so() {
+    fn a_suite_that_ran_no_test_has_no_number() {
         for text in [
             "<testsuites/>",
             "<testsuites name=\"vitest\" tests=\"0\" failures=\"0\"></testsuites>",
@@ -175,7 +179,7 @@ mod tests {
             "<testsuites><testsuite><testcase/>",
             "<!DOCTYPE x [<!ENTITY a 'b'>]><testsuites><testsuite><testcase/></testsuite></testsuites>",
         ] {
-            // A document type in front is passed over: what counts begins at the suites.
+            // A document type is skipped: the report starts at the suites.
             if text.starts_with("<!DOCTYPE") {
                 assert_eq!(value(text), Ok(100.0));
             } else {

@@ -1,4 +1,4 @@
-//! k6's summary: of `--summary-export`, and of the data that `handleSummary` is given.
+//! The k6 summary: of `--summary-export`, and the data that `handleSummary` receives.
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use super::values::{NoValue, Reading};
 
 const NEXT: &str = "Run k6 with --summary-export and point the check at that file.";
 
-/// A metric's table of figures. `handleSummary` puts them under `values`.
+/// The values of a metric. `handleSummary` has them under `values`.
 fn metric<'a>(document: &'a Value, name: &str) -> Option<&'a Value> {
     let metric = document.get("metrics")?.get(name)?;
     Some(metric.get("values").unwrap_or(metric))
@@ -23,9 +23,9 @@ fn figure_of(document: &Value, name: &str, keys: &[&str]) -> Option<f64> {
 struct Load {
     requests: f64,
     failed: f64,
-    /// Answers 429, where the summary counts them apart.
+    /// 429 responses, if the summary counts them separately.
     limited: Option<f64>,
-    /// Whether k6 itself holds a threshold of the script for crossed; it ends with an error then.
+    /// Whether a threshold of the script was crossed; k6 then ends with an error.
     crossed: bool,
 }
 
@@ -46,9 +46,9 @@ impl Load {
     fn apart(&self) -> String {
         match self.limited {
             Some(0.0) => String::new(),
-            Some(n) => format!("; {n} answers 429 counted apart"),
+            Some(n) => format!("; 429 responses counted separately: {n}"),
             None if self.failed > 0.0 => {
-                "; the summary does not tell answers 429 apart (set a threshold on http_reqs{status:429})"
+                "; the summary does not count 429 responses separately (set a threshold on http_reqs{status:429})"
                     .into()
             }
             None => String::new(),
@@ -56,7 +56,7 @@ impl Load {
     }
 }
 
-/// Whether a threshold of the script was crossed. The exported file says so with `true`, the data of
+/// Whether a threshold of the script was crossed. The exported file has `true` for this, the data of
 /// `handleSummary` with `ok: false`.
 fn crossed(document: &Value) -> bool {
     let metrics = document.get("metrics").and_then(Value::as_object);
@@ -72,26 +72,26 @@ fn crossed(document: &Value) -> bool {
 fn loads(documents: &[Value]) -> Result<Vec<(&Value, Load)>, NoValue> {
     let loads: Vec<_> = documents.iter().filter_map(|d| Some((d, Load::of(d)?))).collect();
     if loads.is_empty() {
-        return Err(NoValue::new("there is no k6 summary of HTTP requests in it", NEXT));
+        return Err(NoValue::new("no k6 summary of HTTP requests found", NEXT));
     }
     if loads.iter().any(|(_, load)| load.requests < 1.0) {
-        return Err(NoValue::did_not_look("the load test made no request", NEXT));
+        return Err(NoValue::did_not_look("the load test sent no request", NEXT));
     }
     Ok(loads)
 }
 
-/// 95th percentile of the request duration, milliseconds: over the answers that k6 expected, where it tells
-/// them apart.
+/// 95th percentile of the request duration, milliseconds: over the expected responses, if the summary counts
+/// them separately.
 pub(super) fn p95(documents: &[Value]) -> Result<Reading, NoValue> {
     let mut readings = vec![];
     for (document, load) in loads(documents)? {
         let good = load.requests - load.failed;
         if good < 1.0 {
-            return Err(NoValue::did_not_look("no request of the load test was answered well", NEXT));
+            return Err(NoValue::did_not_look("no request of the load test was successful", NEXT));
         }
         if load.limited.is_some_and(|limited| limited > good) {
             return Err(NoValue::new(
-                "most answers were 429: the latency is the rate limit's",
+                "most responses were 429: the latency of the service was not measured",
                 "Lower the rate of the load test, or exempt it from the rate limit.",
             ));
         }
@@ -104,29 +104,35 @@ pub(super) fn p95(documents: &[Value]) -> Result<Reading, NoValue> {
             ));
         };
         if expected.is_none() && load.failed * 10.0 > load.requests {
-            // Fast errors would otherwise pass for a fast service.
-            let saw =
-                format!("{} of {} requests failed, and p95 is over all of them", load.failed, load.requests);
-            return Err(NoValue::new(saw, "Make the service answer first, then run it again."));
+            // Otherwise fast errors would look like a fast service.
+            let saw = format!("{} of {} requests failed, and p95 includes them", load.failed, load.requests);
+            return Err(NoValue::new(
+                saw,
+                "Make the service respond as expected first, then run the check again.",
+            ));
         }
         readings.push(Reading {
             value,
             unit: "ms",
-            detail: format!("p95 latency {} ms over {good} good answers{}", figure(value), load.apart()),
+            detail: format!(
+                "p95 latency {} ms over {good} successful responses{}",
+                figure(value),
+                load.apart()
+            ),
             explains_exit: load.crossed,
         });
     }
     worst(readings)
 }
 
-/// Per cent of requests that failed. 429 counts neither way where the summary tells it apart.
+/// Per cent of requests that failed. 429 responses are left out if the summary counts them separately.
 pub(super) fn errors(documents: &[Value]) -> Result<Reading, NoValue> {
     let mut readings = vec![];
     for (_, load) in loads(documents)? {
         let limited = load.limited.unwrap_or(0.0).min(load.failed);
         let counted = load.requests - limited;
         if counted < 1.0 {
-            let saw = format!("the load test made no request that counts{}", load.apart());
+            let saw = format!("the load test sent no request that counts{}", load.apart());
             return Err(NoValue::did_not_look(saw, NEXT));
         }
         let failed = load.failed - limited;
@@ -174,18 +180,18 @@ mod tests {
     }
 
     #[test]
-    fn answers_429_are_counted_apart_where_they_can_be_told() {
+    fn responses_429_are_counted_separately_if_possible() {
         let apart = r#","http_reqs{status:429}":{"count":100}"#;
         let reading = errors(&[exported(200, 101, apart)]).unwrap();
         assert_eq!(reading.value, 1.0);
-        assert!(reading.detail.contains("100 answers 429 counted apart"), "{}", reading.detail);
-        let told = errors(&[exported(200, 101, "")]).unwrap();
-        assert!(told.value > 50.0 && told.detail.contains("does not tell answers 429 apart"));
+        assert!(reading.detail.contains("429 responses counted separately: 100"), "{}", reading.detail);
+        let mixed = errors(&[exported(200, 101, "")]).unwrap();
+        assert!(mixed.value > 50.0 && mixed.detail.contains("does not count 429 responses separately"));
         assert!(p95(&[exported(200, 150, r#","http_reqs{status:429}":{"count":150}"#)]).is_err());
     }
 
     #[test]
-    fn what_is_no_measurement_has_no_number() {
+    fn an_invalid_measurement_has_no_number() {
         for document in [
             exported(0, 0, ""),
             exported(10, 10, ""),

@@ -1,8 +1,8 @@
-//! Checks: typed probes that look at one thing and say what they saw, what was wanted, and what to do next.
+//! Checks: typed probes. Each tests one thing and reports the actual value, the expected value and what to do next.
 //!
-//! A check runs inside the supervisor of its run ([`probe()`]); the figures of a step that somebody ran are
-//! judged by the same rules ([`judge_command`]). Nothing here passes without having been seen, and nothing
-//! here knows gates, releases, the store or the web.
+//! A check runs inside the supervisor of its run ([`probe()`]). The results of a step that a user ran are
+//! judged by the same rules ([`judge_command`]). A check passes only when it has measured something. This crate
+//! does not depend on gates, releases, the store or the web server.
 
 mod alert;
 mod changed_files;

@@ -1,4 +1,4 @@
-//! Lines of every service: written lately, in JSON, kept long enough. From Loki, Elasticsearch, or Docker's own
+//! Log lines of every service: recent, in JSON, kept long enough. From Loki, Elasticsearch, or Docker's own
 //! log driver.
 
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::docker::{LogLines, log_lines, rendered};
 use super::duration_text::parse_span;
-use super::finding::{brief, failed, figure, names, passed, unknown};
+use super::finding::{brief, count_of, failed, figure, names, passed, unknown};
 use super::in_unit_of;
 use super::json_api::{Api, NoJson};
 use super::probe::Probe;
@@ -19,13 +19,13 @@ use system::clock::now_ms;
 
 const FRESH_MS: u64 = 600_000;
 const KEEP_MS: u64 = 7 * 86_400_000;
-/// Lines looked at for each service.
+/// Lines read for each service.
 const SAMPLE: usize = 200;
 
-/// What is known of one service's lines.
+/// Statistics of the log lines of one service.
 #[derive(Debug, Default, Clone)]
 struct Lines {
-    /// Age of the newest, milliseconds.
+    /// Age of the newest line, milliseconds.
     newest_ms: Option<u64>,
     total: usize,
     json: usize,
@@ -33,9 +33,9 @@ struct Lines {
 
 pub(super) async fn probe(probe: &Probe<'_>, spec: &LogsSpec) -> Finding {
     let wanted = match spec.assert {
-        LogAssert::Fresh => format!("lines of every service of the last {}", human_span(fresh(spec))),
-        LogAssert::Json => "lines that are JSON objects".to_owned(),
-        LogAssert::Retention => format!("lines kept for {}", human_span(keep(spec))),
+        LogAssert::Fresh => format!("log lines of every service in the last {}", human_span(fresh(spec))),
+        LogAssert::Json => "log lines that are JSON objects".to_owned(),
+        LogAssert::Retention => format!("log lines kept for {}", human_span(keep(spec))),
     };
     let services = match services(probe, spec).await {
         Ok(services) => services,
@@ -58,7 +58,9 @@ pub(super) async fn probe(probe: &Probe<'_>, spec: &LogsSpec) -> Finding {
             match (lines, assert) {
                 (Ok(Ok(lines)), LogAssert::Json) => Ok(share(probe.work.check.want.as_ref(), &lines)),
                 (Ok(Ok(lines)), _) => Ok(freshness(&lines, fresh(spec), &wanted)),
-                (Ok(Err(saw)), _) => Ok(unknown(&wanted, saw, "Start the Docker engine; see the run's log.")),
+                (Ok(Err(saw)), _) => {
+                    Ok(unknown(&wanted, saw, "Start the Docker engine. See the run's log for details."))
+                }
                 (Err(none), _) => Err(none),
             }
         }
@@ -80,7 +82,7 @@ async fn services(probe: &Probe<'_>, spec: &LogsSpec) -> Result<Vec<String>, Str
     }
     match rendered(probe.session, &probe.work.project).await {
         Ok(rendered) => Ok(rendered.services.keys().cloned().collect()),
-        Err(_) => Err("the services of the stack are not known".to_owned()),
+        Err(_) => Err("the services of the stack are unknown".to_owned()),
     }
 }
 
@@ -97,13 +99,17 @@ fn freshness(lines: &BTreeMap<String, Lines>, fresh: u64, wanted: &str) -> Findi
         let oldest = lines.values().filter_map(|l| l.newest_ms).max().unwrap_or(0);
         return passed(
             wanted,
-            format!("{} services, the quietest wrote {} ago", lines.len(), human_span(oldest)),
+            format!(
+                "{}; least recent line {} ago",
+                count_of(lines.len(), "service", "services"),
+                human_span(oldest)
+            ),
         );
     }
     failed(
         wanted,
-        format!("no fresh line of {}", names(silent)),
-        "Look at the collector, and whether the service writes anything.",
+        format!("no recent log line: {}", names(silent)),
+        "Check the log collector, and whether the service writes log lines.",
     )
 }
 
@@ -113,20 +119,24 @@ fn share(want: Option<&Want>, lines: &BTreeMap<String, Lines>) -> Finding {
     let wanted = want.map_or_else(String::new, Want::to_string);
     let (total, json) = lines.values().fold((0, 0), |(t, j), l| (t + l.total, j + l.json));
     if total == 0 {
-        return unknown(wanted, "there is no line to look at", "Make some traffic, and run it again.");
+        return unknown(
+            wanted,
+            "no log line was found",
+            "Send some requests to the stack, then run the check again.",
+        );
     }
-    // The worst service is judged: much chatter of one must not hide the prose of another.
+    // The worst service is judged: many JSON lines of one service must not hide the plain text of another.
     let worst = lines
         .iter()
         .filter(|(_, l)| l.total > 0)
         .map(|(n, l)| (n, l.json as f64 * 100.0 / l.total as f64))
         .min_by(|a, b| a.1.total_cmp(&b.1));
-    let Some((name, per_cent)) = worst else { return unknown(wanted, "nothing", "") };
+    let Some((name, per_cent)) = worst else { return unknown(wanted, "no log line was found", "") };
     let saw = format!(
-        "{} % of the lines of {name} are JSON ({json} of {total} over all services)",
+        "{} % of the log lines of {name} are JSON (all services: {json} of {total})",
         figure(per_cent)
     );
-    in_unit_of(want, per_cent, saw, "Make the service write one JSON object a line.")
+    in_unit_of(want, per_cent, saw, "Make the service write one JSON object per line.")
 }
 
 fn is_json(line: &str) -> bool {
@@ -142,7 +152,7 @@ fn count(lines: &[String], newest_ms: Option<u64>) -> Lines {
 // --- Docker --------------------------------------------------------------------------------------------------
 
 async fn docker(probe: &Probe<'_>, services: &[String]) -> Result<BTreeMap<String, Lines>, String> {
-    probe.say("Reads the last lines of each service from Docker's log driver.");
+    probe.say("Reading the last log lines of each service from Docker.");
     let found = log_lines(probe.session, &probe.work.project, services, SAMPLE).await?;
     let now = now_ms();
     Ok(found
@@ -155,29 +165,29 @@ async fn docker(probe: &Probe<'_>, services: &[String]) -> Result<BTreeMap<Strin
 }
 
 async fn docker_retention(probe: &Probe<'_>, services: &[String], keep: u64, wanted: &str) -> Finding {
-    probe.say("Asks the Docker engine how each service's log is rotated.");
+    probe.say("Asking the Docker engine for the log rotation of each service.");
     let found = match log_lines(probe.session, &probe.work.project, services, 1).await {
         Ok(found) => found,
-        Err(saw) => return unknown(wanted, saw, "Start the Docker engine; see the run's log."),
+        Err(saw) => return unknown(wanted, saw, "Start the Docker engine. See the run's log for details."),
     };
     let now = now_ms();
     let mut bounded = Vec::new();
     for (name, l) in &found {
         match l.driver.as_str() {
-            "" => return unknown(wanted, format!("{name} has no container"), "Start the stack."),
+            "" => return unknown(wanted, format!("{name} has no container"), "Deploy the stack."),
             "none" => {
                 return failed(
                     wanted,
-                    format!("the log of {name} is thrown away (driver none)"),
-                    "Give the service a log driver that keeps lines.",
+                    format!("the log of {name} is discarded (log driver none)"),
+                    "Set a log driver that keeps log lines.",
                 );
             }
             "json-file" | "local" | "journald" => {}
             other => {
                 return unknown(
                     wanted,
-                    format!("{name} hands its lines to {other}, which is asked for nothing here"),
-                    "Check the place that it hands them to.",
+                    format!("{name} uses log driver {other}, which this check cannot read"),
+                    "Check the retention of that log system.",
                 );
             }
         }
@@ -188,16 +198,17 @@ async fn docker_retention(probe: &Probe<'_>, services: &[String], keep: u64, wan
         }
     }
     if bounded.is_empty() {
-        return passed(wanted, format!("{} services, none of them rotated before that", found.len()));
+        return passed(
+            wanted,
+            format!("{}, no log rotated earlier", count_of(found.len(), "service", "services")),
+        );
     }
-    let saw = format!(
-        "the logs of {} are rotated by size, and their oldest line is younger than that",
-        names(&bounded)
-    );
+    let saw =
+        format!("logs are rotated by size, and the oldest line is too recent to tell: {}", names(&bounded));
     unknown(
         wanted,
         saw,
-        "Wait until the oldest line is old enough, collect the lines elsewhere, or attest it with the rate of lines.",
+        "Wait until the oldest line is old enough, collect the logs elsewhere, or attest with the log rate.",
     )
 }
 
@@ -210,7 +221,7 @@ async fn loki(
 ) -> Result<Result<BTreeMap<String, Lines>, String>, NoJson> {
     let api = Api::new(probe, "Loki", spec.url.as_deref().unwrap_or_default(), spec.bearer.as_deref())?;
     let label = spec.label.as_deref().unwrap_or("service");
-    probe.say(&format!("Asks Loki at {} for the last lines of each {label}.", api.place()));
+    probe.say(&format!("Asking Loki at {} for the last log lines of each {label}.", api.place()));
     let now = now_ms();
     let reach = fresh(spec).max(3_600_000);
     let start = format!("{}000000", now.saturating_sub(reach));
@@ -240,33 +251,34 @@ async fn loki(
 
 async fn loki_retention(probe: &Probe<'_>, spec: &LogsSpec, wanted: &str) -> Result<Finding, NoJson> {
     let api = Api::new(probe, "Loki", spec.url.as_deref().unwrap_or_default(), spec.bearer.as_deref())?;
-    probe.say(&format!("Asks Loki at {} for its limits.", api.place()));
-    // The configuration is YAML; newer versions also give the tenant's limits.
+    probe.say(&format!("Asking Loki at {} for its retention.", api.place()));
+    // The configuration is YAML; newer versions also have the limits of the tenant.
     let text = api.text("config").await?;
     let Some(period) = yaml::text_at(&text, &["limits_config", "retention_period"]) else {
         return Ok(unknown(
             wanted,
-            "Loki's configuration names no retention",
-            "Set limits_config.retention_period, and let the compactor delete.",
+            "the Loki configuration sets no retention",
+            "Set limits_config.retention_period and compactor.retention_enabled.",
         ));
     };
     let deletes = yaml::text_at(&text, &["compactor", "retention_enabled"]).as_deref() == Some("true");
-    // Loki writes `744h` or `31d`; nothing, or 0, means for ever.
+    // Loki writes `744h` or `31d`; empty or 0 means forever.
     let kept = go_span(&period);
-    let saw = format!("Loki keeps lines for {period}{}", if deletes { "" } else { " (and deletes nothing)" });
+    let saw =
+        format!("Loki keeps log lines for {period}{}", if deletes { "" } else { " (deletion is disabled)" });
     Ok(match kept {
-        Some(0) => passed(wanted, "Loki keeps lines for ever"),
+        Some(0) => passed(wanted, "Loki keeps log lines forever"),
         Some(ms) if ms >= keep(spec) || !deletes => passed(wanted, saw),
-        Some(_) => failed(wanted, saw, "Raise limits_config.retention_period."),
+        Some(_) => failed(wanted, saw, "Increase limits_config.retention_period."),
         None => unknown(
             wanted,
-            format!("Loki's retention “{}” could not be read", brief(&period, 40)),
-            "Look at it by hand.",
+            format!("Loki's retention “{}” is not a known duration", brief(&period, 40)),
+            "Check the retention manually.",
         ),
     })
 }
 
-/// A span as Go writes it: `744h0m0s`, `7d`, `0s`.
+/// A duration as Go writes it: `744h0m0s`, `7d`, `0s`.
 fn go_span(text: &str) -> Option<u64> {
     let mut rest = text.trim();
     let mut total = 0_u64;
@@ -295,7 +307,7 @@ async fn elastic(
     let index = spec.index.as_deref().unwrap_or("logs-*");
     let field = spec.label.as_deref().unwrap_or("service");
     probe.say(&format!(
-        "Asks Elasticsearch at {} for the last lines of each {field} in {index}.",
+        "Asking Elasticsearch at {} for the last log lines of each {field} in {index}.",
         api.place()
     ));
     let now = now_ms();
@@ -314,7 +326,7 @@ async fn elastic(
             value.as_u64().or_else(|| value.as_str()?.parse().ok())
         };
         let newest = hits.iter().filter_map(millis).max().map(|at| now.saturating_sub(at));
-        // A document with fields of its own was JSON; `message` alone is the line as it was.
+        // A document with its own fields was JSON; with only `message`, that is the original line.
         let lines: Vec<String> = hits
             .iter()
             .filter_map(|h| {
@@ -335,11 +347,11 @@ async fn elastic_retention(probe: &Probe<'_>, spec: &LogsSpec, wanted: &str) -> 
     let api =
         Api::new(probe, "Elasticsearch", spec.url.as_deref().unwrap_or_default(), spec.bearer.as_deref())?;
     let index = spec.index.as_deref().unwrap_or("logs-*");
-    probe.say(&format!("Asks Elasticsearch at {} how long {index} is kept.", api.place()));
+    probe.say(&format!("Asking Elasticsearch at {} for the retention of {index}.", api.place()));
     let explained = api.get(&format!("{index}/_ilm/explain"), &[]).await?;
     let indices = explained.get("indices").and_then(Value::as_object).cloned().unwrap_or_default();
     if indices.is_empty() {
-        return Ok(failed(wanted, format!("there is no index {index}"), "Look at the collector."));
+        return Ok(failed(wanted, format!("index {index} does not exist"), "Check the log collector."));
     }
     let mut policies: Vec<String> =
         indices.values().filter_map(|i| i.get("policy")?.as_str().map(str::to_owned)).collect();
@@ -358,19 +370,22 @@ async fn elastic_retention(probe: &Probe<'_>, spec: &LogsSpec, wanted: &str) -> 
                 return Ok(failed(
                     wanted,
                     format!("policy {policy} deletes after {age}"),
-                    "Raise min_age of the policy's delete phase.",
+                    "Increase min_age in the delete phase of the policy.",
                 ));
             }
             None => {
                 return Ok(unknown(
                     wanted,
-                    format!("policy {policy} deletes after “{}”, which could not be read", brief(age, 40)),
-                    "Look at it by hand.",
+                    format!(
+                        "policy {policy} deletes after “{}”, which is not a known duration",
+                        brief(age, 40)
+                    ),
+                    "Check the retention manually.",
                 ));
             }
         }
     }
-    Ok(passed(wanted, format!("lifecycle policies keep them: {}", names(policies))))
+    Ok(passed(wanted, format!("log lines are kept by lifecycle policies: {}", names(policies))))
 }
 
 #[cfg(test)]
@@ -392,7 +407,7 @@ mod tests {
         ]);
         let found = share(None, &lines);
         assert_eq!((found.outcome, found.value), (domain::evidence::Outcome::Fail, Some(10.0)));
-        assert!(found.saw.contains("lines of b"), "{}", found.saw);
+        assert!(found.saw.contains("log lines of b"), "{}", found.saw);
     }
 
     #[test]

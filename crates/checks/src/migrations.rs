@@ -1,4 +1,4 @@
-//! What `prisma migrate status` and `knex migrate:list` say: how many migrations are pending.
+//! The output of `prisma migrate status` and `knex migrate:list`: how many migrations are pending.
 
 use super::finding::{brief, names};
 use super::values::{NoValue, Reading};
@@ -24,8 +24,8 @@ fn under(text: &str, is_head: impl Fn(&str) -> bool) -> Option<Vec<String>> {
     Some(lines.take_while(|line| !line.is_empty()).map(|line| brief(line, 80)).collect())
 }
 
-/// Migrations that `prisma migrate status` calls not yet applied. A history that differs from the
-/// database's, a failed migration, and a database without Prisma's table are bad by themselves.
+/// Migrations that `prisma migrate status` lists as not yet applied. A history that differs from the
+/// database's, a failed migration, and a database without Prisma's table are failures.
 pub(super) fn prisma(text: &str) -> Result<Reading, NoValue> {
     let text: String = text.replace('\r', "");
     let has = |words: &str| text.contains(words);
@@ -34,23 +34,22 @@ pub(super) fn prisma(text: &str) -> Result<Reading, NoValue> {
             under(&text, |l| l.contains("are not found locally") || l.contains("is not found locally"));
         let ours = under(&text, |l| l.contains("have not yet been applied")).unwrap_or_default();
         let saw = format!(
-            "drift: the database's history of migrations differs from the repository's (only in the database: {}; only here: {})",
+            "drift: the migration histories differ (only in the database: {}; only in the repository: {})",
             names(theirs.unwrap_or_default()),
             names(ours)
         );
-        let next =
-            "Find out who applied them: check the right commit out, or resolve with prisma migrate resolve.";
+        let next = "Check out the commit that contains these migrations, or resolve them with prisma migrate resolve.";
         return Err(NoValue::bad(saw, next));
     }
     if has("Drift detected") {
-        let next = "Compare the database with the schema: prisma migrate diff.";
-        return Err(NoValue::bad("drift: the database's schema is not what its migrations make", next));
+        let next = "Compare the database with the schema (prisma migrate diff).";
+        return Err(NoValue::bad("drift: the schema of the database differs from its migrations", next));
     }
     if let Some(failed) =
         under(&text, |l| l.starts_with("Following migration") && l.ends_with("have failed:"))
     {
         let saw = format!("{} failed: {}", failed.len(), names(&failed));
-        return Err(NoValue::bad(saw, "Repair the database, then prisma migrate resolve."));
+        return Err(NoValue::bad(saw, "Repair the database, then run prisma migrate resolve."));
     }
     if has("The current database is not managed by Prisma Migrate") {
         let saw = "the database is not managed by Prisma Migrate: no migration was ever applied to it";
@@ -62,30 +61,31 @@ pub(super) fn prisma(text: &str) -> Result<Reading, NoValue> {
         return Ok(pending(&names));
     }
     if has("No migration found in") {
-        let next = "Run it where the migrations lie.";
+        let next = "Run the command in the directory of the migrations.";
         return Err(NoValue::did_not_look("Prisma found no migration in the repository", next));
     }
     if has("Database schema is up to date") {
         return Ok(pending(&[]));
     }
     if let Some(error) = text.lines().find(|l| l.trim_start().starts_with("Error")) {
-        let next = "Make the database reachable from where the command runs, then run it again.";
-        return Err(NoValue::did_not_look(format!("Prisma could not look: {}", brief(error, 160)), next));
+        let next = "Make the database reachable for the command, then run it again.";
+        return Err(NoValue::did_not_look(format!("Prisma reported an error: {}", brief(error, 160)), next));
     }
     Err(NoValue::new(
-        "there is no answer of prisma migrate status in it",
+        "no output of prisma migrate status found",
         "Point the check at the output of prisma migrate status.",
     ))
 }
 
-/// Migrations that `knex migrate:list` calls pending. An applied migration whose file is gone is bad by
-/// itself.
+/// Migrations that `knex migrate:list` lists as pending. An applied migration without its file is
+/// a failure.
 pub(super) fn knex(text: &str) -> Result<Reading, NoValue> {
     let next = "Point the check at the output of knex migrate:list.";
     if let Some(line) = text.lines().find(|l| l.contains("migration directory is corrupt")) {
         let missing = line.split_once("files are missing:").map_or("", |(_, names)| names.trim());
-        let saw = format!("drift: applied migrations have no file here: {}", brief(missing, 160));
-        return Err(NoValue::bad(saw, "Check the commit out that the database was migrated with."));
+        let saw =
+            format!("drift: applied migrations without a file in the repository: {}", brief(missing, 160));
+        return Err(NoValue::bad(saw, "Check out the commit that the database was migrated with."));
     }
     let found = |which: &str| {
         text.lines().find_map(|line| {
@@ -99,18 +99,18 @@ pub(super) fn knex(text: &str) -> Result<Reading, NoValue> {
         })
     };
     let Some(announced) = found("Pending") else {
-        let saw = "the output does not say how many migrations are pending";
+        let saw = "the output does not contain the number of pending migrations";
         return Err(NoValue::new(saw, next));
     };
     if announced == 0 && found("Completed") == Some(0) {
         let saw = "knex found no migration, neither completed nor pending";
-        return Err(NoValue::did_not_look(saw, "Run it where the knexfile lies."));
+        return Err(NoValue::did_not_look(saw, "Run the command in the directory of the knexfile."));
     }
     let listed = under(text, |l| l.starts_with("Found ") && l.contains(" Pending Migration file"));
     let mut listed = listed.unwrap_or_default();
     listed.truncate(announced);
     if listed.len() != announced {
-        let saw = format!("{announced} pending migrations are announced, but {} listed", listed.len());
+        let saw = format!("{announced} pending according to the total, but {} listed", listed.len());
         return Err(NoValue::new(saw, next));
     }
     Ok(pending(&listed))
@@ -127,7 +127,7 @@ mod tests {
     const HEAD: &str = "Prisma schema loaded from prisma/schema.prisma\nDatasource \"db\": PostgreSQL database \"app\"\n\n3 migrations found in prisma/migrations\n";
 
     #[test]
-    fn prisma_s_pending_migrations_are_counted() {
+    fn pending_prisma_migrations_are_counted() {
         assert_eq!(value(prisma(&format!("{HEAD}\n\nDatabase schema is up to date!\n"))), Ok(0.0));
         let two = format!(
             "{HEAD}Following migrations have not yet been applied:\n20240101_a\n20240202_b\n\nTo apply migrations in production run prisma migrate deploy.\n"
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn prisma_s_drift_and_failures_are_bad_and_silence_is_nothing() {
+    fn prisma_drift_and_failures_fail_and_errors_are_inconclusive() {
         let drift = format!(
             "{HEAD}Your local migration history and the migrations table from your database are different:\n\nThe last common migration is: 20240101_a\n\nThe migration have not yet been applied:\n20240202_b\n\nThe migrations from the database are not found locally in prisma/migrations:\n20240203_x\n"
         );
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn knex_s_list_is_read() {
+    fn the_knex_list_is_read() {
         let done = "Using environment: staging\nFound 2 Completed Migration file/files.\n1_a.js\n2_b.js\nNo Pending Migration files Found.\n\n";
         assert_eq!(value(knex(done)), Ok(0.0));
         let open = "Found 1 Completed Migration file/files.\n1_a.js\nFound 2 Pending Migration file/files.\n2_b.js\n3_c.js\n\n";

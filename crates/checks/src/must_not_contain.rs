@@ -1,6 +1,6 @@
-//! `want = "absent"`: something must not stand in a text.
+//! `expect = "absent"`: something must not be in a text.
 //!
-//! That nothing was found counts only where the text could be read as what it should be.
+//! An empty search result counts only when the text has the expected form.
 
 use domain::check::ValueSource;
 use domain::evidence::Finding;
@@ -8,53 +8,50 @@ use domain::evidence::Finding;
 use super::finding::{brief, failed, passed, unknown};
 use super::values::{NoValue, by_pattern, json_documents, kind_of, no_json};
 
-/// What a look for something found.
+/// The result of a search.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Look {
-    /// Nothing; a phrase that says where.
+    /// Not found; a text that names the place.
     Nothing(String),
-    /// Something; a phrase that says what.
+    /// Found; a text that describes it.
     Something(String),
 }
 
-/// Looks for what `source` points to. Fails where the text cannot be read.
+/// Searches for what `source` describes. Fails when the text cannot be read.
 pub(super) fn look(source: &ValueSource, text: &str) -> Result<Look, NoValue> {
     match (&source.pointer, &source.regex) {
         (Some(pointer), None) => at_pointer(pointer, text),
         (None, Some(pattern)) => by_regex(pattern, text, source.file.is_none()),
-        _ => Err(NoValue::new(
-            "“absent” needs a pointer or a regex that must find nothing",
-            "Give `value` one of pointer and regex.",
-        )),
+        _ => Err(NoValue::new("“absent” needs a pointer or a regex", "Add a pointer or a regex to `value`.")),
     }
 }
 
-/// Looks for a value at a JSON pointer. `null` is a value.
+/// Searches for a value at a JSON pointer. `null` is a value.
 pub(super) fn at_pointer(pointer: &str, text: &str) -> Result<Look, NoValue> {
     if !pointer.is_empty() && !pointer.starts_with('/') {
-        let saw = format!("“{pointer}” is no JSON pointer");
-        return Err(NoValue::new(saw, "Begin the pointer with a slash: /total/lines/pct."));
+        let saw = format!("“{pointer}” is not a JSON pointer");
+        return Err(NoValue::new(saw, "Start the pointer with a slash: /total/lines/pct."));
     }
     let documents = json_documents(text.strip_prefix('\u{feff}').unwrap_or(text));
     if documents.is_empty() {
         return Err(no_json(text));
     }
     Ok(match documents.iter().find_map(|document| document.pointer(pointer)) {
-        Some(value) => Look::Something(format!("{pointer} holds {}", kind_of(value))),
-        None => Look::Nothing(format!("nothing at {pointer}")),
+        Some(value) => Look::Something(format!("{} at {pointer}", kind_of(value))),
+        None => Look::Nothing(format!("{pointer} does not exist")),
     })
 }
 
 fn by_regex(pattern: &str, text: &str, quoted: bool) -> Result<Look, NoValue> {
     let regex = by_pattern(pattern)?;
     Ok(match regex.find(text) {
-        None => Look::Nothing(format!("“{}” occurs nowhere", brief(pattern, 60))),
-        Some(_) if !quoted => Look::Something(format!("“{}” occurs", brief(pattern, 60))),
+        None => Look::Nothing(format!("“{}” not found", brief(pattern, 60))),
+        Some(_) if !quoted => Look::Something(format!("a match of “{}”", brief(pattern, 60))),
         Some(found) => Look::Something(format!("“{}”", brief(found.as_str(), 120))),
     })
 }
 
-/// The finding of a look; `before` says what else was seen.
+/// The finding of a search; `before` is what else was found.
 pub(super) fn judge(look: Result<Look, NoValue>, wanted: &str, before: &str, next: &str) -> Finding {
     match look {
         Ok(Look::Nothing(what)) => passed(wanted, format!("{before}, {what}")),
@@ -78,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_counts_only_in_a_text_that_can_be_read() {
+    fn absent_counts_only_in_a_text_that_can_be_read() {
         assert_eq!(see(Some("/error"), None, r#"{"ok":true}"#), Ok(true));
         for there in [r#"{"error":null}"#, r#"{"error":"x"}"#, r#"{"error":0}"#] {
             assert_eq!(see(Some("/error"), None, there), Ok(false), "{there}");

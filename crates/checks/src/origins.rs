@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use reqwest::Url;
 
-/// The origins in a list separated by commas or blanks. Fails with what is wrong with the first bad entry.
+/// The origins in a list separated by commas or spaces. The error describes the first invalid entry.
 pub(super) fn parse_list(text: &str) -> Result<BTreeSet<String>, String> {
     let entries = text.split(|c: char| c == ',' || c.is_whitespace()).filter(|entry| !entry.is_empty());
     entries.map(parse).collect()
@@ -12,12 +12,12 @@ pub(super) fn parse_list(text: &str) -> Result<BTreeSet<String>, String> {
 
 fn parse(entry: &str) -> Result<String, String> {
     if entry.contains('*') {
-        return Err(format!("{entry} stands for any origin"));
+        return Err(format!("{entry} allows any origin"));
     }
-    let origin = of_url(entry).ok_or_else(|| format!("{entry} is no origin"))?;
-    // Browsers send the origin without a path or a closing slash, and that is compared by letter.
+    let origin = of_url(entry).ok_or_else(|| format!("{entry} is not an origin"))?;
+    // Browsers send the origin without a path or a trailing slash, and servers compare it literally.
     if entry.to_lowercase() != origin {
-        return Err(format!("{entry} is not written as browsers send it ({origin})"));
+        return Err(format!("{entry} is not in the form that browsers send ({origin})"));
     }
     Ok(origin)
 }

@@ -1,4 +1,4 @@
-//! Watching how the stack answers while its containers are replaced: the outage that its users see.
+//! Measures the outage that users see while the containers of the stack are replaced.
 
 use std::time::{Duration, Instant};
 
@@ -15,20 +15,20 @@ use super::roots;
 use super::template::Names;
 use runner::Session;
 
-/// Pause between two questions to one address.
+/// Pause between two requests to one address.
 const EVERY: Duration = Duration::from_millis(50);
-/// A question without an answer for this long counts as missed.
+/// A request without a response for this long counts as failed.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A watch that goes on beside a rollback.
+/// Sends requests during a rollback.
 pub struct OutageWatch {
     stop: CancellationToken,
     tasks: Vec<JoinHandle<Outage>>,
 }
 
 impl OutageWatch {
-    /// Begins to ask the addresses of those smoke checks that are plain questions: GET, without headers of
-    /// their own, one at a time. Others cannot be asked twenty times a second without doing something.
+    /// Starts to send requests to the addresses of the smoke checks that are plain requests: GET, without
+    /// headers, one at a time. Others could have side effects when they are sent twenty times per second.
     pub fn begin(session: &Session, smoke: &[ProbeWork]) -> OutageWatch {
         let stop = CancellationToken::new();
         let tasks = smoke
@@ -39,7 +39,7 @@ impl OutageWatch {
         OutageWatch { stop, tasks }
     }
 
-    /// Ends the watch and says what was seen, in the order of the checks.
+    /// Stops and returns the measured outages, in the order of the checks.
     pub async fn end(self) -> Vec<Outage> {
         self.stop.cancel();
         let mut seen = Vec::new();
@@ -84,13 +84,13 @@ impl Question {
             Outage { what: self.what.clone(), asked: 0, missed: 0, longest_ms: 0, answers_now: false };
         let mut down_since: Option<Instant> = None;
         loop {
-            // The last question is asked when the watch has ended: how it answers then is what counts.
+            // The last request is sent after the stop: its result counts as the final state.
             let last = stop.is_cancelled();
             let sent = Instant::now();
             let headers = HeaderMap::new();
             let asked = ask(&self.client, &Method::GET, &self.url, &headers, TIMEOUT);
             let answer = tokio::select! {
-                // A question that was open when the watch ended says nothing.
+                // A request that was in flight at the stop is ignored.
                 () = stop.cancelled(), if !last => continue,
                 answer = asked => answer,
             };
@@ -101,7 +101,7 @@ impl Question {
                 down_since = None;
             } else {
                 outage.missed += 1;
-                // From when the first unanswered question was sent: it may have gone earlier, not later.
+                // From when the first failed request was sent: the outage began then or earlier, not later.
                 let since = *down_since.get_or_insert(sent);
                 let ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
                 outage.longest_ms = outage.longest_ms.max(ms);

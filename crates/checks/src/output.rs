@@ -1,4 +1,4 @@
-//! What a command wrote, as the run's log holds it: masked, in lines, without Stagegate's own words.
+//! The output of a command as stored in the run's log: masked, in lines, without Stagegate's own lines.
 
 use std::io;
 use std::path::Path;
@@ -10,19 +10,19 @@ use runner::Reader;
 
 /// Lines read at a time.
 const PAGE: usize = 5_000;
-/// Most bytes of one line: reports in JSON often stand on a single one.
+/// Most bytes of one line: JSON reports are often on a single line.
 const LINE: usize = 16 << 20;
-/// Most bytes kept of the whole; of longer outputs the end counts, where totals stand.
+/// Most bytes kept of the whole output. Of longer outputs the end is kept, because totals are there.
 const KEPT: usize = 32 << 20;
 
 /// One line of a command's output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutputLine {
-    /// Number in the log as people see it, from 1.
+    /// Number in the log as shown to users, from 1.
     pub number: u64,
-    /// Whether it came on standard error.
+    /// Whether it was written to standard error.
     pub is_err: bool,
-    /// Its text without colours.
+    /// Its text without colour codes.
     pub text: String,
 }
 
@@ -38,7 +38,9 @@ pub struct Output {
 impl Output {
     /// Reads the output that the run in `dir` has logged from line `from` on (0: all of it).
     ///
-    /// Fails when there is no such run or its log cannot be read.
+    /// # Errors
+    ///
+    /// When there is no such run or its log cannot be read.
     pub fn of_run(dir: &Path, from: u64) -> io::Result<Output> {
         let reader = Reader::open(dir).map_err(io::Error::other)?;
         let mut output = Output::default();
@@ -65,7 +67,7 @@ impl Output {
         Ok(output)
     }
 
-    /// Drops lines at the beginning that hold at least `bytes`; tells how many bytes went.
+    /// Drops lines at the beginning that hold at least `bytes`; returns how many bytes were dropped.
     fn forget(&mut self, bytes: usize) -> usize {
         let mut gone = 0;
         let many = self
@@ -84,21 +86,21 @@ impl Output {
         gone
     }
 
-    /// Everything, both streams in the order in which they came.
+    /// All output, both streams in the order in which they were written.
     pub(super) fn all(&self) -> String {
         self.join(|_| true)
     }
 
-    /// Standard output alone: where documents are written.
+    /// Standard output only: where documents are written.
     pub(super) fn out(&self) -> String {
         self.join(|line| !line.is_err)
     }
 
-    /// Standard output with every line put together again that other lines stand in the midst of;
+    /// Standard output with every line joined again that other lines interrupted;
     /// `None` when there are none.
     ///
-    /// A line longer than 64 KiB, or one that halts, is logged in parts, and what comes in between breaks
-    /// it there. Which breaks are of that kind is not known, so this is for texts that have a grammar.
+    /// A line longer than 64 KiB, or one that pauses, is logged in parts, and lines of the other stream split
+    /// it there. Real line breaks cannot be distinguished from these, so this is for texts that have a grammar.
     pub(super) fn out_rejoined(&self) -> Option<String> {
         let mut text = String::new();
         let mut last = None;
@@ -124,14 +126,18 @@ impl Output {
         text
     }
 
-    /// The last line with anything on it.
+    /// The last line that is not empty.
     pub(super) fn last(&self) -> Option<&OutputLine> {
         self.lines.iter().rev().find(|line| !line.text.trim().is_empty())
     }
 }
 
-/// Waits until the log on disk ends with a line of Stagegate's own that says `mark`; the log is
-/// written in batches. Gives up after two seconds.
+/// Waits until the log on disk ends with a line of Stagegate that contains `mark`; the log is
+/// written in batches.
+///
+/// # Errors
+///
+/// When the line is not in the log after two seconds, or the log cannot be read.
 pub async fn settled(dir: &Path, mark: &str) -> io::Result<()> {
     for _ in 0..100 {
         let reader = Reader::open(dir).map_err(io::Error::other)?;
@@ -159,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn streams_are_told_apart_and_the_last_line_is_found() {
+    fn streams_are_separated_and_the_last_line_is_found() {
         let output = output(&[(false, "{"), (true, "warn"), (false, "}"), (true, " ")]);
         assert_eq!(output.out(), "{\n}\n");
         assert_eq!(output.all(), "{\nwarn\n}\n \n");
@@ -167,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_others_broke_is_put_together_again() {
+    fn a_line_that_others_interrupted_is_joined_again() {
         let broken = output(&[(false, "> run"), (false, "{\"a\":\"x"), (true, "warn"), (false, "y\"}")]);
         assert_eq!(broken.out_rejoined().as_deref(), Some("> run\n{\"a\":\"xy\"}"));
         assert_eq!(output(&[(false, "a"), (false, "b"), (true, "c")]).out_rejoined(), None);

@@ -1,10 +1,10 @@
-//! Playwright's JSON report: how many tests ran, passed, and passed only when tried again.
+//! Playwright's JSON report: how many tests ran, passed, and passed only on retry.
 //!
-//! The tests themselves are counted. The totals under `stats` have to agree.
+//! The tests themselves are counted. The totals under `stats` must match.
 
 use serde_json::Value;
 
-use super::finding::{brief, figure};
+use super::finding::{brief, count_of, figure};
 use super::reports::number;
 use super::values::{NoValue, Reading};
 
@@ -17,10 +17,10 @@ struct Tally {
     interrupted: u64,
 }
 
-const NEXT: &str = "Run Playwright with --reporter=json and point the check at what it writes.";
+const NEXT: &str = "Run Playwright with --reporter=json and point the check at its report.";
 
-/// Per cent of the tests that passed among those that ran. A test that failed first and passed when tried
-/// again counts as passed, as for Playwright itself, and is told.
+/// Per cent of tests passed, among those that ran. A test that failed first and passed on
+/// retry counts as passed, as for Playwright itself, and is reported as flaky.
 pub(super) fn passed(documents: &[Value]) -> Result<Reading, NoValue> {
     let tally = tally(documents)?;
     let passed = tally.passed + tally.flaky;
@@ -35,15 +35,15 @@ pub(super) fn passed(documents: &[Value]) -> Result<Reading, NoValue> {
     })
 }
 
-/// Number of tests that failed first and passed when tried again.
+/// Number of tests that failed first and passed on retry.
 pub(super) fn flaky(documents: &[Value]) -> Result<Reading, NoValue> {
     let tally = tally(documents)?;
     let ran = tally.passed + tally.flaky + tally.failed;
     Ok(Reading {
         value: tally.flaky as f64,
         unit: "tests",
-        detail: format!("{} of {ran} tests passed only when tried again", tally.flaky),
-        // Playwright can be told to end with an error because of them.
+        detail: format!("{} of {ran} tests passed only on retry", tally.flaky),
+        // Playwright can be configured to fail because of them.
         explains_exit: tally.flaky > 0 && tally.failed == 0,
     })
 }
@@ -83,11 +83,11 @@ fn tally(documents: &[Value]) -> Result<Tally, NoValue> {
         d.get("suites").is_some_and(Value::is_array) && d.get("stats").is_some_and(Value::is_object)
     });
     let Some(report) = reports.next() else {
-        return Err(NoValue::new("there is no JSON report of Playwright in it", NEXT));
+        return Err(NoValue::new("no Playwright JSON report found", NEXT));
     };
     if reports.next().is_some() {
-        let next = "Write each report into a file of its own and name it as value.file.";
-        return Err(NoValue::new("there are several reports of Playwright in it", next));
+        let next = "Write each report to a separate file and set `value.file` to it.";
+        return Err(NoValue::new("more than one Playwright report found", next));
     }
     let mut tally = Tally::default();
     tally.take(report);
@@ -98,19 +98,26 @@ fn tally(documents: &[Value]) -> Result<Tally, NoValue> {
         if ran == 0 && message.contains("No tests found") {
             return Err(no_test(&tally));
         }
-        let saw = format!("{} errors outside of tests: {}", errors.len(), brief(&plain(message), 160));
-        return Err(NoValue::new(saw, "Look at the suite's own output: a file may not have been loaded."));
+        let saw = format!(
+            "{} outside of tests: {}",
+            count_of(errors.len(), "error", "errors"),
+            brief(&plain(message), 160)
+        );
+        return Err(NoValue::new(
+            saw,
+            "Check the output of the suite. A test file may not have been loaded.",
+        ));
     }
     if tally.interrupted > 0 {
-        let saw = format!("the run was interrupted in {} tests", tally.interrupted);
-        return Err(NoValue::new(saw, "Run the suite again, to its end."));
+        let saw = format!("the run was interrupted (tests: {})", tally.interrupted);
+        return Err(NoValue::new(saw, "Run the suite again to its end."));
     }
     let stats =
         ["expected", "unexpected", "flaky", "skipped"].map(|key| number(report, &format!("/stats/{key}")));
     let counted = [tally.passed, tally.failed, tally.flaky, tally.skipped].map(|n| Some(n as f64));
     if stats != counted {
-        let next = "Look at the suite's own output: a run that broke off, or a report that was changed.";
-        return Err(NoValue::new("the report's totals and the tests that it lists do not agree", next));
+        let next = "Check the output of the suite. The run may have been aborted, or the report changed.";
+        return Err(NoValue::new("the totals of the report differ from its list of tests", next));
     }
     if ran == 0 {
         return Err(no_test(&tally));
@@ -121,12 +128,12 @@ fn tally(documents: &[Value]) -> Result<Tally, NoValue> {
 fn no_test(tally: &Tally) -> NoValue {
     let saw = match tally.skipped {
         0 => "the suite ran no test".to_owned(),
-        n => format!("the suite ran no test; {n} were skipped"),
+        n => format!("the suite ran no test; {n} skipped"),
     };
-    NoValue::did_not_look(saw, "Find out why the suite found no test to run.")
+    NoValue::did_not_look(saw, "Find out why the suite found no tests to run.")
 }
 
-/// A message without the colours that Playwright puts into it.
+/// A message without the colour codes of Playwright.
 fn plain(message: &str) -> String {
     let mut out = String::new();
     let mut rest = message;
@@ -159,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn tests_are_counted_and_flaky_ones_told() {
+    fn tests_are_counted_and_flaky_ones_reported() {
         let all = [report(18, 1, 1, 2)];
         let reading = passed(&all).unwrap();
         assert_eq!((reading.value, reading.explains_exit), (95.0, true));
@@ -170,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_that_tells_of_no_whole_run_has_no_number() {
+    fn a_report_of_an_incomplete_run_has_no_number() {
         assert!(passed(&[report(0, 0, 0, 3)]).unwrap_err().did_not_look);
         let none = json!({ "suites": [], "errors": [{ "message": "Error: No tests found" }],
             "stats": { "expected": 0, "unexpected": 0, "flaky": 0, "skipped": 0 } });
@@ -180,7 +187,7 @@ mod tests {
         assert!(passed(&[broken]).unwrap_err().saw.contains("outside of tests: SyntaxError: x"));
         let mut lying = report(3, 1, 0, 0);
         lying["stats"]["unexpected"] = json!(0);
-        assert!(passed(&[lying]).unwrap_err().saw.contains("do not agree"));
+        assert!(passed(&[lying]).unwrap_err().saw.contains("differ from its list"));
         let mut cut = report(1, 0, 0, 0);
         cut["suites"][0]["suites"][0]["specs"][0]["tests"][0]["results"][0]["status"] = json!("interrupted");
         assert!(passed(&[cut]).unwrap_err().saw.contains("interrupted"));

@@ -14,22 +14,22 @@ use super::probe::Probe;
 
 /// Longest time for one connection.
 const CONNECT_MAX: Duration = Duration::from_secs(3);
-/// A forwarded port with nothing behind it hangs up about at once.
+/// A forwarded port without a service behind it closes the connection almost at once.
 const HANG_UP: Duration = Duration::from_millis(250);
 
 enum Tried {
-    /// It accepts; milliseconds until then.
+    /// The connection was accepted after so many milliseconds.
     Open(f64),
-    /// It accepts and hangs up at once.
+    /// The connection was accepted and closed at once.
     Hollow,
     Refused,
-    /// Nothing was seen: why, and what to do.
+    /// No result: why, and what to do.
     Silent(String, &'static str),
 }
 
 pub(super) async fn probe(probe: &Probe<'_>) -> Finding {
     let CheckSpec::Port { address, open } = &probe.work.check.spec else {
-        return unknown("a port", "this check is about no port", "Correct the declaration.");
+        return unknown("a port", "this is not a port check", "Correct the check in stagegate.toml.");
     };
     let open = open.unwrap_or(true);
     let correct = "Write the address as host:port, an IPv6 address as [::1]:port.";
@@ -38,16 +38,18 @@ pub(super) async fn probe(probe: &Probe<'_>) -> Finding {
         Err(error) => return unknown("an address", error.to_string(), correct),
     };
     let wanted = format!("{address} {}", if open { "accepts connections" } else { "refuses connections" });
-    probe.say(&format!("Connects to {address}."));
+    probe.say(&format!("Connecting to {address}."));
     let addresses: Vec<SocketAddr> = match lookup_host(&address).await {
         Ok(found) => found.collect(),
         Err(error) => {
             return match error.kind() {
-                io::ErrorKind::InvalidInput => unknown(wanted, format!("{address} is no host:port"), correct),
+                io::ErrorKind::InvalidInput => {
+                    unknown(wanted, format!("{address} is not host:port"), correct)
+                }
                 _ => unknown(
                     wanted,
-                    format!("the host of {address} is not known"),
-                    "Correct the address, or the name's entry in DNS.",
+                    format!("the host of {address} does not resolve"),
+                    "Correct the address, or the DNS entry of the host.",
                 ),
             };
         }
@@ -66,15 +68,18 @@ async fn connect(address: SocketAddr, patience: Duration) -> Tried {
         Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => return Tried::Refused,
         Ok(Err(error)) => return no_way(&error),
         Err(_) => {
-            let saw = format!("no answer within {} s, neither yes nor no", patience.as_secs_f64().ceil());
-            return Tried::Silent(saw, "A firewall drops the packets, or the host is down: look at both.");
+            let saw = format!(
+                "no response within {} s: neither accepted nor refused",
+                patience.as_secs_f64().ceil()
+            );
+            return Tried::Silent(saw, "A firewall drops the packets, or the host is down. Check both.");
         }
     };
     let ms = began.elapsed().as_secs_f64() * 1_000.0;
     let mut byte = [0; 1];
     match tokio::time::timeout(HANG_UP, stream.read(&mut byte)).await {
         Ok(Ok(0) | Err(_)) => Tried::Hollow,
-        // It waits for us to speak, or speaks first: somebody is there.
+        // The service waits for the client to send, or sends first: it is running.
         Ok(Ok(_)) | Err(_) => Tried::Open(ms),
     }
 }
@@ -82,16 +87,17 @@ async fn connect(address: SocketAddr, patience: Duration) -> Tried {
 fn no_way(error: &io::Error) -> Tried {
     let (saw, next) = match error.kind() {
         io::ErrorKind::HostUnreachable => {
-            ("the host is unreachable".to_owned(), "Look whether the host is up, and at its firewall.")
+            ("the host is unreachable".to_owned(), "Check that the host is up, and check its firewall.")
         }
         io::ErrorKind::NetworkUnreachable => (
-            "no route leads to its network".to_owned(),
-            "Look at this machine's network; an IPv6 address needs IPv6 on the way.",
+            "no route to its network".to_owned(),
+            "Check the network of this host. An IPv6 address needs IPv6 on the whole route.",
         ),
-        io::ErrorKind::PermissionDenied => {
-            ("this machine's own firewall forbids it".to_owned(), "Allow the connection, then run it again.")
-        }
-        kind => (kind.to_string(), "Look at the network and its firewalls."),
+        io::ErrorKind::PermissionDenied => (
+            "the firewall of this host forbids it".to_owned(),
+            "Allow the connection, then run the check again.",
+        ),
+        kind => (kind.to_string(), "Check the network and its firewalls."),
     };
     Tried::Silent(saw, next)
 }
@@ -104,19 +110,15 @@ fn judge_open(probe: &Probe<'_>, wanted: String, tried: &[(SocketAddr, Tried)]) 
     if let Some((at, ms)) = opened {
         let saw = format!("{at} accepts connections ({ms:.1} ms)");
         return match &probe.work.check.want {
-            Some(want) => judge_value(Some(want), ms, "ms", saw, "Look for what slows it down."),
+            Some(want) => judge_value(Some(want), ms, "ms", saw, "Find out what slows the service down."),
             None => with_value(passed(wanted, saw), ms),
         };
     }
     if let Some((at, _)) = tried.iter().find(|(_, t)| matches!(t, Tried::Hollow)) {
         let saw = format!(
-            "{at} accepts connections and hangs up at once: nobody listens behind the published port"
+            "{at} accepts connections and closes them at once: no process listens behind the published port"
         );
-        return failed(
-            wanted,
-            saw,
-            "Compare the port that the service listens on with the one that is mapped.",
-        );
+        return failed(wanted, saw, "Compare the port that the service listens on with the mapped port.");
     }
     if let Some((at, why, next)) = silent(tried) {
         return unknown(wanted, format!("{at}: {why}"), next);
@@ -136,7 +138,7 @@ fn judge_closed(wanted: String, tried: &[(SocketAddr, Tried)]) -> Finding {
         return failed(wanted, saw, "Stop publishing the port, or close it in the firewall.");
     }
     if let Some((at, why, next)) = silent(tried) {
-        // Silence may be a firewall, a lost packet or a wrong address: nothing was seen.
+        // No response may mean a firewall, a lost packet or a wrong address: there is no result.
         return unknown(wanted, format!("{at}: {why}"), next);
     }
     match tried.first() {

@@ -1,4 +1,4 @@
-//! Carrying out one check inside the supervisor of its run.
+//! Runs one check inside the supervisor of its run.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -21,23 +21,23 @@ use runner::Session;
 /// Pause before another attempt.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Everything a check needs to know besides the run that it is part of. Holds no secret.
+/// Everything that a check needs in addition to the run that it belongs to. Contains no secret.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ProbeWork {
     /// The check as declared.
     pub check: Check,
     /// The stack.
     pub project: Project,
-    /// The declared URLs by name; they may hold `${KEY:-default}` of the env file.
+    /// The declared URLs by name; they may contain `${KEY:-default}` of the env file.
     #[serde(default)]
     pub urls: BTreeMap<String, String>,
     /// For a command check: the text of its step, or of its `run`.
     #[serde(default)]
     pub command: Option<String>,
-    /// The example of the env file, absolute or relative to the stack's directory.
+    /// The example env file, absolute or relative to the stack's directory.
     #[serde(default)]
     pub env_example: Option<PathBuf>,
-    /// Image IDs by service of the rollback points, newest first.
+    /// Image IDs by service of the rollback targets, newest first.
     #[serde(default)]
     pub rollback_images: Vec<BTreeMap<String, String>>,
 }
@@ -48,7 +48,7 @@ impl ProbeWork {
         self.project.env_file.as_ref().map(|path| self.project.dir.join(path))
     }
 
-    /// The example of the env file, absolute.
+    /// The example env file, absolute.
     pub(super) fn example_path(&self) -> Option<PathBuf> {
         self.env_example.as_ref().map(|path| self.project.dir.join(path))
     }
@@ -65,7 +65,7 @@ pub(super) struct Probe<'a> {
 }
 
 impl Probe<'_> {
-    /// Time left of what the check may take.
+    /// Time left until the check times out.
     pub(super) fn left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
@@ -75,9 +75,9 @@ impl Probe<'_> {
     }
 }
 
-/// Carries out a check and says in the run's log what it asked, saw and wanted.
+/// Runs a check and writes to the run's log what it did, the actual and the expected value.
 ///
-/// Never fails: what could not be seen is Inconclusive. No text of the finding holds a value of the
+/// Never fails: what could not be evaluated is Inconclusive. No text of the finding contains a value of the
 /// env file that counts as secret.
 pub async fn probe(session: &Session, work: &ProbeWork) -> Finding {
     let check = &work.check;
@@ -102,29 +102,29 @@ pub async fn probe(session: &Session, work: &ProbeWork) -> Finding {
             }
             break found;
         }
-        session.say(&format!("Attempt {attempt} of {attempts}: {}. Tries again.", found.saw));
+        session.say(&format!("Attempt {attempt} of {attempts}: {}. Trying again.", found.saw));
         tokio::time::sleep(pause).await;
         attempt += 1;
     };
     let found = masked(session, found);
-    session.say(&format!("Saw: {}.", found.saw.trim_end_matches('.')));
-    session.say(&format!("Wanted: {}.", found.wanted.trim_end_matches('.')));
+    session.say(&format!("Actual: {}.", found.saw.trim_end_matches('.')));
+    session.say(&format!("Expected: {}.", found.wanted.trim_end_matches('.')));
     session.say(match found.outcome {
-        Outcome::Pass => "Outcome: pass.",
-        Outcome::Fail => "Outcome: fail.",
-        Outcome::Inconclusive => "Outcome: inconclusive.",
+        Outcome::Pass => "Outcome: Passed.",
+        Outcome::Fail => "Outcome: Failed.",
+        Outcome::Inconclusive => "Outcome: Inconclusive.",
     });
     found
 }
 
 async fn one_attempt(probe: &Probe<'_>) -> Finding {
     let stop = probe.session.cancelled();
-    // Commands end by themselves at the deadline and take their children along; a rehearsal drops its
-    // database then.
+    // Commands end at the deadline together with their child processes; a restore test drops its
+    // database afterwards.
     let ends_itself = match &probe.work.check.spec {
         CheckSpec::Command { .. } => true,
         CheckSpec::Database(spec) => spec.assert == DatabaseAssert::Restore,
-        // What it began is ended again.
+        // The alert that it triggered must be cleared again.
         CheckSpec::Prometheus(spec) => spec.fire.is_some(),
         _ => false,
     };
@@ -150,13 +150,13 @@ async fn one_attempt(probe: &Probe<'_>) -> Finding {
         found = tokio::time::timeout(patience, looked) => found.unwrap_or_else(|_| {
             let took = human_span(probe.work.check.timeout_ms);
             unknown(
-                "an answer in time",
-                format!("the check did not come to an end within {took}"),
-                "Find out what it waits for, or give the check a longer timeout.",
+                "a result in time",
+                format!("the check did not finish within {took}"),
+                "Find out what the check waits for, or give it a longer timeout.",
             )
         }),
-        // It notices by itself and is ended properly; it must not be dropped half way.
-        () = stop.cancelled(), if !ends_itself => unknown("an answer", "the check was stopped", "Run it again."),
+        // These checks detect the cancellation and clean up; they must not be dropped halfway.
+        () = stop.cancelled(), if !ends_itself => unknown("a result", "the check was stopped", "Run the check again."),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Prometheus: is the target scraped, is the rule the right one, what does a query say. Alerts on their way are
+//! Prometheus: is the target scraped, is the rule loaded, what is the result of a query? Test alerts are
 //! in [`super::alert`].
 
 use domain::check::{Comparison, PrometheusAssert, PrometheusSpec, Want};
@@ -14,16 +14,16 @@ use super::json_api::{Api, NoJson};
 use super::probe::Probe;
 use super::{alert, in_unit_of};
 
-/// Longest time since a scrape when the check names none, milliseconds.
+/// Longest time since the last scrape by default, milliseconds.
 const LATELY_MS: u64 = 60_000;
-/// A rule may miss so many rounds before it counts as no longer evaluated, and this many seconds at least.
+/// A rule counts as no longer evaluated after this many missed intervals, and after this many seconds at least.
 const ROUNDS: f64 = 3.0;
 const ROUNDS_LEAST_S: f64 = 60.0;
 
 pub(super) async fn probe(probe: &Probe<'_>, spec: &PrometheusSpec) -> Finding {
     let api = match Api::new(probe, "Prometheus", &spec.url, spec.bearer.as_deref()) {
         Ok(api) => api,
-        Err(none) => return none.finding("an answer of Prometheus"),
+        Err(none) => return none.finding("a response of Prometheus"),
     };
     let seen = match spec.assert {
         PrometheusAssert::Target => target(probe, &api, spec).await,
@@ -31,10 +31,10 @@ pub(super) async fn probe(probe: &Probe<'_>, spec: &PrometheusSpec) -> Finding {
         PrometheusAssert::Query => query(probe, &api, spec).await,
         PrometheusAssert::Alert => return alert::probe(probe, &api, spec).await,
     };
-    seen.unwrap_or_else(|none| none.finding("an answer of Prometheus"))
+    seen.unwrap_or_else(|none| none.finding("a response of Prometheus"))
 }
 
-/// The declared span, or the usual one.
+/// The declared duration, or the default.
 pub(super) fn span_or(text: Option<&str>, usual_ms: u64) -> u64 {
     text.and_then(parse_span).unwrap_or(usual_ms)
 }
@@ -47,7 +47,7 @@ async fn target(probe: &Probe<'_>, api: &Api, spec: &PrometheusSpec) -> Result<F
         None => format!("the targets of job {job}"),
     };
     let wanted = format!("{whom} up, scraped within {}", human_span(within));
-    probe.say(&format!("Asks Prometheus at {} for {whom}.", api.place()));
+    probe.say(&format!("Asking Prometheus at {} for {whom}.", api.place()));
     let answer = api.get("api/v1/targets", &[("state", "active")]).await?;
     let label = |t: &Value, name: &str| {
         t.pointer(&format!("/labels/{name}")).and_then(Value::as_str).map(str::to_owned)
@@ -62,8 +62,12 @@ async fn target(probe: &Probe<'_>, api: &Api, spec: &PrometheusSpec) -> Result<F
         let mut jobs: Vec<String> = all.iter().filter_map(|t| label(t, "job")).collect();
         jobs.sort();
         jobs.dedup();
-        let saw = format!("Prometheus scrapes no such target; its jobs are: {}", jobs.join(", "));
-        return Ok(failed(wanted, saw, "Add the scrape job to Prometheus and reload it."));
+        let saw = format!("the target is not scraped by Prometheus; its jobs: {}", jobs.join(", "));
+        return Ok(failed(
+            wanted,
+            saw,
+            "Add the scrape job to the Prometheus configuration, then reload it.",
+        ));
     }
     if spec.authorized
         && let Some(finding) = without_credentials(api, job, &wanted).await?
@@ -80,26 +84,30 @@ async fn target(probe: &Probe<'_>, api: &Api, spec: &PrometheusSpec) -> Result<F
                 return Ok(failed(
                     wanted,
                     saw,
-                    "Look whether the target answers Prometheus, with its token.",
+                    "Check that Prometheus can reach the target, and that its token is valid.",
                 ));
             }
             _ => {
                 return Ok(unknown(
                     wanted,
-                    format!("{name} was not scraped yet"),
-                    "Run the check again in a moment.",
+                    format!("{name} has not been scraped yet"),
+                    "Wait a moment, then run the check again.",
                 ));
             }
         }
     }
-    // The age of the newest sample, by Prometheus's own clock.
+    // The age of the newest sample according to the clock of Prometheus.
     let selector = match &spec.instance {
         Some(instance) => format!("up{{job={},instance={}}}", quoted(job), quoted(instance)),
         None => format!("up{{job={}}}", quoted(job)),
     };
     let age = api.get("api/v1/query", &[("query", &format!("max(time() - timestamp({selector}))"))]).await?;
     let Some(seconds) = series(&age).first().map(|(_, v)| *v).filter(|v| v.is_finite()) else {
-        return Ok(unknown(wanted, "Prometheus has no sample of it", "Run the check again in a moment."));
+        return Ok(unknown(
+            wanted,
+            "Prometheus has no sample of the target",
+            "Wait a moment, then run the check again.",
+        ));
     };
     let age_ms = (seconds * 1_000.0).max(0.0);
     let saw = format!("{} up, last scraped {} s ago", mine.len(), figure(seconds));
@@ -107,7 +115,7 @@ async fn target(probe: &Probe<'_>, api: &Api, spec: &PrometheusSpec) -> Result<F
         if age_ms <= within as f64 {
             passed(wanted, saw)
         } else {
-            failed(wanted, saw, "Look whether Prometheus is overloaded, or its clock wrong.")
+            failed(wanted, saw, "Check whether Prometheus is overloaded, and whether its clock is right.")
         },
         seconds,
     ))
@@ -120,22 +128,22 @@ async fn without_credentials(api: &Api, job: &str, wanted: &str) -> Result<Optio
     let Some(sends) = scrape_job_sends_credentials(text, job) else {
         return Ok(Some(unknown(
             wanted,
-            "the job does not stand in Prometheus's configuration",
-            "Name the job as in scrape_configs.",
+            "the job is not in the Prometheus configuration",
+            "Use the job name from scrape_configs.",
         )));
     };
     Ok((!sends).then(|| {
         failed(
             wanted,
             format!("job {job} sends no credentials"),
-            "Give the job `authorization` with the token's file.",
+            "Add `authorization` with the token file to the job.",
         )
     }))
 }
 
 async fn rule(probe: &Probe<'_>, api: &Api, spec: &PrometheusSpec) -> Result<Finding, NoJson> {
     let name = spec.alert.as_deref().unwrap_or_default();
-    probe.say(&format!("Asks Prometheus at {} for the rule {name}.", api.place()));
+    probe.say(&format!("Asking Prometheus at {} for rule {name}.", api.place()));
     let mut wanted = format!("alert {name} loaded");
     if let Some(expr) = &spec.expr {
         wanted.push_str(&format!(" as {}", brief(expr, 120)));
@@ -156,66 +164,70 @@ async fn rule(probe: &Probe<'_>, api: &Api, spec: &PrometheusSpec) -> Result<Fin
         if mine.is_empty() {
             let names: Vec<&str> = rules.iter().filter_map(|(_, r)| r.get("name")?.as_str()).collect();
             let saw =
-                format!("Prometheus has no alert of that name; it has: {}", super::finding::names(names));
-            return Ok(failed(wanted, saw, "Add the rule to Prometheus's rule files and reload it."));
+                format!("alert {name} is not loaded in Prometheus; loaded: {}", super::finding::names(names));
+            return Ok(failed(wanted, saw, "Add the rule to the rule files of Prometheus, then reload it."));
         }
-        let saw = format!("Prometheus has {} alerts of that name", mine.len());
-        return Ok(unknown(wanted, saw, "Give each of them a name of its own, or keep one."));
+        let saw = format!("Prometheus has {} alerts with that name", mine.len());
+        return Ok(unknown(wanted, saw, "Give each alert a unique name, or keep only one."));
     };
     let text = |key: &str| found.get(key).and_then(Value::as_str).unwrap_or_default();
     let mut wrong = Vec::new();
     if let Some(expr) = &spec.expr {
         let (ours, theirs) = (formatted(api, expr).await?, formatted(api, text("query")).await?);
         if ours != theirs {
-            wrong.push(format!("its expression is {}", brief(text("query"), 160)));
+            wrong.push(format!("the expression is {}", brief(text("query"), 160)));
         }
     }
     if let Some(hold) = &spec.hold {
         let (Some(ours), Some(theirs)) = (parse_span(hold), found.get("duration").and_then(Value::as_f64))
         else {
-            return Ok(unknown(wanted, "the rule's duration could not be read", "Write `for` as 10m."));
+            return Ok(unknown(wanted, "the duration of the rule could not be read", "Write `for` as 10m."));
         };
         if (ours as f64 - theirs * 1_000.0).abs() > 0.5 {
             let theirs = human_span((theirs * 1_000.0) as u64);
-            wrong.push(format!("it must hold for {theirs}, not {}", human_span(ours)));
+            wrong.push(format!("`for` is {theirs}, not {}", human_span(ours)));
         }
     }
     if !wrong.is_empty() {
-        return Ok(failed(wanted, wrong.join("; "), "Correct the rule file, and reload Prometheus."));
+        return Ok(failed(wanted, wrong.join("; "), "Correct the rule file, then reload Prometheus."));
     }
     match text("health") {
         "ok" => evaluated(api, group, found, wanted).await,
         "err" => Ok(failed(
             wanted,
-            format!("it does not evaluate: {}", brief(text("lastError"), 160)),
-            "Correct the rule's expression.",
+            format!("the rule cannot be evaluated: {}", brief(text("lastError"), 160)),
+            "Correct the expression of the rule.",
         )),
-        _ => Ok(unknown(wanted, "it was not evaluated yet", "Run the check again in a moment.")),
+        _ => Ok(unknown(
+            wanted,
+            "the rule has not been evaluated yet",
+            "Wait a moment, then run the check again.",
+        )),
     }
 }
 
-/// Whether a rule without fault is still being evaluated, by Prometheus's own clock.
+/// Whether a correct rule is still being evaluated, according to the clock of Prometheus.
 async fn evaluated(api: &Api, group: &Value, rule: &Value, wanted: String) -> Result<Finding, NoJson> {
-    let again = "Run the check again in a moment.";
+    let again = "Wait a moment, then run the check again.";
     let last = rule.get("lastEvaluation").and_then(Value::as_str);
     let Some(last) = last.and_then(|t| OffsetDateTime::parse(t, &Rfc3339).ok()) else {
-        return Ok(unknown(wanted, "Prometheus does not say when it was last evaluated", again));
+        return Ok(unknown(wanted, "Prometheus does not report when the rule was last evaluated", again));
     };
     let answer = api.get("api/v1/query", &[("query", "time()")]).await?;
     let Some((_, now)) = series(&answer).into_iter().next().filter(|(_, v)| v.is_finite()) else {
-        return Ok(unknown(wanted, "Prometheus does not say what time it is", again));
+        return Ok(unknown(wanted, "Prometheus does not report its time", again));
     };
     let ago = (now - last.unix_timestamp_nanos() as f64 / 1e9).max(0.0);
     let every = group.get("interval").and_then(Value::as_f64).unwrap_or_default();
     if ago > (every * ROUNDS).max(ROUNDS_LEAST_S) {
-        let saw = format!("it was last evaluated {} ago", human_span((ago * 1_000.0) as u64));
-        return Ok(failed(wanted, saw, "Look at Prometheus's log: it does not keep up with its rules."));
+        let saw = format!("the rule was last evaluated {} ago", human_span((ago * 1_000.0) as u64));
+        return Ok(failed(wanted, saw, "Check the log of Prometheus: it is late with its rules."));
     }
     let state = rule.get("state").and_then(Value::as_str).unwrap_or_default();
-    Ok(passed(wanted, format!("loaded as wanted, {state}")))
+    Ok(passed(wanted, format!("loaded as expected, {state}")))
 }
 
-/// An expression in Prometheus's own form; where it cannot say (before 2.39), without white space.
+/// An expression as formatted by Prometheus; if that is not supported (before 2.39), without white space.
 async fn formatted(api: &Api, expr: &str) -> Result<String, NoJson> {
     match api.get("api/v1/format_query", &[("query", expr)]).await {
         Ok(answer) => Ok(without_space(answer.get("data").and_then(Value::as_str).unwrap_or(expr))),
@@ -224,7 +236,7 @@ async fn formatted(api: &Api, expr: &str) -> Result<String, NoJson> {
     }
 }
 
-/// White space between words carries no meaning outside of strings; where it separates two words one stays.
+/// Removes white space outside of strings, where it has no meaning; one space remains between two words.
 fn without_space(expr: &str) -> String {
     let mut out = String::new();
     let mut quote: Option<char> = None;
@@ -253,41 +265,45 @@ fn without_space(expr: &str) -> String {
 
 async fn query(probe: &Probe<'_>, api: &Api, spec: &PrometheusSpec) -> Result<Finding, NoJson> {
     let text = spec.query.as_deref().unwrap_or_default();
-    probe.say(&format!("Asks Prometheus at {}: {text}", api.place()));
+    probe.say(&format!("Asking Prometheus at {}: {text}", api.place()));
     let answer = api.get("api/v1/query", &[("query", text)]).await?;
     let want = probe.work.check.want.as_ref();
     let wanted = want.map_or_else(|| "a value".to_owned(), Want::to_string);
-    let kind = answer.pointer("/data/resultType").and_then(Value::as_str).unwrap_or("riddle");
+    let kind = answer.pointer("/data/resultType").and_then(Value::as_str).unwrap_or("value of unknown type");
     if !matches!(kind, "vector" | "scalar") {
-        // Read as an instant answer it would look empty.
-        let saw = format!("the query's answer is a {kind}, not numbers of now");
-        return Ok(unknown(wanted, saw, "Ask for an instant vector or a scalar, without a range."));
+        // Read as an instant result it would look empty.
+        let saw = format!("the result of the query is a {kind}, not a current number");
+        return Ok(unknown(
+            wanted,
+            saw,
+            "Change the query to return an instant vector or a scalar, without a range.",
+        ));
     }
     let found = series(&answer);
     let absent = want.is_some_and(Want::is_absent);
     if found.is_empty() {
         return Ok(if absent {
-            passed(wanted, "the query finds nothing")
+            passed(wanted, "the query has no result")
         } else {
-            unknown(wanted, "the query finds nothing", "Look whether the metric exists and is scraped.")
+            unknown(wanted, "the query has no result", "Check that the metric exists and is scraped.")
         });
     }
-    let next = "Look at the series in Prometheus.";
+    let next = "Check the series in Prometheus.";
     if absent {
         let first = found.first().map(|(labels, _)| labels.clone()).unwrap_or_default();
-        return Ok(failed(wanted, format!("the query finds {} series, such as {first}", found.len()), next));
+        return Ok(failed(wanted, format!("{} series found, for example {first}", found.len()), next));
     }
     if let Some((labels, _)) = found.iter().find(|(_, v)| !v.is_finite()) {
-        let saw = format!("{labels} has no number just now");
-        return Ok(unknown(wanted, saw, "Look whether there was traffic to measure."));
+        let saw = format!("{labels} has no number now");
+        return Ok(unknown(wanted, saw, "Check whether there was traffic to measure."));
     }
     let worst = found.iter().max_by(|a, b| badness(want, a.1).total_cmp(&badness(want, b.1)));
-    let Some((labels, value)) = worst else { return Ok(unknown(wanted, "nothing", next)) };
+    let Some((labels, value)) = worst else { return Ok(unknown(wanted, "no result", next)) };
     let of = if found.len() > 1 { format!(" ({labels}; {} series)", found.len()) } else { String::new() };
     Ok(in_unit_of(want, *value, format!("{}{of}", figure(*value)), next))
 }
 
-/// The greater, the further from what is wanted.
+/// The greater, the further from the expected value.
 fn badness(want: Option<&Want>, value: f64) -> f64 {
     match want.map(|want| (want.comparison, want.number)) {
         Some((Comparison::Greater | Comparison::AtLeast, _)) => -value,
@@ -296,14 +312,14 @@ fn badness(want: Option<&Want>, value: f64) -> f64 {
     }
 }
 
-/// The series of an instant answer: labels for people, and the value.
+/// The series of an instant result: labels for display, and the value.
 pub(super) fn series(answer: &Value) -> Vec<(String, f64)> {
     let number = |v: &Value| v.get(1).and_then(Value::as_str).and_then(|t| t.parse::<f64>().ok());
     match answer.pointer("/data/resultType").and_then(Value::as_str) {
         Some("scalar") => answer
             .pointer("/data/result")
             .and_then(number)
-            .map(|v| ("it".to_owned(), v))
+            .map(|v| ("the result".to_owned(), v))
             .into_iter()
             .collect(),
         _ => {
@@ -320,10 +336,10 @@ fn labels(series: &Value) -> String {
         .flatten()
         .map(|(k, v)| format!("{k}={}", v.as_str().unwrap_or_default()))
         .collect();
-    if pairs.is_empty() { "it".to_owned() } else { brief(&format!("{{{}}}", pairs.join(", ")), 120) }
+    if pairs.is_empty() { "the result".to_owned() } else { brief(&format!("{{{}}}", pairs.join(", ")), 120) }
 }
 
-/// A string of PromQL.
+/// A string in PromQL syntax.
 pub(super) fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
 }
@@ -342,7 +358,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn white_space_means_nothing_outside_of_strings() {
+    fn white_space_outside_of_strings_is_ignored() {
         assert_eq!(without_space("sum by (le) ( rate(x[5m]) )  >  0.6"), "sum by(le)(rate(x[5m]))>0.6");
         assert_eq!(without_space("a{b=\"c d\"} and on() e"), "a{b=\"c d\"}and on()e");
         assert_ne!(without_space(r#"x{a="\" c"}"#), without_space(r#"x{a="\"c"}"#));

@@ -1,6 +1,6 @@
-//! Report formats in JSON that are read as a whole: coverage, npm audit, autocannon.
+//! Report formats in JSON: coverage, npm audit, autocannon.
 //!
-//! Each takes every JSON document found; of several of its kind the worst figure counts.
+//! Each reads all JSON documents; if several are of its kind, the worst value counts.
 
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ pub(super) fn number(document: &Value, pointer: &str) -> Option<f64> {
     document.pointer(pointer).and_then(number_of)
 }
 
-/// A count: not negative, and nothing when it is absent.
+/// A count: not negative, and 0 when it is absent.
 fn count(document: &Value, pointer: &str) -> f64 {
     number(document, pointer).unwrap_or(0.0).max(0.0)
 }
@@ -21,30 +21,30 @@ fn count(document: &Value, pointer: &str) -> f64 {
 pub(super) fn coverage(documents: &[Value]) -> Result<Reading, NoValue> {
     let next = "Run the suite with coverage and the reporter “json-summary”.";
     let Some(lines) = documents.iter().find_map(|d| d.pointer("/total/lines")) else {
-        return Err(NoValue::new("the coverage summary has no totals of lines", next));
+        return Err(NoValue::new("the coverage summary has no line totals", next));
     };
     let (total, covered) = (number(lines, "/total"), number(lines, "/covered"));
     if total == Some(0.0) {
-        // Istanbul calls nothing of nothing 100 %, or “Unknown”.
-        return Err(NoValue::did_not_look("the coverage looked at no line of code", next));
+        // Istanbul reports 0 of 0 lines as 100 %, or as “Unknown”.
+        return Err(NoValue::did_not_look("the coverage summary contains no line of code", next));
     }
     let Some(value) = number(lines, "/pct").filter(|pct| (0.0..=100.0).contains(pct)) else {
-        return Err(NoValue::new("the coverage summary has no percentage of lines", next));
+        return Err(NoValue::new("the coverage summary has no line percentage", next));
     };
-    let mut detail = format!("coverage of lines {} %", figure(value));
+    let mut detail = format!("{} % line coverage", figure(value));
     if let (Some(total), Some(covered)) = (total, covered) {
         if (covered * 100.0 / total - value).abs() > 0.1 {
             return Err(NoValue::new(
-                format!("the coverage summary says {} % for {covered} of {total} lines", figure(value)),
+                format!("the coverage summary has {} % for {covered} of {total} lines", figure(value)),
                 next,
             ));
         }
-        detail.push_str(&format!(" ({covered} of {total})"));
+        detail.push_str(&format!(" ({covered} of {total} lines)"));
     }
     Ok(Reading { value, unit: "%", detail, explains_exit: false })
 }
 
-/// Vulnerabilities of severity critical, and of severity high unless `critical_only`, in answers of
+/// Vulnerabilities of severity critical, and of severity high unless `critical_only`, in the output of
 /// `npm audit --json`.
 pub(super) fn npm_audit(documents: &[Value], critical_only: bool) -> Result<Reading, NoValue> {
     let mut seen = false;
@@ -57,8 +57,8 @@ pub(super) fn npm_audit(documents: &[Value], critical_only: bool) -> Result<Read
                 .or_else(|| document.get("message").and_then(Value::as_str))
                 .unwrap_or("no reason given");
             return Err(NoValue::did_not_look(
-                format!("npm audit could not ask: {}", super::finding::brief(why, 160)),
-                "Make the registry's audit service reachable, then run it again.",
+                format!("npm audit reported an error: {}", super::finding::brief(why, 160)),
+                "Make the audit service of the registry reachable, then run the check again.",
             ));
         }
         let Some(counts) = document.pointer("/metadata/vulnerabilities").filter(|v| v.is_object()) else {
@@ -66,8 +66,8 @@ pub(super) fn npm_audit(documents: &[Value], critical_only: bool) -> Result<Read
         };
         if document.pointer("/metadata/dependencies/total").and_then(number_of) == Some(0.0) {
             return Err(NoValue::did_not_look(
-                "npm audit looked at no package",
-                "Run it where the lock file lies.",
+                "npm audit checked no package",
+                "Run it in the directory of the lock file.",
             ));
         }
         let Some(announced) = number(counts, "/critical") else { continue };
@@ -81,7 +81,7 @@ pub(super) fn npm_audit(documents: &[Value], critical_only: bool) -> Result<Read
     }
     if !seen {
         return Err(NoValue::new(
-            "there is no answer of npm audit in it",
+            "no output of npm audit found",
             "Run it with --json and point the check at its output.",
         ));
     }
@@ -94,7 +94,7 @@ pub(super) fn npm_audit(documents: &[Value], critical_only: bool) -> Result<Read
     })
 }
 
-/// How many entries of a severity an audit lists, as versions 1 and 2 of the report do.
+/// How many entries of a severity an audit lists, in versions 1 and 2 of the report.
 fn listed(document: &Value, severity: &str) -> f64 {
     let entries = ["vulnerabilities", "advisories"].iter().find_map(|k| document.get(k)?.as_object());
     entries.map_or(0.0, |entries| {
@@ -103,7 +103,7 @@ fn listed(document: &Value, severity: &str) -> f64 {
     })
 }
 
-/// What one autocannon report counts.
+/// The counts of one autocannon report.
 struct Load {
     good: f64,
     other: f64,
@@ -121,39 +121,39 @@ impl Load {
         Some(Load { good, other: non2xx - limited, limited, broken: count(document, "/errors") })
     }
 
-    /// Requests that count: all but those turned away by a rate limit.
+    /// Requests that count: all except those rejected by a rate limit.
     fn counted(&self) -> f64 {
         self.good + self.other + self.broken
     }
 
     fn apart(&self) -> String {
         if self.limited > 0.0 {
-            format!("; {} answers 429 counted apart", self.limited)
+            format!("; 429 responses counted separately: {}", self.limited)
         } else {
             String::new()
         }
     }
 }
 
-const LOAD_NEXT: &str = "Run the load test with --json against a stack that answers.";
+const LOAD_NEXT: &str = "Run the load test with --json against a running stack.";
 
 fn loads(documents: &[Value]) -> Result<Vec<(&Value, Load)>, NoValue> {
     let loads: Vec<_> = documents.iter().filter_map(|d| Some((d, Load::of(d)?))).collect();
     if loads.is_empty() {
-        return Err(NoValue::new("there is no autocannon report in it", LOAD_NEXT));
+        return Err(NoValue::new("no autocannon report found", LOAD_NEXT));
     }
     Ok(loads)
 }
 
-/// Of several readings the one with the greatest value.
+/// The reading with the greatest value.
 pub(super) fn worst(readings: Vec<Reading>) -> Result<Reading, NoValue> {
     let many = readings.len();
     let mut worst = readings
         .into_iter()
         .max_by(|a, b| a.value.total_cmp(&b.value))
-        .ok_or_else(|| NoValue::new("there is no load test's report in it", LOAD_NEXT))?;
+        .ok_or_else(|| NoValue::new("no load test report found", LOAD_NEXT))?;
     if many > 1 {
-        worst.detail.push_str(&format!("; the worst of {many} reports"));
+        worst.detail.push_str(&format!("; worst of {many} reports"));
     }
     Ok(worst)
 }
@@ -163,11 +163,11 @@ pub(super) fn autocannon_p95(documents: &[Value]) -> Result<Reading, NoValue> {
     let mut readings = vec![];
     for (document, load) in loads(documents)? {
         if load.good < 1.0 {
-            return Err(NoValue::did_not_look("no request of the load test was answered well", LOAD_NEXT));
+            return Err(NoValue::did_not_look("no request of the load test was successful", LOAD_NEXT));
         }
         if load.limited > load.good {
             return Err(NoValue::new(
-                format!("{} of the answers were 429: the latency is the rate limit's", load.limited),
+                format!("{} responses were 429: the latency of the service was not measured", load.limited),
                 "Lower the rate of the load test, or exempt it from the rate limit.",
             ));
         }
@@ -175,13 +175,13 @@ pub(super) fn autocannon_p95(documents: &[Value]) -> Result<Reading, NoValue> {
             .iter()
             .find_map(|(name, pointer)| Some((*name, number(document, pointer)?)));
         let Some((name, value)) = found.filter(|(_, v)| *v >= 0.0) else {
-            return Err(NoValue::new("the autocannon report has no percentile of latency", LOAD_NEXT));
+            return Err(NoValue::new("the autocannon report has no latency percentile", LOAD_NEXT));
         };
         readings.push(Reading {
             value,
             unit: "ms",
             detail: format!(
-                "{name} latency {} ms over {} good answers{}",
+                "{name} latency {} ms over {} successful responses{}",
                 figure(value),
                 load.good,
                 load.apart()
@@ -192,14 +192,14 @@ pub(super) fn autocannon_p95(documents: &[Value]) -> Result<Reading, NoValue> {
     worst(readings)
 }
 
-/// Per cent of requests that failed: errors, timeouts, answers other than 2xx. 429 counts neither way.
+/// Per cent of requests that failed: errors, timeouts, responses other than 2xx. 429 responses are left out.
 pub(super) fn autocannon_errors(documents: &[Value]) -> Result<Reading, NoValue> {
     let mut readings = vec![];
     for (_, load) in loads(documents)? {
         let counted = load.counted();
         if counted < 1.0 {
             return Err(NoValue::did_not_look(
-                format!("the load test made no request that counts{}", load.apart()),
+                format!("the load test sent no request that counts{}", load.apart()),
                 LOAD_NEXT,
             ));
         }
@@ -235,7 +235,7 @@ mod tests {
         let good = coverage(&summary(r#"{"total":1000,"covered":712,"skipped":0,"pct":71.2}"#));
         assert_eq!(
             good.map(|r| (r.value, r.detail)),
-            Ok((71.2, "coverage of lines 71.2 % (712 of 1000)".into()))
+            Ok((71.2, "71.2 % line coverage (712 of 1000 lines)".into()))
         );
         for bad in [
             r#"{"total":0,"covered":0,"skipped":0,"pct":"Unknown"}"#,
@@ -264,13 +264,13 @@ mod tests {
         let clean = audit(r#"{"info":0,"low":0,"moderate":0,"high":0,"critical":0,"total":0}"#, "");
         let found = npm_audit(&docs(&clean), false).unwrap();
         assert_eq!((found.value, found.explains_exit), (0.0, false));
-        // Two workspaces, each audited by itself: the counts add up.
+        // Two workspaces, each audited separately: the counts are added.
         let two = format!("> audit\n{}\n{}\n", clean.trim(), text);
         assert_eq!(npm_audit(&docs(&two), true).unwrap().value, 5.0);
     }
 
     #[test]
-    fn an_audit_that_lists_more_than_it_counts_is_believed_in_the_worse() {
+    fn the_worse_of_the_list_and_the_counts_of_an_audit_counts() {
         let text = audit(
             r#"{"info":0,"low":0,"moderate":0,"high":0,"critical":0,"total":0}"#,
             r#""vulnerabilities":{"left":{"severity":"critical"}},"#,
@@ -287,14 +287,14 @@ mod tests {
     }
 
     #[test]
-    fn an_audit_that_could_not_ask_has_no_number() {
+    fn a_failed_audit_has_no_number() {
         for text in [
             r#"{"message":"405 Method Not Allowed","method":"POST","uri":"x","headers":{},"statusCode":405,"body":{},"error":{"summary":"","detail":""}}"#,
             r#"{"error":{"code":"ENOLOCK","summary":"This command requires an existing lockfile.","detail":"x"}}"#,
             r#"{"error":{"code":"ENOAUDIT"}}"#,
         ] {
             let none = npm_audit(&docs(text), true).unwrap_err();
-            assert!(none.did_not_look && none.saw.starts_with("npm audit could not ask"), "{text}");
+            assert!(none.did_not_look && none.saw.starts_with("npm audit reported an error"), "{text}");
         }
         for text in [
             r#"{"metadata":{"vulnerabilities":{"critical":0},"dependencies":{"total":0}}}"#,
@@ -318,11 +318,13 @@ mod tests {
     const LATENCY: &str = r#"{"average":20.1,"p50":18,"p90":30,"p97_5":41.5,"p99":80}"#;
 
     #[test]
-    fn load_reports_give_latency_and_errors_with_429_apart() {
+    fn load_reports_have_latency_and_errors_with_429_separate() {
         let text = cannon(900, 60, 50, 40, LATENCY);
         let p95 = autocannon_p95(&docs(&text)).unwrap();
         assert_eq!((p95.value, p95.unit), (41.5, "ms"));
-        assert!(p95.detail.starts_with("p97.5") && p95.detail.contains("50 answers 429"));
+        assert!(
+            p95.detail.starts_with("p97.5") && p95.detail.contains("429 responses counted separately: 50")
+        );
         let errors = autocannon_errors(&docs(&text)).unwrap();
         assert!((errors.value - 50.0 * 100.0 / 950.0).abs() < 1e-9, "{}", errors.value);
         let exact = cannon(10, 0, 0, 0, r#"{"p95":7,"p97_5":9}"#);
@@ -340,7 +342,7 @@ mod tests {
         assert!(autocannon_p95(&docs(&cannon(10, 500, 500, 0, LATENCY))).is_err());
         assert!(autocannon_p95(&docs(&cannon(10, 0, 0, 0, "{}"))).is_err());
         assert!(autocannon_p95(&docs(r#"{"latency":3}"#)).is_err());
-        // Nothing but refused connections is an error rate, and a bad one.
+        // Only refused connections: the error rate is 100 %.
         assert_eq!(autocannon_errors(&docs(&cannon(0, 0, 0, 9, LATENCY))).unwrap().value, 100.0);
     }
 }

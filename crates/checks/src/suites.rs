@@ -1,9 +1,9 @@
-//! What test runners say when they ran nothing, and when they ran something.
+//! Detects in the output of test runners whether any test ran.
 
 use super::finding::brief;
 use super::output::Output;
 
-/// Words of runners that found nothing to run, in small letters.
+/// Messages of runners that found no test to run, in lower case.
 const NOTHING: [&str; 19] = [
     // vitest, mocha; jest, Playwright, ava; pytest; npm's placeholder; PHPUnit; Python's unittest
     "no test files found",
@@ -30,17 +30,17 @@ const NOTHING: [&str; 19] = [
     "no test cases matched",
 ];
 
-/// The line in which a test runner says that it found nothing to run, unless another line tells of
+/// The line in which a test runner reports that it found no test to run, unless another line reports
 /// tests that did run.
 pub(super) fn ran_no_test(output: &Output) -> Option<String> {
     let mut nothing = None;
-    // Playwright's last line, `3 skipped`, is nobody else's only after its first.
+    // The last line `3 skipped` is known to be from Playwright only after its first line.
     let mut playwright = false;
     for line in &output.lines {
         let text = line.text.to_lowercase();
         let words: Vec<&str> =
             text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|w| !w.is_empty()).collect();
-        // Files and suites that could not be loaded are no tests.
+        // Files and suites that could not be loaded are not tests.
         let files = matches!(words.as_slice(), ["test", "files" | "suites", ..] | ["snapshots", ..]);
         if files {
             continue;
@@ -84,7 +84,7 @@ fn ran(text: &str, words: &[&str]) -> bool {
 
 fn is_nothing(text: &str, words: &[&str]) -> bool {
     if NOTHING.iter().any(|nothing| match *nothing {
-        // `10 total` is not nothing.
+        // `10 total` must not match.
         "0 total" => matches!(words, ["tests", "0", "total"]),
         "tests run: 0" => words.windows(3).any(|w| w == ["tests", "run", "0"]),
         "0 examples, 0 failures" => matches!(words, ["0", "examples", "0", "failures", ..]),
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn every_runner_s_words_for_nothing_are_known() {
+    fn messages_of_runners_without_a_test_are_detected() {
         for text in [
             "No test files found, exiting with code 0",
             " Test Files  1 failed (1)\n      Tests  no tests\n   Duration  1.02s",
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_single_test_that_ran_is_a_test() {
+    fn a_single_test_that_ran_is_detected() {
         for text in [
             "No tests found in packages/shared\n Test Files  2 passed (2)\n      Tests  12 passed (12)",
             "Tests:       1 failed, 3 skipped, 4 total",

@@ -1,6 +1,6 @@
-//! Texts with `${NAME}` in them, as the declarations of checks use them.
+//! Texts with `${NAME}` variables, as used in the declarations of checks.
 //!
-//! Filling is plain replacement by known values: no command, no file, no environment of this process.
+//! Filling only inserts known values: no command, no file, no environment of this process.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,23 +16,23 @@ pub(super) struct Names {
 pub(super) struct Filled {
     /// The text.
     pub(super) text: String,
-    /// The keys of the env file whose values stand in it.
+    /// The keys of the env file whose values it contains.
     pub(super) env_keys: BTreeSet<String>,
 }
 
 /// Why a template cannot be filled. Names only, never values.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum TemplateError {
-    /// Nothing is known under this name.
-    #[error("${{{0}}} is neither a URL of the stack nor a key of the env file with a value")]
+    /// The name is unknown or has no value.
+    #[error("${{{0}}} is not a URL of the stack, and is missing or empty in the env file")]
     Unknown(String),
-    /// A `${` that is never closed, or with no name in it.
-    #[error("a “${{” in the declaration is not closed or names nothing")]
+    /// A `${` that is never closed, or without a name.
+    #[error("a “${{” in the check is not closed or has no name")]
     Malformed,
 }
 
 impl Names {
-    /// Names from the declared URLs, which may themselves name keys of the env file.
+    /// Names from the declared URLs, which may themselves contain keys of the env file.
     pub(super) fn new(urls: &BTreeMap<String, String>, env: BTreeMap<String, String>) -> Names {
         Names { urls: urls.clone(), env }
     }
@@ -43,12 +43,12 @@ impl Names {
         self.urls.iter().filter_map(|(name, text)| Some((name.clone(), filled(text)?))).collect()
     }
 
-    /// Fills `${NAME}`, `${NAME:-default}` and `${NAME-default}`. Everything else stays as it is.
+    /// Fills `${NAME}`, `${NAME:-default}` and `${NAME-default}`. Everything else is unchanged.
     pub(super) fn fill(&self, template: &str) -> Result<Filled, TemplateError> {
         let mut keys = BTreeSet::new();
         let text = substitute(template, &mut |name| {
             if let Some(url) = self.urls.get(name) {
-                // Keys inside a declared URL shape an address; they are not sent as a value of their own.
+                // Keys inside a declared URL are part of an address; they are not sent as a separate value.
                 return self.fill_from_env(url).map(|filled| Some(filled.text));
             }
             let value = self.env.get(name).cloned();
@@ -66,7 +66,7 @@ impl Names {
     }
 }
 
-/// Those of the declared URLs that can be filled from an env file, by name.
+/// The declared URLs that can be filled from an env file, by name.
 pub fn fill_urls(urls: &BTreeMap<String, String>, env: BTreeMap<String, String>) -> BTreeMap<String, String> {
     Names::new(urls, env).urls()
 }
@@ -83,7 +83,7 @@ fn substitute(template: &str, lookup: &mut Lookup) -> Result<String, TemplateErr
         let body = &inner[..close];
         let end =
             body.find(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '.')).unwrap_or(body.len());
-        // A name may hold hyphens, which would otherwise begin a default.
+        // A name may contain hyphens, which would otherwise start a default.
         let whole = if body.contains('-') { lookup(body)? } else { None };
         if let Some(value) = whole {
             out.push_str(&value);
@@ -137,14 +137,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unknown_or_empty_is_named_and_not_left_blank() {
+    fn an_unknown_or_empty_name_is_an_error() {
         assert!(fill("Bearer ${NOT_SET}").is_err_and(|e| e.contains("NOT_SET")));
         assert!(fill("Bearer ${EMPTY}").is_err_and(|e| e.contains("EMPTY")));
         assert!(fill("${").is_err() && fill("${}").is_err() && fill("${a?b}").is_err());
     }
 
     #[test]
-    fn the_keys_of_the_env_file_in_a_text_are_known() {
+    fn the_env_keys_of_a_text_are_recorded() {
         let filled = names().fill("Bearer ${METRICS_TOKEN}").unwrap();
         assert_eq!(filled.env_keys.into_iter().collect::<Vec<_>>(), ["METRICS_TOKEN"]);
         assert!(names().fill("${api}").unwrap().env_keys.is_empty());

@@ -1,4 +1,4 @@
-//! A TLS certificate as a server shows it: chain, names, dates, and how many days are left.
+//! The TLS certificate of a server: chain, names, dates, and how many days are left.
 
 mod certificate;
 mod handshake;
@@ -28,9 +28,9 @@ struct Place {
 
 pub(super) async fn probe(probe: &Probe<'_>) -> Finding {
     let CheckSpec::Tls(spec) = &probe.work.check.spec else {
-        return unknown("a certificate", "this check is about no certificate", "Correct the declaration.");
+        return unknown("a certificate", "this is not a TLS check", "Correct the check in stagegate.toml.");
     };
-    let mut wanted = "a certificate of a known authority, for this name, valid now".to_owned();
+    let mut wanted = "a trusted certificate for this name, valid now".to_owned();
     let place = match place(probe, spec) {
         Ok(place) => place,
         Err((saw, next)) => return unknown(wanted, saw, next),
@@ -44,8 +44,8 @@ pub(super) async fn probe(probe: &Probe<'_>) -> Finding {
         Ok(roots) => roots,
         Err(saw) => {
             let next = match spec.ca {
-                Some(_) => "Correct `ca`, or put the file there.",
-                None => "Install the system's root certificates, or name a file as `ca`.",
+                Some(_) => "Correct `ca`, or add the file.",
+                None => "Install the system's root certificates, or set `ca` to a file.",
             };
             return unknown(wanted, saw, next);
         }
@@ -55,7 +55,7 @@ pub(super) async fn probe(probe: &Probe<'_>) -> Finding {
     } else {
         format!("{}:{}", place.host, place.port)
     };
-    probe.say(&format!("Asks {at} for its certificate as {name}."));
+    probe.say(&format!("Reading the certificate of {at} for {name}."));
     let chain = match shake_hands(&place.host, place.port, &place.name, probe.left()).await {
         Ok(chain) => chain,
         Err(NoTls::Unreachable(saw, next)) => return unknown(wanted, format!("{at}: {saw}"), next),
@@ -65,7 +65,7 @@ pub(super) async fn probe(probe: &Probe<'_>) -> Finding {
     let judged = match judge(&chain, &place.name, &roots, now) {
         Ok(judged) => judged,
         Err(saw) => {
-            return failed(wanted, format!("{at}: {saw}"), "Install a certificate of a known authority.");
+            return failed(wanted, format!("{at}: {saw}"), "Install a certificate of a trusted authority.");
         }
     };
     for line in &judged.about {
@@ -83,10 +83,10 @@ fn place(probe: &Probe<'_>, spec: &TlsSpec) -> Result<Place, (String, String)> {
         false => format!("https://{address}"),
     };
     let bad =
-        || ("the address of the check is no host, host:port or https:// URL".to_owned(), correct.into());
+        || ("the address of the check is not a host, host:port or https:// URL".to_owned(), correct.into());
     let url = Url::parse(&url).map_err(|_| bad())?;
     if url.scheme() == "http" {
-        let next = "Give the address that is reached over https.";
+        let next = "Set `address` to the https address.";
         return Err(("the address is an http:// URL, which has no certificate".to_owned(), next.to_owned()));
     }
     let host = url.host_str().filter(|_| url.scheme() == "https").ok_or_else(bad)?;
@@ -96,7 +96,7 @@ fn place(probe: &Probe<'_>, spec: &TlsSpec) -> Result<Place, (String, String)> {
         None => host.clone(),
     };
     let name = ServerName::try_from(named).map_err(|_| {
-        ("the server name of the check is no host name".to_owned(), "Correct `server_name`.".to_owned())
+        ("the server name of the check is not a host name".to_owned(), "Correct `server_name`.".to_owned())
     })?;
     Ok(Place { host, port: url.port().unwrap_or(443), name })
 }
@@ -108,26 +108,26 @@ fn verdict(probe: &Probe<'_>, wanted: String, judged: Judged) -> Finding {
         return with_value(failed(wanted, all.join("; "), *next), days);
     }
     let days_shown = figure((days * 10.0).floor() / 10.0);
-    let saw = format!("{}; {days_shown} days left", judged.saw);
+    let saw = format!("{days_shown} days left; {}", judged.saw);
     let Some(want) = &probe.work.check.want else {
         return with_value(passed(wanted, saw), days);
     };
-    let next = "Renew the certificate, and look at why that did not happen by itself.";
+    let next = "Renew the certificate, and find out why it was not renewed automatically.";
     Finding { wanted, ..judge_value(Some(want), days, "d", saw, next) }
 }
 
-/// The kind of an I/O error in words.
+/// An I/O error as text, and what to do.
 fn io_words(error: &io::Error) -> (String, &'static str) {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => {
-            ("nothing listens there".to_owned(), "Start the service, or correct the address.")
+            ("nothing listens on this address".to_owned(), "Start the service, or correct the address.")
         }
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
-            ("no way leads there".to_owned(), "Look at the network between this machine and the service.")
+            ("no route to this address".to_owned(), "Check the network between this host and the service.")
         }
         io::ErrorKind::TimedOut => {
-            ("no answer in time".to_owned(), "Look at the firewall between this machine and the service.")
+            ("no response in time".to_owned(), "Check the firewall between this host and the service.")
         }
-        kind => (kind.to_string(), "Look at the network between this machine and the service."),
+        kind => (kind.to_string(), "Check the network between this host and the service."),
     }
 }

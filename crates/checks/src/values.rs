@@ -1,6 +1,6 @@
-//! Where a measured value stands in a text, and how it is read from there.
+//! Finds and reads a measured value in a text.
 //!
-//! Nothing here guesses: a text that can be read in two ways has no number.
+//! Nothing is guessed: an ambiguous text has no number.
 
 use domain::check::{ReportFormat, ValueSource};
 use regex::{Regex, RegexBuilder};
@@ -8,16 +8,16 @@ use serde_json::Value;
 
 use super::{junit, k6, migrations, playwright, reports};
 
-/// A number that was found, and what it says.
+/// A number that was found, and its description.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Reading {
     /// The number.
     pub(super) value: f64,
-    /// What it is measured in; empty when only the threshold knows.
+    /// The unit; empty when only the threshold defines it.
     pub(super) unit: &'static str,
-    /// A phrase for people.
+    /// A description for display.
     pub(super) detail: String,
-    /// Whether the figures account for a command that ended with an error: tests that failed,
+    /// Whether the value explains why the command ended with an error: tests that failed,
     /// vulnerabilities that were found.
     pub(super) explains_exit: bool,
 }
@@ -25,14 +25,14 @@ pub(super) struct Reading {
 /// Why there is no number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct NoValue {
-    /// What was seen instead, a phrase.
+    /// What was found instead.
     pub(super) saw: String,
     /// What to do about it.
     pub(super) next: String,
-    /// Whether the tool itself says that it could not look or had nothing to look at. That outweighs
+    /// Whether the tool itself reports that it could not check, or had nothing to check. That overrides
     /// its exit code.
     pub(super) did_not_look: bool,
-    /// Whether what was seen is bad by itself: no number would make it good.
+    /// Whether the result is a failure whatever the number.
     pub(super) is_bad: bool,
 }
 
@@ -41,12 +41,12 @@ impl NoValue {
         NoValue { saw: saw.into(), next: next.into(), did_not_look: false, is_bad: false }
     }
 
-    /// What was seen is bad by itself.
+    /// The result is a failure whatever the number.
     pub(super) fn bad(saw: impl Into<String>, next: impl Into<String>) -> NoValue {
         NoValue { is_bad: true, ..NoValue::new(saw, next) }
     }
 
-    /// The tool says that it could not look.
+    /// The tool reports that it could not check.
     pub(super) fn did_not_look(saw: impl Into<String>, next: impl Into<String>) -> NoValue {
         NoValue { did_not_look: true, ..NoValue::new(saw, next) }
     }
@@ -57,18 +57,18 @@ pub(super) fn read_value(source: &ValueSource, text: &str) -> Result<Reading, No
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     match (&source.pointer, &source.regex, source.format) {
         (Some(pointer), None, None) => by_pointer(pointer, text),
-        // A report file is not masked as the log is, so nothing of it is quoted.
+        // A report file is not masked as the log is, so it is never quoted.
         (None, Some(pattern), None) => by_regex(pattern, text, source.file.is_none()),
         (None, None, Some(format)) => by_format(format, text),
         (None, None, None) => match parse_number(text.trim()) {
             Some(value) => Ok(plain(value, format!("the number {}", super::finding::figure(value)))),
             None => Err(NoValue::new(
-                "the text is not one number",
-                "Say where the number stands: give `value` a pointer, a regex or a format.",
+                "the text is not a single number",
+                "Give `value` a pointer, a regex or a format that finds the number.",
             )),
         },
         _ => Err(NoValue::new(
-            "the declaration names more than one way to read the value",
+            "the check declares more than one way to read the value",
             "Keep one of pointer, regex and format.",
         )),
     }
@@ -91,7 +91,7 @@ pub(super) fn usual_want(format: ReportFormat) -> Option<&'static str> {
     }
 }
 
-/// Whether a format is a tool's words, which may come on both streams, and no document.
+/// Whether a format is plain text of a tool, which may be on both streams, and not a document.
 pub(super) fn is_words(format: ReportFormat) -> bool {
     matches!(format, ReportFormat::PrismaStatus | ReportFormat::KnexStatus)
 }
@@ -104,8 +104,8 @@ fn plain(value: f64, detail: String) -> Reading {
 pub(super) fn by_pointer(pointer: &str, text: &str) -> Result<Reading, NoValue> {
     if !pointer.is_empty() && !pointer.starts_with('/') {
         return Err(NoValue::new(
-            format!("“{pointer}” is no JSON pointer"),
-            "Begin the pointer with a slash: /total/lines/pct.",
+            format!("“{pointer}” is not a JSON pointer"),
+            "Start the pointer with a slash: /total/lines/pct.",
         ));
     }
     let documents = json_documents(text);
@@ -123,33 +123,33 @@ pub(super) fn by_pointer(pointer: &str, text: &str) -> Result<Reading, NoValue> 
             None => continue,
         }
     }
-    let next = "Look at the report and correct the pointer, or make the command write the number.";
+    let next = "Compare the pointer with the report and correct it, or make the command write the number.";
     match (found.first(), other) {
-        (_, Some(kind)) => Err(NoValue::new(format!("{pointer} holds {kind} and no number"), next)),
-        (None, None) => Err(NoValue::new(format!("there is nothing at {pointer}"), next)),
+        (_, Some(kind)) => Err(NoValue::new(format!("{pointer} is {kind}, not a number"), next)),
+        (None, None) => Err(NoValue::new(format!("{pointer} does not exist"), next)),
         (Some(first), None) if found.iter().all(|v| v == first) => {
             Ok(plain(*first, format!("{pointer} is {}", super::finding::figure(*first))))
         }
         _ => Err(NoValue::new(
-            format!("{} documents have different numbers at {pointer}", found.len()),
-            "Write the report into a file of its own and name it as value.file.",
+            format!("{} documents have different values at {pointer}", found.len()),
+            "Write the report to a separate file and set `value.file` to it.",
         )),
     }
 }
 
-/// The number in the first group of a regular expression; of several matches the last counts,
-/// because totals stand at the end.
+/// The number in the first group of a regular expression. The last of several matches counts,
+/// because totals are at the end.
 fn by_regex(pattern: &str, text: &str, quoted: bool) -> Result<Reading, NoValue> {
     let regex = by_pattern(pattern)?;
     if regex.captures_len() < 2 {
         return Err(NoValue::new(
-            "the regular expression of the check has no group",
-            "Put parentheses around the number in value.regex.",
+            "value.regex has no group",
+            "Put parentheses around the number in `value.regex`.",
         ));
     }
-    let next = "Look at the output and correct value.regex.";
+    let next = "Compare `value.regex` with the output and correct it.";
     let Some(group) = regex.captures_iter(text).last().and_then(|c| c.get(1)) else {
-        return Err(NoValue::new("the text that value.regex looks for does not occur", next));
+        return Err(NoValue::new("value.regex has no match", next));
     };
     match parse_number(group.as_str()) {
         Some(value) if !quoted => Ok(plain(value, super::finding::figure(value))),
@@ -159,18 +159,18 @@ fn by_regex(pattern: &str, text: &str, quoted: bool) -> Result<Reading, NoValue>
             let quote = super::finding::brief(&text[line..end], 120);
             Ok(plain(value, format!("{} in “{quote}”", super::finding::figure(value))))
         }
-        None if !quoted => Err(NoValue::new("what value.regex finds is no number", next)),
+        None if !quoted => Err(NoValue::new("the match of value.regex is not a number", next)),
         None => Err(NoValue::new(
-            format!("“{}” cannot be read as a number", super::finding::brief(group.as_str(), 40)),
+            format!("“{}” is not a number", super::finding::brief(group.as_str(), 40)),
             next,
         )),
     }
 }
 
-/// A declared regular expression, in which `^` and `$` stand for the ends of lines.
+/// A declared regular expression, in which `^` and `$` match the ends of lines.
 pub(super) fn by_pattern(pattern: &str) -> Result<Regex, NoValue> {
     RegexBuilder::new(pattern).multi_line(true).size_limit(1 << 20).build().map_err(|_| {
-        NoValue::new("the regular expression of the check is not valid", "Correct it in the declaration.")
+        NoValue::new("the regular expression of the check is not valid", "Correct it in stagegate.toml.")
     })
 }
 
@@ -201,11 +201,11 @@ fn by_format(format: ReportFormat, text: &str) -> Result<Reading, NoValue> {
 
 /// There is no JSON document in a text.
 pub(super) fn no_json(text: &str) -> NoValue {
-    let saw = if text.trim().is_empty() { "there is no text" } else { "no complete JSON document" };
-    NoValue::new(saw, "Make the command write JSON; a run that was cut off writes half of it.")
+    let saw = if text.trim().is_empty() { "the text is empty" } else { "no complete JSON document" };
+    NoValue::new(saw, "Make the command write JSON, and check that it ran to its end.")
 }
 
-/// The JSON documents in a text: the whole of it, or those that begin at the start of a line, as in
+/// The JSON documents in a text: the whole text, or those that begin at the start of a line, as in
 /// the output of a script runner that writes its own lines around them.
 pub(super) fn json_documents(text: &str) -> Vec<Value> {
     /// Attempts at a document before giving up: each may read to the end of the text.
@@ -227,13 +227,13 @@ pub(super) fn json_documents(text: &str) -> Vec<Value> {
                 documents.push(value);
             }
         }
-        // On to the next line; inner objects of a broken document are indented and so not taken.
+        // Continue on the next line; inner objects of a broken document are indented and so not read.
         at = text[at..].find('\n').map_or(text.len(), |end| at + end + 1);
     }
     documents
 }
 
-/// A JSON number, or a text that is nothing but a number.
+/// A JSON number, or a string that contains only a number.
 pub(super) fn number_of(value: &Value) -> Option<f64> {
     match value {
         Value::Number(n) => n.as_f64().filter(|v| v.is_finite()),
@@ -242,23 +242,23 @@ pub(super) fn number_of(value: &Value) -> Option<f64> {
     }
 }
 
-/// A JSON value's kind in words.
+/// The type of a JSON value as text.
 pub(super) fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
-        Value::Bool(_) => "a truth value",
+        Value::Bool(_) => "a boolean",
         Value::Number(n) if n.as_f64().is_none_or(|v| !v.is_finite()) => "a number out of range",
         Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
         Value::Object(_) => "an object",
     }
 }
 
-/// Reads a number as people and tools write it: `71.2`, `71,2`, `1,234.5`, `12_000`, `1.2k`, `98 %`.
+/// Reads a number as users and tools write it: `71.2`, `71,2`, `1,234.5`, `12_000`, `1.2k`, `98 %`.
 ///
-/// A comma before exactly three digits (`1,234`) means a thousand here and a fraction there, so it is
-/// no number unless a second separator decides.
+/// A comma before exactly three digits (`1,234`) is ambiguous (thousands or decimals), so it is
+/// not a number unless a second separator decides.
 pub(super) fn parse_number(text: &str) -> Option<f64> {
     let text = text.trim().trim_end_matches('%').trim_end();
     let (text, factor) = match text.char_indices().last()? {
@@ -280,12 +280,12 @@ pub(super) fn parse_number(text: &str) -> Option<f64> {
     let plain = match (commas.as_slice(), dots) {
         ([], 0 | 1) => digits.replace('_', ""),
         ([], _) => return None,
-        // One comma alone: a fraction, unless three digits follow.
+        // A single comma is a decimal separator, unless exactly three digits follow.
         ([at], 0) => match digits.len() - at - 1 {
             1 | 2 | 4.. => digits.replace(',', "."),
             _ => return None,
         },
-        // Commas before a dot, or several: thousands, if each stands before three digits.
+        // Commas before a dot, or several commas: thousands, if three digits follow each.
         (_, 0 | 1) => {
             let whole = digits.split('.').next().unwrap_or_default();
             let mut groups = whole.split(',');
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_read_in_two_ways_is_no_number() {
+    fn an_ambiguous_text_is_not_a_number() {
         for text in [
             "",
             "%",
@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pointer_finds_its_number_with_and_without_lines_around() {
+    fn a_pointer_finds_its_number_with_and_without_other_lines() {
         assert_eq!(pointer("/a/b", r#"{"a":{"b":3.5}}"#), Ok(3.5));
         assert_eq!(pointer("/a~1b/0", "\u{feff}{\"a/b\":[\"7 %\"]}"), Ok(7.0));
         assert_eq!(pointer("", "12"), Ok(12.0));
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pointer_that_leads_to_no_single_number_has_none() {
+    fn a_pointer_without_a_single_number_is_an_error() {
         for (p, text) in [
             ("/a", ""),
             ("/a", "no json at all"),
@@ -389,7 +389,7 @@ mod tests {
             ("/a", r#"{"a":"Unknown"}"#),
             ("/a", "{\"a\":1}\n{\"a\":2}"),
             ("a", r#"{"a":1}"#),
-            // The outer document is cut off; what lies in it must not be taken for it.
+            // The outer document is incomplete; an inner object must not be mistaken for it.
             ("/a", "{\n\"rows\": [\n  {\"a\": 1},\n  {\"a\": 1}\n"),
         ] {
             assert!(pointer(p, text).is_err(), "{p} in {text}");
@@ -397,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_matches_the_last_counts() {
+    fn the_last_of_several_matches_counts() {
         let text = "Lines : 10.0 %\nrerun\nLines : 71.2 % ( 712/1000 )\n";
         assert_eq!(regex(r"^Lines\s*:\s*([\d.]+)", text), Ok(71.2));
         assert_eq!(regex(r"(\d+\.\d+k) requests", "1.5k requests in 3s"), Ok(1_500.0));
@@ -409,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_place_the_whole_text_must_be_the_number() {
+    fn without_a_pointer_or_regex_the_whole_text_must_be_the_number() {
         assert_eq!(read_value(&source(), " 42\n").map(|r| r.value), Ok(42.0));
         assert!(read_value(&source(), "42 apples").is_err());
         let both = ValueSource { pointer: Some("/a".into()), regex: Some("(1)".into()), ..source() };

@@ -1,7 +1,7 @@
 //! Checks against real things: commands, files, repositories, sockets, servers, containers.
 //!
-//! Every probe runs as in production: inside a supervisor process of its own. That process is this test
-//! binary again, told by its environment to be one.
+//! Every probe runs as in production: in a separate supervisor process. That process is this test
+//! binary again, started with an environment variable that makes it a supervisor.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails fails its test")]
 

@@ -1,4 +1,4 @@
-//! Since when something stands in the way, as far as the facts tell. Where they do not, nothing is said.
+//! Since when something blocks the release, where the facts show it; otherwise `None`.
 
 use crate::evidence::{Outcome, Staleness, staleness};
 use crate::facts::Facts;
@@ -6,7 +6,7 @@ use crate::gate::{GateState, GateView};
 use crate::item::{CheckState, ItemState, Proof, Standing, Status};
 use crate::time::Millis;
 
-/// Since when a gate stands in the way: its longest open item, else when it became ready.
+/// Since when a gate blocks: since its longest open item, else since it became ready.
 pub fn gate_since(gate: &GateView, facts: &Facts<'_>) -> Option<Millis> {
     let open: Vec<&ItemState> = gate.items.iter().filter(|i| !i.is_satisfied()).collect();
     if open.is_empty() {
@@ -15,7 +15,7 @@ pub fn gate_since(gate: &GateView, facts: &Facts<'_>) -> Option<Millis> {
     open.into_iter().filter_map(|i| item_since(i, facts)).min()
 }
 
-/// The last thing that was needed: the newest evidence, word or waiver among its items.
+/// When the last requirement was met: the newest evidence, attestation or waiver among its items.
 fn ready_since(gate: &GateView) -> Option<Millis> {
     gate.items
         .iter()
@@ -31,7 +31,7 @@ fn ready_since(gate: &GateView) -> Option<Millis> {
         .max()
 }
 
-/// Since when an open item is open; `None` for a satisfied one and where it is not known.
+/// Since when an item is open; `None` when it is satisfied or the time is not known.
 pub fn item_since(state: &ItemState, facts: &Facts<'_>) -> Option<Millis> {
     if state.is_satisfied() {
         return None;
@@ -44,38 +44,38 @@ pub fn item_since(state: &ItemState, facts: &Facts<'_>) -> Option<Millis> {
         .map(|w| if w.holds { w.until } else { w.at })
         .filter(|at| *at <= facts.now);
     let checks = state.checks.iter().filter_map(|c| check_since(c, facts, opened)).min();
-    let word = state.takes_word().then(|| word_since(state, facts, opened)).flatten();
+    let attestation = state.takes_word().then(|| attestation_since(state, facts, opened)).flatten();
     let since = match &state.item.proof {
-        Proof::Attestation => word,
-        Proof::Checks(_) | Proof::Pieces(_) => match (checks, word) {
+        Proof::Attestation => attestation,
+        Proof::Checks(_) | Proof::Pieces(_) => match (checks, attestation) {
             (Some(a), Some(b)) if state.attestation.is_none() => Some(a.min(b)),
             (Some(a), _) => Some(a),
             (None, b) => b,
         },
-        // Files say what is wrong, not since when.
+        // Files show what is wrong, but not since when.
         Proof::GatesAccepted | Proof::SignOffs | Proof::Preflight { .. } => None,
     }?;
-    // While it was let through it was not in the way.
+    // While a waiver was in force, the item did not block.
     Some(waiver_ended.map_or(since, |ended| since.max(ended)))
 }
 
-fn word_since(state: &ItemState, facts: &Facts<'_>, opened: Millis) -> Option<Millis> {
+fn attestation_since(state: &ItemState, facts: &Facts<'_>, opened: Millis) -> Option<Millis> {
     match &state.old_word {
         None => Some(opened),
-        Some(word) if !word.holds => Some(word.at),
-        Some(word) if word.text_digest != state.item.digest => None,
-        Some(word) => facts.rules.attested_for(&state.item.id).map(|valid| word.at.plus(valid)),
+        Some(old) if !old.holds => Some(old.at),
+        Some(old) if old.text_digest != state.item.digest => None,
+        Some(old) => facts.rules.attested_for(&state.item.id).map(|valid| old.at.plus(valid)),
     }
 }
 
-/// Since when a check does not pass for the release that is judged.
+/// Since when a check has not passed for the current release.
 fn check_since(state: &CheckState, facts: &Facts<'_>, opened: Millis) -> Option<Millis> {
     match state.standing {
         Standing::Pass => None,
         Standing::Missing => Some(opened),
         Standing::Stale => match (state.stale.as_slice(), &state.last) {
             ([Staleness::TooOld { allowed_ms, .. }], Some(last)) => Some(last.at.plus(*allowed_ms)),
-            // A part or the check changed; when is not in the evidence.
+            // A part or the check changed; the evidence does not record when.
             _ => None,
         },
         Standing::Fail | Standing::Inconclusive => {

@@ -1,10 +1,11 @@
-//! One text for one value: JSON with sorted keys, for digests that must outlive the types they were made from.
+//! Canonical JSON with sorted keys: the same value always gives the same text. For digests that must stay valid when
+//! the types they were made from change.
 
 use serde::Serialize;
 use serde_json::Value;
 
-/// The canonical JSON of a value. Keys are sorted, and what is not there (`null`, an empty list, an empty map) is
-/// left out: a field that is added later and has its default changes nothing. A new `bool` or number needs
+/// The canonical JSON of a value. Keys are sorted; empty values (`null`, an empty list, an empty map) are left out, so
+/// a field that is added later does not change the text while it has its default. A new `bool` or number needs
 /// `skip_serializing_if` for the same effect.
 pub fn canonical(value: &impl Serialize) -> String {
     let mut text = String::new();
@@ -61,13 +62,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_order_of_keys_and_what_is_not_there_play_no_part() {
+    fn key_order_and_empty_values_do_not_matter() {
         let read = |text: &str| serde_json::from_str::<Value>(text).unwrap();
         let one = read(r#"{"b":1,"a":null,"d":[],"c":[3,{"q":2,"p":"é\n","r":{}}]}"#);
         let other = read(r#"{"c":[3,{"p":"é\n","q":2}],"b":1}"#);
         assert_eq!(canonical(&one), canonical(&other));
         assert_eq!(canonical(&one), r#"{"b":1,"c":[3,{"p":"é\n","q":2}]}"#);
-        // A table that is there with its defaults asks for something, and one that is not there does not.
+        // A table with defaults is not the same as a missing table.
         assert_eq!(canonical(&read(r#"{"cors":{"origin":null}}"#)), r#"{"cors":{}}"#);
         assert_eq!(canonical(&[1e300, 0.1, -2.0]).len(), 1 + 301 + 1 + 3 + 1 + 2 + 1);
         assert_eq!(canonical(&serde_json::json!({"kept": false})), r#"{"kept":false}"#);

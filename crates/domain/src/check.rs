@@ -1,4 +1,4 @@
-//! What a check is: a typed probe with a threshold, as `stagegate.toml` declares it.
+//! Checks: typed probes with a threshold, as declared in `stagegate.toml`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,37 +22,37 @@ use crate::canonical::canonical;
 use crate::digest::digest_fields;
 use crate::release::{ReleaseComponent, ReleaseComponents};
 
-/// A check as declared: what it probes, what it wants, what it proves.
+/// A check as declared: what it probes, what it expects, what it proves.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Check {
     /// Its name in `stagegate.toml`, unique within the file.
     pub id: String,
-    /// One line for people.
+    /// Title shown to people, one line.
     pub title: String,
-    /// The criteria, checklist items and matrix rows that it proves, by their ids.
+    /// Ids of the criteria, checklist items and matrix rows that it proves.
     pub proves: Vec<String>,
     /// What it does.
     pub spec: CheckSpec,
-    /// The measured value it wants. Without one, reaching the end well is enough.
+    /// The threshold for the measured value. Without one, a successful end is enough.
     pub want: Option<Want>,
     /// Longest time it may take, milliseconds.
     pub timeout_ms: u64,
-    /// How often it is tried again before its outcome counts.
+    /// How often it is retried before its outcome counts.
     pub retries: u32,
-    /// Age at which its evidence goes stale, milliseconds. `None`: never by age alone.
+    /// Age at which its evidence becomes stale, milliseconds. `None`: never because of its age alone.
     pub valid_for_ms: Option<u64>,
     /// The parts of the release that its evidence depends on.
     pub binds: Vec<ReleaseComponent>,
-    /// When it depends on the images: the services whose images count. Empty: all of them.
+    /// If it depends on the images: the services whose images count. Empty: all services.
     #[serde(default)]
     pub images: Vec<String>,
-    /// When it runs by itself, and beside what.
+    /// When it runs on schedule, and whether other checks may run at the same time.
     #[serde(default)]
     pub schedule: Schedule,
 }
 
 impl Check {
-    /// Whether two sets of parts are the same in `part`, as far as this check depends on it. What is not known
+    /// Whether two sets of parts have the same `part`, as far as this check depends on it. A part that is not known
     /// on both sides is not the same.
     pub fn agrees(&self, one: &ReleaseComponents, other: &ReleaseComponents, part: ReleaseComponent) -> bool {
         if part != ReleaseComponent::Images || self.images.is_empty() {
@@ -64,21 +64,21 @@ impl Check {
         })
     }
 
-    /// Digest of everything that decides the outcome. Evidence found under another digest is stale. It begins with
-    /// the version of its form.
+    /// Digest of everything that decides the outcome. Evidence with a different digest is stale. The digest begins with
+    /// the version of its format.
     pub fn threshold_digest(&self) -> String {
         let want = self.want.as_ref().map(Want::to_string).unwrap_or_default();
         format!("{SECOND_FORM}{}", digest_fields([self.id.as_str(), &canonical(&self.spec), &want]))
     }
 
-    /// The digest in the form of earlier versions, which has no version in front: evidence that was stored then
-    /// still counts. It hangs on the names of Rust types and fields; `tests/digests.rs` holds it in place.
+    /// The digest in the format of earlier versions, without a version prefix, so that evidence stored by them still
+    /// counts. It depends on the names of Rust types and fields; `tests/digests.rs` makes sure that it does not change.
     fn first_threshold_digest(&self) -> String {
         let want = self.want.as_ref().map(Want::to_string).unwrap_or_default();
         digest_fields([self.id.as_str(), &format!("{:?}", self.spec), &want])
     }
 
-    /// Whether evidence with this digest was found under the declaration as it is.
+    /// Whether evidence with this digest was found under the current declaration.
     pub fn declared_as(&self, stored: &str) -> bool {
         if stored.contains(':') {
             stored == self.threshold_digest()
@@ -87,16 +87,16 @@ impl Check {
         }
     }
 
-    /// As [`Check::declared_as`], for many digests.
+    /// Like [`Check::declared_as`], for many digests.
     pub fn declaration(&self) -> Declaration {
         Declaration { first: self.first_threshold_digest(), second: self.threshold_digest() }
     }
 }
 
-/// Stands before digests that are made of canonical JSON.
+/// Prefix of digests that are made from canonical JSON.
 const SECOND_FORM: &str = "2:";
 
-/// The digests of a check's declaration in every form that was ever stored.
+/// The digests of a check's declaration in every format that was ever stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Declaration {
     first: String,
@@ -110,29 +110,29 @@ impl Declaration {
     }
 }
 
-/// The kinds of check and what each needs to know.
+/// The kinds of check and their settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum CheckSpec {
-    /// A command of the runbook or of `stagegate.toml`; passes when it exits 0 and its value is wanted.
+    /// A command of the runbook or of `stagegate.toml`; passes when it exits 0 and its value meets the threshold.
     Command {
-        /// A step of the runbook whose last run is judged. Running the check runs the step.
+        /// A step of the runbook whose last run is evaluated. Running the check runs the step.
         #[serde(default)]
         step: Option<String>,
-        /// Else: the command itself, given to `bash -c` unchanged.
+        /// Otherwise the command itself, passed to `bash -c` unchanged.
         #[serde(default)]
         run: Option<String>,
         /// Where it runs, relative to the stack's directory.
         #[serde(default)]
         cwd: Option<String>,
-        /// Where the measured value stands.
+        /// Where the measured value is found.
         #[serde(default)]
         value: Option<ValueSource>,
-        /// Exit codes that mean "could not look" (Inconclusive) and not "looked and it is bad".
+        /// Exit codes that mean "could not be evaluated" (Inconclusive) rather than "evaluated and failed".
         #[serde(default)]
         inconclusive_exit: Vec<i32>,
-        /// Runs it twice: the second run must change nothing, and this is where it says so.
-        #[serde(default)]
+        /// Runs it twice: the second run must change nothing. This declares how its output shows that.
+        #[serde(default, alias = "idempotence")]
         twice: Option<Twice>,
     },
     /// One or more HTTP requests to a URL of the stack.
@@ -149,10 +149,10 @@ pub enum CheckSpec {
         /// Accepted status codes; 200 by default.
         #[serde(default)]
         status: Vec<u16>,
-        /// Text that the body must hold.
+        /// Text that the body must contain.
         #[serde(default)]
         body_contains: Option<String>,
-        /// Header that must be present, with the value it must hold (`""`: any).
+        /// Headers that must be present, with the text that the value must contain (`""`: any).
         #[serde(default)]
         expect_headers: BTreeMap<String, String>,
         /// Headers that must not be present (or not with that value, when one is given).
@@ -161,7 +161,7 @@ pub enum CheckSpec {
         /// How many requests are sent. 1 by default.
         #[serde(default)]
         requests: Option<u32>,
-        /// How many of them are under way at the same time. 1 by default.
+        /// How many requests run at the same time. 1 by default.
         #[serde(default)]
         concurrency: Option<u32>,
         /// What is measured over the requests.
@@ -173,90 +173,90 @@ pub enum CheckSpec {
         /// PEM file of the authorities trusted instead of the system's, relative to the stack's directory.
         #[serde(default)]
         ca: Option<String>,
-        /// Asks with a key of the env file, without it and with a wrong one.
+        /// Sends requests with a key of the env file, without it and with a wrong one.
         #[serde(default)]
         gate: Option<Box<HttpGate>>,
-        /// Asks as a page of an allowed origin and of foreign ones would, with and without preflight.
+        /// Sends requests as pages of an allowed origin and of foreign origins do, with and without preflight.
         #[serde(default)]
         cors: Option<Box<HttpCors>>,
-        /// Asks until it is turned away, and then until it is let in again.
+        /// Sends requests until one is rejected, then until one is accepted again.
         #[serde(default)]
         rate_limit: Option<Box<HttpRateLimit>>,
     },
-    /// Something about the running stack, asked of the engine.
+    /// A condition of the running stack, read from the Docker engine.
     Compose {
-        /// What is asked.
+        /// What is checked.
         assert: ComposeAssert,
-        /// The services meant; all of them when empty.
+        /// The services to check; all services when empty.
         #[serde(default)]
         services: Vec<String>,
-        /// For `no_restarts`: seconds that must have passed without one. 60 by default.
+        /// For `no_restarts`: seconds that must have passed without a restart. 60 by default.
         #[serde(default)]
         seconds: Option<u64>,
         /// For `ports`: the host ports that may be published, as `443`, `127.0.0.1:3000` (on that address
         /// only) or `127.0.0.1:*`; `${KEY}` of the env file allowed.
         #[serde(default)]
         allowed: Vec<String>,
-        /// For `versions`: least Engine version.
+        /// For `versions`: minimum Docker engine version.
         #[serde(default)]
         engine: Option<String>,
-        /// For `versions`: least Compose version.
+        /// For `versions`: minimum Compose version.
         #[serde(default)]
         compose: Option<String>,
     },
-    /// Something about the env file. Values never leave the check.
+    /// A condition of the env file. Values never leave the check.
     EnvFile {
-        /// What is asked.
+        /// What is checked.
         assert: EnvAssert,
-        /// The keys meant, where the question needs some. For `keys`: `NAME*` wants at least one such key,
-        /// `NAME?` frees a key of the example from being required. For `no_placeholders`: keys that are
-        /// secrets though their names do not say so. For `origins`: `ALLOWED_ORIGINS` when empty.
+        /// The keys to check, where the assertion needs keys. For `keys`: `NAME*` requires at least one such key,
+        /// `NAME?` makes a key of the example optional. For `no_placeholders`: keys that are
+        /// secrets although their names do not show it. For `origins`: `ALLOWED_ORIGINS` when empty.
         #[serde(default)]
         keys: Vec<String>,
-        /// For `equals`: what the one key must be. For `origins`: exactly the origins that the list must
-        /// hold, separated by commas; without it, only origins of declared URLs may stand there.
+        /// For `equals`: the value that the key must have. For `origins`: exactly the origins that the list must
+        /// contain, separated by commas; without it, only origins of declared URLs are allowed.
         /// `${NAME}` from `[stack.urls]` allowed.
         #[serde(default)]
         equals: Option<String>,
-        /// For `mode`: the octal mode wanted; `0600` by default. A stricter one is good too.
+        /// For `mode`: the expected octal mode; `0600` by default. A stricter mode passes too.
         #[serde(default)]
         mode: Option<String>,
         /// For `owner`: the user's name or number; by default the user that Stagegate runs as.
         #[serde(default)]
         owner: Option<String>,
-        /// For `secrets`: least number of characters; 16 by default.
+        /// For `secrets`: minimum number of characters; 16 by default.
         #[serde(default)]
         min_length: Option<u32>,
-        /// For `secrets`: least estimated entropy in bits; 64 by default.
+        /// For `secrets`: minimum estimated entropy in bits; 64 by default.
         #[serde(default)]
         min_bits: Option<u32>,
-        /// For `urls`: the schemes that may be used; any when empty.
+        /// For `urls`: the allowed schemes; any when empty.
         #[serde(default)]
         schemes: Vec<String>,
-        /// For `urls`: what keys must be, by key. `${NAME}` from `[stack.urls]` allowed.
+        /// For `urls`: the expected value of each key. `${NAME}` from `[stack.urls]` allowed.
         #[serde(default)]
         declared: BTreeMap<String, String>,
         /// For `rotated`: the day (`2026-10-01`, UTC) on which each secret was last replaced.
         #[serde(default)]
         rotated: BTreeMap<String, String>,
-        /// For `rotated`: greatest age, such as `90d`.
+        /// For `rotated`: maximum age, such as `90d`.
         #[serde(default)]
         max_age: Option<String>,
     },
-    /// A file that must exist, be fresh, and not be empty. The newest counts; its size in bytes is the value.
+    /// A file that must exist, be recent, and not be empty. The newest one counts; its size in bytes is the value.
     File {
         /// Path or glob (`*` within the last part), relative to the stack's directory.
         path: String,
-        /// Least size in bytes; 1 by default.
+        /// Minimum size in bytes; 1 by default.
         #[serde(default)]
         min_bytes: Option<u64>,
-        /// Greatest age, such as `24h`.
+        /// Maximum age, such as `24h`.
         #[serde(default)]
         max_age: Option<String>,
     },
     /// The repository: a clean tree on a commit.
     Git {
-        /// What is asked.
+        /// What is checked.
         assert: GitAssert,
         /// For `untracked`: the file that must never have been committed.
         #[serde(default)]
@@ -279,23 +279,23 @@ pub enum CheckSpec {
         #[serde(default)]
         open: Option<bool>,
     },
-    /// A rollback drill that was proved at both ends. `want` judges how long the way back took;
-    /// `valid_for` says how long it counts.
+    /// A rollback drill whose rollback and return were both verified. `want` is the threshold for the duration of the
+    /// rollback; `valid_for` is how long the drill counts.
     Drill {},
     /// A TLS certificate: its chain, its names, its dates.
     Tls(TlsSpec),
-    /// Something about Prometheus: a target, a rule, a query, an alert on its way.
+    /// A condition of Prometheus: a target, a rule, a query, or the delivery of an alert.
     Prometheus(Box<PrometheusSpec>),
-    /// A dashboard whose panels must have fresh data.
+    /// A dashboard whose panels must have recent data.
     Grafana(GrafanaSpec),
-    /// Lines that services wrote, where they are collected.
+    /// Log lines of services, read where they are collected.
     Logs(LogsSpec),
-    /// A database of the stack: migrations, rows, backups, a rehearsed restore.
+    /// A database of the stack: migrations, rows, backups, a restore test.
     Database(Box<DatabaseSpec>),
 }
 
 impl CheckSpec {
-    /// The word used for it in `stagegate.toml`.
+    /// Its name in `stagegate.toml`.
     pub fn kind(&self) -> &'static str {
         match self {
             CheckSpec::Command { .. } => "command",
@@ -324,7 +324,7 @@ impl CheckSpec {
             CheckSpec::EnvFile { .. } => vec![ReleaseComponent::Env],
             CheckSpec::Git { .. } => vec![ReleaseComponent::Commit],
             CheckSpec::File { .. } | CheckSpec::Drill {} => vec![],
-            // A certificate is renewed without any part of a release changing: its evidence only ages.
+            // A certificate is renewed without a change of the release, so its evidence depends on its age only.
             CheckSpec::Tls(_) => vec![],
             CheckSpec::Prometheus(_) | CheckSpec::Grafana(_) | CheckSpec::Logs(_) => {
                 vec![ReleaseComponent::Config]
@@ -341,12 +341,12 @@ impl CheckSpec {
         }
     }
 
-    /// Whether running the check looks at something; a drill is only recorded.
+    /// Whether the check can be run. A drill is only recorded.
     pub fn can_be_run(&self) -> bool {
         !matches!(self, CheckSpec::Drill {})
     }
 
-    /// The runbook step it judges, if it judges one.
+    /// The runbook step that it evaluates, if any.
     pub fn step(&self) -> Option<&str> {
         match self {
             CheckSpec::Command { step, .. } => step.as_deref(),
@@ -355,33 +355,33 @@ impl CheckSpec {
     }
 }
 
-/// Questions to the engine about the stack.
+/// Assertions about the running stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ComposeAssert {
-    /// Every service runs and none is unhealthy.
+    /// Every service is running and none is unhealthy.
     Healthy,
     /// No service restarted in the last seconds.
     NoRestarts,
     /// Only allowed host ports are published.
     Ports,
-    /// Engine and Compose are at least of these versions.
+    /// The Docker engine and Compose have at least these versions.
     Versions,
-    /// The images of the last two rollback points exist.
+    /// The images of the last two rollback targets exist.
     RollbackImages,
     /// `docker compose config` accepts the files.
     Valid,
-    /// Data stores are reachable inside the stack's own networks only.
+    /// Data stores are reachable only inside the stack's own networks.
     Internal,
-    /// Behind every published port a process listens.
+    /// A process listens behind every published port.
     PortMapping,
 }
 
-/// Questions about the env file.
+/// Assertions about the env file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EnvAssert {
-    /// Its permissions are the wanted ones.
+    /// Its permissions are as expected.
     Mode,
     /// Every key of the example (and every named one) is present and not empty.
     Keys,
@@ -389,21 +389,21 @@ pub enum EnvAssert {
     NoPlaceholders,
     /// One key equals a declared value.
     Equals,
-    /// A list of origins holds only declared ones, and no `*`.
+    /// A list of origins contains only declared origins, and no `*`.
     Origins,
     /// The file is neither tracked by git nor in its history.
     Untracked,
-    /// It belongs to the wanted user.
+    /// It belongs to the expected user.
     Owner,
-    /// Secrets are long, hard to guess, and each a different one.
+    /// Secrets are long, hard to guess, and all different.
     Secrets,
-    /// Addresses are well-formed, of an accepted scheme, and as declared.
+    /// URLs are well-formed, use an allowed scheme, and match their declaration.
     Urls,
-    /// Named secrets were replaced lately, by the days declared.
+    /// The named secrets were replaced recently, according to the declared days.
     Rotated,
 }
 
-/// Questions about the repository.
+/// Assertions about the repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GitAssert {
@@ -440,7 +440,7 @@ pub enum Comparison {
     AtLeast,
     /// `>`
     Greater,
-    /// `absent`: nothing may be there. No number meets it.
+    /// `absent`: there must be no value. No number meets it.
     Absent,
 }
 
@@ -458,12 +458,12 @@ impl Comparison {
 }
 
 impl Want {
-    /// Whether nothing may be there at all.
+    /// Whether the threshold is `absent`.
     pub fn is_absent(&self) -> bool {
         self.comparison == Comparison::Absent
     }
 
-    /// Whether `value` is wanted. Not a number never is.
+    /// Whether `value` meets the threshold. NaN never does.
     pub fn is_met_by(&self, value: f64) -> bool {
         match self.comparison {
             Comparison::Less => value < self.number,
@@ -503,9 +503,9 @@ impl TryFrom<String> for Want {
     }
 }
 
-/// The text is no threshold.
+/// The text is not a threshold.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("“{0}” is no threshold; write one as “>= 65 %”, “< 600 ms”, “== 0” or “absent”")]
+#[error("“{0}” is not a threshold; use the form “>= 65 %”, “< 600 ms”, “== 0” or “absent”")]
 pub struct BadWant(pub String);
 
 impl FromStr for Want {
@@ -562,7 +562,7 @@ mod tests {
     }
 
     #[test]
-    fn borders_belong_to_the_right_side() {
+    fn boundary_values_are_compared_correctly() {
         let least: Want = ">= 65 %".parse().unwrap();
         assert!(least.is_met_by(65.0) && !least.is_met_by(64.999) && !least.is_met_by(f64::NAN));
         let less: Want = "< 600 ms".parse().unwrap();

@@ -1,4 +1,4 @@
-//! SHA-256 in hex, and digests over lists of fields that cannot be confused with one another.
+//! SHA-256 in hex, and digests over lists of fields with unambiguous field boundaries.
 
 use sha2::{Digest as _, Sha256};
 
@@ -40,7 +40,7 @@ mod tests {
     }
 
     #[test]
-    fn field_borders_count() {
+    fn field_boundaries_change_the_digest() {
         assert_ne!(digest_fields(["ab", "c"]), digest_fields(["a", "bc"]));
         assert_ne!(digest_fields(["a"]), digest_fields(["a", ""]));
     }

@@ -1,5 +1,5 @@
-//! Drift: what runs or lies on disk and is not what the release says; since when, what to do about it, and
-//! what it makes stale or blocks.
+//! Drift: differences between the release and the running stack or the files on disk; since when they exist, what to do
+//! about them, and what they make stale or block.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,51 +12,51 @@ use crate::observed_changes::{
 use crate::release::{Release, ReleaseComponent, ReleaseComponents, ReleaseState, short_commit};
 use crate::time::Millis;
 
-/// Where a drift was seen.
+/// What has drifted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DriftKind {
-    /// A container runs another image than the release.
+    /// A container runs a different image than the release.
     Image,
     /// The image tag of a container has moved to another image or was removed.
     Tag,
-    /// A container keeps ending.
+    /// A container keeps restarting.
     Loop,
     /// A service has no container.
     Gone,
     /// A container of the project belongs to no service.
     Orphan,
-    /// The env file holds something else.
+    /// The content of the env file has changed.
     Env,
-    /// The env file may be read by more people than it should.
+    /// The permissions of the env file are less strict than required.
     EnvMode,
-    /// The Compose configuration in the directory is another.
+    /// The Compose configuration in the directory has changed.
     Config,
-    /// HEAD, or the tracked files, are others.
+    /// HEAD or the tracked files have changed.
     Commit,
 }
 
 /// One thing that drifted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drift {
-    /// Where it was seen.
+    /// What has drifted.
     pub kind: DriftKind,
     /// The service or container concerned; empty for files.
     pub subject: String,
-    /// What is seen, a phrase.
+    /// The difference, a phrase.
     pub what: String,
-    /// Since when, as first seen; `None` when that is not known.
+    /// When it was first observed; `None` when that is not known.
     pub since: Option<Millis>,
     /// What to do, one sentence.
     pub next: String,
     /// What it makes stale or blocks, one sentence.
     pub effect: String,
-    /// The verdict names it as a blocker of its own.
+    /// Whether the verdict lists it as a blocker.
     pub blocks: bool,
 }
 
-/// The release's parts, except for those that are seen to be others now: the image of a service that runs
-/// another one, the env file, and, while nothing was deployed yet, whatever lies in the directory.
+/// The release's parts, with those that are observed to differ replaced: the image of a service that runs
+/// a different one, the env file, and, while nothing is deployed yet, the parts read from the directory.
 pub fn parts_seen(release: &Release, observed: &ReleaseComponents) -> ReleaseComponents {
     let mut parts = release.parts.clone();
     for (service, image) in &mut parts.images {
@@ -81,7 +81,7 @@ pub fn parts_seen(release: &Release, observed: &ReleaseComponents) -> ReleaseCom
     parts
 }
 
-/// Everything that drifted from the release, the gravest first. What cannot be seen has not drifted.
+/// Everything that has drifted from the release, the most serious first. What cannot be observed is left out.
 pub fn drift(facts: &Facts<'_>) -> Vec<Drift> {
     let Some(release) = facts.release else { return vec![] };
     let mut out = Vec::new();
@@ -101,9 +101,9 @@ fn images(facts: &Facts<'_>, release: &Release, out: &mut Vec<Drift>) {
         out.push(Drift {
             kind: DriftKind::Image,
             subject: service.clone(),
-            what: format!("{service} runs another image than the release"),
+            what: format!("{service} runs a different image than the release"),
             since: became(facts.changes, &image_key(service), now),
-            next: "Deploy to judge what lies in the directory, or roll back to the release.".to_owned(),
+            next: "Deploy the current checkout, or roll back to the release.".to_owned(),
             effect: blocks_go(&bound(facts, ReleaseComponent::Images, Some(service))),
             blocks: true,
         });
@@ -119,9 +119,9 @@ fn containers(facts: &Facts<'_>, out: &mut Vec<Drift>) {
                 subject: name.clone(),
                 what: format!("{name} has no container"),
                 since: began(facts.changes, "gone", name),
-                next: "Deploy, or roll back to the release, to start it again.".to_owned(),
+                next: "Deploy or roll back to the release to start it again.".to_owned(),
                 effect: "Blocks Go until it runs.".to_owned(),
-                // Its health says so already.
+                // The health of the service already blocks.
                 blocks: false,
             });
         } else if restarts_again_and_again(service, facts.now) {
@@ -130,8 +130,8 @@ fn containers(facts: &Facts<'_>, out: &mut Vec<Drift>) {
                 subject: name.clone(),
                 what: format!("{name} keeps restarting: {} so far", times(service.restarts)),
                 since: began(facts.changes, "loop", name),
-                next: format!("Read its last lines (docker compose logs {name}) and mend why it ends."),
-                effect: "Blocks Go until it has stayed up for a minute.".to_owned(),
+                next: format!("Read its log (docker compose logs {name}) and fix the cause."),
+                effect: "Blocks Go until it has run for 1 minute without a restart.".to_owned(),
                 blocks: true,
             });
         }
@@ -139,11 +139,12 @@ fn containers(facts: &Facts<'_>, out: &mut Vec<Drift>) {
             out.push(Drift {
                 kind: DriftKind::Tag,
                 subject: name.clone(),
-                what: format!("the tag that {name} was started from names another image now, or none"),
+                what: format!("the image tag of {name} was moved to another image or removed"),
                 since: began(facts.changes, "tag", name),
-                next: "Deploy the image that the tag names now, or roll back to put the tag back.".to_owned(),
-                effect: "Blocks nothing: the release's image still runs. Compose would start another one."
-                    .to_owned(),
+                next: "Deploy to use the image of the tag, or roll back to restore the tag.".to_owned(),
+                effect:
+                    "Blocks nothing: the release's image still runs. Compose would start a different one."
+                        .to_owned(),
                 blocks: false,
             });
         }
@@ -153,9 +154,9 @@ fn containers(facts: &Facts<'_>, out: &mut Vec<Drift>) {
         out.push(Drift {
             kind: DriftKind::Orphan,
             subject: name.clone(),
-            what: format!("the container {name} belongs to the project but to none of its services"),
+            what: format!("the container {name} belongs to the Compose project but to none of its services"),
             since: began(facts.changes, "orphan", name),
-            next: format!("Remove it (docker rm -f {name}), or put its service back into the Compose file."),
+            next: format!("Remove it (docker rm -f {name}), or restore its service in the Compose file."),
             effect: "Blocks nothing, but it may hold ports and data.".to_owned(),
             blocks: false,
         });
@@ -170,27 +171,27 @@ fn files(facts: &Facts<'_>, release: &Release, out: &mut Vec<Drift>) {
         (release.parts.values.get(&part) != Some(now)).then(|| now.clone())
     };
     let since = |part: ReleaseComponent, now: &str| became(facts.changes, &part_key(part), now);
-    let stands = |part: ReleaseComponent| {
+    let effect_of = |part: ReleaseComponent| {
         let ids = bound(facts, part, None);
         if release.state != ReleaseState::Opened {
-            format!("Blocks nothing: the board still judges release {}.", release.name())
+            format!("Blocks nothing: the board still shows release {}.", release.name())
         } else if ids.is_empty() {
             "No check depends on it. The next run opens a new release.".to_owned()
         } else {
-            format!("Stale by it: {}. The next run opens a new release.", ids.join(", "))
+            format!("Stale checks: {}. The next run opens a new release.", ids.join(", "))
         }
     };
     if let Some(now) = moved(ReleaseComponent::Env) {
         out.push(Drift {
             kind: DriftKind::Env,
             subject: String::new(),
-            what: "the env file is another one than the release was opened with".to_owned(),
+            what: "the env file has changed since the release was opened".to_owned(),
             since: since(ReleaseComponent::Env, &now),
-            next: "Deploy to judge the stack with it, or put the file back.".to_owned(),
+            next: "Deploy to apply the change, or restore the file.".to_owned(),
             effect: if deployed {
                 blocks_go(&bound(facts, ReleaseComponent::Env, None))
             } else {
-                stands(ReleaseComponent::Env)
+                effect_of(ReleaseComponent::Env)
             },
             blocks: deployed,
         });
@@ -199,13 +200,10 @@ fn files(facts: &Facts<'_>, release: &Release, out: &mut Vec<Drift>) {
         out.push(Drift {
             kind: DriftKind::EnvMode,
             subject: String::new(),
-            what: format!(
-                "the env file has mode {}, which lets more people read it than it should",
-                mode_text(mode)
-            ),
+            what: format!("the env file has mode {}, which is less strict than required", mode_text(mode)),
             since: became(facts.changes, MODE_KEY, &mode_text(mode)),
-            next: "Take the permissions back: chmod 600.".to_owned(),
-            effect: format!("Blocks Go until then. Stale by it: {}.", ids.join(", ")),
+            next: "Restrict its permissions: chmod 600.".to_owned(),
+            effect: format!("Blocks Go until this is resolved. Stale checks: {}.", ids.join(", ")),
             blocks: true,
         });
     }
@@ -213,17 +211,17 @@ fn files(facts: &Facts<'_>, release: &Release, out: &mut Vec<Drift>) {
         let then = short_commit(release.parts.get(ReleaseComponent::Commit).as_deref());
         let here = short_commit(Some(&now));
         let what = if then == here {
-            format!("the tracked files differ from {here} in another way than the release's")
+            format!("the uncommitted changes on top of {here} differ from those of the release")
         } else {
-            format!("HEAD is {here}, the release is {then}")
+            format!("HEAD is at {here}, the release is at {then}")
         };
         out.push(Drift {
             kind: DriftKind::Commit,
             subject: String::new(),
             what,
             since: since(ReleaseComponent::Commit, &now),
-            next: "Open a release from HEAD, or deploy, to judge it.".to_owned(),
-            effect: stands(ReleaseComponent::Commit),
+            next: "To evaluate the change, open a release from HEAD or deploy.".to_owned(),
+            effect: effect_of(ReleaseComponent::Commit),
             blocks: false,
         });
     }
@@ -231,23 +229,23 @@ fn files(facts: &Facts<'_>, release: &Release, out: &mut Vec<Drift>) {
         out.push(Drift {
             kind: DriftKind::Config,
             subject: String::new(),
-            what: "the Compose configuration in the directory is another one than the release's".to_owned(),
+            what: "the Compose configuration in the directory differs from that of the release".to_owned(),
             since: since(ReleaseComponent::Config, &now),
-            next: "Open a release from HEAD, or deploy, to judge it.".to_owned(),
-            effect: stands(ReleaseComponent::Config),
+            next: "To evaluate the change, open a release from HEAD or deploy.".to_owned(),
+            effect: effect_of(ReleaseComponent::Config),
             blocks: false,
         });
     }
 }
 
-/// The env file's mode when it is laxer than a check wants it, and those checks.
+/// The env file's mode if it is less strict than a check requires, and the ids of those checks.
 fn env_mode(facts: &Facts<'_>) -> Option<(u32, Vec<String>)> {
     let laxer = |c: &&Check| laxer_mode(c, facts.observed).is_some();
     let ids: Vec<String> = facts.checks.iter().filter(laxer).map(|c| c.id.clone()).collect();
     (!ids.is_empty()).then_some((facts.observed.env_mode? & 0o777, ids))
 }
 
-/// The env file's mode as it is seen, when it is laxer than this check wants it.
+/// The observed mode of the env file if it is less strict than this check requires.
 pub fn laxer_mode(check: &Check, observed: &Observed) -> Option<u32> {
     let CheckSpec::EnvFile { assert: EnvAssert::Mode, mode: wanted, .. } = &check.spec else { return None };
     let wanted = u32::from_str_radix(wanted.as_deref().unwrap_or("0600"), 8).ok()?;
@@ -266,8 +264,8 @@ fn bound(facts: &Facts<'_>, part: ReleaseComponent, service: Option<&str>) -> Ve
 
 fn blocks_go(stale: &[String]) -> String {
     match stale {
-        [] => "Blocks Go until then.".to_owned(),
-        ids => format!("Blocks Go until then. Stale by it: {}.", ids.join(", ")),
+        [] => "Blocks Go until this is resolved.".to_owned(),
+        ids => format!("Blocks Go until this is resolved. Stale checks: {}.", ids.join(", ")),
     }
 }
 

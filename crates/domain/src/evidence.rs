@@ -1,4 +1,4 @@
-//! What a run found for a check, and whether that still says anything about the release.
+//! What a run found for a check, and whether it still counts for the release.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,16 +11,16 @@ use crate::time::{Millis, human_span};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
-    /// Seen, and as wanted.
+    /// Measured, and as expected.
     Pass,
-    /// Seen, and not as wanted.
+    /// Measured, and not as expected.
     Fail,
-    /// Not seen: timed out, no number, target unreachable.
+    /// Could not be evaluated: timeout, no value, target unreachable.
     Inconclusive,
 }
 
 impl Outcome {
-    /// The word on pages and in the store.
+    /// The name on pages and in the store.
     pub fn slug(self) -> &'static str {
         match self {
             Outcome::Pass => "pass",
@@ -30,25 +30,25 @@ impl Outcome {
     }
 }
 
-/// What a check says after looking: outcome, value, and words for people.
+/// The result of a check: outcome, value, and texts for people.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
     /// The outcome.
     pub outcome: Outcome,
     /// The measured value, in the unit of the threshold.
     pub value: Option<f64>,
-    /// What was seen, one sentence, no secret in it.
+    /// The actual result, one sentence, without secrets.
     pub saw: String,
-    /// What was wanted, one sentence.
+    /// The expected result, one sentence.
     pub wanted: String,
-    /// The next thing to do when it did not pass; empty when it did.
+    /// What to do next if it did not pass; empty if it did.
     pub next: String,
 }
 
-/// A finding with what it was found on. Append-only.
+/// A finding with the release and parts it was found on. Append-only.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
-    /// Number in the store; later ones are greater.
+    /// Id in the store; newer evidence has a higher id.
     pub id: i64,
     /// The check's id.
     pub check: String,
@@ -58,7 +58,7 @@ pub struct Evidence {
     pub threshold_digest: String,
     /// The parts as observed when the run began.
     pub parts: ReleaseComponents,
-    /// The release judged at the time.
+    /// The current release at the time.
     pub release: i64,
     /// The run that found it.
     pub run: i64,
@@ -71,24 +71,24 @@ pub struct Evidence {
 /// Why evidence no longer counts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Staleness {
-    /// A part that it depends on is another one now, or cannot be read.
+    /// A part that it depends on has changed, or cannot be read.
     PartChanged {
         /// Which part.
         part: ReleaseComponent,
-        /// The services concerned, when the part is the images.
+        /// The affected services, if the part is the images.
         services: Vec<String>,
-        /// What it was when the evidence was found, when that is known.
+        /// Its value when the evidence was found, if known.
         was: Option<String>,
-        /// What it is, when that is known.
+        /// Its current value, if known.
         now: Option<String>,
-        /// When it became what it is, as first seen.
+        /// When the current value was first observed.
         at: Option<Millis>,
     },
-    /// It passed, and the opposite is seen now without a check having looked.
+    /// It passed, but observation now shows the opposite.
     SeenOtherwise {
-        /// What is seen, a phrase.
+        /// What is observed, a phrase.
         what: String,
-        /// Since when, as first seen.
+        /// When it was first observed.
         at: Option<Millis>,
     },
     /// The declaration of the check changed.
@@ -97,13 +97,13 @@ pub enum Staleness {
     TooOld {
         /// Its age, milliseconds.
         age_ms: u64,
-        /// The greatest age allowed, milliseconds.
+        /// The maximum age, milliseconds.
         allowed_ms: u64,
     },
 }
 
 impl Staleness {
-    /// One phrase for people, without the time.
+    /// The reason as a phrase for people, without the time.
     pub fn reason(&self) -> String {
         match self {
             Staleness::PartChanged { part: ReleaseComponent::Images, services, now, .. }
@@ -126,14 +126,14 @@ impl Staleness {
                 ReleaseComponent::Runbook => "the runbook changed".to_owned(),
             },
             Staleness::SeenOtherwise { what, .. } => what.clone(),
-            Staleness::ThresholdChanged => "the check itself changed".to_owned(),
+            Staleness::ThresholdChanged => "the definition of the check changed".to_owned(),
             Staleness::TooOld { age_ms, allowed_ms } => {
-                format!("it is {} old and counts for {}", human_span(*age_ms), human_span(*allowed_ms))
+                format!("it is {} old but valid for only {}", human_span(*age_ms), human_span(*allowed_ms))
             }
         }
     }
 
-    /// When it came to be so, where that is known.
+    /// Since when the reason applies, if known.
     pub fn at(&self) -> Option<Millis> {
         match self {
             Staleness::PartChanged { at, .. } | Staleness::SeenOtherwise { at, .. } => *at,
@@ -141,7 +141,7 @@ impl Staleness {
         }
     }
 
-    /// The same, with the time at which what is now was first seen.
+    /// The same, with the time at which the current value was first observed.
     pub fn dated(mut self, changes: &[Change], parts: &ReleaseComponents) -> Staleness {
         if let Staleness::PartChanged { part, services, at, .. } = &mut self {
             *at = match part {
@@ -166,7 +166,7 @@ fn commit_changed(was: &Option<String>, now: &Option<String>) -> String {
     format!("the commit changed {} → {}", short_commit(Some(was)), short_commit(Some(now)))
 }
 
-/// Why `evidence` does not count for a release with these parts now. Empty: it counts.
+/// Why `evidence` does not count for a release with these parts. Empty if it counts.
 pub fn staleness(
     evidence: &Evidence,
     check: &Check,
@@ -202,12 +202,12 @@ fn changed(
         return Staleness::PartChanged { part, services: vec![], was, now, at: None };
     }
     if release.images.is_empty() {
-        // Nothing was deployed yet; naming every service would say no more.
+        // Nothing is deployed yet; a list of all services would add no information.
         return Staleness::PartChanged { part, services: check.images.clone(), was, now: None, at: None };
     }
     let mut services = release.changed_services(&evidence.parts);
     services.retain(|s| check.images.is_empty() || check.images.contains(s));
-    // A service that neither side knows agrees with nothing.
+    // A service that is unknown on both sides counts as changed.
     services.extend(check.images.iter().filter(|s| !release.images.contains_key(*s)).cloned());
     services.sort();
     services.dedup();
@@ -216,12 +216,12 @@ fn changed(
     Staleness::PartChanged { part, services, was, now, at: None }
 }
 
-/// When evidence goes stale by age alone; `None`: never.
+/// When evidence becomes stale because of its age; `None`: never.
 pub fn expires_at(evidence: &Evidence, check: &Check) -> Option<Millis> {
     check.valid_for_ms.map(|ms| evidence.at.plus(ms))
 }
 
-/// Whether evidence that counts is about to expire: a tenth of its time is left, or a day when that is less.
+/// Whether evidence that counts is about to expire: a tenth of its validity is left, at most a day.
 pub fn expires_soon(evidence: &Evidence, check: &Check, now: Millis) -> bool {
     let Some((valid, end)) = check.valid_for_ms.zip(expires_at(evidence, check)) else { return false };
     now <= end && end.since(now) <= (valid / 10).min(DAY_MS)
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn evidence_counts_while_everything_it_binds_to_is_the_same() {
+    fn evidence_counts_while_its_parts_are_unchanged() {
         let e = evidence(parts("a", "1"));
         assert!(staleness(&e, &check(), &parts("a", "1"), Millis(11_000)).is_empty());
     }
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn evidence_for_images_says_nothing_before_a_deploy() {
+    fn evidence_for_images_is_stale_before_a_deploy() {
         let e = evidence(parts("a", "1"));
         let undeployed = ReleaseComponents { images: Default::default(), ..parts("a", "1") };
         assert_eq!(staleness(&e, &check(), &undeployed, Millis(10_000)).len(), 1);

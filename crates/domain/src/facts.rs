@@ -1,4 +1,4 @@
-//! What is known at one moment: the input of every rule. Gathered outside, judged here.
+//! The input of all rules: what is known at one moment. It is collected by other crates and evaluated here.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::rules::Rules;
 use crate::runbook::Runbook;
 use crate::time::Millis;
 
-/// Somebody, as rules and pages need to know them.
+/// A person as rules and pages need them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
     /// Person id.
@@ -33,32 +33,32 @@ impl Actor {
     }
 }
 
-/// A person's word on an item that no check decides.
+/// A person's statement on an item that no check decides.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attestation {
     /// Number in the store.
     pub id: i64,
     /// The criterion or checklist item.
     pub item: String,
-    /// The item's text digest when it was said.
+    /// The item's text digest at the time of the attestation.
     pub text_digest: String,
-    /// The release it was said about.
+    /// The release that was attested.
     pub release: i64,
     /// Who.
     pub by: i64,
     /// Their name at the time.
     pub by_name: String,
-    /// What was seen.
+    /// What the person verified.
     pub note: String,
-    /// Where it can be seen; empty for none.
+    /// Link to the proof; may be empty.
     pub link: String,
     /// When.
     pub at: Millis,
-    /// `false` takes the word back.
+    /// `false` withdraws the attestation.
     pub holds: bool,
 }
 
-/// An item let through on purpose.
+/// An exception for an item, until a date.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiver {
     /// Number in the store.
@@ -67,7 +67,7 @@ pub struct Waiver {
     pub item: String,
     /// The item's text digest when it was waived.
     pub text_digest: String,
-    /// Who let it through.
+    /// Who waived it.
     pub by: i64,
     /// Their name at the time.
     pub by_name: String,
@@ -82,13 +82,13 @@ pub struct Waiver {
 }
 
 impl Waiver {
-    /// Its last day, as people say it: `30 Nov`.
+    /// Its last day: `30 Nov`.
     pub fn last_day(&self) -> String {
         Millis(self.until.0.saturating_sub(1)).day()
     }
 }
 
-/// An owner's word that a gate is passed, on what was shown then.
+/// An owner's acceptance of a gate, bound to what was shown at the time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Acceptance {
     /// Number in the store.
@@ -120,7 +120,7 @@ pub enum Choice {
 }
 
 impl Choice {
-    /// The word on pages.
+    /// The name on pages.
     pub fn label(self) -> &'static str {
         match self {
             Choice::Go => "Go",
@@ -128,7 +128,7 @@ impl Choice {
         }
     }
 
-    /// The word in forms and in the store.
+    /// The value in forms and in the store.
     pub fn slug(self) -> &'static str {
         match self {
             Choice::Go => "go",
@@ -142,10 +142,10 @@ impl Choice {
     }
 }
 
-/// One role's word on one release.
+/// One role's Go or No-Go on one release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignOff {
-    /// Number in the store; of two by the same role the later counts.
+    /// Id in the store; the newest sign-off of a role counts.
     pub id: i64,
     /// The release signed.
     pub release: i64,
@@ -155,17 +155,17 @@ pub struct SignOff {
     pub by: i64,
     /// Their name at the time.
     pub by_name: String,
-    /// Their word.
+    /// Go or No-Go.
     pub choice: Choice,
     /// Their comment; for a No-Go, the reason.
     pub comment: String,
-    /// For a No-Go, what would change it; empty for a Go.
+    /// For a No-Go, what would change the decision; empty for a Go.
     pub would_change: String,
     /// Digest of the evidence shown when signing.
     pub digest: String,
     /// The rows behind that digest.
     pub shown: Vec<ShownRow>,
-    /// The parts of the release then; `None` in words given before they were kept.
+    /// The parts of the release at the time; `None` in sign-offs of versions that did not store them.
     pub parts: Option<ReleaseComponents>,
     /// When.
     pub at: Millis,
@@ -178,17 +178,17 @@ pub struct ShownRow {
     pub item: String,
     /// Its text digest.
     pub text_digest: String,
-    /// How it stood, in a word or two.
+    /// Its state, one or two words.
     pub state: String,
-    /// How many times it was seen not to hold on this release.
+    /// How many times its checks did not pass on this release.
     pub failures: u32,
-    /// Its text, for people. Not in the digest: the text's own digest is.
+    /// Its text, for people. Not part of the digest, because `text_digest` is.
     #[serde(default)]
     pub title: String,
-    /// The measured values. Not in the digest: a value may move while it stays as wanted.
+    /// The measured values. Not part of the digest: a value may change while it meets its threshold.
     #[serde(default)]
     pub values: Vec<ShownValue>,
-    /// What its checks saw, one line each. Not in the digest.
+    /// The results of its checks, one line each. Not part of the digest.
     #[serde(default)]
     pub saw: Vec<String>,
 }
@@ -209,16 +209,16 @@ pub struct Decision {
     pub id: i64,
     /// The release decided on.
     pub release: i64,
-    /// The word.
+    /// Go or No-Go.
     pub choice: Choice,
     /// Why.
     pub note: String,
     /// Digest of the evidence shown.
     pub digest: String,
-    /// Digest of the verdict decided on: evidence, sign-offs, blockers. Empty in decisions made before
-    /// it was kept; those are held to the evidence alone.
+    /// Digest of the verdict decided on: evidence, sign-offs, blockers. Empty in decisions of
+    /// versions that did not store it; those depend on the evidence only.
     pub verdict: String,
-    /// The rows behind the evidence's digest; empty in decisions made before they were kept.
+    /// The rows behind the evidence's digest; empty in decisions of versions that did not store them.
     pub shown: Vec<ShownRow>,
     /// Who.
     pub by: i64,
@@ -228,26 +228,26 @@ pub struct Decision {
     pub at: Millis,
 }
 
-/// Everything the rules look at.
+/// Everything that the rules evaluate.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
-    /// The time of judging.
+    /// The current time.
     pub now: Millis,
     /// The runbook in force.
     pub runbook: &'a Runbook,
     /// The checks in force.
     pub checks: &'a [Check],
-    /// Items that need a person's word besides their checks.
+    /// Items that need an attestation in addition to their checks.
     pub attest: &'a [String],
     /// What preflight found.
     pub findings: &'a [crate::preflight::Finding],
-    /// What is declared about people's words and the checklist.
+    /// Declared rules for attestations, waivers and the checklist.
     pub rules: &'a Rules,
-    /// Declared owners of gates; a gate that is absent is owned by every DRI.
+    /// Declared owners of gates; a gate without an entry is owned by all DRIs.
     pub gate_owners: &'a BTreeMap<String, Vec<Role>>,
-    /// The release that is judged.
+    /// The current release.
     pub release: Option<&'a Release>,
-    /// The newest evidence of all checks, oldest first.
+    /// The most recent evidence of all checks, oldest first.
     pub evidence: &'a [Evidence],
     /// How often checks did not pass on the release, counted over all evidence.
     pub failures: &'a [FailureCount],
@@ -261,11 +261,11 @@ pub struct Facts<'a> {
     pub sign_offs: &'a [SignOff],
     /// All decisions, oldest first.
     pub decisions: &'a [Decision],
-    /// The stack as it is.
+    /// The observed state of the stack.
     pub observed: &'a Observed,
-    /// When watched things became what they are, oldest first.
+    /// Changes of observed things, oldest first.
     pub changes: &'a [Change],
-    /// What the audit log does not vouch for, one sentence each: rows that were written outside of Stagegate, a chain
-    /// that is broken.
+    /// Records that the audit log does not confirm, one sentence each: rows that were written outside of Stagegate, a
+    /// broken chain.
     pub integrity: &'a [String],
 }

@@ -1,5 +1,5 @@
 //! How often checks did not pass. Sign-offs are bound to the number, so it is counted over all evidence of a
-//! release, while only the newest evidence of each check is looked at.
+//! release, while other rules read only the newest evidence of each check.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,16 +7,16 @@ use crate::check::Check;
 use crate::evidence::{Evidence, Outcome};
 use crate::release::{Release, ReleaseComponents};
 
-/// How often one check was seen not to pass on one release, under one declaration and on one set of parts.
+/// How often one check did not pass on one release, with one declaration and one set of parts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailureCount {
     /// The check.
     pub check: String,
     /// The release.
     pub release: i64,
-    /// Digest of the check's declaration then.
+    /// Digest of the check's declaration at the time.
     pub threshold_digest: String,
-    /// The parts that it was found on. A part that was not the release's own may be absent.
+    /// The parts at the time. A part that differed from the release's may be absent.
     pub parts: ReleaseComponents,
     /// How often.
     pub count: u32,
@@ -46,7 +46,7 @@ pub fn failure_counts<'a>(evidence: impl IntoIterator<Item = &'a Evidence>) -> V
     counts
 }
 
-/// How often `check`, as it is declared now, did not pass on `release` and on what the release is.
+/// How often `check`, as currently declared, did not pass on `release` with the parts of the release.
 pub fn failures_of(check: &Check, release: &Release, counts: &[FailureCount]) -> u32 {
     let declaration = check.declaration();
     counts

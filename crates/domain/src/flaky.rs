@@ -1,10 +1,10 @@
-//! The history of a check: whether it can be relied on, and where its value is going.
+//! The history of a check: whether it is flaky, and the trend of its value.
 
 use crate::check::Check;
 use crate::evidence::{Evidence, Outcome};
 use crate::time::Millis;
 
-/// How many of the last outcomes are looked at.
+/// How many of the last outcomes are considered.
 pub const LAST: usize = 10;
 /// How many releases a trend shows.
 const RELEASES: usize = 12;
@@ -12,9 +12,9 @@ const RELEASES: usize = 12;
 /// A check that both failed and passed on the same parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Flaky {
-    /// How many of them did not pass.
+    /// How many of the outcomes did not pass.
     pub not_passed: usize,
-    /// How many outcomes on the same parts were looked at.
+    /// How many outcomes on the same parts were considered.
     pub of: usize,
 }
 
@@ -25,8 +25,8 @@ impl Flaky {
     }
 }
 
-/// Whether a check is flaky, by its evidence, oldest first. Only outcomes on the parts of the newest one count,
-/// and only of the declaration that is in force. A check that depends on no part has no "same parts".
+/// Whether a check is flaky, based on its evidence, oldest first. Only outcomes on the parts of the newest one count,
+/// and only those of the current declaration. A check that depends on no part has no "same parts".
 pub fn flaky<'a>(check: &Check, evidence: impl DoubleEndedIterator<Item = &'a Evidence>) -> Option<Flaky> {
     if check.binds.is_empty() {
         return None;
@@ -51,15 +51,15 @@ pub fn flaky<'a>(check: &Check, evidence: impl DoubleEndedIterator<Item = &'a Ev
 pub struct TrendPoint {
     /// The release.
     pub release: i64,
-    /// The value found last on it.
+    /// The last value measured on it.
     pub value: f64,
-    /// Whether that was as wanted then.
+    /// The outcome at the time.
     pub outcome: Outcome,
     /// When.
     pub at: Millis,
 }
 
-/// The value of a check on each release that has one, by number of the release, the newest twelve.
+/// The value of a check on each of the newest twelve releases that have one, by release number.
 pub fn trend<'a>(check: &str, evidence: impl Iterator<Item = &'a Evidence>) -> Vec<TrendPoint> {
     let mut points: Vec<TrendPoint> = Vec::new();
     for e in evidence.filter(|e| e.check == check) {

@@ -10,15 +10,16 @@ use crate::role::Role;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum GateState {
-    /// Something is missing.
+    /// At least one criterion is not satisfied, or no release is open. The gate of the decision is also open while an
+    /// earlier gate is not accepted.
     Open,
     /// Every criterion is satisfied; an owner may accept it once the gates before it are accepted.
     Ready,
-    /// An owner accepted it on this release, and what was accepted still holds.
+    /// An owner accepted it on this release, and the accepted evidence has not changed.
     Accepted,
 }
 
-/// How a gate stands.
+/// A gate with its state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GateView {
     /// Its letter.
@@ -31,15 +32,15 @@ pub struct GateView {
     pub owners: Vec<Role>,
     /// Its items.
     pub items: Vec<ItemState>,
-    /// Digest of its items as they stand now; an acceptance stores it.
+    /// Digest of the current state of its items; an acceptance stores it.
     pub digest: String,
     /// The last acceptance on this release, valid or not.
     pub acceptance: Option<Acceptance>,
-    /// It was accepted on this release and fell back since.
+    /// It was accepted on this release, and the acceptance is no longer valid.
     pub fell_back: bool,
-    /// The earlier gates that are not accepted yet; it cannot be accepted before they are.
+    /// The earlier gates that are not accepted yet; they must be accepted first.
     pub waits_for: Vec<String>,
-    /// It is the gate where the decision falls.
+    /// Whether it is the gate of the Go/No-Go decision.
     pub is_decision: bool,
 }
 
@@ -49,7 +50,7 @@ impl GateView {
         self.items.iter().filter(|i| i.is_satisfied()).count()
     }
 
-    /// Whether something in it was seen to be wrong.
+    /// Whether at least one of its items has failed.
     pub fn is_red(&self) -> bool {
         self.items.iter().any(ItemState::is_red)
     }

@@ -1,20 +1,20 @@
-//! What a real rollback leaves behind: the facts in order, what people add, and the report as Markdown.
+//! Incidents: the record of a rollback, the notes that people add, and the report as Markdown.
 
 use serde::{Deserialize, Serialize};
 
 use crate::release::{Release, ReleaseComponent, migrations_between};
 use crate::time::{Millis, human_span};
 
-/// An incident, opened by a rollback that touched what runs.
+/// An incident, opened by a rollback that changed the running stack.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Incident {
-    /// Number in the store.
+    /// Id in the store.
     pub id: i64,
     /// The rollback's run.
     pub run: i64,
-    /// The release that was left; `None` when the same release was put back in place.
+    /// The release that was rolled back; `None` if the same release was restored.
     pub from: Option<i64>,
-    /// The release that was gone back to.
+    /// The rollback target.
     pub to: i64,
     /// Who decided: person id.
     pub by: i64,
@@ -22,73 +22,73 @@ pub struct Incident {
     pub by_name: String,
     /// When the rollback ended.
     pub at: Millis,
-    /// The facts as they were then.
+    /// The facts at that time.
     pub report: Report,
 }
 
-/// The facts of an incident, as they were when its rollback ended.
+/// The facts of an incident at the end of its rollback.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Report {
-    /// Whether the target's images run, healthy, and its smoke checks passed.
+    /// Whether the target's images are running and healthy, and its smoke checks passed.
     pub complete: bool,
     /// How the rollback ended, for people.
     pub message: String,
     /// What happened, oldest first.
     pub timeline: Vec<Moment>,
-    /// The services that were not well, with what they said last; secrets masked.
+    /// The unhealthy services, with their last log lines; secrets masked.
     pub failing: Vec<LastWords>,
-    /// What the other services said last, before anything was replaced; secrets masked.
+    /// The last log lines of the other services before anything was replaced; secrets masked.
     pub others: Vec<LastWords>,
-    /// How the stack answered while it was rolled back.
+    /// Availability of the stack during the rollback.
     pub outages: Vec<Outage>,
-    /// Time from the first replaced container until all services were well, milliseconds.
+    /// Time from the first replaced container until all services were healthy, milliseconds.
     pub replaced_in_ms: Option<u64>,
     /// How the two releases differ.
     pub diff: Option<Diff>,
 }
 
-/// Something that happened.
+/// An entry of the timeline.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Moment {
     /// When.
     pub at: Millis,
-    /// What, one sentence.
+    /// What happened, one sentence.
     pub what: String,
 }
 
-/// What a service said before it was replaced.
+/// The last log lines of a service before it was replaced.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastWords {
     /// The service.
     pub service: String,
-    /// How it stood, in words.
+    /// Its health.
     pub health: String,
     /// Its last log lines, secrets masked.
     pub lines: Vec<String>,
 }
 
-/// What a prober saw of one address while containers were replaced.
+/// The availability of one address while containers were replaced, measured by a prober.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outage {
-    /// What was asked: the smoke check's title.
+    /// What was probed: the smoke check's title.
     pub what: String,
-    /// How often it was asked.
+    /// Number of probes.
     pub asked: u32,
-    /// How often there was no wanted answer.
+    /// Number of failed probes.
     pub missed: u32,
-    /// The longest time without a wanted answer, milliseconds.
+    /// The longest time without a successful probe, milliseconds.
     pub longest_ms: u64,
-    /// It answered as wanted when the watch ended.
+    /// Whether the last probe succeeded.
     pub answers_now: bool,
 }
 
 /// How two releases differ.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Diff {
-    /// The release that was left, by name.
+    /// Name of the release that was rolled back.
     pub from: String,
-    /// The release gone back to, by name.
+    /// Name of the rollback target.
     pub to: String,
     /// Subject lines of the two commits.
     pub subjects: (String, String),
@@ -100,7 +100,7 @@ pub struct Diff {
     pub env: bool,
     /// The runbook differs.
     pub runbook: bool,
-    /// Migrations that only the release that was left has; `None` when they were not recorded.
+    /// Migrations that only `from` has; `None` if they were not recorded.
     pub migrations: Option<Vec<String>>,
 }
 
@@ -147,7 +147,7 @@ impl Diff {
 /// What people add to an incident. Append-only: the last cause counts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note {
-    /// Number in the store.
+    /// Id in the store.
     pub id: i64,
     /// The incident.
     pub incident: i64,
@@ -169,41 +169,41 @@ pub struct Note {
 pub enum NoteKind {
     /// Why it happened.
     Cause,
-    /// Something to be done, so that it does not happen again.
+    /// A task that prevents it from happening again.
     FollowUp,
-    /// This follow-up, by its note's number, is done.
+    /// The follow-up with this note id is done.
     Done(i64),
 }
 
-/// The cause that counts.
+/// The newest cause.
 pub fn cause(notes: &[Note]) -> Option<&Note> {
     notes.iter().rfind(|n| n.kind == NoteKind::Cause)
 }
 
-/// The follow-ups in order, each with the note that says it is done.
+/// The follow-ups in order, each with the note that marks it as done.
 pub fn follow_ups(notes: &[Note]) -> Vec<(&Note, Option<&Note>)> {
     let done = |id| notes.iter().find(|n| n.kind == NoteKind::Done(id));
     notes.iter().filter(|n| n.kind == NoteKind::FollowUp).map(|n| (n, done(n.id))).collect()
 }
 
 impl Incident {
-    /// Whether it went nowhere else: what ran was taken down and started again.
+    /// Whether the same release was stopped and started again.
     pub fn is_restart(&self) -> bool {
         self.from.is_none_or(|from| from == self.to)
     }
 
-    /// How it ended, in two words or three.
+    /// How it ended, in a few words.
     pub fn end(&self) -> &'static str {
         match (self.is_restart(), self.report.complete) {
             (false, true) => "Rolled back",
-            (false, false) => "Rollback not complete",
-            (true, true) => "Started anew",
-            (true, false) => "Restart not complete",
+            (false, false) => "Rollback incomplete",
+            (true, true) => "Restarted",
+            (true, false) => "Restart incomplete",
         }
     }
 }
 
-/// The incident as Markdown, for a wiki or a mail. What people and services wrote cannot become markup.
+/// The incident as Markdown, for a wiki or an email. Text from people and services is escaped.
 pub fn markdown(stack: &str, incident: &Incident, notes: &[Note]) -> String {
     let report = &incident.report;
     let mut out = format!("# Incident {} of {}\n\n", incident.id, plain(stack));
@@ -223,15 +223,15 @@ pub fn markdown(stack: &str, incident: &Incident, notes: &[Note]) -> String {
         out.push_str(&format!("- {}\n", plain(&line)));
     }
     if let Some(diff) = &report.diff {
-        out.push_str("\n## What differed\n\n");
+        out.push_str("\n## Differences\n\n");
         for line in diff.lines() {
             out.push_str(&format!("- {}\n", plain(&line)));
         }
     }
-    for words in report.failing.iter().chain(&report.others) {
-        out.push_str(&format!("\n## Last lines of {} ({})\n\n", plain(&words.service), plain(&words.health)));
-        for line in &words.lines {
-            // Indented code: nothing in it is markup, whatever it holds.
+    for log in report.failing.iter().chain(&report.others) {
+        out.push_str(&format!("\n## Last log lines of {} ({})\n\n", plain(&log.service), plain(&log.health)));
+        for line in &log.lines {
+            // Indented code: nothing in it is interpreted as markup.
             out.push_str(&format!("    {line}\n"));
         }
     }
@@ -252,24 +252,27 @@ pub fn markdown(stack: &str, incident: &Incident, notes: &[Note]) -> String {
     out
 }
 
-/// What is known of the outage, one line each.
+/// The measured outages, one line each.
 pub fn outage_lines(report: &Report) -> Vec<String> {
     let mut lines: Vec<String> = report
         .outages
         .iter()
         .map(|o| match (o.missed, o.answers_now) {
-            (0, _) => format!("{}: answered {} of {} times", o.what, o.asked, o.asked),
+            (0, _) => format!("{}: 0 of {} probes failed", o.what, o.asked),
             (missed, now) => format!(
-                "{}: no wanted answer {missed} of {} times, at most {} in a row{}",
+                "{}: {missed} of {} probes failed, longest outage {}{}",
                 o.what,
                 o.asked,
                 human_span(o.longest_ms),
-                if now { "" } else { ", and none when the watch ended" }
+                if now { "" } else { ", still failing at the end" }
             ),
         })
         .collect();
     if let Some(ms) = report.replaced_in_ms {
-        lines.push(format!("All services were well {} after the first was replaced", human_span(ms)));
+        lines.push(format!(
+            "All services were healthy {} after the first container was replaced",
+            human_span(ms)
+        ));
     }
     if lines.is_empty() {
         lines.push("Nothing was measured".to_owned());
@@ -277,7 +280,7 @@ pub fn outage_lines(report: &Report) -> Vec<String> {
     lines
 }
 
-/// A text on one line that cannot become markup.
+/// The text on one line, with markup characters escaped.
 fn plain(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     line.chars().fold(String::new(), |mut out, c| {
@@ -351,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_was_written_becomes_markup() {
+    fn text_of_people_and_services_is_escaped() {
         let text = markdown("A *B*", &incident(), &[]);
         assert!(text.contains("Deploy of \\<b\\>\\#2\\</b\\> failed"), "{text}");
         assert!(text.contains("\n    # not a heading\n"), "{text}");
@@ -360,21 +363,21 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_is_told_as_it_was_seen() {
+    fn outages_are_listed_with_probes_and_duration() {
         let mut report = incident().report;
-        assert!(outage_lines(&report)[0].contains("10 of 40 times, at most 2.0 s in a row"));
+        assert!(outage_lines(&report)[0].contains("10 of 40 probes failed, longest outage 2.0 s"));
         report.outages[0].missed = 0;
-        assert_eq!(outage_lines(&report)[0], "API health: answered 40 of 40 times");
+        assert_eq!(outage_lines(&report)[0], "API health: 0 of 40 probes failed");
         report.outages[0].missed = 40;
         report.outages[0].answers_now = false;
-        assert!(outage_lines(&report)[0].ends_with("and none when the watch ended"));
+        assert!(outage_lines(&report)[0].ends_with("still failing at the end"));
         report.outages.clear();
         report.replaced_in_ms = None;
         assert_eq!(outage_lines(&report), ["Nothing was measured"]);
     }
 
     #[test]
-    fn what_could_not_be_read_on_one_side_counts_as_different() {
+    fn parts_unknown_on_one_side_count_as_different() {
         let release = |id: i64, commit: Option<&str>| Release {
             id,
             parts: crate::release::ReleaseComponents {

@@ -1,4 +1,4 @@
-//! Criteria and checklist items: how each is satisfied, and how it stands.
+//! Criteria and checklist items: how each can be satisfied, and its state.
 
 use serde::{Deserialize, Serialize};
 
@@ -23,17 +23,18 @@ pub enum Proof {
     Checks(Vec<String>),
     /// By these criteria and checks, all of them; the checks bound to the item are among them.
     Pieces(Vec<ChecklistPart>),
-    /// By a person's word.
+    /// By an attestation.
     Attestation,
     /// By all gates before the decision being accepted.
     GatesAccepted,
     /// By the sign-offs of all signing roles.
     SignOffs,
-    /// By nothing: preflight found that it would break. It is gone when the cause is.
+    /// Cannot be satisfied: a preflight finding that would make a step or the deploy fail. It disappears when the cause
+    /// is fixed.
     Preflight {
         /// Where: `docker-compose.yml:12`.
         place: String,
-        /// The way out.
+        /// How to fix it.
         hint: String,
     },
 }
@@ -47,33 +48,33 @@ pub struct Item {
     pub gate: Option<String>,
     /// Its text.
     pub text: String,
-    /// Digest of the text; of what a finding of preflight is about.
+    /// Digest of the text; for a preflight finding, of its subject.
     pub digest: String,
-    /// How words and signatures of earlier versions name it, where that is another name.
+    /// Its identity in attestations and sign-offs of earlier versions, if that is different.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first: Option<Identity>,
     /// How it is satisfied.
     pub proof: Proof,
-    /// It needs a person's word besides its checks.
+    /// It needs an attestation in addition to its checks.
     pub needs_word: bool,
     /// Line in the runbook, from 1.
     pub line: usize,
 }
 
 impl Item {
-    /// Whether a stored word names it so, in this form or an earlier one.
+    /// Whether a stored attestation or waiver refers to it by this id, in the current or an earlier format.
     pub fn is_called(&self, id: &str) -> bool {
         self.id == id || self.first.as_ref().is_some_and(|first| first.id == id)
     }
 
-    /// Whether a stored word was about what it says now.
+    /// Whether a stored attestation or waiver refers to its current text.
     pub fn says(&self, digest: &str) -> bool {
         self.digest == digest || self.first.as_ref().is_some_and(|first| first.digest == digest)
     }
 }
 
-/// The items of a runbook in its order: what preflight found, criteria, then checklist. `attest` names those
-/// that need a person's word besides their checks.
+/// The items of a runbook in its order: preflight findings, criteria, then checklist. `attest` lists those
+/// that need an attestation in addition to their checks.
 pub fn items(
     runbook: &Runbook,
     checks: &[Check],
@@ -128,7 +129,8 @@ pub fn items(
     found.chain(criteria).chain(checklist).collect()
 }
 
-/// The gate where the decision falls: the one that holds the checklist, else none.
+/// The gate of the Go/No-Go decision: the gate that contains the checklist, or the last gate if the checklist is
+/// outside the gates. `None` without a checklist.
 pub fn decision_gate(runbook: &Runbook) -> Option<String> {
     let gate = runbook
         .checklist
@@ -140,7 +142,7 @@ pub fn decision_gate(runbook: &Runbook) -> Option<String> {
     runbook.gates.iter().any(|g| g.id == gate).then_some(gate)
 }
 
-/// Checklist lines that say what the board itself knows.
+/// The proof of checklist items that Stagegate can derive itself: accepted gates and sign-offs.
 fn derived(text: &str, runbook: &Runbook) -> Option<Proof> {
     let plain: String = text
         .to_lowercase()
@@ -156,12 +158,12 @@ fn derived(text: &str, runbook: &Runbook) -> Option<Proof> {
     (names_gates && plain.contains("accepted") && !runbook.gates.is_empty()).then_some(Proof::GatesAccepted)
 }
 
-/// How one check stands for the release that is judged.
+/// The state of one check for the current release.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CheckState {
     /// The check's id.
     pub check: String,
-    /// The word for it.
+    /// Its standing.
     pub standing: Standing,
     /// Its last evidence, stale or not.
     pub last: Option<Evidence>,
@@ -169,7 +171,7 @@ pub struct CheckState {
     pub stale: Vec<Staleness>,
     /// The unit of its value; empty for counts.
     pub unit: String,
-    /// How many times it was seen not to pass on the parts of this release.
+    /// How many times it did not pass on the parts of this release.
     pub failures: u32,
 }
 
@@ -177,20 +179,20 @@ pub struct CheckState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Standing {
-    /// Never looked.
+    /// Never run.
     Missing,
-    /// Looked, but what was found no longer counts.
+    /// Its last evidence no longer counts.
     Stale,
-    /// Counts and passed.
+    /// Its evidence counts and passed.
     Pass,
-    /// Counts and failed.
+    /// Its evidence counts and failed.
     Fail,
-    /// Counts and could not tell.
+    /// Its evidence counts and is inconclusive.
     Inconclusive,
 }
 
 impl Standing {
-    /// The word on pages.
+    /// The name on pages.
     pub fn word(self) -> &'static str {
         match self {
             Standing::Missing => "not run",
@@ -202,15 +204,15 @@ impl Standing {
     }
 }
 
-/// Judges a check by its newest evidence that counts; older evidence of the same parts revives
-/// after a rollback, newer evidence of other parts does not hide it.
+/// The state of a check by its newest evidence that counts. Older evidence of the same parts counts again
+/// after a rollback; newer evidence of other parts does not hide it.
 pub fn check_state(check: &Check, facts: &Facts<'_>) -> CheckState {
     let none = ReleaseComponents::default();
     let parts = facts.release.map_or(&none, |r| &r.parts);
     let mine = || facts.evidence.iter().filter(|e| e.check == check.id);
     let seen = facts.release.map(|r| parts_seen(r, &facts.observed.parts)).unwrap_or_default();
-    // What was found on other parts than the release's says nothing, and neither does what was found on the
-    // release's while something else is seen to be there.
+    // Evidence found on other parts than those of the release does not count. Neither does evidence found on the
+    // release's parts while other parts are observed.
     let why_stale = |e: &Evidence| -> Vec<Staleness> {
         let reasons = staleness(e, check, parts, facts.now);
         let (reasons, by) = if reasons.is_empty() {
@@ -224,7 +226,7 @@ pub fn check_state(check: &Check, facts: &Facts<'_>) -> CheckState {
         {
             let mode = mode_text(mode);
             let at = became(facts.changes, MODE_KEY, &mode);
-            reasons.push(Staleness::SeenOtherwise { what: format!("the env file has mode {mode} now"), at });
+            reasons.push(Staleness::SeenOtherwise { what: format!("the env file now has mode {mode}"), at });
         }
         reasons
     };
@@ -262,14 +264,14 @@ impl CheckState {
             return None;
         }
         let number = self.last.as_ref()?.finding.value?;
-        // Two digits behind the point are what people compare.
+        // Two decimal places are enough for people to compare.
         let number = (number * 100.0).round() / 100.0;
         let value = if self.unit.is_empty() { number.to_string() } else { format!("{number} {}", self.unit) };
         Some(ShownValue { check: self.check.clone(), value })
     }
 }
 
-/// How an item stands.
+/// An item with its state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ItemState {
     /// The item.
@@ -288,30 +290,30 @@ pub struct ItemState {
     pub waiver: Option<Waiver>,
 }
 
-/// How one part of a checklist item stands.
+/// The state of one part of a checklist item.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChecklistPartState {
     /// The part.
     pub piece: ChecklistPart,
-    /// Whether it holds.
+    /// Whether it is satisfied.
     pub holds: bool,
-    /// How it stands, in a word: `proved`, `waived`, `open`, `pass`.
+    /// Its state in one word: `proved`, `waived`, `open`, `pass`.
     pub word: String,
-    /// Why it does not hold; empty when it does.
+    /// Why it is not satisfied; empty if it is.
     pub why: String,
 }
 
-/// Satisfied or not; never by silence.
+/// Whether and how an item is satisfied. Missing information never satisfies it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "status", content = "why")]
 pub enum Status {
     /// All its checks pass.
     Proved,
-    /// A person's word counts.
+    /// A valid attestation exists.
     Attested,
-    /// Let through until a date.
+    /// Waived until a date.
     Waived,
-    /// The board's own facts say so.
+    /// Derived by Stagegate from gates or sign-offs.
     Derived,
     /// Not satisfied; one sentence for each thing missing.
     Open(Vec<String>),
@@ -328,13 +330,14 @@ impl ItemState {
         !matches!(self.status, Status::Open(_))
     }
 
-    /// Whether something was seen to be wrong (and not only not yet seen).
+    /// Whether it is open because a check has failed (and not only because one has not run yet) or because of a
+    /// preflight finding.
     pub fn is_red(&self) -> bool {
         let seen_to_fail = || self.checks.iter().any(|c| c.standing == Standing::Fail);
         !self.is_satisfied() && (matches!(self.item.proof, Proof::Preflight { .. }) || seen_to_fail())
     }
 
-    /// Whether it is open only because criteria are, which their own gates tell.
+    /// Whether it is open only because of open criteria, which are listed with their own gates.
     pub fn only_follows(&self) -> bool {
         !self.is_satisfied()
             && self.pieces.iter().any(|p| !p.holds)
@@ -342,7 +345,7 @@ impl ItemState {
             && (self.attestation.is_some() || !self.item.needs_word)
     }
 
-    /// Whether a person's word has a place here.
+    /// Whether it can be attested.
     pub fn takes_word(&self) -> bool {
         self.item.proof == Proof::Attestation || self.item.needs_word
     }
@@ -358,7 +361,7 @@ impl ItemState {
         }
     }
 
-    /// The row as versions before 0.2 put it into digests that are stored.
+    /// The row as it was in stored digests of versions before 0.2.
     pub fn shown_first(&self) -> ShownRow {
         let mut row = self.shown();
         if let Some(Identity { id, digest }) = self.item.first.clone() {
@@ -385,7 +388,7 @@ impl ItemState {
             item: self.item.id.clone(),
             text_digest: self.item.digest.clone(),
             state,
-            // What was let through on purpose may go on failing: the waiver's signer knew.
+            // A waived item may continue to fail; the person who waived it knew that.
             failures: match self.status {
                 Status::Waived => 0,
                 _ => self.checks.iter().map(|c| c.failures).sum(),
@@ -402,7 +405,7 @@ impl ItemState {
     }
 }
 
-/// Judges all items; those made of parts last, because their parts are other items.
+/// The states of all items. Items made of parts come last, because their parts are other items.
 pub fn item_states(items: &[Item], facts: &Facts<'_>) -> Vec<ItemState> {
     let mut states: Vec<ItemState> = items.iter().map(|i| item_state(i, facts, &[])).collect();
     let made = |s: &ItemState| matches!(s.item.proof, Proof::Pieces(_));
@@ -428,14 +431,14 @@ fn piece_state(piece: &ChecklistPart, checks: &[CheckState], others: &[ItemState
     };
     match piece {
         ChecklistPart::Criterion(id) => match others.iter().find(|o| o.item.id == *id) {
-            None => open("unknown", format!("the runbook has no {id}")),
+            None => open("unknown", format!("criterion {id} does not exist in the runbook")),
             Some(other) => match &other.status {
                 Status::Open(why) => open(other.word(), why.join("; ")),
                 _ => holds(other.word()),
             },
         },
         ChecklistPart::Check(id) => match checks.iter().find(|c| c.check == *id) {
-            None => open("unknown", format!("there is no check “{id}”")),
+            None => open("unknown", format!("check “{id}” does not exist")),
             Some(check) => match check_complaint(check) {
                 Some(why) => open(check.standing.word(), why),
                 None => holds(check.standing.word()),
@@ -444,8 +447,8 @@ fn piece_state(piece: &ChecklistPart, checks: &[CheckState], others: &[ItemState
     }
 }
 
-/// Judges an item by its checks, parts, attestation and waiver. The two derived proofs are settled by
-/// the caller, who knows the gates and the sign-offs.
+/// The state of an item by its checks, parts, attestation and waiver. The caller, which knows the gates and the
+/// sign-offs, sets the two derived proofs.
 fn item_state(item: &Item, facts: &Facts<'_>, others: &[ItemState]) -> ItemState {
     let checks: Vec<CheckState> = match &item.proof {
         Proof::Checks(ids) => {
@@ -469,39 +472,39 @@ fn item_state(item: &Item, facts: &Facts<'_>, others: &[ItemState]) -> ItemState
         .rfind(|w| item.is_called(&w.item))
         .filter(|w| w.holds && item.says(&w.text_digest) && facts.now < w.until)
         .cloned();
-    let last_word = facts
+    let last_attestation = facts
         .attestations
         .iter()
         .rfind(|a| a.item == item.id && facts.release.is_some_and(|r| r.id == a.release));
-    let word_against = last_word.and_then(|a| why_word_ended(item, a, facts));
-    let attestation = last_word.filter(|_| word_against.is_none()).cloned();
-    let old_word = last_word.filter(|_| word_against.is_some()).cloned();
+    let invalid_because = last_attestation.and_then(|a| why_attestation_ended(item, a, facts));
+    let attestation = last_attestation.filter(|_| invalid_because.is_none()).cloned();
+    let old_word = last_attestation.filter(|_| invalid_because.is_some()).cloned();
     let proved = match &item.proof {
         Proof::Pieces(_) => pieces.iter().all(|p| p.holds),
         _ => !checks.is_empty() && checks.iter().all(|c| c.standing == Standing::Pass),
     };
-    let has_word = attestation.is_some() || !item.needs_word;
-    let status = if proved && has_word {
+    let is_attested = attestation.is_some() || !item.needs_word;
+    let status = if proved && is_attested {
         Status::Proved
     } else if waiver.is_some() {
         Status::Waived
     } else if item.proof == Proof::Attestation && attestation.is_some() {
         Status::Attested
     } else {
-        Status::Open(why_open(item, &checks, &pieces, has_word, word_against))
+        Status::Open(why_open(item, &checks, &pieces, is_attested, invalid_because))
     };
     ItemState { item: item.clone(), status, checks, pieces, attestation, old_word, waiver }
 }
 
-/// Why a person's word on this release no longer counts; `None`: it does.
-fn why_word_ended(item: &Item, word: &Attestation, facts: &Facts<'_>) -> Option<String> {
-    if !word.holds {
-        return Some(format!("{} took the attestation back", word.by_name));
+/// Why an attestation on this release no longer counts; `None` if it counts.
+fn why_attestation_ended(item: &Item, attestation: &Attestation, facts: &Facts<'_>) -> Option<String> {
+    if !attestation.holds {
+        return Some(format!("{} withdrew the attestation", attestation.by_name));
     }
-    if word.text_digest != item.digest {
-        return Some("its text changed since it was attested".to_owned());
+    if attestation.text_digest != item.digest {
+        return Some("its text has changed since it was attested".to_owned());
     }
-    let (age, valid) = (facts.now.since(word.at), facts.rules.attested_for(&item.id)?);
+    let (age, valid) = (facts.now.since(attestation.at), facts.rules.attested_for(&item.id)?);
     (age >= valid).then(|| format!("attested {} ago, valid for {}", human_span(age), human_span(valid)))
 }
 
@@ -509,19 +512,17 @@ fn why_open(
     item: &Item,
     checks: &[CheckState],
     pieces: &[ChecklistPartState],
-    has_word: bool,
-    word_against: Option<String>,
+    is_attested: bool,
+    invalid_because: Option<String>,
 ) -> Vec<String> {
-    let word_missing = || {
-        word_against
-            .clone()
-            .unwrap_or_else(|| "a person has to attest the part that no check sees".to_owned())
+    let attestation_missing = || {
+        invalid_because.clone().unwrap_or_else(|| "the part that no check covers is not attested".to_owned())
     };
     match &item.proof {
         Proof::Checks(_) => {
             let mut why: Vec<String> = checks.iter().filter_map(check_complaint).collect();
-            if !has_word {
-                why.push(word_missing());
+            if !is_attested {
+                why.push(attestation_missing());
             }
             why
         }
@@ -534,16 +535,16 @@ fn why_open(
                     ChecklistPart::Check(_) => p.why.clone(),
                 })
                 .collect();
-            if !has_word {
-                why.push(word_missing());
+            if !is_attested {
+                why.push(attestation_missing());
             }
             why
         }
         Proof::Attestation => {
-            vec![word_against.unwrap_or_else(|| "nobody has attested it for this release".to_owned())]
+            vec![invalid_because.unwrap_or_else(|| "not attested for this release".to_owned())]
         }
-        Proof::GatesAccepted => vec!["not every gate before it is accepted".to_owned()],
-        Proof::SignOffs => vec!["not every role has signed Go".to_owned()],
+        Proof::GatesAccepted => vec!["not all earlier gates are accepted".to_owned()],
+        Proof::SignOffs => vec!["not all roles have signed Go".to_owned()],
         Proof::Preflight { place, hint } => vec![format!("{place}: {hint}")],
     }
 }
@@ -558,11 +559,11 @@ fn check_complaint(state: &CheckState) -> Option<String> {
             Some(format!("check “{}” is stale: {}", state.check, reasons.join("; ")))
         }
         Standing::Fail => Some(format!("check “{}” failed: {saw}", state.check)),
-        Standing::Inconclusive => Some(format!("check “{}” could not tell: {saw}", state.check)),
+        Standing::Inconclusive => Some(format!("check “{}” was inconclusive: {saw}", state.check)),
     }
 }
 
-/// The roles that own a gate: the declared ones, else every DRI of the runbook, else DevOps.
+/// The roles that own a gate: the declared owners, else all DRIs of the runbook, else DevOps.
 pub fn gate_owners(gate: &str, facts: &Facts<'_>) -> Vec<Role> {
     if let Some(owners) = facts.gate_owners.get(gate)
         && !owners.is_empty()

@@ -1,5 +1,5 @@
-//! The judgement: gates, sign-offs, verdict, out of the facts. Pure and total; every unmet
-//! condition is returned, not the first only.
+//! The judgement: gates, sign-offs and verdict, computed from the facts. Pure and total; all unmet
+//! conditions are returned, not only the first.
 
 mod blockers;
 mod digests;
@@ -19,68 +19,68 @@ use crate::item::{ItemState, Proof, Status, decision_gate, item_states, items};
 use crate::role::Role;
 use crate::time::Millis;
 
-/// How one signing role stands.
+/// A signing role with its sign-off.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignOffView {
     /// The role as the runbook writes it.
     pub name: String,
-    /// The role, when the word is a known one.
+    /// The role, if it is known to Stagegate.
     pub role: Option<Role>,
     /// Its last sign-off on this release.
     pub last: Option<SignOff>,
-    /// Why the last one does not count; empty when it does.
+    /// Why the last sign-off is not valid; empty if it is.
     pub stale: Vec<String>,
-    /// What has changed since the last one was given, also where that does not end it: rows, parts of
+    /// What has changed since the last sign-off, including changes that do not invalidate it: rows, parts of
     /// the release, measured values.
     pub changes: Vec<String>,
 }
 
 impl SignOffView {
-    /// The word that counts, if one does.
+    /// The choice of the sign-off, if it is valid.
     pub fn counts(&self) -> Option<Choice> {
         self.last.as_ref().filter(|_| self.stale.is_empty()).map(|s| s.choice)
     }
 }
 
-/// Something between here and Go.
+/// Something that prevents Go.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Blocker {
-    /// Which kind of thing it is.
+    /// Its kind.
     pub kind: BlockerKind,
     /// What is wrong, one line.
     pub what: String,
-    /// The particulars, one line each.
+    /// Details, one line each.
     pub details: Vec<String>,
-    /// Whose it is.
+    /// Who is responsible.
     pub owners: Vec<String>,
-    /// Since when it is in the way, where the facts tell.
+    /// Since when it blocks, if known.
     pub since: Option<Millis>,
 }
 
-/// Where a blocker belongs; pages link there.
+/// The area that a blocker belongs to; pages link there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BlockerKind {
     /// The runbook or its configuration.
     Runbook,
-    /// The release: none is open, or it is not deployed.
+    /// The release: none is open, or it is not deployed successfully.
     Release,
-    /// The engine, a service, drift.
+    /// The Docker engine, a service, drift.
     Stack,
     /// This gate.
     Gate(String),
     /// The sign-offs.
     SignOffs,
-    /// The audit log, and the records that it vouches for.
+    /// The audit log and the records that it covers.
     Audit,
 }
 
 /// Go, or No-Go with the shortest list of blockers. Computed, never typed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
-    /// What stands between here and Go; empty means Go.
+    /// What prevents Go; empty means Go.
     pub blockers: Vec<Blocker>,
-    /// Items let through by a waiver.
+    /// Number of waived items.
     pub waivers: usize,
     /// Those items with their waivers, in the runbook's order.
     pub waived: Vec<Waiver>,
@@ -118,44 +118,44 @@ impl Verdict {
     }
 }
 
-/// A decision that no longer stands.
+/// A decision that is no longer valid.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FallenDecision {
     /// The decision.
     pub decision: Decision,
-    /// Why it does not stand, one phrase each; never empty.
+    /// Why it is not valid, one phrase each; never empty.
     pub why: Vec<String>,
 }
 
-/// Everything that the rules say about one moment.
+/// The result of all rules at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Judgement {
     /// The gates in order.
     pub gates: Vec<GateView>,
-    /// Checklist items that stand in no gate.
+    /// Checklist items outside of the gates.
     pub loose_items: Vec<ItemState>,
     /// The signing roles in the runbook's order.
     pub sign_offs: Vec<SignOffView>,
-    /// Digest of all that a signer is shown.
+    /// Digest of everything that a signer is shown.
     pub digest: String,
     /// The rows behind it.
     pub shown: Vec<ShownRow>,
-    /// What stands between here and Go, sign-offs left out: a Go signature needs it empty.
+    /// What prevents Go apart from sign-offs. It must be empty for a Go sign-off.
     pub before_signing: Vec<Blocker>,
     /// The verdict.
     pub verdict: Verdict,
     /// Digest of the verdict: the evidence, the sign-offs that count, the blockers. A decision stores it.
     pub verdict_digest: String,
-    /// The decision on this release, if it is still about what is shown now.
+    /// The decision on this release, if it is still valid.
     pub decision: Option<Decision>,
-    /// The last decision on this release, if it no longer stands.
+    /// The last decision on this release, if it is no longer valid.
     pub fallen: Option<FallenDecision>,
-    /// What differs between the release and the stack and directory as they are.
+    /// Differences between the release and the running stack or the directory.
     pub drift: Vec<Drift>,
 }
 
 impl Judgement {
-    /// The last decision on this release, whether it still stands or not.
+    /// The last decision on this release, valid or not.
     pub fn last_decision(&self) -> Option<&Decision> {
         self.decision.as_ref().or(self.fallen.as_ref().map(|f| &f.decision))
     }
@@ -165,13 +165,13 @@ impl Judgement {
         self.gates.iter().find(|g| g.id == id)
     }
 
-    /// The item `id`, wherever it stands.
+    /// The item `id`, inside or outside of the gates.
     pub fn item(&self, id: &str) -> Option<&ItemState> {
         self.gates.iter().flat_map(|g| &g.items).chain(&self.loose_items).find(|i| i.item.id == id)
     }
 }
 
-/// Judges the facts.
+/// Computes the judgement from the facts.
 pub fn judge(facts: &Facts<'_>) -> Judgement {
     let all = items(facts.runbook, facts.checks, facts.attest, facts.findings, facts.rules);
     let mut states: Vec<ItemState> = item_states(&all, facts);
@@ -210,12 +210,12 @@ pub fn judge(facts: &Facts<'_>) -> Judgement {
     let verdict = Verdict { blockers, waivers: waived.len(), waived };
     let verdicts = digests.map(|digest| verdict_digest(digest, &sign_offs, &verdict));
     let last = facts.decisions.iter().rfind(|d| facts.release.is_some_and(|r| r.id == d.release)).cloned();
-    let stands = |d: &Decision| {
+    let is_valid = |d: &Decision| {
         let same = if d.verdict.is_empty() { digests.has(&d.digest) } else { verdicts.has(&d.verdict) };
         d.choice == Choice::NoGo || (verdict.is_go() && same)
     };
     let (decision, fallen) = match last {
-        Some(d) if stands(&d) => (Some(d), None),
+        Some(d) if is_valid(&d) => (Some(d), None),
         Some(d) => {
             let why = why_fallen(&d, &verdict, &digests, &shown, &names);
             (None, Some(FallenDecision { decision: d, why }))

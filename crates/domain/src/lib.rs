@@ -1,7 +1,7 @@
-//! What the words of Stagegate mean: types, rules, transitions.
+//! The types and rules of Stagegate.
 //!
-//! Nothing here touches the outside world: no I/O, no clock, no runtime. So nothing here can fail
-//! for reasons of the outside world, and the same rules run on the server and in the browser.
+//! The crate has no I/O, no clock and no runtime, so the same rules run on the server and in the browser, and
+//! they cannot fail for external reasons.
 
 pub mod blocked_since;
 pub mod canonical;

@@ -1,7 +1,7 @@
-//! A line of a run's log as people see it: text with a few typed attributes, never markup.
+//! A line of a run's log as it is shown: text with a few typed attributes, never markup.
 //!
-//! This module knows nothing of files, escape codes or redaction: the engine has dealt with those before a
-//! line takes this form, so a page may put every span into a text node and nothing else.
+//! Escape codes are removed and secrets are masked before a line gets this form. A page must show each span
+//! as a text node.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,11 +13,11 @@ pub enum Stream {
     Out,
     /// The command's standard error.
     Err,
-    /// Stagegate's own words about the run.
+    /// A message of Stagegate about the run.
     Notice,
 }
 
-/// A stretch of text in one style. The text holds no control characters besides the tab.
+/// Text in one style. It contains no control characters except tabs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
     /// What to show, as plain text.
@@ -26,13 +26,13 @@ pub struct Span {
     /// Foreground colour as an index into the 256-colour palette; `None` is the default colour.
     #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
     pub fg: Option<u8>,
-    /// Heavier strokes.
+    /// Bold.
     #[serde(rename = "b", default, skip_serializing_if = "is_false")]
     pub bold: bool,
-    /// Less contrast.
+    /// Dimmed.
     #[serde(rename = "d", default, skip_serializing_if = "is_false")]
     pub dim: bool,
-    /// Slanted.
+    /// Italic.
     #[serde(rename = "i", default, skip_serializing_if = "is_false")]
     pub italic: bool,
     /// Underlined.
@@ -45,7 +45,7 @@ pub struct Span {
 pub struct LogLine {
     /// Its number, from 0.
     pub n: u64,
-    /// When its first byte was seen: milliseconds since the run started.
+    /// When its first byte was read: milliseconds since the run started.
     #[serde(rename = "at")]
     pub at_ms: u64,
     /// Where it came from.
@@ -54,7 +54,7 @@ pub struct LogLine {
     /// Its text, in order.
     #[serde(rename = "p")]
     pub spans: Vec<Span>,
-    /// True when the line is longer than what `spans` holds; the raw log has the rest.
+    /// True if the line is longer than `spans`; the raw log contains all of it.
     #[serde(rename = "cut", default, skip_serializing_if = "is_false")]
     pub truncated: bool,
 }
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_plain_line_travels_in_few_bytes_and_returns_unchanged() {
+    fn a_plain_line_has_compact_json_and_is_read_back_unchanged() {
         let line = LogLine {
             n: 7,
             at_ms: 12,

@@ -1,22 +1,22 @@
-//! What is seen of a stack at one moment: its services, its parts, and what cannot be read.
+//! The observed state of a stack at one moment: its services, its parts, and what cannot be read.
 
 use serde::{Deserialize, Serialize};
 
 use crate::release::ReleaseComponents;
 use crate::time::Millis;
 
-/// One service of the stack, as the engine sees it.
+/// One service of the stack, as reported by the Docker engine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Service {
     /// Its name in the Compose file.
     pub name: String,
-    /// How it is.
+    /// Its health.
     pub health: Health,
     /// Image ID of the running container; empty when there is none.
     pub image: String,
     /// The image's tag, where it has one.
     pub tag: String,
-    /// Restarts of the container since it was made.
+    /// Restarts of the container since it was created.
     pub restarts: u64,
     /// When the container started; `None` when there is none.
     pub started_at: Option<Millis>,
@@ -26,35 +26,35 @@ pub struct Service {
     pub container: String,
 }
 
-/// How a service is.
+/// The health of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Health {
-    /// Running, and its health check agrees.
+    /// Running, and its health check passes.
     Healthy,
     /// Running, and it has no health check.
     Running,
-    /// Its health check has not agreed yet.
+    /// Its health check has not passed yet.
     Starting,
-    /// Its health check disagrees.
+    /// Its health check fails.
     Unhealthy,
-    /// Its container keeps ending.
+    /// Its container keeps restarting.
     Restarting,
-    /// It ended; a one-shot service that exited 0 is [`Health::Done`].
+    /// It has stopped; a one-shot service that exited with 0 is [`Health::Done`].
     Exited,
-    /// A one-shot service that ended well.
+    /// A one-shot service that has finished successfully.
     Done,
     /// It has no container.
     Missing,
 }
 
 impl Health {
-    /// Whether nothing is wrong with a service that stands so.
+    /// Whether a service in this state has no problem.
     pub fn is_good(self) -> bool {
         matches!(self, Health::Healthy | Health::Running | Health::Done)
     }
 
-    /// The word on pages.
+    /// The name on pages.
     pub fn label(self) -> &'static str {
         match self {
             Health::Healthy => "healthy",
@@ -69,24 +69,24 @@ impl Health {
     }
 }
 
-/// What is observed of the stack right now.
+/// The current observed state of the stack.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Observed {
-    /// Since when the engine cannot be reached; `None` while it answers.
+    /// Since when the Docker engine cannot be reached; `None` while it can.
     pub unreachable_since: Option<Millis>,
-    /// What the engine said when it could not be reached.
+    /// Why the Docker engine cannot be reached.
     pub unreachable_why: String,
-    /// Engine version, when it answers.
+    /// Docker engine version, while it can be reached.
     pub engine_version: String,
     /// The services of the Compose file, in its order.
     pub services: Vec<Service>,
-    /// The parts as they are on disk and in the engine now.
+    /// The current parts, on disk and in the Docker engine.
     pub parts: ReleaseComponents,
     /// Subject line of the commit in the directory; empty when there is none.
     pub subject: String,
     /// What cannot be read (directory, Compose file, git), one sentence each.
     pub faults: Vec<String>,
-    /// The stack's directory is not there, so nothing can be run in it.
+    /// The stack's directory does not exist, so nothing can be run in it.
     #[serde(default)]
     pub directory_missing: bool,
     /// Permissions of the env file, when there is one.
@@ -105,7 +105,7 @@ pub struct Observed {
 pub struct Orphan {
     /// The container's name.
     pub container: String,
-    /// The service that it was made for.
+    /// The service that it was created for.
     pub service: String,
     /// Its image ID.
     pub image: String,

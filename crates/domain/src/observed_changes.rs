@@ -1,5 +1,4 @@
-//! When something that is watched became what it is now. Evidence says what it was found on; this says
-//! since when that is another.
+//! When observed things changed. Evidence records the parts it was found on; this records when they changed.
 
 use std::collections::BTreeMap;
 
@@ -9,28 +8,28 @@ use crate::observed::{Health, Observed, Service};
 use crate::release::ReleaseComponent;
 use crate::time::Millis;
 
-/// A watched thing became another one, as first seen.
+/// A change of an observed thing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
-    /// What is watched: see [`watched`].
+    /// What is observed: see [`watched`].
     pub key: String,
-    /// What it was before; `None` when it was never seen before.
+    /// The value before; `None` if it was never observed before.
     pub was: Option<String>,
-    /// What it is since. Digests, image IDs and words; never a value of the env file.
+    /// The new value: a digest, an image ID or a keyword; never a value of the env file.
     pub now: String,
-    /// When that was first seen.
+    /// When it was first observed.
     pub at: Millis,
 }
 
-/// A container that started so lately, and not for the first time, keeps ending.
+/// A container that has restarted and whose last start is more recent than this keeps restarting.
 const LOOP_MS: u64 = 60_000;
-/// So many restarts may be an accident.
+/// From this number of restarts on, a recent start counts as a restart loop.
 const RESTARTS: u64 = 2;
 
 const YES: &str = "yes";
 const NO: &str = "no";
 
-/// The key of a part that is no image.
+/// The key of a part other than the images.
 pub fn part_key(part: ReleaseComponent) -> String {
     part.label().to_owned()
 }
@@ -48,21 +47,21 @@ pub fn condition_key(condition: &str, name: &str) -> String {
 /// The key of the env file's permissions.
 pub const MODE_KEY: &str = "mode";
 
-/// Permissions as people write them: `0600`.
+/// Permissions in the usual notation: `0600`.
 pub fn mode_text(mode: u32) -> String {
     format!("{:04o}", mode & 0o7777)
 }
 
-/// Whether the container of a service keeps ending and being started again.
+/// Whether the container of a service is in a restart loop.
 pub fn restarts_again_and_again(service: &Service, now: Millis) -> bool {
     let lately = service.started_at.is_some_and(|at| now.since(at) < LOOP_MS);
     (service.health == Health::Restarting && service.restarts > 0)
         || (service.restarts >= RESTARTS && lately && service.health != Health::Missing)
 }
 
-/// Everything that is watched, as it is now: the parts, each service's image, the env file's mode, and
-/// whether a service is gone, keeps restarting or has lost its tag, and which containers belong to none.
-/// What cannot be seen is absent.
+/// The current values of everything that is observed: the parts, each service's image, the env file's mode,
+/// whether a service has no container, keeps restarting or has lost its tag, and the containers without a service.
+/// What cannot be observed is left out.
 pub fn watched(observed: &Observed, now: Millis) -> BTreeMap<String, String> {
     let mut seen: BTreeMap<String, String> =
         observed.parts.values.iter().map(|(part, value)| (part_key(*part), value.clone())).collect();
@@ -86,13 +85,13 @@ pub fn watched(observed: &Observed, now: Millis) -> BTreeMap<String, String> {
     seen
 }
 
-/// What is to be recorded: whatever is another than when it was recorded last. A condition that never held
-/// is nothing to record.
+/// The changes to record: everything that differs from the last record. A condition that was never true
+/// is not recorded.
 pub fn news(recorded: &[Change], observed: &Observed, now: Millis) -> Vec<Change> {
     let last = |key: &str| recorded.iter().rfind(|c| c.key == key).map(|c| c.now.clone());
     let mut seen = watched(observed, now);
     if observed.unreachable_since.is_none() && !observed.engine_version.is_empty() {
-        // A container that is gone is seen no more, and that is to be recorded too.
+        // The removal of an orphan container is recorded too.
         for change in recorded.iter().filter(|c| c.key.starts_with("orphan:")) {
             seen.entry(change.key.clone()).or_insert_with(|| NO.to_owned());
         }
@@ -106,12 +105,12 @@ pub fn news(recorded: &[Change], observed: &Observed, now: Millis) -> Vec<Change
         .collect()
 }
 
-/// When the thing became what it is now, if now it is `value`.
+/// When the thing got its current value, if that is `value`.
 pub fn became(recorded: &[Change], key: &str, value: &str) -> Option<Millis> {
     recorded.iter().rfind(|c| c.key == key).filter(|c| c.now == value).map(|c| c.at)
 }
 
-/// When the condition began, if it holds.
+/// When the condition began, if it is true now.
 pub fn began(recorded: &[Change], condition: &str, name: &str) -> Option<Millis> {
     became(recorded, &condition_key(condition, name), YES)
 }
@@ -151,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn first_sight_and_changes_are_recorded_once() {
+    fn first_values_and_changes_are_recorded_once() {
         let mut recorded = news(&[], &observed(), Millis(1));
         assert_eq!(keys(&recorded), ["commit", "image:web", "mode"]);
         assert!(news(&recorded, &observed(), Millis(2)).is_empty());
@@ -163,11 +162,11 @@ mod tests {
         assert_eq!((more[0].was.as_deref(), more[1].now.as_str()), (Some("sha256:1"), "0644"));
         recorded.extend(more);
         assert_eq!(became(&recorded, "image:web", "sha256:2"), Some(Millis(3)));
-        assert_eq!(became(&recorded, "image:web", "sha256:1"), None, "it is that no more");
+        assert_eq!(became(&recorded, "image:web", "sha256:1"), None, "it has another value now");
     }
 
     #[test]
-    fn what_cannot_be_seen_is_no_change() {
+    fn what_cannot_be_observed_is_not_a_change() {
         let recorded = news(&[], &observed(), Millis(1));
         let mut silent = observed();
         silent.unreachable_since = Some(Millis(2));
@@ -198,14 +197,14 @@ mod tests {
     }
 
     #[test]
-    fn a_loop_is_several_restarts_and_a_late_one() {
+    fn a_loop_is_several_restarts_with_a_recent_one() {
         let mut one = service("web", Health::Running);
         one.restarts = 3;
         one.started_at = Some(Millis(100_000));
         assert!(restarts_again_and_again(&one, Millis(120_000)));
-        assert!(!restarts_again_and_again(&one, Millis(160_000)), "it has stayed up for a minute");
+        assert!(!restarts_again_and_again(&one, Millis(160_000)), "it has run for a minute");
         one.restarts = 1;
-        assert!(!restarts_again_and_again(&one, Millis(120_000)), "once is an accident");
+        assert!(!restarts_again_and_again(&one, Millis(120_000)), "one restart is not a loop");
         one.health = Health::Restarting;
         assert!(restarts_again_and_again(&one, Millis(900_000)));
     }

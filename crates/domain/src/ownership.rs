@@ -1,31 +1,31 @@
-//! The ownership log: what may be written in a field, and the log as Markdown again.
+//! The ownership log: valid values of its fields, and the log as Markdown.
 
 use crate::runbook::{FieldKind, OwnershipLine, blanks};
 
-/// Why a value is not taken; the text says what to write instead.
+/// Why a value is rejected; the text says what to enter instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadValue {
-    /// Nothing was written.
-    #[error("please write something")]
+    /// The value is empty.
+    #[error("enter a value")]
     Empty,
     /// More than 200 characters, or more than one line.
-    #[error("please keep it to one line of at most 200 characters")]
+    #[error("the value must be one line of at most 200 characters")]
     TooLong,
-    /// No calendar day.
-    #[error("“{0}” is no date; write one as 2026-03-01")]
+    /// Not a calendar day.
+    #[error("“{0}” is not a date; use the form 2026-03-01")]
     NoDate(String),
-    /// No commit.
-    #[error("“{0}” is no commit; write 7 to 40 of its hexadecimal digits")]
+    /// Not a commit.
+    #[error("“{0}” is not a commit; enter 7 to 40 hexadecimal digits")]
     NoCommit(String),
-    /// No span of time.
-    #[error("“{0}” is no duration; write one as 45 s, 3 min or 1 h 20 min")]
+    /// Not a duration.
+    #[error("“{0}” is not a duration; use the form 45 s, 3 min or 1 h 20 min")]
     NoDuration(String),
-    /// No tags.
-    #[error("“{0}” are no tags; write names such as backend:1.4, separated by commas")]
+    /// Not a list of tags.
+    #[error("“{0}” is not a list of tags; enter names such as backend:1.4, separated by commas")]
     NoTags(String),
 }
 
-/// Checks a value for a field of this kind; gives it back trimmed.
+/// Checks a value for a field of this kind and returns it trimmed.
 pub fn check_value(kind: FieldKind, value: &str) -> Result<String, BadValue> {
     let value = value.trim();
     let own = || value.to_owned();
@@ -102,8 +102,8 @@ fn is_tag(tag: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'/' | b'@'))
 }
 
-/// The log as Markdown: the runbook's own lines, blanks replaced by what `value_of` a field's id
-/// gives; blanks without a value stay blank.
+/// The log as Markdown: the lines of the runbook, with blanks replaced by the value that `value_of` returns for the
+/// field's id. Blanks without a value stay blank.
 pub fn markdown<'v>(
     heading: &str,
     lines: &[OwnershipLine],
@@ -129,7 +129,7 @@ pub fn markdown<'v>(
     out
 }
 
-/// Keeps a value from becoming markup.
+/// Escapes markup characters.
 fn escape(value: &str) -> String {
     value.chars().fold(String::new(), |mut out, c| {
         if matches!(c, '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '|' | '#' | '&') {
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn the_log_comes_back_filled_in() {
+    fn the_log_is_returned_with_values_filled_in() {
         let line = OwnershipLine::read("own.1".into(), "VM by: ____  on: ____".into(), 1);
         let text = markdown("Ownership Log", &[line], |id| (id == "own.1.by").then_some("Ada_B <script>"));
         assert_eq!(text, "## Ownership Log\n\n- VM by: Ada\\_B \\<script\\>  on: ____\n");

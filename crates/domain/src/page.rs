@@ -1,6 +1,6 @@
-//! Pages of long lists, by key: a page begins after a row, so that rows that are added meanwhile move nothing.
+//! Pages of long lists, by key: a page begins after a given row, so that rows added in the meantime do not shift it.
 
-/// Which page of a list is wanted.
+/// The requested page of a list.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Cursor {
     /// The first one, with the newest rows.
@@ -13,7 +13,7 @@ pub enum Cursor {
 }
 
 impl Cursor {
-    /// Reads the cursor of an address; what cannot be read asks for the newest rows.
+    /// Reads the cursor from query parameters; invalid values mean the newest rows.
     pub fn of(before: Option<&str>, after: Option<&str>) -> Cursor {
         let number = |text: Option<&str>| text.and_then(|t| t.parse::<i64>().ok());
         match (number(before), number(after)) {
@@ -24,7 +24,7 @@ impl Cursor {
     }
 }
 
-/// Where the pages beside one begin; `None` where there is none.
+/// Where the previous and next page begin; `None` if there is none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Pages {
     /// Newer rows: above this number.
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_asks_for_a_page() {
+    fn cursors_are_read_from_query_parameters() {
         assert_eq!(Cursor::of(None, None), Cursor::Newest);
         assert_eq!(Cursor::of(Some("9"), None), Cursor::Before(9));
         assert_eq!(Cursor::of(None, Some("9")), Cursor::After(9));

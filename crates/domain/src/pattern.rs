@@ -1,13 +1,13 @@
-//! Names with `*` in them.
+//! Name patterns with `*`.
 
-/// Whether `name` fits a pattern in which `*` stands for any text.
+/// Whether `name` matches a pattern in which `*` matches any text.
 pub fn fits(pattern: &str, name: &str) -> bool {
     let Some((first, rest)) = pattern.split_once('*') else { return pattern == name };
     let Some(mut left) = name.strip_prefix(first) else { return false };
     let mut parts: Vec<&str> = rest.split('*').collect();
     let last = parts.pop().unwrap_or_default();
     for part in parts {
-        // The earliest place leaves the most for what follows.
+        // The earliest match leaves the most text for the following parts.
         let Some(at) = left.find(part) else { return false };
         left = &left[at + part.len()..];
     }

@@ -1,5 +1,5 @@
-//! Who may do what: one table for every page, action, stream and file that the server offers.
-//! What is not in the table is refused.
+//! Who may do what: one table for all pages, actions, streams and files of the server.
+//! Everything that is not in the table is refused.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,15 +8,15 @@ use crate::role::Role;
 /// Who may use a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Who {
-    /// Anybody, signed in or not.
+    /// Anyone, signed in or not.
     Anyone,
-    /// Everybody who is signed in.
+    /// All signed-in users.
     SignedIn,
     /// Holders of one of these roles.
     Roles(&'static [Role]),
-    /// Owners of the gate concerned; the engine, which knows the gate, decides.
+    /// Owners of the gate; decided by the engine, which knows the gate.
     GateOwner,
-    /// Holders of the signing role concerned; the engine decides.
+    /// Holders of the signing role; decided by the engine.
     Signer,
 }
 
@@ -36,7 +36,7 @@ pub enum RouteKind {
 /// One row of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Rule {
-    /// Path; `{x}` stands for one segment, a trailing `{*rest}` for the rest.
+    /// Path; `{x}` matches one segment, a trailing `{*rest}` matches the rest.
     pub path: &'static str,
     /// What kind of route it is.
     pub kind: RouteKind,
@@ -67,7 +67,7 @@ const ADMIN: Who = Who::Roles(&[Role::Admin]);
 
 /// The table.
 pub const RULES: &[Rule] = &[
-    // Doors without a session.
+    // Without a session.
     rule("/sign-in", RouteKind::Page, Who::Anyone),
     rule("/link/{token}", RouteKind::Page, Who::Anyone),
     rule("/healthz", RouteKind::File, Who::Anyone),
@@ -133,8 +133,8 @@ pub fn rule_for(path: &str) -> Option<&'static Rule> {
     RULES.iter().find(|r| matches(r.path, path))
 }
 
-/// Whether somebody with `roles` (`None`: not signed in) passes `who`. For the two kinds that the
-/// engine settles this only says whether they may ask.
+/// Whether a person with `roles` (`None`: not signed in) is admitted by `who`. For the two kinds that the
+/// engine decides, this is only the first test.
 pub fn admits(who: Who, roles: Option<&[Role]>) -> bool {
     match (who, roles) {
         (Who::Anyone, _) => true,
@@ -145,7 +145,7 @@ pub fn admits(who: Who, roles: Option<&[Role]>) -> bool {
     }
 }
 
-/// Whether somebody with `roles` may use the action `/api/<name>`; pages disable what is refused.
+/// Whether a person with `roles` may use the action `/api/<name>`; pages disable refused actions.
 pub fn may(act: &str, roles: &[Role]) -> bool {
     RULES
         .iter()
@@ -153,12 +153,13 @@ pub fn may(act: &str, roles: &[Role]) -> bool {
         .is_some_and(|r| admits(r.who, Some(roles)))
 }
 
-/// Who may use the action `/api/<name>`, in words: `DevOps or Backend`.
+/// Who may use the action `/api/<name>`, as text: `DevOps or Backend`.
 pub fn who_may(act: &str) -> String {
     match RULES.iter().find(|r| r.path.strip_prefix("/api/") == Some(act)).map(|r| r.who) {
-        None => "nobody".to_owned(),
-        Some(Who::Anyone) => "anybody".to_owned(),
-        Some(Who::SignedIn) => "everybody who is signed in".to_owned(),
+        // Actions that are not in the table are refused for all users.
+        None => "Stagegate itself".to_owned(),
+        Some(Who::Anyone) => "anyone".to_owned(),
+        Some(Who::SignedIn) => "signed-in users".to_owned(),
         Some(Who::GateOwner) => "the owners of the gate".to_owned(),
         Some(Who::Signer) => "holders of the role".to_owned(),
         Some(Who::Roles(roles)) => {
@@ -205,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn every_role_meets_every_act_as_the_table_says() {
+    fn every_role_is_admitted_to_actions_as_in_the_table() {
         for rule in RULES.iter().filter(|r| r.kind == RouteKind::Action) {
             assert_eq!(admits(rule.who, None), rule.who == Who::Anyone, "{}", rule.path);
             for role in Role::ALL {
@@ -220,14 +221,14 @@ mod tests {
     }
 
     #[test]
-    fn no_path_stands_twice() {
+    fn no_path_is_listed_twice() {
         for (i, rule) in RULES.iter().enumerate() {
             assert!(RULES[i + 1..].iter().all(|r| r.path != rule.path), "{}", rule.path);
         }
     }
 
     #[test]
-    fn only_sign_in_and_links_act_without_a_session() {
+    fn only_sign_in_and_links_are_actions_without_a_session() {
         let open: Vec<&str> = RULES
             .iter()
             .filter(|r| r.kind == RouteKind::Action && r.who == Who::Anyone)

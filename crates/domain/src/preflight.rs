@@ -1,5 +1,5 @@
-//! What cannot work, known before anything runs: findings of reading runbook, repository, Compose file,
-//! Dockerfiles and env file together.
+//! Preflight findings: problems found before anything runs, by comparing runbook, repository, Compose file,
+//! Dockerfiles and env file.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,50 +9,50 @@ use crate::digest::digest_fields;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Weight {
-    /// It would break. Red on its gate until it is gone or waived.
+    /// A step or the deploy would fail. It blocks its gate until it is fixed or waived.
     Breaks,
-    /// Worth knowing; it blocks nothing.
+    /// For information; it blocks nothing.
     Note,
 }
 
-/// One thing that does not fit together.
+/// One problem.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
-    /// The gate that it concerns; `None` when the runbook has no gate for it, or it stands outside the gates.
+    /// The gate that it concerns; `None` if the runbook has no gate for it, or it is outside the gates.
     pub gate: Option<String>,
     /// How much it matters.
     #[serde(rename = "severity")]
     pub weight: Weight,
-    /// The kind of trouble, in kebab-case; stable.
+    /// The kind of problem, in kebab-case; stable.
     pub kind: String,
-    /// The file, relative to the stack's directory where it lies in it.
+    /// The file, relative to the stack's directory if it is inside it.
     pub file: String,
     /// Line in it, from 1.
     pub line: usize,
-    /// What cannot work, one sentence. Holds no value of the env file.
+    /// The problem, one sentence. Contains no value of the env file.
     pub message: String,
-    /// The way out.
+    /// How to fix it.
     pub hint: String,
-    /// What it is about, in an order that stays: names, and values where another value is another trouble.
+    /// What it is about, in a fixed order: names, and values if a different value is a different problem.
     #[serde(default, skip_serializing)]
     pub about: Vec<String>,
 }
 
-/// The name of a finding as an item of its gate, and the digest that waivers are stored with.
+/// The id of a finding as an item of its gate, and the digest that is stored with waivers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// `C.p-3f2c9e1a`.
     pub id: String,
-    /// Digest of what is let through.
+    /// Digest of what is waived.
     pub digest: String,
 }
 
-/// What digests of the second form begin with.
+/// Prefix of digests in the second format.
 const SECOND_FORM: &str = "2:";
 
 impl Finding {
-    /// Digest of kind, place and what it is about. Neither its texts nor its line are in it: a waiver survives other
-    /// words for the same trouble, and lines added above.
+    /// Digest of gate, kind, file and what it is about. It does not include texts and line: a waiver stays valid when
+    /// the texts for the same problem change or lines are added above.
     pub fn digest(&self) -> String {
         let gate = self.gate.as_deref().unwrap_or_default();
         let head = ["preflight 2", gate, &self.kind, &self.file];
@@ -60,20 +60,20 @@ impl Finding {
         format!("{SECOND_FORM}{}", digest_fields(head.into_iter().chain(about)))
     }
 
-    /// Its name and digest as an item of its gate; `None` when it concerns no gate.
+    /// Its id and digest as an item of its gate; `None` if it concerns no gate.
     pub fn identity(&self) -> Option<Identity> {
         Some(Identity::of(self.gate.as_deref()?, self.digest()))
     }
 
-    /// The same in the first form, which was made of the message. Waivers, acceptances and signatures that were stored
-    /// with it count as long as the message is the same.
+    /// The identity in the first format, which included the message. Waivers, acceptances and sign-offs that were
+    /// stored with it count as long as the message is the same.
     pub fn first_identity(&self) -> Option<Identity> {
         let gate = self.gate.as_deref()?;
         let digest = digest_fields(["preflight", gate, &self.kind, &self.file, &self.message]);
         Some(Identity::of(gate, digest))
     }
 
-    /// Where it stands: `docker-compose.yml:12`.
+    /// Its location: `docker-compose.yml:12`.
     pub fn place(&self) -> String {
         format!("{}:{}", self.file, self.line)
     }
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_finding_keeps_its_identity_in_other_words_and_loses_it_when_it_is_about_something_else() {
+    fn a_finding_keeps_its_identity_with_other_texts_and_loses_it_with_another_subject() {
         let finding = Finding {
             gate: Some("C".into()),
             weight: Weight::Breaks,
@@ -111,7 +111,7 @@ mod tests {
         let about = vec!["example".into(), "KEY".into()];
         assert_ne!(Finding { about, ..finding.clone() }.identity(), identity);
         assert_ne!(Finding { file: ".env.example".into(), ..finding.clone() }.identity(), identity);
-        // The first form goes by the message.
+        // The first format depends on the message.
         assert_eq!(Finding { line: 9, ..finding.clone() }.first_identity(), finding.first_identity());
         assert_ne!(reworded.first_identity(), finding.first_identity());
         assert_eq!(Finding { gate: None, ..finding }.identity(), None);

@@ -1,4 +1,4 @@
-//! What is judged: a release, named by a fingerprint over its parts.
+//! Releases, identified by a fingerprint over their parts.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::time::Millis;
 pub enum ReleaseComponent {
     /// The git commit, and whether the tree differed from it.
     Commit,
-    /// The rendered Compose configuration, secret values hashed out.
+    /// The rendered Compose configuration, with secret values replaced by hashes.
     Config,
     /// The image ID of every service.
     Images,
@@ -33,7 +33,7 @@ impl ReleaseComponent {
         ReleaseComponent::Runbook,
     ];
 
-    /// The word for it in digests that are stored: it stays, whatever pages call the part.
+    /// Its name in stored digests. It must not change, even if pages use another name.
     fn key(self) -> &'static str {
         match self {
             ReleaseComponent::Commit => "commit",
@@ -44,7 +44,7 @@ impl ReleaseComponent {
         }
     }
 
-    /// The word for it on pages and in `binds`.
+    /// Its name on pages and in `binds`.
     pub fn label(self) -> &'static str {
         match self {
             ReleaseComponent::Commit => "commit",
@@ -56,8 +56,8 @@ impl ReleaseComponent {
     }
 }
 
-/// The value of each part at one moment. A part that could not be read is absent, and absent
-/// equals nothing, not even absent.
+/// The value of each part at one moment. A part that could not be read is absent; an absent part
+/// is never equal, not even to another absent part.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReleaseComponents {
     /// Value of each known part except the images.
@@ -81,7 +81,7 @@ impl ReleaseComponents {
         matches!((self.get(part), other.get(part)), (Some(a), Some(b)) if a == b)
     }
 
-    /// Fingerprint over all parts; absent ones count as absent.
+    /// Fingerprint over all parts; absent parts are included as absent.
     pub fn fingerprint(&self) -> String {
         digest_fields(
             ReleaseComponent::ALL
@@ -90,7 +90,7 @@ impl ReleaseComponents {
         )
     }
 
-    /// The services whose images differ, in order of name.
+    /// The services whose images differ, sorted by name.
     pub fn changed_services(&self, other: &ReleaseComponents) -> Vec<String> {
         let mut names: Vec<&String> = self.images.keys().chain(other.images.keys()).collect();
         names.sort();
@@ -99,21 +99,21 @@ impl ReleaseComponents {
     }
 }
 
-/// Where a release stands.
+/// The state of a release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReleaseState {
-    /// Opened from the directory; nothing deployed yet.
+    /// Opened from the directory; not deployed yet.
     Opened,
     /// Deployed and healthy when the deploy ended.
     Deployed,
     /// Its deploy failed.
     Failed,
-    /// Somebody rolled back from it.
+    /// It was rolled back.
     RolledBackFrom,
 }
 
-/// A release: what is judged, deployed, signed and rolled back to.
+/// A release: the unit that is evaluated, deployed, signed and rolled back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Release {
     /// Number within this installation, from 1.
@@ -126,15 +126,15 @@ pub struct Release {
     pub opened_by: i64,
     /// When.
     pub opened_at: Millis,
-    /// Who deployed it last, if anybody did.
+    /// Who deployed it last, if it was deployed.
     pub deployed_by: Option<i64>,
     /// When it was deployed last.
     pub deployed_at: Option<Millis>,
-    /// Where it stands.
+    /// Its state.
     pub state: ReleaseState,
     /// Names of the database migrations that were applied when its deploy ended.
     pub migrations: Option<Vec<String>>,
-    /// When its evidence made it a rollback point.
+    /// When its evidence made it a rollback target.
     pub rollback_point_at: Option<Millis>,
 }
 
@@ -150,7 +150,7 @@ impl Release {
     }
 }
 
-/// The first seven digits of a commit part, a `*` behind it when the tree was changed.
+/// The first seven digits of a commit part, followed by `*` if tracked files were changed.
 pub fn short_commit(commit: Option<&str>) -> String {
     match commit {
         None => "no commit".to_owned(),
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_parts_agree_with_nothing() {
+    fn unknown_parts_are_equal_to_nothing() {
         let unknown = parts(None, &[]);
         assert!(!unknown.agrees(&unknown, ReleaseComponent::Commit));
         assert!(!unknown.agrees(&unknown, ReleaseComponent::Images));
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn every_part_moves_the_fingerprint() {
+    fn every_part_changes_the_fingerprint() {
         let base = parts(Some("abc"), &[("web", "sha256:1")]);
         let mut other = base.clone();
         for part in [

@@ -1,11 +1,11 @@
-//! The roles people hold. The set of DRIs and the set of signers of a runbook are different on purpose.
+//! The roles of people. The DRIs and the signers of a runbook are different sets on purpose.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// What a person answers for.
+/// What a person is responsible for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
@@ -15,7 +15,7 @@ pub enum Role {
     Backend,
     /// The web frontend.
     Frontend,
-    /// The verification matrix and acceptance by hand.
+    /// The verification matrix and manual acceptance tests.
     Qa,
     /// Secrets, scans, hardening.
     Security,
@@ -68,8 +68,8 @@ impl Role {
         }
     }
 
-    /// The roles meant by an owner word of a runbook. `Devs` is everybody who writes code.
-    /// An unknown word means nobody in particular.
+    /// The roles meant by an owner name of a runbook. `Devs` means Backend and Frontend.
+    /// An unknown name gives no role.
     pub fn from_owner_word(word: &str) -> Vec<Role> {
         let key: String = word.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect();
         match key.as_str() {
@@ -94,9 +94,11 @@ impl fmt::Display for Role {
     }
 }
 
-/// The word is none of the roles.
+/// The text is not the name of a role.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown role “{0}”; the roles are DevOps, Backend, Frontend, QA, Security, Docs, PO, Admin")]
+#[error(
+    "role “{0}” is not known; the known roles are DevOps, Backend, Frontend, QA, Security, Docs, PO, Admin"
+)]
 pub struct UnknownRole(pub String);
 
 impl FromStr for Role {
@@ -125,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn owner_words_of_runbooks_are_understood() {
+    fn owner_names_of_runbooks_give_roles() {
         assert_eq!(Role::from_owner_word("Devs"), vec![Role::Backend, Role::Frontend]);
         assert_eq!(Role::from_owner_word(" QA "), vec![Role::Qa]);
         assert_eq!(Role::from_owner_word("Product Owner"), vec![Role::Po]);

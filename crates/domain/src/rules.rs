@@ -1,5 +1,5 @@
-//! What a stack's configuration says about people's words: how long they count, and of which parts
-//! checklist items are made.
+//! Rules of a stack's configuration: how long attestations and waivers last, and the parts of
+//! checklist items.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,24 +8,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::DAY_MS;
 
-/// The longest a waiver lasts where the configuration says nothing: a year, milliseconds.
+/// The maximum duration of a waiver if the configuration sets none: a year, milliseconds.
 pub const WAIVER_LONGEST_MS: u64 = 366 * DAY_MS;
 
-/// The declared rules. The default is that of a configuration that says nothing.
+/// The declared rules. The default applies if the configuration sets none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rules {
-    /// How long an attestation counts, milliseconds; `None`: as long as its release and its text.
+    /// How long an attestation counts, milliseconds; `None`: as long as its release and its text do not change.
     pub attested_for_ms: Option<u64>,
-    /// The same for single items, by id; goes before [`Rules::attested_for_ms`].
+    /// The same for single items, by id; takes precedence over [`Rules::attested_for_ms`].
     pub attested_for_items: BTreeMap<String, u64>,
-    /// The longest a waiver may last, milliseconds; `None`: [`WAIVER_LONGEST_MS`].
+    /// The maximum duration of a waiver, milliseconds; `None`: [`WAIVER_LONGEST_MS`].
     pub waiver_longest_ms: Option<u64>,
-    /// The parts that checklist items are made of, by the item's id.
+    /// The parts of checklist items, by the item's id.
     pub checklist: BTreeMap<String, Vec<ChecklistPart>>,
 }
 
 impl Rules {
-    /// A configuration that says nothing.
+    /// The rules of a configuration that sets none.
     pub const NONE: &'static Rules = &Rules {
         attested_for_ms: None,
         attested_for_items: BTreeMap::new(),
@@ -33,18 +33,18 @@ impl Rules {
         checklist: BTreeMap::new(),
     };
 
-    /// How long an attestation of `item` counts, milliseconds; `None`: no age ends it.
+    /// How long an attestation of `item` counts, milliseconds; `None`: it does not expire.
     pub fn attested_for(&self, item: &str) -> Option<u64> {
         self.attested_for_items.get(item).copied().or(self.attested_for_ms)
     }
 
-    /// The longest a waiver may last, milliseconds.
+    /// The maximum duration of a waiver, milliseconds.
     pub fn waiver_longest(&self) -> u64 {
         self.waiver_longest_ms.unwrap_or(WAIVER_LONGEST_MS)
     }
 }
 
-/// A part of a checklist item: it holds when all its parts do.
+/// A part of a checklist item. The item is satisfied when all its parts are.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ChecklistPart {
@@ -55,7 +55,7 @@ pub enum ChecklistPart {
 }
 
 impl ChecklistPart {
-    /// Reads `C.1` or `check:env-untracked`; whether it exists is not asked here.
+    /// Reads `C.1` or `check:env-untracked`, without testing whether it exists.
     pub fn read(text: &str) -> ChecklistPart {
         let text = text.trim();
         match text.strip_prefix("check:") {
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_read_back_as_they_are_written() {
+    fn parts_are_read_back_as_written() {
         for text in ["C.1", "check:env-untracked"] {
             assert_eq!(ChecklistPart::read(text).to_string(), text);
         }
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_of_one_item_goes_before_what_is_said_of_all() {
+    fn a_rule_for_one_item_takes_precedence() {
         let rules = Rules {
             attested_for_ms: Some(30),
             attested_for_items: [("B.1".to_owned(), 7)].into(),

@@ -1,7 +1,7 @@
-//! The runbook as it was read from Markdown: gates, criteria, steps, matrix, checklist, roles, ownership.
+//! The runbook as read from Markdown: gates, criteria, steps, matrix, checklist, roles, ownership.
 //!
-//! These types know nothing of Markdown or files. Ids are made of a gate's letter and the position
-//! within it, so they survive rewording elsewhere; digests tell when the words themselves changed.
+//! These types are independent of Markdown and files. Ids consist of a gate's letter and the position
+//! within it, so they do not change when texts are edited; digests show when a text has changed.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ mod problem;
 pub use blank::{FieldKind, blanks};
 pub use problem::{Problem, Severity};
 
-/// A whole runbook, with everything that was recognised and everything that was not.
+/// A whole runbook: what was recognised, and the problems.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Runbook {
     /// First heading of the file; empty when it has none.
@@ -28,13 +28,13 @@ pub struct Runbook {
     pub matrix: Vec<MatrixRow>,
     /// The task-list items.
     pub checklist: Vec<ChecklistItem>,
-    /// The directly responsible roles and what they answer for.
+    /// The directly responsible roles and their duties.
     pub dris: Vec<Dri>,
     /// The roles that must sign.
     pub signoff_roles: Vec<SignoffRole>,
     /// The lines of the ownership log.
     pub ownership: Vec<OwnershipLine>,
-    /// What was not understood, and why.
+    /// What was not recognised, and why.
     pub problems: Vec<Problem>,
 }
 
@@ -49,7 +49,7 @@ impl Runbook {
         self.steps.iter().find(|s| s.id == id)
     }
 
-    /// The text of the criterion, checklist item or matrix row with this id: what a check can prove.
+    /// The text of the criterion, checklist item or matrix row with this id, which a check can prove.
     pub fn provable_text(&self, id: &str) -> Option<String> {
         let criterion = self.criteria.iter().find(|c| c.id == id).map(|c| c.text.clone());
         let item = || self.checklist.iter().find(|c| c.id == id).map(|c| c.text.clone());
@@ -64,9 +64,9 @@ impl Runbook {
 /// One phase of the runbook.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gate {
-    /// What stands in `(Gate X)`, in capitals.
+    /// The `X` of `(Gate X)`, in capitals.
     pub id: String,
-    /// The number in `Phase N`; where there is none, the place among the gates, from 1.
+    /// The number in `Phase N`; without one, the position among the gates, from 1.
     pub phase: u32,
     /// The heading without phase and gate.
     pub title: String,
@@ -83,7 +83,7 @@ pub struct Criterion {
     pub gate: String,
     /// Plain text; inline code keeps its backticks, nested bullets follow their parent.
     pub text: String,
-    /// SHA-256 of the text, runs of white space taken as one blank.
+    /// SHA-256 of the text, with white space collapsed.
     pub digest: String,
     /// Line in the file, from 1.
     pub line: usize,
@@ -96,7 +96,7 @@ pub enum StepKind {
     /// Part of the gate's work.
     #[default]
     Normal,
-    /// Only for going back; never offered as progress of a gate.
+    /// Only for a rollback; not a step of the gate's progress.
     Rollback,
     /// The runbook calls it optional.
     Optional,
@@ -107,21 +107,21 @@ pub enum StepKind {
 pub struct Step {
     /// Gate and position, `A.s1`; outside any gate the section's slug and position.
     pub id: String,
-    /// The gate's id, if it stands in one.
+    /// The gate's id, if it is inside a gate.
     pub gate: Option<String>,
     /// Text of the nearest heading above.
     pub section: String,
     /// The comment above the command, else the command's first line.
     pub title: String,
-    /// The command as written, lines joined by newlines, without the comment behind it.
+    /// The command as written, lines joined by newlines, without the comment after it.
     pub command: String,
-    /// The comment behind the command; empty for none.
+    /// The comment after the command; may be empty.
     pub note: String,
-    /// Names of the variables that the command expects from outside, in order of first use.
+    /// Names of the variables that must be passed to the command, in order of first use.
     pub vars: Vec<String>,
     /// What it is for.
     pub kind: StepKind,
-    /// Whether only a person can do it, such as looking at a page.
+    /// Whether only a person can do it, such as a visual check.
     pub manual: bool,
     /// SHA-256 of the command.
     pub digest: String,
@@ -130,8 +130,8 @@ pub struct Step {
 }
 
 impl Step {
-    /// Whether the command brings a Compose project up: that is what a deploy does, with images
-    /// pinned and a rollback target, so it is not run by itself.
+    /// Whether the command starts a Compose project. Such a step is not run directly, because a deploy does it
+    /// with pinned images and a rollback target.
     pub fn deploys(&self) -> bool {
         let joined = self.command.replace("\\\n", " ");
         joined.split(['\n', ';', '|', '&', '(', ')']).any(|part| {
@@ -161,7 +161,7 @@ pub struct MatrixRow {
     pub id: String,
     /// What is verified.
     pub category: String,
-    /// How, as the cell reads.
+    /// How it is verified, as written in the cell.
     pub method: String,
     /// The commands named in the cell: the contents of its inline code.
     pub commands: Vec<String>,
@@ -182,11 +182,11 @@ pub struct ChecklistItem {
     pub id: String,
     /// Plain text; inline code keeps its backticks.
     pub text: String,
-    /// SHA-256 of the text, runs of white space taken as one blank.
+    /// SHA-256 of the text, with white space collapsed.
     pub digest: String,
     /// Line in the file, from 1.
     pub line: usize,
-    /// Whether its box is ticked in the file. It decides nothing.
+    /// Whether its box is ticked in the file. It has no effect.
     pub checked: bool,
 }
 
@@ -195,7 +195,7 @@ pub struct ChecklistItem {
 pub struct Dri {
     /// The role as written, without the word DRI.
     pub role: String,
-    /// What it answers for.
+    /// Its duties.
     pub duties: String,
     /// Line in the file, from 1.
     pub line: usize,
@@ -230,7 +230,7 @@ pub struct Field {
     pub id: String,
     /// The words before the blank.
     pub label: String,
-    /// What may be filled in.
+    /// The kind of value.
     pub kind: FieldKind,
     /// Line in the file, from 1.
     pub line: usize,
@@ -241,7 +241,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn commands_that_bring_a_stack_up_are_known() {
+    fn commands_that_start_a_stack_are_recognised() {
         let step = |command: &str| Step {
             id: "x".into(),
             gate: None,

@@ -1,4 +1,4 @@
-//! When checks run, in which order, and what may run at the same time.
+//! When and in which order checks run, and which may run at the same time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,15 +6,15 @@ use crate::check::{Check, CheckSpec, PrometheusAssert};
 use crate::evidence::Evidence;
 use crate::time::Millis;
 
-/// Kinds that ask and change nothing. What is not named here is taken to change something.
+/// Kinds of check that only read. All other kinds are assumed to change something.
 const READ_ONLY_KINDS: [&str; 10] =
     ["http", "compose", "env_file", "file", "git", "port", "tls", "prometheus", "grafana", "logs"];
 
 impl Check {
-    /// Whether running it changes nothing, so that it may run without anybody having asked.
+    /// Whether running it changes nothing, so that it may run automatically.
     pub fn only_looks(&self) -> bool {
         let harmless = match &self.spec {
-            // A limit is found by flooding it.
+            // Testing a rate limit sends many requests.
             CheckSpec::Http { rate_limit: Some(_), .. } => false,
             CheckSpec::Http { method, .. } => method
                 .as_deref()
@@ -25,8 +25,8 @@ impl Check {
         READ_ONLY_KINDS.contains(&self.spec.kind()) && harmless
     }
 
-    /// Whether other checks may run at the same time. Requests that are counted or timed are disturbed by
-    /// others, and commands may touch the same files, so those run alone unless they say otherwise.
+    /// Whether other checks may run at the same time. Other checks disturb requests that are counted or timed, and
+    /// commands may change the same files, so those run alone unless declared otherwise.
     pub fn runs_beside_others(&self) -> bool {
         let counted = match &self.spec {
             CheckSpec::Http { requests, measure, .. } => requests.is_some_and(|n| n > 1) || measure.is_some(),
@@ -36,9 +36,9 @@ impl Check {
     }
 }
 
-/// Puts checks in the order in which they are run: what a check comes `after` first; else those that judge a
-/// step, in the order of the runbook's `steps`, then the others as declared. Ids in `after` that are not
-/// among the checks are no hindrance.
+/// Sorts checks into the order in which they run: a check runs after the checks in its `after`. Apart from that, checks
+/// of a step come first, in the order of the runbook's `steps`, then the others as declared. Ids in `after` that are
+/// not among the checks are ignored.
 pub fn in_order(checks: &[Check], steps: &[String]) -> Vec<Check> {
     let place = |check: &Check| {
         let step = check.spec.step().and_then(|step| steps.iter().position(|s| s == step));
@@ -49,7 +49,7 @@ pub fn in_order(checks: &[Check], steps: &[String]) -> Vec<Check> {
     let mut done: Vec<Check> = Vec::new();
     while !waiting.is_empty() {
         let names: BTreeSet<&str> = waiting.iter().map(|c| c.id.as_str()).collect();
-        // A circle is refused when the file is read; here it must only not hang.
+        // A cycle is rejected when the file is read; here it must only not cause an endless loop.
         let free = |c: &&Check| !c.schedule.after.iter().any(|a| *a != c.id && names.contains(a.as_str()));
         let next = waiting.iter().position(free).unwrap_or(0);
         done.push(waiting.remove(next).clone());
@@ -57,7 +57,7 @@ pub fn in_order(checks: &[Check], steps: &[String]) -> Vec<Check> {
     done
 }
 
-/// A circle of `after`, if there is one: the ids on it, in order.
+/// A cycle of `after`, if there is one: its ids, in order.
 pub fn circle(checks: &[Check]) -> Option<Vec<String>> {
     let after: BTreeMap<&str, Vec<&str>> = checks
         .iter()
@@ -72,7 +72,7 @@ pub fn circle(checks: &[Check]) -> Option<Vec<String>> {
     None
 }
 
-/// Whether `start` is reached again from the end of `path`; then `path` is the way there.
+/// Whether `start` can be reached again from the end of `path`; if so, `path` is the cycle.
 fn walk<'a>(
     after: &BTreeMap<&'a str, Vec<&'a str>>,
     start: &str,
@@ -100,16 +100,16 @@ pub fn next_due(checks: &[Check], evidence: &[Evidence], tried: &BTreeMap<String
     checks.iter().filter_map(|check| due_at(check, evidence, tried)).min()
 }
 
-/// When a scheduled check is due: so long after it was looked at or tried last; before it ever was, at once.
+/// When a scheduled check is due: its interval after it last ran or was tried; immediately if it never ran.
 fn due_at(check: &Check, evidence: &[Evidence], tried: &BTreeMap<String, Millis>) -> Option<Millis> {
     let every = check.schedule.every_ms?;
-    let looked = evidence.iter().filter(|e| e.check == check.id).map(|e| e.at).max();
-    let last = looked.max(tried.get(&check.id).copied());
+    let last_found = evidence.iter().filter(|e| e.check == check.id).map(|e| e.at).max();
+    let last = last_found.max(tried.get(&check.id).copied());
     Some(last.map_or(Millis(i64::MIN), |at| at.plus(every)))
 }
 
-/// The checks that are due by the clock: scheduled, and neither looked at nor tried within their time.
-/// However long nobody looked, each is due once.
+/// The scheduled checks that are due: neither run nor tried within their interval. Each is due only once, however
+/// long it has not run.
 pub fn due<'a>(
     checks: &'a [Check],
     evidence: &[Evidence],

@@ -1,4 +1,4 @@
-//! Points in time and spans. The clock itself is outside: rules are handed `now`.
+//! Points in time and durations. This crate has no clock: rules get `now` as an argument.
 
 use std::fmt;
 
@@ -44,7 +44,7 @@ impl Millis {
         format!("{:04}-{:02}-{:02}", c.year, c.month, c.day)
     }
 
-    /// The day as people say it, UTC: `30 Nov`.
+    /// The day in short form, UTC: `30 Nov`.
     pub fn day(self) -> String {
         const MONTHS: [&str; 12] =
             ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
@@ -94,7 +94,7 @@ impl fmt::Display for Millis {
     }
 }
 
-/// A span for people: `0.4 s`, `12 s`, `3 min 05 s`, `2 h 10 min`, `4 d`.
+/// A duration for people: `0.4 s`, `12 s`, `3 min 05 s`, `2 h 10 min`, `4 d`.
 pub fn human_span(ms: u64) -> String {
     let s = ms / 1_000;
     match s {
@@ -125,13 +125,13 @@ mod tests {
     }
 
     #[test]
-    fn days_are_said_as_people_say_them() {
+    fn days_have_a_short_form() {
         assert_eq!(Millis(1_709_164_799_999).day(), "28 Feb");
         assert_eq!(Millis(1_709_164_800_000).day(), "29 Feb");
     }
 
     #[test]
-    fn spans_read_well() {
+    fn durations_are_formatted_for_people() {
         assert_eq!(human_span(420), "0.4 s");
         assert_eq!(human_span(12_900), "12 s");
         assert_eq!(human_span(185_000), "3 min 05 s");
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_span_is_never_negative() {
+    fn a_duration_is_never_negative() {
         assert_eq!(Millis(5).since(Millis(9)), 0);
     }
 }

@@ -1,18 +1,17 @@
-//! Characters that hide, turn or imitate text, and how they are shown.
+//! Characters that hide, reorder or imitate text, and how they are shown.
 //!
-//! A text that people act on must look like what it is: a command with a right-to-left override in it reads in
-//! another order than it runs, and a zero-width space makes two equal names different. So such characters are
-//! replaced by a visible note, `⟨U+202E⟩`, wherever a text is shown. What is stored and run stays as it is.
+//! A text that people act on must look like what it is: a command with a right-to-left override is displayed in a
+//! different order than it runs, and a zero-width space makes two names different that look equal. Such characters are
+//! replaced by a visible note, `⟨U+202E⟩`, wherever a text is shown. What is stored and run is not changed.
 
 use std::borrow::Cow;
 
 /// What kind of text is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Sentences and names. Emoji may be joined, and the joiners of Arabic and Indic scripts stand between their
-    /// letters.
+    /// Sentences and names. Joined emoji, and joiners between letters of Arabic and Indic scripts, are allowed.
     Prose,
-    /// Commands, code and logs: nothing invisible passes, nor any space but the plain one.
+    /// Commands, code and logs: no invisible characters and no spaces except the plain space are allowed.
     Code,
 }
 
@@ -21,7 +20,7 @@ pub enum Kind {
 pub enum Part<'a> {
     /// Text to be shown as it is.
     Text(&'a str),
-    /// A character that would not be seen, or would change how its neighbours are seen.
+    /// A character that is invisible, or changes how its neighbours are displayed.
     Hidden(char),
 }
 
@@ -38,12 +37,12 @@ pub fn is_hidden(c: char) -> bool {
         | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// Whether a character looks like a space and is none for a shell.
+/// Whether a character looks like a space but is not one for a shell.
 fn is_odd_space(c: char) -> bool {
     matches!(c, '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}')
 }
 
-/// Emoji and their like: what joiners and variation selectors may follow and precede.
+/// Emoji and similar characters, which joiners and variation selectors may follow and precede.
 fn is_emoji(c: char) -> bool {
     matches!(c,
         '#' | '*' | '0'..='9' | '\u{a9}' | '\u{ae}' | '\u{203c}' | '\u{2049}' | '\u{2122}' | '\u{2139}'
@@ -69,7 +68,7 @@ fn belongs(before: &str, c: char, after: Option<char>) -> bool {
     match c {
         '\u{fe0e}' | '\u{fe0f}' => previous.is_some_and(is_emoji),
         '\u{200d}' if after.is_some_and(is_emoji) && emoji_before() => {
-            // A digit or `#` is an emoji only with what follows it, and never joined.
+            // A digit or `#` is an emoji only together with the characters after it, and is never joined.
             !previous.is_some_and(|c| c.is_ascii()) && !after.is_some_and(|c| c.is_ascii())
         }
         '\u{200c}' | '\u{200d}' => {
@@ -79,8 +78,8 @@ fn belongs(before: &str, c: char, after: Option<char>) -> bool {
     }
 }
 
-/// Takes a text apart into what is shown as it is and what has to be made visible. The parts together, with each
-/// [`Part::Hidden`] put back, are the text.
+/// Splits a text into parts that are shown unchanged and characters that must be made visible. All parts together,
+/// including each [`Part::Hidden`], are the text.
 pub fn parts(text: &str, kind: Kind) -> Vec<Part<'_>> {
     let mut out = Vec::new();
     let mut from = 0;
@@ -91,7 +90,7 @@ pub fn parts(text: &str, kind: Kind) -> Vec<Part<'_>> {
                 is_hidden(c) && {
                     let (before, rest) = text.split_at(at);
                     let after = rest.chars().nth(1);
-                    // Browsers end the lines of what is typed with both characters.
+                    // Browsers end lines of form fields with both characters.
                     let ends_line = c == '\r' && after == Some('\n');
                     !ends_line && !belongs(before, c, after)
                 }
@@ -111,8 +110,8 @@ pub fn parts(text: &str, kind: Kind) -> Vec<Part<'_>> {
     out
 }
 
-/// Whether a text may hold something that [`parts`] would not pass as it is. Quick for long texts in which there is
-/// nothing.
+/// Whether a text may contain something that [`parts`] would not show unchanged. Fast for long texts without such
+/// characters.
 pub fn is_suspicious(text: &str) -> bool {
     let odd =
         |bytes: &[u8]| bytes.iter().fold(false, |odd, byte| odd | (byte.wrapping_sub(b' ') > b'~' - b' '));
@@ -120,7 +119,7 @@ pub fn is_suspicious(text: &str) -> bool {
     while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
         let plain = rest.as_bytes().chunks(32).take_while(|chunk| !odd(chunk)).count() * 32;
         let from = (at + plain).min(text.len());
-        // One block, and what is left of a character that ends behind it.
+        // One block, extended to the end of its last character.
         let mut to = (from + 32).min(text.len());
         while !text.is_char_boundary(to) {
             to += 1;
@@ -153,12 +152,12 @@ pub fn visible(text: &str, kind: Kind) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// The note that stands for a hidden character: `⟨U+202E⟩`.
+/// The note that replaces a hidden character: `⟨U+202E⟩`.
 pub fn note(c: char) -> String {
     format!("\u{27e8}U+{:04X}\u{27e9}", u32::from(c))
 }
 
-/// What a hidden character is, for a title.
+/// The name of a hidden character, for a tooltip.
 pub fn name(c: char) -> &'static str {
     match c {
         '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' => "Control character",
@@ -196,8 +195,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_character_is_either_seen_or_noted() {
-        // The whole of Unicode: the lists of the standard that hide or turn text, written down once more.
+    fn every_character_is_either_visible_or_noted() {
+        // All of Unicode, compared with the standard's lists of characters that hide or reorder text.
         for code in 0..=0x10_ffff {
             let Some(c) = char::from_u32(code) else { continue };
             let control = c.is_control() && !matches!(c, '\t' | '\n');
@@ -248,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_that_reads_in_another_order_is_shown_in_its_own() {
+    fn a_command_with_reordering_characters_is_shown_in_its_real_order() {
         assert_eq!(
             visible("echo \u{202e}# fr- mr\u{202c}\u{a0}x", Kind::Code),
             "echo \u{27e8}U+202E\u{27e9}# fr- mr\u{27e8}U+202C\u{27e9}\u{27e8}U+00A0\u{27e9}x"

@@ -1,8 +1,8 @@
-//! Digests that are stored: evidence, acceptances, sign-offs and decisions hang on them. A change of one of these
-//! values voids what people signed on every installation that is upgraded. So they never change: a new form gets a
-//! new version, and the old one is still recognised.
+//! Stored digests: evidence, acceptances, sign-offs and decisions depend on them. If one of these values changes,
+//! sign-offs become invalid on every installation that is upgraded. So they must never change: a new format gets a
+//! new version, and the old format is still recognised.
 //!
-//! The first form of a check's digest is made of the names of Rust types and fields. Where this file fails after a
+//! The first format of a check's digest contains the names of Rust types and fields. If this file fails after a
 //! field was added, give the type a `Debug` that leaves the field out while it has its default.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails fails its test")]
@@ -30,7 +30,7 @@ fn check(id: &str, spec: Value, want: Option<&str>) -> Check {
     }
 }
 
-/// One of each kind, with what it may say.
+/// One check of each kind.
 fn samples() -> Vec<Check> {
     vec![
         check("unit", json!({ "kind": "command", "step": "A.s1" }), None),
@@ -115,7 +115,7 @@ const SECOND: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn digests_of_checks_stay_what_they_were_in_both_forms() {
+fn digests_of_checks_do_not_change_in_both_formats() {
     let firsts: Vec<(String, String)> = samples().iter().map(|c| (c.id.clone(), first(c))).collect();
     let seconds: Vec<(String, String)> =
         samples().iter().map(|c| (c.id.clone(), c.threshold_digest())).collect();
@@ -127,7 +127,7 @@ fn digests_of_checks_stay_what_they_were_in_both_forms() {
 }
 
 #[test]
-fn what_was_stored_in_either_form_counts_and_nothing_else_does() {
+fn stored_digests_of_both_formats_count_and_no_others() {
     let all = samples();
     for check in &all {
         let (old, new) = (first(check), check.threshold_digest());
@@ -145,9 +145,9 @@ fn what_was_stored_in_either_form_counts_and_nothing_else_does() {
     }
 }
 
-/// Waivers of findings of preflight are stored with these.
+/// These are stored with waivers of preflight findings.
 #[test]
-fn digests_of_findings_stay_what_they_were_in_both_forms() {
+fn digests_of_findings_do_not_change_in_both_formats() {
     let finding = Finding {
         gate: Some("C".into()),
         weight: Weight::Breaks,
@@ -167,7 +167,7 @@ fn digests_of_findings_stay_what_they_were_in_both_forms() {
 }
 
 #[test]
-fn the_fingerprint_of_a_release_stays_what_it_was() {
+fn the_fingerprint_of_a_release_does_not_change() {
     let parts = ReleaseComponents {
         values: [
             ReleaseComponent::Commit,

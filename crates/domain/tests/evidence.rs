@@ -1,4 +1,4 @@
-//! What evidence is bound to: each part, one service's image, age; and what drift says about it.
+//! What evidence depends on: each part, one service's image, its age; and drift.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails fails its test")]
 
@@ -148,7 +148,7 @@ impl World {
         }
     }
 
-    /// Something is seen to be otherwise, at this time.
+    /// A change is observed at this time.
     fn sees(&mut self, at: i64, change: impl FnOnce(&mut Observed)) {
         change(&mut self.observed);
         let more = news(&self.changes, &self.observed, Millis(at));
@@ -195,7 +195,7 @@ impl World {
 }
 
 #[test]
-fn evidence_goes_stale_by_the_parts_it_binds_to_and_by_no_other() {
+fn evidence_becomes_stale_only_by_the_parts_it_binds_to() {
     for bound in ReleaseComponent::ALL {
         let check = check("c", &[bound]);
         let found = evidence(&check, Outcome::Pass, 0);
@@ -215,7 +215,7 @@ fn evidence_goes_stale_by_the_parts_it_binds_to_and_by_no_other() {
 }
 
 #[test]
-fn a_rebuilt_frontend_leaves_evidence_of_the_backends_image_alone() {
+fn a_rebuilt_frontend_does_not_affect_evidence_of_the_backend_image() {
     let mut backend = check("c", &[ReleaseComponent::Images]);
     backend.images = vec!["backend".into()];
     let found = evidence(&backend, Outcome::Pass, 0);
@@ -229,7 +229,7 @@ fn a_rebuilt_frontend_leaves_evidence_of_the_backends_image_alone() {
     assert_eq!(stale[0].reason(), "the image of backend changed");
     let all = check("c", &[ReleaseComponent::Images]);
     assert_eq!(staleness(&found, &all, &rebuilt("frontend"), Millis(0)).len(), 1);
-    // A service that the release does not have is known to nobody.
+    // A service that the release does not have is unknown on both sides.
     backend.images = vec!["worker".into()];
     let stale = staleness(&found, &backend, &parts(), Millis(0));
     assert_eq!(stale[0].reason(), "the image of worker is not known for this release yet");
@@ -284,7 +284,7 @@ fn evidence_ages_and_warns_before() {
         assert_eq!(expires_soon(&found, &check, Millis(now)), soon, "{now}");
         assert_eq!(!staleness(&found, &check, &parts(), Millis(now)).is_empty(), stale, "{now}");
     }
-    // Of a month, the last day is soon, not the last three.
+    // With a validity of a month, "soon" is the last day, not the last three days.
     check.valid_for_ms = Some(30 * DAY);
     let end = 1_000 + 30 * DAY as i64;
     assert!(!expires_soon(&found, &check, Millis(end - DAY as i64 - 1)));
@@ -292,7 +292,7 @@ fn evidence_ages_and_warns_before() {
 }
 
 #[test]
-fn what_is_seen_to_be_another_makes_its_evidence_stale_and_says_since_when() {
+fn observed_changes_make_evidence_stale_with_their_time() {
     let mut backend = check("backend", &[ReleaseComponent::Images]);
     backend.images = vec!["backend".into()];
     let mut frontend = check("frontend", &[ReleaseComponent::Images]);
@@ -311,7 +311,7 @@ fn what_is_seen_to_be_another_makes_its_evidence_stale_and_says_since_when() {
     assert_eq!(standing(&w), [Standing::Stale, Standing::Pass, Standing::Pass, Standing::Pass]);
     let stale = &w.state("backend").stale[0];
     assert_eq!((stale.reason().as_str(), stale.at()), ("the image of backend changed", Some(Millis(500))));
-    // Back again, and what was found counts again.
+    // After it is restored, the evidence counts again.
     w.sees(600, |o| o.parts = parts());
     assert_eq!(standing(&w), [Standing::Pass; 4]);
     w.sees(700, |o| {
@@ -319,7 +319,7 @@ fn what_is_seen_to_be_another_makes_its_evidence_stale_and_says_since_when() {
     });
     assert_eq!(standing(&w), [Standing::Pass, Standing::Pass, Standing::Stale, Standing::Pass]);
     assert_eq!(w.state("env").stale[0].at(), Some(Millis(700)));
-    // HEAD moving on does not touch what runs; it does touch a release that was never deployed.
+    // A new HEAD does not affect a deployed release, but it affects a release that was never deployed.
     w.sees(800, |o| {
         o.parts = parts();
         o.parts.values.insert(ReleaseComponent::Commit, "commit-2".into());
@@ -328,7 +328,7 @@ fn what_is_seen_to_be_another_makes_its_evidence_stale_and_says_since_when() {
     w.release.state = ReleaseState::Opened;
     assert_eq!(standing(&w)[3], Standing::Stale);
     assert_eq!(w.state("commit").stale[0].at(), Some(Millis(800)));
-    // What cannot be seen contradicts nothing.
+    // What cannot be observed invalidates nothing.
     w.observed.parts = ReleaseComponents::default();
     assert_eq!(standing(&w), [Standing::Pass; 4]);
 }
@@ -347,7 +347,7 @@ fn evidence_found_on_drifted_parts_does_not_count_for_the_release() {
 }
 
 #[test]
-fn each_drift_says_what_since_when_what_to_do_and_what_it_blocks() {
+fn each_drift_has_difference_time_next_step_and_effect() {
     let world = || {
         let mut env = check("env-mode", &[ReleaseComponent::Env]);
         env.spec = spec(serde_json::json!({ "kind": "env_file", "assert": "mode" }));
@@ -360,11 +360,13 @@ fn each_drift_says_what_since_when_what_to_do_and_what_it_blocks() {
     assert!(world().drift().is_empty());
     type Case = (DriftKind, bool, &'static str, fn(&mut Observed));
     let cases: [Case; 9] = [
-        (DriftKind::Image, true, "Stale by it: smoke", |o| {
+        (DriftKind::Image, true, "Stale checks: smoke", |o| {
             o.parts.images.insert("backend".into(), "sha256:b2".into());
         }),
-        (DriftKind::Tag, false, "Compose would start another one", |o| o.moved_tags = vec!["backend".into()]),
-        (DriftKind::Loop, true, "stayed up for a minute", |o| {
+        (DriftKind::Tag, false, "Compose would start a different one", |o| {
+            o.moved_tags = vec!["backend".into()]
+        }),
+        (DriftKind::Loop, true, "run for 1 minute", |o| {
             o.services[0].restarts = 4;
             o.services[0].started_at = Some(Millis(199_000));
         }),
@@ -375,14 +377,14 @@ fn each_drift_says_what_since_when_what_to_do_and_what_it_blocks() {
         (DriftKind::Orphan, false, "Blocks nothing", |o| {
             o.orphans = vec![Orphan { container: "old-1".into(), service: "old".into(), image: "i".into() }];
         }),
-        (DriftKind::Env, true, "Stale by it: smoke, env-mode", |o| {
+        (DriftKind::Env, true, "Stale checks: smoke, env-mode", |o| {
             o.parts.values.insert(ReleaseComponent::Env, "env-2".into());
         }),
         (DriftKind::EnvMode, true, "env-mode", |o| o.env_mode = Some(0o100_644)),
-        (DriftKind::Config, false, "still judges release #1", |o| {
+        (DriftKind::Config, false, "still shows release #1", |o| {
             o.parts.values.insert(ReleaseComponent::Config, "config-2".into());
         }),
-        (DriftKind::Commit, false, "still judges release #1", |o| {
+        (DriftKind::Commit, false, "still shows release #1", |o| {
             o.parts.values.insert(ReleaseComponent::Commit, "commit-2".into());
         }),
     ];
@@ -393,14 +395,14 @@ fn each_drift_says_what_since_when_what_to_do_and_what_it_blocks() {
         assert_eq!((seen.kind, seen.blocks, seen.since), (kind, blocks, Some(Millis(150_000))), "{seen:?}");
         assert!(seen.effect.contains(effect), "{seen:?}");
         assert!(!seen.what.is_empty() && seen.next.ends_with('.'), "{seen:?}");
-        // Put back, and nothing is left of it.
+        // After it is restored, there is no drift.
         w.sees(160_000, |o| *o = observed());
         assert!(w.drift().is_empty(), "{kind:?}");
     }
 }
 
 #[test]
-fn an_undeployed_release_drifts_by_its_files_only_and_a_silent_engine_by_nothing() {
+fn an_undeployed_release_drifts_in_its_files_only_and_not_while_docker_is_unreachable() {
     let mut w = World::new(vec![check("unit", &[ReleaseComponent::Commit])]);
     w.release.state = ReleaseState::Opened;
     w.release.parts.images.clear();
@@ -410,7 +412,7 @@ fn an_undeployed_release_drifts_by_its_files_only_and_a_silent_engine_by_nothing
     });
     let seen = w.only_drift();
     assert_eq!(seen.kind, DriftKind::Commit);
-    assert!(seen.effect.contains("Stale by it: unit. The next run opens a new release."), "{seen:?}");
+    assert!(seen.effect.contains("Stale checks: unit. The next run opens a new release."), "{seen:?}");
     let mut w = World::new(vec![]);
     w.sees(5, |o| {
         o.unreachable_since = Some(Millis(5));
@@ -421,7 +423,7 @@ fn an_undeployed_release_drifts_by_its_files_only_and_a_silent_engine_by_nothing
 }
 
 #[test]
-fn a_laxer_mode_contradicts_a_pass_and_hides_no_failure() {
+fn a_less_strict_mode_invalidates_a_pass_and_hides_no_failure() {
     let mut mode = check("mode", &[ReleaseComponent::Env]);
     mode.spec = spec(serde_json::json!({ "kind": "env_file", "assert": "mode", "mode": "0640" }));
     let mut w = World::new(vec![mode, check("other", &[ReleaseComponent::Env])]);
@@ -430,24 +432,24 @@ fn a_laxer_mode_contradicts_a_pass_and_hides_no_failure() {
     w.sees(60, |o| o.env_mode = Some(0o100_644));
     assert_eq!((w.state("mode").standing, w.state("other").standing), (Standing::Stale, Standing::Pass));
     let stale = &w.state("mode").stale[0];
-    assert_eq!((stale.reason().as_str(), stale.at()), ("the env file has mode 0644 now", Some(Millis(60))));
+    assert_eq!((stale.reason().as_str(), stale.at()), ("the env file now has mode 0644", Some(Millis(60))));
     let failed = evidence(&w.checks[0], Outcome::Fail, 70);
     w.evidence.push(failed);
     assert_eq!(w.state("mode").standing, Standing::Fail);
-    // Put right, and what failed counts until somebody looks again.
+    // After it is fixed, the failure counts until the check runs again.
     w.sees(80, |o| o.env_mode = Some(0o100_600));
     assert_eq!(w.state("mode").standing, Standing::Fail);
 }
 
 #[test]
-fn a_laxer_mode_that_is_allowed_is_no_drift() {
+fn an_allowed_less_strict_mode_is_not_a_drift() {
     let mut w = World::new(vec![check("unit", &[])]);
     w.sees(5, |o| o.env_mode = Some(0o100_644));
-    assert!(w.drift().is_empty(), "no check wants a mode");
+    assert!(w.drift().is_empty(), "no check requires a mode");
 }
 
 #[test]
-fn flaky_is_both_on_the_same_parts() {
+fn flaky_means_passed_and_failed_on_the_same_parts() {
     let check = check("c", &[ReleaseComponent::Commit]);
     let found = |outcomes: &[Outcome]| -> Vec<Evidence> {
         outcomes.iter().enumerate().map(|(i, o)| evidence(&check, *o, i as i64)).collect()
@@ -456,11 +458,11 @@ fn flaky_is_both_on_the_same_parts() {
     let label = |list: &[Evidence]| flaky(&check, list.iter()).map(|f| f.label());
     assert_eq!(label(&found(&[Pass, Pass])), None);
     assert_eq!(label(&found(&[Fail, Fail])), None);
-    assert_eq!(label(&found(&[Inconclusive, Pass])), None, "could not look is not failed");
+    assert_eq!(label(&found(&[Inconclusive, Pass])), None, "inconclusive is not failed");
     assert_eq!(label(&found(&[Pass, Fail, Pass])).as_deref(), Some("flaky: 1 of the last 3 did not pass"));
     let mut many = found(&[Fail, Fail, Pass, Pass, Pass, Pass, Pass, Pass, Fail, Inconclusive, Pass, Pass]);
     assert_eq!(label(&many).as_deref(), Some("flaky: 2 of the last 10 did not pass"));
-    // What was mended by another commit is no flakiness.
+    // A failure that was fixed by another commit is not flakiness.
     for old in &mut many[..9] {
         old.parts = other(ReleaseComponent::Commit);
     }
@@ -515,7 +517,7 @@ fn checks_are_put_in_order() {
 }
 
 #[test]
-fn each_check_is_due_once_however_long_nobody_looked() {
+fn each_check_is_due_once_however_late() {
     let mut c = check("c", &[]);
     c.schedule.every_ms = Some(600);
     let checks = [c.clone(), check("never", &[])];
@@ -528,13 +530,13 @@ fn each_check_is_due_once_however_long_nobody_looked() {
     assert!(ids(&found, &none, 1_599).is_empty());
     assert_eq!(ids(&found, &none, 1_600), ["c"]);
     assert_eq!(ids(&found, &none, 900_000_000), ["c"]);
-    // A try that found nothing counts too: it must not be tried over and over.
+    // An attempt without evidence counts too; it must not be repeated all the time.
     let tried = BTreeMap::from([("c".to_owned(), Millis(1_700))]);
     assert!(ids(&found, &tried, 2_000).is_empty());
 }
 
 #[test]
-fn what_may_run_by_itself_and_beside_others() {
+fn which_checks_run_automatically_and_in_parallel() {
     let of = |declared: &str| {
         let mut check = check("c", &[]);
         check.spec = serde_json::from_str(declared).unwrap();

@@ -177,7 +177,7 @@ impl World {
         });
     }
 
-    /// Accepts as the engine does: only a gate that is ready and whose turn it is.
+    /// Accepts like the engine: only a gate that is ready and whose earlier gates are accepted.
     fn accepts(&mut self, gate: &str) -> bool {
         let judged = self.judge();
         let view = judged.gate(gate).unwrap();
@@ -215,7 +215,7 @@ impl World {
         });
     }
 
-    /// Everything done, up to the signatures.
+    /// Everything is done except the sign-offs.
     fn ready_to_sign() -> World {
         let mut w = World::new();
         w.finds("unit", Outcome::Pass);
@@ -293,7 +293,7 @@ fn whats(judged: &Judgement) -> Vec<String> {
 }
 
 #[test]
-fn what_preflight_finds_is_red_on_its_gate_until_it_is_gone_or_waived() {
+fn a_preflight_finding_blocks_its_gate_until_fixed_or_waived() {
     use domain::preflight::{Finding, Weight};
     let finding = |weight| Finding {
         gate: Some("B".into()),
@@ -328,7 +328,7 @@ fn what_preflight_finds_is_red_on_its_gate_until_it_is_gone_or_waived() {
         holds: true,
     });
     assert_eq!(world.judge().gate("B").unwrap().state, GateState::Ready);
-    // Something else at the same place is not what was let through.
+    // A different problem at the same place is not waived.
     world.findings[0].about.push("either".into());
     assert_eq!(world.judge().gate("B").unwrap().state, GateState::Open);
     world.findings.clear();
@@ -343,8 +343,8 @@ fn an_empty_board_is_no_go_and_names_every_owner() {
         whats(&judged),
         [
             "Gate A: 2 of 2 criteria open",
-            "Gate B: 1 of 1 criteria open",
-            "Gate H: 1 of the checklist open",
+            "Gate B: 1 of 1 criterion open",
+            "Gate H: 1 checklist item open",
             "Sign-offs missing: Backend, QA, PO",
         ]
     );
@@ -352,7 +352,7 @@ fn an_empty_board_is_no_go_and_names_every_owner() {
 }
 
 #[test]
-fn a_box_ticked_in_the_file_decides_nothing() {
+fn a_ticked_box_in_the_file_has_no_effect() {
     let judged = World::new().judge();
     assert!(!judged.item("H.c2").unwrap().is_satisfied());
 }
@@ -368,7 +368,7 @@ fn everything_done_and_signed_is_go() {
 }
 
 #[test]
-fn the_stack_counts_too() {
+fn the_state_of_the_stack_blocks_too() {
     let go = World::signed;
     let mut w = go();
     w.observed.services = vec![service(Health::Unhealthy)];
@@ -381,7 +381,9 @@ fn the_stack_counts_too() {
     let drift = w.judge().drift;
     assert_eq!((drift.len(), drift[0].kind), (1, DriftKind::Image));
     assert!(
-        w.judge().verdict.blockers[0].details.contains(&"web runs another image than the release".to_owned())
+        w.judge().verdict.blockers[0]
+            .details
+            .contains(&"web runs a different image than the release".to_owned())
     );
     assert!(!w.judge().verdict.is_go());
     let mut w = go();

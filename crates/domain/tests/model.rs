@@ -1,9 +1,9 @@
 //! Random sequences of actions against an independent statement of the rules.
 //!
-//! The model below looks at the bare facts (who said what, when, about which release) and says of each
+//! The model below uses only the facts (who attested or signed what, when, on which release) and defines for each
 //! conclusion what must be true for it. It shares no code with the judge: no digests, no item states, no
-//! staleness. The actions are thrown at the facts without asking whether anybody may, so the rules cannot lean
-//! on the actions being well-behaved.
+//! staleness. The actions change the facts without a permission check, so the rules cannot depend
+//! on valid actions.
 //!
 //! `make model` runs 100,000 of them; `STAGEGATE_MODEL` sets the number.
 #![allow(clippy::unwrap_used, reason = "a helper that fails fails its test")]
@@ -19,22 +19,22 @@ use domain::gate::GateState;
 use domain::judge::Judgement;
 use world::{Dice, World};
 
-/// Sequences where nothing else is asked for: some seconds in a debug build.
+/// Default number of sequences: some seconds in a debug build.
 const USUAL: u64 = 1_000;
-/// Actions of a sequence, at most.
+/// Maximum number of actions per sequence.
 const LONGEST: u64 = 24;
 
 fn sequences() -> u64 {
     std::env::var("STAGEGATE_MODEL").ok().and_then(|n| n.parse().ok()).unwrap_or(USUAL)
 }
 
-/// Runs `count` sequences from `first` on; `judge` may spoil what the judge says. Returns the first
-/// claim that broke, and how often the board was Go, decided, and a gate accepted.
+/// Runs `count` sequences from `first` on; `spoil` may change the judgement. Returns the first
+/// claim that was violated, and how often the verdict was Go, a decision was valid, and a gate was accepted.
 fn run(first: u64, count: u64, spoil: fn(&World, &mut Judgement)) -> (Option<(u64, Claim)>, [u64; 3]) {
     let mut seen = [0; 3];
     for seed in first..first + count {
         let mut dice = Dice::new(seed);
-        // Half of them begin where only the signatures are missing, or all is signed: Go is rare else.
+        // Half of them begin with only the sign-offs missing, or with all signed, because Go is rare otherwise.
         let mut world = match dice.below(4) {
             0 => World::signed(&mut dice),
             1 => World::accepted(&mut dice),
@@ -74,11 +74,11 @@ fn no_sequence_of_acts_gets_past_the_rules() {
     println!(
         "{count} sequences: {go} moments of Go, {decided} with a decision, {accepted} with a gate accepted"
     );
-    // Sequences that never come to Go would show nothing.
+    // Sequences that never reach Go would prove nothing.
     assert!(go > count / 20 && decided > count / 200 && accepted > count / 4, "{seen:?}");
 }
 
-/// A judge spoiled in each of these ways is caught, and by the claim that it breaks.
+/// Each of these mistakes of a judge is detected by the claim that it violates.
 #[test]
 fn a_wrong_judge_is_caught() {
     type Spoil = fn(&World, &mut Judgement);
@@ -88,19 +88,19 @@ fn a_wrong_judge_is_caught() {
                 gate.state = GateState::Accepted;
             }
         }),
-        ("stale signatures count", Claim::StaleCounted, |_, j| {
+        ("stale sign-offs count", Claim::StaleCounted, |_, j| {
             j.sign_offs.iter_mut().for_each(|s| s.stale.clear());
         }),
-        ("missing signatures do not matter", Claim::GoUnsigned, |_, j| {
+        ("missing sign-offs do not matter", Claim::GoUnsigned, |_, j| {
             j.verdict.blockers.retain(|b| !b.what.starts_with("Sign-offs missing"));
         }),
         ("a No-Go does not matter", Claim::GoUnsigned, |_, j| {
-            j.verdict.blockers.retain(|b| !b.what.ends_with("says No-Go"));
+            j.verdict.blockers.retain(|b| !b.what.ends_with("signed No-Go"));
         }),
         ("open gates do not matter", Claim::GoUnaccepted, |_, j| {
             j.verdict.blockers.retain(|b| !b.what.starts_with("Gate "));
         }),
-        ("a decision stands for ever", Claim::DecisionOnNoGo, |w, j| {
+        ("a decision is valid forever", Claim::DecisionOnNoGo, |w, j| {
             j.decision = w.decisions.last().cloned();
         }),
         ("one person signs twice", Claim::TwoRoles, |w, j| {

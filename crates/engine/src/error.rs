@@ -1,29 +1,29 @@
-//! The engine's error: a public message for people apart from the private detail for the log.
+//! The engine's error: a public message for people, separate from the private detail for the log.
 
 use std::fmt::Display;
 
-/// What kind of error it is; the server makes an HTTP status of it.
+/// The kind of an error; the server maps it to an HTTP status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// There is no such thing.
+    /// The object does not exist.
     NotFound,
-    /// What was typed cannot be used.
+    /// The input cannot be used.
     Invalid,
-    /// Nobody is signed in.
+    /// The user is not signed in.
     SignedOut,
     /// The rules do not allow it.
     Refused,
-    /// It does not fit what happened in between.
+    /// It conflicts with a change that was made in the meantime.
     Conflict,
-    /// Too many tries.
+    /// Too many attempts.
     Throttled,
-    /// Something outside (engine, disk, directory) does not work right now.
+    /// A dependency (Docker engine, disk, directory) does not work right now.
     Unavailable,
-    /// A fault of our own; the message holds a reference into the log.
+    /// An internal error; the message has a reference into the log.
     Internal,
 }
 
-/// Why something was not done.
+/// Why an action was not done.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{public}")]
 pub struct Error {
@@ -36,48 +36,50 @@ impl Error {
         Error { kind, public: public.into() }
     }
 
-    /// There is no such thing: `run 12 was not found`.
+    /// The object does not exist: `run 12 was not found`.
     pub fn not_found(what: impl Display) -> Error {
         Error::new(ErrorKind::NotFound, format!("{what} was not found"))
     }
 
-    /// What was typed cannot be used; say what to type instead.
+    /// The input cannot be used; the message says what to enter instead.
     pub fn invalid(why: impl Into<String>) -> Error {
         Error::new(ErrorKind::Invalid, why)
     }
 
-    /// The rules do not allow it; say which rule.
+    /// The rules do not allow it; the message says which rule.
     pub fn refused(why: impl Into<String>) -> Error {
         Error::new(ErrorKind::Refused, why)
     }
 
-    /// It does not fit what happened in between; say what.
+    /// It conflicts with a change that was made in the meantime; the message says which one.
     pub fn conflict(why: impl Into<String>) -> Error {
         Error::new(ErrorKind::Conflict, why)
     }
 
-    /// Too many tries.
+    /// Too many attempts.
     pub fn throttled(why: impl Into<String>) -> Error {
         Error::new(ErrorKind::Throttled, why)
     }
 
-    /// Something outside does not work right now; say what and how to mend it.
+    /// A dependency does not work right now; the message says which one and how to fix it.
     pub fn unavailable(why: impl Into<String>) -> Error {
         Error::new(ErrorKind::Unavailable, why)
     }
 
-    /// Nobody is signed in.
+    /// The user is not signed in.
     pub fn signed_out() -> Error {
         Error::new(ErrorKind::SignedOut, "Please sign in.")
     }
 
-    /// A fault of our own. The cause goes to the log under a reference, the reference to people.
+    /// An internal error. The cause is written to the log with a reference; people see only the reference.
     pub fn internal(cause: impl Display) -> Error {
         let reference = auth::short_reference();
         tracing::error!(%reference, %cause, "internal error");
         Error::new(
             ErrorKind::Internal,
-            format!("Something went wrong on our side; the log has it under {reference}."),
+            format!(
+                "An internal error occurred. The server log has the details under reference {reference}."
+            ),
         )
     }
 
@@ -86,7 +88,7 @@ impl Error {
         self.kind
     }
 
-    /// The message for people; holds no secret and no command output.
+    /// The message for people; contains no secret and no command output.
     pub fn public(&self) -> String {
         self.public.clone()
     }

@@ -1,7 +1,7 @@
-//! What is the case, what people may do about it, and what goes on by itself. [`Engine`] is what pages and commands ask.
+//! The state of a stack, the actions of people on it, and the background tasks. Pages and commands use [`Engine`].
 //!
-//! `assessment` holds the rules' answer of a moment, `actions` what people do, `pages` what they are shown, `background`
-//! the tasks. No HTML and no HTTP server in here.
+//! `assessment` applies the rules to the facts of one moment, `actions` are what people do, `pages` what they are
+//! shown, `background` the tasks. There is no HTML and no HTTP server in this crate.
 
 mod actions;
 mod assessment;
@@ -49,7 +49,7 @@ use stack::Stack;
 use store::Store;
 use store::sessions::Sessions;
 
-/// Where things are.
+/// The paths of files and directories.
 #[derive(Debug, Clone)]
 pub struct Paths {
     /// The stack's `stagegate.toml`.
@@ -62,15 +62,15 @@ pub struct Paths {
     pub exe: PathBuf,
 }
 
-/// Why the engine does not start.
+/// Why the engine cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// `stagegate.toml` or its runbook cannot be used; all of it, not the first only.
+    /// `stagegate.toml` or its runbook cannot be used; with all problems, not only the first.
     #[error("{} cannot be used:\n{}", .file.display(), list(.problems))]
     Config {
         /// The file.
         file: PathBuf,
-        /// What is wrong.
+        /// The problems.
         problems: Vec<Problem>,
     },
     /// The store cannot be opened.
@@ -99,36 +99,36 @@ struct Inner {
     snapshot: RwLock<Arc<StoreSnapshot>>,
     observation: Observation,
     audit: AuditState,
-    /// The last judgement, for whoever asks again before anything differs.
+    /// The last judgement, reused as long as no fact changes.
     assessment: Mutex<Option<Arc<Assessment>>>,
     /// Counts changes of anything shown; pages listen to it.
     revision: watch::Sender<u64>,
     tails: runner::Tails,
     passwords: Passwords,
-    /// For what only this installation can have made: sessions, known browsers.
+    /// Proves that sessions and known browsers were created by this installation.
     session_key: Key,
     throttle: Mutex<Throttle>,
     confirmations: Mutex<Confirmations>,
     sessions: Sessions,
-    /// Refused sign-ins, counted so that strangers cannot fill the audit log.
+    /// Refused sign-ins, counted in memory so that they cannot fill the audit log.
     refusals: Mutex<Refusals>,
-    /// Newest audit event that changed nothing that is shown, as long as nothing else came in between.
+    /// Newest audit event that changed nothing on pages, as long as no other event came in between.
     quiet_head: AtomicI64,
-    /// How much room everything took when it was last measured.
+    /// The disk usage when it was last measured.
     storage: RwLock<Option<view::Storage>>,
     images: Arc<RetainedImages>,
-    /// One refresh at a time, so that an older reading never replaces a newer.
+    /// One refresh at a time, so that an older reading never replaces a newer one.
     refreshing: tokio::sync::Mutex<()>,
-    /// Held by actions whose rules look at what other actions do: what they were allowed on is still so when
-    /// they begin.
+    /// Held by actions whose rules depend on other actions, so that the facts on which an action was allowed still
+    /// apply when it begins.
     acting: tokio::sync::Mutex<()>,
-    /// The runs that are followed.
+    /// The runs that are being followed.
     watched: background::run_watch::InHand,
     /// The follow-ups that are being carried out.
     following: background::run_watch::InHand,
-    /// The actions that go on.
+    /// The actions in progress.
     actions: actions::action_tasks::ActionTasks,
-    /// What the server has against addresses of the stack.
+    /// The server's rule for addresses of the stack.
     url_rule: OnceLock<stack_urls::UrlRule>,
 }
 
@@ -147,7 +147,7 @@ impl Engine {
         let stack = Stack::of(loaded, images.clone());
         let store = Store::open(&data).await?;
         let snapshot = StoreSnapshot::load(&store, stack.keep, &StoreSnapshot::default()).await?;
-        let key = secrets::installation_key(&data, "session.key", "everybody has to sign in again")?;
+        let key = secrets::installation_key(&data, "session.key", "all users must sign in again")?;
         let session_key = Key::from(key);
         let sessions = Sessions::new(store.clone(), session_key.clone());
         let passwords = Passwords::new(Cost::STANDARD).map_err(Error::from)?;
@@ -180,7 +180,7 @@ impl Engine {
         })))
     }
 
-    /// Begins to observe the stack and takes up runs that went on without a server.
+    /// Starts to observe the stack, and resumes runs that continued without a server.
     pub async fn start_up(&self) -> Result<(), Error> {
         let key = self.keys().await?;
         let now = self.now();
@@ -196,13 +196,15 @@ impl Engine {
             .await;
         match settled {
             Err(store::StoreError::Full) => {
-                // The board has to come up: a rollback makes room. The next start settles them.
-                tracing::warn!("the disk is full: actions that the last server did not end stay open");
+                // The board must start: a rollback frees disk space. The next start completes or aborts them.
+                tracing::warn!(
+                    "the disk is full: unfinished actions of the last server stay open until the next start"
+                );
             }
             settled => settled.map(|_| ()).map_err(Error::from)?,
         }
         if let Err(error) = system::disk_reserve::keep(&self.paths().data) {
-            tracing::warn!(%error, "no room could be kept for a rollback on a full disk");
+            tracing::warn!(%error, "disk space for a rollback could not be reserved");
         }
         self.start_background(key).await
     }
@@ -217,7 +219,7 @@ impl Engine {
         self.0.revision.subscribe()
     }
 
-    /// The person, unless they may not sign in.
+    /// The person, if they may sign in.
     pub fn actor(&self, id: i64) -> Option<Actor> {
         self.snapshot().actor(id)
     }
@@ -227,7 +229,7 @@ impl Engine {
         self.0.sessions.clone()
     }
 
-    /// Waits a bounded time for actions that have begun, finishes what is queued and closes the store.
+    /// Waits a bounded time for actions in progress, writes queued changes and closes the store.
     pub async fn close(&self) {
         self.0.actions.wait().await;
         self.record_refusals(true).await;
@@ -239,7 +241,7 @@ impl Engine {
         &self.0.store
     }
 
-    /// Where things are.
+    /// The paths of files and directories.
     pub fn paths(&self) -> &Paths {
         &self.0.paths
     }
@@ -276,21 +278,21 @@ impl Engine {
         &self.0.tails
     }
 
-    /// Says that something shown may differ.
+    /// Tells open pages that something may have changed.
     pub(crate) fn bump(&self) {
         self.0.revision.send_modify(|r| *r += 1);
     }
 
-    /// Asks the observer to look now.
+    /// Tells the observer to observe the stack now.
     pub(crate) fn look_again(&self) {
         self.0.observation.look_again();
     }
 
-    /// Lets actions that depend on one another come one after another. Taken before the rules are asked, which are
-    /// then asked of all that was stored before.
+    /// Takes the turn, so that actions that depend on one another run one after another. It is taken before the rules
+    /// are checked, so that they are checked against everything that was stored before.
     ///
     /// # Errors
-    /// When what was stored cannot be read: rules asked of older state could allow too much.
+    /// The store cannot be read: rules that are checked against an older state could allow too much.
     pub(crate) async fn in_turn(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, Error> {
         let turn = self.0.acting.lock().await;
         self.up_to_date().await?;
@@ -298,8 +300,8 @@ impl Engine {
         Ok(turn)
     }
 
-    /// The same for what must work when little else does, such as a rollback: with the state that was read last, where
-    /// no newer can be read.
+    /// The same for actions that must always work, such as a rollback: with the state that was read last if no newer
+    /// one can be read.
     pub(crate) async fn in_turn_even_if_stale(&self) -> tokio::sync::MutexGuard<'_, ()> {
         let turn = self.0.acting.lock().await;
         let fresh = async {
@@ -307,50 +309,50 @@ impl Engine {
             self.end_lost_runs().await
         };
         if let Err(error) = fresh.await {
-            tracing::error!(%error, "the store cannot be read again; going on with what was read last");
+            tracing::error!(%error, "the store cannot be read; continuing with the state that was read last");
         }
         turn
     }
 
-    /// Takes in what was stored since the store was read last, by this process or another, such as the command line.
+    /// Reads what was stored since the store was last read, by this process or another one, such as the command line.
     pub(crate) async fn up_to_date(&self) -> Result<(), Error> {
         self.refresh().await
     }
 
-    /// The same in the background, where it is tried again in a moment.
+    /// The same in the background, where it is retried soon.
     pub(crate) async fn catch_up(&self) {
         if let Err(error) = self.up_to_date().await {
-            tracing::debug!(%error, "the store could not be looked at");
+            tracing::debug!(%error, "the store could not be read; trying again");
         }
     }
 
-    /// Reads the store again after a change that is stored already: what fails here must not be reported as a
-    /// failure of the change. It is read again by the next action and by [`Engine::catch_up`].
+    /// Reads the store again after a change that is already stored: a failure here must not be reported as a failure
+    /// of the change. The next action and [`Engine::catch_up`] read it again.
     pub(crate) async fn refresh_or_later(&self) {
         if let Err(error) = self.refresh().await {
-            tracing::warn!(%error, "what was stored could not be read again yet");
+            tracing::warn!(%error, "stored changes could not be read yet; trying again");
         }
     }
 
-    /// Takes in what was written to the store since it was read last: only the parts that differ are read again,
-    /// and where nothing does, nothing is shown again.
+    /// Reads what was written to the store since it was last read: only the parts that differ are read again, and if
+    /// none differs, open pages are not refreshed.
     pub(crate) async fn refresh(&self) -> Result<(), Error> {
         let _one = self.0.refreshing.lock().await;
         let before = self.snapshot();
         let keep = self.stack().keep;
-        // Whoever writes past this program may have written past the counts too: then everything is read again.
+        // Writes from outside of Stagegate may not have updated the revisions: then everything is read again.
         let others = match self.0.store.others().await {
             Ok(others) => !self.has_seen(&others),
             Err(error) => {
-                tracing::debug!(%error, "the store could not be looked at");
+                tracing::debug!(%error, "the store could not be read; trying again");
                 false
             }
         };
         let from = if others { Arc::default() } else { Arc::clone(&before) };
         let snapshot = StoreSnapshot::load(&self.0.store, keep, &from).await?;
-        // What is judged next is first compared with the audit log, when somebody else has written.
+        // If another connection has written, the rows are compared with the audit log before they are judged.
         self.check_what_others_wrote(&snapshot).await;
-        // Events that concern nobody who looks at a page are no reason to show it again.
+        // Events that change nothing on pages do not refresh them.
         let seen = before.revisions.head().max(self.quiet_head());
         let same = snapshot.revisions.same_parts(&before.revisions) && snapshot.revisions.head() <= seen;
         if same && !others && snapshot.targets == before.targets {

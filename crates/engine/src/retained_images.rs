@@ -1,21 +1,21 @@
-//! What is left of the releases that one can return to, as last seen.
+//! Which images and env copies of the rollback targets still exist, as last observed.
 
 use std::collections::BTreeSet;
 
 use orchestrator::compose::ImagesSeen;
 
-/// What is left of the releases, as last seen.
+/// What still exists of the releases, as last observed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct RetainedState {
     /// Their images.
     pub images: ImagesSeen,
-    /// Releases that were let go: nothing is kept of them any more.
+    /// Releases that are no longer retained: nothing of them exists any more.
     pub let_go: BTreeSet<i64>,
     /// Releases with a copy of their env file.
     pub env_copies: BTreeSet<i64>,
 }
 
-/// What is left of the releases, kept up to date in the background.
+/// What still exists of the releases, kept up to date in the background.
 #[derive(Debug, Default)]
 pub(crate) struct RetainedImages(std::sync::RwLock<RetainedState>);
 

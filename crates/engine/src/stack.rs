@@ -1,5 +1,5 @@
-//! The stack that is judged: `stagegate.toml` and its runbook as last read. A file that cannot be read
-//! leaves the last good reading in force and says so.
+//! The stack: `stagegate.toml` and its runbook as last read. If a changed file cannot be read, the last valid version
+//! stays in use and the board shows the problem.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use runbook::{Config, Loaded, OnFailedDeploy, Retention};
 use secrets::EnvCopy;
 use supervisor::SetupStep;
 
-/// Everything that the files say.
+/// The content of the files.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Stack {
     pub name: String,
@@ -39,7 +39,7 @@ pub(crate) struct Stack {
     pub migrations: Option<String>,
     pub db_rollback: Option<String>,
     pub db_backup: Option<String>,
-    /// Take the backup before every deploy but the first.
+    /// Back up the database before every deploy except the first.
     pub backup_before: bool,
     pub db_fresh: Option<String>,
     pub smoke: Vec<String>,
@@ -47,23 +47,28 @@ pub(crate) struct Stack {
     pub on_failed_deploy: OnFailedDeploy,
     pub problems: Vec<Problem>,
     pub preflight: Preflight,
-    /// Releases to go back to whose images are kept.
+    /// Number of rollback targets whose images are retained.
     pub keep: usize,
     /// What is removed after some time.
     pub retention: Retention,
-    /// How copies of the env file are sealed, if they are kept.
+    /// How copies of the env file are encrypted, if they are kept.
     pub env_copy: Option<EnvCopy>,
     pub images: std::sync::Arc<RetainedImages>,
 }
 
 impl Stack {
-    /// Puts a reading into the form that the engine works with, and looks what cannot work. Blocks.
+    /// Converts the loaded files into the form that the engine uses, and runs preflight. Blocks.
     pub(crate) fn of(loaded: Loaded, images: std::sync::Arc<RetainedImages>) -> Stack {
         let Loaded { config, runbook, mut problems } = loaded;
         let preflight = preflight(&config, &runbook);
         let env_copy = env_copy(&config);
         let dir = std::path::absolute(&config.stack.directory).unwrap_or(config.stack.directory);
         let within = |path: &Path| dir.join(path);
+        // Problems of `stagegate.toml`, such as old names of keys, are also written to the log.
+        let file = config.path.display().to_string();
+        for problem in problems.iter().filter(|p| p.file.as_deref() == Some(&file)) {
+            tracing::info!("{problem}");
+        }
         problems.extend(runbook.problems.iter().cloned());
         Stack {
             name: config.stack.name,
@@ -106,8 +111,8 @@ impl Stack {
         self.checks.iter().find(|c| c.id == id)
     }
 
-    /// The gate whose acceptance makes a deployed release a rollback point: F, else the last before
-    /// the decision.
+    /// The gate whose acceptance makes a deployed release a validated rollback target: F, otherwise the last gate
+    /// before the decision.
     pub(crate) fn rollback_gate(&self) -> Option<&str> {
         let decision = domain::item::decision_gate(&self.runbook);
         let gates: Vec<&str> = self
@@ -120,8 +125,8 @@ impl Stack {
         gates.iter().find(|g| **g == "F").or(gates.last()).copied()
     }
 
-    /// The steps that these checks come after and that none of them judges, in the runbook's order. Steps that
-    /// people do, that bring the stack up or that lead back are left to people.
+    /// The steps that these checks require and that none of them judges, in the runbook's order. Manual steps, steps
+    /// that start the stack and rollback steps are left to people.
     pub(crate) fn setup_of(&self, checks: &[Check]) -> Vec<SetupStep> {
         let wanted = |id: &str| checks.iter().any(|c| c.schedule.after.iter().any(|a| a == id));
         let is_judged = |id: &str| checks.iter().any(|c| c.spec.step() == Some(id));
@@ -134,7 +139,7 @@ impl Stack {
             .collect()
     }
 
-    /// What a supervisor needs to carry out a check.
+    /// What a supervisor needs to run a check.
     pub(crate) fn probe(&self, check: &Check, rollback_images: &[BTreeMap<String, String>]) -> ProbeWork {
         let command = match &check.spec {
             domain::check::CheckSpec::Command { step: Some(step), .. } => {
@@ -162,8 +167,11 @@ fn env_copy(config: &Config) -> Option<EnvCopy> {
     })
 }
 
-/// The env file that was kept with a release, or, if `replaced`, the one that a rollback to it put away. Reads files
-/// only: it is for the day when no server runs. Fails with a sentence for people.
+/// The copy of the env file of a release, or, if `replaced`, the env file that a rollback to it has replaced. Reads
+/// only files, so it works without a running server.
+///
+/// # Errors
+/// The configuration cannot be used, or there is no such copy. The message is for people.
 pub fn kept_env(config: &Path, data: &Path, release: i64, replaced: bool) -> Result<Vec<u8>, StartError> {
     let loaded =
         Config::load(config).map_err(|problems| StartError::Config { file: config.to_owned(), problems })?;

@@ -1,5 +1,5 @@
-//! The declared addresses of the stack, and a rule about them that the server brings: it knows under which host names
-//! it is served, and the engine does not.
+//! The declared addresses of the stack, and a rule for them that the server provides: only the server knows under
+//! which host names it is reachable.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,17 +21,17 @@ pub struct StackUrl {
     pub name: String,
     /// As it is written in the file.
     pub declared: String,
-    /// With the values of the env file, as checks use it. What cannot be filled is as it was declared. May hold
-    /// secrets: not to be shown.
+    /// With the values of the env file, as checks use it; a value that cannot be filled in stays as declared. It may
+    /// contain secrets and must not be shown.
     pub filled: String,
 }
 
-/// What a rule has against an address.
+/// Why a rule refuses an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UrlRefusal {
-    /// What is wrong, one sentence without a full stop.
+    /// The problem, one sentence without a full stop.
     pub message: String,
-    /// What to do.
+    /// The next action.
     pub hint: String,
 }
 
@@ -39,7 +39,7 @@ pub(crate) type UrlRule = Box<dyn Fn(&StackUrl) -> Result<(), UrlRefusal> + Send
 
 /// The addresses with the values that checks fill in. Blocks.
 fn with_values(urls: &BTreeMap<String, String>, env_file: Option<&Path>) -> Vec<StackUrl> {
-    // An env file that cannot be read fills nothing in, and no check runs with it either.
+    // Without a readable env file the addresses stay as declared, and no check runs either.
     let env = env_file.and_then(|file| EnvFile::read(file).ok()).unwrap_or_default().to_map();
     let mut filled = fill_urls(urls, env);
     let url = |(name, declared): (&String, &String)| StackUrl {
@@ -51,10 +51,10 @@ fn with_values(urls: &BTreeMap<String, String>, env_file: Option<&Path>) -> Vec<
 }
 
 impl Engine {
-    /// The addresses of the stack that is judged now.
+    /// The addresses of the current stack.
     ///
     /// # Errors
-    /// When the runtime is shutting down.
+    /// The runtime is shutting down.
     pub async fn stack_urls(&self) -> Result<Vec<StackUrl>, Error> {
         let stack = self.stack();
         off_thread(move || with_values(&stack.urls, env_file(&stack.project).as_deref()))
@@ -62,13 +62,13 @@ impl Engine {
             .map_err(Error::internal)
     }
 
-    /// From now on files are refused, when they are read again, in which an address breaks this rule. There is one rule
-    /// at most; a second one is ignored.
+    /// From now on, changed files are refused if one of their addresses breaks this rule. There is at most one rule; a
+    /// second one is ignored.
     pub fn refuse_urls(&self, rule: impl Fn(&StackUrl) -> Result<(), UrlRefusal> + Send + Sync + 'static) {
         let _ = self.0.url_rule.set(Box::new(rule));
     }
 
-    /// The addresses of a reading that break the rule. Blocks.
+    /// The addresses in loaded files that break the rule. Blocks.
     pub(crate) fn refused_urls(&self, config: &Config) -> Vec<Problem> {
         let Some(rule) = self.0.url_rule.get() else { return vec![] };
         let declared = &config.stack;

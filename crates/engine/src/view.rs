@@ -1,7 +1,6 @@
-//! What pages are shown: the answers of [`crate::Engine`], ready to be laid out.
+//! The view models of the pages: answers of [`crate::Engine`], ready to be rendered.
 //!
-//! Nothing here decides anything; the rules are in `domain`, and what a button may do is already
-//! settled as an [`Permission`].
+//! Nothing here decides anything: the rules are in `domain`, and whether a button works is already a [`Permission`].
 
 mod board;
 mod gates;
@@ -22,17 +21,17 @@ use domain::runbook::Problem;
 use domain::time::Millis;
 pub use store::links::{Invitation, InvitationState};
 
-/// Whether a button works for the person looking, and if not, why.
+/// Whether a button works for the current user, and if not, why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Permission {
     /// It works.
     Allowed,
-    /// It would be refused; one sentence saying why.
+    /// It would be refused, for this reason (one sentence).
     Denied(String),
 }
 
 impl Permission {
-    /// The reason against, if there is one.
+    /// The reason for the refusal, if there is one.
     pub fn reason(&self) -> Option<&str> {
         match self {
             Permission::Allowed => None,
@@ -52,7 +51,7 @@ pub struct RunView {
     pub subject: String,
     /// One line for people.
     pub title: String,
-    /// The release judged when it began.
+    /// The current release when it began.
     pub release: Option<i64>,
     /// Who started it.
     pub by_name: String,
@@ -60,35 +59,35 @@ pub struct RunView {
     pub started_at: Millis,
     /// When it ended.
     pub ended_at: Option<Millis>,
-    /// How it stands.
+    /// Its state.
     pub state: RunState,
-    /// What it is doing now, or how it ended: `building backend`, `exit 1`, `cancelled by Ada`.
+    /// Its current phase, or how it ended: `building backend`, `exit 1`, `cancelled by Ada`.
     pub summary: String,
-    /// How long the last good run of the same subject took, milliseconds.
+    /// The usual duration of runs of the same subject, milliseconds.
     pub expected_ms: Option<u64>,
-    /// The services and how they stand, while a deploy or rollback goes on and after it.
+    /// The services and their state, during and after a deploy or rollback.
     pub services: Vec<domain::observed::Service>,
 }
 
-/// How a run stands.
+/// The state of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunState {
-    /// It goes on.
+    /// It is in progress.
     Running,
-    /// It ended well.
+    /// It passed.
     Passed,
-    /// It ended badly.
+    /// It failed.
     Failed,
-    /// It ended and could not tell.
+    /// It ended, but its checks could not be evaluated.
     Inconclusive,
-    /// A person ended it.
+    /// A person cancelled it.
     Cancelled,
-    /// Its supervisor is gone without having said how it ended.
+    /// Its supervisor ended without a report.
     Interrupted,
 }
 
 impl RunState {
-    /// The word on pages and in class names.
+    /// The name on pages and in CSS classes.
     pub fn slug(self) -> &'static str {
         match self {
             RunState::Running => "running",
@@ -108,29 +107,29 @@ pub struct RunPage {
     pub run: RunView,
     /// The command or the plan, as text.
     pub command: String,
-    /// The exit in words: `exit 0`, `killed by signal 9`, `timed out after 10 min`.
+    /// How it exited, as text: `exit 0`, `killed by signal 9`, `timed out after 10 min`.
     pub exit: Option<String>,
     /// Number of log lines so far.
     pub lines: u64,
-    /// When retention removed the log; `None` while it is there.
+    /// When retention removed the log; `None` while it exists.
     pub pruned_at: Option<Millis>,
     /// The last lines, for pages without WASM.
     pub tail: Vec<domain::log::LogLine>,
-    /// The evidence it found.
+    /// The evidence that it produced.
     pub evidence: Vec<domain::evidence::Evidence>,
-    /// Services that failed in a deploy, with their last lines.
+    /// Services that failed in a deploy, with their last log lines.
     pub failing: Vec<FailingService>,
-    /// For each service of a rollback: wanted and running image.
+    /// For each service of a rollback: expected and actual image.
     pub proof: Vec<(String, String, String)>,
     /// The Cancel button.
     pub cancel: Permission,
-    /// Back to the last good release, when this is a failed deploy.
+    /// The rollback to the last good release, if this is a failed deploy.
     pub rollback: Option<RollbackOffer>,
-    /// What follows it by itself.
+    /// Its follow-ups.
     pub follow_ups: Vec<FollowUpView>,
 }
 
-/// Something that follows a run by itself: a recovery, an automatic rollback, a validation.
+/// An action that Stagegate starts after a run: a recovery, an automatic rollback, a validation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FollowUpView {
     /// What it is: `Automatic rollback`.
@@ -139,33 +138,33 @@ pub struct FollowUpView {
     pub run: i64,
     /// `pending`, `started` or `not done`.
     pub state: String,
-    /// Why it is not done, or what it waits for; may be empty.
+    /// Why it was not done, or what it is waiting for; may be empty.
     pub because: String,
     /// The run that it started.
     pub started: Option<i64>,
 }
 
-/// A service that kept a deploy from being healthy.
+/// A service that made a deploy fail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailingService {
     /// Its name.
     pub name: String,
-    /// How it stood, in words.
+    /// Its state, as text.
     pub health: String,
-    /// Its last lines, secrets masked.
+    /// Its last log lines, secrets masked.
     pub last_lines: Vec<String>,
 }
 
-/// A person, for the people's page.
+/// A person, for the People page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PersonView {
     /// Id, name, roles.
     pub actor: Actor,
     /// The name typed at sign-in.
     pub login: String,
-    /// May not sign in any more.
+    /// They can no longer sign in.
     pub disabled: bool,
-    /// Has a password.
+    /// They have a password.
     pub ready: bool,
     /// When they were added.
     pub created_at: Millis,
@@ -176,9 +175,9 @@ pub struct PersonView {
 pub struct InvitationsPage {
     /// The invitations, newest first.
     pub rows: Vec<Invitation>,
-    /// How many of all can be used.
+    /// How many of all invitations can still be used.
     pub open: u64,
-    /// The pages beside it.
+    /// Links to the pages before and after this one.
     pub pages: Pages,
 }
 
@@ -187,7 +186,7 @@ pub struct InvitationsPage {
 pub struct RunsPage {
     /// The runs, newest first.
     pub rows: Vec<RunView>,
-    /// The pages beside it.
+    /// Links to the pages before and after this one.
     pub pages: Pages,
 }
 
@@ -196,7 +195,7 @@ pub struct RunsPage {
 pub struct IncidentsPage {
     /// The incidents, newest first.
     pub rows: Vec<IncidentRow>,
-    /// The pages beside it.
+    /// Links to the pages before and after this one.
     pub pages: Pages,
 }
 
@@ -219,31 +218,32 @@ pub struct ActivityRow {
     pub run: Option<i64>,
     /// `intent`, `done`, `refused`, `failed`.
     pub outcome: String,
-    /// Particulars.
+    /// Details.
     pub detail: String,
     /// The row's hash.
     pub hash: String,
 }
 
-/// What the last verification of the audit log and of the records it vouches for has shown.
+/// The result of the last verification of the audit log and of the records it covers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Verification {
     /// What does not match, one sentence each; empty when everything does.
     pub problems: Vec<String>,
-    /// The end of the log when it was last verified, `number:hash`, to be noted elsewhere; `None` before the first time.
+    /// The end of the log at the last verification, `number:hash`, to be noted outside of Stagegate; `None` before the
+    /// first one.
     pub head: Option<String>,
     /// When that was.
     pub at: Option<Millis>,
-    /// When every event and record was verified last since the start; later passes go on from there. `None` before
-    /// that was done.
+    /// When all events and records were last verified since the start; later passes continue from there. `None` before
+    /// that.
     pub whole_at: Option<Millis>,
-    /// Since when everything is being verified.
+    /// When the running full verification began.
     pub running_since: Option<Millis>,
-    /// Why the last verification of everything was not completed.
+    /// Why the last full verification was not completed.
     pub failed: Option<String>,
 }
 
-/// How much room the data directory takes.
+/// The disk usage of the data directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Storage {
     /// When it was measured.
@@ -252,7 +252,7 @@ pub struct Storage {
     pub database_bytes: u64,
     /// The logs of runs.
     pub run_bytes: u64,
-    /// What is kept of releases to roll back to.
+    /// The files of rollback targets.
     pub rollback_bytes: u64,
 }
 
@@ -261,26 +261,26 @@ pub struct Storage {
 pub struct ActivityPage {
     /// The rows, newest first.
     pub rows: Vec<ActivityRow>,
-    /// The pages beside it.
+    /// Links to the pages before and after this one.
     pub pages: Pages,
-    /// What the last verification has shown.
+    /// The result of the last verification.
     pub chain: Verification,
-    /// The button that has everything verified; `None` for whom it is not for.
+    /// The button that starts a full verification; `None` for users who may not use it.
     pub verify: Option<Permission>,
-    /// How much room the data takes; `None` before it was measured.
+    /// The disk usage of the data; `None` before it was measured.
     pub storage: Option<Storage>,
-    /// What is removed, and after how long, one phrase each; empty when everything is kept.
+    /// What is removed, and after how long, one phrase each; empty if everything is kept.
     pub retention: Vec<String>,
 }
 
-/// The runbook as it was understood.
+/// The runbook as Stagegate has parsed it.
 #[derive(Debug, Clone)]
 pub struct RunbookPage {
     /// The runbook.
     pub runbook: domain::runbook::Runbook,
     /// Path of the file, as configured.
     pub path: String,
-    /// What is wrong with it or with `stagegate.toml`.
+    /// Problems in the runbook or in `stagegate.toml`.
     pub problems: Vec<Problem>,
     /// Steps outside the gates and of the rollback strategy, with their runs.
     pub loose_steps: Vec<StepView>,
@@ -291,20 +291,20 @@ pub struct RunbookPage {
 pub struct LinkView {
     /// `setup`, `invite`, `sign-in`, `reset`.
     pub kind: String,
-    /// The name it was made out to; empty for the setup link.
+    /// The name of the person it was made for; empty for the setup link.
     pub name: String,
-    /// The login it was made out to; empty for the setup link.
+    /// The login of the person it was made for; empty for the setup link.
     pub login: String,
     /// Whether a password has to be chosen with it.
     pub wants_password: bool,
 }
 
-/// What an action answers: where to go next and what to say there. Kept with the idempotency key,
-/// so the same key gets the same answer.
+/// The answer of an action: the page to go to and the message to show there. It is stored with the idempotency key, so
+/// the same key gets the same answer.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Done {
     /// Page to go to.
     pub to: String,
-    /// One sentence to show there.
+    /// The message to show there, one sentence.
     pub said: String,
 }

@@ -1,7 +1,7 @@
-//! The engine as pages and commands ask it: real SQLite, real supervisors, a real Docker engine.
+//! Tests of the engine as pages and commands use it: real SQLite, real supervisors, a real Docker engine.
 //!
-//! Each test has a stack, a runbook and a data directory of its own and removes what it made. The tests with
-//! `docker` in their name deploy; the others start processes and nothing else.
+//! Each test has its own stack, runbook and data directory and removes what it created. The tests with `docker` in
+//! their name deploy; the others only start processes.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails fails its test")]
 

@@ -1,4 +1,4 @@
-//! Asking git what it ignores: one process, however many paths are asked for.
+//! Checks which paths git ignores: one process for any number of paths.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
@@ -9,10 +9,10 @@ use std::time::Instant;
 
 use super::{TIMEOUT, off};
 
-/// So many starts and git is not asked any more: it ends at each path that it does not like.
+/// After this many starts git is not used any more: it ends at each path that it does not accept.
 const MOST_STARTS: u32 = 8;
 
-/// A `git check-ignore` that waits for paths. Started at the first question, ended when dropped.
+/// A `git check-ignore` that waits for paths. Started at the first path, ended when dropped.
 pub struct Ignored {
     root: PathBuf,
     git: Option<Git>,
@@ -22,7 +22,7 @@ pub struct Ignored {
 struct Git {
     child: Child,
     paths: ChildStdin,
-    /// The fields of its answers, as a thread reads them: a pipe cannot be waited for with a limit.
+    /// The fields of its output, read by a thread: reading a pipe has no time limit.
     fields: Receiver<Vec<u8>>,
 }
 
@@ -35,12 +35,12 @@ impl Drop for Git {
 }
 
 impl Ignored {
-    /// What git ignores below `root`. Asks nothing yet.
+    /// For paths below `root`. Does not start git yet.
     pub fn new(root: &Path) -> Ignored {
         Ignored { root: root.to_owned(), git: None, starts: 0 }
     }
 
-    /// Whether git ignores `path`. `false` where there is no git, no repository, or no such place in it.
+    /// Whether git ignores `path`. `false` without git, without a repository, or for a path outside of it.
     pub fn holds(&mut self, path: &Path) -> bool {
         let Ok(relative) = path.strip_prefix(&self.root) else { return false };
         let name = relative.as_os_str().as_bytes();
@@ -57,7 +57,7 @@ impl Ignored {
             self.git = None;
         }
         if began.elapsed() >= TIMEOUT {
-            // It waits for something that does not come, and would do so again.
+            // Git hangs, and would do so again.
             self.starts = MOST_STARTS;
         }
         answer.unwrap_or(false)
@@ -79,7 +79,7 @@ fn start(root: &Path) -> Option<Git> {
         .ok()?;
     let (paths, answers) = (child.stdin.take()?, child.stdout.take()?);
     let (send, fields) = channel();
-    // Ends with git, or with the answers that nobody takes any more.
+    // Ends with git, or when the receiver is dropped.
     std::thread::spawn(move || {
         let mut answers = BufReader::new(answers);
         loop {
@@ -94,8 +94,8 @@ fn start(root: &Path) -> Option<Git> {
 }
 
 impl Git {
-    /// Git answers each path at once with four fields: file, line and text of the pattern, and the path. The first
-    /// is empty when no pattern matches; a text that begins with `!` takes a path out again.
+    /// For each path git prints four fields: file, line and text of the pattern, and the path. The first is empty
+    /// when no pattern matches; a pattern that begins with `!` includes a path again.
     fn ask(&mut self, name: &[u8]) -> Option<bool> {
         self.paths.write_all(&[name, &[0]].concat()).and_then(|()| self.paths.flush()).ok()?;
         let mut fields = Vec::new();
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_repository_nothing_is_ignored_and_git_is_not_asked_for_ever() {
+    fn without_a_repository_nothing_is_ignored_and_git_is_not_started_forever() {
         let dir = tempfile::tempdir().unwrap();
         let mut ignored = Ignored::new(dir.path());
         for n in 0..50 {

@@ -1,6 +1,6 @@
-//! Every call of git. The repository that is judged belongs to others: what its configuration and its attributes
-//! would run (filters, hooks, file system monitors, diff drivers, pagers, credential helpers, transports) stays off,
-//! and every answer is bounded in time and size.
+//! All calls of git. The checked repository is not trusted: programs in its configuration and attributes (filters,
+//! hooks, file system monitors, diff drivers, pagers, credential helpers, transports) are switched off, and every call
+//! is limited in time and output.
 
 mod ignored;
 mod off;
@@ -18,21 +18,21 @@ use system::files::off_thread;
 pub use ignored::Ignored;
 pub use tree::see;
 
-/// Longest time that one answer may take.
+/// Time limit of one call.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Most bytes of an answer.
+/// Most bytes of output.
 const ANSWER_CAP: usize = 16 << 20;
 
-/// Who asks.
+/// The caller.
 #[derive(Clone, Copy)]
 pub enum Caller<'a> {
     /// The server itself.
     Server,
-    /// A run: its supervisor wants to know every process.
+    /// A run: its supervisor must know every process.
     Run(&'a Session),
 }
 
-/// Why git gave no answer; for people, without a full stop.
+/// Why git failed; for people, without a full stop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault(pub(crate) String);
 
@@ -42,7 +42,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// A checkout, and what its configuration would run.
+/// A checkout, and the programs in its configuration.
 pub struct Git<'a> {
     caller: Caller<'a>,
     dir: PathBuf,
@@ -52,7 +52,7 @@ pub struct Git<'a> {
 }
 
 impl<'a> Git<'a> {
-    /// The checkout that `dir` lies in; `None` when it lies in none.
+    /// The checkout that contains `dir`, if any.
     ///
     /// # Errors
     /// When git cannot be run, or the configuration cannot be read.
@@ -70,10 +70,10 @@ impl<'a> Git<'a> {
         Ok(Some(git))
     }
 
-    /// What git answers.
+    /// The output of git.
     ///
     /// # Errors
-    /// When it fails, takes too long or answers too much.
+    /// When it fails, takes too long or writes too much.
     pub async fn ask(&self, args: &[&str]) -> Result<Vec<u8>, Fault> {
         let (exit, out, err) = self.call(args).await?;
         match exit {
@@ -82,10 +82,10 @@ impl<'a> Git<'a> {
         }
     }
 
-    /// What git answers; `None` when it ends with another code than 0, as it does for "no".
+    /// The output of git; `None` when it ends with a code other than 0, as it does for "no".
     ///
     /// # Errors
-    /// When it takes too long or answers too much.
+    /// When it takes too long or writes too much.
     pub async fn ask_if(&self, args: &[&str]) -> Result<Option<Vec<u8>>, Fault> {
         let (exit, out, err) = self.call(args).await?;
         match exit {
@@ -132,7 +132,7 @@ impl<'a> Git<'a> {
     }
 }
 
-/// Looks something up in the file system, off the async threads.
+/// Reads from the file system, off the async threads.
 async fn looked_up<T: Send + 'static>(look: impl FnOnce() -> T + Send + 'static) -> Result<T, Fault> {
     off_thread(look).await.map_err(|error| Fault(format!("the directory cannot be read ({error})")))
 }
@@ -140,8 +140,8 @@ async fn looked_up<T: Send + 'static>(look: impl FnOnce() -> T + Send + 'static)
 fn refusal(args: &[&str], exit: &Exit, err: &str) -> String {
     let what = args.iter().find(|arg| !arg.starts_with('-')).unwrap_or(&"");
     match exit {
-        Exit::Timeout => format!("git {what} gave no answer within {} seconds", TIMEOUT.as_secs()),
-        Exit::OutputCap => format!("git {what} answered more than {} MB", ANSWER_CAP >> 20),
+        Exit::Timeout => format!("git {what} did not respond within {} seconds", TIMEOUT.as_secs()),
+        Exit::OutputCap => format!("the output of git {what} is larger than {} MB", ANSWER_CAP >> 20),
         exit => {
             let line = err.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
             let line: String = line.trim_start_matches("fatal: ").chars().take(200).collect();
@@ -157,14 +157,14 @@ fn refusal(args: &[&str], exit: &Exit, err: &str) -> String {
 /// The commit that is checked out in `dir`; `None` outside of a checkout.
 ///
 /// # Errors
-/// When git gives no answer, or there is no commit yet.
+/// When git fails, or there is no commit yet.
 pub async fn head(caller: Caller<'_>, dir: &Path) -> Result<Option<String>, Fault> {
     let Some(git) = Git::open(caller, dir).await? else { return Ok(None) };
     let out = git.ask(&["rev-parse", "--verify", "--end-of-options", "HEAD^{commit}"]).await?;
     Ok(Some(String::from_utf8_lossy(&out).trim().to_owned()))
 }
 
-/// Whether git ignores `path`. No answer is a no.
+/// Whether git ignores `path`. A failure counts as no.
 #[cfg(test)]
 pub(crate) fn is_ignored(root: &Path, path: &Path) -> bool {
     Ignored::new(root).holds(path)

@@ -1,8 +1,8 @@
-//! What a repository's configuration could run, and how it is switched off.
+//! Switches off programs that a repository's configuration could run.
 
 use std::collections::BTreeMap;
 
-/// What is said in every call, whatever the repository's configuration says.
+/// Settings of every call, whatever the repository's configuration contains.
 const ALWAYS: &[(&str, &str)] = &[
     // Programs.
     ("core.fsmonitor", "false"),
@@ -19,7 +19,7 @@ const ALWAYS: &[(&str, &str)] = &[
     ("protocol.allow", "never"),
     ("gc.auto", "0"),
     ("maintenance.auto", "false"),
-    // Other files than the repository's own.
+    // Files outside the repository.
     ("core.attributesFile", "/dev/null"),
     ("core.excludesFile", "/dev/null"),
     ("safe.bareRepository", "explicit"),
@@ -37,14 +37,14 @@ const ALWAYS: &[(&str, &str)] = &[
     ("color.ui", "false"),
 ];
 
-/// The words of a call.
+/// The arguments of a call.
 pub(super) fn argv(args: &[&str]) -> Vec<String> {
-    // The checkout may belong to somebody else, and reading it must not lock it.
+    // The checkout may belong to another user, and reading it must not lock it.
     let careful = ["git", "--no-pager", "--no-optional-locks", "-c", "safe.directory=*"];
     careful.iter().chain(args).map(|word| (*word).to_owned()).collect()
 }
 
-/// What a call of the server itself finds in its environment, beside [`env()`].
+/// The environment of a call of the server itself, in addition to [`env()`].
 pub(super) fn base_env() -> Vec<(&'static str, String)> {
     let path = std::env::var("PATH")
         .unwrap_or_else(|_| "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned());
@@ -65,10 +65,10 @@ pub(super) fn env(keys: &[&str]) -> BTreeMap<String, String> {
         ("GIT_SSH_COMMAND", "false"),
         ("GIT_PAGER", "cat"),
         ("GIT_EDITOR", "false"),
-        // A missing object is a fault, and nothing to fetch.
+        // A missing object is an error; it must not be fetched.
         ("GIT_NO_LAZY_FETCH", "1"),
         ("GIT_ALLOW_PROTOCOL", "none"),
-        // A commit is what its hash says.
+        // A commit must not be replaced by another one.
         ("GIT_NO_REPLACE_OBJECTS", "1"),
         ("LC_ALL", "C"),
     ];
@@ -103,7 +103,7 @@ pub(super) fn filters(keys: &[&str]) -> Vec<String> {
     names
 }
 
-/// What a key with a name in it is set to when it would run a program.
+/// The value that switches off a key with a name in it, if it would run a program.
 fn off(key: &str) -> Option<&'static str> {
     let (section, rest) = key.split_once('.')?;
     let (_, last) = rest.rsplit_once('.').unwrap_or(("", rest));
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_names_a_program_is_switched_off_by_its_own_name() {
+    fn every_key_that_names_a_program_is_switched_off() {
         let keys = [
             "core.bare",
             "filter.big files.clean",
@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(value("remote.origin.uploadpack"), Some("false"));
         assert_eq!(value("credential.https://example.org.helper"), Some(""));
         assert_eq!(value("pager.log"), Some("false"));
-        assert_eq!(value("core.bare"), None, "what runs nothing stays");
+        assert_eq!(value("core.bare"), None, "other keys stay unchanged");
         assert_eq!(env["GIT_CONFIG_COUNT"].parse::<usize>().unwrap() * 2, {
             env.keys()
                 .filter(|key| key.starts_with("GIT_CONFIG_KEY_") || key.starts_with("GIT_CONFIG_VALUE_"))

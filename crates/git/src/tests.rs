@@ -30,13 +30,13 @@ async fn commit(dir: &Path) -> String {
 }
 
 #[tokio::test]
-async fn other_tasks_go_on_while_it_is_looked_for_a_checkout() {
+async fn other_tasks_continue_while_a_checkout_is_searched() {
     let home = tempfile::tempdir().unwrap();
     let others = tokio::spawn(async {});
     for _ in 0..20 {
         assert_eq!(see(home.path()).await, Ok(None));
     }
-    assert!(others.is_finished(), "the only thread of this runtime was held");
+    assert!(others.is_finished(), "the only thread of this runtime was blocked");
 }
 
 #[tokio::test]
@@ -45,7 +45,7 @@ async fn a_changed_tracked_file_shows_and_an_untracked_one_does_not() {
     let dir = home.path();
     assert_eq!(see(dir).await, Ok(None), "no checkout, no commit");
     git(dir, &["init", "-q"]);
-    assert!(see(dir).await.is_err(), "without a commit it says so");
+    assert!(see(dir).await.is_err(), "without a commit it is an error");
     assert!(head(Caller::Server, dir).await.is_err());
     checkout(dir);
     let clean = see(dir).await.unwrap().unwrap();
@@ -56,7 +56,7 @@ async fn a_changed_tracked_file_shows_and_an_untracked_one_does_not() {
     fs::write(dir.join("a"), "2\n").unwrap();
     let second = commit(dir).await;
     assert!(second.starts_with(&format!("{}+dirty:", clean.commit)), "{second}");
-    // The digest is that of earlier versions, so that an upgrade makes no other release of a changed tree.
+    // The digest is that of earlier versions, so that an upgrade does not change the release of a changed tree.
     let status = "git status --porcelain --untracked-files=no -- .";
     let script = format!("({status}; git diff HEAD --binary -- .) | sha256sum | cut -c1-16");
     let old = Command::new("sh").args(["-c", &script]).current_dir(dir).output().unwrap();
@@ -71,7 +71,7 @@ async fn a_changed_tracked_file_shows_and_an_untracked_one_does_not() {
     assert!(is_ignored(dir, &dir.join("x.log")));
 }
 
-/// Everything in a repository that git would run as whoever looks at it.
+/// Everything in a repository that git would run as the user who reads it.
 fn set_traps(dir: &Path, marker: &Path) {
     let trap = dir.join(".git/trap.sh");
     let script = format!("#!/bin/sh\necho \"$0 $*\" >> '{}'\ncat\n", marker.display());
@@ -113,12 +113,12 @@ fn set_traps(dir: &Path, marker: &Path) {
 }
 
 #[tokio::test]
-async fn a_look_at_a_hostile_checkout_runs_nothing_of_it() {
+async fn reading_a_hostile_checkout_runs_no_program_of_it() {
     let home = tempfile::tempdir().unwrap();
     let (dir, marker) = (home.path().join("repo"), home.path().join("marker"));
     fs::create_dir(&dir).unwrap();
     checkout(&dir);
-    // A submodule has a configuration of its own.
+    // A submodule has its own configuration.
     let inner = home.path().join("inner");
     fs::create_dir(&inner).unwrap();
     checkout(&inner);
@@ -152,17 +152,17 @@ async fn a_look_at_a_hostile_checkout_runs_nothing_of_it() {
     assert!(!marker.exists(), "it ran: {}", fs::read_to_string(&marker).unwrap_or_default());
     // The traps work.
     let _ = Command::new("git").args(["status"]).current_dir(&dir).output().unwrap();
-    assert!(marker.exists(), "the trap is none");
+    assert!(marker.exists(), "the trap does not work");
 }
 
 #[tokio::test]
-async fn whatever_lies_there_the_look_comes_to_an_end() {
+async fn reading_a_checkout_always_ends() {
     let home = tempfile::tempdir().unwrap();
     let dir = home.path();
     checkout(dir);
     let clean = commit(dir).await;
     let began = Instant::now();
-    // A tracked file became a FIFO into which nobody writes, and there is one more beside it.
+    // A tracked file became a FIFO without a writer, and there is another FIFO beside it.
     fs::remove_file(dir.join("a")).unwrap();
     assert!(Command::new("mkfifo").arg(dir.join("a")).arg(dir.join("fifo")).status().unwrap().success());
     let seen = commit(dir).await;
@@ -172,7 +172,7 @@ async fn whatever_lies_there_the_look_comes_to_an_end() {
     big.set_len(20 << 30).unwrap();
     let fault = see(dir).await.unwrap_err();
     assert!(fault.0.contains("too large") && fault.0.contains("b.big"), "{fault}");
-    // A large one that can be read counts by what it holds.
+    // A large file within the limit counts with its content.
     big.set_len(9 << 20).unwrap();
     let one = commit(dir).await;
     fs::write(dir.join("b.big"), vec![7; 9 << 20]).unwrap();

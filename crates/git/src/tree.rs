@@ -1,4 +1,4 @@
-//! The working tree against its commit: which tracked files differ, and a digest of how.
+//! The working tree compared with its commit: which tracked files differ, and a digest of the difference.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,27 +16,27 @@ use runner::bounded::open_regular;
 
 /// Most bytes of differences, as git prints them, that go into a digest.
 const DIFF_CAP: u64 = 512 << 20;
-/// A changed file that is larger is not handed to git, which would hold it in memory.
+/// A larger changed file is not passed to git, which would hold it in memory.
 const LARGE: u64 = 8 << 20;
-/// Most bytes of changed files that are read, and the longest time that it may take.
+/// Limits for reading changed files: bytes and time.
 const READ_CAP: u64 = 1 << 30;
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
-/// Submodules within submodules that are looked into, and how many in all.
+/// Limits for submodules: depth, and total number.
 const DEPTH: usize = 4;
 const SUBMODULES: usize = 64;
-/// Paths that are handed to git in one call.
+/// Paths that are passed to git in one call.
 const PATHS: usize = 200;
-/// Most changed files whose filters are asked for.
+/// Most changed files whose filters are queried.
 const FILTERED: usize = 2_000;
 
-/// A checkout as it lies there.
+/// The state of a checkout.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Seen {
     /// The commit; when tracked files differ from it, `+dirty:` and a digest of the difference follow.
     pub commit: String,
     /// The commit's first line.
     pub subject: String,
-    /// What could not be looked at, one sentence each.
+    /// What could not be read, one sentence each.
     pub faults: Vec<String>,
 }
 
@@ -45,15 +45,15 @@ pub struct Seen {
 pub struct Changed {
     /// Git's two letters and the path, relative to the top of the checkout.
     pub files: Vec<(String, String)>,
-    /// Those of them of which nothing can be said, because their filter is not run here.
+    /// Those whose state is unknown, because their filter is not run.
     pub unsure: BTreeSet<String>,
 }
 
-/// Commit and subject of the checkout that `dir` lies in, looked at by the server; `None` outside of one. Only what
-/// lies below `dir` counts as changed.
+/// Commit and subject of the checkout that contains `dir`, read by the server; `None` outside a checkout. Only changes
+/// below `dir` count.
 ///
 /// # Errors
-/// When git gives no answer.
+/// When git fails.
 pub async fn see(dir: &Path) -> Result<Option<Seen>, Fault> {
     let mut left = SUBMODULES;
     see_within(dir, DEPTH, &mut left).await
@@ -83,10 +83,7 @@ async fn see_within(dir: &Path, depth: usize, left: &mut usize) -> Result<Option
             continue;
         }
         if depth == 0 || *left == 0 {
-            return Err(Fault(format!(
-                "there are more submodules than are looked into ({})",
-                path.display()
-            )));
+            return Err(Fault(format!("there are too many submodules to check ({})", path.display())));
         }
         *left -= 1;
         let within = Box::pin(see_within(&place, depth - 1, left)).await;
@@ -112,7 +109,9 @@ fn filtered(unsure: &BTreeSet<String>, commit: &str) -> String {
     let more = if unsure.len() > 3 { format!(" and {} more", unsure.len() - 3) } else { String::new() };
     let short: String = commit.chars().take(7).collect();
     format!(
-        "Whether these files differ from commit {short} is unknown, because they pass through a Git filter, which is not run here: {}{more}. Run `git status` in the directory as its owner; if it shows no change, this message goes away.",
+        "Whether these files differ from commit {short} is unknown, because they pass through a Git filter, which is \
+         not run: {}{more}. Run `git status` in the directory as its owner; if it shows no change, this message \
+         disappears.",
         names.join(", ")
     )
 }
@@ -127,7 +126,7 @@ impl Git<'_> {
     /// The top directory of the checkout.
     ///
     /// # Errors
-    /// When git gives no answer.
+    /// When git fails.
     pub async fn top(&self) -> Result<PathBuf, Fault> {
         let top = self.ask(&["rev-parse", "--show-toplevel"]).await?;
         let top = top.strip_suffix(b"\n").unwrap_or(&top);
@@ -137,7 +136,7 @@ impl Git<'_> {
     /// The tracked files below the directory that differ from the commit; what lies in submodules is left out.
     ///
     /// # Errors
-    /// When git gives no answer.
+    /// When git fails.
     pub async fn changed(&self) -> Result<Changed, Fault> {
         let answer = self.ask(&status(&["-z", "--no-renames", "--", "."])).await?;
         let answer = String::from_utf8_lossy(&answer);
@@ -179,7 +178,7 @@ impl Git<'_> {
     /// The submodules below the directory that the index names, relative to the top.
     ///
     /// # Errors
-    /// When git gives no answer.
+    /// When git fails.
     pub async fn submodules(&self) -> Result<Vec<PathBuf>, Fault> {
         let top = self.top().await?;
         let list = top.join(".gitmodules");
@@ -217,8 +216,8 @@ impl Git<'_> {
         Ok(found)
     }
 
-    /// Adds to a digest how the changed files differ. Git prints the difference, except where it would have to hold
-    /// a large file in memory or to open something that is no file: those are read here.
+    /// Adds the differences of the changed files to a digest. Git prints them, except when it would have to hold a
+    /// large file in memory or to open a special file: then the files are read here.
     async fn digest(&self, changed: &Changed, digest: &mut Sha256) -> Result<(), Fault> {
         let top = self.top().await?;
         let paths: Vec<PathBuf> = changed.files.iter().map(|(_, path)| top.join(path)).collect();
@@ -250,7 +249,7 @@ impl Git<'_> {
     }
 }
 
-/// Whether git must not read what lies there: a large file, or no file at all.
+/// Whether git must not read the path: a large file, or a special file.
 fn is_odd(path: &Path) -> bool {
     let Ok(meta) = fs::symlink_metadata(path) else { return false };
     let kind = meta.file_type();
@@ -258,7 +257,7 @@ fn is_odd(path: &Path) -> bool {
     special || (meta.is_file() && meta.len() > LARGE)
 }
 
-/// A digest of what lies at these paths.
+/// A digest of the files at these paths.
 fn read_all(paths: &[PathBuf]) -> Result<Vec<u8>, Fault> {
     let (began, mut total) = (Instant::now(), 0_u64);
     let mut digest = Sha256::new();

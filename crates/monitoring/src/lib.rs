@@ -1,10 +1,10 @@
-//! What Gate G needs, written from the stack's declaration: a Prometheus configuration, three alert rules, a
-//! Grafana dashboard of the golden signals, an Alertmanager route. The same input gives the same files.
+//! Generates monitoring files for the stack: a Prometheus configuration, three alert rules, a Grafana dashboard of
+//! the golden signals, an Alertmanager route. The same input gives the same files.
 
 use regex::Regex;
 use serde_json::{Value, json};
 
-/// What the files are made from.
+/// The input for the files.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Monitoring {
     /// Name of the scrape job.
@@ -23,7 +23,7 @@ pub struct Monitoring {
     pub histogram: String,
     /// Label that holds the status code.
     pub status: String,
-    /// Name of the receiver that alerts go to.
+    /// Name of the receiver of alerts.
     pub receiver: String,
     /// The thresholds.
     pub thresholds: Thresholds,
@@ -38,7 +38,7 @@ pub struct Thresholds {
     pub p95_ms: f64,
     /// Minutes that it must be exceeded.
     pub p95_minutes: u32,
-    /// Share of answers with a 5xx status, per cent.
+    /// Share of responses with a 5xx status, per cent.
     pub errors_per_cent: f64,
     /// Minutes that it must be exceeded.
     pub errors_minutes: u32,
@@ -57,7 +57,7 @@ impl Default for Thresholds {
 }
 
 impl Thresholds {
-    /// The thresholds that a runbook's text names; the usual ones where it names none.
+    /// The thresholds in a runbook's text; defaults for those that it does not contain.
     pub fn of_runbook(text: &str) -> Thresholds {
         let usual = Thresholds::default();
         let find = |pattern: &str| -> Option<Vec<f64>> {
@@ -108,7 +108,7 @@ impl Monitoring {
         )
     }
 
-    /// The expression of each alert: for how long all checks failed, slow answers, failing answers.
+    /// The expression of each alert: failing checks, slow responses, failing responses.
     pub fn expressions(&self) -> [String; 3] {
         let Monitoring { job, histogram, status, thresholds, .. } = self;
         let own = format!("job={}", text(job));
@@ -144,7 +144,10 @@ impl Monitoring {
                 &down,
                 None,
                 "critical",
-                format!("{} checks in a row failed", t.failed_checks)
+                match t.failed_checks {
+                    1 => "1 check failed".to_owned(),
+                    n => format!("{n} consecutive checks failed"),
+                }
             ),
             rule(
                 "HighLatency",
@@ -158,7 +161,7 @@ impl Monitoring {
                 &errors,
                 Some(t.errors_minutes),
                 "warning",
-                format!("over {} % of the answers are 5xx", t.errors_per_cent)
+                format!("over {} % of the responses are 5xx", t.errors_per_cent)
             ),
         )
     }
@@ -166,7 +169,7 @@ impl Monitoring {
     fn alertmanager(&self) -> String {
         let receiver = text(&self.receiver);
         format!(
-            "# Written by stagegate monitoring. Give the receiver the ways your people are reached by.\nroute:\n  receiver: {receiver}\n  group_by: [alertname]\n  group_wait: 10s\n  \
+            "# Written by stagegate monitoring. Add to the receiver how your team is notified.\nroute:\n  receiver: {receiver}\n  group_by: [alertname]\n  group_wait: 10s\n  \
              group_interval: 1m\n  repeat_interval: 4h\n\nreceivers:\n  - name: {receiver}\n"
         )
     }
@@ -191,7 +194,7 @@ impl Monitoring {
                 vec![(format!("sum(rate({histogram}_count{{{own}}}[$__rate_interval]))"), "requests")],
             ),
             ("Latency p95 and p99", "s", vec![(quantile("0.95"), "p95"), (quantile("0.99"), "p99")]),
-            ("Answers 4xx and 5xx", "reqps", vec![(rate("4.."), "4xx"), (rate("5.."), "5xx")]),
+            ("Responses 4xx and 5xx", "reqps", vec![(rate("4.."), "4xx"), (rate("5.."), "5xx")]),
             (
                 "CPU by service",
                 "percentunit",
@@ -242,7 +245,7 @@ impl Monitoring {
     }
 }
 
-/// A string that YAML and PromQL read alike.
+/// A string literal that is valid in both YAML and PromQL.
 fn text(value: &str) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
@@ -252,7 +255,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn thresholds_come_from_the_runbook_where_it_names_them() {
+    fn thresholds_are_read_from_the_runbook() {
         let text =
             "- Healthcheck failing (5 consecutive checks)\n- p95 > 450ms for 5m\n- 5xx > 0.5% for 15m\n";
         let seen = Thresholds::of_runbook(text);

@@ -1,4 +1,4 @@
-//! A supervisor for the tests of deploy and rollback: `supervise_compose supervise <run-dir>` carries out the
+//! A supervisor for the tests of deploy and rollback: `supervise_compose supervise <run-dir>` executes the
 //! plan's `{"deploy": …}`, `{"rollback": …}` or `{"command": …}`.
 
 use orchestrator::compose::{deploy, rollback};

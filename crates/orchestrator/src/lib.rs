@@ -1,3 +1,3 @@
-//! What runs the stack: renders, observes, deploys and rolls back. The only crate that knows Docker.
+//! Renders, observes, deploys and rolls back the stack. The only crate that uses Docker.
 
 pub mod compose;

@@ -1,7 +1,7 @@
 //! Deploy, rollback and watching on a real engine, with tiny stacks of one static busybox.
 //!
-//! Every test uses a project of its own and removes what it made. Without an engine the tests fail and say so.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails fails its test")]
+//! Every test uses its own project and removes what it created. Without an engine the tests fail with that reason.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failing helper fails its test")]
 
 #[cfg(test)]
 mod compose_bench;
@@ -39,7 +39,7 @@ fn key() -> Key {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deploy_pins_starts_and_proves_every_service() {
+async fn a_deploy_pins_starts_and_verifies_every_service() {
     let bench = Bench::new("ok").await;
     bench.write("1", "ok");
     let mut work = bench.deploy("r1");
@@ -78,7 +78,7 @@ async fn a_deploy_pins_starts_and_proves_every_service() {
 
     let before = bench.containers();
     bench.compose(&["up", "-d"]);
-    assert_eq!(bench.containers(), before, "the same command by hand finds nothing to do");
+    assert_eq!(bench.containers(), before, "the same command run manually changes nothing");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -94,9 +94,12 @@ async fn a_build_that_fails_stops_nothing() {
     .unwrap();
     let (exit, result, run) = bench.run_deploy(&bench.deploy("r2")).await;
     assert_eq!((exit, result.ok, result.phase), (Exit::Code(1), false, DeployPhase::Building));
-    assert!(result.message.contains("not touched"), "{}", result.message);
+    assert!(result.message.contains("not changed"), "{}", result.message);
     assert!(run.log().contains("broken on purpose"), "{}", run.log());
-    assert!(result.failing.is_empty() && result.services.len() == 3, "what runs is told, and nothing failed");
+    assert!(
+        result.failing.is_empty() && result.services.len() == 3,
+        "running services are reported, and nothing failed"
+    );
     assert_eq!(bench.containers(), before);
 }
 
@@ -112,7 +115,10 @@ async fn the_service_whose_health_check_fails_is_named_with_its_last_lines() {
         "{}",
         run.log()
     );
-    assert!(began.elapsed() < Duration::from_secs(25), "retries used up end the wait, not the time limit");
+    assert!(
+        began.elapsed() < Duration::from_secs(25),
+        "the wait ends with the last retry, not with the time limit"
+    );
     let [failing] = result.failing.as_slice() else { panic!("{:?}", result.failing) };
     assert_eq!((failing.name.as_str(), failing.health), ("web", Health::Unhealthy));
     assert!(failing.last_lines.iter().any(|line| line == "web 1 with [TOKEN]"), "{:?}", failing.last_lines);
@@ -122,7 +128,7 @@ async fn the_service_whose_health_check_fails_is_named_with_its_last_lines() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restart_loop_is_noticed_with_its_exit_code() {
+async fn a_restart_loop_is_reported_with_its_exit_code() {
     let bench = Bench::new("loop").await;
     bench.write("1", "ok");
     bench.edit(
@@ -153,10 +159,10 @@ async fn a_one_shot_that_fails_fails_the_deploy() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cancel_while_starting_leaves_no_service_down() {
+async fn a_cancel_while_starting_leaves_no_service_stopped() {
     let bench = Bench::new("cancel").await;
     bench.write("1", "ok");
-    // The worker starts only when web is healthy, which takes longer than a run without a command is let go on.
+    // The worker starts only when web is healthy, which takes longer than an idle run may continue.
     bench.edit(
         "docker-compose.yml",
         "grep -qx ok /state",
@@ -174,7 +180,7 @@ async fn a_cancel_while_starting_leaves_no_service_down() {
     cancel(run.dir.path(), "Ada").unwrap();
     let exit = run.end().await;
     assert_eq!(exit, Exit::Cancelled { by: "Ada".into() }, "{}", run.log());
-    assert!(run.log().contains("let finish first"), "{}", run.log());
+    assert!(run.log().contains("allowed to finish"), "{}", run.log());
     assert_eq!(bench.containers().len(), 3, "{:?}", bench.containers());
     let worker =
         bench.docker(&["inspect", "-f", "{{.State.Running}}", &format!("{}-worker-1", bench.project)]);
@@ -201,14 +207,14 @@ async fn a_crash_while_starting_shows_in_the_journal_and_the_next_deploy_repairs
     run.crash().await;
     let journal = read_journal(&bench.keep("").join("journal.json")).unwrap().unwrap();
     assert_eq!((journal.phase, journal.ended), (DeployPhase::Starting, false));
-    assert_eq!(journal.images.len(), 3, "what shall run is known after the crash");
+    assert_eq!(journal.images.len(), 3, "the expected images are known after the crash");
     let (_, result, run) = bench.run_deploy(&bench.deploy("r1")).await;
     assert!(result.ok, "{}", run.log());
     assert_eq!(bench.containers().len(), 3, "{:?}", bench.containers());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cancel_while_building_touches_nothing() {
+async fn a_cancel_while_building_changes_nothing() {
     let bench = Bench::new("nobuild").await;
     bench.write("1", "ok");
     bench.edit("Dockerfile", "COPY state", "RUN sleep 60\nCOPY state");
@@ -267,7 +273,7 @@ async fn what_cannot_be_deployed_is_refused_with_its_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_was_overtaken_touches_nothing() {
+async fn a_run_that_was_overtaken_changes_nothing() {
     let bench = Bench::new("fence").await;
     bench.write("1", "ok");
     let one = bench.run_deploy(&bench.deploy("r1")).await.1;
@@ -278,7 +284,7 @@ async fn a_run_that_was_overtaken_touches_nothing() {
     let before = bench.containers();
     bench.write("2", "ok");
     let (exit, late, _) = bench.run_deploy(&bench.deploy("r2")).await;
-    assert!(!late.ok && late.message.contains("Run 99, which began later"), "{exit:?} {}", late.message);
+    assert!(!late.ok && late.message.contains("Run 99 started later"), "{exit:?} {}", late.message);
     let (_, late, _) = bench.run_rollback(&bench.rollback("r1", &one.images)).await;
     assert!(!late.ok && late.message.contains("Run 99"), "{}", late.message);
     assert_eq!(bench.containers(), before);

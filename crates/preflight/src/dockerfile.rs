@@ -1,10 +1,10 @@
-//! A Dockerfile as far as it can be known without building it: stages, what is copied where, what it declares.
+//! A Dockerfile, as far as it can be read without a build: stages, copied files, declarations.
 
 use std::path::{Path, PathBuf};
 
 use super::shell_commands::joined;
 
-/// A Dockerfile taken apart.
+/// A parsed Dockerfile.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Dockerfile {
     /// Its stages in order.
@@ -14,15 +14,15 @@ pub(super) struct Dockerfile {
 /// One stage.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Stage {
-    /// The name behind `AS`, in lower case.
+    /// The name after `AS`, in lower case.
     pub(super) name: Option<String>,
-    /// What it is built from: an image, or an earlier stage.
+    /// Its base: an image, or an earlier stage.
     pub(super) from: String,
     /// Copies from the build context, in order.
     pub(super) copies: Vec<Copy>,
-    /// The directory at its end; `None` when it is not certain, or set by the base image.
+    /// The working directory at its end; `None` when it is not certain, or set by the base image.
     pub(super) workdir: Option<PathBuf>,
-    /// Something may have put files anywhere: a copy out of another stage or of uncertain words.
+    /// Files may exist anywhere: copied from another stage, or with a target that is not certain.
     pub(super) unknown_files: bool,
     /// Ports of `EXPOSE`; `None` when one is not certain.
     pub(super) exposes: Option<Vec<u16>>,
@@ -35,18 +35,18 @@ pub(super) struct Stage {
 pub(super) struct Copy {
     /// Sources, relative to the context.
     pub(super) sources: Vec<String>,
-    /// Where to, absolute; `None` when it is not certain.
+    /// The target, absolute; `None` when it is not certain.
     pub(super) to: Option<PathBuf>,
-    /// It ends in `/`, so sources lie within it.
+    /// The target ends in `/`, so it is a directory.
     pub(super) into_dir: bool,
-    /// All its words are certain.
+    /// All its arguments are certain.
     pub(super) certain: bool,
     /// Line in the file, from 1.
     pub(super) line: usize,
 }
 
 impl Dockerfile {
-    /// Takes a text apart. What is not understood is passed over and makes things less certain.
+    /// Parses a text. Instructions that are not understood are ignored, and their results count as not certain.
     pub(super) fn read(text: &str) -> Dockerfile {
         let mut file = Dockerfile::default();
         for (line, instruction) in instructions(text) {
@@ -55,7 +55,7 @@ impl Dockerfile {
         file
     }
 
-    /// The stage that a build with this target (`None`: the last) ends in.
+    /// The final stage of a build with this target (`None`: the last stage).
     pub(super) fn stage(&self, target: Option<&str>) -> Option<&Stage> {
         match target {
             None => self.stages.last(),
@@ -67,7 +67,7 @@ impl Dockerfile {
         }
     }
 
-    /// A stage and the stages it stands on, itself first.
+    /// A stage and the stages it is based on, itself first.
     pub(super) fn chain<'a>(&'a self, stage: &'a Stage) -> Vec<&'a Stage> {
         let mut chain = vec![stage];
         let mut base = self.base(stage);
@@ -143,7 +143,7 @@ fn copy(stage: &mut Stage, line: usize, rest: &str, is_add: bool) {
             stage.unknown_files = true;
             return;
         }
-        // `--parents` and `--exclude` change what lands where.
+        // `--parents` and `--exclude` change which files are copied, and where.
         if option.starts_with("--parents") || option.starts_with("--exclude") {
             stage.unknown_files = true;
         }
@@ -171,18 +171,18 @@ fn copy(stage: &mut Stage, line: usize, rest: &str, is_add: bool) {
     stage.copies.push(Copy { into_dir: to.ends_with('/'), sources: words, to: place, certain, line });
 }
 
-/// No variable and no pattern stands in it.
+/// It holds no variable and no pattern.
 fn certain(word: &str) -> bool {
     !word.contains(['$', '*', '?', '['])
 }
 
-/// The instructions with the line each begins on: continuations joined, comments and here-documents left out.
+/// The instructions with their first line: continuations joined, without comments and here-documents.
 fn instructions(text: &str) -> Vec<(usize, String)> {
     let text = text.replace("\r\n", "\n");
     let mut out: Vec<(usize, String)> = Vec::new();
     let mut open: Option<(usize, String)> = None;
     let mut until: Option<String> = None;
-    // `# escape=` may name another character; then a backslash continues nothing.
+    // `# escape=` may set another character; then a backslash does not continue a line.
     let escape = text.lines().take(3).find_map(|l| {
         let directive = l.trim().strip_prefix('#')?.trim().to_lowercase();
         directive.strip_prefix("escape")?.trim().strip_prefix('=').and_then(|v| v.trim().chars().next())
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn here_documents_and_comments_are_no_instructions() {
+    fn here_documents_and_comments_are_not_instructions() {
         let file =
             Dockerfile::read("FROM a\nRUN <<EOF\nFROM b\nCOPY x y\nEOF\n# FROM c\nCOPY [\"a b\", \"/d/\"]\n");
         assert_eq!(file.stages.len(), 1);

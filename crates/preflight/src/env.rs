@@ -1,4 +1,4 @@
-//! The env file against its example, the runbook, and what Compose asks for.
+//! Compares the env file with its example, the runbook and the variables of the Compose files.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use super::{Look, Told, about};
 use secrets::env_file::EnvFile;
 use secrets::unfilled_secret;
 
-/// Looks at the keys.
+/// Checks the keys.
 pub(super) fn look(look: &mut Look<'_>, runbook_text: &str) {
     let gate = look.gates.config.clone();
     let required = required_keys(runbook_text);
@@ -21,23 +21,23 @@ pub(super) fn look(look: &mut Look<'_>, runbook_text: &str) {
     });
     if look.env_file.is_none() {
         if !look.repo.exists(&path) {
-            let way = match &example {
+            let hint = match &example {
                 Some((example, _)) => {
-                    format!("Make it from {example}, fill in its values, and chmod 600 it.")
+                    format!("Copy {example} to {name}, fill in the values, and run chmod 600 {name}.")
                 }
-                None => "Make it, and chmod 600 it.".to_owned(),
+                None => format!("Create {name}, and run chmod 600 {name}."),
             };
             let (file, line) = (look.config_name.clone(), look.line_in_config("env_file"));
             let message = format!("the env file {name} does not exist");
             look.tell(
                 gate,
                 Weight::Breaks,
-                Told { file, line, kind: "env-file-missing", about: about([&name]), message, hint: way },
+                Told { file, line, kind: "env-file-missing", about: about([&name]), message, hint },
             );
         } else if let Some(why) = &look.env_error {
             let about = why.identity();
-            let message = format!("the env file cannot be used: {why}");
-            let hint = "Correct it: one NAME=value on each line.".to_owned();
+            let message = format!("the env file {name} cannot be used: {why}");
+            let hint = "Correct that line. Each line must be one NAME=value.".to_owned();
             look.tell(
                 gate,
                 Weight::Breaks,
@@ -52,8 +52,8 @@ pub(super) fn look(look: &mut Look<'_>, runbook_text: &str) {
     missing_from_runbook(look, &gate, &name, &set, &required);
     for var in &vars {
         if unfilled_secret(&var.key, &var.value) {
-            let message = format!("{} still holds a placeholder", var.key);
-            let hint = "Fill in the value from your vault.".to_owned();
+            let message = format!("{} still has a placeholder value", var.key);
+            let hint = "Set the real value in the env file.".to_owned();
             let (file, about) = (name.clone(), about([&var.key]));
             let told = Told { file, line: var.line, kind: "placeholder", about, message, hint };
             look.tell(gate.clone(), Weight::Breaks, told);
@@ -77,9 +77,9 @@ fn missing_from_example(
         if set.contains_key(var.key.as_str()) {
             continue;
         }
-        // An example without a value leaves the key to whoever fills it in.
+        // Without a value in the example the key is optional.
         let weight = if var.value.is_empty() { Weight::Note } else { Weight::Breaks };
-        let message = format!("{name} lacks {}, which {example_name} has", var.key);
+        let message = format!("{} is missing in {name} (it is set in {example_name})", var.key);
         let hint = format!("Set {} in {name}.", var.key);
         let (file, about) = (example_name.clone(), about(["example", &var.key]));
         let told = Told { file, line: var.line, kind: "env-key-missing", about, message, hint };
@@ -100,7 +100,7 @@ fn missing_from_runbook(
             None => set.get(key.name.as_str()).is_some_and(|v| !v.is_empty()),
         };
         if !there {
-            let message = format!("{name} lacks {}, which the runbook requires", key.name);
+            let message = format!("{} is not set in {name} (the runbook requires it)", key.name);
             let hint = format!("Set {} in {name}.", key.name);
             let (file, about) = (look.runbook_name.clone(), about(["runbook", &key.name]));
             let told = Told { file, line: key.line, kind: "env-key-missing", about, message, hint };
@@ -109,20 +109,23 @@ fn missing_from_runbook(
     }
 }
 
-/// Variables that Compose fills in and nobody sets.
+/// Variables of the Compose files that are not set.
 fn unset_variables(look: &mut Look<'_>, set: &BTreeMap<&str, &str>) {
     let gate = look.gates.compose.clone();
     let mut told: BTreeSet<String> = BTreeSet::new();
     for Variable { name, has_default, required, at } in look.model.variables.clone() {
         let given = set.get(name.as_str()).is_some_and(|v| !(required && v.is_empty()));
-        // Compose knows its project's name by itself; a deploy gives the commit to the build.
+        // Compose sets its project name itself; a deploy sets the commit for the build.
         let by_itself =
             matches!(name.as_str(), "COMPOSE_PROJECT_NAME" | "GIT_COMMIT" | "HOME" | "PWD" | "USER" | "PATH");
         if given || has_default || by_itself || !told.insert(name.clone()) {
             continue;
         }
-        let what = if required { "Compose refuses to go on" } else { "Compose fills in nothing" };
-        let message = format!("nobody sets {name}: {what}");
+        let message = if required {
+            format!("{name} has no value: Compose stops with an error")
+        } else {
+            format!("{name} is not set: Compose substitutes an empty string")
+        };
         let hint = format!("Set {name} in the env file, or give it a default: ${{{name}:-…}}.");
         let about = about([&name, if required { "required" } else { "optional" }]);
         let told = Told { file: at.file, line: at.line, kind: "variable-unset", about, message, hint };
@@ -130,12 +133,12 @@ fn unset_variables(look: &mut Look<'_>, set: &BTreeMap<&str, &str>) {
     }
 }
 
-/// Keys that no service receives.
+/// Keys of the env file that are passed to no service.
 fn undelivered(look: &mut Look<'_>, gate: &Option<String>, name: &str, required: &[Required]) {
     let path = look.env_path.clone().unwrap_or_default();
     let gets_all = look.model.services.values().any(|s| {
         s.env_files.iter().any(|(f, _)| {
-            // A path that is not certain may be this one.
+            // A path that cannot be resolved may be this file.
             super::model::filled(f, &look.env)
                 .is_none_or(|f| look.repo.at(std::path::Path::new(""), &f) == path)
         })
@@ -167,9 +170,9 @@ fn undelivered(look: &mut Look<'_>, gate: &Option<String>, name: &str, required:
             .iter()
             .any(|r| r.name == key || r.name.strip_suffix('*').is_some_and(|p| key.starts_with(p)));
         let weight = if needed { Weight::Breaks } else { Weight::Note };
-        let message = format!("no service receives {key}");
+        let message = format!("{key} is set in the env file but passed to no service");
         let hint = format!(
-            "Name it under `environment` of the service that needs it, or give that service `env_file: {name}`."
+            "Add {key} to `environment` of the service that needs it, or add `env_file: {name}` to that service."
         );
         let (file, about) = (name.to_owned(), about([&key]));
         let told = Told { file, line, kind: "env-key-unused", about, message, hint };
@@ -185,8 +188,8 @@ struct Required {
     line: usize,
 }
 
-/// The keys of the list below a line that says "required keys": names in backticks; a `?` behind one makes it
-/// optional, a `*` stands for any.
+/// The keys of the list below a line with the words "required keys": names in backticks. A `?` after a name makes it
+/// optional; `*` matches any text.
 fn required_keys(text: &str) -> Vec<Required> {
     let mut keys: Vec<Required> = Vec::new();
     let mut within = false;

@@ -1,9 +1,9 @@
-//! Preflight: what cannot work, seen before anything runs. Reads runbook, repository, Compose files, Dockerfiles,
-//! env file and its example together.
+//! Preflight: finds mistakes before anything runs. Reads the runbook, the repository, the Compose files, the
+//! Dockerfiles, the env file and its example together.
 //!
-//! It must be right on repositories that nobody here has seen. So it speaks only of what is certain: where an
-//! expansion, an include or a build could make it otherwise, it says nothing. It runs nothing of the repository,
-//! needs no Docker, and no value of the env file reaches a finding.
+//! It must be right for any repository. So it reports only what is certain: where an expansion, an include or a build
+//! could change the result, it reports nothing. It runs nothing from the repository, does not need Docker, and puts no
+//! secret value of the env file into a finding.
 
 mod dockerfile;
 mod env;
@@ -25,17 +25,17 @@ use runbook::{Config, Report, config};
 use secrets::env_file::{EnvFile, EnvFileError};
 use system::files::read_bounded;
 
-/// What a look found.
+/// The result of a preflight.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Preflight {
-    /// The findings: those that break first, then in order of gate, file and line.
+    /// The findings: blocking ones first, then by gate, file and line.
     pub findings: Vec<Finding>,
-    /// The files that were read or looked for; when one of them changes it is time to look again.
+    /// The files that were read or searched for. When one of them changes, the preflight must run again.
     pub looked_at: BTreeSet<PathBuf>,
 }
 
-/// Reports on a configuration and the runbook that it names, for `stagegate check`. Never fails: what cannot be read is
-/// among the problems. Blocks.
+/// Reports on a configuration and its runbook, for `stagegate check`. Never fails: a file that cannot be read is
+/// reported as a problem. Blocks the thread.
 pub fn report(path: &Path) -> Report {
     let reading = config::read(path);
     let findings = match (&reading.config, &reading.runbook) {
@@ -45,7 +45,7 @@ pub fn report(path: &Path) -> Report {
     Report::of_reading(reading, findings)
 }
 
-/// Looks. Blocks: run it off the async threads.
+/// Runs the preflight. Blocks the thread: do not call it on an async thread.
 pub fn preflight(config: &Config, runbook: &Runbook) -> Preflight {
     let root =
         std::path::absolute(&config.stack.directory).unwrap_or_else(|_| config.stack.directory.clone());
@@ -100,7 +100,7 @@ pub fn preflight(config: &Config, runbook: &Runbook) -> Preflight {
     for name in missing {
         let (file, line) = (look.config_name.clone(), look.line_in_config("files"));
         let message = format!("the Compose file {name} does not exist");
-        let hint = "Correct [stack] files, or add the file.".to_owned();
+        let hint = "Correct `files` in [stack], or add the file.".to_owned();
         look.model.complete = false;
         let gate = look.gates.compose.clone();
         look.tell(
@@ -121,7 +121,7 @@ pub fn preflight(config: &Config, runbook: &Runbook) -> Preflight {
     Preflight { findings, looked_at: repo.looked_at() }
 }
 
-/// Everything that a look needs, and what it has found.
+/// The input of a preflight, and its findings so far.
 struct Look<'a> {
     repo: &'a Repo,
     gates: Gates,
@@ -132,7 +132,7 @@ struct Look<'a> {
     env_path: Option<PathBuf>,
     env_file: Option<EnvFile>,
     env_error: Option<EnvFileError>,
-    /// The env file's values, for filling in. They reach no finding but ports, paths and image names.
+    /// The values of the env file, to resolve variables. Findings show only ports, paths and image names of them.
     env: BTreeMap<String, String>,
     example_path: Option<PathBuf>,
     /// Keys that steps or checks use.
@@ -146,8 +146,8 @@ struct Told {
     file: String,
     line: usize,
     kind: &'static str,
-    /// Its identity within kind and file: what it is about, in an order that stays. Two findings of a kind that are
-    /// not the same trouble differ in it; words for people have no place here.
+    /// Its identity within kind and file: the names that it is about, in a fixed order. Two different findings of one
+    /// kind differ in it. Texts for people must not be part of it.
     about: Vec<String>,
     message: String,
     hint: String,
@@ -169,7 +169,7 @@ impl Look<'_> {
         self.compose_paths.iter().any(|p| p == path)
     }
 
-    /// The line on which a key stands in `stagegate.toml`, from 1.
+    /// The line of a key in `stagegate.toml`, from 1.
     fn line_in_config(&self, key: &str) -> usize {
         let found = self.config_text.lines().position(|l| {
             l.trim_start().strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('='))
@@ -178,12 +178,12 @@ impl Look<'_> {
     }
 }
 
-/// The gates that findings without a step of their own concern.
+/// The gates of findings that belong to no step.
 #[derive(Debug, Clone, Default)]
 struct Gates {
-    /// Where the env file is accepted.
+    /// The gate in which the env file is accepted.
     config: Option<String>,
-    /// Where the stack is first brought up.
+    /// The gate in which the stack is first deployed.
     compose: Option<String>,
 }
 

@@ -1,22 +1,22 @@
-//! The Compose files as one model with lines: what is declared, not what Compose makes of it.
+//! The Compose files as one model with line numbers: what is declared, not the result that Compose renders.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use yaml::{BadYaml, Node, Value, read};
 
-/// All Compose files put together.
+/// All Compose files merged.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Model {
     /// The services in order of name.
     pub(super) services: BTreeMap<String, Service>,
-    /// Every service is known: no file reaches for another one (`include`, `extends`), and none is broken.
+    /// Every service is known: no file refers to another one (`include`, `extends`), and none is broken.
     pub(super) complete: bool,
-    /// Every variable that is filled in, where it stands.
+    /// Every variable that Compose substitutes, with its place.
     pub(super) variables: Vec<Variable>,
     /// Files that cannot be read, and why.
     pub(super) broken: Vec<(String, BadYaml)>,
-    /// Top-level secrets and configs fed by a variable (`environment: NAME`).
+    /// Top-level secrets and configs that are read from a variable (`environment: NAME`).
     pub(super) from_environment: Vec<String>,
 }
 
@@ -36,13 +36,13 @@ pub(super) struct Service {
     pub(super) image: Option<(String, Place)>,
     pub(super) build: Option<Build>,
     pub(super) ports: Vec<(Port, Place)>,
-    /// Variables given: value, or `None` when it comes from outside.
+    /// Variables: the value, or `None` when it comes from outside.
     pub(super) environment: BTreeMap<String, (Option<String>, Place)>,
     pub(super) env_files: Vec<(String, Place)>,
-    /// It declares a health check: `Some(false)` when it switches it off.
+    /// Whether it declares a health check: `Some(false)` when it disables it.
     pub(super) healthcheck: Option<bool>,
     pub(super) depends_on: Vec<(String, Place)>,
-    /// Directories of the host that lie over the image's: host path, container path.
+    /// Bind mounts: host path, container path.
     pub(super) binds: Vec<(String, PathBuf)>,
     pub(super) working_dir: Option<String>,
     pub(super) network_mode: Option<String>,
@@ -64,7 +64,7 @@ pub(super) struct Build {
     pub(super) args: BTreeMap<String, Option<String>>,
 }
 
-/// A published port as written; variables are still in it.
+/// A published port as written, with variables not yet resolved.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Port {
     /// Address on the host; empty for all.
@@ -77,19 +77,19 @@ pub(super) struct Port {
     pub(super) protocol: String,
 }
 
-/// A variable that Compose fills in.
+/// A variable that Compose substitutes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Variable {
     pub(super) name: String,
-    /// There is a value for when it is not set.
+    /// It has a default value.
     pub(super) has_default: bool,
-    /// Compose refuses to go on without it.
+    /// Compose stops with an error without it.
     pub(super) required: bool,
     pub(super) at: Place,
 }
 
 impl Model {
-    /// Reads the files in order, later ones over earlier ones.
+    /// Reads the files in order; later ones override earlier ones.
     pub(super) fn read(files: &[(String, String)]) -> Model {
         let mut model = Model { complete: true, ..Model::default() };
         for (name, text) in files {
@@ -108,7 +108,7 @@ impl Model {
         if root.get("include").is_some() {
             self.complete = false;
         }
-        // Extension fields are filled in where they are used; their own text counts through the alias.
+        // Extension fields have an effect only through an alias; their variables are found there.
         for (key, node) in root.entries() {
             if key.starts_with("x-") {
                 continue;
@@ -250,7 +250,7 @@ impl Port {
     }
 }
 
-/// Splits at colons that stand in no `${…}` and no `[…]`.
+/// Splits at colons outside `${…}` and `[…]`.
 fn split_outside(text: &str) -> Vec<&str> {
     let (mut parts, mut from, mut depth) = (Vec::new(), 0, 0_i32);
     for (at, c) in text.char_indices() {
@@ -285,7 +285,7 @@ fn pairs(node: Option<&Node>) -> Vec<(String, Option<String>, usize)> {
             .entries()
             .iter()
             .map(|(key, n)| {
-                // A key without a value takes it from outside; an empty quoted one is empty.
+                // A key without a value gets it from outside; an empty quoted value is empty.
                 let value = match &n.value {
                     Value::Text { plain: false, text } => Some(text.clone()),
                     _ => n.text().map(str::to_owned),
@@ -309,8 +309,8 @@ fn bind(node: &Node) -> Option<(String, PathBuf)> {
     is_path.then(|| ((*host).to_owned(), Path::new(container).to_path_buf()))
 }
 
-/// The variables of a text: `$NAME`, `${NAME}`, `${NAME:-x}`, `${NAME:?why}`; `$$` is a dollar sign. One that
-/// stands within the default of another counts as having a default: it is asked only when the other is not set.
+/// The variables of a text: `$NAME`, `${NAME}`, `${NAME:-x}`, `${NAME:?why}`; `$$` is a dollar sign. A variable within
+/// the default of another counts as one with a default: it is used only when the other is not set.
 pub(super) fn variables(text: &str) -> Vec<Variable> {
     let mut found = Vec::new();
     let mut rest = text;
@@ -336,7 +336,8 @@ pub(super) fn variables(text: &str) -> Vec<Variable> {
     found
 }
 
-/// A text as Compose fills it in from `known`; `None` when a variable in it is not known and has no default.
+/// A text with its variables substituted from `known`, as Compose does it; `None` when a variable is not in `known` and
+/// has no default.
 pub(super) fn filled(text: &str, known: &BTreeMap<String, String>) -> Option<String> {
     let mut out = String::new();
     let mut rest = text;
@@ -365,15 +366,15 @@ pub(super) fn filled(text: &str, known: &BTreeMap<String, String>) -> Option<Str
     Some(out)
 }
 
-/// What stands behind a `$`.
+/// The reference after a `$`.
 struct Reference<'a> {
     name: &'a str,
     /// `-`, `+` or `?`.
     operator: Option<char>,
-    /// A colon before the operator: an empty value counts as none.
+    /// A colon before the operator: an empty value counts as not set.
     colon: bool,
     operand: &'a str,
-    /// Bytes that it takes.
+    /// Its length in bytes.
     length: usize,
 }
 
@@ -429,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn later_files_lie_over_earlier_ones() {
+    fn later_files_override_earlier_ones() {
         let model = Model::read(&[
             (
                 "a.yml".into(),
@@ -449,7 +450,7 @@ mod tests {
     }
 
     #[test]
-    fn what_reaches_for_other_files_is_not_complete() {
+    fn a_model_that_refers_to_other_files_is_not_complete() {
         for text in [
             "include: [x.yml]\nservices: {}\n",
             "services:\n  a:\n    extends: {file: x, service: y}\n",
@@ -460,7 +461,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_know_their_defaults() {
+    fn defaults_of_variables_are_recognised() {
         let all = variables("${A} $B ${C:-x} ${D-} ${E:?no} $$F ${G:+y} $1");
         let seen: Vec<(&str, bool, bool)> =
             all.iter().map(|v| (v.name.as_str(), v.has_default, v.required)).collect();
@@ -481,7 +482,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_filled_as_compose_fills_them() {
+    fn variables_are_substituted_as_compose_does() {
         let known: BTreeMap<String, String> =
             [("A", "1"), ("E", "")].map(|(k, v)| (k.to_owned(), v.to_owned())).into();
         for (text, want) in [

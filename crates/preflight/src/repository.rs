@@ -1,4 +1,4 @@
-//! The repository as files: what exists, what a build makes, what package.json files say.
+//! The files of the repository: which exist, which a build creates, and the contents of package.json files.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +11,7 @@ use system::files::read_bounded;
 /// Largest file that is read, bytes.
 const LARGEST: usize = 2 << 20;
 
-/// Directories whose contents are made by builds and installers.
+/// Directories whose contents are created by builds and installers.
 const MADE: [&str; 14] = [
     "node_modules",
     "dist",
@@ -29,7 +29,7 @@ const MADE: [&str; 14] = [
     "reports",
 ];
 
-/// The stack's directory, and the files that were looked at.
+/// The directory of the stack, and the files that were read or searched for.
 pub(super) struct Repo {
     /// Absolute.
     pub(super) root: PathBuf,
@@ -38,10 +38,10 @@ pub(super) struct Repo {
     ignored: RefCell<Ignored>,
 }
 
-/// What a package.json says.
+/// The contents of a package.json.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Package {
-    /// Where it lies, absolute.
+    /// Its directory, absolute.
     pub(super) dir: PathBuf,
     /// Its scripts with their lines.
     pub(super) scripts: BTreeMap<String, (String, usize)>,
@@ -63,28 +63,28 @@ impl Repo {
         }
     }
 
-    /// The files that were read or looked for.
+    /// The files that were read or searched for.
     pub(super) fn looked_at(self) -> BTreeSet<PathBuf> {
         self.read.into_inner()
     }
 
-    /// Where a path leads, seen from a directory within the repository.
+    /// The absolute form of a path that is relative to a directory within the repository.
     pub(super) fn at(&self, cwd: &Path, path: &str) -> PathBuf {
         joined(&self.root.join(cwd), path).unwrap_or_else(|| self.root.join(cwd).join(path))
     }
 
-    /// The name of a path for people: relative where it lies within the repository.
+    /// The name of a path for people: relative if it is within the repository.
     pub(super) fn name(&self, path: &Path) -> String {
         path.strip_prefix(&self.root).unwrap_or(path).display().to_string()
     }
 
-    /// Whether something is there. It is looked at again when that changes.
+    /// Whether a path exists. A change of that starts a new preflight.
     pub(super) fn exists(&self, path: &Path) -> bool {
         self.note(path);
         path.exists()
     }
 
-    /// The text of a file; `None` when it is not there, no text, or too large.
+    /// The text of a file; `None` when it does not exist, is not text, or is too large.
     pub(super) fn text(&self, path: &Path) -> Option<String> {
         self.note(path);
         String::from_utf8(read_bounded(path, LARGEST).ok()?).ok()
@@ -94,17 +94,17 @@ impl Repo {
         self.read.borrow_mut().insert(path.to_owned());
     }
 
-    /// Whether a missing path is one that a build or an installer makes: nothing can be said about it before.
+    /// Whether a missing path is one that a build or an installer creates: it cannot be checked before that.
     pub(super) fn is_made(&self, path: &Path) -> bool {
         let relative = path.strip_prefix(&self.root).unwrap_or(path);
         if relative.components().any(|c| MADE.iter().any(|m| c.as_os_str() == *m)) {
             return true;
         }
-        // What git ignores is not in the repository on purpose.
+        // Files that git ignores are missing from the repository on purpose.
         self.ignored.borrow_mut().holds(path)
     }
 
-    /// The package that npm works with in `dir`: the nearest one above.
+    /// The package that npm uses in `dir`: the nearest one in it or above it.
     pub(super) fn package_above(&self, dir: &Path) -> Option<Package> {
         dir.ancestors().find_map(|above| self.package(above))
     }
@@ -168,7 +168,7 @@ impl Package {
     }
 }
 
-/// The line on which `"key":` stands first, from 1.
+/// The first line with `"key":`, from 1.
 fn line_of_key(text: &str, key: &str) -> usize {
     let quoted = serde_json::to_string(key).unwrap_or_default();
     let found = text

@@ -1,4 +1,4 @@
-//! What the Compose file declares and cannot work: builds, ports, health checks, data stores.
+//! Mistakes in the Compose file: builds, ports, health checks, data stores.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -30,11 +30,11 @@ const STORES: [(&str, u16); 15] = [
     ("etcd", 2379),
 ];
 
-/// Prefixes of variables that a build writes into what browsers get, and the dependency that does it.
+/// Prefixes of variables that a build writes into the pages, and the tool that does it.
 const INLINED: [(&str, &str); 4] =
     [("NEXT_PUBLIC_", "next"), ("VITE_", "vite"), ("REACT_APP_", "react-scripts"), ("GATSBY_", "gatsby")];
 
-/// Looks at every service.
+/// Checks every service.
 pub(super) fn look(look: &mut Look<'_>) {
     for (file, bad) in look.model.broken.clone() {
         let told = Told {
@@ -42,8 +42,8 @@ pub(super) fn look(look: &mut Look<'_>) {
             line: bad.line.max(1),
             kind: "compose-file-broken",
             about: vec![],
-            message: format!("the Compose file is no valid YAML: {}", bad.why),
-            hint: "Correct it; docker compose config says more.".to_owned(),
+            message: format!("the Compose file is not valid YAML: {}", bad.why),
+            hint: "Correct the file. `docker compose config` shows the details.".to_owned(),
         };
         look.tell(look.gates.compose.clone(), Weight::Breaks, told);
     }
@@ -57,8 +57,8 @@ pub(super) fn look(look: &mut Look<'_>) {
                 Weight::Breaks,
                 &service.at,
                 ("service-without-image", about([name])),
-                format!("{name} has neither an image nor a build"),
-                "Give it one of the two.",
+                format!("{name} has neither `image` nor `build`"),
+                "Add `image` or `build` to the service.",
             );
         }
         for (needed, at) in &service.depends_on {
@@ -68,7 +68,7 @@ pub(super) fn look(look: &mut Look<'_>) {
                     Weight::Breaks,
                     at,
                     ("service-missing", about([name, needed])),
-                    format!("{name} depends on {needed}, which is no service"),
+                    format!("{name} depends on {needed}, but there is no service {needed}"),
                     "Add the service, or correct its name.",
                 );
             }
@@ -97,14 +97,14 @@ fn tell(
 
 fn look_at_build(look: &mut Look<'_>, name: &str, service: &Service, build: &Build) {
     if service.image.is_none() && !service.uncertain {
-        let message = format!("{name} is built without an image name of its own");
+        let message = format!("{name} is built but has no image name");
         tell(
             look,
             Weight::Note,
             &build.at,
             ("image-name-missing", about([name])),
             message,
-            "Give it `image: name:${TAG}`, so that a release can be named outside this project.",
+            "Add `image: name:${TAG}`, so that the image can be identified outside this project.",
         );
     }
     let Some(context) = filled(&build.context, &look.env) else { return };
@@ -114,14 +114,14 @@ fn look_at_build(look: &mut Look<'_>, name: &str, service: &Service, build: &Bui
     let dir = look.repo.at(Path::new(""), &context);
     if !look.repo.exists(&dir) {
         if !look.repo.is_made(&dir) {
-            let message = format!("{name} is built in {context}, which does not exist");
+            let message = format!("{name}: build context {context} does not exist");
             tell(
                 look,
                 Weight::Breaks,
                 &build.at,
                 ("build-context-missing", about([name, &context])),
                 message,
-                "Correct `build.context`.",
+                "Correct `build.context`, or add the directory.",
             );
         }
         return;
@@ -138,7 +138,7 @@ fn look_at_build(look: &mut Look<'_>, name: &str, service: &Service, build: &Bui
         if !look.repo.exists(&path) {
             if !look.repo.is_made(&path) {
                 let shown = look.repo.name(&path);
-                let message = format!("{name} is built by {shown}, which does not exist");
+                let message = format!("{name}: Dockerfile {shown} does not exist");
                 tell(
                     look,
                     Weight::Breaks,
@@ -157,12 +157,13 @@ fn look_at_build(look: &mut Look<'_>, name: &str, service: &Service, build: &Bui
         && dockerfile.stage(Some(&target)).is_none()
     {
         let stages: Vec<&str> = dockerfile.stages.iter().filter_map(|s| s.name.as_deref()).collect();
-        let message = format!("{name} is built to the target {target}, which its Dockerfile has not");
-        let hint = if stages.is_empty() {
-            "Name a stage with `AS`.".to_owned()
+        let message = if stages.is_empty() {
+            format!("{name}: build target “{target}” does not exist in the Dockerfile (no stage has a name)")
         } else {
-            format!("It has: {}.", stages.join(", "))
+            let stages = stages.join(", ");
+            format!("{name}: build target “{target}” does not exist in the Dockerfile (stages: {stages})")
         };
+        let hint = format!("Correct `build.target`, or name a stage with `AS {target}`.");
         tell(look, Weight::Breaks, at, ("build-target-missing", about([name, &target])), message, &hint);
         return;
     }
@@ -174,7 +175,7 @@ fn look_at_build(look: &mut Look<'_>, name: &str, service: &Service, build: &Bui
     inlined_too_late(look, name, service, build, &context);
 }
 
-/// Files that are copied and do not exist.
+/// Files that a Dockerfile copies and that do not exist.
 fn copies(
     look: &mut Look<'_>,
     name: &str,
@@ -195,8 +196,9 @@ fn copies(
                     file: file.unwrap_or(&build.at.file).to_owned(),
                     line: if file.is_some() { copy.line } else { build.at.line },
                 };
-                let message =
-                    format!("the image of {name} copies {source}, which does not exist in its context");
+                let message = format!(
+                    "{name}: the Dockerfile copies {source}, but it does not exist in the build context"
+                );
                 tell(
                     look,
                     Weight::Breaks,
@@ -210,16 +212,17 @@ fn copies(
     }
 }
 
-/// Values that a build writes into the page, given only when the container starts.
+/// Values that a build writes into the page, but that are set only when the container starts.
 fn inlined_too_late(look: &mut Look<'_>, name: &str, service: &Service, build: &Build, context: &Path) {
     for (key, (_, at)) in &service.environment {
         let Some((_, tool)) = INLINED.iter().find(|(prefix, _)| key.starts_with(prefix)) else { continue };
         if build.args.contains_key(key) || !uses(look.repo, context, tool) {
             continue;
         }
-        let message =
-            format!("{name} gets {key} when it starts, but {tool} writes it into the page when it is built");
-        let hint = format!("Give it under `build.args` too, with ARG {key} in the Dockerfile.");
+        let message = format!(
+            "{name}: {key} is set when the container starts, but {tool} needs it when the image is built"
+        );
+        let hint = format!("Add {key} to `build.args` too, and ARG {key} to the Dockerfile.");
         tell(look, Weight::Breaks, at, ("inlined-too-late", about([name, key, tool])), message, &hint);
     }
 }
@@ -228,7 +231,7 @@ fn inlined_too_late(look: &mut Look<'_>, name: &str, service: &Service, build: &
 fn uses(repo: &Repo, context: &Path, tool: &str) -> bool {
     let Some(package) = repo.package(context) else { return false };
     let workspaces = repo.workspaces(&package).unwrap_or_default();
-    // With several workspaces it is not certain which one is built here.
+    // With several matching packages it is not certain which one is built.
     let all: Vec<_> =
         std::iter::once(&package).chain(&workspaces).filter(|p| p.dependencies.contains(tool)).collect();
     all.len() == 1
@@ -254,20 +257,20 @@ fn published_store(look: &mut Look<'_>, name: &str, service: &Service) {
         let only_here =
             address.as_deref().is_some_and(|a| a.starts_with("127.") || a == "::1" || a == "localhost");
         let weight = if only_here { Weight::Note } else { Weight::Breaks };
-        let whom = if only_here { "to this machine" } else { "to the world" };
-        let message = format!("{name} ({store}) is published {whom}");
+        let reach = if only_here { "on this host only" } else { "to other hosts" };
+        let message = format!("{name} ({store}): port {number} is published {reach}");
         tell(
             look,
             weight,
             at,
             ("store-published", about([name, store, if only_here { "local" } else { "world" }])),
             message,
-            "Take the port away: other services reach it through the network of the project.",
+            "Remove the port. Other services reach the data store through the network of the Compose project.",
         );
     }
 }
 
-/// The `${PORT}:3000` trap: the same PORT moves the host's side, and tells the process where to listen.
+/// Mistakes such as `${PORT}:3000`: PORT changes the host port, and also the port on which the process listens.
 fn listens_elsewhere(look: &mut Look<'_>, name: &str, service: &Service) {
     if service.network_mode.is_some() || service.uncertain {
         return;
@@ -291,17 +294,19 @@ fn listens_elsewhere(look: &mut Look<'_>, name: &str, service: &Service) {
         return;
     }
     let host = filled(&port.host, &look.env).unwrap_or_else(|| port.host.clone());
-    let mapped = format!("host {host} → container {container}, but PORT={listens} reaches {name}");
+    let mapped = format!(
+        "{name}: host port {host} is mapped to container port {container}, but the container gets PORT={listens}"
+    );
     match reads_port(look, service) {
         Some(file) => {
-            let message = format!("{mapped}, and {file} listens on PORT");
-            let hint = format!("Set PORT={container}, or map to ${{PORT}} on the right-hand side too.");
+            let message = format!("{mapped}, and {file} reads PORT");
+            let hint =
+                format!("Set PORT={container}, or use ${{PORT}} as the container port of the mapping too.");
             let kind = ("port-mismatch", about([name, &host, &container, &listens, &file]));
             tell(look, Weight::Breaks, at, kind, message, &hint);
         }
         None => {
-            let hint =
-                "If the process listens on PORT, nothing answers behind the mapping: make the two agree.";
+            let hint = "If the process listens on PORT, the mapped port gives no answer. Use the same port for both.";
             let kind = ("port-mismatch", about([name, &host, &container, &listens]));
             tell(look, Weight::Note, at, kind, mapped, hint);
         }
@@ -321,7 +326,7 @@ fn from_env_files(look: &Look<'_>, service: &Service) -> Option<(String, Place)>
     found
 }
 
-/// A source file of the service that reads PORT from its environment, as far as one is quickly found.
+/// A source file of the service that reads PORT from its environment. The search is limited.
 fn reads_port(look: &Look<'_>, service: &Service) -> Option<String> {
     const SIGNS: [&str; 9] = [
         "process.env.PORT",
@@ -385,7 +390,7 @@ fn reads_port(look: &Look<'_>, service: &Service) -> Option<String> {
 fn no_health_check(look: &mut Look<'_>, name: &str, service: &Service) {
     let declared = match service.healthcheck {
         Some(on) => Some(on),
-        // An image that is not built here may have one.
+        // An image that is not built from this repository may have one.
         None => service.build.as_ref().and_then(|build| {
             let (_, dockerfile) = look.dockerfile(build)?;
             let stage = dockerfile.stage(build.target.as_ref().map(|(t, _)| t.as_str()))?;
@@ -393,19 +398,19 @@ fn no_health_check(look: &mut Look<'_>, name: &str, service: &Service) {
         }),
     };
     if declared == Some(false) && !service.uncertain {
-        let message = format!("neither the Compose file nor its Dockerfile gives {name} a health check");
+        let message = format!("{name} has no health check, in neither the Compose file nor its Dockerfile");
         tell(
             look,
             Weight::Note,
             &service.at,
             ("health-check-missing", about([name])),
             message,
-            "Without one, running counts as well: add `healthcheck`.",
+            "Add `healthcheck`. Without it, a running container counts as healthy.",
         );
     }
 }
 
-/// A port of the host that is taken.
+/// A host port that a service uses.
 struct Taken {
     service: String,
     /// `*` for all addresses.
@@ -415,7 +420,7 @@ struct Taken {
     at: Place,
 }
 
-/// Two services on one port of the host.
+/// Two services that publish the same host port.
 fn host_ports(look: &mut Look<'_>, services: &BTreeMap<String, Service>) {
     let mut taken: Vec<Taken> = Vec::new();
     for (name, service) in services {
@@ -432,7 +437,7 @@ fn host_ports(look: &mut Look<'_>, services: &BTreeMap<String, Service>) {
             });
             if let Some(other) = clash {
                 let number = ports.0.max(other.ports.0);
-                let message = format!("{} and {name} both want port {number} of the host", other.service);
+                let message = format!("{} and {name} both publish host port {number}", other.service);
                 let later = if other.at.file == at.file && other.at.line > at.line { &other.at } else { at };
                 tell(
                     look,
@@ -440,7 +445,7 @@ fn host_ports(look: &mut Look<'_>, services: &BTreeMap<String, Service>) {
                     later,
                     ("host-port-twice", about([&other.service, name, &number.to_string()])),
                     message,
-                    "Give one of them another port.",
+                    "Use a different host port for one of them.",
                 );
             }
             let protocol = port.protocol.clone();
@@ -449,7 +454,7 @@ fn host_ports(look: &mut Look<'_>, services: &BTreeMap<String, Service>) {
     }
 }
 
-/// Services of a profile run only when it is asked for.
+/// Services of a profile run only when the profile is active.
 fn run_together(one: &Service, other: &Service) -> bool {
     let share = one.profiles.iter().any(|p| other.profiles.contains(p));
     share || (one.profiles.is_empty() && other.profiles.is_empty())

@@ -1,6 +1,6 @@
-//! Shell text taken apart into simple commands, with the directory each runs in, as far as that is certain.
+//! Splits shell text into simple commands, with the directory in which each runs, as far as that is certain.
 //!
-//! What is not certain (an expansion, a glob, a compound command) is marked so, and nothing is said about it.
+//! Parts that are not certain (an expansion, a glob, a compound command) are marked, and no finding is based on them.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -9,16 +9,16 @@ use std::path::{Component, Path, PathBuf};
 pub(super) struct Word {
     /// Its text, quotes removed.
     pub(super) text: String,
-    /// It is just this text: no expansion or glob stands in it.
+    /// It is exactly this text: it holds no expansion and no glob.
     pub(super) certain: bool,
 }
 
 /// A simple command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Simple {
-    /// Program and arguments; assignments, wrappers and redirections taken away.
+    /// Program and arguments, without assignments, wrappers and redirections.
     pub(super) words: Vec<Word>,
-    /// Where it runs, relative to where the text begins; `None` when that is not certain.
+    /// Its directory, relative to the directory in which the text starts; `None` when that is not certain.
     pub(super) cwd: Option<PathBuf>,
     /// Line within the text, from 0.
     pub(super) line: usize,
@@ -32,7 +32,7 @@ impl Simple {
         self.words.first().filter(|w| w.certain).map(|w| w.text.as_str())
     }
 
-    /// Certain arguments from `from` on, up to the first that is not certain.
+    /// The arguments.
     pub(super) fn args(&self) -> &[Word] {
         self.words.get(1..).unwrap_or_default()
     }
@@ -45,19 +45,19 @@ enum Token {
     Between(usize),
     Open,
     Close,
-    /// A redirection; the word behind it is a file.
+    /// A redirection; the next word is a file.
     Redirect {
         writes: bool,
     },
 }
 
-/// Words that begin or shape a compound command: what they do depends on what happens.
+/// Keywords of compound commands.
 const COMPOUND: [&str; 16] = [
     "if", "then", "else", "elif", "fi", "for", "while", "until", "do", "done", "case", "esac", "function",
     "select", "{", "}",
 ];
 
-/// Takes `text` apart. `None` when it holds a compound command or a here-document, about which nothing is said.
+/// Splits `text` into commands. `None` when it holds a compound command or a here-document, which are not checked.
 pub(super) fn simple_commands(text: &str) -> Option<Vec<Simple>> {
     let tokens = tokens(text)?;
     let mut all = Vec::new();
@@ -75,7 +75,7 @@ pub(super) fn simple_commands(text: &str) -> Option<Vec<Simple>> {
             },
             Token::Redirect { writes } => redirect = Some(writes),
             Token::Open if current.is_empty() => places.push(places.last().cloned().flatten()),
-            // `name() …` or a list in brackets.
+            // `name() …` or a list in parentheses.
             Token::Open => return None,
             Token::Between(_) | Token::Close => {
                 redirect = None;
@@ -122,7 +122,7 @@ fn finish(
     Some(())
 }
 
-/// `path` as seen from `from`, without `.` and `..`; absolute ones replace it.
+/// `path` relative to `from`, without `.` and `..`; an absolute path replaces `from`.
 pub(super) fn joined(from: &Path, path: &str) -> Option<PathBuf> {
     let mut out = PathBuf::new();
     for part in from.join(path).components() {
@@ -141,7 +141,7 @@ pub(super) fn joined(from: &Path, path: &str) -> Option<PathBuf> {
     Some(out)
 }
 
-/// Takes away assignments in front, and programs that only run another one.
+/// Removes leading assignments, and programs that only run another program.
 fn without_wrappers(mut words: Vec<Word>) -> Vec<Word> {
     loop {
         let Some(first) = words.first() else { return words };
@@ -152,7 +152,7 @@ fn without_wrappers(mut words: Vec<Word>) -> Vec<Word> {
         });
         let wraps =
             matches!(first.text.as_str(), "!" | "time" | "exec" | "command" | "nohup" | "sudo" | "env");
-        // With options of its own a wrapper may do anything.
+        // The effect of a wrapper with options is not certain.
         let plain = !words.get(1).is_some_and(|w| w.text.starts_with('-'));
         if is_assignment || (wraps && first.certain && plain) {
             words.remove(0);
@@ -229,7 +229,7 @@ fn tokens(text: &str) -> Option<Vec<Token>> {
                 }
             }
             '$' if next == Some('(') || next == Some('{') => {
-                // Passed over whole: what stands in it decides nothing here.
+                // Skipped as a whole: its contents are not evaluated.
                 let (open, close) = if next == Some('(') { ('(', ')') } else { ('{', '}') };
                 push(&mut word, line, c, false);
                 let mut depth = 0_usize;
@@ -268,7 +268,7 @@ fn tokens(text: &str) -> Option<Vec<Token>> {
             }
             '<' if next == Some('<') => return None,
             '<' | '>' => {
-                // A number in front belongs to the redirection.
+                // A number before it belongs to the redirection.
                 if word.as_ref().is_some_and(|(w, _)| w.text.bytes().all(|b| b.is_ascii_digit())) {
                     word = None;
                 }
@@ -278,7 +278,7 @@ fn tokens(text: &str) -> Option<Vec<Token>> {
                     skip = 2;
                 }
                 if chars.get(at + skip) == Some(&'&') {
-                    // `2>&1`: another descriptor, no file.
+                    // `2>&1`: another descriptor, not a file.
                     skip += 1;
                     while chars.get(at + skip).is_some_and(|c| c.is_ascii_digit() || *c == '-') {
                         skip += 1;
@@ -353,14 +353,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_certain_is_marked() {
+    fn uncertain_words_are_marked() {
         assert_eq!(shown("node scripts/$X.mjs *.js"), ["[] node «scripts/$X.mjs» «*.js»"]);
         assert_eq!(shown("echo '$X' \"a$\" \"${Y:-z}\""), ["[] echo $X a$ «${Y:-z}»"]);
         assert_eq!(shown("echo $(cat f | wc) b"), ["[] echo «$(cat f | wc)» b"]);
     }
 
     #[test]
-    fn redirections_and_wrappers_are_taken_away() {
+    fn redirections_and_wrappers_are_removed() {
         let all = simple_commands("sudo env A=1 sh x.sh > out.txt 2>&1 < in.txt # note").unwrap();
         assert_eq!(all[0].words.iter().map(|w| w.text.as_str()).collect::<Vec<_>>(), ["sh", "x.sh"]);
         assert_eq!(all[0].writes, ["out.txt"]);
@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_said_about_compound_commands() {
+    fn compound_commands_are_not_checked() {
         for text in
             ["for i in a b; do npm run $i; done", "if x; then y; fi", "f() { npm run x; }", "cat <<E\nx\nE"]
         {

@@ -1,4 +1,4 @@
-//! Steps of the runbook whose script, file, service or Compose file does not exist.
+//! Steps of the runbook that use a script, file, service or Compose file that does not exist.
 
 mod compose;
 mod npm;
@@ -18,13 +18,13 @@ use super::{Look, Told};
 /// How deep scripts that run scripts are followed.
 const DEPTH: usize = 6;
 
-/// Looks at every step.
+/// Checks every step.
 pub(super) fn look(look: &mut Look<'_>, runbook: &Runbook) {
     let made = made_by(runbook);
     let in_gates: BTreeSet<&str> =
         runbook.steps.iter().filter(|s| s.gate.is_some()).map(|s| s.command.as_str()).collect();
     for step in &runbook.steps {
-        // A quick reference repeats what stands in the gates; there it is told.
+        // A quick reference repeats steps of the gates; the finding belongs to the gate.
         if step.manual || (step.gate.is_none() && in_gates.contains(step.command.as_str())) {
             continue;
         }
@@ -44,7 +44,7 @@ pub(super) fn look(look: &mut Look<'_>, runbook: &Runbook) {
     }
 }
 
-/// The files that some step makes: a later one may use them.
+/// The files that steps create: a later step may use them.
 fn made_by(runbook: &Runbook) -> BTreeSet<PathBuf> {
     let mut made = BTreeSet::new();
     for command in runbook.steps.iter().filter_map(|s| simple_commands(&s.command)).flatten() {
@@ -63,21 +63,21 @@ fn made_by(runbook: &Runbook) -> BTreeSet<PathBuf> {
     made
 }
 
-/// Where a finding belongs.
+/// The step or script that a finding belongs to.
 struct From {
     gate: Option<String>,
     file: String,
     line: usize,
     what: String,
-    /// The same in identities.
+    /// The same, for identities.
     key: String,
 }
 
 /// Where a command runs.
 enum Ground {
-    /// On this machine, in a directory relative to the stack's.
+    /// On this host, in a directory relative to the directory of the stack.
     Host(PathBuf),
-    /// In a container, where only the package that npm finds there is known.
+    /// In a container: only the package that npm finds there is known.
     Container { service: String, package: Package },
 }
 
@@ -102,7 +102,7 @@ impl One<'_, '_> {
         self.look.tell(self.from.gate.clone(), Weight::Breaks, told);
     }
 
-    /// Whether a path is there, or will be by the time it is needed.
+    /// Whether a path exists, or will exist when it is needed.
     fn will_be_there(&self, cwd: &Path, path: &str) -> bool {
         let full = self.look.repo.at(cwd, path);
         let made = joined(cwd, path).is_some_and(|p| self.made.iter().any(|m| p.starts_with(m)));
@@ -136,7 +136,10 @@ impl One<'_, '_> {
                 if let Some(word) = target
                     && !self.will_be_there(cwd, &word.text)
                 {
-                    let message = format!("{} goes to {}, which does not exist", self.from.what, word.text);
+                    let message = format!(
+                        "{} changes to the directory {}, but it does not exist",
+                        self.from.what, word.text
+                    );
                     self.tell(
                         "directory-missing",
                         [&word.text],
@@ -155,7 +158,7 @@ impl One<'_, '_> {
 
     fn own_program(&mut self, path: &str, cwd: &Path) {
         if !self.will_be_there(cwd, path) {
-            let message = format!("{} runs {path}, which does not exist", self.from.what);
+            let message = format!("{} runs {path}, but it does not exist", self.from.what);
             self.tell(
                 "file-missing",
                 [path],
@@ -169,17 +172,23 @@ impl One<'_, '_> {
         let runs =
             std::fs::metadata(&full).map_or(true, |m| m.is_dir() || m.permissions().mode() & 0o111 != 0);
         if !runs {
-            let message = format!("{} runs {path}, which is not executable", self.from.what);
-            self.tell("not-executable", [path], message, format!("chmod +x {path}, and commit that."));
+            let message = format!("{} runs {path}, but it is not executable", self.from.what);
+            self.tell(
+                "not-executable",
+                [path],
+                message,
+                format!("Run chmod +x {path}, and commit the change."),
+            );
         }
     }
 
     fn interpreter(&mut self, program: &str, args: &[Word], cwd: &Path) {
-        // Options may take the place of a file (`-c`, `-e`, `-m`) or a value; only a file in first place is certain.
+        // Options may replace the file (`-c`, `-e`, `-m`) or take a value; only a file as first argument is certain.
         let Some(file) = args.first().filter(|w| w.certain && !w.text.starts_with('-')) else { return };
         let looks_like_a_file = file.text.contains('/') || Path::new(&file.text).extension().is_some();
         if looks_like_a_file && !self.will_be_there(cwd, &file.text) {
-            let message = format!("{} runs {program} {}, which does not exist", self.from.what, file.text);
+            let message =
+                format!("{} runs {program} {}, but the file does not exist", self.from.what, file.text);
             self.tell(
                 "file-missing",
                 [program, &file.text],
@@ -194,7 +203,7 @@ impl One<'_, '_> {
         let Some((_, sources)) = files.split_last() else { return };
         for source in sources.iter().filter(|w| w.certain) {
             if !self.will_be_there(cwd, &source.text) {
-                let message = format!("{} copies {}, which does not exist", self.from.what, source.text);
+                let message = format!("{} copies {}, but it does not exist", self.from.what, source.text);
                 self.tell(
                     "file-missing",
                     ["cp", &source.text],
@@ -235,11 +244,16 @@ impl One<'_, '_> {
         let Some(text) = texts else {
             if !self.will_be_there(&dir, names.last().map_or("Makefile", String::as_str)) {
                 let message = format!("{} runs make, but there is no Makefile", self.from.what);
-                self.tell("make-target-missing", [], message, "Add the Makefile, or correct the directory.");
+                self.tell(
+                    "make-target-missing",
+                    [],
+                    message,
+                    "Add the Makefile, or correct the directory of the command.",
+                );
             }
             return;
         };
-        // Included files and computed targets may make anything.
+        // Included files and computed targets may define any target.
         let open = text.lines().any(|l| {
             l.starts_with("include")
                 || l.starts_with("-include")
@@ -272,7 +286,7 @@ impl One<'_, '_> {
 }
 
 impl Look<'_> {
-    /// A service's Dockerfile and the directory of its context; `None` when one of them is not certain.
+    /// The Dockerfile of a service and the directory of its build context; `None` when one of them is not certain.
     pub(super) fn dockerfile(&self, build: &Build) -> Option<(PathBuf, Dockerfile)> {
         let context = super::model::filled(&build.context, &self.env)?;
         if context.contains("://") || context.starts_with("git@") {

@@ -1,5 +1,5 @@
-//! Preflight on small repositories: good ones of odd but valid forms, in which nothing may be found, and spoiled
-//! ones, in which exactly the trouble is found, at its line.
+//! Preflight on small repositories: valid ones in unusual forms, which must have no finding, and broken ones, in which
+//! exactly the mistake must be found, at its line.
 
 #![allow(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
@@ -13,8 +13,8 @@ use runbook::Config;
 #[path = "preflight_parts/identities.rs"]
 mod identities;
 
-/// Writes files given as `== path` headers with their text below, and looks. Without a `stagegate.toml` of its
-/// own a repository gets a usual one. Each finding is shown as `breaks kind gate file:line`.
+/// Writes files given as `== path` headers with their text below, and runs the preflight. A repository without a
+/// `stagegate.toml` gets a default one. Each finding is shown as `breaks kind gate file:line`.
 fn found(files: &str) -> Vec<String> {
     look(files).iter().map(|(shown, _)| shown.clone()).collect()
 }
@@ -86,17 +86,17 @@ fn compose(text: &str) -> String {
 }
 
 #[test]
-fn good_repositories_of_odd_forms_have_no_finding() {
+fn valid_repositories_in_unusual_forms_have_no_finding() {
     let good: &[&str] = &[
         // A monorepo with workspaces, scripts that call scripts, a subshell.
         &(runbook(
             "npm ci\n(cd api && npm run e2e -- --x)\nnpm run --silent check -w api && npm test\nnpm --prefix api run e2e\nnpm run build:all",
         ) + "== package-lock.json\n{}\n== package.json\n{\"workspaces\":[\"api\",\"packages/*\"],\"scripts\":{\"test\":\"vitest\",\"build:all\":\"npm run check -w @x/ui && node scripts/a.mjs\"}}\n== scripts/a.mjs\n== api/package.json\n{\"name\":\"api\",\"scripts\":{\"e2e\":\"playwright test\",\"check\":\"tsc\"}}\n== packages/ui/package.json\n{\"name\":\"@x/ui\",\"scripts\":{\"check\":\"tsc\"}}\n"),
-        // What cannot be known is passed over.
+        // Parts that are not certain are skipped.
         &runbook(
             "npm run $SCRIPT\nnode dist/server.js\n./node_modules/.bin/tool\nfor s in a b; do npm run $s; done\nnpm run maybe --if-present\ncd $DIR && npm run x\nbash -c 'npm run y'\nyarn run vite",
         ),
-        // Made by an earlier step.
+        // Created by an earlier step.
         &(runbook(
             "cp .env.staging.example .env.local\ndocker compose --env-file .env.local config\nmkdir -p outbox\ncd outbox\necho hi > note.sh\nsh ../outbox/note.sh",
         ) + "== .env.staging.example\nA=\n"),
@@ -112,14 +112,14 @@ fn good_repositories_of_odd_forms_have_no_finding() {
         &(compose(
             "services:\n  a:\n    image: a:${A}\n    ports: ['127.0.0.1:53:53/udp', '127.0.0.1:53:53']\n  b:\n    image: b\n    ports: ['127.0.0.2:53:53']\n    environment: {PORT: 53}",
         )),
-        // Everything is delivered by env_file; a store stays inside.
+        // All keys are passed by env_file; a data store is not published.
         &(compose(
             "services:\n  web:\n    image: w\n    env_file: [{path: .env.staging, required: true}]\n  db:\n    image: docker.io/library/postgres:16\n    expose: ['5432']",
         ) + "== .env.staging\nTOKEN=k9f8s7d6f5\nUNKNOWN=1\n"),
-        // Includes and extends: what is declared elsewhere is not missing.
+        // Includes and extends: services that are declared elsewhere are not missing.
         &(runbook("docker compose exec other npm run x\ndocker compose logs other")
             + &compose("include: [more.yml]\nservices:\n  web:\n    image: w:${A}\n    depends_on: [other]")),
-        // npm in a container whose files cannot be known.
+        // npm in a container whose files are not certain.
         &(runbook("docker compose exec -T web npm run anything")
             + &compose(
                 "services:\n  web:\n    image: w:${A}\n    healthcheck: {test: [CMD, 'true']}\n    build: {context: ., dockerfile: D}",
@@ -133,7 +133,7 @@ fn good_repositories_of_odd_forms_have_no_finding() {
 }
 
 #[test]
-fn steps_that_cannot_run_are_told_at_their_line() {
+fn steps_that_cannot_run_are_reported_at_their_line() {
     let package = "== package.json\n{\n  \"scripts\": {\n    \"a\": \"npm run b\",\n    \"c\": \"node scripts/gone.mjs\"\n  }\n}\n";
     for (files, want) in [
         (runbook("echo\nnpm run missing"), "breaks package-missing A runbook.md:5"),
@@ -169,7 +169,7 @@ fn steps_that_cannot_run_are_told_at_their_line() {
 }
 
 #[test]
-fn a_script_inside_a_container_is_looked_for_where_the_image_gets_it_from() {
+fn a_script_in_a_container_is_searched_for_in_the_sources_of_the_image() {
     let stack = |dockerfile: &str| {
         runbook("docker compose exec backend npm run db:migrate")
             + &compose(
@@ -196,7 +196,7 @@ fn a_script_inside_a_container_is_looked_for_where_the_image_gets_it_from() {
 }
 
 #[test]
-fn keys_of_the_env_file_are_compared_with_what_wants_them() {
+fn keys_of_the_env_file_are_compared_with_their_uses() {
     let keys = "== runbook.md\n## Phase 1 — Config (Gate C)\n\nRequired keys:\n- `JWT_SECRET`, `JWT_ROTATION?`, `FLAG_*`\n\nAcceptance (Gate C):\n- `.env.staging` is private.\n";
     let env = |text: &str| format!("== .env.staging\n{text}");
     let all = compose("services:\n  web:\n    image: w\n    env_file: .env.staging");
@@ -241,7 +241,7 @@ fn keys_of_the_env_file_are_compared_with_what_wants_them() {
 }
 
 #[test]
-fn what_compose_cannot_do_is_told_at_its_line() {
+fn mistakes_in_the_compose_file_are_reported_at_their_line() {
     let web = |more: &str| {
         compose(&format!(
             "services:\n  web:\n    image: w:${{A}}\n    healthcheck: {{test: [CMD, 'true']}}\n{more}"
@@ -300,7 +300,7 @@ fn what_compose_cannot_do_is_told_at_its_line() {
 }
 
 #[test]
-fn the_port_trap_names_host_container_and_process() {
+fn a_port_mismatch_names_host_container_and_process() {
     let trap = |env: &str, source: &str| {
         format!("== .env.staging\n{env}")
             + &compose(
@@ -313,7 +313,9 @@ fn the_port_trap_names_host_container_and_process() {
     let said = look(&trap("PORT=3001\n", reads));
     assert_eq!(said.len(), 1, "{said:?}");
     assert_eq!(said[0].0, "breaks port-mismatch A docker-compose.yml:8");
-    for part in ["host 3001 → container 3000", "PORT=3001", "src/server.ts", "Set PORT=3000"] {
+    for part in
+        ["host port 3001 is mapped to container port 3000", "PORT=3001", "src/server.ts", "Set PORT=3000"]
+    {
         assert!(said[0].1.contains(part), "{part} in {said:?}");
     }
     assert_eq!(found(&trap("PORT=3000\n", reads)), [""; 0]);
@@ -322,7 +324,7 @@ fn the_port_trap_names_host_container_and_process() {
 }
 
 #[test]
-fn a_value_inlined_at_build_time_must_be_given_then() {
+fn a_value_inlined_at_build_time_must_be_a_build_argument() {
     let page = |build: &str, package: &str| {
         "== .env.staging\nNEXT_PUBLIC_API_URL=http://x\n".to_owned()
             + &compose(&format!(
@@ -338,7 +340,7 @@ fn a_value_inlined_at_build_time_must_be_given_then() {
 }
 
 #[test]
-fn a_missing_env_file_is_one_finding_and_not_twenty() {
+fn a_missing_env_file_is_only_one_finding() {
     let files = "== stagegate.toml\nrunbook = \"runbook.md\"\n[stack]\ndirectory = \".\"\nfiles = [\"docker-compose.yml\"]\nenv_file = \".env.gone\"\n".to_owned()
         + &compose("services:\n  web:\n    image: w:${A}:${B:?}")
         + "== runbook.md\n## Phase 1 — Up (Gate A)\n\n```bash\ndocker compose --env-file .env.gone ps\n```\n\nAcceptance (Gate A):\n- ok\n";
@@ -346,7 +348,7 @@ fn a_missing_env_file_is_one_finding_and_not_twenty() {
 }
 
 #[test]
-fn junk_is_survived() {
+fn invalid_files_cause_no_panic() {
     for text in [
         "\u{0}\u{1}",
         "{{{{",

@@ -1,12 +1,12 @@
-//! Markdown as a flat list of the blocks that matter: headings, paragraphs, lists, fences, tables.
-//! The only module that knows pulldown-cmark. It works event by event and never recurses, so depth
-//! of nesting costs no stack.
+//! Markdown as a flat list of the relevant blocks: headings, paragraphs, lists, fences, tables.
+//! The only module that uses pulldown-cmark. It works event by event without recursion, so deep nesting
+//! does not use up the stack.
 
 use std::ops::Range;
 
 use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 
-/// Items nested deeper than this give their text to the item at this depth.
+/// The text of items nested deeper than this is added to the item at this depth.
 const DEEPEST: usize = 16;
 
 /// One block of the file. Offsets are bytes into the text.
@@ -22,9 +22,9 @@ pub(super) enum Block {
     Code { info: String, text: String, at: usize, inside: String, closed: bool },
     /// A table.
     Table { header: Vec<Cell>, rows: Vec<Row>, at: usize },
-    /// A rule, or the beginning or end of a quote: what stood together ends here.
+    /// A horizontal rule, or the beginning or end of a quote: separates the blocks before and after it.
     Boundary,
-    /// An HTML block that holds a heading, list or table.
+    /// An HTML block that contains a heading, list or table.
     Html { at: usize },
 }
 
@@ -35,9 +35,9 @@ pub(super) struct Item {
     pub depth: usize,
     /// Plain text, followed by that of nested items without a box.
     pub text: String,
-    /// Whether it has a box, and whether that is ticked.
+    /// `None` without a checkbox; else whether it is checked.
     pub task: Option<bool>,
-    /// Its own source, up to the first nested list.
+    /// Its source, up to the first nested list.
     pub source: Range<usize>,
 }
 
@@ -71,7 +71,7 @@ pub(super) fn read_blocks(text: &str) -> Vec<Block> {
 struct Builder<'a> {
     source: &'a str,
     blocks: Vec<Block>,
-    /// Blocks found within a list, told after it.
+    /// Blocks found within a list, added after it.
     after_list: Vec<Block>,
     list_depth: usize,
     items: Vec<Item>,
@@ -125,7 +125,7 @@ impl Builder<'_> {
                     item.task = Some(ticked);
                 }
             }
-            // Options that are off never send the rest.
+            // The other events belong to options that are off.
             _ => {}
         }
     }
@@ -256,7 +256,7 @@ impl Builder<'_> {
         self.emit(Block::Code { info, text, at: range.start, inside, closed });
     }
 
-    /// Tells only of HTML that a reader would have taken for structure, once for each block.
+    /// Reports HTML that has the meaning of Markdown structure, once for each block.
     fn html(&mut self, html: &str, at: usize) {
         if self.html_seen {
             return;

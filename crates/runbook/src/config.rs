@@ -1,10 +1,11 @@
-//! `stagegate.toml`: the stack, the deploy, the owners and the checks, and whether they fit the
-//! runbook. Every mistake is told in one list with file, line and column. It runs nothing, and it
-//! knows only as much of the kinds of check as [`CheckSpec`] says.
+//! `stagegate.toml`: the stack, the deploy, the owners and the checks, and whether they match the
+//! runbook. All mistakes are reported in one list with file, line and column. It runs nothing, and it
+//! knows no more about the kinds of check than [`CheckSpec`] defines.
 
 mod checks;
 mod cross;
 mod duration;
+mod old_keys;
 mod rules;
 mod schedule;
 mod sense;
@@ -28,39 +29,39 @@ pub use duration::parse_duration;
 /// Largest configuration that is read, bytes.
 const LARGEST: usize = 4 * 1024 * 1024;
 
-/// A whole configuration. Paths are absolute or relative to the process's directory, ready for use.
+/// A complete configuration. Paths are absolute, or relative to the working directory of the process.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// The file it was read from.
     pub path: PathBuf,
     /// The runbook's file.
     pub runbook: PathBuf,
-    /// What is judged.
+    /// The stack of containers.
     pub stack: Stack,
     /// How it is deployed.
     pub deploy: Deploy,
-    /// What is kept of it.
+    /// What is retained for a rollback.
     pub rollback: Rollback,
     /// What is removed after some time.
     pub retention: Retention,
     /// The owners of gates that name some, by gate id.
     pub gate_owners: BTreeMap<String, Vec<Role>>,
-    /// Criteria and checklist items that need a person's word besides their checks.
+    /// Criteria and checklist items that need an attestation in addition to their checks.
     pub attest: Vec<String>,
-    /// How long people's words count, and of what checklist items are made.
+    /// How long attestations and waivers are valid, and the parts of checklist items.
     pub rules: Rules,
     /// The checks in the order of the file.
     pub checks: Vec<Check>,
 }
 
-/// The Compose project that is judged.
+/// The Compose project of the stack.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stack {
     /// Name shown to people.
     pub name: String,
-    /// Compose project; `None` leaves it to Compose's own rule.
+    /// Compose project; with `None` Compose chooses the name.
     pub project: Option<String>,
-    /// Directory in which everything runs.
+    /// Directory in which all commands run.
     pub directory: PathBuf,
     /// Compose files, relative to the directory.
     pub files: Vec<PathBuf>,
@@ -68,34 +69,34 @@ pub struct Stack {
     pub env_file: Option<PathBuf>,
     /// Its example, relative to the directory.
     pub env_example: Option<PathBuf>,
-    /// Keys whose values are no secrets; `*` stands for anything.
+    /// Keys whose values are not secret; `*` matches any text.
     pub public_keys: Vec<String>,
-    /// Services that hold no data.
+    /// Services that store no data.
     pub stateless: Vec<String>,
-    /// Addresses by name; `${KEY}` is filled from the env file at use.
+    /// Addresses by name; `${KEY}` is replaced with the value of the env file when it is used.
     pub urls: BTreeMap<String, String>,
     /// Line and column of each address in the file.
     pub url_places: BTreeMap<String, (usize, usize)>,
 }
 
-/// How the stack is deployed and brought back.
+/// How the stack is deployed and rolled back.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Deploy {
     /// Steps that run first, by id.
     pub steps_before: Vec<String>,
     /// How long services may take to become healthy, milliseconds.
     pub health_timeout_ms: u64,
-    /// What follows a failed deploy.
+    /// What happens after a failed deploy.
     pub on_failed: OnFailedDeploy,
     /// Command that lists the applied migrations, one on a line.
     pub migrations: Option<String>,
-    /// Command that takes the last migrations back.
+    /// Command that reverts the last migrations.
     pub db_rollback: Option<String>,
     /// Command that takes a backup of the database.
     pub db_backup: Option<String>,
-    /// Whether that backup is taken before every deploy but the first.
+    /// Whether a backup is taken before every deploy except the first.
     pub backup_before: bool,
-    /// Command that makes the database again, with its seed. Offered only with a backup before it.
+    /// Command that recreates the database with seed data. A backup is always taken first.
     pub db_fresh: Option<String>,
     /// Checks that run again after a deploy and a rollback, by id.
     pub smoke: Vec<String>,
@@ -117,17 +118,17 @@ impl Default for Deploy {
     }
 }
 
-/// What is kept so that one can go back.
+/// What is retained for a rollback.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rollback {
-    /// How many releases, beside the one that runs; at least two.
+    /// How many releases are retained in addition to the running one; at least two.
     pub keep: usize,
-    /// The file of the key with which an encrypted copy of each release's env file is kept; `None` keeps none.
+    /// The key file for the encrypted copies of the env files of releases; `None` keeps no copies.
     pub env_copy_key: Option<PathBuf>,
 }
 
 impl Rollback {
-    /// No stack keeps less.
+    /// The smallest value of `keep`.
     pub const LEAST: usize = 2;
 }
 
@@ -137,7 +138,7 @@ impl Default for Rollback {
     }
 }
 
-/// What is removed when it is old and nothing refers to it; `None` keeps everything.
+/// What is removed when it is old and nothing refers to it; with `None` nothing is removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Retention {
     /// Age at which the log of a run is removed, milliseconds.
@@ -147,10 +148,10 @@ pub struct Retention {
 }
 
 impl Retention {
-    /// Nothing is removed sooner: a day, milliseconds.
+    /// The shortest retention: one day, milliseconds.
     pub const LEAST_MS: u64 = 24 * 60 * 60 * 1000;
 
-    /// The settings in words, one phrase each; empty when everything is kept.
+    /// The settings as text, one phrase each; empty when everything is kept.
     pub fn words(&self) -> Vec<String> {
         let span = domain::time::human_span;
         let runs = self.runs_ms.map(|ms| format!("logs of runs after {}", span(ms)));
@@ -159,32 +160,32 @@ impl Retention {
     }
 }
 
-/// What follows a failed deploy.
+/// What happens after a failed deploy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnFailedDeploy {
-    /// Nothing; a person decides.
+    /// Nothing: a person decides.
     Stay,
-    /// The rollback begins by itself.
+    /// The rollback starts automatically.
     Rollback,
 }
 
-/// The `[server]` table: what the server may also be told by flags and environment.
+/// The `[server]` table. Flags and environment variables can set the same values.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ServerTable {
     /// Address to listen on.
     pub listen: Option<String>,
     /// Where state is kept, relative to the file.
     pub data: Option<String>,
-    /// The address people type.
+    /// The address that people open in the browser.
     pub public_url: Option<String>,
-    /// Host names that are answered to besides.
+    /// Additional accepted host names.
     pub allowed_hosts: Vec<String>,
     /// Whether the stack may be served on the same host name.
     pub share_host: bool,
 }
 
-/// Reads the `[server]` table alone; what is missing or no text is `None`, and [`Config::load`]
-/// tells what is wrong with it.
+/// Reads only the `[server]` table. A value that is missing or has a wrong type is `None`;
+/// [`Config::load`] reports the mistake.
 pub fn server_table(text: &str) -> ServerTable {
     let root: toml::Table = text.parse().unwrap_or_default();
     let get = |key: &str| root.get("server").and_then(|s| s.get(key));
@@ -199,12 +200,12 @@ pub fn server_table(text: &str) -> ServerTable {
     }
 }
 
-/// A configuration that fits its runbook.
+/// A configuration that matches its runbook.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
-    /// The runbook that it names.
+    /// Its runbook.
     pub runbook: Runbook,
     /// Warnings and notes about the configuration; none is an error.
     pub problems: Vec<Problem>,
@@ -226,9 +227,9 @@ impl Config {
     }
 }
 
-/// As much as could be read.
+/// The parts that could be read.
 pub struct Reading {
-    /// The configuration, as far as it was understood.
+    /// The configuration, if it could be understood.
     pub config: Option<Config>,
     /// The runbook, if its file could be read.
     pub runbook: Option<Runbook>,
@@ -238,7 +239,7 @@ pub struct Reading {
     pub problems: Vec<Problem>,
 }
 
-/// Reads as much as can be read.
+/// Reads all parts that can be read.
 pub fn read(path: &Path) -> Reading {
     let file = path.display().to_string();
     let nothing = |message: String, hint: &str| {
@@ -258,11 +259,11 @@ pub fn read(path: &Path) -> Reading {
         Err(error) => {
             let good = error.utf8_error().valid_up_to();
             let line = error.as_bytes()[..good].iter().filter(|b| **b == b'\n').count() + 1;
-            let message = format!("the configuration is no valid UTF-8 at line {line}");
+            let message = format!("the configuration is not valid UTF-8 in line {line}");
             return nothing(message, "save it as UTF-8");
         }
     };
-    // A byte order mark is no TOML, and editors that write one do not show it.
+    // A byte order mark is not valid TOML, and editors that write one do not show it.
     let text = text.strip_prefix('\u{FEFF}').unwrap_or(&text);
     tables::read_document(path, &file, text)
 }

@@ -1,8 +1,8 @@
-//! The runbook: Markdown in, typed [`domain::runbook::Runbook`] out; `stagegate.toml` in, checks
-//! out; the two checked against each other; a report of what was recognised and what was not.
+//! Reads the runbook (Markdown) into a typed [`domain::runbook::Runbook`], and `stagegate.toml` into checks;
+//! compares the two, and reports which parts were recognised and which were not.
 //!
-//! This module reads files and decides nothing about releases. It knows no Docker, no store and no
-//! processes. No input makes it fail: what cannot be used becomes a problem with line and column.
+//! This crate reads files and makes no decisions about releases. It does not know Docker, the store or
+//! processes. No input makes it fail: a part that cannot be used becomes a problem with line and column.
 
 mod blocks;
 pub mod config;
@@ -23,7 +23,7 @@ use domain::runbook::{Problem, Runbook, Severity};
 /// Largest file that is read, bytes. A runbook is written by people.
 pub const LARGEST: usize = 32 * 1024 * 1024;
 
-/// Reads a runbook. Whatever the bytes are, the answer says what could be used of them.
+/// Reads a runbook. Accepts any bytes; parts that cannot be used become problems.
 pub fn parse(bytes: &[u8]) -> Runbook {
     let digest = sha256_hex(bytes);
     if bytes.len() > LARGEST {
@@ -35,7 +35,7 @@ pub fn parse(bytes: &[u8]) -> Runbook {
     runbook
 }
 
-/// Reads the runbook in a file. One that is too large is a runbook with a problem, and is not read to its end.
+/// Reads the runbook in a file. A file that is too large is not read and gives a runbook with one problem.
 ///
 /// # Errors
 /// When the file cannot be read.
@@ -50,8 +50,8 @@ pub fn read_file(path: &std::path::Path) -> std::io::Result<Runbook> {
 }
 
 fn too_large() -> Problem {
-    let hint = "a runbook is a Markdown file of at most 32 MiB";
-    problem(Severity::Error, "the file is larger than 32 MiB and is not read", hint)
+    let hint = "use a Markdown file of at most 32 MiB";
+    problem(Severity::Error, "the file is larger than 32 MiB and was not read", hint)
 }
 
 /// A problem at the beginning of the file.

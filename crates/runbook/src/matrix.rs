@@ -1,4 +1,4 @@
-//! The verification matrix: which table it is, which column is which.
+//! The verification matrix: which table it is, and the meaning of its columns.
 
 use domain::digest::digest_fields;
 use domain::runbook::MatrixRow;
@@ -27,7 +27,7 @@ impl Columns {
             taken.push(at);
             Some(at)
         };
-        // The telling words first: “Check command” is a method, not a category.
+        // The most specific words first: “Check command” is a method, not a category.
         let method = find(&["command", "commands", "method", "how", "procedure", "run"]);
         let owner = find(&["owner", "owners", "responsible", "who", "dri", "team"]);
         let acceptance = find(&[
@@ -51,12 +51,12 @@ impl Columns {
         self.named().iter().filter(|(_, at)| at.is_some()).count()
     }
 
-    /// Whether the table can be a matrix at all.
+    /// Whether the table can be the matrix.
     pub fn is_matrix(&self) -> bool {
         self.score() >= 3 && (self.method.is_some() || self.acceptance.is_some())
     }
 
-    /// The names of the columns that are not there.
+    /// The names of the missing columns.
     pub fn missing(&self) -> Vec<&'static str> {
         self.named().into_iter().filter(|(_, at)| at.is_none()).map(|(name, _)| name).collect()
     }

@@ -1,9 +1,9 @@
-//! Phrases that runbooks use for their parts: gate headings, acceptance lead-ins, sign-off lines,
-//! role lines. Pure text in, meaning out.
+//! Recognises the phrases of runbooks: gate headings, acceptance lead-ins, sign-off lines,
+//! role lines. Pure functions on text.
 
 use super::text::{fold, squeeze};
 
-/// What a gate's heading says.
+/// The contents of a gate heading.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct GateHeading {
     pub id: String,
@@ -11,18 +11,18 @@ pub(super) struct GateHeading {
     pub title: String,
 }
 
-/// What stands before an acceptance list.
+/// The lead-in of an acceptance list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Lead {
-    /// The gate it names itself.
+    /// The gate in the lead-in.
     pub gate: Option<String>,
-    /// A criterion that stands on the line itself.
+    /// A criterion on the same line.
     pub inline: String,
 }
 
 const SEPARATORS: [char; 9] = [' ', ':', '-', '.', ')', '/', '|', ',', '•'];
 
-/// Reads `Phase 2: Title (Gate B)` and its relatives.
+/// Reads `Phase 2: Title (Gate B)` and similar headings.
 pub(super) fn gate_heading(text: &str) -> Option<GateHeading> {
     if acceptance_lead(text).is_some() {
         return None;
@@ -40,7 +40,7 @@ pub(super) fn gate_heading(text: &str) -> Option<GateHeading> {
 fn bracketed_gate(text: &str) -> Option<(String, String)> {
     for (at, open) in text.char_indices().filter(|(_, c)| matches!(c, '(' | '[' | '（')) {
         let inner = &text[at + open.len_utf8()..];
-        // A gate's name is short; looking no further keeps headings full of brackets cheap.
+        // The name of a gate is short. The limit keeps headings with many brackets cheap.
         let near = inner.char_indices().nth(24).map_or(inner, |(i, _)| &inner[..i]);
         let Some(end) = near.find([')', ']', '）']) else { continue };
         if let Some(id) = gate_name(&fold(&inner[..end])) {
@@ -51,14 +51,14 @@ fn bracketed_gate(text: &str) -> Option<(String, String)> {
     None
 }
 
-/// `gate x` and nothing else, folded.
+/// Exactly `gate x`, folded.
 fn gate_name(folded: &str) -> Option<String> {
     let id = folded.strip_prefix("gate")?.trim_start_matches([' ', ':', '-', '#']);
     let plain = !id.is_empty() && id.len() <= 8 && id.bytes().all(|b| b.is_ascii_alphanumeric());
     (plain && folded.len() > "gate".len() + id.len()).then(|| id.to_uppercase())
 }
 
-/// `Gate X: Title` at the beginning; here X is one letter or a number of one or two digits.
+/// `Gate X: Title` at the beginning; X is one letter or a number of one or two digits.
 fn leading_gate(text: &str) -> Option<(String, &str)> {
     let start = text.find(|c: char| c.is_alphanumeric())?;
     let rest = strip_word(&text[start..], "gate")?;
@@ -73,7 +73,7 @@ fn leading_gate(text: &str) -> Option<(String, &str)> {
     ((letter || number) && separated).then(|| (id.to_uppercase(), behind))
 }
 
-/// Takes `Phase 3 —` from the beginning.
+/// Removes `Phase 3 —` from the beginning.
 fn without_phase(text: &str) -> (Option<u32>, &str) {
     let Some(start) = text.find(|c: char| c.is_alphanumeric()) else { return (None, text) };
     for word in ["phase", "stage"] {
@@ -87,7 +87,7 @@ fn without_phase(text: &str) -> (Option<u32>, &str) {
     (None, text)
 }
 
-/// Takes a word and the blanks behind it from the beginning, whatever its case.
+/// Removes a word and the blanks after it from the beginning; ignores case.
 fn strip_word<'a>(text: &'a str, word: &str) -> Option<&'a str> {
     let head = text.get(..word.len())?;
     let rest = &text[word.len()..];
@@ -103,9 +103,9 @@ fn tidy(title: &str) -> String {
     squeeze(title.trim_matches(|c: char| is_separator(c) && c != ')'))
 }
 
-/// Reads `Acceptance (Gate A):`, `**Acceptance criteria**`, `Exit criteria:` and their relatives.
+/// Reads `Acceptance (Gate A):`, `**Acceptance criteria**`, `Exit criteria:` and similar phrases.
 pub(super) fn acceptance_lead(text: &str) -> Option<Lead> {
-    // Only the beginning can be a lead-in; a long paragraph need not be folded whole.
+    // Only the beginning can be a lead-in, so a long paragraph is not folded as a whole.
     let head: String = text.chars().take(160).collect();
     let folded = fold(&head);
     let folded = folded.trim_start_matches(|c: char| !c.is_alphanumeric());
@@ -145,12 +145,12 @@ pub(super) fn acceptance_lead(text: &str) -> Option<Lead> {
     Some(Lead { gate, inline: inline.to_owned() })
 }
 
-/// Whether a folded heading or phrase speaks of signing off.
+/// Whether a folded heading or phrase is about sign-offs.
 pub(super) fn speaks_of_sign_off(folded: &str) -> bool {
     ["sign-off", "signoff", "sign off", "approvals", "approvers"].iter().any(|w| folded.contains(w))
 }
 
-/// The roles of `Sign-offs: Backend / QA / PO`; none when the line is something else.
+/// The roles of `Sign-offs: Backend / QA / PO`; empty for other lines.
 pub(super) fn sign_off_roles(text: &str) -> Vec<String> {
     let Some((left, right)) = text.split_once([':', '：']) else { return vec![] };
     if left.chars().count() > 120 || right.chars().count() > 2_000 || !speaks_of_sign_off(&fold(left)) {
@@ -172,7 +172,7 @@ pub(super) fn split_names(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// Reads `Backend DRI: migrations, seeds` into the role and what it answers for.
+/// Reads `Backend DRI: migrations, seeds` into the role and its duties.
 pub(super) fn role_line(text: &str) -> Option<(String, String)> {
     let dash = |t: &str| t.find(" \u{2014} ").or_else(|| t.find(" \u{2013} ")).or_else(|| t.find(" - "));
     let (left, right) = match text.split_once([':', '：']) {
@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn gate_headings_of_many_hands_are_recognised() {
+    fn gate_headings_of_many_forms_are_recognised() {
         for (text, id, phase, title) in [
             ("Phase 1 — Prep & Baseline (Gate A)", "A", Some(1), "Prep & Baseline"),
             ("Phase 12: Go/No\u{2011}Go (Gate H)", "H", Some(12), "Go/No\u{2011}Go"),
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn acceptance_lead_ins_of_many_hands_are_recognised() {
+    fn acceptance_lead_ins_of_many_forms_are_recognised() {
         for (text, gate, inline) in [
             ("Acceptance (Gate A):", Some("A"), ""),
             ("✅ Acceptance criteria for Gate B:", Some("B"), ""),

@@ -1,4 +1,4 @@
-//! Blocks to runbook: walks the file once, top to bottom, and then looks at the whole.
+//! Turns blocks into a runbook: reads the file once from top to bottom, then checks it as a whole.
 
 mod gates;
 mod lists;
@@ -15,7 +15,7 @@ use super::phrase::{Lead, acceptance_lead};
 use super::section::Sections;
 use super::text::{Decoded, LineIndex, fold};
 
-/// Problems listed one by one; the rest are only counted.
+/// The number of problems that are listed; further ones are only counted.
 const MOST_PROBLEMS: usize = 200;
 
 /// Criteria, steps, items, rows and lines of each kind that are read. More than a page can show.
@@ -48,14 +48,14 @@ pub(super) fn read(decoded: &Decoded) -> Runbook {
     reader.out
 }
 
-/// An acceptance lead-in whose list is awaited.
+/// An acceptance lead-in whose list has not been read yet.
 struct Pending {
     gate: Option<String>,
     offset: usize,
     found: usize,
     /// Whether its list has been read.
     listed: bool,
-    /// A heading waits for its list over other blocks, a paragraph does not.
+    /// Other blocks may come between a heading and its list, but not between a paragraph and its list.
     is_heading: bool,
 }
 
@@ -66,7 +66,7 @@ struct Candidate {
     at: usize,
 }
 
-/// Roles found in one place; lower ranks are better places.
+/// Roles found in one place; the lowest rank is used.
 struct SignOffs {
     rank: u8,
     roles: Vec<SignoffRole>,
@@ -78,12 +78,12 @@ struct Reader<'a> {
     out: Runbook,
     sections: Sections,
     pending: Option<Pending>,
-    /// Numbers given out so far, by id prefix.
+    /// The last number used, by id prefix.
     counters: HashMap<String, usize>,
     tables: Vec<Candidate>,
     sign_offs: Vec<SignOffs>,
     unlisted_problems: usize,
-    /// Kinds of which there were too many, told already.
+    /// Kinds with too many entries that were already reported.
     full: Vec<&'static str>,
 }
 
@@ -93,29 +93,34 @@ impl Reader<'_> {
             self.problem(
                 Severity::Error,
                 0,
-                "this looks like a binary file, not like text",
-                "name the runbook's Markdown file",
+                "this file looks like a binary file, not like text",
+                "use the Markdown file of the runbook",
             );
         }
         if let Some(at) = decoded.too_deep {
             self.problem(
                 Severity::Warning,
                 at,
-                "this line is nested too deeply and is not read",
-                "lists and quotes may be nested 32 deep",
+                "this line is nested too deeply and was not read",
+                "lists and quotes can be nested up to 32 levels deep",
             );
         }
         if let (Some((at, count)), false) = (decoded.damaged, decoded.binary) {
             self.problem(
                 Severity::Warning,
                 at,
-                format!("{count} place(s) in the file are no valid text, the first one here"),
+                match count {
+                    1 => "one place in the file is not valid text; it is in this line".to_owned(),
+                    _ => format!(
+                        "{count} places in the file are not valid text; the first one is in this line"
+                    ),
+                },
                 "save the file as UTF-8",
             );
         }
     }
 
-    /// Notes a problem at a byte offset.
+    /// Adds a problem at a byte offset.
     fn problem(
         &mut self,
         severity: Severity,
@@ -132,14 +137,15 @@ impl Reader<'_> {
         self.out.problems.push(Problem { file: None, line, column, severity, message, hint });
     }
 
-    /// Whether there is room for one more of a kind; tells once when there is none.
+    /// Whether one more entry of a kind can be added; reports once when the limit is reached.
     fn has_room(&mut self, kind: &'static str, have: usize, most: usize, at: usize) -> bool {
         if have < most {
             return true;
         }
         if !self.full.contains(&kind) {
             self.full.push(kind);
-            let message = format!("there are more than {most} {kind}; those from here on are not read");
+            let message =
+                format!("the runbook has more than {most} {kind}; those from this line on were not read");
             self.problem(Severity::Error, at, message, "split the runbook");
         }
         false
@@ -173,8 +179,8 @@ impl Reader<'_> {
             Block::Html { at } => self.problem(
                 Severity::Note,
                 at,
-                "headings, lists and tables written in HTML are not read",
-                "write them in Markdown if they belong to the runbook's structure",
+                "headings, lists and tables in HTML are not read",
+                "write them in Markdown if they are gates, criteria, steps or tables of the runbook",
             ),
         }
     }
@@ -216,8 +222,8 @@ impl Reader<'_> {
             self.problem(
                 Severity::Warning,
                 offset,
-                format!("acceptance of Gate {named} stands under Gate {around}"),
-                format!("it counts for Gate {named}; move it there, or correct the letter"),
+                format!("the acceptance list of Gate {named} is in the section of Gate {around}"),
+                format!("it is used for Gate {named}; move it there, or correct the letter"),
             );
         }
         let gate = lead.gate.or(around);
@@ -226,7 +232,7 @@ impl Reader<'_> {
                 Severity::Warning,
                 offset,
                 "this acceptance list belongs to no gate and is not used",
-                "write “Acceptance (Gate A):” or put it under the gate's heading",
+                "write “Acceptance (Gate A):”, or move it into the section of its gate",
             );
         }
         self.pending = Some(Pending { gate, offset, found: 0, listed: false, is_heading });

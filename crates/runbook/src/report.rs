@@ -1,4 +1,4 @@
-//! What was recognised, line by line, and what was not: for `stagegate check`, people and machines.
+//! What was recognised in the runbook, line by line, and the problems: for `stagegate check`, as text and JSON.
 
 use std::fmt::{self, Write as _};
 
@@ -15,26 +15,26 @@ use super::text::{shorten, squeeze};
 pub struct Finding {
     /// Line in the runbook, from 1.
     pub line: usize,
-    /// What it is: `gate`, `criterion`, `step`, `matrix row`, `checklist item`, `role`, `sign-off`,
+    /// Its kind: `gate`, `criterion`, `step`, `matrix row`, `checklist item`, `role`, `sign-off`,
     /// `ownership`.
     pub kind: &'static str,
     /// Its id, or the role's name.
     pub id: String,
-    /// Its words, shortened, and what is known about them.
+    /// Its text, shortened, with details in square brackets.
     pub text: String,
 }
 
-/// The answer of `stagegate check`. Its JSON is the runbook's own keys, `recognised` and `findings`.
+/// The result of `stagegate check`. Its JSON has the keys of the runbook, `recognised` and `findings`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
-    /// The runbook with all problems, those of the configuration included.
+    /// The runbook with all problems, including those of the configuration.
     #[serde(flatten)]
     pub runbook: Runbook,
     /// What was recognised, in the order of the file.
     pub recognised: Vec<Finding>,
-    /// What cannot work: runbook, repository and stack read together. Empty for a runbook alone.
+    /// The preflight findings. Empty when only a runbook was read.
     pub findings: Vec<preflight::Finding>,
-    /// How the runbook's file is called in text.
+    /// The name of the runbook file in the text output.
     #[serde(skip)]
     pub file: String,
 }
@@ -45,7 +45,7 @@ impl Report {
         Report::new(file, super::parse(bytes), &[], vec![])
     }
 
-    /// Reports on what was read, and on what preflight `findings` say of it.
+    /// Reports on a configuration and its runbook, with the preflight `findings`.
     pub fn of_reading(read: Reading, findings: Vec<preflight::Finding>) -> Report {
         let checks = read.config.as_ref().map(|c| c.checks.as_slice()).unwrap_or_default();
         let mut report =
@@ -63,12 +63,12 @@ impl Report {
         Report { runbook, recognised, findings: vec![], file: file.to_owned() }
     }
 
-    /// How many findings would break.
+    /// The number of blocking findings.
     pub fn breaking(&self) -> usize {
         self.findings.iter().filter(|f| f.weight == Weight::Breaks).count()
     }
 
-    /// Whether nothing is wrong that keeps a part from being used.
+    /// Whether there are no errors.
     pub fn is_usable(&self) -> bool {
         self.runbook.problems.iter().all(|p| p.severity != Severity::Error)
     }
@@ -99,7 +99,7 @@ fn recognised(runbook: &Runbook, checks: &[Check]) -> Vec<Finding> {
             StepKind::Optional => text.push_str("  [optional]"),
         }
         if s.manual {
-            text.push_str("  [by hand]");
+            text.push_str("  [manual]");
         }
         if !s.vars.is_empty() {
             let _ = write!(text, "  [needs {}]", s.vars.join(", "));
@@ -141,7 +141,7 @@ impl fmt::Display for Report {
             writeln!(f, "  {line:>5}  {kind:<14}  {id:<10}  {text}")?;
         }
         if !r.problems.is_empty() {
-            writeln!(f, "\nNot recognised, or worth a look")?;
+            writeln!(f, "\nProblems")?;
         }
         for p in &r.problems {
             let file = p.file.as_deref().unwrap_or(&self.file);
@@ -151,12 +151,12 @@ impl fmt::Display for Report {
             }
         }
         if !self.findings.is_empty() {
-            writeln!(f, "\nPreflight: what does not fit together")?;
+            writeln!(f, "\nPreflight findings")?;
         }
         for found in &self.findings {
             let gate = found.gate.as_ref().map_or_else(String::new, |g| format!("gate {g}: "));
             let word = match found.weight {
-                Weight::Breaks => "breaks",
+                Weight::Breaks => "blocking",
                 Weight::Note => "note",
             };
             writeln!(f, "  {}: {word}: {gate}{}", found.place(), found.message)?;
@@ -177,11 +177,11 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "{}, {}, {}; {} that would break",
+            "{}, {}, {}; {}",
             many(count(Severity::Error), "error", "errors"),
             many(count(Severity::Warning), "warning", "warnings"),
             many(count(Severity::Note), "note", "notes"),
-            many(self.breaking(), "finding", "findings"),
+            many(self.breaking(), "blocking finding", "blocking findings"),
         )
     }
 }

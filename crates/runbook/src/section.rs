@@ -1,4 +1,4 @@
-//! Where in the file the reader is: the headings that enclose a block, and what they make of it.
+//! The position in the file: the headings that enclose a block, and what they say about it.
 
 use super::phrase::{gate_heading, speaks_of_sign_off};
 use super::text::{fold, has_word, slug};
@@ -12,7 +12,7 @@ struct Level {
     traits: Traits,
 }
 
-/// What the words of a heading make of the blocks under it.
+/// What the words of a heading say about the blocks below it.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Traits {
     pub roles: bool,
@@ -37,7 +37,7 @@ impl Traits {
     }
 }
 
-/// Whether folded words are about going back.
+/// Whether a folded text is about a rollback.
 pub(super) fn speaks_of_rollback(folded: &str) -> bool {
     ["rollback", "roll back", "roll-back", "rolling back"].iter().any(|w| folded.contains(w))
 }
@@ -52,19 +52,19 @@ pub(super) struct Sections {
 }
 
 impl Sections {
-    /// Enters a heading; returns what it says if it is a gate's.
+    /// Enters a heading; returns its contents if it is the heading of a gate.
     pub fn enter(&mut self, level: u8, text: &str) -> Option<super::phrase::GateHeading> {
         while self.levels.last().is_some_and(|l| l.level >= level) {
             self.levels.pop();
         }
-        // No heading that means something is longer.
+        // Relevant headings are not longer.
         let short: String = text.chars().take(300).collect();
         let gate = gate_heading(&short);
         self.levels.push(Level {
             level,
             traits: if gate.is_some() { Traits::default() } else { Traits::of(&short) },
             gate: gate.as_ref().map(|g| g.id.clone()),
-            // The title speaks about everything, so its words single nothing out.
+            // The title is about the whole file, so its words say nothing about single blocks.
             is_title: !std::mem::replace(&mut self.seen, true) && gate.is_none() && level == 1,
             text: short,
         });
@@ -87,7 +87,7 @@ impl Sections {
         if self.levels.is_empty() { "top".to_owned() } else { slug(self.heading()) }
     }
 
-    /// What the enclosing headings make of a block.
+    /// What the enclosing headings say about a block.
     pub fn traits(&self) -> Traits {
         let mut all = Traits::default();
         for level in self.levels.iter().filter(|l| !l.is_title) {

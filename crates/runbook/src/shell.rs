@@ -1,5 +1,5 @@
 //! Splits the text of a shell fence into logical commands. It knows quoting, here-documents and
-//! compound commands well enough to see where a command ends; it never runs or rewrites anything.
+//! compound commands well enough to find the end of a command. It never runs or rewrites anything.
 
 mod scan;
 
@@ -10,15 +10,15 @@ use super::text::{shorten, squeeze};
 /// One logical command of a fence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Command {
-    /// Exact text, lines joined by newlines, without the comment behind it.
+    /// Exact text, lines joined by newlines, without the comment after it.
     pub text: String,
     /// Line within the fence, from 0.
     pub line: usize,
     /// The comment directly above, else empty.
     pub comment: String,
-    /// The comment behind it, else empty.
+    /// The comment after it, else empty.
     pub note: String,
-    /// Whether a comment above this paragraph of commands calls it optional.
+    /// Whether a comment above this group of commands says that it is optional.
     pub optional: bool,
     /// Variables expected from outside, in order of first use.
     pub vars: Vec<String>,
@@ -26,12 +26,12 @@ pub(super) struct Command {
     pub finished: bool,
 }
 
-/// The commands of a fence, and the comments (with their lines) that no command follows.
+/// The commands of a fence, and the comments (with their lines) without a command below them.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Fence {
     /// The commands in order.
     pub commands: Vec<Command>,
-    /// Comments with nothing below them.
+    /// Comments without a command below them.
     pub loose_comments: Vec<(usize, String)>,
 }
 
@@ -77,17 +77,17 @@ pub(super) fn read_fence(code: &str, console: bool) -> Fence {
         }
     }
     if let Some(current) = open {
-        // A continuation with nothing after it still is a whole command to bash.
+        // For bash, a continuation with nothing after it is still a complete command.
         let finished = current.scanner.only_continued();
         fence.commands.push(current.close(&mut above, optional, None, finished));
     }
-    // A backslash and nothing else is no command.
+    // A single backslash is not a command.
     fence.commands.retain(|c| c.text.contains(|c: char| c != '\\' && !c.is_whitespace()));
     fence.loose_comments.append(&mut above);
     fence
 }
 
-/// A command whose end was not seen yet.
+/// A command whose end has not been reached yet.
 struct Open {
     first: usize,
     lines: Vec<String>,
@@ -99,7 +99,7 @@ impl Open {
         Open { first, lines: Vec::new(), scanner: Scanner::default() }
     }
 
-    /// `comment_at` is where on the last line a comment begins.
+    /// `comment_at` is the start of a comment on the last line.
     fn close(
         mut self,
         above: &mut Vec<(usize, String)>,
@@ -154,7 +154,7 @@ pub(super) fn title_of(command: &Command) -> String {
     shorten(&lines.find(|line| !line.is_empty()).unwrap_or_default(), 80)
 }
 
-/// Whether only a person can do it: it opens a window, or its words say so.
+/// Whether a person must do it: it opens a window, or a comment says “(manual”.
 pub(super) fn is_manual(command: &Command) -> bool {
     let word = command.text.split_whitespace().next().unwrap_or_default();
     let opens = ["open", "xdg-open", "start", "vi", "vim", "nano", "emacs", "code", "$EDITOR"];
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_looks_open_but_is_not_ends_with_its_line() {
+    fn a_command_that_only_looks_unfinished_ends_with_its_line() {
         for line in [
             "echo done",
             "echo if",
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unfinished_command_is_said_to_be_so() {
+    fn an_unfinished_command_is_marked() {
         let fence = read_fence("echo 'open\nls\n", false);
         assert_eq!(fence.commands.len(), 1);
         assert!(!fence.commands[0].finished);
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn steps_for_people_are_told_apart() {
+    fn manual_steps_are_recognised() {
         let manual = |code: &str| is_manual(&read_fence(code, false).commands[0]);
         assert!(manual("open http://x"));
         assert!(manual("# UI (manual)\nls"));

@@ -1,28 +1,28 @@
-//! Text helpers of the parser: decoding bytes, finding lines, comparing words across typography.
-//! Knows nothing of Markdown.
+//! Text helpers of the parser: decode bytes, find lines, compare words despite different typography.
+//! Independent of Markdown.
 
 use domain::digest::sha256_hex;
 
-/// The text of a file and what had to be guessed to get it.
+/// The text of a file, and the problems found while decoding it.
 pub(super) struct Decoded {
     /// The text; every line ends in `\n` alone, and there is no byte order mark.
     pub text: String,
-    /// Byte offset in `text` of the first place that was no valid text, and how many there were.
+    /// Byte offset in `text` of the first place that was not valid text, and the number of such places.
     pub damaged: Option<(usize, usize)>,
-    /// Whether the bytes look like a program or a picture and not like text.
+    /// Whether the bytes look like a binary file and not like text.
     pub binary: bool,
     /// Byte offset of the first line that was blanked because it is nested too deeply.
     pub too_deep: Option<usize>,
 }
 
-/// Markers of lists and quotes that one line may begin with.
+/// The number of list and quote markers at the beginning of a line.
 const MOST_MARKERS: usize = 32;
 
-/// Columns before a list or quote marker.
+/// The number of columns before a list or quote marker.
 const MOST_INDENT: usize = 128;
 
-/// Decodes UTF-8 (with or without mark) and UTF-16 (with mark). Never fails: what is no text
-/// becomes U+FFFD.
+/// Decodes UTF-8 (with or without byte order mark) and UTF-16 (with byte order mark). Never fails: invalid bytes
+/// become U+FFFD.
 pub(super) fn decode(bytes: &[u8]) -> Decoded {
     let nuls = bytes.iter().take(8_192).filter(|b| **b == 0).count();
     let (text, binary) = match bytes {
@@ -38,8 +38,8 @@ pub(super) fn decode(bytes: &[u8]) -> Decoded {
     Decoded { text, damaged, binary, too_deep }
 }
 
-/// Blanks the lines that begin with absurdly many markers, byte for byte so that offsets stay.
-/// Every line after such a one would cost a Markdown parser as many steps as there are levels.
+/// Replaces lines that begin with too many markers by blanks, byte for byte so that offsets do not change.
+/// After such a line, a Markdown parser would need one step per level for each further line.
 fn flatten(text: String) -> (String, Option<usize>) {
     let mut first = None;
     let mut out = String::new();
@@ -100,13 +100,13 @@ fn is_too_deep(line: &str) -> bool {
 fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> String {
     let units = bytes.chunks(2).map(|pair| match pair {
         [a, b] => unit([*a, *b]),
-        // Half a unit at the end is damage: a lone surrogate decodes to U+FFFD.
+        // Half a unit at the end is invalid: a lone surrogate decodes to U+FFFD.
         _ => 0xD800,
     });
     char::decode_utf16(units).map(|c| c.unwrap_or('\u{FFFD}')).collect()
 }
 
-/// Where lines begin, to turn byte offsets into what editors show.
+/// The beginnings of lines, to convert byte offsets into line and column.
 pub(super) struct LineIndex {
     starts: Vec<usize>,
 }
@@ -124,7 +124,7 @@ impl LineIndex {
         self.starts.partition_point(|start| *start <= offset).max(1)
     }
 
-    /// Byte offset where a line begins; the last line's for lines beyond the end.
+    /// Byte offset of the beginning of a line; of the last line for lines beyond the end.
     pub fn start_of(&self, line: usize) -> usize {
         let index = line.saturating_sub(1).min(self.starts.len() - 1);
         self.starts[index]
@@ -139,8 +139,8 @@ impl LineIndex {
     }
 }
 
-/// Lower case, every hyphen and dash as `-`, odd spaces as blanks, white space runs as one blank:
-/// for recognising words, never for showing them.
+/// Lower case, every hyphen and dash as `-`, each run of white space as one blank:
+/// to recognise words, never to show them.
 pub(super) fn fold(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -162,7 +162,7 @@ pub(super) fn fold(text: &str) -> String {
     out
 }
 
-/// Every run of white space as one blank, none at the ends.
+/// Each run of white space as one blank, none at the ends.
 pub(super) fn squeeze(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for word in text.split_whitespace() {
@@ -174,12 +174,12 @@ pub(super) fn squeeze(text: &str) -> String {
     out
 }
 
-/// SHA-256 of the text with its white space squeezed.
+/// SHA-256 of the text with normalised white space.
 pub(super) fn text_digest(text: &str) -> String {
     sha256_hex(squeeze(text).as_bytes())
 }
 
-/// A heading as part of an id: small letters, digits and hyphens, at most 48 of them.
+/// A heading as part of an id: lowercase letters, digits and hyphens, at most 48 characters.
 pub(super) fn slug(heading: &str) -> String {
     let mut out = String::new();
     for c in fold(heading).chars() {
@@ -196,7 +196,7 @@ pub(super) fn slug(heading: &str) -> String {
     if slug.is_empty() { "section".to_owned() } else { slug.to_owned() }
 }
 
-/// At most `most` characters, an ellipsis for the rest.
+/// At most `most` characters, with an ellipsis for the rest.
 pub(super) fn shorten(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         None => text.to_owned(),
@@ -204,7 +204,7 @@ pub(super) fn shorten(text: &str, most: usize) -> String {
     }
 }
 
-/// Whether `folded` contains `word` standing by itself.
+/// Whether `folded` contains `word` as a whole word.
 pub(super) fn has_word(folded: &str, word: &str) -> bool {
     folded.split(|c: char| !c.is_alphanumeric()).any(|w| w == word)
 }
@@ -222,14 +222,14 @@ mod tests {
     }
 
     #[test]
-    fn damage_is_counted_and_placed() {
+    fn invalid_text_is_counted_with_its_place() {
         let decoded = decode(b"ok\n\xFFno\xFE");
         assert_eq!(decoded.damaged, Some((3, 2)));
         assert!(decode(b"\x7fELF\0\0").binary);
     }
 
     #[test]
-    fn lines_nested_beyond_reason_are_blanked_and_offsets_stay() {
+    fn lines_nested_too_deeply_are_blanked_and_offsets_do_not_change() {
         let deep = format!("a\n{}é\nb", "> ".repeat(40));
         let decoded = decode(deep.as_bytes());
         assert_eq!(decoded.too_deep, Some(2));

@@ -1,5 +1,5 @@
-//! The parser against runbooks of many shapes. Each file under `data/runbooks` has its expected
-//! answer beside it as JSON; the answers were written by looking at the Markdown.
+//! Tests the parser with runbooks of many forms. Each file in `data/runbooks` has its expected
+//! result beside it as JSON, written by hand.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails fails its test")]
 
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
 }
 
-/// The parts of a runbook that tell whether it was understood, short enough to be read.
+/// The parts of a runbook that show whether it was understood, in a short form.
 fn digest_of(runbook: &Runbook) -> Value {
     let steps = runbook.steps.iter().map(|s| {
         let mut words = vec![s.id.clone(), s.title.clone(), s.command.clone()];
@@ -44,7 +44,7 @@ fn digest_of(runbook: &Runbook) -> Value {
 }
 
 #[test]
-fn runbooks_of_many_shapes_are_read_as_expected() {
+fn runbooks_of_many_forms_are_read_as_expected() {
     let mut files: Vec<PathBuf> = std::fs::read_dir(data("runbooks"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -68,7 +68,7 @@ fn runbooks_of_many_shapes_are_read_as_expected() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// What is true of the staging runbook and of the one made like it.
+/// What is true for the staging runbook and for the similar one of the tests.
 fn has_the_shape_of_the_staging_runbook(bytes: &[u8], criteria: [usize; 8]) -> Runbook {
     let runbook = parse(bytes);
     let letters: String = runbook.gates.iter().map(|g| g.id.as_str()).collect();
@@ -106,7 +106,7 @@ fn has_the_shape_of_the_staging_runbook(bytes: &[u8], criteria: [usize; 8]) -> R
 }
 
 #[test]
-fn a_runbook_like_the_staging_runbook_is_understood_whole() {
+fn a_runbook_like_the_staging_runbook_is_understood_completely() {
     let bytes = std::fs::read(data("staging.md")).unwrap();
     let runbook = has_the_shape_of_the_staging_runbook(&bytes, [3, 2, 2, 2, 1, 3, 1, 0]);
     assert_eq!(runbook.title, "Bookshelf staging runbook");
@@ -126,10 +126,10 @@ fn a_runbook_like_the_staging_runbook_is_understood_whole() {
 }
 
 /// The real file lies outside this repository, so this test runs only where `STAGING_RUNBOOK`
-/// names it: `STAGING_RUNBOOK=… cargo test -p engine --test runbook -- --ignored`.
+/// names it: `STAGING_RUNBOOK=… cargo test -p runbook --test runbook -- --ignored`.
 #[test]
 #[ignore = "needs the environment variable STAGING_RUNBOOK"]
-fn the_staging_runbook_itself_is_understood_whole() {
+fn the_staging_runbook_itself_is_understood_completely() {
     let path = std::env::var("STAGING_RUNBOOK").expect("STAGING_RUNBOOK must name the file");
     let bytes = std::fs::read(path).unwrap();
     let runbook = has_the_shape_of_the_staging_runbook(&bytes, [3, 2, 2, 2, 1, 3, 1, 0]);
@@ -139,7 +139,7 @@ fn the_staging_runbook_itself_is_understood_whole() {
 }
 
 #[test]
-fn ids_and_digests_survive_changes_elsewhere() {
+fn ids_and_digests_do_not_change_with_other_parts() {
     let text = std::fs::read_to_string(data("staging.md")).unwrap();
     let before = parse(text.as_bytes());
     let changed = text
@@ -192,7 +192,7 @@ fn the_json_has_the_promised_keys_and_every_one_is_a_list() {
 }
 
 #[test]
-fn the_text_report_names_every_line_it_used() {
+fn the_text_report_lists_every_recognised_line() {
     let bytes = std::fs::read(data("staging.md")).unwrap();
     let report = Report::of_runbook("docs/staging.md", &bytes);
     assert!(report.is_usable());
@@ -201,7 +201,7 @@ fn the_text_report_names_every_line_it_used() {
         "gate            A           Baseline",
         "criterion       A.1",
         "[optional]",
-        "[by hand]",
+        "[manual]",
         "[rollback]",
         "[needs METRICS_TOKEN, PORT]",
         "docs/staging.md:",

@@ -1,4 +1,4 @@
-//! `stagegate.toml`: what is read, and that every mistake is told at once with its place.
+//! `stagegate.toml`: what is read, and that all mistakes are reported at once with their places.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails fails its test")]
 
 use std::path::{Path, PathBuf};
@@ -64,22 +64,22 @@ id = "coverage"
 title = "Unit tests and coverage"
 kind = "command"
 proves = [
-  { criterion = "A.1", says = "coverage" },
-  { matrix = "M.2", says = "≥ 65%" },
-  { checklist = "H.c2", says = "test:ci" },
+  { criterion = "A.1", contains = "coverage" },
+  { matrix = "M.2", contains = "≥ 65%" },
+  { checklist = "H.c2", contains = "test:ci" },
 ]
 step = "A.s3"
 timeout = "10m"
 valid_for = "7d"
 retries = 2
 binds = ["commit", "env"]
-want = ">= 65 %"
+expect = ">= 65 %"
 value = { file = "coverage/coverage-summary.json", pointer = "/total/lines/pct" }
 
 [[check]]
 id = "health"
 kind = "http"
-proves = ["F.1", { criterion = "E.1", says = "HEALTHY" }]
+proves = ["F.1", { criterion = "E.1", contains = "HEALTHY" }]
 url = "${api}/health"
 status = [200, 204]
 "#;
@@ -103,13 +103,13 @@ fn errors(toml: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_backup_before_deploys_and_a_new_database_need_the_command_of_a_backup() {
+fn a_backup_before_deploys_and_a_recreated_database_require_a_backup_command() {
     let (_dir, path) =
-        project(&GOOD.replace("[deploy]", "[deploy]\nbackup_before_deploy = true\ndb_fresh = \"x\""));
+        project(&GOOD.replace("[deploy]", "[deploy]\nbackup_before_deploy = true\ndb_recreate = \"x\""));
     let problems = Config::load(&path).unwrap_err();
     let said: Vec<_> = problems.iter().map(|one| one.message.as_str()).collect();
-    assert!(said.contains(&"`backup_before_deploy` needs `db_backup`"), "{said:?}");
-    assert!(said.contains(&"`db_fresh` needs `db_backup`"), "{said:?}");
+    assert!(said.contains(&"`backup_before_deploy` requires `db_backup`"), "{said:?}");
+    assert!(said.contains(&"`db_recreate` requires `db_backup`"), "{said:?}");
     let whole = GOOD.replace("[deploy]", "[deploy]\nbackup_before_deploy = true\ndb_backup = \"pg_dump\"");
     let (_dir, path) = project(&format!("{whole}\n[rollback]\nenv_copy_key = \"../key\"\n"));
     let Loaded { config, .. } = Config::load(&path).unwrap();
@@ -118,7 +118,7 @@ fn a_backup_before_deploys_and_a_new_database_need_the_command_of_a_backup() {
 }
 
 #[test]
-fn a_good_configuration_is_read_whole() {
+fn a_good_configuration_is_read_completely() {
     let Loaded { config, runbook, problems } = load(GOOD).unwrap();
     assert_eq!(runbook.gates.len(), 8);
     assert_eq!(config.stack.name, "Bookshelf staging");
@@ -147,7 +147,7 @@ fn a_good_configuration_is_read_whole() {
 }
 
 #[test]
-fn a_short_configuration_gets_the_usual_values() {
+fn a_short_configuration_gets_the_defaults() {
     let loaded = load("runbook = 'docs/staging.md'\n[stack]\n").unwrap();
     assert_eq!(loaded.config.stack.files, [PathBuf::from("docker-compose.yml")]);
     assert_eq!(loaded.config.stack.project, None);
@@ -157,7 +157,7 @@ fn a_short_configuration_gets_the_usual_values() {
 }
 
 #[test]
-fn every_mistake_is_told_at_once_with_its_place() {
+fn all_mistakes_are_reported_at_once_with_their_places() {
     let toml = r#"runbok = "x"
 runbook = "docs/staging.md"
 [stack]
@@ -177,10 +177,10 @@ owners = ["Quality", "Backnd"]
 [[check]]
 id = "one"
 kind = "command"
-proves = [{ criterion = "A.9" }, { criterion = "A.2", says = "coverage" }, { criteria = "A.1" }]
+proves = [{ criterion = "A.9" }, { criterion = "A.2", contains = "coverage" }, { criteria = "A.1" }]
 step = "A.s99"
 run = "true"
-want = "lots"
+expect = "lots"
 timeout = 5
 binds = ["comit"]
 [[check]]
@@ -209,24 +209,24 @@ retries = -1
         "1:1 unknown key `runbok` in the file (did you mean `runbook`?)",
         "4:1 unknown key `nmae` in [stack] (did you mean `name`?)",
         "5:13 the directory “nowhere” does not exist",
-        "7:11 “Not Good” cannot be a Compose project's name",
-        "9:7 `api` is no web address",
-        "11:18 `health_timeout`: “soon” is no span of time",
+        "7:11 “Not Good” is not a valid Compose project name",
+        "9:7 `api` is not a web address",
+        "11:18 `health_timeout`: “soon” is not a duration",
         "12:20 `on_failed_deploy` cannot be `rolback` (did you mean `rollback`?)",
-        "13:10 `smoke` names the check `helth`, which does not exist (known here: one, three)",
-        "14:17 the runbook has no step `E.s9` (there are E.s1)",
-        "15:8 the runbook has no Gate X (its gates are A, B, C, D, E, F, G, H)",
+        "13:10 `smoke` names the check `helth`, which does not exist (use one of: one, three)",
+        "14:17 the runbook has no step `E.s9` (use one of: E.s1)",
+        "15:8 the runbook has no Gate X (use one of: A, B, C, D, E, F, G, H)",
         "16:22 unknown role “Backnd” (did you mean `Backend`?)",
-        "17:1 this command check names both `step` and `run`",
-        "20:25 the runbook has no criterion `A.9` (there are A.1, A.2, A.3)",
-        "20:62 `A.2` does not say “coverage”",
-        "20:76 an entry of `proves` names exactly one",
-        "20:78 unknown key `criteria` in `proves` (did you mean `criterion`?)",
+        "17:1 this command check has both `step` and `run`",
+        "20:25 the runbook has no criterion `A.9` (use one of: A.1, A.2, A.3)",
+        "20:66 the text of `A.2` does not contain “coverage”",
+        "20:80 an entry of `proves` must have exactly one",
+        "20:82 unknown key `criteria` in `proves` (did you mean `criterion`?)",
         "21:8 the runbook has no step `A.s99`",
-        "23:8 `want`: “lots” is no threshold",
-        "24:11 `timeout` must be a text in quotes, but is of type integer",
-        "25:10 `comit` is no part of a release (did you mean `commit`?)",
-        "27:6 a check with the id `one` stands already at line 18",
+        "23:10 `expect`: “lots” is not a threshold",
+        "24:11 `timeout` must be a string in quotes, but is of type integer",
+        "25:10 `comit` is not a part of a release (did you mean `commit`?)",
+        "27:6 the check id `one` is already used in line 18",
         "27:6 the check `one` proves nothing",
         "29:7 `url`: invalid type",
         "30:1 unknown key `metod` in this check (did you mean `method`?)",
@@ -234,7 +234,7 @@ retries = -1
         "33:1 this check proves nothing",
         "33:1 this check has no `id`",
         "34:8 `kind` cannot be `htp` (did you mean `http`?)",
-        "36:6 “two words” cannot be a check's id",
+        "36:6 “two words” is not a valid check id",
         "38:10 `assert` cannot be `helthy` (did you mean `healthy`?)",
         "43:18 the runbook has no criterion, row or item `Z.1`",
         "45:11 unknown key `fil` in `value` (did you mean `file`?)",
@@ -248,28 +248,28 @@ retries = -1
 }
 
 #[test]
-fn checks_that_cannot_be_told_apart_or_prove_nothing_are_errors() {
+fn checks_with_the_same_id_or_without_proves_are_errors() {
     let check = "[[check]]\nid = 'a'\nkind = 'git'\nassert = 'clean'\n";
     let toml = format!("runbook = 'docs/staging.md'\n[stack]\n{check}{check}");
     let found = errors(&toml);
     assert_eq!(found.len(), 3, "{found:#?}");
     assert!(found[0].starts_with("4:6 the check `a` proves nothing"), "{found:#?}");
-    assert!(found.iter().any(|e| e.starts_with("8:6 a check with the id `a` stands already at line 4")));
+    assert!(found.iter().any(|e| e.starts_with("8:6 the check id `a` is already used in line 4")));
 }
 
 #[test]
 fn a_missing_key_of_a_kind_is_named() {
     let toml = "runbook = 'docs/staging.md'\n[stack]\n[[check]]\nid = 'a'\nkind = 'http'\nproves = ['A.1']\n";
     let found = errors(toml);
-    assert_eq!(found, ["3:1 this check is not complete: missing field `url` ()"]);
+    assert_eq!(found, ["3:1 this check is incomplete: missing field `url` ()"]);
 }
 
 #[test]
-fn broken_toml_is_told_with_every_place() {
+fn invalid_toml_is_reported_with_every_place() {
     let found = errors("runbook = \nname == 3\n[stack\n");
     assert!(found.len() >= 2, "{found:#?}");
     assert!(found[0].starts_with("1:") && found[1].starts_with("2:"), "{found:#?}");
-    assert!(found.iter().all(|e| e.contains("no valid TOML")), "{found:#?}");
+    assert!(found.iter().all(|e| e.contains("not valid TOML")), "{found:#?}");
 }
 
 #[test]
@@ -295,9 +295,9 @@ fn a_reworded_criterion_makes_its_check_an_error() {
     std::fs::write(&file, text.replace("are green (coverage ≥ 65%)", "are green")).unwrap();
     let problems = Config::load(&path).unwrap_err();
     let error = problems.iter().find(|p| p.severity == Severity::Error).unwrap();
-    assert_eq!(error.message, "`A.1` does not say “coverage”");
+    assert_eq!(error.message, "the text of `A.1` does not contain “coverage”");
     assert!(error.hint.contains("`test:ci` are green"), "{}", error.hint);
-    assert_eq!((error.line, error.column), (33, 31));
+    assert_eq!((error.line, error.column), (33, 35));
 }
 
 #[test]
@@ -307,7 +307,7 @@ fn the_report_shows_what_proves_what_and_all_problems() {
     assert!(report.is_usable());
     let text = report.to_string();
     assert!(text.contains("[proved by coverage]"), "{text}");
-    assert!(text.contains("no check proves A.2; a person has to attest it"), "{text}");
+    assert!(text.contains("no check proves A.2: a person must attest it"), "{text}");
     let (_dir, path) = project(&GOOD.replace("kind = \"http\"", "kind = \"htp\""));
     let broken = preflight::report(&path);
     assert!(!broken.is_usable());
@@ -316,11 +316,11 @@ fn the_report_shows_what_proves_what_and_all_problems() {
 }
 
 #[test]
-fn words_waivers_and_the_parts_of_the_checklist_are_read_and_cross_checked() {
+fn attestations_waivers_and_checklist_parts_are_read_and_cross_checked() {
     use domain::rules::ChecklistPart;
     let with = |tables: &str| GOOD.replacen("[gates.A]", &format!("{tables}\n[gates.A]"), 1);
     let rules = load(&with(
-        "[attestations]\nvalid_for = \"30d\"\n\"B.1\" = \"7d\"\n[waivers]\nlongest = \"60d\"\n\
+        "[attestations]\nvalid_for = \"30d\"\n\"B.1\" = \"7d\"\n[waivers]\nmax_duration = \"60d\"\n\
          [checklist]\n\"H.c2\" = [\"A.1\", \"check:health\"]\n",
     ))
     .unwrap()
@@ -343,16 +343,68 @@ fn words_waivers_and_the_parts_of_the_checklist_are_read_and_cross_checked() {
     ));
     let told = wrong.join("\n");
     for part in [
-        "`valid_for`: “soon” is no span",
-        "`Z.9`, which is no criterion",
+        "`valid_for`: “soon” is not a duration",
+        "`Z.9`, but there is no such criterion",
         "unknown key `long` in [waivers]",
         "no criterion `A.99`",
         "there is no check `helth` (did you mean `health`?)",
         "write “check:health”",
         "no checklist item `H.c77`",
-        "`H.c1` is computed from the gates",
+        "`H.c1` is already computed from the gates",
     ] {
         assert!(told.contains(part), "{part} in {told}");
     }
     assert_eq!(wrong.len(), 8, "{told}");
+}
+
+#[test]
+fn old_names_of_keys_work_and_are_noted() {
+    let new = "runbook = 'docs/staging.md'\n[stack]\n[deploy]\ndb_backup = 'b'\ndb_recreate = 'c'\n[waivers]\nmax_duration = '60d'\n\
+               [[check]]\nid = 'a'\nkind = 'command'\nrun = 'x'\nvalue = { regex = '(.)' }\nexpect = '>= 65 %'\n\
+               proves = [{ criterion = 'A.1', contains = 'coverage' }, 'A.2']\n\
+               [[check]]\nid = 'b'\nkind = 'command'\nrun = 'x'\nproves = ['A.2']\nidempotence = { contains = 'up to date' }\n";
+    let old = new
+        .replace("expect", "want")
+        .replace("contains", "says")
+        .replace("idempotence", "twice")
+        .replace("max_duration", "longest")
+        .replace("db_recreate", "db_fresh");
+    let load = |toml: &str| {
+        let (dir, path) = project(toml);
+        let Loaded { config, problems, .. } = Config::load(&path).unwrap();
+        drop(dir);
+        (config.deploy, config.rules, config.checks, problems)
+    };
+    let (deploy, rules, checks, quiet) = load(new);
+    assert!(quiet.iter().all(|p| !p.message.contains("old name")), "{quiet:#?}");
+    let (old_deploy, old_rules, old_checks, problems) = load(&old);
+    assert_eq!((deploy, rules), (old_deploy, old_rules));
+    // Evidence found under the old names still counts.
+    let digests =
+        |checks: &[domain::check::Check]| checks.iter().map(|c| c.threshold_digest()).collect::<Vec<_>>();
+    assert_eq!(digests(&checks), digests(&old_checks));
+    assert_eq!(checks, old_checks);
+    let noted: Vec<String> = problems
+        .iter()
+        .filter(|p| p.message.contains("old name"))
+        .map(|p| format!("{}:{} {} / {}", p.line, p.column, p.message, p.hint))
+        .collect();
+    let note = |place: &str, old: &str, new: &str, count: &str| {
+        let message = format!("`{old}` is the old name of `{new}`{count}; it still works in this version");
+        format!("{place} {message} / write `{new}` instead")
+    };
+    assert_eq!(
+        noted,
+        [
+            note("5:1", "db_fresh", "db_recreate", ""),
+            note("7:1", "longest", "max_duration", ""),
+            note("13:1", "want", "expect", ""),
+            note("14:32", "says", "contains", ", used in 2 places"),
+            note("20:1", "twice", "idempotence", ""),
+        ]
+    );
+    assert!(problems.iter().all(|p| p.severity != Severity::Error));
+    let both = errors(&new.replace("expect =", "want = '>= 1'\nexpect ="));
+    assert_eq!(both.len(), 1, "{both:#?}");
+    assert!(both[0].starts_with("13:1 `want` is the old name of `expect`, and both are set"), "{both:#?}");
 }

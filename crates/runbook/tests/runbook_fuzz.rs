@@ -1,5 +1,4 @@
-//! No bytes make the parser or the configuration reader panic, and what they say stays true to
-//! the file.
+//! No bytes make the parser or the configuration reader panic, and the results match the file.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails fails its test")]
 
 use std::collections::HashSet;
@@ -7,7 +6,7 @@ use std::collections::HashSet;
 use proptest::prelude::*;
 use runbook::{Report, parse};
 
-/// What must hold of every answer.
+/// What must be true for every result.
 fn holds_together(bytes: &[u8]) {
     let runbook = parse(bytes);
     let gates: HashSet<&str> = runbook.gates.iter().map(|g| g.id.as_str()).collect();
@@ -51,7 +50,7 @@ fn piece() -> impl Strategy<Value = String> {
     ]
 }
 
-/// A deeper search: `PROPTEST_CASES=100000 cargo test -p engine --test runbook_fuzz`.
+/// A deeper search: `PROPTEST_CASES=100000 cargo test -p runbook --test runbook_fuzz`.
 fn cases() -> ProptestConfig {
     ProptestConfig { failure_persistence: None, ..ProptestConfig::default() }
 }

@@ -1,5 +1,5 @@
 //! A supervisor for the runner's tests: `supervise_command supervise <run-dir>` runs the plan's
-//! `{"argv": […]}`, or each of `{"each": [[…], …]}` side by side.
+//! `{"argv": […]}`, or each of `{"each": [[…], …]}` in parallel.
 
 use runner::{Cmd, Exit, Outcome, Session, supervise};
 

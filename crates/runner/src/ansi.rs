@@ -1,19 +1,19 @@
-//! From the bytes of a line to typed spans. Colours become attributes; every other escape code is dropped;
-//! characters that hide or turn text are made visible.
+//! Converts the bytes of a line to typed spans. Colours become attributes; every other escape code is dropped;
+//! characters that hide or reorder text are made visible.
 
 use domain::log::Span;
 use domain::visible::{Kind, visible};
 
 use secrets::{Token, token};
 
-/// Most text attributes and colours; what follows is in the style of the last.
+/// Most spans with attributes or colours; later text keeps the last style.
 const SPANS_MAX: usize = 2_000;
 
 /// Turns one line, already cut to the length to show, into spans.
 pub(super) fn spans(line: &[u8]) -> Vec<Span> {
     let mut out = Vec::new();
     let mut style = Span::default();
-    // Bytes in the style of the moment.
+    // Bytes in the current style.
     let mut shown = Vec::new();
     let mut rest = line;
     while !rest.is_empty() {
@@ -34,7 +34,7 @@ pub(super) fn spans(line: &[u8]) -> Vec<Span> {
                 }
                 len
             }
-            // A line break within a line is a return to its beginning; the reader has dealt with those.
+            // A line break within a line is a carriage return; the reader has handled it.
             Token::Break(len) | Token::Code(len) | Token::Text(len, _) => len,
             Token::Unfinished => rest.len(),
         };
@@ -158,7 +158,7 @@ mod tests {
         assert_eq!(shown, [("a", None), ("bc", Some(1))]);
         assert_eq!(plain("a\x1b_apc\x1b\\b\x1b^pm\x07c\x1bXsos\x18d\x1b]0;cut\x1b[1me"), "abcde");
         let long = format!("a\x1b]0;{}b", "x".repeat(9_000));
-        assert!(plain(&long).ends_with("xb"), "a string without end is no place to hide text");
+        assert!(plain(&long).ends_with("xb"), "an unterminated string must not hide text");
     }
 
     proptest::proptest! {

@@ -1,4 +1,4 @@
-//! Asking programs and reading files within limits of time and memory, whatever is at the other end.
+//! Running programs and reading files within limits of time and memory.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
@@ -14,13 +14,13 @@ use tokio::process::Command;
 use crate::Exit;
 use system::files::off_thread;
 
-/// Most of a program's complaint that is kept.
+/// Most bytes of standard error that are kept.
 const ERROR_CAP: u64 = 16 * 1024;
 
-/// What a program answered.
+/// The result of a program.
 #[derive(Debug)]
 pub struct Answer {
-    /// How it ended; [`Exit::OutputCap`] when it wrote more than it may.
+    /// How it ended; [`Exit::OutputCap`] when it exceeded the output limit.
     pub exit: Exit,
     /// The beginning of its standard error.
     pub err: String,
@@ -37,8 +37,8 @@ impl Drop for Group {
     }
 }
 
-/// Runs a program and hands its standard output on piece by piece, at most `cap` bytes of it. What takes longer
-/// than `patience` is ended with everything that it started in its process group.
+/// Runs a program and passes its standard output on piece by piece, at most `cap` bytes of it. After `patience` it is
+/// killed with its whole process group.
 ///
 /// # Errors
 /// When it cannot be started, or its output cannot be read.
@@ -49,7 +49,7 @@ pub async fn stream(
     mut piece: impl FnMut(&[u8]),
 ) -> io::Result<Answer> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    // Returns when the program runs, and that waits for the file system of the directory to run in.
+    // Returns when the program runs, which waits for the file system of the working directory.
     let spawned = off_thread(move || command.process_group(0).spawn());
     let Ok(spawned) = tokio::time::timeout(patience, spawned).await else {
         return Ok(Answer { exit: Exit::Timeout, err: String::new() });
@@ -72,7 +72,7 @@ pub async fn stream(
                 }
             }
         };
-        let (over, err) = tokio::join!(reading, complaint(err));
+        let (over, err) = tokio::join!(reading, error_output(err));
         if over? {
             return Ok((Exit::OutputCap, err));
         }
@@ -85,14 +85,14 @@ pub async fn stream(
         Err(_) => Answer { exit: Exit::Timeout, err: String::new() },
     };
     if !matches!(answer.exit, Exit::OutputCap | Exit::Timeout) {
-        // It ended by itself, and its number may be somebody else's by now.
+        // It ended by itself, and its id may belong to another process by now.
         group.0 = None;
     }
     Ok(answer)
 }
 
-/// The beginning of what is written there; the rest is read and dropped, so that nobody waits for it.
-async fn complaint(err: Option<impl AsyncRead + Unpin>) -> String {
+/// The beginning of what is written there; the rest is read and dropped, so that the program does not block.
+async fn error_output(err: Option<impl AsyncRead + Unpin>) -> String {
     let Some(mut err) = err else { return String::new() };
     let mut kept = Vec::new();
     let _ = (&mut err).take(ERROR_CAP).read_to_end(&mut kept).await;
@@ -113,9 +113,9 @@ pub async fn output(command: Command, patience: Duration, cap: u64) -> io::Resul
 /// Opens a regular file for reading. A FIFO, a device or a directory is refused, and nothing waits for a writer.
 ///
 /// # Errors
-/// When it cannot be opened, or is no regular file.
+/// When it cannot be opened, or is not a regular file.
 pub fn open_regular(path: &Path) -> io::Result<File> {
-    // From linux/fcntl.h by way of rustix: opening must not wait for the other end of a FIFO.
+    // Opening must not wait for the other end of a FIFO.
     let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
     if file.metadata()?.is_file() {
@@ -128,7 +128,7 @@ pub fn open_regular(path: &Path) -> io::Result<File> {
 /// Reads a regular file of at most `cap` bytes.
 ///
 /// # Errors
-/// When it cannot be read, is no regular file, or is larger.
+/// When it cannot be read, is not a regular file, or is larger.
 pub fn read_small(path: &Path, cap: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open_regular(path)?.take(cap + 1).read_to_end(&mut bytes)?;
@@ -151,12 +151,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_endless_answer_and_a_silent_program_come_to_an_end() {
+    async fn endless_output_and_a_silent_program_are_ended() {
         let began = Instant::now();
         let (answer, out) = output(sh("yes"), Duration::from_secs(30), 100_000).await.unwrap();
         assert_eq!(answer.exit, Exit::OutputCap);
         assert!(out.len() <= 100_000);
-        // Its children end with it: a sleep that holds the pipe must not hold the answer.
+        // Its children end with it: a `sleep` that keeps the pipe open must not delay the result.
         let (answer, _) = output(sh("sleep 60 & sleep 60"), Duration::from_millis(200), 10).await.unwrap();
         assert_eq!(answer.exit, Exit::Timeout);
         let (answer, out) =
@@ -169,11 +169,11 @@ mod tests {
     }
 
     #[test]
-    fn only_regular_files_of_a_fair_size_are_read() {
+    fn only_regular_files_within_the_limit_are_read() {
         let home = tempfile::tempdir().unwrap();
         let fifo = home.path().join("fifo");
         assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
-        assert!(read_small(&fifo, 10).is_err(), "nobody writes into it");
+        assert!(read_small(&fifo, 10).is_err(), "it has no writer");
         assert!(read_small(home.path(), 10).is_err());
         assert!(read_small(Path::new("/dev/zero"), 10).is_err());
         std::fs::write(home.path().join("a"), "12345").unwrap();

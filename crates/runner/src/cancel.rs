@@ -1,4 +1,4 @@
-//! Asking a run to stop. The wish is a file, so it outlives the server that wrote it.
+//! Requests to stop a run. A request is a file, so it outlives the server that wrote it.
 
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -8,18 +8,18 @@ use super::error::Result;
 use super::status::write_json;
 use system::clock::now_ms;
 
-/// The wish that a run stops.
+/// The request that a run stops.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cancel {
-    /// Who wishes it.
+    /// Who requested it.
     pub by: String,
     /// Since when, milliseconds since 1970 UTC.
     pub at_ms: u64,
 }
 
-/// Asks the run in `dir` to stop, in the name of `by`. Its supervisor notices within 50 ms; a run that has
-/// ended is not changed. Fails when there is no such run or the wish cannot be stored.
+/// Requests that the run in `dir` stops, in the name of `by`. Its supervisor notices within 50 ms; a run that has
+/// ended is not changed. Fails when there is no such run or the request cannot be stored.
 pub fn cancel(dir: &Path, by: &str) -> Result<()> {
     let dir = RunDir::open(dir)?;
-    write_json(&dir.cancel(), &Cancel { by: by.to_owned(), at_ms: now_ms() }, "cancel wish")
+    write_json(&dir.cancel(), &Cancel { by: by.to_owned(), at_ms: now_ms() }, "cancel request")
 }

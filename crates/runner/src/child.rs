@@ -1,4 +1,4 @@
-//! One command of a run: started, listened to, stopped.
+//! One command of a run: starts it, reads its output, stops it.
 
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
@@ -16,13 +16,13 @@ use super::procs::{COMMAND_TAG, Scope, names};
 use super::session::Session;
 use super::status::Exit;
 
-/// Background processes may hold the output open for so long after their command has ended.
+/// How long background processes may keep the output open after their command has ended.
 const DRAIN: Duration = Duration::from_secs(2);
-/// Processes that are about to end by themselves get so long before they count as left over.
+/// How long processes that are about to end may take before they count as left over.
 const SETTLE: Duration = Duration::from_millis(150);
 const READ: usize = 64 * 1024;
 
-/// A command: a program and its arguments, never a string for a shell to take apart.
+/// A command: a program and its arguments, never a string for a shell to parse.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cmd {
     /// The program and its arguments.
@@ -31,34 +31,34 @@ pub struct Cmd {
     pub cwd: Option<PathBuf>,
     /// Further environment variables.
     pub env: BTreeMap<String, String>,
-    /// True for commands that have no business with the env file's variables.
+    /// True for commands that must not get the variables of the env file.
     pub clear: bool,
-    /// Longest time it may take; the run's own limit holds as well.
+    /// Its time limit; the limit of the run applies as well.
     pub timeout: Option<Duration>,
-    /// True for work that puts things right after a cancel or timeout: it starts, and goes on, even then.
-    /// It should name a `timeout`, since the run's limit does not hold.
+    /// True for clean-up work after a cancel or timeout: it starts, and continues, even then.
+    /// It should have a `timeout`, since the limit of the run does not apply.
     pub shielded: bool,
 }
 
 impl Cmd {
-    /// A command with nothing special about it.
+    /// A command with default settings.
     pub fn new<I: IntoIterator<Item = S>, S: Into<String>>(argv: I) -> Self {
         Self { argv: argv.into_iter().map(Into::into).collect(), ..Self::default() }
     }
 
-    /// A script of the runbook, given to `bash -c` unchanged.
+    /// A script of the runbook, passed to `bash -c` unchanged.
     pub fn bash(script: &str) -> Self {
         Self::new(["bash", "-c", script])
     }
 }
 
-/// What becomes of standard output.
+/// Where standard output goes.
 pub(super) enum Sink {
     Log,
     Keep { bytes: Vec<u8>, cap: usize },
 }
 
-/// Runs a command to its end. Nothing that it started is alive afterwards.
+/// Runs a command to its end. No process that it started is alive afterwards.
 pub(super) async fn run(session: &Session, cmd: &Cmd, sink: &mut Sink) -> Exit {
     if !cmd.shielded
         && let Some(exit) = session.stopped()
@@ -91,7 +91,7 @@ fn prepare(session: &Session, cmd: &Cmd, number: u64) -> Result<Command, String>
     let (program, args) = cmd.argv.split_first().ok_or("there is no command")?;
     let cwd = cmd.cwd.as_ref().unwrap_or(&session.plan().cwd);
     if !cwd.is_dir() {
-        return Err("the directory to run in does not exist".to_owned());
+        return Err("the working directory does not exist".to_owned());
     }
     let mut command = Command::new(program);
     command.args(args).current_dir(cwd).env_clear().envs(session.base_env());
@@ -115,7 +115,9 @@ fn explain(cmd: &Cmd, error: &std::io::Error) -> String {
     let program = cmd.argv.first().map_or("", String::as_str);
     match error.kind() {
         std::io::ErrorKind::NotFound => format!("the program {program} was not found"),
-        std::io::ErrorKind::PermissionDenied => format!("the program {program} may not be run"),
+        std::io::ErrorKind::PermissionDenied => {
+            format!("there is no permission to run the program {program}")
+        }
         _ => format!("the program {program} could not be started ({error})"),
     }
 }
@@ -124,7 +126,7 @@ async fn read(source: &mut Option<impl AsyncRead + Unpin>, buffer: &mut [u8]) ->
     let Some(pipe) = source else {
         return std::future::pending().await;
     };
-    // A pipe that cannot be read has nothing more to say.
+    // A pipe that cannot be read counts as closed.
     let got = pipe.read(buffer).await.unwrap_or(0);
     if got == 0 {
         *source = None;
@@ -165,7 +167,7 @@ async fn listen(
                 None
             }
             () = tokio::time::sleep_until(drain), if ended.is_some() && killer.is_none() => {
-                session.say("The command has ended, but processes that it left behind keep its output open.");
+                session.say("The command has ended, but background processes keep its output open.");
                 break;
             }
             () = session.stop_token().cancelled(), if stopped.is_none() && !cmd.shielded => session.stopped(),
@@ -173,7 +175,7 @@ async fn listen(
             survivors = join(&mut killer), if killer.is_some() => {
                 report(session, &survivors);
                 killer = None;
-                // Nobody is left to write: what is in the pipes now is all there will be.
+                // No writer is left: what is in the pipes now is all there will be.
                 finish_pipes(session, &mut out, &mut err, lanes, sink).await;
                 if ended.is_none() && survivors.is_empty() {
                     ended = Some(exit_of(child.wait().await));
@@ -182,7 +184,8 @@ async fn listen(
             }
         };
         if let Some(reason) = reason.filter(|_| stopped.is_none()) {
-            session.say(&format!("Stopping: {reason}."));
+            let why = reason.to_string();
+            session.say(&format!("Stopping the command: {}.", why.trim_start_matches("stopped: ")));
             stopped = Some(reason);
             let scope = scope.clone();
             killer = Some(tokio::spawn(async move { scope.end(grace).await }));
@@ -245,7 +248,7 @@ async fn finish_pipes(
     }
 }
 
-/// Ends what a command left running in the background, and says so.
+/// Ends background processes that a command left running, and reports them.
 async fn sweep(session: &Session, scope: &Scope) {
     let settled = Instant::now() + SETTLE;
     loop {
@@ -255,7 +258,7 @@ async fn sweep(session: &Session, scope: &Scope) {
         }
         if Instant::now() >= settled {
             session.say(&format!(
-                "Ending background processes that the command left running: {}.",
+                "Stopping background processes that the command left running: {}.",
                 names(&left)
             ));
             report(session, &scope.end(session.grace().min(DRAIN)).await);
@@ -267,7 +270,7 @@ async fn sweep(session: &Session, scope: &Scope) {
 
 fn report(session: &Session, survivors: &[super::procs::Process]) {
     if !survivors.is_empty() {
-        session.say(&format!("These processes could not be ended: {}.", names(survivors)));
+        session.say(&format!("These processes could not be stopped: {}.", names(survivors)));
     }
 }
 
@@ -278,6 +281,6 @@ fn exit_of(status: std::io::Result<std::process::ExitStatus>) -> Exit {
             (None, Some(signal)) => Exit::Signal(signal),
             (None, None) => Exit::Signal(0),
         },
-        Err(error) => Exit::LogFailed(format!("its end was missed: {error}")),
+        Err(error) => Exit::LogFailed(format!("the exit status could not be read: {error}")),
     }
 }

@@ -1,4 +1,4 @@
-//! A run on disk: what it is to do, and where its files lie.
+//! A run on disk: its plan, and where its files are.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder};
@@ -12,7 +12,7 @@ use super::error::{Result, RunnerError};
 use super::status::{State, Status, private, read_json, write_json};
 use system::clock::now_ms;
 
-/// What a supervisor is to do. Stored as `plan.json`, so it holds no secret values: an env file is named and
+/// The input of a supervisor. Stored as `plan.json`, so it contains no secret values: an env file is named and
 /// never copied.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
@@ -22,30 +22,30 @@ pub struct Plan {
     pub title: String,
     /// Env file whose variables commands get and whose values are masked.
     pub env_file: Option<PathBuf>,
-    /// Keys of the env file whose values are no secrets; `*` stands for any text.
+    /// Keys of the env file whose values are not secret; `*` stands for any text.
     pub public_keys: Vec<String>,
-    /// Where commands run unless they say otherwise.
+    /// The default working directory of commands.
     pub cwd: PathBuf,
-    /// Longest time of the whole run, milliseconds.
+    /// Time limit of the whole run, milliseconds.
     pub timeout_ms: u64,
-    /// Time between asking a process to end and ending it, milliseconds.
+    /// Time between SIGTERM and SIGKILL, milliseconds.
     pub grace_ms: u64,
     /// Most bytes of output that the commands of the run may write together.
     pub output_cap: u64,
     /// Further environment variables. Stored in the clear: no secrets here.
     pub extra_env: BTreeMap<String, String>,
-    /// What the work function is told.
+    /// The input of the work function.
     pub work: serde_json::Value,
-    /// A lock that the run needs for as long as it lasts.
+    /// A lock that the run holds until it ends.
     pub lock: Option<LockSpec>,
 }
 
 impl Plan {
-    /// Output cap of a run that names none: 200 MB.
+    /// Default output limit: 200 MB.
     pub const OUTPUT_CAP: u64 = 200_000_000;
-    /// Longest time of a run that names none: 30 minutes.
+    /// Default time limit: 30 minutes.
     pub const TIMEOUT_MS: u64 = 30 * 60 * 1000;
-    /// Grace of a run that names none: 3 seconds.
+    /// Default grace period: 3 seconds.
     pub const GRACE_MS: u64 = 3_000;
 
     /// A plan with the usual limits, no env file and no lock.
@@ -66,10 +66,10 @@ impl Plan {
     }
 }
 
-/// A lock file and the name under which it is held.
+/// A lock file and the name of its holder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LockSpec {
-    /// The lock file. It stays in place when the lock is free.
+    /// The lock file. It is not deleted when the lock is free.
     pub path: PathBuf,
     /// Who holds it, for people.
     pub holder: String,
@@ -86,21 +86,21 @@ impl RunDir {
         found.map(Self).ok_or_else(|| RunnerError::NotFound { dir: dir.to_owned() })
     }
 
-    /// Names the directory of the run `id` under `runs`. Fails on ids that are no ids, and when there is none.
+    /// Names the directory of the run `id` under `runs`. Fails for an invalid id, and if there is none.
     pub fn of(runs: &Path, id: &str) -> Result<Self> {
         check_id(id)?;
         Self::open(&runs.join(id))
     }
 
-    /// The directory of the run `id` under `runs`; `None` when there certainly is none. What cannot be looked at just
-    /// now is an error.
+    /// The directory of the run `id` under `runs`; `None` when it certainly does not exist. A directory that cannot be
+    /// read at the moment is an error.
     pub fn find(runs: &Path, id: &str) -> Result<Option<Self>> {
         check_id(id)?;
         let dir = runs.join(id);
         match fs::metadata(dir.join("plan.json")).and_then(|_| fs::canonicalize(&dir)) {
             Ok(dir) => Ok(Some(Self(dir))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(RunnerError::io("look at the run", &dir)(error)),
+            Err(error) => Err(RunnerError::io("read the run", &dir)(error)),
         }
     }
 
@@ -109,7 +109,7 @@ impl RunDir {
         &self.0
     }
 
-    /// The log, as redacted bytes. This is the file to hand out for download.
+    /// The log, as redacted bytes. This is the file for downloads.
     pub fn log(&self) -> PathBuf {
         self.0.join("log")
     }
@@ -146,7 +146,7 @@ impl RunDir {
         self.0.join("supervisor.err")
     }
 
-    /// What the run is to do.
+    /// The plan of the run.
     pub fn plan(&self) -> Result<Plan> {
         read_json(&self.0.join("plan.json"), "plan")?.ok_or_else(|| self.missing())
     }
@@ -172,26 +172,26 @@ fn check_id(id: &str) -> Result<()> {
     if fits { Ok(()) } else { Err(RunnerError::BadId(id.to_owned())) }
 }
 
-/// Makes the directory of a run under `runs`, readable by its owner alone, and stores the plan in it.
+/// Creates the directory of a run under `runs`, readable only by its owner, and stores the plan in it.
 ///
-/// Fails with [`RunnerError::BadId`], [`RunnerError::Exists`], or when the disk refuses.
+/// Fails with [`RunnerError::BadId`], [`RunnerError::Exists`], or when the file system fails.
 pub fn create(runs: &Path, plan: &Plan) -> Result<RunDir> {
     check_id(&plan.id)?;
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(runs)
-        .map_err(RunnerError::io("make the directory of runs", runs))?;
+        .map_err(RunnerError::io("create the directory of runs", runs))?;
     let path = runs.join(&plan.id);
     DirBuilder::new().mode(0o700).create(&path).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => RunnerError::Exists(plan.id.clone()),
-        _ => RunnerError::io("make the directory of the run", &path)(error),
+        _ => RunnerError::io("create the directory of the run", &path)(error),
     })?;
     let path = fs::canonicalize(&path).map_err(RunnerError::io("find the directory of the run", &path))?;
     let dir = RunDir(path);
     let fill = || -> Result<()> {
         for file in [dir.log(), dir.index(), dir.alive()] {
-            private(&file).map_err(RunnerError::io("make a file of the run", &file))?;
+            private(&file).map_err(RunnerError::io("create a file of the run", &file))?;
         }
         let status = Status {
             id: plan.id.clone(),
@@ -203,7 +203,7 @@ pub fn create(runs: &Path, plan: &Plan) -> Result<RunDir> {
             note: None,
         };
         write_json(&dir.status(), &status, "status")?;
-        // The plan comes last: a directory without one is no run.
+        // The plan is written last: a directory without one is not a run.
         write_json(&dir.0.join("plan.json"), plan, "plan")
     };
     match fill() {

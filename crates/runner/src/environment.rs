@@ -1,9 +1,9 @@
-//! What of the server's environment reaches the programs that it starts.
+//! The environment of programs that the server starts.
 
 use std::collections::BTreeMap;
 
-/// Variables that are passed on. Compose fills `${…}` from the environment before it looks into the env file, so a server
-/// with `PORT` in its own must not change the stack.
+/// Variables that are passed on. Compose prefers the environment over the env file, so a `PORT` in the environment of
+/// the server must not change the stack.
 const PASSED_ON: &[&str] = &[
     "PATH",
     "HOME",
@@ -33,7 +33,8 @@ const PASSED_ON: &[&str] = &[
     "NO_PROXY",
 ];
 
-/// The environment of every program that is started for the stack: what is passed on, and that there is no terminal.
+/// The environment of every program that is started for the stack: the variables that are passed on, and settings for
+/// a missing terminal.
 pub fn base_environment() -> BTreeMap<String, String> {
     let mut env: BTreeMap<String, String> =
         PASSED_ON.iter().filter_map(|key| Some(((*key).to_owned(), std::env::var(key).ok()?))).collect();

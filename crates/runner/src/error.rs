@@ -1,4 +1,4 @@
-//! What can go wrong around a run. The messages are fit for people; paths and causes stay in the fields.
+//! Errors of runs. The messages are for people; paths and causes are in the fields.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,28 +9,28 @@ use secrets::redact::TooManySecrets;
 /// Result of the runner's functions.
 pub type Result<T> = std::result::Result<T, RunnerError>;
 
-/// Why something about a run could not be done. Displayed, it names no path and no value.
+/// Why an operation on a run failed. The displayed text contains no path and no value.
 #[derive(Debug, thiserror::Error)]
 pub enum RunnerError {
     /// There is no run in that directory.
     #[error("the run was not found")]
     NotFound {
-        /// The directory that was looked at.
+        /// The directory that was searched.
         dir: PathBuf,
     },
-    /// An id that cannot name a directory safely.
+    /// An id that cannot be used as the name of a directory.
     #[error("a run id consists of 1 to 64 letters, digits, '-' or '_'")]
     BadId(String),
-    /// The id is taken.
-    #[error("a run with the id {0} exists already")]
+    /// The id is already in use.
+    #[error("a run with the id {0} already exists")]
     Exists(String),
-    /// Another supervisor has this run.
-    #[error("the run is supervised already")]
+    /// The run already has a supervisor.
+    #[error("the run already has a supervisor")]
     Supervised,
-    /// The run has ended, or was never started in time, and cannot be started again.
-    #[error("the run cannot be started any more")]
+    /// The run has ended, or was not started in time, and can no longer be started.
+    #[error("the run can no longer be started")]
     Over,
-    /// The disk, or the system, refused.
+    /// An operation of the file system failed.
     #[error("could not {what}")]
     Io {
         /// The action, as the rest of a sentence beginning with "could not".
@@ -41,7 +41,7 @@ pub enum RunnerError {
         #[source]
         source: io::Error,
     },
-    /// A file of the run holds something else than it should.
+    /// A file of the run has unexpected content.
     #[error("the {what} of the run cannot be understood")]
     Malformed {
         /// Which file.
@@ -53,14 +53,14 @@ pub enum RunnerError {
     /// The env file cannot be used.
     #[error("the env file cannot be used: {0}")]
     EnvFile(#[from] EnvFileError),
-    /// The secrets of the env file are more than the matcher can hold.
+    /// The env file has more secrets than can be masked.
     #[error(transparent)]
     Secrets(#[from] TooManySecrets),
 }
 
 impl RunnerError {
-    /// Whether it may go away by itself, such as a full disk or too many open files. Damage, missing files and missing
-    /// rights do not.
+    /// Whether it may be temporary, such as a full disk or too many open files. Damage, missing files and missing
+    /// permissions are not.
     pub fn is_transient(&self) -> bool {
         use io::ErrorKind::{
             InvalidData, IsADirectory, NotADirectory, NotFound, PermissionDenied, UnexpectedEof,
@@ -76,7 +76,7 @@ impl RunnerError {
     }
 }
 
-/// Whether an error means that no more can be stored.
+/// Whether an error means that the disk is full.
 pub(super) fn is_disk_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

@@ -1,4 +1,4 @@
-//! Following runs as they grow: one watcher a run, however many look on.
+//! Following runs as their logs grow: one watcher per run, however many readers there are.
 
 use std::collections::HashMap;
 use std::fs;
@@ -14,17 +14,17 @@ use super::reader::Reader;
 use super::status::State;
 
 const POLL: Duration = Duration::from_millis(40);
-/// So many polls between two looks at whether the supervisor is alive.
+/// Polls between two checks of whether the supervisor is alive.
 const POLLS_PER_PULSE: u32 = 12;
 
-/// The newest end of a run's log and where the run stands.
+/// The current length of a run's log, and the state of the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tip {
     /// Lines so far, one that has not ended included.
     pub lines: u64,
     /// Bytes so far. They grow without `lines` when the last line does.
     pub bytes: u64,
-    /// Where the run stands.
+    /// The state of the run.
     pub state: State,
 }
 
@@ -52,7 +52,7 @@ async fn watch_run(reader: Reader, dir: RunDir, send: watch::Sender<Tip>) {
         polls = polls.wrapping_add(1);
         let state = (!polls.is_multiple_of(POLLS_PER_PULSE)).then(|| send.borrow().state.clone());
         let (reader, dir) = (reader.clone(), dir.clone());
-        // A disk that does not answer must hold up this run alone.
+        // A disk that does not respond must delay only this run.
         let looked = tokio::task::spawn_blocking(move || {
             let changed = fs::metadata(dir.status()).and_then(|found| found.modified()).ok();
             let known = state.filter(|_| changed == seen);
@@ -60,7 +60,7 @@ async fn watch_run(reader: Reader, dir: RunDir, send: watch::Sender<Tip>) {
         });
         let Ok((changed, looked, exists)) = looked.await else { return };
         seen = changed;
-        // A run whose files cannot be read at the moment is looked at again; one that is gone is over.
+        // A run whose files cannot be read at the moment is read again; one without a directory is over.
         match looked {
             Ok(tip) => {
                 send.send_if_modified(|old| {
@@ -76,7 +76,7 @@ async fn watch_run(reader: Reader, dir: RunDir, send: watch::Sender<Tip>) {
 }
 
 fn look(reader: &Reader, known: Option<State>) -> Result<Tip> {
-    // The state comes first: when it says "over", the lengths read after it are final.
+    // The state is read first: if it is over, the lengths read after it are final.
     let state = match known {
         Some(state) => state,
         None => reader.status()?.state,
@@ -84,7 +84,7 @@ fn look(reader: &Reader, known: Option<State>) -> Result<Tip> {
     Ok(Tip { lines: reader.count()?, bytes: reader.bytes()?, state })
 }
 
-/// All followed runs of a server: who follows the same run shares one watcher.
+/// All followed runs of a server: readers of the same run share one watcher.
 #[derive(Debug, Default)]
 pub struct Tails(Mutex<HashMap<PathBuf, watch::Receiver<Tip>>>);
 

@@ -14,7 +14,7 @@ use domain::log::Stream;
 /// Bytes of one record.
 pub(super) const RECORD: usize = 16;
 
-/// Where a line begins, when, and whose it is.
+/// Offset, time and stream of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Record {
     pub(super) offset: u64,
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_returns_as_it_was() {
+    fn a_record_is_decoded_as_it_was_encoded() {
         for stream in [Stream::Out, Stream::Err, Stream::Notice] {
             let record = Record { offset: u64::MAX - 3, at_ms: (1 << 48) - 2, stream };
             assert_eq!(Record::from_bytes(record.to_bytes()), record);

@@ -12,7 +12,7 @@ use super::procs::{COMMAND_TAG, DIR_TAG};
 use super::status::{Exit, State, private, write_json};
 use system::clock::now_ms;
 
-/// Starts `exe supervise <dir>` and reaps it in a task of its own; it lives on when this process ends.
+/// Starts `exe supervise <dir>` and reaps it in a separate task; it keeps running when this process ends.
 ///
 /// Must be called inside a Tokio runtime. Fails with [`RunnerError::Over`] for a run that was started before,
 /// and when the supervisor cannot be started; the run then ends as [`Exit::NotStarted`].
@@ -21,7 +21,7 @@ pub fn launch(exe: &Path, dir: &RunDir) -> Result<()> {
     if status.state != State::Starting || status.pid.is_some() {
         return Err(RunnerError::Over);
     }
-    // The time to come up counts from here, however long ago the run was planned.
+    // The time limit for the start counts from here, however long ago the run was planned.
     status.created_at_ms = now_ms();
     write_json(&dir.status(), &status, "status")?;
     let spawned = private(&dir.supervisor_err()).and_then(|errors| {

@@ -1,9 +1,9 @@
 //! Runs: commands supervised, streamed, cancelled and redacted.
 //!
-//! A run lives in a directory of its own and is carried out by a supervisor process of its own, which owns the
-//! children, writes the log and the outcome, and holds a lock for as long as it lives. The server only reads
-//! that directory, so its restart or crash loses nothing. This crate must not know gates, checks, Docker,
-//! SQL or HTTP: what a run does is a value handed through and a function handed in.
+//! Each run has its own directory and its own supervisor process, which owns the child processes, writes the log and
+//! the outcome, and holds a lock until it ends. The server only reads that directory, so its restart or crash loses
+//! nothing. This crate must not depend on gates, checks, Docker, SQL or HTTP: the work of a run is passed in as a value
+//! and a function.
 
 mod ansi;
 pub mod bounded;

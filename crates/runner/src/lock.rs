@@ -1,4 +1,4 @@
-//! Locks between runs, held by the operating system: a dead holder holds nothing.
+//! Locks between runs, based on the operating system: the lock of a dead process is free.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Seek, Write};
@@ -10,12 +10,12 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{Result, RunnerError};
 
-/// Who holds a lock, since when and for what.
+/// The holder of a lock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
     /// Id of the run.
     pub run: String,
-    /// Who started it.
+    /// Who started the run.
     pub holder: String,
     /// Since when, milliseconds since 1970 UTC.
     pub since_ms: u64,
@@ -23,13 +23,13 @@ pub struct Holder {
     pub what: String,
 }
 
-/// A lock that this process holds until the value is dropped, or the process is gone.
+/// A lock that this process holds until the value is dropped, or the process ends.
 #[derive(Debug)]
 pub(super) struct Held(File);
 
 impl Drop for Held {
     fn drop(&mut self) {
-        // The name is wiped before the lock goes, so that nobody reads an old name under a new lock.
+        // The name is removed before the lock is released, so that an old name is never read with a new lock.
         let _ = self.0.set_len(0);
         let _ = self.0.unlock();
     }
@@ -39,7 +39,7 @@ fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
-/// Takes the lock, trying for `patience`. `Ok(Err(holder))` when somebody else keeps it.
+/// Takes the lock, trying for `patience`. `Ok(Err(holder))` when another process keeps it.
 pub(super) async fn claim(
     path: &Path,
     me: &Holder,
@@ -51,12 +51,12 @@ pub(super) async fn claim(
     }
     let text = serde_json::to_vec(me).map_err(|source| RunnerError::Malformed { what: "lock", source })?;
     let write = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(&text));
-    // The name is for people. Without room for it the lock still holds.
+    // The name is for people. If it cannot be written, the lock is still held.
     drop(write);
     Ok(Ok(Held(file)))
 }
 
-/// Tries for the exclusive lock on an open file for `patience`; others may be looking at it for an instant.
+/// Tries to take the exclusive lock on an open file for `patience`; others may test it for an instant.
 pub(super) async fn wait_for(file: &File, patience: Duration) -> io::Result<bool> {
     let until = Instant::now() + patience;
     loop {
@@ -69,8 +69,8 @@ pub(super) async fn wait_for(file: &File, patience: Duration) -> io::Result<bool
     }
 }
 
-/// Whether a living process holds the lock on the file exclusively. A file that cannot be looked at counts as
-/// not held only when there is none.
+/// Whether a living process holds the exclusive lock on the file. A missing file counts as not held; a file that
+/// cannot be read is an error.
 pub(super) fn is_held(path: &Path) -> io::Result<bool> {
     let file = match File::open(path) {
         Ok(file) => file,
@@ -95,11 +95,11 @@ fn read_holder(path: &Path) -> Option<Holder> {
     None
 }
 
-/// Who holds the lock file `path`; `None` when nobody alive does. Fails when the file cannot be looked at.
+/// Who holds the lock file `path`; `None` when no living process does. Fails when the file cannot be read.
 ///
 /// A holder that could not write its name is reported with empty fields.
 pub fn lock_holder(path: &Path) -> Result<Option<Holder>> {
-    if !is_held(path).map_err(RunnerError::io("look at the lock", path))? {
+    if !is_held(path).map_err(RunnerError::io("read the lock", path))? {
         return Ok(None);
     }
     let nameless = || Holder { run: String::new(), holder: String::new(), since_ms: 0, what: String::new() };

@@ -1,4 +1,4 @@
-//! Writing a run's log and its line index. Bytes are redacted before they get here into a file.
+//! Writes a run's log and its line index. Bytes are redacted before they are written to a file.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -14,11 +14,11 @@ use secrets::redact::{Redactor, Secrets};
 
 /// Bytes gathered before they are written without waiting for the tick.
 const BATCH: usize = 256 * 1024;
-/// A part of a line is shown when nothing has followed it for so long.
+/// An unfinished line is written when nothing has followed it for this time.
 const QUIET: Duration = Duration::from_millis(30);
-/// The same, when showing it would cut a line of another stream in two.
+/// The same, when writing it would split a line of another stream.
 const QUIET_OTHER: Duration = Duration::from_millis(250);
-/// A line without end is written on when it has gathered so many bytes.
+/// An unfinished line is written when it has this many bytes.
 const PARTIAL_MAX: usize = 64 * 1024;
 
 /// One stream of one command.
@@ -30,9 +30,9 @@ struct LaneState {
     redactor: Redactor,
     /// Redacted bytes of the line that has not ended.
     partial: Vec<u8>,
-    /// When the lane last got bytes.
+    /// When the lane last received bytes.
     last: Instant,
-    /// When the first byte of `partial` came.
+    /// When the first byte of `partial` arrived.
     first: Instant,
 }
 
@@ -47,7 +47,7 @@ pub(super) struct LogWriter {
     open: Option<Lane>,
     bytes: Vec<u8>,
     records: Vec<u8>,
-    /// Length of the log with everything that is gathered.
+    /// Length of the log including everything that is buffered.
     length: u64,
     failed: bool,
 }
@@ -72,7 +72,7 @@ impl LogWriter {
         })
     }
 
-    /// What is masked from now on. Lanes that are open keep to what was known when they began.
+    /// Sets what is masked from now on. Open lanes keep the secrets that were known when they began.
     pub(super) fn mask(&mut self, secrets: Secrets) {
         self.secrets = secrets;
     }
@@ -87,14 +87,14 @@ impl LogWriter {
         lane
     }
 
-    /// Takes output in. Fails when a batch was due and could not be stored; then nothing more is stored.
+    /// Adds output. Fails when a batch could not be stored; then nothing more is stored.
     pub(super) fn push(&mut self, lane: Lane, bytes: &[u8]) -> io::Result<()> {
         self.feed(lane, |redactor, out| redactor.push(bytes, out), true);
         if self.bytes.len() >= BATCH { self.flush() } else { Ok(()) }
     }
 
-    /// Forgets what a lane holds back: its stream was cut, perhaps within a secret, whose first part must not
-    /// be taken for harmless.
+    /// Drops what a lane holds back: its stream was cut, perhaps within a secret, whose first part must not be
+    /// written.
     pub(super) fn forget_held(&mut self, lane: Lane) {
         if let Some(state) = self.lanes.get_mut(&lane) {
             state.redactor = self.secrets.stream();
@@ -109,7 +109,7 @@ impl LogWriter {
         self.flush()
     }
 
-    /// Writes lines of Stagegate's own.
+    /// Writes lines of Stagegate itself.
     pub(super) fn say(&mut self, text: &str) -> io::Result<()> {
         let now = Instant::now();
         for line in self.secrets.redact(text).lines() {
@@ -120,7 +120,7 @@ impl LogWriter {
         self.flush()
     }
 
-    /// Shows parts of lines that have waited long enough, and writes what is gathered.
+    /// Writes unfinished lines that have waited long enough, and everything that is buffered.
     pub(super) fn tick(&mut self) -> io::Result<()> {
         let now = Instant::now();
         let waiting: Vec<_> = self.lanes.iter().map(|(lane, state)| (*lane, now - state.last)).collect();
@@ -137,7 +137,7 @@ impl LogWriter {
         self.flush()
     }
 
-    /// Makes sure that the log is on the disk itself.
+    /// Makes sure that the log is on disk.
     pub(super) fn sync(&mut self) -> io::Result<()> {
         self.flush()?;
         self.log.sync_data()?;
@@ -159,7 +159,7 @@ impl LogWriter {
         if let Some(end) = state.partial.iter().rposition(|byte| *byte == b'\n') {
             let first = std::mem::replace(&mut state.first, now);
             for (at, line) in state.partial[..=end].split_inclusive(|byte| *byte == b'\n').enumerate() {
-                // The line may have begun in the file already.
+                // The beginning of the line may already be in the file.
                 if at > 0 || self.open != Some(lane) {
                     self.start_line(state.stream, if at == 0 { first } else { now });
                 }
@@ -202,7 +202,7 @@ impl LogWriter {
 
     fn flush(&mut self) -> io::Result<()> {
         if self.failed {
-            // The fault was reported once. Later bytes would follow a hole, so they are let go.
+            // The error was reported once. Later bytes would follow a gap, so they are dropped.
             self.bytes.clear();
             self.records.clear();
             return Ok(());

@@ -1,8 +1,7 @@
-//! Finding and ending the processes of a run, however they try to get away.
+//! Finds and ends all processes of a run.
 //!
-//! The supervisor is a "subreaper": whatever its children start comes back to it as a child when the process
-//! in between ends, so a walk down from the supervisor finds all of it. The tag in the environment finds what
-//! is left when the supervisor itself is gone.
+//! The supervisor is a "subreaper": orphaned descendants become its children, so a walk down from the supervisor finds
+//! all of them. The tag in the environment finds the remaining processes when the supervisor itself is dead.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -19,10 +18,10 @@ pub(super) const DIR_TAG: &str = "STAGEGATE_RUN_DIR";
 /// Environment variable with the number of the command within its run.
 pub(super) const COMMAND_TAG: &str = "STAGEGATE_RUN_COMMAND";
 
-/// How long processes that were killed may take to vanish.
+/// How long killed processes may take to disappear.
 const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A process, told from a later one with the same id by when it began.
+/// A process, distinguished from a later one with the same id by its start time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Process {
     pub(super) pid: i32,
@@ -38,7 +37,7 @@ impl Process {
     fn read(pid: i32) -> Option<Self> {
         let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
         let stat = String::from_utf8_lossy(&stat);
-        // The name stands in parentheses and may hold any character, these too.
+        // The name is in parentheses and may contain any character, including parentheses.
         let (head, tail) = stat.rsplit_once(')')?;
         let name = head.split_once('(')?.1.to_owned();
         let fields: Vec<_> = tail.split_whitespace().collect();
@@ -66,7 +65,7 @@ impl Process {
         };
         match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
             Ok(handle) => {
-                // The handle is taken first and the identity checked after, so the id cannot pass to another
+                // The handle is opened first and the identity checked afterwards, so the id cannot pass to another
                 // process in between.
                 if Self::read(self.pid).is_some_and(|now| now.began == self.began) {
                     let _ = rustix::process::pidfd_send_signal(&handle, signal);
@@ -105,12 +104,12 @@ fn below(all: &BTreeMap<i32, Process>, roots: impl IntoIterator<Item = i32>) -> 
     found
 }
 
-/// Direct children of the supervisor that somebody waits for. They must not be reaped by anybody else.
+/// Direct children of the supervisor that are waited for. They must not be reaped elsewhere.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Awaited(Arc<Mutex<BTreeSet<i32>>>);
 
 impl Awaited {
-    /// Starts a child and notes it as awaited, with no gap in which it could be reaped.
+    /// Starts a child and registers it as awaited, with no gap in which it could be reaped.
     pub(super) fn spawn<T, E>(
         &self,
         start: impl FnOnce() -> Result<T, E>,
@@ -130,7 +129,7 @@ impl Awaited {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).len() <= 1
     }
 
-    /// Reaps orphans that came back to this process and have ended.
+    /// Reaps adopted orphans that have ended.
     pub(super) fn reap_others(&self) {
         let awaited = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let peek = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
@@ -150,14 +149,14 @@ fn own_pid() -> i32 {
     rustix::process::getpid().as_raw_nonzero().get()
 }
 
-/// Which processes are meant.
+/// A set of processes.
 #[derive(Debug, Clone)]
 pub(super) enum Scope {
     /// Everything below this process, the supervisor.
     Run(Tags, Awaited),
     /// One command of the run; everything below this process while no other command runs beside it.
     Command { tags: Tags, awaited: Awaited, pid: i32, number: u64 },
-    /// What carries the tags of a run whose supervisor is gone, and everything below.
+    /// Processes with the tags of a run whose supervisor is dead, and everything below.
     Leftovers(Tags),
 }
 
@@ -192,7 +191,7 @@ impl Scope {
         }
     }
 
-    /// The living processes that are meant, never this one. With `deep`, environments are read too.
+    /// The living processes of the set, never this one. With `deep`, environments are read too.
     fn members(&self, deep: bool) -> Vec<Process> {
         let all = all();
         let me = own_pid();
@@ -249,13 +248,13 @@ impl Scope {
         found.iter().filter_map(|pid| all.get(pid)).filter(|p| !p.zombie).cloned().collect()
     }
 
-    /// The living processes that are meant, looked for with all means.
+    /// The living processes of the set, searched in every way.
     pub(super) fn living(&self) -> Vec<Process> {
         self.reap();
         self.members(true)
     }
 
-    /// Ends all of them: asks, waits for `grace`, then freezes and kills until none is left.
+    /// Ends all of them: SIGTERM, waits for `grace`, then stops and kills until none is left.
     /// Returns those that could not be ended within a few seconds.
     pub(super) async fn end(&self, grace: Duration) -> Vec<Process> {
         self.ask(grace).await;
@@ -273,7 +272,7 @@ impl Scope {
             }
             for process in living.iter().filter(|p| asked.insert((p.pid, p.began))) {
                 process.signal(Signal::TERM);
-                // A stopped process cannot hear; woken, it hears the first signal.
+                // A stopped process receives the first signal only when it is continued.
                 process.signal(Signal::CONT);
             }
             if Instant::now() >= until {
@@ -287,7 +286,7 @@ impl Scope {
         let until = Instant::now() + KILL_TIMEOUT;
         let mut quiet_rounds = 0;
         loop {
-            // Processes that start others are frozen first: a frozen one starts no more.
+            // Processes are stopped before they are killed: a stopped process starts no others.
             let mut frozen = BTreeSet::new();
             let mut found = Vec::new();
             for round in 0..40 {
@@ -322,7 +321,7 @@ pub(super) fn names(processes: &[Process]) -> String {
     named.join(", ")
 }
 
-/// Canonical form of a run's directory, as it stands in the tag.
+/// Canonical form of a run's directory, as in the tag.
 pub(super) fn tag_dir(dir: &Path) -> PathBuf {
     fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned())
 }

@@ -1,5 +1,5 @@
-//! Reading a run: where it stands, its lines, its result. Everything comes from the disk, so any number of
-//! servers, one after the other, see the same.
+//! Reading a run: its status, its lines, its result. Everything is read from disk, so any number of servers, one after
+//! the other, see the same.
 
 use std::fs::{self, File};
 use std::io;
@@ -18,13 +18,13 @@ use super::lock::is_held;
 use super::status::{State, Status, read_json};
 use system::clock::now_ms;
 
-/// A supervisor that has not come up after so long never will.
+/// A supervisor that has not started after this time counts as dead.
 pub(super) const START_GAP: Duration = Duration::from_secs(10);
 
 /// Longer lines are folded when shown: 4 KiB.
 pub const FOLD_BYTES: usize = 4 * 1024;
 
-/// As far as a line is searched for the end of its last overwritten part.
+/// How many bytes of a line are searched for the end of its last overwritten part.
 const TAIL: u64 = 64 * 1024;
 
 /// Reads one run.
@@ -39,18 +39,17 @@ impl Reader {
         RunDir::open(dir).map(|dir| Self { dir })
     }
 
-    /// Where the run stands. A run whose supervisor is gone without a word is [`State::Interrupted`].
+    /// The status of the run. A run whose supervisor died without recording an outcome is [`State::Interrupted`].
     pub fn status(&self) -> Result<Status> {
         let mut status = self.dir.read_status()?;
         if status.state.is_over() {
             return Ok(status);
         }
-        let held =
-            is_held(&self.dir.alive()).map_err(RunnerError::io("look at the run", &self.dir.alive()))?;
+        let held = is_held(&self.dir.alive()).map_err(RunnerError::io("read the run", &self.dir.alive()))?;
         if held {
             return Ok(status);
         }
-        // The supervisor may have said its last word between the two looks.
+        // The supervisor may have written the outcome between the two reads.
         status = self.dir.read_status()?;
         let waited = Duration::from_millis(now_ms().saturating_sub(status.created_at_ms));
         match status.state {
@@ -75,17 +74,17 @@ impl Reader {
         fs::metadata(path).map(|found| found.len()).map_err(RunnerError::io("read the log", path))
     }
 
-    /// The file to hand out for download: plain bytes, redacted, with the colour codes as written.
+    /// The file for downloads: plain bytes, redacted, with the original colour codes.
     pub fn log_path(&self) -> PathBuf {
         self.dir.log()
     }
 
-    /// What the work found; `None` before its end, or when it found nothing.
+    /// The result of the work; `None` before its end, or without a result.
     pub fn result(&self) -> Result<Option<Value>> {
         read_json(&self.dir.result(), "result")
     }
 
-    /// Where the work says it stands; `None` when it has not said.
+    /// The progress of the work; `None` if it has not reported any.
     pub fn progress(&self) -> Result<Option<Value>> {
         read_json(&self.dir.progress(), "progress")
     }
@@ -98,7 +97,7 @@ impl Reader {
             let index = File::open(&index_path)?;
             let log = File::open(&log_path)?;
             let count = index.metadata()?.len() / RECORD as u64;
-            // The log is measured after the index: what a record points at is there.
+            // The log is measured after the index, so every record points into it.
             let length = log.metadata()?.len();
             let take = usize::try_from(count.saturating_sub(from)).unwrap_or(usize::MAX).min(n);
             let with_next =
@@ -128,19 +127,19 @@ fn line(
 ) -> io::Result<LogLine> {
     let end = match end {
         Some(end) => end,
-        // After the last line known here, more may have been written already.
+        // More lines may have been written after the last known one.
         None => break_after(log, record.offset, length)?.unwrap_or(length),
     };
     let whole = end.saturating_sub(record.offset);
     let head_len = whole.min(TAIL.max(max as u64));
     let mut bytes = read_range(log, record.offset, head_len)?;
     if whole > head_len {
-        // Of a line longer than that, only its beginning and what last overwrote it matter.
+        // Of a longer line, only its beginning and the last overwriting part matter.
         let tail = read_range(log, end - TAIL, TAIL)?;
         if let Some(at) = shown(&tail).1 {
             bytes = tail.get(at..).unwrap_or_default().to_vec();
         } else if let (text, Some(_)) = shown(&bytes) {
-            // The overwriting part began further back than its end shows; its beginning is what we have.
+            // The overwriting part began before the tail; its beginning is shown instead.
             bytes = text.to_vec();
         }
     }
@@ -208,7 +207,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_a_terminal_would_leave_is_shown() {
+    fn only_the_final_text_of_an_overwritten_line_is_shown() {
         assert_eq!(shown(b"10%\r50%\r100%\r\n").0, b"100%");
         assert_eq!(shown(b"plain\n").0, b"plain");
         assert_eq!(shown(b"50%\r").0, b"50%");

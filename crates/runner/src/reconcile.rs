@@ -1,4 +1,4 @@
-//! Putting right what a supervisor left that died without a word.
+//! Cleaning up after a supervisor that died without recording an outcome.
 
 use std::fs::File;
 use std::io;
@@ -13,32 +13,32 @@ use super::reader::Reader;
 use super::status::{State, Status, write_json};
 use system::files::off_thread;
 
-/// Looks at one run when the server starts. Is its supervisor gone without an end, whatever it left running is
-/// ended and the run is marked [`State::Interrupted`] for good. Other runs stay as they are.
+/// Checks one run when the server starts. If its supervisor died without recording an outcome, its remaining processes
+/// are ended and the run is marked [`State::Interrupted`] permanently. Other runs are not changed.
 ///
-/// Returns where the run stands. Fails when it cannot be read, or its new state cannot be stored.
+/// Returns the status of the run. Fails when it cannot be read, or its new state cannot be stored.
 pub async fn reconcile(dir: &Path) -> Result<Status> {
     let path = dir.to_owned();
     let looked = off_thread(move || look(&path)).await;
-    let lost = match looked.map_err(RunnerError::io("look at the run", dir))?? {
+    let lost = match looked.map_err(RunnerError::io("read the run", dir))?? {
         Look::As(status) => return Ok(status),
         Look::Lost(lost) => lost,
     };
     let left = lost.scope.end(lost.grace).await.len();
     let marked = off_thread(move || lost.mark(left)).await;
-    marked.map_err(RunnerError::io("look at the run", dir))?
+    marked.map_err(RunnerError::io("read the run", dir))?
 }
 
 enum Look {
-    /// Nothing is to be done: it stands like this.
+    /// Nothing has to be done: this is its status.
     As(Status),
     Lost(Lost),
 }
 
-/// A run without a supervisor and without an end.
+/// A run without a supervisor and without an outcome.
 struct Lost {
     dir: RunDir,
-    /// With this lock no late supervisor can begin meanwhile.
+    /// With this lock no late supervisor can start in the meantime.
     alive: File,
     scope: Scope,
     grace: Duration,
@@ -61,7 +61,7 @@ fn look(dir: &Path) -> Result<Look> {
 }
 
 impl Lost {
-    /// Stores that the run is interrupted, with how many of its processes are left.
+    /// Stores that the run is interrupted, and how many of its processes remain.
     fn mark(self, left: usize) -> Result<Status> {
         let Self { dir, alive, .. } = self;
         let mut status = dir.read_status()?;
@@ -70,7 +70,8 @@ impl Lost {
         }
         status.state = State::Interrupted;
         if left > 0 {
-            status.note = Some(format!("{left} processes of this run could not be ended."));
+            let processes = if left == 1 { "1 process".to_owned() } else { format!("{left} processes") };
+            status.note = Some(format!("{processes} of this run could not be stopped."));
         }
         write_json(&dir.status(), &status, "status")?;
         drop(alive);
@@ -78,21 +79,21 @@ impl Lost {
     }
 }
 
-/// Whether a supervisor has the run, whatever its files say.
+/// Whether the run has a supervisor, whatever its files contain.
 pub fn is_supervised(dir: &RunDir) -> Result<bool> {
     match is_held(&dir.alive()) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        held => held.map_err(RunnerError::io("look at the run", &dir.alive())),
+        held => held.map_err(RunnerError::io("read the run", &dir.alive())),
     }
 }
 
-/// Ends what a run without a supervisor left running, although its files cannot be understood.
+/// Ends the remaining processes of a run without a supervisor whose files are damaged.
 pub async fn end_leftovers(dir: &RunDir) {
     let Some(id) = dir.path().file_name().and_then(|name| name.to_str()) else { return };
     let path = dir.path().to_owned();
     let Ok(tag) = off_thread(move || tag_dir(&path)).await else { return };
     let left = Scope::Leftovers(Tags::new(id, &tag)).end(Duration::from_secs(2)).await;
     if !left.is_empty() {
-        tracing::error!(run = id, count = left.len(), "processes of a run could not be ended");
+        tracing::error!(run = id, count = left.len(), "processes of a run could not be stopped");
     }
 }

@@ -1,4 +1,4 @@
-//! What the work of a run has to work with: commands, the log, progress, the wish to stop.
+//! The interface for the work of a run: commands, the log, progress, stop requests.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -21,23 +21,23 @@ use super::status::{Exit, write_json};
 use secrets::env_file::EnvFile;
 use secrets::redact::Secrets;
 
-/// How the work of a run ended and what it found.
+/// How the work of a run ended, and its result.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
     /// How it ended.
     pub exit: Exit,
-    /// What it found, for the server. Secrets in its texts are masked before it is stored.
+    /// Its result, for the server. Secrets in its texts are masked before it is stored.
     pub result: serde_json::Value,
 }
 
 impl Outcome {
-    /// An end with nothing to tell.
+    /// An end without a result.
     pub fn new(exit: Exit) -> Self {
         Self { exit, result: serde_json::Value::Null }
     }
 }
 
-/// A run at work. Cheap to clone.
+/// An active run. Cheap to clone.
 #[derive(Clone)]
 pub struct Session(Arc<Inner>, Option<Arc<Mutex<Vec<String>>>>);
 
@@ -56,13 +56,13 @@ struct Inner {
     active: AtomicU64,
 }
 
-/// What the env file says: its variables, and what of it is masked.
+/// The env file: its variables, and the secrets that are masked.
 struct Known {
     env: Arc<BTreeMap<String, String>>,
     secrets: Secrets,
 }
 
-/// Counts as at work until dropped: a run that is to stop is not given up meanwhile.
+/// Counts as active until dropped: a run with a requested stop is not abandoned during this time.
 pub struct Active<'a>(&'a AtomicU64);
 
 impl Drop for Active<'_> {
@@ -100,18 +100,18 @@ impl Session {
         )
     }
 
-    /// What the run was asked to do.
+    /// The plan of the run.
     pub fn plan(&self) -> &Plan {
         &self.0.plan
     }
 
-    /// The env file's variables, values and all. They must not be stored or shown.
+    /// The env file's variables with their values. They must not be stored or shown.
     pub fn env(&self) -> Arc<BTreeMap<String, String>> {
         Arc::clone(&self.known().env)
     }
 
-    /// The env file was replaced: its variables are those of `env` from now on, and its secrets are masked beside
-    /// those known before. For a time when no command of the run is at work. Fails when the search for the secrets
+    /// The env file was replaced: its variables are those of `env` from now on, and its secrets are masked in addition
+    /// to those known before. To be called when no command of the run is active. Fails when the search for the secrets
     /// cannot be built.
     pub fn learn(&self, env: &EnvFile) -> Result<()> {
         let more = Secrets::of(env, &self.0.plan.public_keys)?;
@@ -126,12 +126,12 @@ impl Session {
         self.0.known.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The run's directory, for further files of the run. What is put there must be redacted.
+    /// The run's directory, for further files of the run. What is written there must be redacted.
     pub fn dir(&self) -> PathBuf {
         self.0.dir.path().to_owned()
     }
 
-    /// Adds a line of Stagegate's own to the log (more than one when the text has line breaks). Masked.
+    /// Adds a line of Stagegate itself to the log (more than one when the text has line breaks). Masked.
     pub fn say(&self, text: &str) {
         if let Some(held) = &self.1 {
             held.lock().unwrap_or_else(PoisonError::into_inner).push(text.to_owned());
@@ -141,8 +141,8 @@ impl Session {
         self.check(said);
     }
 
-    /// The same run, whose own lines ([`Session::say`]) are held back until [`Session::tell`]: for work that
-    /// goes on beside other work, whose lines would be mixed with them. Output of commands is not held back.
+    /// The same run, whose own lines ([`Session::say`]) are held back until [`Session::tell`]: for parallel work,
+    /// whose lines would be mixed. Output of commands is not held back.
     pub fn apart(&self) -> Session {
         Session(Arc::clone(&self.0), Some(Arc::default()))
     }
@@ -162,15 +162,15 @@ impl Session {
         self.secrets().redact(text)
     }
 
-    /// Runs a command; its output goes to the log, masked. When it returns, nothing that the command started
-    /// is alive. After a cancel, a timeout or a full disk only `shielded` commands are started.
+    /// Runs a command; its output is written to the log, masked. When it returns, no process that the command
+    /// started is alive. After a cancel, a timeout or a full disk only `shielded` commands are started.
     pub async fn exec(&self, cmd: Cmd) -> Exit {
         let _active = self.activate();
         child::run(self, &cmd, &mut Sink::Log).await
     }
 
     /// Runs a command and returns its standard output, not masked and not logged: for programs, not for
-    /// people. Its standard error goes to the log. More than `cap` bytes end it with [`Exit::OutputCap`].
+    /// people. Its standard error is written to the log. More than `cap` bytes end it with [`Exit::OutputCap`].
     pub async fn capture(&self, cmd: Cmd, cap: usize) -> (Exit, Vec<u8>) {
         let _active = self.activate();
         let mut sink = Sink::Keep { bytes: Vec::new(), cap };
@@ -181,8 +181,8 @@ impl Session {
         }
     }
 
-    /// Publishes where the work stands; the last word replaces the one before. Masked. Best effort: a
-    /// progress that cannot be stored is skipped.
+    /// Publishes the progress of the work; it replaces the previous one. Masked. Best effort: progress that cannot
+    /// be stored is skipped.
     pub fn progress(&self, progress: impl Serialize) {
         let Ok(mut value) = serde_json::to_value(progress) else {
             return;
@@ -191,12 +191,12 @@ impl Session {
         let _ = write_json(&self.0.dir.progress(), &value, "progress");
     }
 
-    /// Fires when the work shall stop: cancel, timeout, output cap, full disk.
+    /// Fires when the work must stop: cancel, timeout, output limit, full disk.
     pub fn cancelled(&self) -> CancellationToken {
         self.0.stop.clone()
     }
 
-    /// Why the work shall stop, if it shall.
+    /// Why the work must stop, if it must.
     pub fn stopped(&self) -> Option<Exit> {
         self.0.why.get().cloned()
     }
@@ -215,7 +215,7 @@ impl Session {
         self.0.active.load(Ordering::Relaxed) > 0
     }
 
-    /// For work that is no command and must not be broken off.
+    /// For work other than commands that must not be aborted.
     pub fn activate(&self) -> Active<'_> {
         self.0.active.fetch_add(1, Ordering::Relaxed);
         Active(&self.0.active)
@@ -253,7 +253,7 @@ impl Session {
         self.log(|log| log.lane(stream))
     }
 
-    /// Takes output of a command in, as long as the cap allows.
+    /// Adds output of a command, up to the limit.
     pub(super) fn output(&self, lane: Lane, bytes: &[u8]) {
         let cap = self.0.plan.output_cap;
         let before = self.0.written.fetch_add(bytes.len() as u64, Ordering::Relaxed);
@@ -286,7 +286,7 @@ impl Session {
         with(&mut self.0.log.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// A log that cannot be written ends the run: what is not kept must not happen.
+    /// A log that cannot be written ends the run: nothing may happen without a record.
     fn check(&self, result: io::Result<()>) {
         if let Err(error) = result {
             let full = is_disk_full(&error);

@@ -1,4 +1,4 @@
-//! How a run stands, and the small JSON files that say so.
+//! The status of a run, and the small JSON files in which it is stored.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::dir::RunDir;
 use super::error::{Result, RunnerError, is_disk_full};
 
-/// How a run, or one command of it, came to its end.
+/// How a run, or one command of it, ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "value", rename_all = "snake_case")]
 pub enum Exit {
@@ -18,25 +18,25 @@ pub enum Exit {
     Code(i32),
     /// A signal from elsewhere ended it.
     Signal(i32),
-    /// It took longer than it may.
+    /// It exceeded its time limit.
     Timeout,
-    /// Somebody stopped it.
+    /// A person stopped it.
     Cancelled {
-        /// Who did.
+        /// That person.
         by: String,
     },
-    /// It wrote more than it may.
+    /// It exceeded its output limit.
     OutputCap,
     /// The disk was full: its output could not be stored, so it was stopped.
     DiskFull,
     /// Its output could not be stored for another reason, so it was stopped.
     LogFailed(String),
-    /// It never began; the text says why.
+    /// It was not started; the text is the reason.
     NotStarted(String),
 }
 
 impl Exit {
-    /// True for exit code 0 alone.
+    /// True only for exit code 0.
     pub fn is_success(&self) -> bool {
         *self == Self::Code(0)
     }
@@ -47,32 +47,32 @@ impl std::fmt::Display for Exit {
         match self {
             Self::Code(code) => write!(f, "exit code {code}"),
             Self::Signal(signal) => write!(f, "ended by signal {signal}"),
-            Self::Timeout => f.write_str("stopped: it took too long"),
+            Self::Timeout => f.write_str("stopped: time limit exceeded"),
             Self::Cancelled { by } => write!(f, "cancelled by {by}"),
-            Self::OutputCap => f.write_str("stopped: it wrote more than it may"),
+            Self::OutputCap => f.write_str("stopped: output limit exceeded"),
             Self::DiskFull => f.write_str("stopped: the disk is full"),
-            Self::LogFailed(why) => write!(f, "stopped: its output could not be stored ({why})"),
+            Self::LogFailed(why) => write!(f, "stopped: the output could not be stored ({why})"),
             Self::NotStarted(why) => write!(f, "not started: {why}"),
         }
     }
 }
 
-/// Where a run stands.
+/// The state of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum State {
-    /// Its supervisor is about to begin.
+    /// Its supervisor is about to start.
     Starting,
-    /// Its supervisor is at work.
+    /// Its supervisor is active.
     Running,
-    /// It is over and its end is known.
+    /// It has ended and its outcome is known.
     Ended {
         /// How it ended.
         exit: Exit,
         /// When, milliseconds since 1970 UTC.
         ended_at_ms: u64,
     },
-    /// Its supervisor is gone without having said how it ended: the outcome is unknown, never passed.
+    /// Its supervisor died without recording how it ended: the outcome is unknown, never passed.
     Interrupted,
 }
 
@@ -83,19 +83,19 @@ impl State {
     }
 }
 
-/// Everything the run says about itself.
+/// The stored status of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
     /// The run's id.
     pub id: String,
     /// What it does, for people.
     pub title: String,
-    /// Where it stands.
+    /// Its state.
     #[serde(flatten)]
     pub state: State,
-    /// When it was asked for, milliseconds since 1970 UTC.
+    /// When it was requested, milliseconds since 1970 UTC.
     pub created_at_ms: u64,
-    /// When its supervisor began, milliseconds since 1970 UTC. Log times count from here.
+    /// When its supervisor began, milliseconds since 1970 UTC. Log times are relative to this.
     pub started_at_ms: Option<u64>,
     /// Process id of its supervisor.
     pub pid: Option<u32>,
@@ -117,7 +117,7 @@ pub(super) fn read_json<T: serde::de::DeserializeOwned>(
     }
 }
 
-/// Replaces a JSON file of the run: readers see the old or the new text, never a part.
+/// Replaces a JSON file of the run: readers see the old or the new text, never a part of it.
 pub(super) fn write_json<T: Serialize>(path: &Path, value: &T, what: &'static str) -> Result<()> {
     let text = serde_json::to_vec(value).map_err(|source| RunnerError::Malformed { what, source })?;
     let tmp = path.with_extension(format!("tmp{}", std::process::id()));
@@ -129,7 +129,7 @@ pub(super) fn write_json<T: Serialize>(path: &Path, value: &T, what: &'static st
         sync_parent(path)
     };
     put().map_err(|error| {
-        // A half-written spare file is of no use to anybody and may hold the last free blocks.
+        // A half-written temporary file is useless and may occupy the last free blocks.
         let _ = fs::remove_file(&tmp);
         RunnerError::io("store a file of the run", path)(error)
     })
@@ -144,13 +144,13 @@ fn sync_parent(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
 }
 
-/// Room on disk, taken while there is some, in which the last status can be written when there is none.
+/// Disk space that is reserved in advance, so that the last status can be written when the disk is full.
 pub(super) struct Reserve(File);
 
 impl Reserve {
     const BYTES: u64 = 16 * 1024;
 
-    /// Takes the room. Where the file system cannot reserve, zeros are written.
+    /// Reserves the space. Zeros are written if the file system cannot reserve.
     pub(super) fn take(dir: &RunDir) -> Result<Self> {
         let path = dir.reserve();
         let take = || -> io::Result<File> {
@@ -164,10 +164,10 @@ impl Reserve {
             file.sync_all()?;
             Ok(file)
         };
-        take().map(Self).map_err(RunnerError::io("reserve room for the outcome", &path))
+        take().map(Self).map_err(RunnerError::io("reserve disk space for the outcome", &path))
     }
 
-    /// Makes `status` the last word on the run, from the reserved room.
+    /// Stores `status` as the final status of the run, in the reserved space.
     pub(super) fn finish(mut self, dir: &RunDir, status: &Status) -> Result<()> {
         let text =
             serde_json::to_vec(status).map_err(|source| RunnerError::Malformed { what: "status", source })?;
@@ -177,7 +177,7 @@ impl Reserve {
             self.0.sync_all()?;
             fs::rename(dir.reserve(), &path)?;
             match sync_parent(&path) {
-                // The rename is done; a directory that cannot be synced for lack of room must not undo it.
+                // The rename is done; a directory that cannot be synced because the disk is full must not undo it.
                 Err(error) if is_disk_full(&error) => Ok(()),
                 other => other,
             }

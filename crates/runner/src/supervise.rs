@@ -1,4 +1,4 @@
-//! The body of a supervisor process: one run from its plan to its last word.
+//! The body of a supervisor process: one run from its plan to its outcome.
 
 use std::fs::File;
 use std::path::Path;
@@ -21,23 +21,23 @@ use secrets::env_file::EnvFile;
 use secrets::redact::Secrets;
 use system::clock::now_ms;
 
-/// How often the log is flushed and the wish to cancel looked for.
+/// How often the log is flushed and a cancel request is checked.
 const TICK: Duration = Duration::from_millis(30);
-/// Work that does nothing after it was told to stop is given up after so long.
+/// Idle work is abandoned this long after a stop was requested.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 const ALIVE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Carries out the run in `dir`: the body of `stagegate supervise`. `work` does what the plan says; it is not
-/// called when the run cannot begin, which then ends as [`Exit::NotStarted`].
+/// Executes the run in `dir`: the body of `stagegate supervise`. `work` does what the plan requires; it is not
+/// called when the run cannot start, which then ends as [`Exit::NotStarted`].
 ///
-/// Must be called inside a Tokio runtime of a process of its own, which becomes the leader of a session and
-/// adopts orphans. Fails when the run is not there, is over or supervised, or its outcome cannot be stored.
+/// Must be called inside a Tokio runtime of a separate process, which becomes the leader of a session and adopts
+/// orphans. Fails when the run does not exist, is over or supervised, or its outcome cannot be stored.
 pub async fn supervise<F>(dir: &Path, work: F) -> Result<()>
 where
     F: AsyncFnOnce(&Session) -> Outcome,
 {
-    // A process that leads a group already (started from a shell) cannot lead a session; it can do the work.
+    // A process that already leads a group (started from a shell) cannot lead a session; the work is still done.
     let _ = setsid();
     let dir = RunDir::open(dir)?;
     set_child_subreaper(Some(getpid()))
@@ -67,7 +67,7 @@ where
         Err(error) => Outcome::new(Exit::NotStarted(error.to_string())),
     };
     finish(&dir, status, reserve, outcome)
-    // `alive` is unlocked here, after the last word is on disk.
+    // `alive` is unlocked here, after the outcome is on disk.
 }
 
 fn finish(dir: &RunDir, mut status: Status, reserve: Reserve, outcome: Outcome) -> Result<()> {
@@ -90,7 +90,9 @@ fn prepare(dir: &RunDir, start: Instant) -> Result<Session> {
     let weak = secrets.weak_keys().join(", ");
     let session = Session::new(plan, dir.clone(), env.to_map(), base, secrets, log);
     if !weak.is_empty() {
-        session.say(&format!("Too short or too plain to be masked in this log: {weak}."));
+        session.say(&format!(
+            "The values of these keys are too short or too common to be masked in this log: {weak}."
+        ));
     }
     Ok(session)
 }
@@ -115,18 +117,18 @@ where
             exit = overdue(session) => Outcome::new(exit),
         },
     };
-    // Whatever the work did, nothing of the run outlives it.
+    // Whatever the work did, no process of the run may outlive it.
     let scope = Scope::Run(session.tags(), session.awaited().clone());
     if !scope.living().is_empty() {
         let left = scope.end(session.grace()).await;
         if !left.is_empty() {
-            session.say(&format!("These processes could not be ended: {}.", names(&left)));
+            session.say(&format!("These processes could not be stopped: {}.", names(&left)));
         }
     }
     watch.abort();
     session.tick();
     session.sync_log();
-    // Work may shrug off a stop, but not a log with a hole in it.
+    // The work may ignore a stop, but not an incomplete log.
     if let Some(why @ (Exit::OutputCap | Exit::DiskFull | Exit::LogFailed(_))) = session.stopped() {
         outcome.exit = why;
     }
@@ -151,9 +153,9 @@ async fn claim(plan: &Plan) -> std::result::Result<Option<Held>, String> {
     match lock::claim(&spec.path, &me, LOCK_TIMEOUT).await {
         Ok(Ok(held)) => Ok(Some(held)),
         Ok(Err(Some(other))) => {
-            Err(format!("held by {} for {} (run {})", other.holder, other.what, other.run))
+            Err(format!("locked by {} for {} (run {})", other.holder, other.what, other.run))
         }
-        Ok(Err(None)) => Err("held by another run".to_owned()),
+        Ok(Err(None)) => Err("locked by another run".to_owned()),
         Err(error) => Err(error.to_string()),
     }
 }
@@ -163,12 +165,12 @@ fn wished(dir: &RunDir) -> Option<String> {
     if !path.exists() {
         return None;
     }
-    // A wish that cannot be read is a wish all the same.
-    let read = read_json::<Cancel>(&path, "cancel wish").ok().flatten();
-    Some(read.map_or_else(|| "somebody".to_owned(), |cancel| cancel.by))
+    // A request that cannot be read is still a request.
+    let read = read_json::<Cancel>(&path, "cancel request").ok().flatten();
+    Some(read.map_or_else(|| "an unknown user".to_owned(), |cancel| cancel.by))
 }
 
-/// Flushes the log, reaps orphans, and looks for reasons to stop.
+/// Flushes the log, reaps orphans, and checks for reasons to stop.
 async fn watch(dir: RunDir, session: Session) {
     let deadline = Instant::now() + Duration::from_millis(session.plan().timeout_ms);
     let signals = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
@@ -201,7 +203,7 @@ fn received(signal: &mut tokio::signal::unix::Signal) -> bool {
     signal.poll_recv(&mut context).is_ready()
 }
 
-/// Waits until the work was told to stop and has done nothing since.
+/// Waits until a stop was requested and the work has been idle since then.
 async fn overdue(session: &Session) -> Exit {
     session.stop_token().cancelled().await;
     let mut idle_since = Instant::now();

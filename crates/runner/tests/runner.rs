@@ -1,4 +1,4 @@
-//! Runs carried out by a real supervisor process, with well-behaved and hostile commands.
+//! Runs executed by a real supervisor process, with well-behaved and hostile commands.
 #![allow(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 #[path = "runner_parts/ending.rs"]
@@ -23,7 +23,7 @@ use tempfile::TempDir;
 
 const NOBODY: [i32; 0] = [];
 
-/// Cargo puts examples beside the tests that it builds with them.
+/// Cargo places examples beside the tests that it builds with them.
 fn supervisor() -> PathBuf {
     let exe = std::env::current_exe().unwrap();
     let found = exe.parent().unwrap().parent().unwrap().join("examples/supervise_command");
@@ -72,7 +72,7 @@ impl Bench {
 
 impl Drop for Bench {
     fn drop(&mut self) {
-        // A failed test must not leave its processes behind: supervisors first, they would report.
+        // A failed test must not leave processes behind: supervisors first, because they would report the others.
         let home = self.path().display().to_string();
         for pid in with_word(&home).into_iter().chain(tagged(self.path())) {
             let _ = std::process::Command::new("kill").args(["-9", &pid.to_string()]).status();
@@ -105,7 +105,7 @@ impl Started {
     async fn says(&self, text: &str) {
         let until = Instant::now() + Duration::from_secs(20);
         while !self.text().contains(text) {
-            assert!(Instant::now() < until, "never said {text:?}: {}", self.text());
+            assert!(Instant::now() < until, "never printed {text:?}: {}", self.text());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -156,7 +156,7 @@ fn kill_9(pid: u32) {
 }
 
 #[tokio::test]
-async fn exit_codes_and_signals_are_told_as_they_were() {
+async fn exit_codes_and_signals_are_reported() {
     let bench = Bench::new();
     for (id, script, want) in [
         ("a", "exit 0", Exit::Code(0)),
@@ -171,7 +171,7 @@ async fn exit_codes_and_signals_are_told_as_they_were() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_started_says_why() {
+async fn a_command_that_cannot_be_started_has_a_reason() {
     let bench = Bench::new();
     let mut plan = bench.plan("a", "");
     plan.work = json!({"argv": ["no-such-program-here"]});
@@ -181,7 +181,7 @@ async fn what_cannot_be_started_says_why() {
     plan.cwd = bench.path().join("gone");
     assert_eq!(
         bench.start(&plan).end().await,
-        Exit::NotStarted("the directory to run in does not exist".into())
+        Exit::NotStarted("the working directory does not exist".into())
     );
     let mut plan = bench.plan("c", "true");
     plan.env_file = Some(bench.path().join("env"));

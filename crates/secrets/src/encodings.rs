@@ -1,4 +1,4 @@
-//! The shapes in which a secret may turn up in output: raw, quoted, encoded, and one inside the other.
+//! The forms in which a secret may occur in output: raw, quoted, encoded, and combinations of these.
 
 use std::collections::BTreeSet;
 
@@ -9,20 +9,20 @@ use base64::engine::general_purpose::{GeneralPurpose, NO_PAD};
 use super::normalise::normalised;
 use super::quoting::{around, quoted};
 
-/// Shorter forms are not searched for: they would mask half of every log.
+/// Shorter forms are not searched for: they would mask too much of every log.
 pub(super) const MIN_BYTES: usize = 6;
-/// Lines of a longer secret are searched for by themselves from this length on, since its beginning is no word.
+/// Single lines of a longer secret are searched for if they have at least this length.
 const LINE_MIN: usize = 12;
-/// Of longer secrets, quotings inside quotings are not searched for: each would cost as much as a log.
+/// For longer secrets, nested quoting is not searched for: it would need too much memory.
 const NESTED_MAX: usize = 256;
 /// Line lengths of `base64` and of PEM files.
 const WRAPS: [usize; 2] = [76, 64];
 
-/// Every form of `secret` that is searched for, without what the search passes over.
+/// Every form of `secret` that is searched for, without the parts that the search skips.
 pub(super) fn encodings(secret: &str) -> BTreeSet<Vec<u8>> {
     let mut texts = BTreeSet::new();
     of_value(secret, true, &mut texts);
-    // Programs that are given `\n` in one line make lines of it.
+    // Some programs replace `\n` in a value by line breaks.
     let unfolded = secret.replace("\\n", "\n");
     if unfolded != secret {
         of_value(&unfolded, true, &mut texts);
@@ -36,11 +36,12 @@ pub(super) fn encodings(secret: &str) -> BTreeSet<Vec<u8>> {
     let mut encodings = BTreeSet::new();
     for text in texts {
         let (text, inner) = normalised(text.as_bytes());
-        // What a title says follows the number of its kind.
-        let said =
+        // The text of a title follows the number of its kind.
+        let titles =
             inner.iter().filter_map(|text| Some(text.splitn(2, |byte| *byte == b';').nth(1)?.to_vec()));
-        let said: Vec<_> = said.collect();
-        encodings.extend(inner.into_iter().chain(said).chain([text]).filter(|form| form.len() >= MIN_BYTES));
+        let titles: Vec<_> = titles.collect();
+        encodings
+            .extend(inner.into_iter().chain(titles).chain([text]).filter(|form| form.len() >= MIN_BYTES));
     }
     encodings
 }
@@ -58,7 +59,7 @@ fn of_value(value: &str, whole: bool, texts: &mut BTreeSet<String>) {
     first.extend(base64);
     first.extend(hex_forms(raw, whole));
     if whole && value.len() <= NESTED_MAX {
-        // Data inside data: a JSON text or base64 that is encoded once more, as tokens and stored settings are.
+        // Nested data: a JSON text or Base64 that is encoded once more, as in tokens and stored settings.
         let mut inner: BTreeSet<String> = base64_inner(raw).into_iter().collect();
         inner.extend(around(value).into_iter().filter(|text| text != value));
         texts.extend(inner.iter().flat_map(|text| base64_inner(text.as_bytes())));
@@ -69,7 +70,7 @@ fn of_value(value: &str, whole: bool, texts: &mut BTreeSet<String>) {
     texts.extend(first);
 }
 
-/// The bytes in hexadecimal, together and apart as tools print them.
+/// The bytes in hexadecimal, with and without separators, as tools print them.
 fn hex_forms(raw: &[u8], apart: bool) -> Vec<String> {
     let digits: Vec<String> = raw.iter().map(|byte| format!("{byte:02x}")).collect();
     let mut out = Vec::new();
@@ -82,7 +83,7 @@ fn hex_forms(raw: &[u8], apart: bool) -> Vec<String> {
     out
 }
 
-/// Base64 of the secret itself, and of the secret at any place inside longer data.
+/// Base64 of the secret, and of the secret at any place in longer data.
 fn base64_forms(raw: &[u8]) -> Vec<String> {
     let mut out = base64_inner(raw);
     for alphabet in [STANDARD, URL_SAFE] {
@@ -94,7 +95,7 @@ fn base64_forms(raw: &[u8]) -> Vec<String> {
     out
 }
 
-/// Base64 of the secret inside longer data: the characters that it shares with its neighbours are left out.
+/// Base64 of the secret in longer data, without the characters that also depend on the data around it.
 fn base64_inner(raw: &[u8]) -> Vec<String> {
     let mut out = Vec::new();
     for alphabet in [STANDARD, URL_SAFE] {
@@ -143,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_a_secret_are_found_by_themselves() {
+    fn single_lines_of_a_secret_are_found() {
         let key = "-----BEGIN KEY-----\nMIIBVgIBADANBgkqhkiG\n9w0BAQEFAASCAUAw\nx\n-----END KEY-----";
         for text in [key.to_owned(), key.replace('\n', "\\n")] {
             assert!(has(&text, "MIIBVgIBADANBgkqhkiG") && has(&text, "9w0BAQEFAASCAUAw"));

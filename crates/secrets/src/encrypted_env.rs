@@ -1,6 +1,6 @@
-//! The encrypted copy of a release's env file, for stacks that ask for one: what the release ran with can be put
-//! back. Sealed with XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03) under a key in a file of its own, and bound to
-//! stack and release, so that one copy cannot pass for another.
+//! The encrypted copy of the env file of a release, for stacks that enable it, so that the env file can be restored.
+//! Encrypted with XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03) with a key in a separate file, and bound to stack and
+//! release, so that one copy cannot be used as another.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -17,10 +17,10 @@ use system::files::write_durably;
 const FORM: &[u8] = b"stagegate env copy 1\n";
 const NONCE: usize = 24;
 
-/// Why there is no copy, or why it cannot be read. The texts are for people and hold no secrets.
+/// Why a copy cannot be written or read. The texts are for people and contain no secrets.
 #[derive(Debug, thiserror::Error)]
 pub enum EncryptionError {
-    /// The key's file cannot be used.
+    /// The key file cannot be used.
     #[error(transparent)]
     Key(#[from] KeyError),
     /// The copy cannot be read or written.
@@ -32,27 +32,30 @@ pub enum EncryptionError {
         #[source]
         source: io::Error,
     },
-    /// The copy was changed, is another release's, or was sealed with another key.
-    #[error("{} cannot be opened: another key, another release, or changed since", .path.display())]
+    /// The copy was changed, belongs to another release, or was encrypted with another key.
+    #[error(
+        "{} cannot be decrypted: it was encrypted with another key, belongs to another release, or was changed",
+        .path.display()
+    )]
     Sealed {
         /// Which file.
         path: PathBuf,
     },
-    /// It could not be sealed.
-    #[error("the env file could not be sealed")]
+    /// The encryption failed.
+    #[error("the env file could not be encrypted")]
     Sealing,
 }
 
-/// How the env file's copies of a stack are sealed.
+/// How the env file copies of a stack are encrypted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnvCopy {
-    /// The file of the key, absolute. It is made when there is none.
+    /// The key file, absolute. It is created when it does not exist.
     pub key: PathBuf,
     /// The stack that copies are bound to.
     pub stack: String,
 }
 
-/// Whether a copy was kept with the release whose files lie in `keep_dir`.
+/// Whether there is a copy for the release with the directory `keep_dir`.
 pub fn has_env_copy(keep_dir: &Path) -> bool {
     path_in(keep_dir).is_file()
 }
@@ -62,7 +65,10 @@ fn path_in(keep_dir: &Path) -> PathBuf {
 }
 
 impl EnvCopy {
-    /// The env file that was kept with a release. Fails with [`EncryptionError`].
+    /// Decrypts the env file of a release.
+    ///
+    /// # Errors
+    /// When the copy or the key cannot be read, or they do not belong together.
     pub fn open(&self, keep_dir: &Path, release_tag: &str) -> Result<Vec<u8>, EncryptionError> {
         let path = path_in(keep_dir);
         let sealed =
@@ -75,12 +81,12 @@ impl EnvCopy {
         self.cipher(false)?.decrypt(XNonce::from_slice(nonce), payload).map_err(|_| broken())
     }
 
-    /// Whether copies can be sealed: the key is there, or was made just now.
+    /// Checks that copies can be encrypted; creates the key if there is none.
     pub fn ready(&self) -> Result<(), EncryptionError> {
         self.cipher(true).map(drop)
     }
 
-    /// Keeps a copy of `env` with a release.
+    /// Stores an encrypted copy of `env` for a release.
     pub fn keep(&self, env: &[u8], keep_dir: &Path, release_tag: &str) -> Result<(), EncryptionError> {
         let mut nonce = [0; NONCE];
         getrandom::fill(&mut nonce).map_err(|_| EncryptionError::Sealing)?;
@@ -99,7 +105,7 @@ impl EnvCopy {
         format!("{}\n{release_tag}", self.stack)
     }
 
-    /// Fails when the key's file is there and cannot be used.
+    /// Fails when the key file exists and cannot be used.
     pub fn check_key(&self) -> Result<(), EncryptionError> {
         if self.key.exists() { self.cipher(false).map(drop) } else { Ok(()) }
     }
@@ -108,15 +114,15 @@ impl EnvCopy {
         let file = KeyFile {
             path: &self.key,
             form: Form::Base64,
-            lost: "copies of env files that were encrypted with the old key can then no longer be opened",
+            lost: "copies of env files that were encrypted with the old key can then no longer be decrypted",
         };
         let key = if make { file.read_or_make() } else { file.read() }?;
         Ok(XChaCha20Poly1305::new(&key.into()))
     }
 }
 
-/// Puts `text` in the place of the file, all of it or nothing; owner and permissions stay. Only its owner may read
-/// a file that was not there.
+/// Replaces the contents of a file with `text`, completely or not at all. Owner and permissions do not change; a new
+/// file can be read only by its owner.
 pub fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
@@ -148,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_opens_for_its_own_release_and_key_only() {
+    fn a_copy_is_decrypted_only_for_its_release_and_key() {
         let home = tempfile::tempdir().unwrap();
         let (keep, copy) = (home.path().join("rollback/7"), copy(home.path(), "shop"));
         assert!(!has_env_copy(&keep));
@@ -162,7 +168,7 @@ mod tests {
         let other = EnvCopy { key: home.path().join("key2"), ..copy.clone() };
         other.ready().unwrap();
         assert!(matches!(other.open(&keep, "r7"), Err(EncryptionError::Sealed { .. })));
-        // Nothing of it can be read, and no byte of it can be changed.
+        // It contains no plain text, and a change of any byte is detected.
         let sealed = fs::read(path_in(&keep)).unwrap();
         assert!(!sealed.windows(7).any(|part| part == b"hunter2"));
         for at in 0..sealed.len() {
@@ -186,14 +192,14 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_made_for_its_owner_and_a_bad_one_is_refused() {
+    fn a_key_is_created_for_its_owner_and_an_invalid_one_is_refused() {
         let home = tempfile::tempdir().unwrap();
         let copy = copy(home.path(), "shop");
         copy.ready().unwrap();
         let made = fs::read_to_string(&copy.key).unwrap();
         assert_eq!(fs::metadata(&copy.key).unwrap().permissions().mode() & 0o777, 0o600);
         copy.ready().unwrap();
-        assert_eq!(fs::read_to_string(&copy.key).unwrap(), made, "it is made once");
+        assert_eq!(fs::read_to_string(&copy.key).unwrap(), made, "the key is created only once");
         fs::set_permissions(&copy.key, fs::Permissions::from_mode(0o640)).unwrap();
         let open = copy.ready().unwrap_err();
         assert!(open.to_string().contains("0640"), "{open}");
@@ -203,7 +209,7 @@ mod tests {
         assert!(copy.check_key().is_err());
         let nowhere = EnvCopy { key: home.path().join("no/such/key"), ..copy };
         assert!(matches!(nowhere.ready(), Err(EncryptionError::Key(KeyError::Io { .. }))));
-        assert!(nowhere.check_key().is_ok(), "it is made with the first copy");
+        assert!(nowhere.check_key().is_ok(), "the key is created with the first copy");
     }
 
     #[test]
@@ -221,6 +227,6 @@ mod tests {
         replace(&new, b"A=3").unwrap();
         assert_eq!(fs::metadata(&new).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(replace(&home.path().join("no/such"), b"").is_err());
-        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 3, "no spare file stays");
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 3, "no temporary file is left");
     }
 }

@@ -1,4 +1,4 @@
-//! Env files, read by the rules that Compose uses. Errors name lines and keys, never values.
+//! Reads env files by the rules of Compose. Errors name lines and keys, never values.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -16,26 +16,26 @@ pub enum EnvFileError {
     /// It cannot be read.
     #[error("it cannot be read ({})", .0.kind())]
     Unreadable(#[source] io::Error),
-    /// It is not text.
+    /// It is not UTF-8 text.
     #[error("line {line} is not UTF-8 text")]
     NotText {
         /// Where.
         line: usize,
     },
-    /// A line that is no assignment.
+    /// A line that is not an assignment.
     #[error("line {line} has no '='")]
     NoAssignment {
         /// Where.
         line: usize,
     },
-    /// The name before the `=` is none.
+    /// The text before the `=` is not the name of a variable.
     #[error("line {line} does not begin with the name of a variable")]
     BadKey {
         /// Where.
         line: usize,
     },
     /// A quote was opened and not closed.
-    #[error("the quote opened in line {line} ({key}) is never closed")]
+    #[error("the quote opened in line {line} ({key}) is not closed")]
     OpenQuote {
         /// Where it was opened.
         line: usize,
@@ -51,7 +51,7 @@ pub enum EnvFileError {
         key: String,
     },
     /// A value with a NUL byte cannot be given to a process.
-    #[error("the value in line {line} ({key}) holds a NUL byte")]
+    #[error("the value in line {line} ({key}) contains a NUL byte")]
     Nul {
         /// Where.
         line: usize,
@@ -61,7 +61,7 @@ pub enum EnvFileError {
 }
 
 impl EnvFileError {
-    /// What is wrong, in words that stay: the kind, and the variable where there is one.
+    /// The error in a stable form: its kind, and the variable if there is one.
     pub fn identity(&self) -> Vec<String> {
         let (kind, key) = match self {
             Self::Unreadable(_) => ("unreadable", None),
@@ -81,9 +81,9 @@ impl EnvFileError {
 pub struct EnvVar {
     /// Its name.
     pub key: String,
-    /// Its value, with quotes removed and references filled in.
+    /// Its value, with quotes removed and references resolved.
     pub value: String,
-    /// The value before references were filled in.
+    /// The value before references were resolved.
     pub raw: String,
     /// Its line, from 1.
     pub line: usize,
@@ -96,7 +96,7 @@ impl std::fmt::Debug for EnvVar {
     }
 }
 
-/// An env file that was understood.
+/// A parsed env file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EnvFile {
     /// Its assignments in order. A name may occur more than once; the last counts.
@@ -109,7 +109,7 @@ impl EnvFile {
         Self::parse(&read_bounded(path, LARGEST).map_err(EnvFileError::Unreadable)?)
     }
 
-    /// Parses the text of an env file. The first fault is returned.
+    /// Parses the text of an env file. Fails with the first mistake.
     pub fn parse(bytes: &[u8]) -> Result<Self, EnvFileError> {
         let text = std::str::from_utf8(bytes).map_err(|error| {
             let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
@@ -134,7 +134,7 @@ impl EnvFile {
         self.vars.iter().rev().find(|var| var.key == key).map(|var| var.value.as_str())
     }
 
-    /// Assignments whose name was assigned before: the later one wins, which is seldom what was meant.
+    /// Assignments whose name was already assigned: the later one is used, which is rarely intended.
     pub fn repeated(&self) -> impl Iterator<Item = &EnvVar> {
         let again = |(at, var): (usize, &EnvVar)| self.vars.iter().take(at).any(|other| other.key == var.key);
         self.vars.iter().enumerate().filter(move |pair| again(*pair)).map(|(_, var)| var)
@@ -147,7 +147,7 @@ struct Rest<'a> {
 }
 
 impl<'a> Rest<'a> {
-    /// Takes the text up to `at` and passes over `skip` further bytes, counting lines.
+    /// Takes the text up to `at`, skips `skip` further bytes, and counts lines.
     fn take(&mut self, at: usize, skip: usize) -> &'a str {
         let (head, tail) = self.text.split_at(at);
         let (gone, tail) = tail.split_at(skip.min(tail.len()));
@@ -255,7 +255,7 @@ fn unescape(raw: &str, before: &EnvFile) -> String {
             plain.push(c);
             continue;
         }
-        // Text since the last escape may hold references; what an escape stands for may not.
+        // References are resolved in plain text, but not in the result of an escape.
         out.push_str(&fill(&std::mem::take(&mut plain), before));
         match chars.next() {
             Some('n') => out.push('\n'),
@@ -332,10 +332,10 @@ mod tests {
         let fault = |text: &[u8]| EnvFile::parse(text).unwrap_err().to_string();
         assert_eq!(fault(b"A=1\nhunter2\n"), "line 2 has no '='");
         assert_eq!(fault(b"1A=hunter2"), "line 1 does not begin with the name of a variable");
-        assert_eq!(fault(b"\nA=\"hunter2"), "the quote opened in line 2 (A) is never closed");
+        assert_eq!(fault(b"\nA=\"hunter2"), "the quote opened in line 2 (A) is not closed");
         assert_eq!(fault(b"A='x' hunter2"), "text follows the closing quote in line 1 (A)");
         assert_eq!(fault(b"A=1\nB=\xff"), "line 2 is not UTF-8 text");
-        assert_eq!(fault(b"A=hunter2\0"), "the value in line 1 (A) holds a NUL byte");
+        assert_eq!(fault(b"A=hunter2\0"), "the value in line 1 (A) contains a NUL byte");
         let shown = format!("{:?}", EnvFile::parse(b"A=hunter2").unwrap());
         assert!(!shown.contains("hunter2"));
     }

@@ -1,35 +1,35 @@
-//! What a terminal does not print: escape codes, control characters, invisible characters. One lexer for masking,
-//! which must find a secret that such codes cut in pieces, and for the display, which drops or shows them.
+//! Text that a terminal does not print: escape codes, control characters, invisible characters. One lexer for masking,
+//! which must find a secret that such codes split, and for the display, which removes or shows them.
 
 use domain::visible::is_hidden;
 
-/// A colour or cursor code with more bytes is text.
+/// A colour or cursor code with more bytes counts as text.
 const CSI_MAX: usize = 256;
-/// A string for the terminal (title, link, clipboard) with more bytes is text.
+/// A string for the terminal (title, link, clipboard) with more bytes counts as text.
 const STRING_MAX: usize = 4096;
-/// A code with more bytes between its ESC and its last byte is text.
+/// A code with more bytes between its ESC and its last byte counts as text.
 const PLAIN_MAX: usize = 16;
 
-/// What stands at the beginning of some bytes, and how many of them it takes.
+/// The first token of some bytes, with its length in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Token {
     /// Text.
     Plain(usize),
     /// A line break or a return to the beginning of the line.
     Break(usize),
-    /// A code that selects colours and attributes; its parameters lie between the two places.
+    /// A code that selects colours and attributes; its parameters are between the two places.
     Style(usize, (usize, usize)),
     /// Another code.
     Code(usize),
-    /// A string for the terminal; its text lies between the two places.
+    /// A string for the terminal; its text is between the two places.
     Text(usize, (usize, usize)),
-    /// A control character or another character that cannot be seen.
+    /// A control character or another invisible character.
     Hidden(usize),
-    /// The beginning of something whose end has not come yet.
+    /// The beginning of a token whose end has not arrived yet.
     Unfinished,
 }
 
-/// Bytes with which something begins that may be no text.
+/// Bytes that may start a token other than text.
 const SPECIAL: [bool; 256] = {
     let mut table = [false; 256];
     let mut at = 0;
@@ -113,7 +113,7 @@ fn string(bytes: &[u8], from: usize, last: bool) -> Token {
         }
     }
     match () {
-        // Its text is text then, so that nothing of it is lost, and nothing hidden behind it.
+        // Its text then counts as plain text, so that no text is lost or hidden.
         () if body.len() >= STRING_MAX => Token::Code(from),
         () if last => Token::Text(bytes.len(), (from, bytes.len())),
         () => Token::Unfinished,
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_not_ended_waits_for_its_end_but_not_for_ever() {
+    fn an_unfinished_token_waits_for_its_end_up_to_a_limit() {
         for start in ["\x1b", "\x1b[1;3", "\x1b]0;title", "\x1b]0;title\x1b", "\x1b(", "\u{9d}0;"] {
             assert_eq!(token(start.as_bytes(), false), Token::Unfinished, "{start:?}");
             assert_ne!(token(start.as_bytes(), true), Token::Unfinished, "{start:?}");

@@ -1,4 +1,4 @@
-//! Digests that tell nothing about what went in to those who do not hold the key.
+//! Digests that reveal nothing about their input to a reader without the key.
 
 use ::hmac::{Hmac, Mac as _};
 use serde_json::Value;
@@ -6,10 +6,10 @@ use sha2::Sha256;
 
 /// Bytes of a block of SHA-256.
 const BLOCK: usize = 64;
-/// Shorter values are all over any configuration; they are hidden by the outer digest alone.
+/// Shorter values occur too often in a configuration; only the outer digest hides them.
 const MIN_SECRET: usize = 6;
 
-/// A 32-byte key of this installation. Its debug form shows nothing.
+/// A 32-byte key of this installation. Its debug output does not show it.
 #[derive(Clone)]
 pub struct Key([u8; 32]);
 
@@ -37,8 +37,8 @@ impl Key {
     }
 }
 
-/// Replaces every text that holds one of `secrets` by its keyed digest, and every mention of the directories
-/// `roots` by `.`, so that the place of a checkout does not count.
+/// Replaces every text that contains one of `secrets` by its keyed digest, and the directories `roots` at the
+/// beginning of texts by `.`, so that the location of a checkout does not matter.
 pub fn hide(value: &mut Value, secrets: &[String], roots: &[String], key: &Key) {
     match value {
         Value::String(text) => {

@@ -1,6 +1,6 @@
-//! Keys kept in files: 32 random bytes, for their owner alone. A key file is there in full or not at all, a key is
-//! made once however many processes start at the same time, and a file that holds no key is an error: there is no
-//! other key to fall back on. The keys of the installation are in `keys` in the data directory.
+//! Keys in files: 32 random bytes that only the owner can read. A key file is written completely or not at all. A key
+//! is created only once, even if many processes start at the same time. A file without a valid key is an error: it is
+//! never replaced silently. The keys of the installation are in `keys` in the data directory.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -15,7 +15,7 @@ use rustix::io::Errno;
 /// Bytes in a key.
 pub(crate) const BYTES: usize = 32;
 
-/// How the key is written in its file.
+/// The format of the key in its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
     /// The bytes themselves.
@@ -24,21 +24,21 @@ pub(crate) enum Form {
     Base64,
 }
 
-/// A key that is kept in a file.
+/// A key in a file.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct KeyFile<'a> {
     /// Where it is.
     pub path: &'a Path,
-    /// How it is written.
+    /// Its format.
     pub form: Form,
-    /// What is lost with the key, as a sentence for people.
+    /// What is lost with the key, as a text for people.
     pub lost: &'static str,
 }
 
-/// A key file cannot be used. The texts are for people and say what to do.
+/// A key file cannot be used. The texts say what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// The file cannot be read or made.
+    /// The file cannot be read or created.
     #[error(
         "the key file {} cannot be used ({source}): make it readable for the user that Stagegate runs as, or restore it from a backup",
         .path.display()
@@ -50,17 +50,17 @@ pub enum KeyError {
         #[source]
         source: io::Error,
     },
-    /// Others may read the key.
-    #[error("the key file {path} can be read by others (mode {mode:04o}): run `chmod 600 {path}`", path = .path.display())]
+    /// Other users can read the key.
+    #[error("the key file {path} can be read by other users (mode {mode:04o}): run `chmod 600 {path}`", path = .path.display())]
     Open {
         /// Which file.
         path: PathBuf,
         /// Its permission bits.
         mode: u32,
     },
-    /// The file holds no key.
+    /// The file does not contain a key.
     #[error(
-        "the key file {} is damaged: it does not hold a key of 32 bytes. Restore it from a backup. Without a backup, move it away and a new key is made; {lost}",
+        "the key file {} is damaged: it does not contain a key of 32 bytes. Restore it from a backup. Without a backup, move the file away, and Stagegate creates a new key; {lost}",
         .path.display()
     )]
     Damaged {
@@ -72,10 +72,10 @@ pub enum KeyError {
 }
 
 impl KeyFile<'_> {
-    /// Reads the key, or makes it when there is no file.
+    /// Reads the key, or creates it when there is no file.
     ///
     /// # Errors
-    /// The file is there and holds no key, can be read by others, or can be neither read nor made.
+    /// When the file contains no key, can be read by other users, or cannot be read or created.
     pub(crate) fn read_or_make(&self) -> Result<[u8; BYTES], KeyError> {
         if fs::symlink_metadata(self.path).is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
             self.make().map_err(|e| self.io(e))?;
@@ -103,12 +103,12 @@ impl KeyFile<'_> {
             Form::Base64 => STANDARD.decode(text.trim_ascii()).ok(),
         };
         let key = bytes.and_then(|bytes| <[u8; BYTES]>::try_from(bytes).ok());
-        // A file system that lost what was written gives zeros back.
+        // After data loss, a file system may return zeros.
         key.filter(|key| *key != [0; BYTES]).ok_or(KeyError::Damaged { path, lost: self.lost })
     }
 
-    /// Writes a new key to a temporary file, and gives it its name once it is on the disk. Where somebody else was
-    /// faster, theirs is the key.
+    /// Writes a new key to a temporary file, and renames it when it is on the disk. If another process was faster, its
+    /// key is used.
     fn make(&self) -> io::Result<()> {
         let mut key = [0; BYTES];
         getrandom::fill(&mut key).map_err(io::Error::other)?;
@@ -130,7 +130,7 @@ impl KeyFile<'_> {
         made
     }
 
-    /// A name beside the file that nobody else takes, in this process or another.
+    /// A unique name for a temporary file in the same directory.
     fn spare(&self) -> io::Result<PathBuf> {
         let mut random = [0; 9];
         getrandom::fill(&mut random).map_err(io::Error::other)?;
@@ -143,11 +143,11 @@ impl KeyFile<'_> {
     }
 }
 
-/// A key of this installation, `keys/<name>` in the data directory; it is made at the first start. `lost` says what is
-/// lost with it.
+/// A key of this installation, `keys/<name>` in the data directory; it is created at the first start. `lost` describes
+/// what is lost with it.
 ///
 /// # Errors
-/// When the directory or the file cannot be made, or the file holds no key.
+/// When the directory or the file cannot be created, or the file contains no key.
 pub fn installation_key(data: &Path, name: &str, lost: &'static str) -> Result<[u8; BYTES], KeyError> {
     let dir = data.join("keys");
     let path = dir.join(name);
@@ -159,10 +159,10 @@ pub fn installation_key(data: &Path, name: &str, lost: &'static str) -> Result<[
     KeyFile { path: &path, form: Form::Raw, lost }.read_or_make()
 }
 
-/// Gives `from` the name `to` unless something has it.
+/// Renames `from` to `to` unless `to` exists.
 fn name_once(from: &Path, to: &Path) -> io::Result<()> {
     let named = match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        // Not every file system knows this flag; a hard link does not replace either.
+        // Not every file system supports this flag. A hard link does not replace a file either.
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => fs::hard_link(from, to),
         other => other.map_err(io::Error::from),
     };
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_first_starts_all_get_the_same_key_and_nothing_else_stays() {
+    fn many_first_starts_at_once_get_the_same_key_and_leave_no_other_file() {
         for form in [Form::Raw, Form::Base64] {
             for _ in 0..20 {
                 let home = tempfile::tempdir().unwrap();
@@ -198,13 +198,13 @@ mod tests {
                 assert!(keys.iter().all(|key| *key == keys[0] && *key != [0; BYTES]));
                 assert_eq!(at(&path, form).read().unwrap(), keys[0]);
                 assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-                assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1, "a spare file stays");
+                assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1, "a temporary file is left");
             }
         }
     }
 
     #[test]
-    fn a_file_that_holds_no_key_is_named_with_what_to_do_and_stays_as_it_is() {
+    fn the_error_for_a_file_without_a_key_says_what_to_do_and_the_file_is_not_changed() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("env.key");
         for bad in [&b""[..], b"short", &[7; 31], &[7; 33], &[0; 32]] {

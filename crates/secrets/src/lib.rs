@@ -1,5 +1,5 @@
-//! The values of the env source: how an env file is read, what of it is secret, how secrets are masked, and how copies
-//! and keys are kept. Must not know runs, Docker, SQL or HTTP.
+//! The values of the env source: how an env file is read, which values are secret, how secrets are masked, and how
+//! copies and keys are stored. Must not know runs, Docker, SQL or HTTP.
 
 mod encodings;
 mod encrypted_env;

@@ -1,27 +1,27 @@
-//! Looking past what may stand inside a secret without belonging to it: escape codes, control and other invisible
+//! Removes text that may occur inside a secret without being part of it: escape codes, control and other invisible
 //! characters, and line wraps.
 
 use std::ops::Range;
 
 use super::escape::{Token, token};
 
-/// As many bytes in a row are skipped between two characters of a secret.
+/// The number of consecutive bytes that are skipped between two characters of a secret.
 const GAP_MAX: usize = 8 * 1024;
 
-/// Raw bytes without what a terminal does not print, with the way back to the raw places.
+/// Raw bytes without the parts that a terminal does not print, with a mapping to the places in the raw bytes.
 pub(super) struct Normalised {
     pub(super) text: Vec<u8>,
     gaps: Vec<Gap>,
-    /// End of the raw bytes that were taken in; what follows is an unfinished code.
+    /// End of the raw bytes that were processed; an unfinished code follows.
     pub(super) certain: usize,
 }
 
 struct Gap {
-    /// Place in the text before which it stood.
+    /// Place in the text that follows it.
     at: usize,
     start: usize,
     len: usize,
-    /// Whether it still does its work after a mask: colours and line breaks do.
+    /// Whether it must be kept after a mask: colours and line breaks must.
     works: bool,
     /// Raw place of the text inside a string for the terminal.
     inner: Option<Range<usize>>,
@@ -73,7 +73,7 @@ impl Normalised {
         at.checked_sub(1).map_or(0, |before| self.raw(before) + 1)
     }
 
-    /// Raw places of skipped stretches strictly between two places of the text that do their work after a mask.
+    /// Raw places of the gaps strictly between two places of the text that must be kept after a mask.
     pub(super) fn working(&self, start: usize, end: usize) -> impl Iterator<Item = Range<usize>> {
         let from = self.gaps.partition_point(|gap| gap.at <= start);
         let inside = self.gaps.iter().skip(from).take_while(move |gap| gap.at < end);

@@ -1,8 +1,8 @@
-//! Which values of an env file were never filled in. Values are looked at and never shown.
+//! Finds values of an env file that are still placeholders. Values are checked but never shown.
 
 use domain::pattern::fits;
 
-/// Whether a key's name says that its value is a secret.
+/// Whether the name of a key says that its value is a secret.
 pub fn is_secret_key(key: &str) -> bool {
     const PUBLIC: [&str; 3] = ["NEXT_PUBLIC_*", "VITE_*", "PUBLIC_*"];
     const WORDS: [&str; 9] =
@@ -11,7 +11,7 @@ pub fn is_secret_key(key: &str) -> bool {
     !PUBLIC.iter().any(|p| fits(p, &key)) && key.split('_').any(|part| WORDS.contains(&part))
 }
 
-/// Whether a value was written to be replaced.
+/// Whether a value is a placeholder.
 pub fn is_placeholder(value: &str) -> bool {
     const PHRASES: [&str; 12] = [
         "changeme",
@@ -36,7 +36,7 @@ pub fn is_placeholder(value: &str) -> bool {
     // `<your token>`, `[token]`, `{{token}}`, `your-api-key-here`, `xxxxxxxx`, `____`, `...`
     let wrapped = [('<', '>'), ('[', ']'), ('{', '}')].iter().any(|(a, b)| {
         let inner = lower.strip_prefix(*a).and_then(|rest| rest.strip_suffix(*b));
-        // Lists and objects in JSON have quotes, colons or commas; a placeholder is words.
+        // Lists and objects in JSON have quotes, colons or commas; a placeholder has only words.
         inner.is_some_and(|i| !i.is_empty() && i.chars().all(|c| c.is_alphanumeric() || " _-.{}".contains(c)))
     });
     let yours = lower.starts_with("your-") || lower.starts_with("your_");
@@ -46,16 +46,16 @@ pub fn is_placeholder(value: &str) -> bool {
     wrapped || yours || filler || (inside && !lower.contains(' '))
 }
 
-/// Whether a key certainly was not filled in: a secret that holds a placeholder (in whole, or as the password in
-/// a URL), or any value that says of itself that it is to be changed.
+/// Whether a key certainly has a placeholder value: a secret that is a placeholder, a placeholder as the password in
+/// a URL, or any value with words such as “change me”.
 pub fn unfilled_secret(key: &str, value: &str) -> bool {
     let letters: String = value.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect();
     let says_so = ["changeme", "replaceme", "fillmein"].iter().any(|p| letters.contains(p));
     says_so || (is_secret_key(key) && is_placeholder(value)) || password_in(value).is_some_and(is_placeholder)
 }
 
-/// Whether the value that a key shares with the example can be a secret at all. Switches, numbers and
-/// spans of time behind secret-looking names (`TOKEN_TTL=15m`) cannot.
+/// Whether the value that a key shares with the example can be a secret. Booleans, numbers and durations of keys with
+/// secret-looking names (`TOKEN_TTL=15m`) cannot.
 pub fn could_be_secret(value: &str) -> bool {
     let value = value.trim();
     let plain = matches!(value.to_lowercase().as_str(), "" | "true" | "false" | "yes" | "no" | "on" | "off");
@@ -64,7 +64,7 @@ pub fn could_be_secret(value: &str) -> bool {
     !plain && !small
 }
 
-/// The password inside a URL with user information, such as a database's.
+/// The password in a URL with user information, such as the URL of a database.
 pub fn password_in(value: &str) -> Option<&str> {
     let (_, rest) = value.split_once("://")?;
     let authority = rest.split(['/', '?', '#']).next()?;

@@ -1,8 +1,8 @@
-//! Which values of an env file are secrets. Everything is, unless there is a reason.
+//! Decides which values of an env file are secrets. All are, except those that match a rule of this module.
 
 use super::encodings::MIN_BYTES;
 
-/// Keys whose values are meant for everybody, or name things that every log is full of.
+/// Keys whose values are public, or are names that occur in every log.
 const PUBLIC_KEYS: &[&str] = &[
     "NEXT_PUBLIC_*",
     "VITE_*",
@@ -24,7 +24,7 @@ const PUBLIC_KEYS: &[&str] = &[
     "*_VERSION",
 ];
 
-/// Plain words that settings are made of. As secrets they would be no secrets, as masks a nuisance.
+/// Common words in settings. They are not secret, and masking them would make logs unreadable.
 const PLAIN_WORDS: &[&str] = &[
     "development",
     "production",
@@ -75,7 +75,7 @@ const SECRET_PARTS: &[&str] = &[
     "DSN",
 ];
 
-/// Tells secrets from settings.
+/// Distinguishes secrets from settings.
 pub(super) struct Publicity<'a> {
     public_keys: &'a [String],
 }
@@ -87,7 +87,7 @@ impl<'a> Publicity<'a> {
 
     fn is_public_key(&self, key: &str) -> bool {
         let named = self.public_keys.iter().any(|glob| matches(glob, key));
-        // A built-in pattern must not uncover what its name calls a secret; a person's own list may.
+        // A built-in pattern must not unmask a key whose name says that it is a secret; `public_keys` may.
         let built_in = !sounds_secret(key) || key.starts_with("NEXT_PUBLIC_") || key.starts_with("VITE_");
         named || (built_in && PUBLIC_KEYS.iter().any(|glob| matches(glob, key)))
     }
@@ -107,7 +107,7 @@ impl<'a> Publicity<'a> {
         found
     }
 
-    /// True for a key that sounds secret with a value too short to be masked.
+    /// Whether a key has a secret-looking name and a value that is not masked, because it is too short or too common.
     pub(super) fn is_weak(&self, key: &str, value: &str) -> bool {
         let named = sounds_secret(key) && !self.is_public_key(key);
         named && !value.trim().is_empty() && self.secrets(key, value).is_empty()
@@ -119,7 +119,7 @@ fn sounds_secret(key: &str) -> bool {
     key.ends_with("_KEY") || key.ends_with("_PASS") || SECRET_PARTS.iter().any(|part| key.contains(part))
 }
 
-/// `*` stands for any text; letters count as written.
+/// `*` matches any text; the comparison is case-sensitive.
 fn matches(glob: &str, key: &str) -> bool {
     let mut parts = glob.split('*');
     let Some(mut rest) = parts.next().and_then(|head| key.strip_prefix(head)) else {
@@ -143,13 +143,13 @@ fn is_plain(value: &str) -> bool {
     PLAIN_WORDS.contains(&lower.as_str())
 }
 
-/// The whole URL, the user part's password as written, and the password decoded; nothing without a user part.
+/// The whole URL, the password of the user part as written, and the decoded password; empty without a user part.
 pub(super) fn of_url(value: &str) -> Vec<String> {
     let Some((_, rest)) = value.split_once("://") else {
         return Vec::new();
     };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    // A password with a bare slash in it is not allowed in a URL and common all the same.
+    // A password with an unescaped slash is not allowed in a URL, but common.
     let end = if authority.contains('@') { authority.rfind('@') } else { rest.rfind('@') };
     let Some(user) = end.and_then(|end| rest.get(..end)) else {
         return Vec::new();
@@ -184,7 +184,7 @@ fn decoded(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// A URL or host that gives nothing away: no user part, no query, no path part long enough to be a key.
+/// A URL or host without secrets: no user part, no query, no path part long enough to be a key.
 fn is_address(value: &str) -> bool {
     let (scheme, rest) = value.split_once("://").map_or((None, value), |(scheme, rest)| (Some(scheme), rest));
     if rest.contains(['@', '?', '#', ' '])

@@ -1,4 +1,4 @@
-//! How shells, languages and formats quote a text. Each function gives the text without the quotes around it.
+//! How shells, languages and formats quote a text. Each function returns the text without the outer quotes.
 
 use std::fmt::Write as _;
 
@@ -43,12 +43,12 @@ const WIDE: [Wide; 11] = [
     Wide::OctalKept,
 ];
 
-/// Characters that are written as `\u003c` where a text must not meddle with HTML.
+/// Characters that are written as `\u003c` in texts for HTML.
 const HTML: &str = "<>&";
-/// The same, as .NET and PHP have it.
+/// The same for .NET and PHP.
 const HTML_MORE: &str = "<>&'\"+`";
 
-/// Characters that must be escaped, one set for each kind of tool: what a backslash is put before.
+/// Characters that get a backslash before them, one set for each kind of tool.
 const BACKSLASHED: &[&str] = &[
     "'",
     "\"",
@@ -63,7 +63,7 @@ const BACKSLASHED: &[&str] = &[
     "\"\\#$",
     // Properties files.
     "\\:=#! ",
-    // What means something to a shell: `printf %q` and others, which differ on commas and braces.
+    // Special characters of shells: `printf %q` and others, which differ for commas and braces.
     " \t'\"\\|&;()<>!{}*[]?^$`,",
     " \t'\"\\|&;()<>!{}*[]?^$`",
     " \t'\"\\|&;()<>!{}*[]?^$`,#~",
@@ -79,7 +79,7 @@ const BACKSLASHED: &[&str] = &[
 /// Characters that are written twice.
 const DOUBLED: &[&str] = &["'", "\"", "$", "%", "\\", "`", "{}", "'\\", "'$", "\"$", "$%", "\\$"];
 
-/// What stands in HTML for `"` and `'`, and for characters that some tools escape besides.
+/// The HTML entities for `"` and `'`, and for further characters that some tools escape.
 const ENTITIES: &[&[(char, &str)]] = &[
     &[('"', "&quot;"), ('\'', "&#39;")],
     &[('"', "&quot;"), ('\'', "&#x27;")],
@@ -97,7 +97,7 @@ const ENTITIES: &[&[(char, &str)]] = &[
     &[('"', "&quot;"), ('\'', "&#39;"), ('`', "&#96;")],
 ];
 
-/// What stays as it is in percent encoding, by tool.
+/// Characters that are not changed by percent encoding, by tool.
 const PERCENT_KEPT: &[&str] = &[
     "",
     "-_.",
@@ -117,7 +117,7 @@ const PERCENT_KEPT: &[&str] = &[
     "-_.*/:=,@",
 ];
 
-/// Every way in which a tool may write `text` as text.
+/// Every way in which a tool may quote `text`.
 pub(super) fn quoted(text: &str) -> Vec<String> {
     let mut out = vec![text.to_owned()];
     for wide in WIDE {
@@ -152,7 +152,7 @@ pub(super) fn quoted(text: &str) -> Vec<String> {
     out
 }
 
-/// The ways of quoting that are often put around a text that is quoted already.
+/// The ways of quoting that are often applied to a text that is already quoted.
 pub(super) fn around(text: &str) -> Vec<String> {
     let again = json(text, Wide::Kept, "", false);
     vec![
@@ -207,7 +207,7 @@ fn mapped(text: &str, with: impl Fn(char) -> Option<String>) -> String {
     out
 }
 
-/// Writes bytes, those that `with` knows as it says. Bytes beyond ASCII must be among them to come out whole.
+/// Writes bytes, with the replacements of `with`. Bytes beyond ASCII must be replaced to be kept correctly.
 fn bytes(raw: &[u8], with: impl Fn(u8) -> Option<String>) -> String {
     let mut out = Vec::with_capacity(raw.len());
     for byte in raw {
@@ -255,7 +255,7 @@ fn json(text: &str, wide: Wide, extra: &str, slash: bool) -> String {
     })
 }
 
-/// A text in the manner of C: backslashes and `quotes` escaped, control characters by letter or number.
+/// A text as in C: backslashes and `quotes` escaped, control characters as letter or number.
 fn escaped(text: &str, quotes: &str, wide: Wide) -> String {
     mapped(text, |c| match c {
         '\\' => Some("\\\\".to_owned()),
@@ -288,7 +288,7 @@ fn escaped(text: &str, quotes: &str, wide: Wide) -> String {
     })
 }
 
-/// A text in single quotes that are left for control characters, `'a'$'\t''b'`: `printf %q` and `ls` of coreutils.
+/// A text in single quotes with control characters outside of them, `'a'$'\t''b'`: `printf %q` and `ls` of coreutils.
 fn in_pieces(text: &str) -> String {
     let mut out = String::new();
     let mut within = false;
@@ -308,7 +308,7 @@ fn in_pieces(text: &str) -> String {
     out
 }
 
-/// A character beyond ASCII; `None` when it stays.
+/// A character beyond ASCII; `None` when it is not changed.
 fn beyond(c: char, wide: Wide) -> Option<String> {
     let number = u32::from(c);
     let mut out = String::new();
@@ -339,7 +339,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_claimed_quoting_is_among_them() {
+    fn every_listed_quoting_is_included() {
         let has =
             |text: &str, form: &str| assert!(quoted(text).contains(&form.to_owned()), "{form} of {text}");
         has("a'b c$d", "a''b c$d");

@@ -1,6 +1,6 @@
-//! Masking secrets in a stream of bytes, before the bytes reach anything.
+//! Masks secrets in a stream of bytes, before the bytes are stored or sent.
 //!
-//! Covered: each value in the shapes of `encodings.rs`, across any borders between chunks, and across escape codes,
+//! Covered: each value in the encodings of `encodings.rs`, across the borders of chunks, and across escape codes,
 //! invisible characters and line breaks inside it (a wrapped value whose parts are written within one flush); also
 //! inside the strings that a program sends to the terminal (titles, links).
 //! Not covered: values that were compressed, encrypted, hashed, reversed, or indented while wrapped at places that
@@ -18,12 +18,12 @@ use super::env_file::EnvFile;
 use super::normalise::Normalised;
 use super::publicity::{self, Publicity};
 
-/// The secrets are more than the matcher can hold.
+/// There are too many secrets for the search.
 #[derive(Debug, thiserror::Error)]
-#[error("the secrets of the env file cannot be turned into a filter")]
+#[error("the env file has too many secrets: the filter that masks them cannot be built")]
 pub struct TooManySecrets(#[source] Box<aho_corasick::BuildError>);
 
-/// More bytes are not held back: they are codes without end around what might begin a secret.
+/// Maximum number of bytes that are held back. Only codes without end within a possible secret would need more.
 const HELD_MAX: usize = 256 * 1024;
 
 /// The secrets of one run, ready to be searched for. Cheap to clone.
@@ -32,11 +32,11 @@ pub struct Secrets(Arc<Inner>);
 
 struct Inner {
     search: Option<AhoCorasick>,
-    /// All forms, sorted, to see whether a text could be the beginning of one.
+    /// All encodings, sorted, to find out whether a text can be the beginning of one.
     sorted: Vec<Vec<u8>>,
-    /// The mask of each form, in the order in which the search knows them.
+    /// The mask of each encoding, in the order of the search.
     masks: Vec<String>,
-    /// The first two bytes of all forms: one bit each.
+    /// The first two bytes of all encodings: one bit each.
     begins: Vec<u64>,
     first: [bool; 256],
     longest: usize,
@@ -50,14 +50,14 @@ impl std::fmt::Debug for Secrets {
 }
 
 impl Secrets {
-    /// Takes the secrets of an env file. Keys matched by `public_keys` (`*` stands for any text), or by the
-    /// built-in list of public keys, are none. Fails when the search cannot be built.
+    /// Takes the secrets of an env file. Values of keys that match `public_keys` (`*` matches any text) or the
+    /// built-in list of public keys are not secret. Fails when the search cannot be built.
     pub fn of(env: &EnvFile, public_keys: &[String]) -> Result<Self, TooManySecrets> {
         let publicity = Publicity::new(public_keys);
         let mut weak = Vec::new();
         let mut pairs = Vec::new();
         for var in &env.vars {
-            // The text as written counts too: a tool may read the file by other rules than ours.
+            // The text as written is masked too: a tool may read the file by other rules.
             for value in [&var.value, &var.raw] {
                 pairs.extend(
                     publicity.secrets(&var.key, value).into_iter().map(|secret| (var.key.clone(), secret)),
@@ -70,12 +70,12 @@ impl Secrets {
         Self::build(pairs, weak)
     }
 
-    /// Takes exactly these secrets, each with the name that its mask shows.
+    /// Takes exactly these secrets, each with the name for its mask.
     pub fn from_pairs<I: IntoIterator<Item = (String, String)>>(pairs: I) -> Result<Self, TooManySecrets> {
         Self::build(pairs.into_iter().collect(), Vec::new())
     }
 
-    /// These secrets and those that stand in the user part of the URLs `more` (proxy addresses, say).
+    /// These secrets, and those in the user part of the URLs `more` (for example proxy addresses).
     pub fn with_urls(
         self,
         env: &EnvFile,
@@ -150,7 +150,7 @@ impl Secrets {
         Ok(Self(Arc::new(Inner { search, sorted, masks, begins, first, longest, weak })))
     }
 
-    /// Keys whose names sound secret and whose values are too short to be masked.
+    /// Keys with secret-looking names whose values are too short or too common to be masked.
     pub fn weak_keys(&self) -> &[String] {
         &self.0.weak
     }
@@ -164,7 +164,7 @@ impl Secrets {
         String::from_utf8_lossy(&out).into_owned()
     }
 
-    /// Masks every text inside a JSON value; its shape stays. Numbers that hold a secret become text.
+    /// Masks every text in a JSON value; its structure does not change. Numbers that contain a secret become text.
     pub fn redact_json(&self, value: &mut Value) {
         match value {
             Value::String(text) => *text = self.redact(text),
@@ -194,7 +194,7 @@ impl Secrets {
 }
 
 impl Inner {
-    /// Where the earliest text begins, from `from` on, that may grow into a secret with bytes yet to come.
+    /// The earliest place, from `from` on, of a text that may become a secret with the following bytes.
     fn undecided(&self, text: &[u8], from: usize) -> usize {
         let earliest = (text.len() + 1).saturating_sub(self.longest).max(from);
         (earliest..text.len())
@@ -212,7 +212,7 @@ impl Inner {
             .unwrap_or(text.len())
     }
 
-    /// Secrets inside the strings for the terminal (titles, links, clipboard), which `normalised` passes over.
+    /// Secrets inside the strings for the terminal (titles, links, clipboard), which `normalised` skips.
     fn inside(&self, raw: &[u8], normalised: &Normalised) -> Vec<(Range<usize>, &str)> {
         let Some(search) = &self.search else { return Vec::new() };
         let mut all = Vec::new();
@@ -226,13 +226,13 @@ impl Inner {
     }
 
     fn begins_a_form(&self, text: &[u8]) -> bool {
-        // Forms that begin with `text` follow it directly in sorted order; `text` itself is complete.
+        // Encodings that begin with `text` follow it directly in sorted order; `text` itself is complete.
         let after = self.sorted.partition_point(|form| form.as_slice() <= text);
         self.sorted.get(after).is_some_and(|form| form.starts_with(text))
     }
 }
 
-/// Where the table of first pairs says whether a form begins with these bytes.
+/// The bit in the table of first pairs for encodings that begin with these bytes.
 fn pair_bit(pair: [u8; 2]) -> (usize, u64) {
     let number = u16::from_be_bytes(pair);
     (usize::from(number >> 6), 1 << (number & 63))
@@ -246,7 +246,7 @@ pub struct Redactor {
 }
 
 impl Redactor {
-    /// Takes bytes in, appends to `out` what is certain.
+    /// Adds bytes, and appends to `out` the bytes that are certain.
     pub fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         if self.secrets.0.search.is_none() {
             out.extend_from_slice(bytes);
@@ -259,8 +259,8 @@ impl Redactor {
         }
     }
 
-    /// Nothing has come for a while: gives up whole lines that were held for a secret that might go on in the
-    /// next line. The beginning of a secret within the last line stays held.
+    /// For a pause in the stream: releases whole lines that were held back because a secret might continue in the
+    /// next line. The beginning of a secret within the last line is still held back.
     pub fn quiet(&mut self, out: &mut Vec<u8>) {
         let Some(end) = self.held.iter().rposition(|byte| *byte == b'\n') else {
             return;
@@ -286,7 +286,7 @@ impl Redactor {
             if last { text.len() } else { inner.undecided(text, from) }
         };
         let mut stop = hold(0);
-        let mut done = 0; // in squeezed bytes
+        let mut done = 0; // in normalised bytes
         let mut written = 0; // in raw bytes
         for found in search.find_iter(text) {
             if found.start() >= stop {
@@ -295,7 +295,7 @@ impl Redactor {
             let (start, end) = (normalised.raw(found.start()), normalised.raw_end(found.end()));
             emit.copy(written..start, out);
             out.extend_from_slice(inner.masks[found.pattern().as_usize()].as_bytes());
-            // Colour codes and line breaks from inside the secret still do their work after the mask.
+            // Colour codes and line breaks inside the secret are kept after the mask.
             for gap in normalised.working(found.start(), found.end()) {
                 out.extend_from_slice(&self.held[gap]);
             }
@@ -305,7 +305,7 @@ impl Redactor {
                 stop = hold(done);
             }
         }
-        // Skipped bytes before the point of doubt are certain; an unfinished code at the end is not.
+        // Skipped bytes before a possible secret are certain; an unfinished code at the end is not.
         let keep = if stop >= text.len() { normalised.certain } else { normalised.raw(stop.max(done)) };
         let keep = keep.max(written);
         emit.copy(written..keep, out);
@@ -313,7 +313,7 @@ impl Redactor {
     }
 }
 
-/// Raw bytes on their way out, with the secrets that stand inside strings for the terminal.
+/// Raw bytes to be written, with the secrets inside strings for the terminal.
 struct Emit<'a> {
     raw: &'a [u8],
     hidden: Vec<(Range<usize>, &'a str)>,
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mask_names_the_key_whatever_the_chunks() {
+    fn the_mask_names_the_key_for_any_size_of_chunks() {
         let secrets = secrets(&[("JWT", "abcabcabd"), ("DB", "abcabc")]);
         for size in 1..20 {
             let out = in_chunks(&secrets, b"x abcabcabcabd y abcabcab z abcabcabd", size);
@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_begin_no_secret_are_not_held_back() {
+    fn bytes_that_cannot_begin_a_secret_are_not_held_back() {
         let secrets = secrets(&[("K", "s3cr3tvalue")]);
         let mut stream = secrets.stream();
         let mut out = Vec::new();
@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn json_keeps_its_shape() {
+    fn json_keeps_its_structure() {
         let secrets = secrets(&[("K", "1234567"), ("Q", "a\"b\"c\"d")]);
         let mut value = serde_json::json!({"n": 12345678, "q": ["x a\"b\"c\"d"], "ok": true});
         secrets.redact_json(&mut value);
@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn without_secrets_every_byte_passes() {
+    fn without_secrets_no_byte_is_changed() {
         let secrets = secrets(&[]);
         assert_eq!(in_chunks(&secrets, "a\r\n\x1b[1mb\r".as_bytes(), 1), "a\r\n\x1b[1mb\r");
     }

@@ -2,7 +2,7 @@
 
 use super::env_file::EnvFile;
 
-/// Fills `$NAME`, `${NAME}`, `${NAME-text}` and `${NAME:-text}` from the assignments before.
+/// Resolves `$NAME`, `${NAME}`, `${NAME-text}` and `${NAME:-text}` from the earlier assignments.
 pub(super) fn fill(text: &str, before: &EnvFile) -> String {
     let mut out = String::new();
     let mut rest = text;
@@ -20,7 +20,7 @@ pub(super) fn fill(text: &str, before: &EnvFile) -> String {
     out
 }
 
-/// What the reference after a `$` stands for and how many bytes it takes; `None` when it is none.
+/// The value of the reference after a `$`, and its length in bytes; `None` when it is not a reference.
 fn reference(after: &str, before: &EnvFile) -> (Option<String>, usize) {
     let name_len = |text: &str| {
         let starts = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');

@@ -1,4 +1,4 @@
-//! The filter for secrets, against many secrets, forms and chunk borders.
+//! Tests the masking with many secrets, forms and chunk borders.
 #![allow(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 use std::process::Command;
@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use secrets::env_file::EnvFile;
 use secrets::redact::Secrets;
 
-/// Secrets as they occur: tokens, sentences, URLs, quotes, a key of several lines.
+/// Realistic secrets: tokens, sentences, URLs, quotes, a key of several lines.
 fn samples() -> Vec<(String, String)> {
     let mut all: Vec<String> = vec![
         "hunter2".into(),
@@ -187,7 +187,7 @@ proptest! {
         let mask = format!("[{key}]");
         prop_assert!(out.contains(&mask), "form {} of {:?} left {:?}", form, secret, out);
         if (38..40).contains(&form) {
-            // In a title only the secret goes; a value of several lines has its lines masked.
+            // In a title only the secret is masked; in a value of several lines each line is masked.
             prop_assert!(!secret.lines().any(|line| !line.starts_with("-----") && out.contains(line)), "{:?}", out);
         } else {
             let kept: String = out.replace(&mask, "").chars().filter(|c| !c.is_control()).collect();
@@ -200,7 +200,7 @@ proptest! {
     }
 
     #[test]
-    fn base64_of_a_text_around_a_secret_does_not_give_it_away(
+    fn a_secret_within_base64_of_a_longer_text_is_masked(
         n in 0..50_usize, before in "[a-z:]{0,7}", after in "[a-z@]{0,7}", cuts in proptest::collection::vec(1..9_usize, 1..12),
     ) {
         let (key, secret) = &SAMPLES[n];
@@ -214,7 +214,7 @@ proptest! {
     }
 
     #[test]
-    fn chunks_change_nothing(
+    fn chunk_borders_do_not_change_the_result(
         parts in proptest::collection::vec((0..50_usize, 0..FORMS, "[a-z \\n\\x1b\\[\\]0-9;m\r\u{7}\u{9b}\u{200b}]{0,20}"), 0..6),
         cuts in proptest::collection::vec(1..30_usize, 1..12),
     ) {
@@ -223,7 +223,7 @@ proptest! {
     }
 }
 
-/// Prints its argument in the ways of each language, one a line.
+/// Prints its argument in the quotings of each language, one per line.
 const PYTHON: &str = r#"
 import sys, json, shlex, html, urllib.parse, base64, binascii, re, quopri
 s = sys.argv[1]
@@ -248,7 +248,7 @@ for (const text of [JSON.stringify(s), util.inspect(s), util.inspect({a: s}), en
 const PERL: &str = r#"use Data::Dumper; $Data::Dumper::Terse = 1; print Dumper($ARGV[0]); print quotemeta($ARGV[0]), "\n"; $Data::Dumper::Useqq = 1; print Dumper($ARGV[0]);"#;
 
 #[test]
-fn what_real_tools_make_of_a_secret_does_not_give_it_away() {
+fn secrets_quoted_by_real_tools_are_masked() {
     let secrets = [
         "a'b\"c`d$e\\f/g",
         "p@ss+word=&<tag>;%20",
@@ -271,7 +271,7 @@ fn what_real_tools_make_of_a_secret_does_not_give_it_away() {
             if program == "bash" {
                 command.arg("bash");
             }
-            // Perl takes its arguments as bytes unless it is told of UTF-8.
+            // Perl treats its arguments as bytes unless UTF-8 is enabled.
             command.env("PERL_UNICODE", "SA");
             let Ok(output) = command.arg(secret).output() else {
                 test_support::tools::missing(program);
@@ -330,7 +330,7 @@ fn a_secret_that_holds_escape_codes_itself_is_found() {
 }
 
 #[test]
-fn codes_without_end_are_not_held_for_ever() {
+fn codes_without_end_are_not_held_back_forever() {
     let filter = Secrets::from_pairs([("K".to_owned(), "s3cr3tvalue".to_owned())]).unwrap();
     for filler in ["\x1b[0m", "\n", "\x1b]0;never ended", "\u{200b}", "\x1b]"] {
         let mut stream = filter.stream();
@@ -342,12 +342,12 @@ fn codes_without_end_are_not_held_for_ever() {
                 break;
             }
         }
-        assert!(!out.is_empty(), "{filler:?} was held for ever");
+        assert!(!out.is_empty(), "{filler:?} was held back forever");
     }
 }
 
 #[test]
-fn text_without_secrets_is_not_touched() {
+fn text_without_secrets_is_not_changed() {
     let mut text = String::new();
     for n in 0..60_000_u64 {
         let state = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);

@@ -1,4 +1,4 @@
-//! Owners' words that a gate is passed. Append-only.
+//! Acceptances of gates by their owners. Append-only.
 
 use domain::facts::Acceptance;
 use domain::time::Millis;
@@ -7,17 +7,17 @@ use sqlx::{SqliteConnection, SqliteExecutor};
 use super::StoreError;
 
 /// Adds an acceptance; its `id` is ignored, the store's is returned.
-pub async fn add(conn: &mut SqliteConnection, word: &Acceptance) -> Result<i64, StoreError> {
+pub async fn add(conn: &mut SqliteConnection, acceptance: &Acceptance) -> Result<i64, StoreError> {
     Ok(sqlx::query_scalar!(
         r#"INSERT INTO acceptance (gate, release, digest, by, by_name, note, at)
            VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id AS "id!""#,
-        word.gate,
-        word.release,
-        word.digest,
-        word.by,
-        word.by_name,
-        word.note,
-        word.at.0
+        acceptance.gate,
+        acceptance.release,
+        acceptance.digest,
+        acceptance.by,
+        acceptance.by_name,
+        acceptance.note,
+        acceptance.at.0
     )
     .fetch_one(conn)
     .await?)

@@ -1,4 +1,4 @@
-//! People's words on items that no check decides. Append-only; taking a word back is another word.
+//! Attestations of items that no check decides. Append-only; withdrawing an attestation adds another row.
 
 use domain::facts::Attestation;
 use domain::time::Millis;
@@ -7,19 +7,19 @@ use sqlx::{SqliteConnection, SqliteExecutor};
 use super::StoreError;
 
 /// Adds an attestation; its `id` is ignored, the store's is returned.
-pub async fn add(conn: &mut SqliteConnection, word: &Attestation) -> Result<i64, StoreError> {
+pub async fn add(conn: &mut SqliteConnection, attestation: &Attestation) -> Result<i64, StoreError> {
     Ok(sqlx::query_scalar!(
         r#"INSERT INTO attestation (item, text_digest, release, by, by_name, note, link, at, holds)
            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id AS "id!""#,
-        word.item,
-        word.text_digest,
-        word.release,
-        word.by,
-        word.by_name,
-        word.note,
-        word.link,
-        word.at.0,
-        word.holds
+        attestation.item,
+        attestation.text_digest,
+        attestation.release,
+        attestation.by,
+        attestation.by_name,
+        attestation.note,
+        attestation.link,
+        attestation.at.0,
+        attestation.holds
     )
     .fetch_one(conn)
     .await?)

@@ -1,4 +1,4 @@
-//! When watched things were first seen to be what they are. Append-only.
+//! Changes of observed things, with the time at which they were first observed. Append-only.
 
 use domain::observed_changes::Change;
 use domain::time::Millis;
@@ -20,7 +20,7 @@ pub async fn add(conn: &mut SqliteConnection, change: &Change) -> Result<(), Sto
     Ok(())
 }
 
-/// The last change of everything that was ever watched, oldest first.
+/// The last change of everything that was ever observed, oldest first.
 pub async fn last(db: impl SqliteExecutor<'_>) -> Result<Vec<Change>, StoreError> {
     let rows = sqlx::query!(
         r#"SELECT key AS "key!: String", was AS "was?: String", now AS "now!: String", at AS "at!: i64"

@@ -7,21 +7,21 @@ use sqlx::{SqliteConnection, SqliteExecutor};
 use super::{StoreError, json};
 
 /// Adds a decision; its `id` is ignored, the store's is returned.
-pub async fn add(conn: &mut SqliteConnection, word: &Decision) -> Result<i64, StoreError> {
-    let choice = word.choice.slug();
-    let shown = json::write(&word.shown, "decision.shown")?;
+pub async fn add(conn: &mut SqliteConnection, decision: &Decision) -> Result<i64, StoreError> {
+    let choice = decision.choice.slug();
+    let shown = json::write(&decision.shown, "decision.shown")?;
     Ok(sqlx::query_scalar!(
         r#"INSERT INTO decision (release, choice, note, digest, verdict, shown, by, by_name, at)
            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id AS "id!""#,
-        word.release,
+        decision.release,
         choice,
-        word.note,
-        word.digest,
-        word.verdict,
+        decision.note,
+        decision.digest,
+        decision.verdict,
         shown,
-        word.by,
-        word.by_name,
-        word.at.0
+        decision.by,
+        decision.by_name,
+        decision.at.0
     )
     .fetch_one(conn)
     .await?)

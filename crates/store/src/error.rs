@@ -1,24 +1,24 @@
-//! What can go wrong in the store. The message is for people; the cause stays behind `source()`.
+//! Errors of the store. The message is for people; the cause is available from `source()`.
 
 use std::sync::Arc;
 
 use sqlx::error::DatabaseError;
 
-/// The store could not do what was asked. Cheap to clone: one failed commit answers many writers.
+/// An error of the store. Cheap to clone: one failed commit is returned to many writers.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// The database was written by a newer version.
     #[error(
-        "the data directory belongs to a newer version of Stagegate (its schema is {found}, this version knows {known}); install that version, or point --data elsewhere"
+        "the data directory was written by a newer version of Stagegate (schema {found}; this version supports up to {known}); install that version, or choose another directory with --data"
     )]
     NewerData {
         /// The newest migration found in the database.
         found: i64,
-        /// The newest migration that this version knows.
+        /// The newest migration of this version.
         known: i64,
     },
-    /// The linked SQLite is one that can lose committed writes.
-    #[error("SQLite {found} can lose committed data; 3.51.3 or newer is needed")]
+    /// The linked SQLite version can lose committed writes.
+    #[error("SQLite {found} can lose committed data; 3.51.3 or newer is required")]
     OldSqlite {
         /// Its version.
         found: String,
@@ -26,26 +26,26 @@ pub enum StoreError {
     /// The data directory cannot be used.
     #[error("the data directory cannot be used: {source}")]
     Directory {
-        /// What the system said.
+        /// The error of the operating system.
         source: Arc<std::io::Error>,
     },
-    /// The schema could not be brought up to date.
-    #[error("the database could not be brought up to date")]
+    /// The schema could not be upgraded.
+    #[error("the database schema could not be upgraded")]
     Migrate(#[source] Arc<sqlx::migrate::MigrateError>),
-    /// The disk is full; nothing of the action was stored.
-    #[error("the disk is full; nothing was stored")]
+    /// The disk is full; nothing of the action was saved.
+    #[error("the disk is full; nothing was saved")]
     Full,
-    /// The disk failed; nothing of the action was stored.
-    #[error("the database could not be read or written; nothing was stored")]
+    /// The disk failed; nothing of the action was saved.
+    #[error("the database could not be read or written; nothing was saved")]
     Io(#[source] Arc<sqlx::Error>),
     /// Another process kept the database locked.
     #[error("the database is busy; try again")]
     Busy,
-    /// A rule of the schema said no (append-only, unique, a check); the text names the rule.
-    #[error("the store refused it: {0}")]
+    /// A rule of the schema was violated (append-only, unique, a check); the text names the rule.
+    #[error("the database rejected the change: {0}")]
     Refused(String),
-    /// A stored value cannot be read back.
-    #[error("the store holds a value that cannot be read ({what})")]
+    /// A stored value cannot be read.
+    #[error("the database contains a value that cannot be read ({what})")]
     Damaged {
         /// Table and column.
         what: &'static str,
@@ -54,14 +54,14 @@ pub enum StoreError {
     #[error("Stagegate is shutting down")]
     Closed,
     /// A job panicked or took too long; its changes were undone.
-    #[error("the act was broken off; nothing was stored")]
+    #[error("the action was aborted; nothing was saved")]
     BrokenOff,
-    /// Anything else that the database said.
-    #[error("the database could not answer")]
+    /// Any other error of the database.
+    #[error("the database reported an error")]
     Database(#[source] Arc<sqlx::Error>),
 }
 
-// Primary result codes of SQLite; extended codes hold them in their low byte.
+// Primary result codes of SQLite; extended codes contain them in their low byte.
 const BUSY: i32 = 5;
 const LOCKED: i32 = 6;
 const READONLY: i32 = 8;
@@ -93,7 +93,7 @@ fn primary_code(error: &dyn DatabaseError) -> Option<i32> {
 }
 
 impl StoreError {
-    /// Whether the file itself is damaged, which does not go away by itself.
+    /// Whether the file itself is damaged; a retry does not help then.
     pub fn is_damage(&self) -> bool {
         let code = match self {
             StoreError::Io(error) => error.as_database_error().and_then(primary_code),
@@ -102,7 +102,7 @@ impl StoreError {
         matches!(code, Some(CORRUPT | NOTADB))
     }
 
-    /// Whether the message tells of a value that must be unique and is not.
+    /// Whether a value that must be unique exists already.
     pub(crate) fn is_unique_violation(&self) -> bool {
         matches!(self, StoreError::Refused(rule) if rule.starts_with("UNIQUE"))
     }
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_damaged_file_is_told_from_one_that_cannot_be_read_now() {
+    async fn a_damaged_file_is_distinguished_from_one_that_cannot_be_read() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("db");
         std::fs::write(&file, vec![b'x'; 8192]).unwrap();

@@ -1,4 +1,4 @@
-//! What runs found for checks. Append-only.
+//! Evidence: what runs found for checks. Append-only.
 
 use domain::evidence::{Evidence, Finding, Outcome};
 use domain::failures::FailureCount;
@@ -12,7 +12,7 @@ use super::{StoreError, json};
 pub async fn add(conn: &mut SqliteConnection, evidence: &Evidence) -> Result<i64, StoreError> {
     let parts = json::write(&evidence.parts, "evidence.parts")?;
     let (finding, outcome) = (&evidence.finding, evidence.finding.outcome.slug());
-    // A measured value that is no number cannot be stored as one, and says nothing.
+    // A value that is not a finite number cannot be stored, and has no meaning.
     let value = finding.value.filter(|v| v.is_finite());
     Ok(sqlx::query_scalar!(
         r#"INSERT INTO evidence (check_id, outcome, value, saw, wanted, next, threshold_digest, parts,
@@ -35,7 +35,7 @@ pub async fn add(conn: &mut SqliteConnection, evidence: &Evidence) -> Result<i64
     .await?)
 }
 
-/// One query for evidence: the columns are the same, the rest is each one's own, so that an index answers it.
+/// A query for evidence. The columns are always the same; the rest differs, so that each query can use an index.
 macro_rules! evidence {
     ($db:expr, $rest:literal $(, $arg:expr)* $(,)?) => {
         sqlx::query_as!(
@@ -56,9 +56,9 @@ macro_rules! evidence {
     };
 }
 
-/// What the rules need to judge a release: the last `per_check` findings of every check whatever they were found
-/// on, and of each check, declaration and set of parts of this release the newest that passed, the newest that did
-/// not, and the first that did not pass since. Oldest first. How often checks failed is told by [`failures`].
+/// The evidence that the rules need for a release: the last `per_check` findings of every check on any parts; and for
+/// each check, declaration and set of parts of this release the newest that passed, the newest that did
+/// not, and the first that did not pass since then. Oldest first. See [`failures`] for the number of failures.
 pub async fn for_judging(
     db: impl SqliteExecutor<'_>,
     release: Option<i64>,
@@ -122,12 +122,12 @@ pub async fn of_check(
     evidence!(db, "WHERE check_id = ? ORDER BY id DESC LIMIT ?", check, limit)
 }
 
-/// What a run found, oldest first.
+/// The evidence of a run, oldest first.
 pub async fn of_run(db: impl SqliteExecutor<'_>, run: i64) -> Result<Vec<Evidence>, StoreError> {
     evidence!(db, "WHERE run = ? ORDER BY id", run)
 }
 
-/// The first finding on a release, from a time on, that did not pass.
+/// The first finding on a release since a time that did not pass.
 pub async fn first_not_passed(
     db: impl SqliteExecutor<'_>,
     release: i64,
@@ -142,8 +142,8 @@ pub async fn first_not_passed(
     .pop())
 }
 
-/// How often checks were seen not to pass on a release, by declaration and parts. Of a part that was not the
-/// release's own, the count does not tell what it was.
+/// How often checks did not pass on a release, by declaration and parts. Parts that differed from the release's are
+/// left out.
 pub async fn failures(
     db: impl SqliteExecutor<'_>,
     release: &Release,
@@ -174,18 +174,18 @@ pub async fn failures(
         .collect()
 }
 
-/// Somebody who ran a check on a release, and the first run in which they did.
+/// A person who ran a check on a release, and the first run in which they did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckRunner {
     /// The check.
     pub check: String,
     /// Person id.
     pub by: i64,
-    /// Number of the run.
+    /// Id of the run.
     pub run: i64,
 }
 
-/// Everybody who ran a check on a release.
+/// All people who ran a check on a release.
 pub async fn runners(db: impl SqliteExecutor<'_>, release: i64) -> Result<Vec<CheckRunner>, StoreError> {
     Ok(sqlx::query_as!(
         CheckRunner,

@@ -1,5 +1,5 @@
-//! Rows that have served their purpose: ended sessions, answered keys, used and expired links. Nothing of it is
-//! judged or shown.
+//! Deletes rows that are no longer needed: ended sessions, answered idempotency keys, used and expired links. No rule
+//! or page uses them.
 
 use domain::time::Millis;
 use sqlx::SqliteConnection;
@@ -9,7 +9,7 @@ use super::StoreError;
 /// Deletes up to `limit` sessions that have ended.
 ///
 /// # Errors
-/// Fails when the store refuses.
+/// Fails when the store cannot be written.
 pub async fn sessions(conn: &mut SqliteConnection, now: Millis, limit: i64) -> Result<u64, StoreError> {
     let done = sqlx::query!(
         "DELETE FROM session WHERE id_hash IN (SELECT id_hash FROM session WHERE expires_at <= ? LIMIT ?)",
@@ -24,7 +24,7 @@ pub async fn sessions(conn: &mut SqliteConnection, now: Millis, limit: i64) -> R
 /// Deletes up to `limit` idempotency keys that were claimed before a time. A run keeps the key that started it.
 ///
 /// # Errors
-/// Fails when the store refuses.
+/// Fails when the store cannot be written.
 pub async fn keys(conn: &mut SqliteConnection, before: Millis, limit: i64) -> Result<u64, StoreError> {
     let done = sqlx::query!(
         "DELETE FROM idempotency WHERE key IN (SELECT key FROM idempotency WHERE created_at < ? LIMIT ?)",
@@ -39,7 +39,7 @@ pub async fn keys(conn: &mut SqliteConnection, before: Millis, limit: i64) -> Re
 /// Deletes up to `limit` one-time links that were used, or that expired, before a time.
 ///
 /// # Errors
-/// Fails when the store refuses.
+/// Fails when the store cannot be written.
 pub async fn links(conn: &mut SqliteConnection, before: Millis, limit: i64) -> Result<u64, StoreError> {
     let done = sqlx::query!(
         "DELETE FROM link WHERE token_hash IN

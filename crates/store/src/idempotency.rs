@@ -1,4 +1,4 @@
-//! Idempotency keys: the first request with a key does the action, later ones get its answer.
+//! Idempotency keys: the first request with a key executes the action, later requests get the same answer.
 
 use domain::time::Millis;
 use serde_json::Value;
@@ -6,14 +6,14 @@ use sqlx::SqliteConnection;
 
 use super::{StoreError, json};
 
-/// What a request with a key is to do.
+/// What to do with a request that has a key.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Claim {
-    /// It is the first: do the action, then [`complete`].
+    /// It is the first: execute the action, then call [`complete`].
     Fresh,
-    /// The action was done: give this answer again.
+    /// The action was executed: return this answer again.
     Replay(Value),
-    /// The action goes on.
+    /// The action is still in progress.
     InFlight,
     /// The key belongs to another person, action or request: refuse.
     Mismatch,
@@ -28,7 +28,7 @@ pub struct NewClaim<'a> {
     pub person: i64,
     /// The action.
     pub act: &'a str,
-    /// Digest of all that the form said.
+    /// Digest of the submitted form.
     pub params_digest: &'a str,
     /// The attempt that claims it.
     pub owner: &'a str,
@@ -67,7 +67,7 @@ pub async fn claim(conn: &mut SqliteConnection, new: &NewClaim<'_>) -> Result<Cl
     })
 }
 
-/// Whether the key is claimed by this attempt and not answered.
+/// Whether the key is claimed by this attempt and not answered yet.
 pub async fn is_held(conn: &mut SqliteConnection, key: &str, owner: &str) -> Result<bool, StoreError> {
     let held = sqlx::query_scalar!(
         r#"SELECT count(*) AS "n!: i64" FROM idempotency WHERE key = ? AND owner = ? AND answer IS NULL"#,
@@ -79,12 +79,12 @@ pub async fn is_held(conn: &mut SqliteConnection, key: &str, owner: &str) -> Res
     Ok(held > 0)
 }
 
-/// Keys that are claimed and not answered.
+/// Keys that are claimed and not answered yet.
 pub async fn unanswered(conn: &mut SqliteConnection) -> Result<Vec<String>, StoreError> {
     Ok(sqlx::query_scalar!("SELECT key FROM idempotency WHERE answer IS NULL").fetch_all(conn).await?)
 }
 
-/// Stores the answer of the action. Belongs into the transaction of the action's last change.
+/// Stores the answer of the action. Call it in the transaction of the action's last change.
 pub async fn complete(conn: &mut SqliteConnection, key: &str, answer: &Value) -> Result<(), StoreError> {
     let answer = json::write(answer, "idempotency.answer")?;
     let done =
@@ -92,17 +92,17 @@ pub async fn complete(conn: &mut SqliteConnection, key: &str, answer: &Value) ->
     if done.rows_affected() == 1 {
         Ok(())
     } else {
-        Err(StoreError::Refused("an idempotency key is claimed before it is answered".to_owned()))
+        Err(StoreError::Refused("an idempotency key must be claimed before it is answered".to_owned()))
     }
 }
 
-/// Gives a key free whose action was refused before it changed anything, so that the same form can be sent again.
+/// Releases a key whose action was refused before it changed anything, so that the same form can be sent again.
 pub async fn abandon(conn: &mut SqliteConnection, key: &str) -> Result<(), StoreError> {
     sqlx::query!("DELETE FROM idempotency WHERE key = ? AND answer IS NULL", key).execute(conn).await?;
     Ok(())
 }
 
-/// Forgets answered keys older than `before`, and returns how many.
+/// Deletes answered keys older than `before` and returns how many.
 pub async fn prune(conn: &mut SqliteConnection, before: Millis) -> Result<u64, StoreError> {
     let done = sqlx::query!("DELETE FROM idempotency WHERE created_at < ? AND answer IS NOT NULL", before.0)
         .execute(conn)

@@ -1,4 +1,4 @@
-//! Incidents: the facts of a rollback as they were, and what people add to them. Append-only.
+//! Incidents: the recorded facts of a rollback, and the notes that people add. Append-only.
 
 use domain::incident::{Incident, Note, NoteKind};
 use domain::time::Millis;
@@ -6,7 +6,7 @@ use sqlx::{SqliteConnection, SqliteExecutor};
 
 use super::{StoreError, json};
 
-/// Adds an incident; its `id` is ignored, the store's is returned. One run makes one incident.
+/// Adds an incident; its `id` is ignored, the store's is returned. A run has at most one incident.
 pub async fn add(conn: &mut SqliteConnection, incident: &Incident) -> Result<i64, StoreError> {
     let report = json::write(&incident.report, "incident.report")?;
     Ok(sqlx::query_scalar!(
@@ -43,7 +43,7 @@ pub async fn these(db: impl SqliteExecutor<'_>, ids: &[i64]) -> Result<Vec<Incid
     .collect()
 }
 
-/// One query for incidents: the columns are the same, the rest is each one's own.
+/// A query for incidents. The columns are always the same; the rest differs.
 macro_rules! incidents {
     ($db:expr, $rest:literal $(, $arg:expr)* $(,)?) => {
         sqlx::query_as!(
@@ -123,7 +123,7 @@ pub async fn add_note(conn: &mut SqliteConnection, note: &Note) -> Result<i64, S
     .await?)
 }
 
-/// What people added to an incident, oldest first.
+/// The notes of an incident, oldest first.
 pub async fn notes(db: impl SqliteExecutor<'_>, incident: i64) -> Result<Vec<Note>, StoreError> {
     let rows = sqlx::query!(
         r#"SELECT id AS "id!", incident, kind, about, text, by, by_name, at

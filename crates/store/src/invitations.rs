@@ -1,5 +1,5 @@
-//! Making an invitation. The schema allows one open invitation for a login, so of two people who invite the same
-//! person at the same moment one is told.
+//! Creating invitations. The schema allows only one open invitation per login, so if two requests invite the same
+//! person at the same time, one of them gets an error.
 
 use domain::time::Millis;
 use sqlx::{SqliteConnection, SqliteExecutor};
@@ -10,16 +10,16 @@ use super::{StoreError, people};
 /// An invitation could not be stored or withdrawn.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum InvitationError {
-    /// Somebody has this login already.
+    /// The login exists already.
     #[error("the login “{0}” is taken")]
     LoginTaken(String),
-    /// There is an open invitation that was not there when this one was asked for.
+    /// There is an open invitation that did not exist when this one was requested.
     #[error(
-        "“{0}” was invited by somebody else at the same moment; nothing was changed. Reload the page to see that invitation, or invite again to replace it"
+        "“{0}” was invited by another request at the same time; nothing was changed. Reload the page to see that invitation, or invite again to replace it"
     )]
     AlreadyInvited(String),
-    /// It was open when it was asked for, and is not any more.
-    #[error("the invitation of {0} was used or withdrawn in the meantime; reload the page to see which")]
+    /// It was open when the page was shown, and is no longer.
+    #[error("the invitation for {0} has already been used or withdrawn; reload the page to see its state")]
     NotOpen(String),
     /// The store failed.
     #[error(transparent)]
@@ -32,7 +32,7 @@ impl From<sqlx::Error> for InvitationError {
     }
 }
 
-/// An invitation that was neither used nor withdrawn; its time may be over.
+/// An invitation that was neither used nor withdrawn. It may have expired.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pending {
     token_hash: String,
@@ -59,7 +59,7 @@ pub async fn pending(db: impl SqliteExecutor<'_>, login: &str) -> Result<Option<
 /// Stores an invitation in place of the one that was `seen`, under the hash of its token.
 ///
 /// # Errors
-/// Somebody has the login by now, or another invitation than the one that was `seen` is open.
+/// If the login exists by now, or an invitation other than `seen` is open.
 pub async fn replace(
     conn: &mut SqliteConnection,
     token_hash: &str,

@@ -1,4 +1,4 @@
-//! JSON in text columns: written from types, read back into types.
+//! JSON in text columns.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -10,12 +10,12 @@ pub(super) fn write<T: Serialize + ?Sized>(value: &T, what: &'static str) -> Res
     serde_json::to_string(value).map_err(|_| StoreError::Damaged { what })
 }
 
-/// The value behind JSON text; `what` names table and column for the error.
+/// The value of a JSON text; `what` names table and column for the error.
 pub(super) fn read<T: DeserializeOwned>(text: &str, what: &'static str) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(|_| StoreError::Damaged { what })
 }
 
-/// The value behind JSON text that may be absent.
+/// The value of a JSON text that may be absent.
 pub(super) fn read_some<T: DeserializeOwned>(
     text: Option<String>,
     what: &'static str,

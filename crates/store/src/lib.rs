@@ -1,7 +1,6 @@
-//! State, on one SQLite file: one writer, a pool of readers, one file for each noun.
+//! The store: all state in one SQLite file, with one writer and a pool of readers. One module per kind of record.
 //!
-//! Nothing outside of this crate knows SQL. Nothing in here knows rules: what may be stored when is decided by whoever
-//! calls.
+//! Only this crate contains SQL. It contains no rules: the caller decides what may be stored and when.
 
 pub mod audit;
 use std::fs::{DirBuilder, OpenOptions, Permissions};
@@ -46,16 +45,16 @@ pub mod sign_offs;
 pub mod waivers;
 
 pub use error::StoreError;
-/// A connection, within a transaction where it was handed out by [`Store::write`].
+/// A connection; inside a transaction if it comes from [`Store::write`].
 pub use sqlx::SqliteConnection as Connection;
 pub use writer::Others;
 
-/// The schema, step by step.
+/// The migrations of the schema.
 pub static MIGRATOR: Migrator = sqlx::migrate!("../../migrations");
 
 /// Name of the database file in the data directory.
 pub const FILE_NAME: &str = "stagegate.db";
-/// The first SQLite without the bug that loses commits in WAL mode with several connections.
+/// The first SQLite version without the bug that loses commits in WAL mode with several connections.
 const LEAST_SQLITE: (u32, u32, u32) = (3, 51, 3);
 const READERS: u32 = 4;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -81,8 +80,8 @@ impl std::fmt::Debug for Store {
 }
 
 impl Store {
-    /// Opens (or makes) the database in the directory `data` and brings its schema up to date. The directory
-    /// is made private to this user. Fails on data of a newer version, and changes nothing then.
+    /// Opens (or creates) the database in the directory `data` and upgrades its schema. The directory
+    /// is made private to this user. Fails on data of a newer version without changing anything.
     pub async fn open(data: &Path) -> Result<Store, StoreError> {
         let file = data.join(FILE_NAME);
         make_private(data, &file).map_err(|e| StoreError::Directory { source: Arc::new(e) })?;
@@ -93,20 +92,22 @@ impl Store {
             .clone()
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
-            // Without it, INSERT OR REPLACE would delete rows behind the triggers' backs.
+            // Without it, INSERT OR REPLACE would delete rows without firing the triggers.
             .pragma("recursive_triggers", "ON")
-            // What was deleted or replaced is overwritten, not only unlinked.
+            // Deleted and replaced content is overwritten, not only unlinked.
             .pragma("secure_delete", "ON")
-            // The list of rows that the audit log still has to vouch for needs no file.
+            // The list of rows that the audit log must still cover needs no file.
             .pragma("temp_store", "MEMORY");
         let mut conn = write.connect().await?;
         MIGRATOR.run(&mut conn).await.map_err(|e| StoreError::Migrate(Arc::new(e)))?;
         crate::audit::rows::prepare(&mut conn).await?;
         match crate::audit::rows::adopt(&mut conn).await {
-            // The server starts on a full disk too; the next start does it.
+            // The server must also start when the disk is full; the next start repeats this.
             Err(StoreError::Full) => {
-                tracing::error!("the disk is full: records of an earlier version are not vouched for yet");
-                // SQLite may have ended the transaction by itself, which this connection knows nothing of.
+                tracing::error!(
+                    "the disk is full: the audit log does not cover records of an earlier version yet; free space and restart"
+                );
+                // SQLite may have ended the transaction itself, and then sqlx has a wrong state of this connection.
                 drop(conn);
                 conn = write.connect().await?;
                 crate::audit::rows::prepare(&mut conn).await?;
@@ -123,13 +124,13 @@ impl Store {
         Ok(Store { inner: Arc::new(Inner { file, readers, writer, writes }) })
     }
 
-    /// The readers. What was acknowledged by [`Store::write`] is visible in them.
+    /// The readers. They see everything that [`Store::write`] has confirmed.
     pub fn readers(&self) -> &SqlitePool {
         &self.inner.readers
     }
 
-    /// Runs `job` in a transaction of its own and returns once its changes are durable; an `Err` of the job
-    /// undoes all that it did, and only that. The job must wait for nothing but the connection.
+    /// Runs `job` in its own transaction and returns when its changes are durable. An `Err` of the job
+    /// undoes all its changes, and only those. The job must not wait for anything except the connection.
     ///
     /// ```ignore
     /// let id = store
@@ -149,13 +150,13 @@ impl Store {
         self.inner.writer.write(job).await
     }
 
-    /// How many transactions this process has committed. Whoever keeps what they read remembers the number from
-    /// before reading: while it is the same, nothing was written here since.
+    /// How many transactions this process has committed. A cache stores the number from before it read:
+    /// while the number is the same, this process has written nothing since.
     pub fn writes(&self) -> u64 {
         self.inner.writes.load(Ordering::Acquire)
     }
 
-    /// Looks whether other connections have written to the file since the store was opened.
+    /// Checks whether other connections have written to the file since the store was opened.
     ///
     /// # Errors
     /// Fails when the store cannot be read.
@@ -163,8 +164,8 @@ impl Store {
         self.inner.writer.others(false).await
     }
 
-    /// The same, and looks once more for an event that was found missing from the audit log: one that is back counts
-    /// as missing no longer.
+    /// The same, and searches again for an event that was missing from the audit log: if it is back, it no longer
+    /// counts as missing.
     ///
     /// # Errors
     /// Fails when the store cannot be read.
@@ -172,7 +173,7 @@ impl Store {
         self.inner.writer.others(true).await
     }
 
-    /// Where the database is.
+    /// Path of the database.
     pub fn file(&self) -> &Path {
         &self.inner.file
     }
@@ -184,7 +185,7 @@ impl Store {
 
     /// Finishes queued writes and closes the file. Later calls on any clone fail with [`StoreError::Closed`].
     pub async fn close(&self) {
-        // Readers first: the last connection to close is the writer, which may then fold the WAL back.
+        // Readers first: the writer closes last, so that it can checkpoint the WAL.
         self.inner.readers.close().await;
         self.inner.writer.stop().await;
     }
@@ -204,7 +205,7 @@ async fn refuse_what_cannot_work(mut conn: SqliteConnection) -> Result<(), Store
     if !is_safe_sqlite(&found) {
         return Err(StoreError::OldSqlite { found });
     }
-    // Asked without the checked macros: a new file has no such table yet.
+    // Without the checked macros, because a new file does not have this table yet.
     let migrated: Option<String> =
         sqlx::query_scalar("SELECT name FROM sqlite_master WHERE name = '_sqlx_migrations'")
             .fetch_optional(&mut conn)

@@ -1,5 +1,6 @@
-//! One-time links: the first admin's setup, invitations, sign-in, new passwords. Only hashes are stored. The audit log
-//! vouches for each row, and a link opens only as it vouches for it: a row that somebody else wrote gives no account.
+//! One-time links: setup of the first admin, invitations, sign-in, new passwords. Only hashes of tokens are stored. The
+//! audit log covers each row, and a link works only if its row matches the log: a row that was written by another
+//! program gives no access.
 
 use domain::role::Role;
 use domain::time::Millis;
@@ -11,9 +12,9 @@ use crate::audit;
 /// What a link is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkKind {
-    /// Makes the first admin.
+    /// Creates the first admin.
     Setup,
-    /// Makes the person that it describes.
+    /// Creates the person that it describes.
     Invite,
     /// Signs one person in.
     SignIn,
@@ -22,7 +23,7 @@ pub enum LinkKind {
 }
 
 impl LinkKind {
-    /// The word in the store.
+    /// The value in the store.
     pub fn slug(self) -> &'static str {
         match self {
             LinkKind::Setup => "setup",
@@ -45,9 +46,9 @@ impl LinkKind {
 pub struct Link {
     /// What it is for.
     pub kind: LinkKind,
-    /// The person it is made out to: sign-in and reset have one, setup and invitation do not.
+    /// The person it belongs to: sign-in and reset have one, setup and invitation do not.
     pub person: Option<i64>,
-    /// Name of the person to be made; empty where there is nothing to make or it is asked for.
+    /// Name of the person to create; empty if there is none, or if the person enters it.
     pub name: String,
     /// Their login.
     pub login: String,
@@ -55,32 +56,32 @@ pub struct Link {
     pub roles: Vec<Role>,
     /// Who made the link; `None` for Stagegate itself and the command line.
     pub made_by: Option<i64>,
-    /// When it ends.
+    /// When it expires.
     pub expires_at: Millis,
 }
 
-/// A link does not open. Whoever holds it may be told why: they hold the token.
+/// A link cannot be used. The reason may be shown to the person who has the token.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum LinkError {
-    /// No such token was ever given out, or it was withdrawn.
+    /// The token does not exist, or was withdrawn.
     #[error("this link is not valid; ask an admin for a new one")]
     Unknown,
     /// It was used before.
-    #[error("this link was used already; each works once")]
+    #[error("this link has already been used; a link works only once")]
     Used,
     /// It was withdrawn, or the admin who made it is no longer one.
     #[error("this link was withdrawn; ask an admin for a new one")]
     Withdrawn,
-    /// The audit log does not vouch for it: its row was written by another way than the program.
-    #[error("this link was not made by Stagegate, or was changed since; ask an admin for a new one")]
+    /// Its row does not match the audit log: it was not written by Stagegate.
+    #[error("this link was not made by Stagegate, or was changed later; ask an admin for a new one")]
     NotVouched {
-        /// Number of its row.
+        /// Id of its row.
         link: i64,
     },
-    /// Its time is over.
+    /// It has expired.
     #[error("this link has expired; ask an admin for a new one")]
     Expired,
-    /// Somebody has the login of the invitation by now.
+    /// The login of the invitation exists by now.
     #[error("the login “{0}” is taken; ask an admin for an invitation with another login")]
     LoginTaken(String),
     /// The store failed.
@@ -121,7 +122,7 @@ pub async fn create(
     Ok(())
 }
 
-/// The link behind a token, as long as it can be used; using it is [`consume`].
+/// The link of a token, if it can be used. [`consume`] uses it.
 pub async fn look(db: impl SqliteExecutor<'_>, token_hash: &str, now: Millis) -> Result<Link, LinkError> {
     let row = sqlx::query!(
         r#"SELECT l.kind AS "kind!: String", l.person AS "person?: i64", l.name AS "name!: String",
@@ -164,10 +165,10 @@ pub async fn look(db: impl SqliteExecutor<'_>, token_hash: &str, now: Millis) ->
     })
 }
 
-/// Refuses a link that the audit log does not vouch for as it is.
+/// Rejects a link whose row does not match the audit log.
 ///
 /// # Errors
-/// Then, and when the store cannot be read.
+/// If it does not match, and if the store cannot be read.
 pub async fn check_origin(conn: &mut SqliteConnection, token_hash: &str) -> Result<(), LinkError> {
     let id = sqlx::query_scalar!(r#"SELECT id AS "id!" FROM link WHERE token_hash = ?"#, token_hash)
         .fetch_optional(&mut *conn)
@@ -179,7 +180,7 @@ pub async fn check_origin(conn: &mut SqliteConnection, token_hash: &str) -> Resu
     }
 }
 
-/// Uses a link up and returns it. Of two callers with the same token one gets it, the other
+/// Uses a link and returns it. Of two callers with the same token one gets the link, the other
 /// [`LinkError::Used`]. If the caller's transaction is undone, the link is unused again.
 pub async fn consume(conn: &mut SqliteConnection, token_hash: &str, now: Millis) -> Result<Link, LinkError> {
     let link = look(&mut *conn, token_hash, now).await?;
@@ -195,21 +196,21 @@ pub async fn consume(conn: &mut SqliteConnection, token_hash: &str, now: Millis)
     if done.rows_affected() == 1 { Ok(link) } else { Err(LinkError::Used) }
 }
 
-/// Withdraws every unused link made out to a person, for instance before a new one is made.
+/// Withdraws all unused links of a person, for instance before a new one is created.
 pub async fn withdraw_of(conn: &mut SqliteConnection, person: i64) -> Result<u64, StoreError> {
     let done =
         sqlx::query!("DELETE FROM link WHERE person = ? AND used_at IS NULL", person).execute(conn).await?;
     Ok(done.rows_affected())
 }
 
-/// Withdraws every unused setup link: once there is an admin, and before a new one is printed.
+/// Withdraws all unused setup links: when there is an admin, and before a new one is printed.
 pub async fn withdraw_setup(conn: &mut SqliteConnection) -> Result<u64, StoreError> {
     let done =
         sqlx::query!("DELETE FROM link WHERE kind = 'setup' AND used_at IS NULL").execute(conn).await?;
     Ok(done.rows_affected())
 }
 
-/// Withdraws one open invitation, named as [`invitations`] names it. Returns whether it was open.
+/// Withdraws one open invitation with this [`Invitation::id`]. Returns whether it was open.
 pub async fn withdraw_invitation(
     conn: &mut SqliteConnection,
     id: &str,
@@ -228,7 +229,7 @@ pub async fn withdraw_invitation(
     Ok(done.rows_affected() > 0)
 }
 
-/// Withdraws the open invitation for a login, for instance because the person was added in another way.
+/// Withdraws the open invitation for a login, for instance because the person was added on the console.
 pub async fn withdraw_invitations_to(
     conn: &mut SqliteConnection,
     login: &str,
@@ -248,7 +249,7 @@ pub async fn withdraw_invitations_to(
     Ok(done.rows_affected())
 }
 
-/// Withdraws every unused link that a person made: they are no admin any more.
+/// Withdraws all unused links that a person created, because they are no longer an admin.
 pub async fn withdraw_made_by(
     conn: &mut SqliteConnection,
     person: i64,
@@ -267,23 +268,23 @@ pub async fn withdraw_made_by(
     Ok(done.rows_affected())
 }
 
-/// What became of an invitation.
+/// The state of an invitation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InvitationState {
     /// It can be used.
     Open,
     /// The person joined with it.
     Joined,
-    /// Nobody used it in time.
+    /// It was not used in time.
     Expired,
-    /// It cannot be used any more, and why.
+    /// It can no longer be used, for this reason.
     Withdrawn(String),
 }
 
-/// An invitation as admins see it: all but its secret.
+/// An invitation as shown to admins, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invitation {
-    /// Names it in requests; says nothing about the token.
+    /// Its id in requests. It does not reveal the token.
     pub id: String,
     /// Who is invited.
     pub name: String,
@@ -291,17 +292,17 @@ pub struct Invitation {
     pub login: String,
     /// Their roles.
     pub roles: Vec<Role>,
-    /// Name of the admin who made it.
+    /// Name of the admin who created it.
     pub made_by: String,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Millis,
-    /// When it ends.
+    /// When it expires.
     pub expires_at: Millis,
-    /// What became of it.
+    /// Its state.
     pub state: InvitationState,
 }
 
-/// The invitations that were made at these times, newest first.
+/// The invitations that were created at these times, newest first.
 ///
 /// # Errors
 /// Fails when the store cannot be read.
@@ -329,7 +330,7 @@ pub async fn invitations(
     found.fetch_all(db).await?.into_iter().map(|row| row.read(now)).collect()
 }
 
-/// The invitation that [`Invitation::id`] names.
+/// The invitation with this [`Invitation::id`].
 ///
 /// # Errors
 /// Fails when the store cannot be read.
@@ -338,7 +339,7 @@ pub async fn invitation(
     id: &str,
     now: Millis,
 ) -> Result<Option<Invitation>, StoreError> {
-    // The id is the beginning of the key, so the key's index finds it.
+    // The id is a prefix of the key, so the index of the key can be used.
     let made_at = sqlx::query_scalar!(
         r#"SELECT created_at AS "created_at!: i64" FROM link
            WHERE token_hash >= ?1 AND token_hash < ?1 || 'g' AND substr(token_hash, 1, 16) = ?1 AND kind = 'invite'"#,

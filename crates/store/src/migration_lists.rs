@@ -5,7 +5,7 @@ use sqlx::SqliteConnection;
 
 use super::{StoreError, json};
 
-/// Adds what a run found applied.
+/// Adds the migrations that a run found applied.
 pub async fn add(
     conn: &mut SqliteConnection,
     release: i64,

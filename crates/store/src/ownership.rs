@@ -1,18 +1,18 @@
-//! What was written in the blanks of the ownership log. Append-only; the last entry of a field counts.
+//! Entries in the fields of the ownership log. Append-only; the last entry of a field counts.
 
 use domain::time::Millis;
 use sqlx::{SqliteConnection, SqliteExecutor};
 
 use super::{StoreError, json};
 
-/// Something written in a field.
+/// An entry in a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Number in the store; set by it.
+    /// Id; set by the store.
     pub id: i64,
     /// The field's id in the runbook.
     pub field: String,
-    /// The value; empty takes the one before back.
+    /// The value; an empty one removes the previous one.
     pub value: String,
     /// Who: person id.
     pub by: i64,
@@ -37,7 +37,7 @@ pub async fn add(conn: &mut SqliteConnection, entry: &Entry) -> Result<i64, Stor
     .await?)
 }
 
-/// The entry of each field that counts, in order of field id. Fields never written are absent.
+/// The last entry of each field, sorted by field id. Fields without an entry are absent.
 ///
 /// # Errors
 /// Fails when the store cannot be read.

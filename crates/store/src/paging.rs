@@ -1,4 +1,5 @@
-//! Pages of long lists: the numbers of the rows on a page, by key. A page costs the same however long the list is.
+//! Pages of long lists: the ids of the rows on a page, by key. The cost of a page does not depend on the length of the
+//! list.
 
 use domain::page::{Cursor, Pages};
 use sqlx::SqliteConnection;
@@ -8,9 +9,9 @@ use super::StoreError;
 /// A list that has pages.
 #[derive(Debug, Clone, Copy)]
 pub struct Paged {
-    /// Numbers below a number, the highest first.
+    /// Ids below an id, the highest first.
     older: &'static str,
-    /// Numbers above a number, the lowest first.
+    /// Ids above an id, the lowest first.
     newer: &'static str,
 }
 
@@ -53,18 +54,18 @@ pub const RELEASES: Paged = paged!("release", "id", "true");
 pub const RUNS: Paged = paged!("run", "id", "true");
 /// Runs of the kind given as the filter.
 pub const RUNS_OF_KIND: Paged = paged!("run", "id", "kind = ?3");
-/// What was written in the field given as the filter.
+/// Entries of the field given as the filter.
 pub const ENTRIES_OF_FIELD: Paged = paged!("ownership_entry", "id", "field = ?3");
-/// All invitations, by when they were made. Those of one millisecond are on one page.
+/// All invitations, by time of creation. Those of the same millisecond are on the same page.
 pub const INVITATIONS: Paged = paged!("link", "created_at", "kind = 'invite'");
 /// All incidents.
 pub const INCIDENTS: Paged = paged!("incident", "id", "true");
-/// Everything in the audit log.
+/// All events of the audit log.
 pub const EVENTS: Paged = paged!("audit_event", "seq", "true");
 /// The evidence of the check given as the filter.
 pub const EVIDENCE_OF_CHECK: Paged = paged!("evidence", "id", "check_id = ?3");
 
-/// The numbers on a page, the highest first, and where the pages beside it begin.
+/// The ids on a page, the highest first, and where the previous and next page begin.
 ///
 /// # Errors
 /// Fails when the store cannot be read.
@@ -80,7 +81,7 @@ pub async fn page(
         let more = ids.len() > size as usize;
         ids.truncate(size as usize);
         ids.reverse();
-        // A page that is not full is the newest one, which has more.
+        // If the page is not full, the newest page is returned instead.
         if let (true, Some(first), Some(last)) = (more || ids.len() == size as usize, ids.first(), ids.last())
         {
             let older = numbers(&mut *conn, list.older, filter, *last, 1).await?;

@@ -10,7 +10,7 @@ use super::StoreError;
 /// A person. The password's hash is not part of it; see [`credentials`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Person {
-    /// Number in the store.
+    /// Id in the store.
     pub id: i64,
     /// Name shown to people.
     pub name: String,
@@ -18,7 +18,7 @@ pub struct Person {
     pub login: String,
     /// The roles held, in the order of [`Role::ALL`].
     pub roles: Vec<Role>,
-    /// May not sign in any more.
+    /// Can no longer sign in.
     pub disabled: bool,
     /// Has a password.
     pub ready: bool,
@@ -27,18 +27,18 @@ pub struct Person {
 }
 
 impl Person {
-    /// The person as rules know them.
+    /// The person as used by the rules.
     pub fn actor(&self) -> Actor {
         Actor { id: self.id, name: self.name.clone(), roles: self.roles.clone() }
     }
 }
 
-/// What sign-in compares with. `Debug` does not show the hash.
+/// The data that sign-in is verified with. `Debug` does not show the hash.
 #[derive(Clone)]
 pub struct Credentials {
     /// The person.
     pub person: i64,
-    /// The argon2id hash; `None` while no password was chosen, and for disabled people.
+    /// The argon2id hash; `None` if no password is set, and for disabled people.
     pub password_hash: Option<String>,
 }
 
@@ -51,25 +51,25 @@ impl std::fmt::Debug for Credentials {
 /// A person could not be added or changed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum PersonError {
-    /// Somebody has this login already.
+    /// The login exists already.
     #[error("the login “{0}” is taken")]
     LoginTaken(String),
     /// The roles are not those that were shown.
-    #[error("the roles changed since this page was shown; they are now: {}", role_names(.0))]
+    #[error("the roles have changed since this page was shown; the current roles are: {}", role_names(.0))]
     RolesChanged(Vec<Role>),
     /// The password is not the one that was confirmed.
     #[error(
-        "your password was changed or renewed in the meantime; nothing was saved. Try again with your current password"
+        "your password has changed since you entered it; nothing was saved. Try again with your current password"
     )]
     PasswordChanged,
-    /// Nobody could manage accounts any more.
-    #[error("this is the last admin; nothing was changed. Make somebody else an admin first")]
+    /// There would be no admin left.
+    #[error("this is the last admin; nothing was changed. Give the Admin role to another person first")]
     LastAdmin,
     /// A name or login is empty or too long.
-    #[error("a name and a login have 1 to 200 characters")]
+    #[error("the name and the login must each have 1 to 200 characters")]
     BadName,
-    /// There is no such person.
-    #[error("there is no such person")]
+    /// The person does not exist.
+    #[error("this person does not exist")]
     Unknown,
     /// The store failed.
     #[error(transparent)]
@@ -82,12 +82,12 @@ impl From<sqlx::Error> for PersonError {
     }
 }
 
-/// The stored form of a typed login: no spaces around it, lower case.
+/// The stored form of a login: trimmed, lower case.
 pub fn normal_login(typed: &str) -> String {
     typed.trim().to_lowercase()
 }
 
-/// Adds a person without a password. The login is brought into its stored form.
+/// Adds a person without a password. The login is normalised.
 pub async fn create(
     conn: &mut SqliteConnection,
     name: &str,
@@ -115,7 +115,7 @@ pub async fn create(
     Ok(id)
 }
 
-/// The roles in words.
+/// The names of the roles, for people.
 pub fn role_names(roles: &[Role]) -> String {
     let names: Vec<&str> = roles.iter().map(|r| r.label()).collect();
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
@@ -164,10 +164,10 @@ pub async fn set_password(
     known(done.rows_affected())
 }
 
-/// Replaces a password hash, if it is still `old`. Returns whether it was: another one, or none, stays.
+/// Replaces a password hash if it is still `old`, and returns whether it was. Otherwise nothing is changed.
 ///
 /// # Errors
-/// The store failed.
+/// If the store fails.
 pub async fn replace_password(
     conn: &mut SqliteConnection,
     person: i64,
@@ -185,14 +185,14 @@ pub async fn replace_password(
     Ok(done.rows_affected() == 1)
 }
 
-/// Takes the password away: from now on only a one-time link opens the account.
+/// Removes the password: from now on only a one-time link gives access to the account.
 pub async fn clear_password(conn: &mut SqliteConnection, person: i64) -> Result<(), StoreError> {
     sqlx::query!("UPDATE person SET password_hash = NULL WHERE id = ?", person).execute(conn).await?;
     Ok(())
 }
 
-/// Disables a person or lets them back in. Their sessions are ended with [`super::sessions::end_all`], which
-/// belongs into the same transaction.
+/// Disables or enables a person. Their sessions are ended with [`super::sessions::end_all`], which must be called in
+/// the same transaction.
 pub async fn set_disabled(
     conn: &mut SqliteConnection,
     person: i64,
@@ -207,27 +207,27 @@ fn known(rows: u64) -> Result<(), PersonError> {
     if rows == 0 { Err(PersonError::Unknown) } else { Ok(()) }
 }
 
-/// Number of the row in whose name the clock starts checks. It is nobody, and no list has it.
+/// Id of the row that is the actor of scheduled checks. It is not a person, and lists do not include it.
 pub const SCHEDULE: i64 = 0;
-/// The name that the clock goes by.
+/// The name of that actor.
 pub const SCHEDULE_NAME: &str = "Stagegate (schedule)";
 
-/// Everybody, in order of name; disabled people too.
+/// All people, sorted by name, including disabled people.
 pub async fn list(db: impl SqliteExecutor<'_>) -> Result<Vec<Person>, StoreError> {
     select(db, None, None).await
 }
 
-/// The person with this number.
+/// The person with this id.
 pub async fn by_id(db: impl SqliteExecutor<'_>, id: i64) -> Result<Option<Person>, StoreError> {
     Ok(select(db, Some(id), None).await?.pop())
 }
 
-/// The person with this login, however it was typed.
+/// The person with this login, ignoring case and surrounding spaces.
 pub async fn by_login(db: impl SqliteExecutor<'_>, login: &str) -> Result<Option<Person>, StoreError> {
     Ok(select(db, None, Some(&normal_login(login))).await?.pop())
 }
 
-/// What sign-in needs for a typed login. `None` and a missing hash must be answered alike.
+/// The data that sign-in needs for a login. The answer must be the same for `None` and for a missing hash.
 pub async fn credentials(
     db: impl SqliteExecutor<'_>,
     login: &str,
@@ -242,15 +242,15 @@ pub async fn credentials(
     Ok(row.map(|r| Credentials { person: r.id, password_hash: r.password_hash.filter(|_| !r.disabled) }))
 }
 
-/// Refuses a change after which no admin could sign in: the transaction of that change calls it last.
+/// Rejects a change after which no admin could sign in. Call it last in the transaction of the change.
 ///
 /// # Errors
-/// [`PersonError::LastAdmin`], or the store failed.
+/// [`PersonError::LastAdmin`], or an error of the store.
 pub async fn keep_an_admin(conn: &mut SqliteConnection) -> Result<(), PersonError> {
     if active_admins(conn).await? == 0 { Err(PersonError::LastAdmin) } else { Ok(()) }
 }
 
-/// How many admins may sign in. The last one must be neither disabled nor lose the role.
+/// How many admins can sign in. The last one must neither be disabled nor lose the role.
 pub async fn active_admins(db: impl SqliteExecutor<'_>) -> Result<i64, StoreError> {
     Ok(sqlx::query_scalar!(
         r#"SELECT count(*) AS "n!: i64" FROM person p JOIN person_role r ON r.person = p.id

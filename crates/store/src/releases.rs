@@ -1,4 +1,4 @@
-//! Releases, and what happened to them. Where a release stands is always read from its events.
+//! Releases and their events. The state of a release is derived from its events.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::{StoreError, json};
 /// A release about to be opened.
 #[derive(Debug, Clone)]
 pub struct NewRelease<'a> {
-    /// Its parts as found.
+    /// Its parts as read from the directory.
     pub parts: &'a domain::release::ReleaseComponents,
     /// Subject line of the commit; empty when there is none.
     pub subject: &'a str,
@@ -30,28 +30,28 @@ pub enum What {
     Opened,
     /// It was deployed and healthy.
     Deployed {
-        /// Image ID of each service. The first deploy settles them; another set is refused later.
+        /// Image ID of each service. The first deploy sets them; a later deploy with different images is rejected.
         images: BTreeMap<String, String>,
         /// Names of the migrations applied when the deploy ended; `None` when they could not be read.
         migrations: Option<Vec<String>>,
     },
     /// Its deploy failed.
     Failed,
-    /// Somebody rolled back from it.
+    /// It was rolled back.
     RolledBackFrom,
-    /// Somebody rolled back to it, and it runs again.
+    /// It was the target of a rollback and is running again.
     RolledBackTo {
-        /// As in [`What::Deployed`].
+        /// See [`What::Deployed`].
         migrations: Option<Vec<String>>,
     },
-    /// It was found bad: it is no rollback point any more.
+    /// It was marked as bad and is no longer a rollback target.
     Bad,
-    /// Its evidence made it a rollback point.
+    /// Its evidence made it a rollback target.
     RollbackPoint,
 }
 
 impl What {
-    /// The word in the store.
+    /// The value in the store.
     pub fn slug(&self) -> &'static str {
         match self {
             What::Opened => "opened",
@@ -68,13 +68,13 @@ impl What {
 /// One event of a release.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReleaseEvent {
-    /// Number in the store; set by it.
+    /// Id; set by the store.
     pub id: i64,
     /// The release.
     pub release: i64,
     /// What happened.
     pub what: What,
-    /// Who made it happen: person id.
+    /// Who caused it: person id.
     pub by: i64,
     /// Their name at the time.
     pub by_name: String,
@@ -82,7 +82,7 @@ pub struct ReleaseEvent {
     pub at: Millis,
     /// The run in which it happened.
     pub run: Option<i64>,
-    /// Why, or what was seen; may be empty.
+    /// The reason or observation; may be empty.
     pub note: String,
 }
 
@@ -113,8 +113,8 @@ pub async fn open(conn: &mut SqliteConnection, new: &NewRelease<'_>) -> Result<i
     Ok(id)
 }
 
-/// Records that something happened to a release; `event.id` is ignored. Refused by the store
-/// ([`StoreError::Refused`]) when a second deploy brings other images.
+/// Records an event of a release; `event.id` is ignored. Rejected by the store
+/// ([`StoreError::Refused`]) if a second deploy has different images.
 pub async fn record(conn: &mut SqliteConnection, event: &ReleaseEvent) -> Result<i64, StoreError> {
     let (images, migrations) = match &event.what {
         What::Deployed { images, migrations } => (Some(images), migrations.as_ref()),
@@ -179,7 +179,7 @@ pub async fn events(db: impl SqliteExecutor<'_>, release: i64) -> Result<Vec<Rel
         .collect()
 }
 
-/// One query for releases: the columns are the same, the rest is each one's own, so that an index answers it.
+/// A query for releases. The columns are always the same; the rest differs, so that each query can use an index.
 macro_rules! releases {
     ($db:expr, $rest:literal $(, $arg:expr)* $(,)?) => {
         sqlx::query_as!(
@@ -206,7 +206,7 @@ macro_rules! releases {
     };
 }
 
-/// The release that is judged: the one last opened, deployed or rolled back to.
+/// The current release: the one last opened, deployed or rolled back to.
 pub async fn current(db: impl SqliteExecutor<'_>) -> Result<Option<Release>, StoreError> {
     Ok(releases!(
         db,
@@ -216,8 +216,8 @@ pub async fn current(db: impl SqliteExecutor<'_>) -> Result<Option<Release>, Sto
     .pop())
 }
 
-/// The release that ran last, or was to: the one last deployed, well or not, or rolled back to. One that was only
-/// opened since plays no part.
+/// The release that was last deployed (successfully or not) or rolled back to. A release that was only opened since
+/// then is ignored.
 pub async fn ran_last(db: impl SqliteExecutor<'_>) -> Result<Option<Release>, StoreError> {
     Ok(releases!(
         db,
@@ -255,7 +255,7 @@ pub async fn these(db: impl SqliteExecutor<'_>, ids: &[i64]) -> Result<Vec<Relea
     releases!(db, "WHERE r.id IN (SELECT value FROM json_each(?)) ORDER BY r.id DESC", ids)
 }
 
-/// Of each of these releases the number of the newest before it that was deployed here, where there is one.
+/// For each of these releases the id of the newest earlier release that was deployed, if there is one.
 ///
 /// # Errors
 /// Fails when the store cannot be read.
@@ -276,7 +276,7 @@ pub async fn deployed_before(
     Ok(rows.into_iter().filter_map(|row| Some((row.release, row.before?))).collect())
 }
 
-/// The release that was deployed last of those that were never rolled back from, without `but`.
+/// The last deployed release among those that were not rolled back, except `but`.
 pub async fn healthy_last(
     db: impl SqliteExecutor<'_>,
     but: Option<i64>,
@@ -292,13 +292,13 @@ pub async fn healthy_last(
     .pop())
 }
 
-/// Releases that are rollback points, newest first: they became one and were not found bad since.
+/// Releases that are rollback targets, newest first: they became one and were not marked as bad since.
 pub async fn rollback_points(db: impl SqliteExecutor<'_>) -> Result<Vec<Release>, StoreError> {
     releases!(db, "WHERE s.point_at IS NOT NULL ORDER BY r.id DESC")
 }
 
-/// The releases that decisions need, newest first, however many there are: the current one, the newest, what ran
-/// last, the first that was deployed, the best `targets` that one can return to of each kind, and those in `named`.
+/// The releases that decisions need, newest first: the current one, the newest, the one that ran last, the first that
+/// was deployed, the best `targets` rollback targets of each kind, and those in `named`.
 pub async fn needed(
     db: impl SqliteExecutor<'_>,
     targets: i64,

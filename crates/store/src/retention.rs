@@ -1,4 +1,4 @@
-//! What nothing refers to any more and may be removed: logs of runs, evidence of checks that the clock started.
+//! Retention: logs of runs and evidence of scheduled checks that nothing refers to and that may be removed.
 
 use std::collections::BTreeSet;
 
@@ -7,11 +7,11 @@ use sqlx::{SqliteConnection, SqliteExecutor, SqlitePool};
 
 use super::{StoreError, json};
 
-/// Newest evidence of each check that always stays: what its page shows.
+/// Number of newest evidence rows per check that are always kept, because its page shows them.
 const STAYS: i64 = 10;
 
-/// Releases of which only what repeats itself may go: the last ones that ran or were opened, and those that somebody
-/// gave their word on or that an incident is about.
+/// Releases of which only repeated evidence may be removed: the last ones that ran or were opened, and those that were
+/// attested, accepted, signed or decided on, or that belong to an incident.
 ///
 /// # Errors
 /// Fails when the store cannot be read.
@@ -32,16 +32,16 @@ pub async fn referred_releases(db: impl SqliteExecutor<'_>) -> Result<BTreeSet<i
     Ok(rows.into_iter().collect())
 }
 
-/// Something that may be old enough.
+/// A row that may be old enough to be removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Candidate {
-    /// Its number.
+    /// Its id.
     pub id: i64,
     /// When it began or was found.
     pub at: Millis,
 }
 
-/// Runs after number `after` whose directory is there, in order.
+/// Runs with an id above `after` whose directory exists, in order.
 ///
 /// # Errors
 /// Fails when the store cannot be read.
@@ -60,7 +60,7 @@ pub async fn runs_after(
     Ok(rows.into_iter().map(|r| Candidate { id: r.id, at: Millis(r.at) }).collect())
 }
 
-/// Evidence after number `after` that the clock collected, in order.
+/// Evidence of scheduled checks with an id above `after`, in order.
 ///
 /// # Errors
 /// Fails when the store cannot be read.
@@ -78,9 +78,9 @@ pub async fn evidence_after(
     Ok(rows.into_iter().map(|r| Candidate { id: r.id, at: Millis(r.at) }).collect())
 }
 
-/// Those of the runs `ids` that ended before a time and whose log nothing refers to, in order. Never the last of its
-/// kind and subject, nor one with the newest evidence of a check. Of the releases `referred` only runs of checks that
-/// the clock started, when nothing rests on what they found.
+/// Those of the runs `ids` that ended before a time and whose log nothing refers to, in order. Never the last run of
+/// its kind and subject, nor a run with the newest evidence of a check. Of the releases `referred` only scheduled runs
+/// of checks whose evidence is not needed.
 ///
 /// # Errors
 /// Fails when the store cannot be read.
@@ -115,13 +115,14 @@ pub async fn runs(
     let repeats = repeats(db, &found.iter().map(|(_, evidence)| *evidence).collect::<Vec<_>>()).await?;
     let needed: BTreeSet<i64> =
         found.into_iter().filter(|(_, evidence)| !repeats.contains(evidence)).map(|(run, _)| run).collect();
-    let goes = |id: i64, referred: bool, scheduled: bool| !referred || (scheduled && !needed.contains(&id));
-    Ok(rows.into_iter().filter(|r| goes(r.id, r.referred, r.scheduled)).map(|r| r.id).collect())
+    let is_removable =
+        |id: i64, referred: bool, scheduled: bool| !referred || (scheduled && !needed.contains(&id));
+    Ok(rows.into_iter().filter(|r| is_removable(r.id, r.referred, r.scheduled)).map(|r| r.id).collect())
 }
 
-/// Those of the rows `ids` of evidence that the clock collected before a time and nothing refers to, in order. Never the
-/// newest of a check, nor what still counts when its release is judged again. Of the releases `referred` only rows that
-/// say again what the ones before and after them say.
+/// Those of the evidence rows `ids` that scheduled checks collected before a time and that nothing refers to, in order.
+/// Never the newest of a check, nor evidence that would count if its release became current again. Of the releases
+/// `referred` only rows with the same result as the rows before and after them.
 ///
 /// # Errors
 /// Fails when the store cannot be read.
@@ -164,9 +165,10 @@ async fn of_runs(db: &SqlitePool, runs: &[i64]) -> Result<Vec<(i64, i64)>, Store
     Ok(rows.fetch_all(db).await?.into_iter().map(|r| (r.run, r.id)).collect())
 }
 
-/// Those of the rows `ids` of evidence that say again what their check found before and after them, on the same release
-/// and parts, while nobody gave their word and the release did not move. Of many equal findings the first and the last
-/// are none, nor the ones around each word: whoever reads a word later finds what it rested on.
+/// Those of the evidence rows `ids` that repeat what their check found before and after them, on the same release
+/// and parts, while there was no sign-off, decision, acceptance, attestation, release event or incident. Of many equal
+/// findings the first and the last are kept, and those around each such event, so that the evidence for a sign-off can
+/// be read later.
 async fn repeats(db: &SqlitePool, ids: &[i64]) -> Result<BTreeSet<i64>, StoreError> {
     let ids = json::write(&ids, "evidence.id")?;
     let rows = sqlx::query_scalar!(
@@ -192,7 +194,7 @@ async fn repeats(db: &SqlitePool, ids: &[i64]) -> Result<BTreeSet<i64>, StoreErr
     Ok(rows.fetch_all(db).await?.into_iter().collect())
 }
 
-/// Runs that are over and whose directory was not measured yet, the oldest first.
+/// Runs that have ended and whose directory was not measured yet, the oldest first.
 ///
 /// # Errors
 /// Fails when the store cannot be read.
@@ -209,7 +211,7 @@ pub async fn unmeasured(db: impl SqliteExecutor<'_>, limit: i64) -> Result<Vec<i
 /// Records the sizes of directories of runs, bytes.
 ///
 /// # Errors
-/// Fails when the store refuses.
+/// Fails when the store cannot be written.
 pub async fn measured(conn: &mut SqliteConnection, sizes: &[(i64, u64)]) -> Result<(), StoreError> {
     for (run, bytes) in sizes {
         let bytes = i64::try_from(*bytes).unwrap_or(i64::MAX);
@@ -220,7 +222,7 @@ pub async fn measured(conn: &mut SqliteConnection, sizes: &[(i64, u64)]) -> Resu
     Ok(())
 }
 
-/// The room that all measured directories of runs take, bytes.
+/// Total size of all measured directories of runs, bytes.
 ///
 /// # Errors
 /// Fails when the store cannot be read.
@@ -245,10 +247,10 @@ pub async fn pruned(db: impl SqliteExecutor<'_>, ids: &[i64]) -> Result<Vec<i64>
     .await?)
 }
 
-/// Lists what retention removes. Comes before the removal, in its transaction.
+/// Records what retention removes. Must be called before the removal, in the same transaction.
 ///
 /// # Errors
-/// Fails when the store refuses.
+/// Fails when the store cannot be written.
 pub async fn mark(
     conn: &mut SqliteConnection,
     kind: &str,
@@ -267,10 +269,10 @@ pub async fn mark(
     Ok(())
 }
 
-/// Deletes evidence that [`mark`] has listed.
+/// Deletes evidence that [`mark`] has recorded.
 ///
 /// # Errors
-/// Fails when a row is not listed.
+/// Fails when a row was not recorded.
 pub async fn delete_evidence(conn: &mut SqliteConnection, ids: &[i64]) -> Result<u64, StoreError> {
     let ids = json::write(&ids, "evidence.id")?;
     let done = sqlx::query!("DELETE FROM evidence WHERE id IN (SELECT value FROM json_each(?))", ids)

@@ -1,5 +1,5 @@
-//! Which parts of the store were written to since they were last read. Triggers count in the transaction of the
-//! change itself, so this holds for every process that writes.
+//! Which parts of the store have changed since they were last read. Triggers count changes in the transaction of the
+//! change, so this includes changes by other processes.
 
 use std::collections::BTreeMap;
 
@@ -7,22 +7,22 @@ use sqlx::SqliteConnection;
 
 use super::StoreError;
 
-/// A part of the store that is held in memory.
+/// A part of the store that is cached in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StorePart {
     /// People and their roles.
     People,
     /// Releases, their events and migrations.
     Releases,
-    /// What checks found.
+    /// Evidence of checks.
     Evidence,
     /// Runs.
     Runs,
     /// Attestations, waivers, acceptances, sign-offs, decisions.
     Words,
-    /// Changes of what is watched.
+    /// Changes of observed things.
     Changes,
-    /// Incidents and what was added to them.
+    /// Incidents and their notes.
     Incidents,
 }
 
@@ -48,23 +48,23 @@ pub struct Revisions {
 }
 
 impl Revisions {
-    /// How often a part was written to; 0 before it was ever read.
+    /// How often a part was written to; 0 if it was never read.
     pub fn get(&self, part: StorePart) -> i64 {
         self.parts.get(part.slug()).copied().unwrap_or(0)
     }
 
-    /// Number of the newest audit event.
+    /// Id of the newest audit event.
     pub fn head(&self) -> i64 {
         self.audit
     }
 
-    /// Whether no part was written to in between.
+    /// Whether no part has changed between the two.
     pub fn same_parts(&self, other: &Revisions) -> bool {
         self.parts == other.parts
     }
 }
 
-/// The revisions now.
+/// The current revisions.
 pub async fn read(conn: &mut SqliteConnection) -> Result<Revisions, StoreError> {
     let rows = sqlx::query!(r#"SELECT part AS "part!", n AS "n!: i64" FROM part_revision"#)
         .fetch_all(&mut *conn)

@@ -1,20 +1,20 @@
-//! What has to follow a run, stored with the run's end and carried out from here.
+//! Follow-ups of runs: stored with the end of the run, executed later.
 
 use domain::time::Millis;
 use sqlx::{SqliteConnection, SqliteExecutor};
 
 use super::StoreError;
 
-/// What has to follow.
+/// The kinds of follow-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FollowUpKind {
-    /// An interrupted deploy or rollback is brought to an end.
+    /// An interrupted deploy or rollback is completed or undone.
     Recovery,
-    /// A failed deploy goes back to the last good release.
+    /// A failed deploy is rolled back to the last healthy release.
     AutomaticRollback,
-    /// The checks that follow a deploy or rollback.
+    /// The checks after a deploy or rollback are run.
     Validation,
-    /// The applied database migrations are listed, since its release became a rollback point.
+    /// The applied database migrations are listed, because the release became a rollback target.
     MigrationList,
 }
 
@@ -26,7 +26,7 @@ impl FollowUpKind {
         FollowUpKind::MigrationList,
     ];
 
-    /// The word in the store and in the audit log.
+    /// The value in the store and in the audit log.
     pub fn slug(self) -> &'static str {
         match self {
             FollowUpKind::Recovery => "recovery",
@@ -47,42 +47,42 @@ impl FollowUpKind {
     }
 }
 
-/// How a follow-up stands.
+/// The state of a follow-up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FollowUpState {
-    /// It is still to be done; the text says what it waits for, or is empty.
+    /// It is pending; the text says what it waits for, or is empty.
     Pending(String),
     /// It started this run.
     Started(i64),
-    /// It was not done, because of this.
+    /// It was not done, for this reason.
     NotDone(String),
 }
 
-/// Something that has to follow a run.
+/// A follow-up of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FollowUp {
-    /// Its number.
+    /// Its id.
     pub id: i64,
-    /// The run that it follows.
+    /// The run that it belongs to.
     pub run: i64,
-    /// What it is.
+    /// Its kind.
     pub kind: FollowUpKind,
-    /// How it stands.
+    /// Its state.
     pub state: FollowUpState,
-    /// How often it was tried in vain.
+    /// Number of failed attempts.
     pub attempts: i64,
     /// When the run ended.
     pub made_at: Millis,
 }
 
 impl FollowUp {
-    /// Whether it is still to be done.
+    /// Whether it is pending.
     pub fn is_pending(&self) -> bool {
         matches!(self.state, FollowUpState::Pending(_))
     }
 }
 
-/// Records that something has to follow a run, and returns its number; `None` when that was recorded before.
+/// Records a follow-up of a run and returns its id; `None` if it was recorded before.
 pub async fn add(
     conn: &mut SqliteConnection,
     run: i64,
@@ -101,8 +101,8 @@ pub async fn add(
     .await?)
 }
 
-/// Records that a follow-up started a run, in the transaction that stores the run. Refused when it is not pending: it
-/// is carried out once.
+/// Records that a follow-up started a run, in the transaction that stores the run. Rejected if it is not pending,
+/// because a follow-up is executed only once.
 pub async fn started(conn: &mut SqliteConnection, id: i64, run: i64, at: Millis) -> Result<(), StoreError> {
     let done = sqlx::query!(
         "UPDATE run_follow_up SET state = 'done', because = '', started = ?, tried_at = ?, settled_at = ?
@@ -117,12 +117,12 @@ pub async fn started(conn: &mut SqliteConnection, id: i64, run: i64, at: Millis)
     if done.rows_affected() == 1 {
         Ok(())
     } else {
-        Err(StoreError::Refused("a follow-up is carried out once".to_owned()))
+        Err(StoreError::Refused("a follow-up can start only one run".to_owned()))
     }
 }
 
-/// Makes the follow-up that started this run pending again: the run never began. `attempts` are added to those
-/// counted.
+/// Makes the follow-up that started this run pending again, because the run never began. `attempts` is added to the
+/// number of failed attempts.
 pub async fn reopen(
     conn: &mut SqliteConnection,
     started: i64,
@@ -142,11 +142,11 @@ pub async fn reopen(
     Ok(())
 }
 
-/// Counts a run that did not list the migrations as an attempt in vain: its follow-up is pending again. Other
-/// follow-ups are done once their run has begun.
+/// Counts a run that did not list the migrations as a failed attempt and makes its follow-up pending again. Other
+/// follow-ups are done when their run has begun.
 ///
 /// # Errors
-/// Fails when the store refuses.
+/// Fails when the store cannot be written.
 pub async fn retry_migration_list(
     conn: &mut SqliteConnection,
     run: i64,
@@ -166,7 +166,7 @@ pub async fn retry_migration_list(
     Ok(())
 }
 
-/// Records an attempt in vain.
+/// Records a failed attempt.
 pub async fn tried(
     conn: &mut SqliteConnection,
     id: i64,
@@ -212,7 +212,7 @@ pub async fn not_done(
     Ok(done.rows_affected() == 1)
 }
 
-/// The follow-up with this number.
+/// The follow-up with this id.
 pub async fn by_id(db: impl SqliteExecutor<'_>, id: i64) -> Result<Option<FollowUp>, StoreError> {
     let rows = sqlx::query_as!(
         Row,
@@ -225,7 +225,7 @@ pub async fn by_id(db: impl SqliteExecutor<'_>, id: i64) -> Result<Option<Follow
     Ok(read(rows)?.pop())
 }
 
-/// Follow-ups still to be done, oldest first.
+/// Pending follow-ups, oldest first.
 pub async fn pending(db: impl SqliteExecutor<'_>) -> Result<Vec<FollowUp>, StoreError> {
     let rows = sqlx::query_as!(
         Row,
@@ -237,7 +237,7 @@ pub async fn pending(db: impl SqliteExecutor<'_>) -> Result<Vec<FollowUp>, Store
     read(rows)
 }
 
-/// What follows a run.
+/// The follow-ups of a run.
 pub async fn of_run(db: impl SqliteExecutor<'_>, run: i64) -> Result<Vec<FollowUp>, StoreError> {
     let rows = sqlx::query_as!(
         Row,

@@ -1,4 +1,4 @@
-//! Runs: one row for each execution. The log is a file and no business of this module.
+//! Runs: one row for each execution. Logs are files, which this module does not handle.
 
 use domain::time::Millis;
 use serde_json::Value;
@@ -17,7 +17,7 @@ pub enum RunKind {
     Deploy,
     /// A rollback.
     Rollback,
-    /// A rollback and return on purpose.
+    /// A rollback drill: rollback and return for practice.
     Drill,
 }
 
@@ -25,12 +25,12 @@ impl RunKind {
     const ALL: [RunKind; 5] =
         [RunKind::Step, RunKind::Check, RunKind::Deploy, RunKind::Rollback, RunKind::Drill];
 
-    /// The kind with this word.
+    /// The kind with this value.
     pub fn from_slug(slug: &str) -> Option<RunKind> {
         RunKind::ALL.into_iter().find(|kind| kind.slug() == slug)
     }
 
-    /// The word in the store.
+    /// The value in the store.
     pub fn slug(self) -> &'static str {
         match self {
             RunKind::Step => "step",
@@ -42,27 +42,27 @@ impl RunKind {
     }
 }
 
-/// How a run stands.
+/// The state of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunState {
-    /// It goes on.
+    /// It is in progress.
     Running,
-    /// It ended so.
+    /// It ended with this outcome.
     Ended(RunOutcome),
-    /// Its supervisor is gone without a word: nobody knows how it ended.
+    /// Its supervisor ended without recording an outcome: the outcome is unknown.
     Interrupted,
 }
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunOutcome {
-    /// Well.
+    /// It passed.
     Passed,
-    /// Badly.
+    /// It failed.
     Failed,
-    /// It could not tell.
+    /// It was inconclusive.
     Inconclusive,
-    /// A person ended it.
+    /// A person cancelled it.
     Cancelled,
 }
 
@@ -70,7 +70,7 @@ impl RunOutcome {
     const ALL: [RunOutcome; 4] =
         [RunOutcome::Passed, RunOutcome::Failed, RunOutcome::Inconclusive, RunOutcome::Cancelled];
 
-    /// The word in the store.
+    /// The value in the store.
     pub fn slug(self) -> &'static str {
         match self {
             RunOutcome::Passed => "passed",
@@ -86,13 +86,13 @@ impl RunOutcome {
 pub struct NewRun<'a> {
     /// Its kind.
     pub kind: RunKind,
-    /// Id of the step or check, or number of the release.
+    /// Id of the step, check or release.
     pub subject: &'a str,
-    /// The gate it belongs to, where it belongs to one.
+    /// The gate it belongs to, if any.
     pub gate: Option<&'a str>,
-    /// One line for people.
+    /// Title for people, one line.
     pub title: &'a str,
-    /// The release judged when it begins.
+    /// The current release when it begins.
     pub release: Option<i64>,
     /// Who starts it: person id.
     pub by: i64,
@@ -109,28 +109,28 @@ pub struct NewRun<'a> {
 pub struct Ending {
     /// When.
     pub at: Millis,
-    /// How, in a word.
+    /// The outcome.
     pub outcome: RunOutcome,
-    /// How the process ended, as its kind of run tells it.
+    /// How the process ended; the format depends on the kind of run.
     pub exit: Value,
-    /// What came of it, as its kind of run tells it.
+    /// The result; the format depends on the kind of run.
     pub result: Value,
 }
 
 /// A run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Run {
-    /// Its number.
+    /// Its id.
     pub id: i64,
     /// Its kind.
     pub kind: RunKind,
-    /// Id of the step or check, or number of the release.
+    /// Id of the step, check or release.
     pub subject: String,
     /// The gate it belongs to.
     pub gate: Option<String>,
-    /// One line for people.
+    /// Title for people, one line.
     pub title: String,
-    /// The release judged when it began.
+    /// The current release when it began.
     pub release: Option<i64>,
     /// Who started it: person id.
     pub by: i64,
@@ -138,21 +138,21 @@ pub struct Run {
     pub by_name: String,
     /// When it began.
     pub started_at: Millis,
-    /// When it ended, or was found interrupted.
+    /// When it ended, or was found to be interrupted.
     pub ended_at: Option<Millis>,
-    /// How it stands.
+    /// Its state.
     pub state: RunState,
     /// [`Ending::exit`], once it ended.
     pub exit: Option<Value>,
     /// [`Ending::result`], once it ended.
     pub result: Option<Value>,
-    /// Why nobody knows how it ended, when it was interrupted.
+    /// Why its outcome is unknown, if it was interrupted.
     pub because: Option<String>,
     /// The idempotency key that started it.
     pub key: Option<String>,
 }
 
-/// Which runs are wanted; `None` means any.
+/// Filter for runs; `None` means any.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Filter<'a> {
     /// Of this kind.
@@ -163,11 +163,11 @@ pub struct Filter<'a> {
     pub gate: Option<&'a str>,
     /// On this release.
     pub release: Option<i64>,
-    /// Older than the run with this number.
+    /// Older than the run with this id.
     pub before: Option<i64>,
 }
 
-/// Records that a run begins, and returns its number. Refused when the key has started one already.
+/// Records that a run begins and returns its id. Rejected if the key has already started a run.
 pub async fn start(conn: &mut SqliteConnection, new: &NewRun<'_>) -> Result<i64, StoreError> {
     let kind = new.kind.slug();
     Ok(sqlx::query_scalar!(
@@ -206,7 +206,7 @@ pub async fn end(conn: &mut SqliteConnection, run: i64, ending: &Ending) -> Resu
     Ok(done.rows_affected() == 1)
 }
 
-/// Records that nobody knows how a run ended, and why. `false`: it was not running, and nothing was changed.
+/// Records that the outcome of a run is unknown, and why. `false`: it was not running, and nothing was changed.
 pub async fn interrupt(
     conn: &mut SqliteConnection,
     run: i64,
@@ -224,7 +224,7 @@ pub async fn interrupt(
     Ok(done.rows_affected() == 1)
 }
 
-/// One query for runs: the columns are the same, the rest is each one's own, so that an index answers it.
+/// A query for runs. The columns are always the same; the rest differs, so that each query can use an index.
 macro_rules! runs {
     ($db:expr, $rest:literal $(, $arg:expr)* $(,)?) => {
         sqlx::query_as!(
@@ -246,7 +246,7 @@ macro_rules! runs {
     };
 }
 
-/// The run with this number.
+/// The run with this id.
 pub async fn by_id(db: impl SqliteExecutor<'_>, id: i64) -> Result<Option<Run>, StoreError> {
     Ok(runs!(db, "WHERE id = ?", id)?.pop())
 }
@@ -256,7 +256,7 @@ pub async fn by_key(db: impl SqliteExecutor<'_>, key: &str) -> Result<Option<Run
     Ok(runs!(db, "WHERE idempotency_key = ?", key)?.pop())
 }
 
-/// Numbers of the runs that go on, with when they began.
+/// Ids of the runs in progress, with the time at which they began.
 pub async fn running(db: impl SqliteExecutor<'_>) -> Result<Vec<(i64, Millis)>, StoreError> {
     let rows = sqlx::query!(r#"SELECT id AS "id!: i64", started_at FROM run WHERE state = 'running'"#)
         .fetch_all(db)
@@ -264,7 +264,7 @@ pub async fn running(db: impl SqliteExecutor<'_>) -> Result<Vec<(i64, Millis)>, 
     Ok(rows.into_iter().map(|row| (row.id, Millis(row.started_at))).collect())
 }
 
-/// The first run after `run` that changes what runs.
+/// The first run after `run` that changes the running stack.
 pub async fn next_change(db: impl SqliteExecutor<'_>, run: i64) -> Result<Option<i64>, StoreError> {
     Ok(sqlx::query_scalar!(
         r#"SELECT id AS "id!: i64" FROM run INDEXED BY run_on_stack
@@ -275,12 +275,12 @@ pub async fn next_change(db: impl SqliteExecutor<'_>, run: i64) -> Result<Option
     .await?)
 }
 
-/// Runs that go on, newest first.
+/// Runs in progress, newest first.
 pub async fn active(db: impl SqliteExecutor<'_>) -> Result<Vec<Run>, StoreError> {
     runs!(db, "WHERE state = 'running' ORDER BY id DESC")
 }
 
-/// The newest runs that are over, newest first.
+/// The newest runs that have ended, newest first.
 pub async fn over(db: impl SqliteExecutor<'_>, limit: i64) -> Result<Vec<Run>, StoreError> {
     runs!(db, "INDEXED BY run_over WHERE state <> 'running' ORDER BY id DESC LIMIT ?", limit)
 }
@@ -301,7 +301,7 @@ pub async fn last_of_steps(db: impl SqliteExecutor<'_>) -> Result<Vec<Run>, Stor
     )
 }
 
-/// The last run that changed the stack, or changes it: a deploy, a rollback, a drill.
+/// The last run that changed the stack or is changing it: a deploy, a rollback or a drill.
 pub async fn last_on_stack(db: impl SqliteExecutor<'_>) -> Result<Option<Run>, StoreError> {
     Ok(runs!(
         db,
@@ -310,7 +310,7 @@ pub async fn last_on_stack(db: impl SqliteExecutor<'_>) -> Result<Option<Run>, S
     .pop())
 }
 
-/// The last run before `before` that changed the stack and ended well.
+/// The last run before `before` that changed the stack and passed.
 pub async fn last_good_on_stack(db: impl SqliteExecutor<'_>, before: i64) -> Result<Option<Run>, StoreError> {
     Ok(runs!(
         db,
@@ -321,7 +321,7 @@ pub async fn last_good_on_stack(db: impl SqliteExecutor<'_>, before: i64) -> Res
     .pop())
 }
 
-/// The last runs that changed the stack and were about one of these releases, newest first; at most `limit` of each.
+/// The last runs that changed the stack for one of these releases, newest first; at most `limit` per release.
 ///
 /// # Errors
 /// Fails when the store cannot be read.
@@ -355,7 +355,7 @@ pub async fn last_deploy_of(db: impl SqliteExecutor<'_>, release: i64) -> Result
     .pop())
 }
 
-/// The last run of a kind that ended well.
+/// The last run of a kind that passed.
 pub async fn last_passed(db: impl SqliteExecutor<'_>, kind: RunKind) -> Result<Option<Run>, StoreError> {
     let kind = kind.slug();
     Ok(runs!(db, "WHERE kind = ? AND outcome = 'passed' ORDER BY id DESC LIMIT 1", kind)?.pop())
@@ -370,7 +370,7 @@ pub async fn list(
     let before = filter.before.unwrap_or(i64::MAX);
     let kind = filter.kind.map(RunKind::slug);
     let (subject, gate, release) = (filter.subject, filter.gate, filter.release);
-    // What is asked first has an index that also gives the order; the rest is looked at on the way.
+    // Each query uses an index that also gives the order for its first condition; the others are tested row by row.
     match (kind, subject, gate, release) {
         (Some(kind), Some(subject), ..) => runs!(
             db,
@@ -426,7 +426,7 @@ pub async fn list(
     }
 }
 
-/// How long the last good runs of a subject took, milliseconds, newest first, at most `limit`.
+/// Durations of the last passed runs of a subject, milliseconds, newest first, at most `limit`.
 pub async fn durations(
     db: impl SqliteExecutor<'_>,
     kind: RunKind,
@@ -446,8 +446,8 @@ pub async fn durations(
     Ok(rows.into_iter().map(|ms| u64::try_from(ms).unwrap_or(0)).collect())
 }
 
-/// How long the last runs of a subject took that went to their end, milliseconds, newest first, at most `limit`.
-/// Deploys, rollbacks and drills take alike whatever release they are about.
+/// Durations of the last complete runs of a subject, milliseconds, newest first, at most `limit`.
+/// For deploys, rollbacks and drills the release does not matter.
 async fn whole_durations(
     db: impl SqliteExecutor<'_>,
     kind: RunKind,
@@ -483,7 +483,7 @@ async fn whole_durations(
     Ok(rows.into_iter().map(|ms| u64::try_from(ms).unwrap_or(0)).collect())
 }
 
-/// How long the next run of a subject will take: the middle one of its last few, milliseconds.
+/// The expected duration of the next run of a subject: the median of its last runs, milliseconds.
 pub async fn usual_ms(
     db: impl SqliteExecutor<'_>,
     kind: RunKind,
@@ -494,7 +494,7 @@ pub async fn usual_ms(
     Ok(took.get(took.len() / 2).copied())
 }
 
-/// How many runs say how long the next one will take.
+/// Number of runs used for the expected duration.
 const USUAL: i64 = 5;
 
 /// A run's row as it is stored.

@@ -1,11 +1,11 @@
-//! Sessions for tower-sessions, on our own database. Only the SHA-256 of a session's id is stored: a copy of
-//! the database holds nothing that a browser could send.
+//! Sessions for tower-sessions in our own database. Only the SHA-256 of a session's id is stored, so a copy of
+//! the database contains no usable session cookies.
 //!
 //! Each row carries an HMAC over all of its columns, made with a key that is not in the database. A row without the
-//! right one is no session: whoever can write the file, and cannot read the key, signs nobody in.
+//! correct HMAC is not a session: write access to the file without the key is not enough to create one.
 //!
-//! Looking a session up costs no query while nothing was written since it was read last, and reading never
-//! writes. On a full disk a new session is kept in memory, so that somebody can still sign in and roll back.
+//! A session is read from memory as long as nothing was written since it was last read, and reading never
+//! writes. If the disk is full, a new session is kept in memory, so that people can still sign in and roll back.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -29,20 +29,20 @@ use system::clock::now;
 /// ended by person.
 pub const PERSON_KEY: &str = "person";
 
-/// A session ends so long after it was made, however busy it is.
+/// Maximum duration of a session, even if it is active.
 pub const LONGEST_MS: u64 = 12 * 60 * 60 * 1000;
 
-/// A session that was looked up is believed for so long without asking the database again: another process may
-/// have ended it. What this process writes counts at once.
+/// How long a session is used from memory before it is read from the database again, because another process may
+/// have ended it. Writes of this process take effect immediately.
 const BELIEVED_FOR: Duration = Duration::from_secs(2);
-/// Sessions remembered; beyond that all are looked up again.
+/// Maximum number of sessions in memory; when it is reached, the cache is cleared.
 const REMEMBERED: usize = 10_000;
-/// A session that the disk has no room for ends after so long.
+/// Maximum duration of a session that could not be stored because the disk is full.
 const UNSAVED_MS: u64 = 60 * 60 * 1000;
-/// Such sessions at one time.
+/// Maximum number of such sessions.
 const MOST_UNSAVED: usize = 100;
 
-/// The session store handed to tower-sessions. Clones share what they remember.
+/// The session store for tower-sessions. Clones share their cache.
 #[derive(Debug, Clone)]
 pub struct Sessions {
     store: Store,
@@ -52,20 +52,20 @@ pub struct Sessions {
 
 #[derive(Debug)]
 struct Memory {
-    /// Sessions as they were looked up last, by the hash of their id.
+    /// Sessions that were read, by the hash of their id.
     seen: Mutex<HashMap<String, Seen>>,
-    /// Sessions that the disk had no room for.
+    /// Sessions that could not be stored because the disk is full.
     unsaved: Mutex<HashMap<String, Unsaved>>,
-    /// Sessions that were ended while the disk had no room to say so.
+    /// Sessions whose end could not be stored because the disk is full.
     revoked: Mutex<HashSet<String>>,
-    /// Counts sessions that were ended by their id.
+    /// Number of sessions that were ended by their id.
     ended: watch::Sender<u64>,
 }
 
 #[derive(Debug)]
 struct Seen {
     record: Record,
-    /// How many writes the store had seen before the look-up.
+    /// The store's number of writes before the session was read.
     writes: u64,
     at: Instant,
 }
@@ -74,12 +74,12 @@ struct Seen {
 struct Unsaved {
     record: Record,
     ends_at: Millis,
-    /// Digest of the person's password hash: another password ends the session.
+    /// Digest of the person's password hash: a changed password ends the session.
     password: String,
 }
 
 impl Sessions {
-    /// Sessions kept in `store`, authenticated with `key`.
+    /// Sessions stored in `store`, authenticated with `key`.
     pub fn new(store: Store, key: Key) -> Sessions {
         let memory = Memory {
             seen: Mutex::default(),
@@ -90,12 +90,12 @@ impl Sessions {
         Sessions { store, key, memory: Arc::new(memory) }
     }
 
-    /// Changes whenever a session was ended by its id, as by signing out.
+    /// Changes when a session is ended by its id, for instance by signing out.
     pub fn ended(&self) -> watch::Receiver<u64> {
         self.memory.ended.subscribe()
     }
 
-    /// The person of a session that can be used now.
+    /// The person of a valid session.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -138,17 +138,17 @@ impl Sessions {
             let Some(session) = unsaved.get(hash) else { return Ok(None) };
             (session.record.clone(), session.password.clone())
         };
-        let stands = match person(&record) {
+        let is_valid = match person(&record) {
             Some(person) => password_digest(&self.store, person).await? == Some(password),
             None => false,
         };
-        if !stands {
+        if !is_valid {
             locked(&self.memory.unsaved).remove(hash);
         }
-        Ok(stands.then_some(record))
+        Ok(is_valid.then_some(record))
     }
 
-    /// Keeps a session that the disk has no room for.
+    /// Keeps a session in memory because the disk is full.
     async fn keep_unsaved(&self, record: &Record) -> Result<(), StoreError> {
         let Some(person) = person(record) else { return Err(StoreError::Full) };
         let Some(password) = password_digest(&self.store, person).await? else {
@@ -162,11 +162,11 @@ impl Sessions {
             return Err(StoreError::Full);
         }
         unsaved.insert(hash, session);
-        tracing::warn!("the disk is full: a session is kept in memory for an hour at most");
+        tracing::warn!("the disk is full: a session is kept in memory only, for at most 1 hour");
         Ok(())
     }
 
-    /// Puts a session that is in memory only in its new form; `false` when it is none of those.
+    /// Updates a session that is only in memory; `false` if it is not one of those.
     fn save_unsaved(&self, record: &Record) -> bool {
         match locked(&self.memory.unsaved).get_mut(&id_hash(&record.id)) {
             Some(session) => {
@@ -186,14 +186,14 @@ fn person(record: &Record) -> Option<i64> {
     record.data.get(PERSON_KEY).and_then(serde_json::Value::as_i64)
 }
 
-/// A digest of the password hash of somebody who may sign in.
+/// A digest of the password hash of a person who can sign in.
 pub async fn password_digest(store: &Store, person: i64) -> Result<Option<String>, StoreError> {
     let Some(person) = people::by_id(store.readers(), person).await? else { return Ok(None) };
     let found = people::credentials(store.readers(), &person.login).await?;
     Ok(found.and_then(|c| c.password_hash).as_deref().map(digest_of_hash))
 }
 
-/// What [`password_digest`] is for this hash.
+/// The [`password_digest`] of this hash.
 pub fn digest_of_hash(hash: &str) -> String {
     sha256_hex(hash.as_bytes())
 }
@@ -203,7 +203,7 @@ pub fn id_hash(id: &Id) -> String {
     sha256_hex(id.to_string().as_bytes())
 }
 
-/// Ends every session of a person, but the one whose [`id_hash`] is `except`. Returns how many ended.
+/// Ends all sessions of a person except the one whose [`id_hash`] is `except`. Returns how many ended.
 pub async fn end_all(
     conn: &mut SqliteConnection,
     person: i64,
@@ -219,13 +219,13 @@ pub async fn end_all(
     Ok(done.rows_affected())
 }
 
-/// Removes sessions that have ended, and returns how many. They cannot be used either way.
+/// Deletes sessions that have expired, and returns how many. They could not be used anyway.
 pub async fn prune(conn: &mut SqliteConnection, now: Millis) -> Result<u64, StoreError> {
     let done = sqlx::query!("DELETE FROM session WHERE expires_at <= ?", now.0).execute(conn).await?;
     Ok(done.rows_affected())
 }
 
-/// How many sessions of a person can be used.
+/// Number of valid sessions of a person.
 pub async fn count_of(db: impl SqliteExecutor<'_>, person: i64, now: Millis) -> Result<i64, StoreError> {
     Ok(sqlx::query_scalar!(
         r#"SELECT count(*) AS "n!: i64" FROM session WHERE person = ? AND expires_at > ?"#,
@@ -267,7 +267,7 @@ struct Stored {
 }
 
 impl Stored {
-    /// The row of a session that was made at a time. It ends [`LONGEST_MS`] after that at the latest.
+    /// The row of a session that was created at a time. It ends [`LONGEST_MS`] after that at the latest.
     fn of(row: Row, created_at: i64) -> Stored {
         let latest = Millis(created_at).plus(LONGEST_MS).0;
         let Row { id_hash, person, data, expires_at } = row;
@@ -287,8 +287,8 @@ impl Stored {
         key.digest(digest.as_bytes())
     }
 
-    /// Whether the row is as this installation wrote it. How long the comparison takes tells nothing: the code is
-    /// compared with what is stored, not with what a browser sends.
+    /// Whether the row was written by this installation. The comparison need not take constant time: the HMAC is
+    /// compared with a stored value, not with a value from a browser.
     fn is_authentic(&self, key: &Key) -> bool {
         self.mac == self.mac(key)
     }
@@ -307,7 +307,7 @@ impl SessionStore for Sessions {
         Self: 'c,
     {
         Box::pin(async move {
-            // An id of 128 random bits collides never; if one does, taking another is the cure.
+            // Ids of 128 random bits practically never collide; if one does, another one is used.
             for _ in 0..3 {
                 let (key, row) = (self.key.clone(), Row::of(record).map_err(backend)?);
                 match self.store.write(move |tx| Box::pin(insert(tx, key, row))).await {
@@ -353,7 +353,7 @@ impl SessionStore for Sessions {
         let (id, hash) = (*id, id_hash(id));
         Box::pin(async move {
             let was_unsaved = locked(&self.memory.unsaved).remove(&hash).is_some();
-            // A stranger's session exists nowhere: there is nothing to write.
+            // A session that does not exist needs no write.
             if !was_unsaved && load(self.store.readers(), &self.key, id).await.map_err(backend)?.is_some() {
                 let row = hash.clone();
                 match self.store.write(move |tx| Box::pin(delete(tx, row))).await {
@@ -387,7 +387,7 @@ async fn insert(conn: &mut SqliteConnection, key: Key, row: Row) -> Result<(), S
     Ok(())
 }
 
-/// Only ever updates: a session that was ended while a request of it went on must stay ended.
+/// Updates only: a session that was ended during one of its requests must stay ended.
 async fn update(conn: &mut SqliteConnection, key: Key, row: Row) -> Result<(), StoreError> {
     let found = sqlx::query_as!(
         Stored,
@@ -432,7 +432,7 @@ async fn load(db: impl SqliteExecutor<'_>, key: &Key, id: Id) -> Result<Option<R
     .await?;
     let Some(row) = row else { return Ok(None) };
     if !row.is_authentic(key) {
-        tracing::warn!("a session was refused: its row was not written by this installation");
+        tracing::warn!("a session was rejected: its row was not written by this installation");
         return Ok(None);
     }
     let data: HashMap<String, serde_json::Value> = json::read(&row.data, "session.data")?;

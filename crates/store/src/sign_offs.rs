@@ -1,4 +1,4 @@
-//! Roles' Go or No-Go on releases, with what the signer was shown. Append-only.
+//! Sign-offs of releases by roles, with what the signer was shown. Append-only.
 
 use domain::facts::{Choice, SignOff};
 use domain::time::Millis;
@@ -7,24 +7,24 @@ use sqlx::{SqliteConnection, SqliteExecutor};
 use super::{StoreError, json};
 
 /// Adds a sign-off; its `id` is ignored, the store's is returned.
-pub async fn add(conn: &mut SqliteConnection, word: &SignOff) -> Result<i64, StoreError> {
-    let shown = json::write(&word.shown, "sign_off.shown")?;
-    let parts = word.parts.as_ref().map(|p| json::write(p, "sign_off.parts")).transpose()?;
-    let (role, choice) = (word.role.slug(), word.choice.slug());
+pub async fn add(conn: &mut SqliteConnection, sign_off: &SignOff) -> Result<i64, StoreError> {
+    let shown = json::write(&sign_off.shown, "sign_off.shown")?;
+    let parts = sign_off.parts.as_ref().map(|p| json::write(p, "sign_off.parts")).transpose()?;
+    let (role, choice) = (sign_off.role.slug(), sign_off.choice.slug());
     Ok(sqlx::query_scalar!(
         r#"INSERT INTO sign_off (release, role, by, by_name, choice, comment, would_change, digest, shown, parts, at)
            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id AS "id!""#,
-        word.release,
+        sign_off.release,
         role,
-        word.by,
-        word.by_name,
+        sign_off.by,
+        sign_off.by_name,
         choice,
-        word.comment,
-        word.would_change,
-        word.digest,
+        sign_off.comment,
+        sign_off.would_change,
+        sign_off.digest,
         shown,
         parts,
-        word.at.0
+        sign_off.at.0
     )
     .fetch_one(conn)
     .await?)

@@ -1,4 +1,4 @@
-//! Items let through on purpose. Append-only; ending a waiver early is another row.
+//! Waivers of items. Append-only; ending a waiver early adds another row.
 
 use domain::facts::Waiver;
 use domain::time::Millis;
@@ -6,10 +6,10 @@ use sqlx::{SqliteConnection, SqliteExecutor};
 
 use super::StoreError;
 
-/// How many waivers of an item can still say something.
+/// How many waivers per item are read.
 pub const LAST: i64 = 20;
 
-/// Adds a waiver; its `id` is ignored, the store's is returned. One that holds needs a reason and an end
+/// Adds a waiver; its `id` is ignored, the store's is returned. A waiver that `holds` needs a reason and an end
 /// after its beginning.
 pub async fn add(conn: &mut SqliteConnection, waiver: &Waiver) -> Result<i64, StoreError> {
     Ok(sqlx::query_scalar!(

@@ -1,8 +1,7 @@
-//! The one writer. Jobs queue up; whatever waits goes into one transaction, each job behind a savepoint
-//! of its own, and nobody hears "stored" before the one COMMIT is on the disk.
+//! The only writer. Jobs are queued; all waiting jobs share one transaction, each with its own savepoint, and no
+//! caller gets an answer before the COMMIT is on the disk.
 //!
-//! It knows nothing of what the jobs do, but that the audit log vouches for the rows they write, and it notices when
-//! somebody else writes to the file.
+//! It makes sure that the audit log covers the rows that jobs write, and it detects writes by other connections.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,40 +18,41 @@ use tokio::task::JoinHandle;
 use super::StoreError;
 use crate::audit::{self, Head};
 
-/// Jobs that share one COMMIT at most: enough to pay for the disk's flush, few enough to answer soon.
+/// Maximum number of jobs per COMMIT: enough to share the cost of the disk flush, few enough to answer soon.
 const BATCH: usize = 256;
-/// Jobs that may wait before callers are held up.
+/// Maximum number of queued jobs; further callers wait.
 const QUEUE: usize = 1024;
-/// A job has only the connection to wait for; one that takes longer is stuck and would stop everybody.
+/// Maximum duration of a job. A job waits only for the connection, so one that takes longer is stuck and would block
+/// all others.
 const LONGEST_JOB: Duration = Duration::from_secs(30);
 
-/// The way to the writer task.
+/// Handle of the writer task.
 pub(super) struct Writer {
     queue: mpsc::Sender<Message>,
     task: Mutex<Option<JoinHandle<()>>>,
     others: Arc<Mutex<Others>>,
 }
 
-/// What other connections did to the file.
+/// Writes by other connections.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Others {
-    /// How many times it was noticed that another connection had written.
+    /// How many times a write by another connection was detected.
     pub writes: u64,
-    /// The first event of the audit log that this process wrote and that was found replaced or removed.
+    /// The first event of the audit log that this process wrote and that was replaced or removed since.
     pub lost: Option<Head>,
 }
 
 enum Message {
     Do(Box<dyn Job>),
     Look {
-        /// Whether events that were found missing are looked for again.
+        /// Whether to search again for events that were missing.
         again: bool,
         reply: oneshot::Sender<Result<(), StoreError>>,
     },
     Stop,
 }
 
-/// The open connection and what was last seen through it.
+/// The open connection, with the last known number of commits by others.
 struct Open {
     conn: SqliteConnection,
     /// SQLite's count of commits by other connections.
@@ -60,13 +60,13 @@ struct Open {
 }
 
 impl Open {
-    /// The first connection. What others wrote before is not noticed.
+    /// The first connection. Earlier writes by others are not detected.
     async fn first(mut conn: SqliteConnection) -> Result<Open, StoreError> {
         let version = data_version(&mut conn).await?;
         Ok(Open { version: Some(version), ..Open::again(conn).await? })
     }
 
-    /// A later one: what others wrote since the one before is not known.
+    /// A later connection: writes by others since the previous one are unknown.
     async fn again(mut conn: SqliteConnection) -> Result<Open, StoreError> {
         audit::rows::prepare(&mut conn).await?;
         Ok(Open { conn, version: None })
@@ -78,8 +78,8 @@ async fn data_version(conn: &mut SqliteConnection) -> Result<i64, StoreError> {
 }
 
 impl Writer {
-    /// Starts the task on `conn`; `options` make a new connection when that one breaks.
-    /// `commits` counts commits, each before its writers hear of it.
+    /// Starts the task on `conn`; `options` are used for a new connection if that one breaks.
+    /// `commits` counts commits, each before its callers get their answers.
     pub(super) fn start(
         conn: SqliteConnection,
         options: SqliteConnectOptions,
@@ -91,8 +91,8 @@ impl Writer {
         Writer { queue, task: Mutex::new(Some(task)), others }
     }
 
-    /// Looks whether other connections have written to the file since the store was opened.
-    /// With `again` an event that was found missing and is back counts as missing no longer.
+    /// Checks whether other connections have written to the file since the store was opened.
+    /// With `again`, an event that was missing and is back no longer counts as missing.
     pub(super) async fn others(&self, again: bool) -> Result<Others, StoreError> {
         let (reply, answer) = oneshot::channel();
         self.queue.send(Message::Look { again, reply }).await.map_err(|_| StoreError::Closed)?;
@@ -100,7 +100,7 @@ impl Writer {
         Ok(self.others.lock().unwrap_or_else(|e| e.into_inner()).clone())
     }
 
-    /// Runs `job` and waits until what it wrote is durable. A job once queued is done even when the
+    /// Runs `job` and waits until its changes are durable. A queued job is executed even if the
     /// caller stops waiting.
     pub(super) async fn write<T, E, F>(&self, job: F) -> Result<T, E>
     where
@@ -116,7 +116,7 @@ impl Writer {
         answer.await.unwrap_or_else(|_| Err(StoreError::BrokenOff.into()))
     }
 
-    /// Finishes what is queued, then ends the task.
+    /// Finishes the queued jobs, then ends the task.
     pub(super) async fn stop(&self) {
         let task = self.task.lock().ok().and_then(|mut task| task.take());
         if let Some(task) = task {
@@ -127,19 +127,19 @@ impl Writer {
     }
 }
 
-/// A job whose types are forgotten, so that different ones can queue together.
+/// A type-erased job, so that different jobs can share a queue.
 trait Job: Send {
-    /// Does it. The caller is answered later, by [`Ended::ack`].
+    /// Executes it. The caller gets the answer later, from [`Ended::ack`].
     fn run<'c>(self: Box<Self>, conn: &'c mut SqliteConnection) -> BoxFuture<'c, Ended>;
-    /// Answers the caller without doing it.
+    /// Answers the caller without executing it.
     fn refuse(self: Box<Self>, why: StoreError);
 }
 
-/// A job that was run and whose caller has not been answered yet.
+/// A job that was executed and whose caller has no answer yet.
 struct Ended {
-    /// Whether its changes are to stay.
+    /// Whether its changes are kept.
     keep: bool,
-    /// Answers the caller, told how the commit went.
+    /// Answers the caller with the result of the commit.
     ack: Box<dyn FnOnce(Result<(), StoreError>) + Send>,
 }
 
@@ -161,18 +161,18 @@ where
             let result = match tokio::time::timeout(LONGEST_JOB, guarded).await {
                 Ok(Ok(result)) => result,
                 Ok(Err(_panic)) => {
-                    tracing::error!("a job of the store panicked; its changes are undone");
+                    tracing::error!("a database write panicked; its changes were undone");
                     Err(StoreError::BrokenOff.into())
                 }
                 Err(_elapsed) => {
-                    tracing::error!("a job of the store took too long; its changes are undone");
+                    tracing::error!("a database write took too long; its changes were undone");
                     Err(StoreError::BrokenOff.into())
                 }
             };
             Ended {
                 keep: result.is_ok(),
                 ack: Box::new(move |commit| {
-                    // The caller may have stopped waiting; then nobody needs the answer.
+                    // The caller may have stopped waiting; then the answer is not needed.
                     let _ = reply.send(result.and_then(|value| {
                         commit.map_err(E::from)?;
                         Ok(value)
@@ -231,9 +231,9 @@ async fn work(
                     looked
                 }
                 Err(error) => {
-                    // SQLite may have rolled the transaction back by itself, behind sqlx's count of
-                    // savepoints; a new connection is the state that is certainly clean.
-                    tracing::error!(error = ?error, "a batch of writes was lost; its writers were told");
+                    // SQLite may have rolled back the transaction itself, and then sqlx's count of
+                    // savepoints is wrong; only a new connection has a known state.
+                    tracing::error!(error = ?error, "a batch of database writes failed; the callers got the error");
                     let _ = open.conn.close_hard().await;
                     Err(error)
                 }
@@ -255,7 +255,7 @@ async fn work(
     }
 }
 
-/// Runs `jobs` in one transaction and answers every caller. An error means that none was kept.
+/// Runs `jobs` in one transaction and answers all callers. An error means that no changes were kept.
 async fn commit_together(
     open: &mut Open,
     jobs: Vec<Box<dyn Job>>,
@@ -282,7 +282,7 @@ async fn commit_together(
                 }
             };
             let job = job.run(&mut savepoint).await;
-            // What the log cannot vouch for is not written.
+            // Rows that the audit log cannot cover are not written.
             let sealed = if job.keep { audit::rows::seal(&mut savepoint).await } else { Ok(()) };
             let keep = job.keep && sealed.is_ok();
             ended.push((job, sealed));
@@ -301,7 +301,7 @@ async fn commit_together(
         Ok::<(), StoreError>(())
     }
     .await;
-    // After an error too: whether it reached the disk is not certain then.
+    // After an error too, because the data may have reached the disk.
     commits.fetch_add(1, Ordering::AcqRel);
     for (job, sealed) in ended {
         (job.ack)(sealed.and(committed.clone()));
@@ -312,8 +312,8 @@ async fn commit_together(
     committed
 }
 
-/// Counts when another connection has written, and looks whether the end of the audit log is still what was written
-/// here last.
+/// Counts writes by other connections, and checks whether the last event that was written here is still in the audit
+/// log.
 async fn notice_others(
     conn: &mut SqliteConnection,
     seen: &mut Option<i64>,
@@ -336,8 +336,8 @@ async fn notice_others(
     Ok(())
 }
 
-/// Looks whether the event that was found missing is back, and so is the last that was written here. Both must be: a
-/// log to which events were added after it was cut has the second and not the first.
+/// Checks whether the missing event is back, and whether the last event written here exists. Both must exist: a
+/// log to which events were added after it was cut has the second but not the first.
 async fn find_lost(
     conn: &mut SqliteConnection,
     head: Option<&Head>,

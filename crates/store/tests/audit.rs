@@ -1,4 +1,4 @@
-//! The audit log: appending, tampering, actions, pages of it.
+//! The audit log: appending, tampering, actions, paging.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::time::Duration;
@@ -32,7 +32,7 @@ async fn append(store: &Store, event: Event) -> Result<audit::Row, StoreError> {
     store.write(move |tx| Box::pin(async move { audit::append(tx, &event).await })).await
 }
 
-/// Somebody with the file and enough skill to drop the triggers.
+/// A person who has the file and drops the triggers.
 async fn intruder(store: &Store) -> SqliteConnection {
     let mut conn = SqliteConnectOptions::new().filename(store.file()).connect().await.unwrap();
     for trigger in ["audit_event_keeps", "audit_event_stays", "audit_event_has_no_gaps"] {
@@ -63,7 +63,7 @@ async fn the_chain_has_no_gaps_and_verifies() {
                 .write(move |tx| {
                     Box::pin(async move {
                         let row = audit::append(tx, &event).await?;
-                        // An action that is undone takes its row with it, and leaves no hole.
+                        // An action that is rolled back removes its row and leaves no gap.
                         if n % 4 == 0 { Err(StoreError::Busy) } else { Ok(row) }
                     })
                 })
@@ -79,7 +79,7 @@ async fn the_chain_has_no_gaps_and_verifies() {
 }
 
 #[tokio::test]
-async fn every_kind_of_tampering_is_found_at_its_place() {
+async fn every_kind_of_tampering_is_found_at_its_position() {
     for (sql, place) in [
         ("UPDATE audit_event SET subject = 'another' WHERE seq = 3", 3),
         ("UPDATE audit_event SET outcome = 'done' WHERE seq = 1", 1),
@@ -92,7 +92,7 @@ async fn every_kind_of_tampering_is_found_at_its_place() {
         ("DELETE FROM audit_event", 1),
         // Closing the gap after a deletion.
         ("DELETE FROM audit_event WHERE seq = 3; UPDATE audit_event SET seq = seq - 1 WHERE seq > 3", 3),
-        // A row put in at the end, with a hash of fantasy, and one in the middle.
+        // A row inserted at the end, with an invented hash, and one in the middle.
         (
             "INSERT INTO audit_event SELECT 6, at, actor, actor_name, act, subject, release, run, intent, outcome,
                                             detail, hash, replace(hash, '0', 'f') || '', '' FROM audit_event WHERE seq = 5",
@@ -104,7 +104,7 @@ async fn every_kind_of_tampering_is_found_at_its_place() {
                                             detail, hash, 'f' || substr(hash, 2) || '', '' FROM audit_event WHERE seq = 2",
             3,
         ),
-        // Two rows changing places.
+        // Two rows that are swapped.
         (
             "UPDATE audit_event SET seq = 99 WHERE seq = 2; UPDATE audit_event SET seq = 2 WHERE seq = 3;
              UPDATE audit_event SET seq = 3 WHERE seq = 99",
@@ -120,7 +120,7 @@ async fn every_kind_of_tampering_is_found_at_its_place() {
 }
 
 #[tokio::test]
-async fn a_chain_written_anew_is_found_by_a_head_kept_elsewhere() {
+async fn a_rewritten_chain_is_found_by_a_head_kept_elsewhere() {
     let (_dir, store) = log_of(3).await;
     let witness = Noted::from(verify(store.readers()).await.unwrap().head);
     append(&store, Event::new(Millis(9), None, "a", "b")).await.unwrap();
@@ -130,17 +130,17 @@ async fn a_chain_written_anew_is_found_by_a_head_kept_elsewhere() {
         .execute(&mut conn)
         .await
         .unwrap();
-    assert_eq!(verify(store.readers()).await.unwrap().events, 0, "the chain alone cannot tell");
+    assert_eq!(verify(store.readers()).await.unwrap().events, 0, "the chain alone does not show it");
     let cut = verify_against(store.readers(), &witness).await;
     assert!(matches!(cut, Err(VerifyError::Broken(b)) if b.seq == 1));
     for n in 1..=4 {
         append(&store, Event::new(Millis(n), None, "nothing", "happened")).await.unwrap();
     }
-    let anew = verify_against(store.readers(), &witness).await;
-    assert!(matches!(anew, Err(VerifyError::Broken(b)) if b.seq == 3));
+    let rewritten = verify_against(store.readers(), &witness).await;
+    assert!(matches!(rewritten, Err(VerifyError::Broken(b)) if b.seq == 3));
 }
 
-/// Rewrites the log from an event on, with hashes that fit, as somebody with this program could.
+/// Rewrites the log from an event on with matching hashes, as a person with this program could do.
 async fn rewrite(store: &Store, from: i64, to: i64) {
     let mut conn = intruder(store).await;
     sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
@@ -161,7 +161,7 @@ async fn a_noted_hash_finds_a_cut_tail_a_rewritten_suffix_and_a_forged_last_row(
         let (_dir, store) = log_of(5).await;
         let head = verify(store.readers()).await.unwrap().head;
         rewrite(&store, from, to).await;
-        assert!(verify(store.readers()).await.is_ok(), "the chain alone cannot tell");
+        assert!(verify(store.readers()).await.is_ok(), "the chain alone does not show it");
         for noted in [format!("{head}"), head.hash.clone()] {
             let noted: Noted = noted.parse().unwrap();
             assert!(verify_against(store.readers(), &noted).await.is_err(), "{from}..={to} {noted:?}");
@@ -172,7 +172,7 @@ async fn a_noted_hash_finds_a_cut_tail_a_rewritten_suffix_and_a_forged_last_row(
             .write(move |tx| Box::pin(async move { audit::set_checkpoint(tx, &kept, Millis(1)).await }))
             .await
             .unwrap();
-        assert!(verify(store.readers()).await.is_err(), "the checkpoint tells: {from}..={to}");
+        assert!(verify(store.readers()).await.is_err(), "the checkpoint shows it: {from}..={to}");
     }
     for wrong in ["", "x", "1:abc", ":", "a:0000000000000000000000000000000000000000000000000000000000000000"]
     {
@@ -181,7 +181,7 @@ async fn a_noted_hash_finds_a_cut_tail_a_rewritten_suffix_and_a_forged_last_row(
 }
 
 #[tokio::test]
-async fn verification_goes_on_from_where_it_ended() {
+async fn verification_continues_from_the_checkpoint() {
     let (_dir, store) = log_of(5).await;
     let head = verify(store.readers()).await.unwrap().head;
     append(&store, Event::new(Millis(9), None, "a", "b")).await.unwrap();
@@ -207,7 +207,7 @@ async fn the_database_itself_refuses_gaps_and_forks() {
 }
 
 #[tokio::test]
-async fn an_act_leaves_its_intent_before_and_its_outcome_after() {
+async fn an_action_records_its_intent_before_and_its_outcome_after() {
     let (_dir, store) = log_of(0).await;
     let ada = Actor { id: 1, name: "Ada".into(), roles: vec![] };
     let event = Event::new(Millis(1), Some(&ada), "deploy.start", "#3").on_release(Some(3));
@@ -231,7 +231,7 @@ async fn an_act_leaves_its_intent_before_and_its_outcome_after() {
 }
 
 #[tokio::test]
-async fn an_act_that_is_undone_or_dropped_reads_failed() {
+async fn an_action_that_is_undone_or_dropped_is_recorded_as_failed() {
     let (_dir, store) = log_of(0).await;
     let act = PendingAction::begin(&store, Event::new(Millis(1), None, "a.b", "c")).await.unwrap();
     drop(act);
@@ -256,7 +256,7 @@ async fn an_act_that_is_undone_or_dropped_reads_failed() {
 }
 
 #[tokio::test]
-async fn an_act_whose_transaction_is_undone_after_its_outcome_reads_failed() {
+async fn an_action_whose_transaction_is_undone_after_its_outcome_is_recorded_as_failed() {
     let (_dir, store) = log_of(0).await;
     let act = PendingAction::begin(&store, Event::new(Millis(1), None, "a.b", "c")).await.unwrap();
     let undone: Result<(), StoreError> = store
@@ -279,7 +279,7 @@ async fn an_act_whose_transaction_is_undone_after_its_outcome_reads_failed() {
 }
 
 #[tokio::test]
-async fn intents_of_a_server_that_died_get_an_outcome_at_the_next_start() {
+async fn intents_of_a_stopped_server_get_an_outcome_at_the_next_start() {
     let (dir, store) = log_of(0).await;
     append(&store, Event::new(Millis(1), None, "deploy.start", "C:\\x\n")).await.unwrap();
     let act = PendingAction::begin(&store, Event::new(Millis(2), None, "a.b", "c")).await.unwrap();
@@ -290,7 +290,7 @@ async fn intents_of_a_server_that_died_get_an_outcome_at_the_next_start() {
     assert_eq!(settle().await, 1);
     let rows = audit::list(store.readers(), Filter::default(), 10).await.unwrap();
     assert_eq!((rows[0].event.intent, rows[0].event.outcome), (Some(1), Outcome::Failed));
-    // Newest first; the log without links has an event that says so since it was opened again.
+    // Newest first; since it was opened again, the log has an event that records that there are no links.
     let first = rows.last().unwrap();
     assert_eq!((first.seq, &rows[0].event.subject), (1, &first.event.subject));
     assert_eq!(settle().await, 0);
@@ -298,7 +298,7 @@ async fn intents_of_a_server_that_died_get_an_outcome_at_the_next_start() {
 }
 
 #[tokio::test]
-async fn an_act_does_not_begin_when_the_log_cannot_be_written() {
+async fn an_action_does_not_begin_when_the_log_cannot_be_written() {
     let (_dir, store) = log_of(0).await;
     store.close().await;
     let act = PendingAction::begin(&store, Event::new(Millis(1), None, "a.b", "c")).await;

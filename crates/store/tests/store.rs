@@ -28,7 +28,7 @@ use tempfile::TempDir;
 use tower_sessions::SessionStore as _;
 use tower_sessions::session::{Id, Record};
 
-/// Runs `job` in a write and unwraps; `$tx` is the connection.
+/// Runs a job with `Store::write` and unwraps the result; `$tx` is the connection.
 macro_rules! write {
     ($store:expr, |$tx:ident| $job:expr) => {
         $store.write(move |$tx| Box::pin(async move { $job })).await
@@ -139,7 +139,7 @@ async fn the_data_directory_is_private_and_the_pragmas_hold() {
 }
 
 #[tokio::test]
-async fn data_of_a_newer_version_is_refused_and_left_alone() {
+async fn data_of_a_newer_version_is_rejected_and_not_changed() {
     let (dir, store) = fresh().await;
     let file = store.file().to_owned();
     store.close().await;
@@ -165,7 +165,7 @@ async fn a_data_directory_that_is_a_file_is_a_clear_error() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_database_is_an_error_and_no_panic() {
+async fn a_file_that_is_not_a_database_is_an_error_without_panic() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("stagegate.db"), "not a database, not at all".repeat(100)).unwrap();
     assert!(matches!(Store::open(dir.path()).await, Err(StoreError::Io(_))));
@@ -182,7 +182,7 @@ async fn sixty_four_writers_at_once_are_all_there_after_reopening() {
                 .write(move |tx| {
                     Box::pin(async move {
                         let id = people::create(tx, "P", &format!("p{n}"), &[Role::Qa], Millis(n)).await?;
-                        // Every eighth fails after it wrote: only its own row may go.
+                        // Every eighth fails after it wrote: only its own row may be removed.
                         if n % 8 == 0 { Err(PersonError::Unknown) } else { Ok(id) }
                     })
                 })
@@ -206,7 +206,7 @@ async fn sixty_four_writers_at_once_are_all_there_after_reopening() {
 }
 
 #[tokio::test]
-async fn a_panicking_job_is_answered_and_hurts_nobody() {
+async fn a_panicking_job_is_answered_and_does_not_affect_others() {
     let (_dir, store) = fresh().await;
     let broken = store.write(|tx| {
         Box::pin(async move {
@@ -232,7 +232,7 @@ impl Never for SqliteConnection {
 }
 
 #[tokio::test]
-async fn a_full_disk_is_told_keeps_nothing_and_the_store_recovers() {
+async fn a_full_disk_is_reported_saves_nothing_and_the_store_recovers() {
     let (_dir, store) = fresh().await;
     // SQLite's own limit on the file's size gives the same error as a full disk.
     write!(store, |tx| {
@@ -267,14 +267,14 @@ async fn a_full_disk_is_told_keeps_nothing_and_the_store_recovers() {
 }
 
 #[tokio::test]
-async fn a_transaction_that_sqlite_gives_up_is_never_acknowledged() {
+async fn a_transaction_that_sqlite_rolls_back_is_never_confirmed() {
     let (_dir, store) = fresh().await;
     let id = ada(&store).await;
     let add = |login: &'static str| {
         let store = store.clone();
         async move { write!(store, |tx| people::create(tx, "P", login, &[], Millis(1)).await) }
     };
-    // On conflict this rolls back everything, as SQLite does by itself when the disk fails.
+    // On conflict this rolls back everything, as SQLite does when the disk fails.
     let give_up = store.write(move |tx| {
         Box::pin(async move {
             sqlx::query(
@@ -286,7 +286,7 @@ async fn a_transaction_that_sqlite_gives_up_is_never_acknowledged() {
             Ok::<(), StoreError>(())
         })
     });
-    // All three queue up before the writer's task has its turn, so they share a transaction.
+    // All three are queued before the writer's task runs, so they share a transaction.
     let (before, given_up, after) = tokio::join!(add("before"), give_up, add("after"));
     assert!(before.is_err() && given_up.is_err() && after.is_err(), "{before:?} {given_up:?} {after:?}");
     assert_eq!(people::list(store.readers()).await.unwrap().len(), 1);
@@ -309,7 +309,7 @@ async fn a_caller_that_goes_away_does_not_stop_its_job() {
 }
 
 #[tokio::test]
-async fn a_closed_store_says_so() {
+async fn a_closed_store_returns_an_error() {
     let (_dir, store) = fresh().await;
     store.close().await;
     store.close().await;

@@ -1,5 +1,5 @@
-//! The supervisor as the product has it, for the tests of the engine as a whole: `supervise supervise <run-dir>`
-//! carries out whatever the run's plan says.
+//! The supervisor of the product, for the tests of the whole engine: `supervise supervise <run-dir>` executes the
+//! run's plan.
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! Several checks in one run: in order, side by side where they allow it, each step once. Runs in the
+//! Several checks in one run: in order, in parallel where they allow it, each step once. Runs in the
 //! supervisor.
 
 use domain::check::{Check, CheckSpec};
@@ -10,11 +10,11 @@ use super::work::{CheckFinding, SetupStep, sum_up};
 use checks::{Output, ProbeWork, TrackedFiles, judge_command, probe, settled, with_remark};
 use runner::{Cmd, Exit, Session};
 
-/// How many checks may look at the same time.
+/// How many checks may run at the same time.
 const AT_ONCE: usize = 4;
 
-/// Carries out the steps and checks, which are in the order in which they shall run. What cannot run because
-/// something before it did not go well is Inconclusive. After a stop, what has not begun is left out.
+/// Executes the steps and checks in the given order. A check whose predecessor was not successful is Inconclusive.
+/// After a stop, what has not started is left out.
 pub(crate) async fn run_all(
     session: &Session,
     setup: &[SetupStep],
@@ -37,7 +37,7 @@ pub(crate) async fn run_all(
                     states[at] = State::Done { well: false };
                     for check in &unit.checks {
                         session.say(&format!(
-                            "— {} is left out: {by} did not go well",
+                            "— {} was skipped: {by} was not successful",
                             probes[*check].check.title
                         ));
                         found[*check] = Some(CheckFinding::of(&probes[*check].check, hindered(&by)));
@@ -47,12 +47,12 @@ pub(crate) async fn run_all(
                 Readiness::Free => {}
             }
             if !unit.fits(&units, &states) {
-                // What comes later must not take the place that this one waits for.
+                // A later one must not take the place that this one waits for.
                 break;
             }
             states[at] = State::Runs;
             running.push(async move {
-                // Lines of checks that look side by side are told together, when each is done.
+                // Lines of parallel checks are written together, when each check is done.
                 let own = if alone || unit.touches { session.clone() } else { session.apart() };
                 let (well, findings) = unit.carry_out(&own, setup, probes).await;
                 own.tell();
@@ -68,7 +68,7 @@ pub(crate) async fn run_all(
     }
     let found: Vec<CheckFinding> = found.into_iter().flatten().collect();
     if probes.len() > 1 {
-        session.say(&format!("All done: {}.", sum_up(&found)));
+        session.say(&format!("All checks done: {}.", sum_up(&found)));
     }
     found
 }
@@ -88,7 +88,8 @@ fn progress(
     let done = found.iter().flatten().count();
     let bad = found.iter().flatten().filter(|c| c.finding.outcome != Outcome::Pass).count();
     let bad = if bad == 0 { String::new() } else { format!(", {bad} not passed") };
-    let summary = format!("{done} of {} checks done{bad}; now: {}", probes.len(), now.join(", "));
+    let checks = if probes.len() == 1 { "check" } else { "checks" };
+    let summary = format!("{done} of {} {checks} done{bad}; running: {}", probes.len(), now.join(", "));
     session.progress(serde_json::json!({ "summary": summary, "done": done, "of": probes.len() }));
 }
 
@@ -96,9 +97,9 @@ fn hindered(by: &str) -> Finding {
     Finding {
         outcome: Outcome::Inconclusive,
         value: None,
-        saw: format!("it was not run, because {by} comes before it and did not go well"),
-        wanted: format!("{by} to go well first"),
-        next: format!("Mend {by}, then run this again."),
+        saw: format!("not run, because {by} must succeed first and did not"),
+        wanted: format!("{by} succeeds first"),
+        next: format!("Fix {by}, then run this check again."),
     }
 }
 
@@ -112,25 +113,25 @@ enum State {
 enum Readiness {
     Free,
     Waits,
-    /// What is named did not go well.
+    /// The named one was not successful.
     Hindered(String),
 }
 
-/// What is carried out as one: a setup step, a check, or all checks that judge one step.
+/// One unit of execution: a setup step, a check, or all checks that evaluate one step.
 struct Unit {
     title: String,
-    /// The ids that others come after.
+    /// The ids that others may wait for.
     names: Vec<String>,
     after: Vec<String>,
     setup: Option<usize>,
     checks: Vec<usize>,
     /// Others may run at the same time.
     beside: bool,
-    /// It runs a command, of which there is one at a time.
+    /// It runs a command; only one command runs at a time.
     touches: bool,
 }
 
-/// In the order given; checks that judge the same step under the same conditions are one.
+/// In the order given; checks that evaluate the same step under the same conditions are one unit.
 fn units(setup: &[SetupStep], probes: &[ProbeWork]) -> Vec<Unit> {
     let mut units: Vec<Unit> = setup
         .iter()
@@ -172,7 +173,7 @@ fn units(setup: &[SetupStep], probes: &[ProbeWork]) -> Vec<Unit> {
     units
 }
 
-/// The step that a check judges, when one execution can serve others too.
+/// The step that a check evaluates, if its execution can be shared with other checks.
 fn shared_step(check: &Check) -> Option<&str> {
     match &check.spec {
         CheckSpec::Command { step: Some(step), cwd: None, twice: None, .. } if check.retries == 0 => {
@@ -199,7 +200,7 @@ impl Unit {
         if waits { Readiness::Waits } else { Readiness::Free }
     }
 
-    /// Whether there is room for it beside what runs.
+    /// Whether it may run in parallel with what is running.
     fn fits(&self, units: &[Unit], states: &[State]) -> bool {
         let running: Vec<&Unit> =
             units.iter().zip(states).filter(|(_, s)| **s == State::Runs).map(|(u, _)| u).collect();
@@ -230,7 +231,7 @@ impl Unit {
                 let titles: Vec<&str> = own.iter().map(|w| w.check.title.as_str()).collect();
                 session.say(&format!("— {}", titles.join(", ")));
                 let command = first.command.clone().unwrap_or_default();
-                session.say(&format!("Runs: {command}"));
+                session.say(&format!("Command: {command}"));
                 let longest = own.iter().map(|w| w.check.timeout_ms).max().unwrap_or_default();
                 judged_step(session, &command, Some(longest), &own).await.1
             }
@@ -240,8 +241,8 @@ impl Unit {
     }
 }
 
-/// Runs a step once and judges it by all checks that look at it. `timeout_ms` bounds the command where the run
-/// itself does not.
+/// Runs a step once and evaluates it with all its checks. `timeout_ms` limits the command if the run itself does
+/// not.
 pub(crate) async fn judged_step(
     session: &Session,
     command: &str,
@@ -256,7 +257,7 @@ pub(crate) async fn judged_step(
     let mut cmd = Cmd::bash(command);
     cmd.timeout = timeout_ms.map(std::time::Duration::from_millis);
     let exit = session.exec(cmd).await;
-    // Named, so that the end of another step in the same log is not taken for this one's.
+    // With names, so that the end of another step in the same log is not mistaken for this one's.
     let names: Vec<&str> = judged_by.iter().map(|w| w.check.id.as_str()).collect();
     let mark = match timeout_ms {
         None => format!("Ended: {exit}."),
@@ -267,9 +268,9 @@ pub(crate) async fn judged_step(
     let after = TrackedFiles::of(session, &place).await;
     let remark = before.zip(after).and_then(|(before, after)| after.remark(&before));
     if let Some(remark) = &remark {
-        session.say(&format!("Careful: {remark}."));
+        session.say(&format!("Warning: {remark}."));
     }
-    // One execution serves all checks that judge the step.
+    // One execution serves all checks that evaluate the step.
     let checks = judged_by
         .iter()
         .map(|work| {
@@ -337,12 +338,12 @@ mod tests {
             ],
         );
         let checks: Vec<&[usize]> = units.iter().map(|u| u.checks.as_slice()).collect();
-        assert_eq!(checks, [&[0, 2][..], &[1], &[3]], "what waits for something is an execution of its own");
+        assert_eq!(checks, [&[0, 2][..], &[1], &[3]], "a check that waits is a separate execution");
         assert_eq!(units[0].names, ["unit", "A.s1", "coverage"]);
     }
 
     #[test]
-    fn at_most_four_look_at_once_and_commands_run_alone() {
+    fn at_most_four_run_at_once_and_commands_run_alone() {
         let mut works: Vec<ProbeWork> = (0..6).map(|n| port(&format!("p{n}"))).collect();
         works.push(step("unit", "A.s1", &[]));
         let parallel = Schedule { parallel: Some(true), ..Schedule::default() };
@@ -357,12 +358,12 @@ mod tests {
         };
         assert!(fits(&[], 0) && fits(&[0, 1, 2], 3) && !fits(&[0, 1, 2, 3], 4));
         assert!(fits(&[], 6) && !fits(&[0], 6) && !fits(&[6], 0), "a command runs alone");
-        assert!(fits(&[0], 7) && fits(&[7], 0), "one that says so runs beside lookers");
+        assert!(fits(&[0], 7) && fits(&[7], 0), "a parallel command runs beside probes");
         assert!(!fits(&[7], 8), "but not beside another command");
     }
 
     #[test]
-    fn what_comes_after_waits_and_is_left_out_when_that_went_badly() {
+    fn a_unit_waits_for_its_predecessor_and_is_skipped_when_that_fails() {
         let setup = [SetupStep { id: "A.s0".into(), title: "install".into(), command: "true".into() }];
         let units = units(&setup, &[step("unit", "A.s1", &["A.s0", "not here"]), port("web")]);
         let ask = |state: State| units[1].readiness(&units, &[state, State::Waiting, State::Waiting]);
@@ -384,7 +385,7 @@ mod tests {
             found("coverage", Outcome::Fail),
             found("p95", Outcome::Inconclusive),
         ];
-        assert_eq!(sum_up(&all), "1 passed, 1 failed (coverage), 1 could not tell (p95)");
+        assert_eq!(sum_up(&all), "1 passed, 1 failed (coverage), 1 inconclusive (p95)");
         assert_eq!(sum_up(&all[..1]), "1 passed");
     }
 }

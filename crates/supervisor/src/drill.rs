@@ -1,4 +1,4 @@
-//! A drill: a rollback and the return on purpose, both timed and proved, with the outage that users saw.
+//! A drill: a rollback and the return on purpose, both timed and verified, with the outage that users saw.
 //! Runs inside the supervisor of its run.
 
 use std::time::Instant;
@@ -13,7 +13,7 @@ use checks::{OutageWatch, ProbeWork, drilled};
 use orchestrator::compose::{RollbackResult, RollbackWork};
 use runner::{Exit, Outcome, Session};
 
-/// Carries out a drill. Whatever happens on the way there, what ran before is put back.
+/// Executes a drill. Whatever happens during the rollback, what ran before is restored.
 pub(crate) async fn drill(
     session: &Session,
     away: &RollbackWork,
@@ -23,7 +23,7 @@ pub(crate) async fn drill(
 ) -> Outcome {
     let watch = OutageWatch::begin(session, smoke);
     let mut result = DrillResult::default();
-    session.say(&format!("— Away, to {}", away.target.release_tag));
+    session.say(&format!("— Rolling back to {}", away.target.release_tag));
     let began = Instant::now();
     let gone = go_back(session, away).await;
     let (mut exit, there, _) = prove(session, gone, smoke).await;
@@ -33,7 +33,7 @@ pub(crate) async fn drill(
     result.away = there;
     let mut checks = vec![];
     if touched {
-        session.say(&format!("— Back, to {}", back.target.release_tag));
+        session.say(&format!("— Returning to {}", back.target.release_tag));
         let began = Instant::now();
         let gone = go_back(session, back).await;
         let (back_exit, here, found) = prove(session, gone, smoke).await;
@@ -69,18 +69,21 @@ fn message(result: &DrillResult, away: &RollbackWork, back: &RollbackWork) -> St
     let (there, here) = (&away.target.release_tag, &back.target.release_tag);
     if result.ok {
         return format!(
-            "Drill done: {there} was proved after {}, {here} again after {}.",
+            "Drill complete: {there} was verified after {}, and {here} again after {}.",
             human_span(result.away_ms),
             human_span(result.back_ms)
         );
     }
     match &result.back {
-        None => format!("The drill did not begin. {}", said(&result.away)),
+        None => format!("The drill did not start. {}", said(&result.away)),
         Some(back) if back.ok => {
-            format!("The drill failed on the way to {there}, and {here} runs again. {}", said(&result.away))
+            format!(
+                "The drill failed during the rollback to {there}; {here} is running again. {}",
+                said(&result.away)
+            )
         }
         Some(_) => {
-            format!("The drill did not come back to {here}: roll back to it now. {}", said(&result.back))
+            format!("The drill could not return to {here}. Roll back to {here} now. {}", said(&result.back))
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The work of a run, in the supervisor's own process: it knows no store and no server, its answer is the run's result.
+//! The work of a run, in the supervisor process: it has no access to the store or the server; its output is the run's
+//! result.
 
 mod check_runner;
 mod drill;
@@ -51,19 +52,19 @@ async fn work(session: &Session, work: &Work) -> Outcome {
             let steps: Vec<_> =
                 before.iter().map(|step| (step.title.as_str(), step.command.as_str())).collect();
             let done = plan.deploy_after(session, &steps).await;
-            // A step that failed leaves none.
+            // There is no result after a failed step.
             let result: Option<DeployResult> = serde_json::from_value(done.result).ok();
             let checks = if result.as_ref().is_some_and(|r| r.ok) {
                 run_all(session, &[], smoke).await
             } else {
                 vec![]
             };
-            // Even a deploy that failed may have migrated, and a rollback has to name that.
+            // Even a failed deploy may have migrated the database, and a rollback must show that.
             let failed = result.as_ref().is_some_and(|r| !r.ok && r.phase.touches_services());
             let migrations_cmd = plan.migrations_cmd.as_ref().filter(|_| failed);
             let migrations = list_migrations(session, migrations_cmd).await;
-            // A deploy is done when its services are healthy; a smoke check that fails then is
-            // evidence against the release, not a deploy that did not happen.
+            // A deploy is done when its services are healthy; a smoke check that fails afterwards is evidence
+            // against the release, not a failed deploy.
             outcome(done.exit, &Findings { checks, deploy: result, migrations, ..Default::default() })
         }
         Work::Rollback { rollback: plan, smoke } => {
@@ -89,12 +90,12 @@ async fn step(
     outcome(exit, &Findings { checks, migrations, ..Default::default() })
 }
 
-/// The migrations that are applied now; `None` when nobody asks or they cannot be read.
+/// The migrations that are applied now; `None` without a command, or when they cannot be read.
 async fn list_migrations(session: &Session, command: Option<&String>) -> Option<Vec<String>> {
     migrations(session, command?, &session.plan().cwd).await
 }
 
-/// 0 when all passed, 1 when one failed, 3 when none failed but one could not tell.
+/// 0 when all passed, 1 when one failed, 3 when none failed but one is inconclusive, or when there is none.
 fn exit_of(checks: &[CheckFinding]) -> Exit {
     let any = |outcome| checks.iter().any(|c| c.finding.outcome == outcome);
     if any(Found::Fail) {

@@ -1,4 +1,4 @@
-//! A rollback, and the checks that prove it.
+//! A rollback, and the checks that verify it.
 
 use domain::evidence::Outcome as Found;
 
@@ -8,7 +8,7 @@ use checks::ProbeWork;
 use orchestrator::compose::{RollbackResult, RollbackWork, rollback};
 use runner::{Exit, Session};
 
-/// A rollback's end and what it found.
+/// Exit and result of a rollback.
 pub(crate) type Gone = (Exit, Option<RollbackResult>);
 
 pub(crate) async fn go_back(session: &Session, plan: &RollbackWork) -> Gone {
@@ -16,7 +16,7 @@ pub(crate) async fn go_back(session: &Session, plan: &RollbackWork) -> Gone {
     (done.exit, serde_json::from_value(done.result).ok())
 }
 
-/// Runs the smoke checks behind a rollback that went well; one that does not pass makes it incomplete.
+/// Runs the smoke checks after a successful rollback; one that does not pass makes it incomplete.
 pub(crate) async fn prove(
     session: &Session,
     (mut exit, mut result): Gone,
@@ -30,7 +30,7 @@ pub(crate) async fn prove(
         if !failed.is_empty() {
             rollback.ok = false;
             rollback.message = format!(
-                "Rollback not complete: the target's images run, but {} did not pass",
+                "Rollback incomplete: the target's images are running, but these smoke checks did not pass: {}",
                 failed.join(", ")
             );
             session.say(&rollback.message);

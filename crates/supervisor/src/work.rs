@@ -1,4 +1,4 @@
-//! What a supervisor is told to do, and what it answers.
+//! Input and result of a supervisor.
 
 use domain::check::Check;
 use domain::evidence::{Finding, Outcome as Found};
@@ -13,60 +13,60 @@ use runner::{Exit, Outcome};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "work", rename_all = "snake_case")]
 pub enum Work {
-    /// A step of the runbook, and the checks that judge it.
+    /// A step of the runbook, and the checks that evaluate it.
     Step {
         /// The command, given to `bash -c` unchanged.
         command: String,
-        /// The checks whose `step` this is, each with what it needs to judge.
+        /// The checks whose `step` this is, each with what it needs.
         judged_by: Vec<ProbeWork>,
         /// Command that lists the applied migrations, which the step may have changed.
         #[serde(default)]
         migrations_cmd: Option<String>,
     },
-    /// Checks, in order, side by side where they allow it.
+    /// Checks, in order, in parallel where they allow it.
     Checks {
-        /// Steps that come before some of them.
+        /// Steps that some of them require first.
         #[serde(default)]
         setup: Vec<SetupStep>,
         /// The checks, each with what it needs.
         probes: Vec<ProbeWork>,
     },
-    /// A look at the database: which migrations are applied.
+    /// Lists the migrations that are applied to the database.
     Migrations {
         /// Command that lists them.
         command: String,
     },
     /// A deploy, and the smoke checks after it.
     Deploy {
-        /// Steps of the runbook that come first; the first that fails ends the deploy. Image names that they moved
-        /// are restored when the deploy touches no service.
+        /// Steps of the runbook that run first; the first that fails ends the deploy. Image names that they moved
+        /// are restored if the deploy ends before it changes a service.
         before: Vec<BeforeDeploy>,
         /// What is deployed and how.
         deploy: Box<DeployWork>,
         /// The checks run once it is healthy.
         smoke: Vec<ProbeWork>,
     },
-    /// A rollback, and the smoke checks that prove it.
+    /// A rollback, and the smoke checks that verify it.
     Rollback {
-        /// Where to and how.
+        /// Target and options.
         rollback: Box<RollbackWork>,
         /// The checks that must pass before it counts.
         smoke: Vec<ProbeWork>,
     },
     /// A rollback on purpose, and the return.
     Drill {
-        /// Where to and how.
+        /// Target and options.
         away: Box<RollbackWork>,
-        /// The way back to what ran before.
+        /// The return to what ran before.
         back: Box<RollbackWork>,
         /// The checks that must pass at both ends.
         smoke: Vec<ProbeWork>,
-        /// The checks that a drill on record satisfies.
+        /// The checks that a recorded drill satisfies.
         records: Vec<Check>,
     },
 }
 
-/// A step of the runbook that checks come after and that none of them judges.
+/// A step of the runbook that checks require first and that none of them evaluates.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetupStep {
     /// Its id.
@@ -86,41 +86,41 @@ pub struct BeforeDeploy {
     pub command: String,
 }
 
-/// The plan's note beside the work: what the evidence will be bound to.
+/// The work, and the release components that the evidence will be bound to.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Job {
-    /// The parts as observed when the run was asked for.
+    /// The components as observed when the run was requested.
     pub parts: ReleaseComponents,
     /// The work.
     pub work: Work,
 }
 
-/// What a run found, written by the supervisor and read by the server.
+/// The result of a run, written by the supervisor and read by the server.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Findings {
-    /// What each check found, in order.
+    /// The finding of each check, in order.
     pub checks: Vec<CheckFinding>,
-    /// How the deploy went.
+    /// The result of the deploy.
     pub deploy: Option<DeployResult>,
-    /// How the rollback went.
+    /// The result of the rollback.
     pub rollback: Option<RollbackResult>,
-    /// How the drill went.
+    /// The result of the drill.
     pub drill: Option<DrillResult>,
-    /// How the stack answered while containers were replaced.
+    /// The availability of the stack while containers were replaced.
     pub outages: Vec<domain::incident::Outage>,
-    /// The database migrations that were applied at the end, where that was looked at.
+    /// The database migrations that were applied at the end, if they were listed.
     pub migrations: Option<Vec<String>>,
 }
 
-/// What one check found.
+/// The result of one check.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CheckFinding {
     /// The check's id.
     pub check: String,
-    /// Its threshold digest at the time.
+    /// Its threshold digest at that time.
     pub threshold_digest: String,
-    /// What was found.
+    /// The finding.
     pub finding: Finding,
 }
 
@@ -130,25 +130,25 @@ impl CheckFinding {
     }
 }
 
-/// How a drill went.
+/// The result of a drill.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DrillResult {
-    /// Both ways were proved, and what ran before runs again.
+    /// Rollback and return were verified, and what ran before runs again.
     pub ok: bool,
-    /// How the way there went.
+    /// The result of the rollback.
     pub away: Option<RollbackResult>,
-    /// How long it took until it was proved, milliseconds.
+    /// How long it took until it was verified, milliseconds.
     pub away_ms: u64,
-    /// How the return went; `None` when nothing had been touched, so that there was nothing to return from.
+    /// The result of the return; `None` when nothing had been changed, so that no return was needed.
     pub back: Option<RollbackResult>,
-    /// How long the return took until it was proved, milliseconds.
+    /// How long the return took until it was verified, milliseconds.
     pub back_ms: u64,
     /// How it ended, for people.
     pub message: String,
 }
 
-/// Exit code of a run of checks that could not tell.
+/// Exit code of an inconclusive run of checks.
 pub const INCONCLUSIVE: i32 = 3;
 
 pub(crate) fn outcome(exit: Exit, findings: &Findings) -> Outcome {
@@ -156,13 +156,13 @@ pub(crate) fn outcome(exit: Exit, findings: &Findings) -> Outcome {
     Outcome { exit, result }
 }
 
-/// `12 passed, 1 failed (coverage), 1 could not tell (p95)`.
+/// `12 passed, 1 failed (coverage), 1 inconclusive (p95)`.
 pub fn sum_up(checks: &[CheckFinding]) -> String {
     let ids = |outcome: Found| -> Vec<&str> {
         checks.iter().filter(|c| c.finding.outcome == outcome).map(|c| c.check.as_str()).collect()
     };
     let mut words = vec![format!("{} passed", ids(Found::Pass).len())];
-    for (outcome, word) in [(Found::Fail, "failed"), (Found::Inconclusive, "could not tell")] {
+    for (outcome, word) in [(Found::Fail, "failed"), (Found::Inconclusive, "inconclusive")] {
         let ids = ids(outcome);
         if !ids.is_empty() {
             words.push(format!("{} {word} ({})", ids.len(), ids.join(", ")));

@@ -1,10 +1,10 @@
-//! The time of day, for the places that no caller can hand it to.
+//! The current time, for code that does not get it from its caller.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use domain::time::Millis;
 
-/// The time of day, in milliseconds since 1970 in UTC. A clock before 1970 reads as 1970.
+/// The current time, in milliseconds since 1970 in UTC. A clock before 1970 reads as 1970.
 pub fn now() -> Millis {
     Millis(i64::try_from(now_ms()).unwrap_or(i64::MAX))
 }

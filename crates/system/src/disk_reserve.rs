@@ -1,4 +1,4 @@
-//! Room kept for a rollback: a file that is let go when the disk of the data directory is full, because a
+//! Disk space reserved for a rollback: a file that is deleted when the disk of the data directory is full, because a
 //! rollback must be able to write its journal, its log and its row in the store.
 
 use std::fs::{self, OpenOptions};
@@ -10,18 +10,18 @@ use rustix::fs::{FallocateFlags, fallocate, statvfs};
 
 /// Largest size of the file, bytes.
 const SIZE: u64 = 32 << 20;
-/// On a small disk the file takes this part of it at most.
+/// On a small disk the file takes at most one part in this many.
 const PART: u64 = 8;
-/// The file is let go when less than this part of its size is left beside it.
+/// The file is deleted when the free space is less than its size divided by this.
 const LOW: u64 = 2;
-/// It is made only where there is room for so many of it.
+/// It is created only if the free space is at least this many times its size.
 const MIN_FREE_TIMES: u64 = 3;
 
 fn path(data: &Path) -> PathBuf {
     data.join("ballast")
 }
 
-/// The size for the disk that `data` lies on.
+/// The size for the disk of `data`.
 fn size(data: &Path) -> io::Result<u64> {
     let stat = statvfs(data)?;
     Ok((stat.f_blocks.saturating_mul(stat.f_frsize) / PART).min(SIZE))
@@ -32,10 +32,10 @@ fn free(data: &Path) -> io::Result<u64> {
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
-/// Makes the file where it is missing and there is ample room. Returns whether it is there now.
+/// Creates the file if it is missing and there is enough free space. Returns whether it exists now.
 ///
 /// # Errors
-/// When the disk cannot be looked at or the file cannot be made.
+/// When the free space cannot be read or the file cannot be created.
 pub fn keep(data: &Path) -> io::Result<bool> {
     let size = size(data)?;
     keep_with(data, size, size * MIN_FREE_TIMES)
@@ -59,10 +59,10 @@ fn keep_with(data: &Path, size: u64, ample: u64) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Lets the file go when the disk is nearly full. Returns whether it did.
+/// Deletes the file when the disk is nearly full. Returns whether it did.
 ///
 /// # Errors
-/// When the disk cannot be looked at or the file cannot be removed.
+/// When the free space cannot be read or the file cannot be deleted.
 pub fn release(data: &Path) -> io::Result<bool> {
     release_with(data, size(data)? / LOW)
 }
@@ -85,13 +85,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_made_of_real_blocks_and_let_go_only_when_room_is_short() {
+    fn it_has_real_blocks_and_is_deleted_only_when_space_is_short() {
         let home = tempfile::tempdir().unwrap();
-        assert!(!keep_with(home.path(), 1 << 20, u64::MAX).unwrap(), "it takes no room that is short");
+        assert!(!keep_with(home.path(), 1 << 20, u64::MAX).unwrap(), "it is not created when space is short");
         assert!(keep_with(home.path(), 1 << 20, 0).unwrap());
         assert!(path(home.path()).metadata().unwrap().blocks() * 512 >= 1 << 20);
         assert!(!release_with(home.path(), 0).unwrap() && path(home.path()).exists());
         assert!(release_with(home.path(), u64::MAX).unwrap() && !path(home.path()).exists());
-        assert!(!release_with(home.path(), u64::MAX).unwrap(), "what is gone cannot be let go again");
+        assert!(!release_with(home.path(), u64::MAX).unwrap(), "a deleted file cannot be deleted again");
     }
 }

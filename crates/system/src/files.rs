@@ -1,4 +1,4 @@
-//! Reading files whose length is not known to be sensible, and off the threads that serve pages.
+//! Reading files of unknown length within limits, and off the threads that serve pages.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -6,13 +6,13 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 /// The bytes of a regular file of at most `most` bytes. A longer file is not read to its end: the error is of the kind
-/// [`io::ErrorKind::FileTooLarge`]. Whatever is no file (a pipe, a device) has no end to wait for and is refused with
+/// [`io::ErrorKind::FileTooLarge`]. A special file (a pipe, a device) is refused with
 /// [`io::ErrorKind::InvalidInput`]. Blocks: run it off the async threads.
 ///
 /// # Errors
-/// When the file cannot be read, is longer, or is no regular file.
+/// When the file cannot be read, is longer, or is not a regular file.
 pub fn read_bounded(path: &Path, most: usize) -> io::Result<Vec<u8>> {
-    // Looked at before it is opened: to open a pipe would wait for its other end.
+    // Checked before it is opened: opening a pipe would wait for its other end.
     let about = std::fs::metadata(path)?;
     if about.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
@@ -23,7 +23,7 @@ pub fn read_bounded(path: &Path, most: usize) -> io::Result<Vec<u8>> {
     read_to(File::open(path)?, most)
 }
 
-/// Does work that waits for the disk on a thread on which nobody else waits.
+/// Runs blocking work on a separate thread.
 ///
 /// # Errors
 /// When the work panicked, or the runtime is shutting down.
@@ -31,21 +31,21 @@ pub async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'st
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)
 }
 
-/// All that comes from `source`, when that is at most `most` bytes.
+/// All bytes of `source`, which must be at most `most`.
 ///
 /// # Errors
-/// When reading fails or more comes.
+/// When reading fails or there are more bytes.
 pub fn read_to(source: impl io::Read, most: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     source.take(most as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > most { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
 }
 
-/// Replaces a file so that it is there after a power cut, old or new, never in part. Only its owner may read
-/// it; directories that are missing are made likewise. Blocks.
+/// Replaces a file so that after a power cut either the old or the new version exists, never a part. Only its owner
+/// may read it; the same applies to missing directories, which are created. Blocks.
 ///
 /// # Errors
-/// When the system refuses; then the file is what it was, unless only its directory could not be flushed.
+/// When the file system fails; then the file is unchanged, unless only its directory could not be flushed.
 pub fn write_durably(path: &Path, text: &[u8]) -> io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
     let spare = path.with_extension(format!("tmp{}", std::process::id()));
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_read_up_to_its_bound_and_what_has_no_end_not_at_all() {
+    fn a_file_is_read_up_to_the_limit_and_a_special_file_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a");
         std::fs::write(&path, "12345").unwrap();

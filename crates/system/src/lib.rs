@@ -1,4 +1,4 @@
-//! Files read and written with bounds and off the async threads, the clock, and room reserved on the disk.
+//! Bounded file access off the async threads, the clock, and reserved disk space.
 
 pub mod clock;
 pub mod disk_reserve;

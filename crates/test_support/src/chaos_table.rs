@@ -13,11 +13,11 @@ pub fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
 }
 
-/// One kind of blow.
+/// One kind of fault.
 #[derive(Default)]
 struct Row {
     tries: u64,
-    /// Those where the blow fell while something was at work.
+    /// Those where the fault occurred while the action was in progress.
     hits: u64,
     failed: u64,
     worst: Duration,
@@ -28,7 +28,7 @@ struct Row {
 pub struct Table(BTreeMap<String, Row>);
 
 impl Table {
-    /// Notes one blow, how long it took until all was well, and what was wrong then.
+    /// Records one fault, the recovery time, and what was wrong afterwards.
     pub fn note(&mut self, kind: &str, hit: bool, took: Duration, wrong: &[String]) {
         let row = self.0.entry(kind.to_owned()).or_default();
         row.tries += 1;

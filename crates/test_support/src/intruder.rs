@@ -1,4 +1,4 @@
-//! Somebody who has the database's file, and knows how to get past its triggers and leave no trace of that.
+//! An attacker who has the database file, and can bypass its triggers without a trace.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ impl Intruder {
         Intruder { conn: options.connect().await.unwrap() }
     }
 
-    /// Runs SQL while no trigger is there; the triggers are back when anybody else can look.
+    /// Runs SQL without triggers; they are restored in the same transaction.
     pub async fn run(&mut self, sql: &str) {
         let triggers: Vec<(String, String)> =
             sqlx::query_as("SELECT name, sql FROM main.sqlite_master WHERE type = 'trigger'")

@@ -1,4 +1,4 @@
-//! What tests of several crates share.
+//! Helpers for tests of several crates.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

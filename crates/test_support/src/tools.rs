@@ -1,11 +1,11 @@
-//! What a test does without a tool or right that it needs.
+//! What a test does without a tool or permission that it needs.
 
-/// Says that a test, or a part of one, cannot be tried here because `what` is missing. Where `CI` is set every tool
-/// has to be there, so the test fails: a green test must have been tried.
+/// Reports that a test, or a part of one, is skipped because `what` is missing. If `CI` is set, every tool must be
+/// installed, so the test fails: a passed test must have run.
 pub fn missing(what: &str) {
     assert!(
         std::env::var_os("CI").is_none_or(|ci| ci.is_empty() || ci == "false"),
         "{what} is missing, and CI is set"
     );
-    eprintln!("not tried: {what} is missing");
+    eprintln!("skipped: {what} is missing");
 }

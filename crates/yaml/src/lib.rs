@@ -1,10 +1,10 @@
-//! YAML as a tree that knows its lines. Scalars stay text: what a value means is Compose's business.
+//! YAML as a tree with line numbers. Scalars stay text: their meaning is left to Compose.
 
 use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser};
 
-/// Most nodes of one document; aliases copy what they name, and a file must not grow without end.
+/// Most nodes of one document; aliases copy their anchors, and a document must not grow without limit.
 const MOST_NODES: usize = 200_000;
 
 /// A node.
@@ -12,13 +12,13 @@ const MOST_NODES: usize = 200_000;
 pub struct Node {
     /// Its line, from 1.
     pub line: usize,
-    /// What it is.
+    /// Its value.
     pub value: Value,
     /// It carries a tag such as `!reset`, which changes how files are merged.
     pub tagged: bool,
 }
 
-/// What a node is.
+/// The value of a node.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// A scalar as written, quotes removed; `plain` when it had none.
@@ -56,7 +56,7 @@ impl Node {
         })
     }
 
-    /// The entries of a map, merge keys followed; entries of its own come first.
+    /// The entries of a map, merge keys followed; its own entries come first.
     pub fn entries(&self) -> Vec<(&str, &Node)> {
         let Value::Map(own) = &self.value else { return vec![] };
         let mut all: Vec<(&str, &Node)> =
@@ -106,7 +106,7 @@ impl Node {
         match &self.value {
             Value::Text { text, .. } => each(text, self.line),
             Value::List(items) => items.iter().for_each(|n| n.scalars(each)),
-            // What is merged in counts where it is not replaced.
+            // Merged entries count unless they are overridden.
             Value::Map(_) => self.entries().into_iter().for_each(|(_, n)| n.scalars(each)),
         }
     }
@@ -120,7 +120,7 @@ impl Node {
             }
     }
 
-    /// Whether a tag of Compose's own (`!reset`, `!override`) stands anywhere in it.
+    /// Whether it contains a tag of Compose (`!reset`, `!override`).
     pub fn has_tags(&self) -> bool {
         self.any_tag()
     }
@@ -164,7 +164,7 @@ impl Reader {
         let (anchor, node) = match event {
             Event::Alias(id) => {
                 let Some(node) = self.anchors.get(&id).cloned() else {
-                    return Err(BadYaml { line, why: "an alias names nothing".to_owned() });
+                    return Err(BadYaml { line, why: "an alias refers to an unknown anchor".to_owned() });
                 };
                 self.count(size(&node), line)?;
                 return Ok(node);
@@ -195,7 +195,7 @@ impl Reader {
                     };
                     let (event, line) = next(events)?;
                     let mut node = self.node(events, event, line)?;
-                    // An entry is told by its key's line, unless its value is text of its own lines.
+                    // An entry has the line of its key, unless its value is a text with its own line.
                     if !matches!(node.value, Value::Text { .. }) {
                         node.line = key.line;
                     }
@@ -205,7 +205,7 @@ impl Reader {
                 }
                 (anchor, Node { line, value: Value::Map(entries), tagged })
             }
-            _ => return Err(BadYaml { line, why: "the document ends too early".to_owned() }),
+            _ => return Err(BadYaml { line, why: "the document is incomplete".to_owned() }),
         };
         if anchor > 0 {
             self.anchors.insert(anchor, node.clone());
@@ -216,7 +216,7 @@ impl Reader {
     fn count(&mut self, more: usize, line: usize) -> Result<(), BadYaml> {
         self.nodes += more;
         if self.nodes > MOST_NODES {
-            return Err(BadYaml { line, why: "it has too many nodes".to_owned() });
+            return Err(BadYaml { line, why: "it has too many nodes (the limit is 200,000)".to_owned() });
         }
         Ok(())
     }
@@ -230,7 +230,7 @@ fn size(node: &Node) -> usize {
     }
 }
 
-/// Tags of YAML itself (`!!str`) change nothing here.
+/// Standard tags of YAML (`!!str`) do not count.
 fn own_tag(tag: Option<&saphyr_parser::Tag>) -> bool {
     tag.is_some_and(|t| t.handle == "!")
 }
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_yaml_is_told_with_its_line() {
+    fn invalid_yaml_is_reported_with_its_line() {
         let bad = read("a: 1\nb: [1, 2\nc: 3\n").unwrap_err();
         assert!(bad.line >= 2, "{bad:?}");
         assert!(read("a: !reset null\n").unwrap().has_tags());
@@ -271,12 +271,12 @@ mod tests {
     }
 
     #[test]
-    fn aliases_cannot_grow_without_end() {
+    fn aliases_cannot_grow_without_limit() {
         let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
         for i in 1..9 {
             let names = vec![format!("*a{}", i - 1); 10].join(", ");
             text.push_str(&format!("a{i}: &a{i} [{names}]\n"));
         }
-        assert_eq!(read(&text).unwrap_err().why, "it has too many nodes");
+        assert_eq!(read(&text).unwrap_err().why, "it has too many nodes (the limit is 200,000)");
     }
 }

@@ -1,7 +1,7 @@
-// An API that does not keep what it promises.
+// Faults of the API.
 import type { Case } from "../case.ts";
 
-/** The backend with faults in its own files; put right with the release's file as it was. */
+/** The backend with faults in its files; undone by restoring the release's file. */
 const faulty = (parts: Omit<Case, "needs" | "apply" | "undo"> & { faults: string[] }): Case => {
   const { faults, ...rest } = parts;
   return { ...rest, needs: "stack", apply: (stage) => stage.faults(...faults), undo: (stage) => stage.faults() };
@@ -24,7 +24,7 @@ export const api: Case[] = [
   }),
   faulty({
     name: "limits-off",
-    what: "guessing passwords is not slowed down",
+    what: "login attempts are not limited",
     faults: ["no-limits"],
     breaks: ["F.3"],
     says: /login-limit \(fail\)/,
@@ -40,7 +40,7 @@ export const api: Case[] = [
   }),
   faulty({
     name: "errors",
-    what: "more than one answer in a hundred is an error",
+    what: "more than one response in a hundred is an error",
     faults: ["errors"],
     breaks: ["F.2"],
     says: /load-errors \(fail\)/,
@@ -48,7 +48,7 @@ export const api: Case[] = [
   }),
   faulty({
     name: "e2e-one-fails",
-    what: "one end-to-end test of twenty-two fails, which is 95.45 %: nothing may turn",
+    what: "one end-to-end test of twenty-two fails, which is 95.45 %: nothing may change",
     faults: ["any-kind"],
     breaks: [],
     checks: ["e2e"],
@@ -70,13 +70,13 @@ export const api: Case[] = [
   }),
   faulty({
     name: "crash-loop",
-    what: "the backend ends itself every twenty seconds",
+    what: "the backend exits every twenty seconds",
     faults: ["crash"],
     breaks: ["E.1"],
     says: /backend.*restart/,
   }),
 ];
-// The engine says "unhealthy" only after five failed looks.
+// The Docker engine reports "unhealthy" only after five failed health checks.
 const unhealthy = api.find((one) => one.name === "unhealthy")!;
 unhealthy.apply = async (stage) => {
   await stage.faults("health");

@@ -1,4 +1,4 @@
-// Spoilt data and backups.
+// Faults of data and backups.
 import { renameSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import type { Case } from "../case.ts";
 import type { Stage } from "../stage.ts";
@@ -7,7 +7,7 @@ const last = "(select max(id) from knex_migrations)";
 const spoilt = "backups/99991231T235959-v9.9.9.dump";
 
 const dump = (stage: Stage, ...flags: string[]): Buffer => {
-  // As text it would not survive: it is written inside the container's own pipe.
+  // The data is binary, so it is written by a pipe inside the container.
   return Buffer.from(
     stage.docker("exec", stage.container("db"), "sh", "-c", `pg_dump -Fc -U medianest ${flags.join(" ")} medianest | base64`),
     "base64",
@@ -17,7 +17,7 @@ const dump = (stage: Stage, ...flags: string[]): Buffer => {
 export const data: Case[] = [
   {
     name: "migration-pending",
-    what: "a migration lies there and is not applied",
+    what: "a migration is not applied",
     needs: "stack",
     breaks: ["D.1"],
     says: /20270101000000_add_shelf/,
@@ -45,7 +45,7 @@ export const data: Case[] = [
   },
   {
     name: "seed-missing",
-    what: "a title of the seed is gone",
+    what: "a title of the seed data is missing",
     needs: "stack",
     breaks: ["D.1"],
     says: /media/,
@@ -54,7 +54,7 @@ export const data: Case[] = [
   },
   {
     name: "backup-empty",
-    what: "the newest backup has no byte",
+    what: "the newest backup is empty",
     needs: "stack",
     breaks: ["D.2"],
     says: /empty|0 bytes|no byte/,
@@ -63,7 +63,7 @@ export const data: Case[] = [
   },
   {
     name: "backup-broken",
-    what: "the newest backup looks whole and does not restore",
+    what: "the newest backup looks complete and cannot be restored",
     needs: "stack",
     breaks: ["D.2"],
     says: /restore \(fail\)/,
@@ -76,7 +76,7 @@ export const data: Case[] = [
   },
   {
     name: "backup-of-one-table",
-    what: "the newest backup holds one table only",
+    what: "the newest backup contains only one table",
     needs: "stack",
     breaks: ["D.2"],
     says: /accounts|requests/,

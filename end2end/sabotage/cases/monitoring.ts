@@ -1,4 +1,4 @@
-// Monitoring that looks as if it watched.
+// Monitoring that seems to work but does not.
 import type { Case } from "../case.ts";
 import { until } from "../stage.ts";
 
@@ -42,7 +42,7 @@ export const monitoring: Case[] = [
     what: "the health alert is removed",
     needs: "stack",
     breaks: observed,
-    says: /rule-health \(fail\).*no alert of that name/,
+    says: /rule-health \(fail\).*is not loaded/,
     apply: async (stage) => {
       stage.edit("monitoring/alerts.yml", "alert: HealthcheckFailing", "alert: SomethingElse");
       stage.commit("Rename an alert");
@@ -55,14 +55,14 @@ export const monitoring: Case[] = [
   },
   {
     name: "target-refused",
-    what: "Prometheus has the wrong token, and is turned away",
+    what: "Prometheus has the wrong token, and is refused",
     needs: "stack",
     breaks: observed,
     says: /scraped \(fail\).*401/,
     apply: async (stage) => {
       const id = stage.container("prometheus");
       stage.docker("exec", id, "sh", "-c", "printf wrong > /run/monitoring/metrics-token");
-      // It asks every five seconds.
+      // It scrapes every five seconds.
       await until("the target is down", 30_000, () => stage.docker("exec", id, "bash", "-c", 'exec 3<>/dev/tcp/127.0.0.1/9090; printf "GET /api/v1/targets HTTP/1.0\\r\\n\\r\\n" >&3; cat <&3').includes('"health":"down"'));
     },
     undo: async (stage) => {
@@ -72,7 +72,7 @@ export const monitoring: Case[] = [
   },
   {
     name: "alert-lost",
-    what: "alerts go to a receiver that nobody reads",
+    what: "alerts are sent to an unused receiver",
     needs: "stack",
     breaks: observed,
     says: /alert-arrives \(fail\).*nobody/,
@@ -99,7 +99,7 @@ export const monitoring: Case[] = [
   },
   {
     name: "panel-without-data",
-    what: "a panel of the dashboard asks for a metric that nobody exports",
+    what: "a panel of the dashboard queries a metric that does not exist",
     needs: "stack",
     breaks: observed,
     says: /dashboard \((fail|inconclusive)\).*/,
@@ -116,11 +116,11 @@ export const monitoring: Case[] = [
     says: /json-lines \(fail\).*backend/,
     apply: async (stage) => {
       await stage.faults("text-logs");
-      // Refused origins are logged, one line each.
+      // Each refused origin is logged with one line.
       for (let n = 0; n < 60; n++) await fetch(`${stage.example.api}/api/features`, { headers: { Origin: "https://stranger.example.net" } });
     },
     undo: async (stage) => {
-      // A new container: the lines of the old one would stay.
+      // The container is recreated, because the old lines would stay.
       stage.compose(["up", "-d", "--no-build", "--no-deps", "--pull", "never", "--force-recreate", "backend"]);
       await stage.health("backend", "healthy");
     },

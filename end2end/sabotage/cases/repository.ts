@@ -1,4 +1,4 @@
-// Spoilt sources, tests and builds: before anything is deployed.
+// Faults of sources, tests and builds, before the first deploy.
 import { appendFileSync } from "node:fs";
 import type { Case } from "../case.ts";
 
@@ -53,7 +53,7 @@ export const repository: Case[] = [
   },
   {
     name: "coverage-65-0",
-    what: "coverage is at 65.0 %, just what is wanted: nothing may turn",
+    what: "coverage is at 65.0 %, exactly the threshold: nothing may change",
     needs: "files",
     breaks: [],
     apply: (stage) => {
@@ -65,7 +65,7 @@ export const repository: Case[] = [
   },
   {
     name: "report-left-over",
-    what: "tests run without coverage; the report of an earlier run lies there",
+    what: "tests run without coverage, and the report of an earlier run is left",
     needs: "files",
     breaks: ["A.1", "F.1", "H.c2"],
     says: /coverage-summary\.json.*(not written|older|before)/,
@@ -89,7 +89,7 @@ export const repository: Case[] = [
   },
   {
     name: "build-of-other-sources",
-    what: "the build does nothing, and what lies there is of older sources",
+    what: "the build does nothing, and its output is from older sources",
     needs: "files",
     breaks: ["A.1"],
     says: /build \(fail\)/,
@@ -152,7 +152,7 @@ export const repository: Case[] = [
   },
   {
     name: "step-without-script",
-    what: "a script that the runbook calls is gone from package.json",
+    what: "a script that the runbook calls is missing in package.json",
     needs: "stack",
     breaks: [],
     preflight: ["F"],

@@ -1,11 +1,11 @@
-// A spoilt env file.
+// Faults of the env file.
 import { chmodSync } from "node:fs";
 import type { Case } from "../case.ts";
 
 export const settings: Case[] = [
   {
     name: "env-mode",
-    what: "everybody may read the env file (0644)",
+    what: "all users can read the env file (0644)",
     needs: "files",
     breaks: ["C.1"],
     says: /0644/,
@@ -14,7 +14,7 @@ export const settings: Case[] = [
   },
   {
     name: "placeholder",
-    what: "a secret still holds its placeholder",
+    what: "a secret still has its placeholder",
     needs: "files",
     breaks: ["C.1"],
     preflight: ["C"],
@@ -23,7 +23,7 @@ export const settings: Case[] = [
   },
   {
     name: "weak-secret",
-    what: "a secret is long and says nothing",
+    what: "a secret is long and weak",
     needs: "files",
     breaks: ["C.1"],
     says: /METRICS_TOKEN/,
@@ -39,7 +39,7 @@ export const settings: Case[] = [
   },
   {
     name: "missing-key",
-    what: "a required key is gone",
+    what: "a required key is missing",
     needs: "files",
     breaks: ["C.1"],
     preflight: ["C"],
@@ -64,7 +64,7 @@ export const settings: Case[] = [
   },
   {
     name: "origins-stranger",
-    what: "ALLOWED_ORIGINS also lists somebody else",
+    what: "ALLOWED_ORIGINS lists a foreign origin",
     needs: "files",
     breaks: ["C.2", "H.c4"],
     says: /evil\.example/,
@@ -72,7 +72,7 @@ export const settings: Case[] = [
   },
   {
     name: "api-url-wrong",
-    what: "NEXT_PUBLIC_API_URL points elsewhere",
+    what: "NEXT_PUBLIC_API_URL has another address",
     needs: "files",
     breaks: ["C.2"],
     says: /NEXT_PUBLIC_API_URL/,
@@ -88,14 +88,14 @@ export const settings: Case[] = [
       stage.example.git("add", "--force", ".env.staging");
       stage.example.git("commit", "--quiet", "--message", "Keep the settings safe");
     },
-    // A hard reset would take the file away with the commit.
+    // A hard reset would remove the file together with the commit.
     undo: (stage) => void stage.example.git("reset", "--quiet", "--mixed", "HEAD~1"),
   },
   {
     name: "env-drift",
     what: "the env file is changed after the deploy",
     needs: "stack",
-    // Whatever was looked at under the settings as they were.
+    // All checks that ran with the earlier settings.
     breaks: ["B.2", "C.1", "C.2", "D.1", "D.2", "E.1", "F.1", "F.2", "F.3", "H.c3", "H.c4"],
     watched: true,
     blocker: /env file/,

@@ -1,4 +1,4 @@
-// Containers that are not what was deployed.
+// Containers that differ from the deployed release.
 import { join } from "node:path";
 import type { Case } from "../case.ts";
 import { freePorts } from "../../support/files.ts";
@@ -35,7 +35,7 @@ export const stack: Case[] = [
     needs: "stack",
     breaks: [],
     preflight: ["D"],
-    says: /backend and frontend both want port/,
+    says: /backend and frontend both publish host port/,
     apply: (stage) => {
       stage.edit("docker-compose.yml", "${FRONTEND_PORT:-3001}:3000", "${PORT:-3000}:3000");
       stage.commit("Publish twice");
@@ -67,7 +67,7 @@ export const stack: Case[] = [
   },
   {
     name: "page-told-wrong",
-    what: "the running page was told another API",
+    what: "the running page uses another API",
     needs: "stack",
     breaks: ["E.1"],
     says: /page-api \(fail\)/,
@@ -88,7 +88,7 @@ export const stack: Case[] = [
   },
   {
     name: "certificate-expired",
-    what: "the proxy's certificate ended yesterday",
+    what: "the proxy's certificate expired yesterday",
     needs: "stack",
     breaks: ["B.2"],
     says: /certificate \(fail\).*expired/i,
@@ -118,13 +118,13 @@ export const stack: Case[] = [
   },
   {
     name: "another-image",
-    what: "the backend runs an image that nobody deployed",
+    what: "the backend runs an image that was not deployed",
     needs: "stack",
-    // Whatever was looked at while the deployed image ran.
+    // All checks that ran with the deployed image.
     breaks: ["B.2", "D.1", "D.2", "E.1", "F.1", "F.2", "F.3", "H.c3", "H.c4"],
     watched: true,
-    blocker: /backend runs another image/,
-    says: /another image/,
+    blocker: /backend runs a different image/,
+    says: /different image/,
     apply: async (stage) => {
       const image = `${stage.example.project}/backend:by-hand`;
       stage.docker("commit", stage.container("backend"), image);
@@ -133,7 +133,7 @@ export const stack: Case[] = [
     },
     undo: async (stage) => {
       await stage.asDeclared("backend");
-      // An image made of the deployed one would keep that alive for ever.
+      // An image that is based on the deployed one would prevent its removal.
       stage.docker("rmi", "--force", `${stage.example.project}/backend:by-hand`);
     },
   },
@@ -149,7 +149,7 @@ export const stack: Case[] = [
       const older = tags.filter((line) => line.includes(`stagegate/keep/${stage.example.project}/backend:`) && !line.startsWith(running));
       const ids = new Set(older.map((line) => line.split(" ")[0]!));
       if (ids.size === 0) throw new Error("there is no older image of the backend");
-      // Deploys that were no rollback points left images too: none of the older ones may be left.
+      // Deploys that are no rollback targets also left images: none of the older ones may remain.
       const names = tags.filter((line) => ids.has(line.split(" ")[0]!)).map((line) => line.split(" ")[1]!);
       stage.docker("save", "--output", join(stage.aside, "image.tar"), ...names);
       stage.docker("rmi", "--force", ...names);

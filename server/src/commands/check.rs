@@ -1,4 +1,4 @@
-//! `stagegate check`: what was recognised, and what was not and why.
+//! `stagegate check`: what was recognised, and all problems found.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,7 +9,7 @@ use super::CommandResult;
 use crate::cli::Check;
 use crate::console;
 
-/// Prints the report; fails when it holds an error.
+/// Prints the report; fails when it contains an error.
 pub fn run(args: &Check) -> CommandResult {
     let report = match (&args.config, &args.runbook) {
         (_, Some(path)) => {
@@ -20,8 +20,8 @@ pub fn run(args: &Check) -> CommandResult {
         (None, None) => {
             let default = PathBuf::from("stagegate.toml");
             if !default.is_file() {
-                return Err("name a runbook with --runbook, or a configuration with --config \
-                    (there is no stagegate.toml here)"
+                return Err("there is no stagegate.toml in the current directory; give a runbook with --runbook, or a \
+                    configuration with --config"
                     .into());
             }
             preflight::report(&default)

@@ -1,4 +1,4 @@
-//! `stagegate monitoring`: writes what Prometheus, Alertmanager and Grafana need to watch the stack.
+//! `stagegate monitoring`: writes the files with which Prometheus, Alertmanager and Grafana monitor the stack.
 
 use std::process::ExitCode;
 
@@ -9,7 +9,7 @@ use super::CommandResult;
 use crate::cli::Monitoring as Args;
 use crate::console;
 
-/// Writes the files; refuses to change one that differs unless told to.
+/// Writes the files; refuses to overwrite one that differs unless `--force` is given.
 pub fn run(args: &Args) -> CommandResult {
     let loaded = Config::load(&args.config)
         .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
@@ -35,7 +35,7 @@ pub fn run(args: &Args) -> CommandResult {
     if !differing.is_empty() && !args.force {
         let names = differing.join(", ");
         return Err(format!(
-            "{names} in {} differ; nothing was written (--force replaces them)",
+            "{} already contains different versions of {names}; nothing was written. Use --force to overwrite them.",
             args.out.display()
         )
         .into());

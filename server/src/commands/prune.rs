@@ -1,4 +1,4 @@
-//! `stagegate prune`: what retention removes, now instead of once a day.
+//! `stagegate prune`: removes what retention allows to remove, now instead of once a day.
 
 use std::process::ExitCode;
 
@@ -13,7 +13,8 @@ pub(super) async fn run(args: &Prune) -> CommandResult {
     let settings = pruned.settings.words();
     if settings.is_empty() {
         console::line(format_args!(
-            "Nothing is removed: stagegate.toml has no [retention]. Set runs = \"90d\" or evidence = \"90d\" there."
+            "Nothing to remove: stagegate.toml has no [retention] section. Add one with runs = \"90d\" or \
+             evidence = \"90d\"."
         ))?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -29,12 +30,12 @@ pub(super) async fn run(args: &Prune) -> CommandResult {
         counted(pruned.evidence, "row of evidence")
     ))?;
     console::line(format_args!(
-        "Kept: what the current release, rollback targets, incidents and people's decisions rest on."
+        "Kept: everything that the current release, rollback targets, incidents and decisions depend on."
     ))?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn counted(n: u64, word: &str) -> String {
+pub(super) fn counted(n: u64, word: &str) -> String {
     match (n, word.split_once(' ')) {
         (1, _) => format!("1 {word}"),
         (n, Some((first, rest))) => format!("{n} {first}s {rest}"),

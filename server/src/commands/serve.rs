@@ -33,14 +33,14 @@ pub async fn run(args: cli::Serve) -> CommandResult {
                 .unwrap_or_else(|_| "warn,engine=info,server=info,tower_sessions=error".into()),
         )
         .with_writer(std::io::stderr)
-        // Its complaint about a closed standard error would be printed there, and panic.
+        // An error about a closed standard error would be printed there, and panic.
         .log_internal_errors(false)
         .init();
     rustls_ready();
     let settings = settings::settle(&args, &settings::read_file(&args.stack.config)?)?;
     let engine = Engine::open(settings.config.clone(), settings.data.clone(), own_binary()?).await?;
     let listener = listen(settings.listen, |holder| {
-        say!("{} is still used by {holder}; trying again for some seconds.", settings.listen);
+        say!("{} is still in use by {holder}; retrying for a few seconds.", settings.listen);
     })
     .await?;
     let address = listener.local_addr()?;
@@ -54,8 +54,8 @@ pub async fn run(args: cli::Serve) -> CommandResult {
     }
     let base = hosts.base().to_owned();
     engine.start_up().await?;
-    say!("Stagegate judges {} on {base}", engine.stack_name());
-    say!("State is kept in {}", settings.data.display());
+    say!("Stagegate serves the board of {} at {base}", engine.stack_name());
+    say!("Data directory: {}", settings.data.display());
     greet(&engine, &base, settings.demo).await?;
 
     let stop = CancellationToken::new();
@@ -80,9 +80,9 @@ async fn server_or_signal(
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
-    say!("Stopping; runs go on and are taken up at the next start.");
+    say!("Stopping. Runs continue and are resumed at the next start.");
     stop.cancel();
-    // A browser that keeps its connection open must not keep the server.
+    // A browser that keeps its connection open must not keep the server running.
     match tokio::time::timeout(GRACE, &mut server).await {
         Ok(ended) => Ok(ended??),
         Err(_) => {
@@ -92,10 +92,10 @@ async fn server_or_signal(
     }
 }
 
-/// Prints the links that the first people need.
+/// Prints the links that the first users need.
 async fn greet(engine: &Engine, base: &str, demo: bool) -> Result<(), Box<dyn Error>> {
     if demo {
-        say!("\nThe example's people; each link works once, and asks for a password of your own:");
+        say!("\nDemo users; each link works once and asks you to choose a password:");
         for person in demo_people() {
             let roles: Vec<&str> = person.roles.iter().map(|r| r.label()).collect();
             let path = match engine.is_known(&person.login) {
@@ -107,7 +107,9 @@ async fn greet(engine: &Engine, base: &str, demo: bool) -> Result<(), Box<dyn Er
         say!("");
     } else if engine.is_new() {
         let path = engine.setup_link().await?;
-        say!("\nNobody exists yet. This link, valid for seven days, makes the first admin:");
+        say!(
+            "\nThere are no users yet. Use this link to create the first admin; it is valid for seven days:"
+        );
         say!("  {base}{path}\n");
     }
     Ok(())

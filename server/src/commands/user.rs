@@ -1,4 +1,4 @@
-//! `stagegate user`: people from the console, for whoever owns the machine.
+//! `stagegate user`: manages users from the console, for the administrator of the host.
 
 use std::process::ExitCode;
 
@@ -10,7 +10,7 @@ use super::{CommandResult, open};
 use crate::cli::User;
 use crate::console;
 
-/// Carries out the action. Links are printed as paths: the console does not know the public address.
+/// Executes the action. Links are printed as paths: the console does not know the public address.
 pub async fn run(action: User) -> CommandResult {
     match action {
         User::Add { stack, login, name, roles } => {
@@ -18,9 +18,11 @@ pub async fn run(action: User) -> CommandResult {
             let engine = open(&stack).await?;
             let name = name.unwrap_or_else(|| login.clone());
             let path = engine.add_person(&NewPerson { name, login: login.clone(), roles }).await?;
-            console::line(format_args!("{login} is added. One-time link, valid for seven days:\n  {path}"))?;
             console::line(format_args!(
-                "Put the server's address in front, such as http://stagegate.localhost:4400."
+                "User {login} was added. One-time link, valid for seven days:\n  {path}"
+            ))?;
+            console::line(format_args!(
+                "Add the server's address in front of it, such as http://stagegate.localhost:4400."
             ))?;
         }
         User::Roles { stack, login, roles } => {
@@ -28,8 +30,11 @@ pub async fn run(action: User) -> CommandResult {
             let engine = open(&stack).await?;
             engine.set_roles_from_console(&login, &roles).await?;
             let words: Vec<&str> = roles.iter().map(|r| r.label()).collect();
-            console::line(format_args!("{login} holds now: {}.", words.join(", ")))?;
-            console::line(format_args!("A server that is running sees it within seconds."))?;
+            match words.as_slice() {
+                [] => console::line(format_args!("{login} has no roles now."))?,
+                _ => console::line(format_args!("Roles of {login}: {}.", words.join(", ")))?,
+            }
+            console::line(format_args!("A running server applies the change within seconds."))?;
         }
         User::Reset { stack, login } => {
             let engine = open(&stack).await?;

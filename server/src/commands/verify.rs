@@ -1,10 +1,11 @@
-//! `stagegate verify`: whether what is stored is what was stored; and accepting records that differ.
+//! `stagegate verify`: whether stored records are unchanged; and accepting records that differ.
 
 use std::process::ExitCode;
 
 use engine::Engine;
 use store::audit;
 
+use super::prune::counted;
 use super::{CommandResult, open};
 use crate::cli::Verify;
 use crate::console;
@@ -31,8 +32,8 @@ pub(super) async fn run(args: &Verify) -> CommandResult {
         }
         Ok(_) if !faults.is_empty() => {
             console::complain(format_args!(
-                "stagegate: the stored records do not match the audit log; restore the data directory from the last \
-                 good backup, or undo the change. If the change was meant, accept it: stagegate verify --accept \
+                "stagegate: the stored records do not match the audit log. Restore the data directory from the last \
+                 good backup, or undo the change. If the change was intended, accept it: stagegate verify --accept \
                  --reason '…'"
             ));
             Ok(ExitCode::FAILURE)
@@ -40,11 +41,13 @@ pub(super) async fn run(args: &Verify) -> CommandResult {
         Ok(report) => {
             let (events, head) = (report.events, report.head);
             console::line(format_args!(
-                "The audit log is whole: {events} events, and {records} records match it."
+                "The audit log is intact: {}. Stored data matches it: {}.",
+                counted(events, "event"),
+                counted(records, "record")
             ))?;
             console::line(format_args!("Head: {head}"))?;
             console::line(format_args!(
-                "Note the head outside of this machine. A log that was cut or rewritten is found with:"
+                "Keep the head outside of this host. To detect a truncated or rewritten log later, run:"
             ))?;
             console::line(format_args!("  stagegate verify --expect {head}"))?;
             Ok(ExitCode::SUCCESS)
@@ -52,7 +55,7 @@ pub(super) async fn run(args: &Verify) -> CommandResult {
     }
 }
 
-/// Lists the records that differ, asks, and has the audit log vouch for them as they are.
+/// Lists the records that differ, asks for confirmation, and makes the audit log cover them as they are.
 async fn accept(engine: &Engine, args: &Verify) -> CommandResult {
     let (reason, noted) = (args.reason.as_deref().unwrap_or_default(), args.expect.as_ref());
     let faults = engine.differing_records(noted).await?;
@@ -64,8 +67,8 @@ async fn accept(engine: &Engine, args: &Verify) -> CommandResult {
         console::line(format_args!("  {fault}"))?;
     }
     console::line(format_args!(
-        "The audit log will vouch for these records as they are now. Tables that are computed from others are computed \
-         again; triggers and indexes are made again."
+        "The audit log will cover these records as they are now. Tables that are derived from others are recomputed; \
+         triggers and indexes are recreated."
     ))?;
     if !args.yes && !console::confirmed("Type yes to accept them: ")? {
         console::complain(format_args!("stagegate: nothing was accepted"));
@@ -74,8 +77,9 @@ async fn accept(engine: &Engine, args: &Verify) -> CommandResult {
     let events = engine.accept_records(&faults, reason, noted).await?;
     let numbers: Vec<String> = events.iter().map(ToString::to_string).collect();
     console::line(format_args!(
-        "Accepted {}; audit event {}. A server that is running sees it within seconds.",
+        "Accepted {}; audit {} {}. A running server applies the change within seconds.",
         if faults.len() == 1 { "1 record".to_owned() } else { format!("{} records", faults.len()) },
+        if numbers.len() == 1 { "event" } else { "events" },
         numbers.join(", ")
     ))?;
     let left = engine.differing_records(noted).await?;

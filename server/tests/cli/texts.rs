@@ -1,12 +1,12 @@
-//! What each command prints, compared with committed copies. Each is a transcript: the command, its output, its
-//! complaints, and how it ended.
+//! The output of each command, compared with committed snapshots. Each is a transcript: the command, its output, its
+//! errors, and its exit code.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
 use super::{PLAIN, err, out, repository, stack, stagegate};
 
-/// A dialogue with the command line in one directory.
+/// A sequence of commands in one directory.
 struct Transcript<'a> {
     dir: &'a Path,
     text: String,
@@ -17,7 +17,7 @@ impl Transcript<'_> {
         Transcript { dir, text: String::new() }
     }
 
-    /// Carries a command out and returns what it printed.
+    /// Runs a command and returns its output.
     fn run(&mut self, args: &[&str]) -> String {
         let output = stagegate(args, self.dir);
         let typed: Vec<&str> = args.iter().map(|arg| if arg.is_empty() { "''" } else { arg }).collect();
@@ -37,7 +37,7 @@ impl Transcript<'_> {
         let _ = writeln!(self.text, "# {text}");
     }
 
-    /// What differs from one machine or run to the next is only named.
+    /// Replaces what differs between machines or runs with placeholders.
     fn filtered(&self, text: &str) -> String {
         let mut text = text
             .replace(&self.dir.display().to_string(), "[dir]")
@@ -103,7 +103,7 @@ fn help() {
     ];
     for command in commands {
         let text = transcript.run(&[command, &["--help"]].concat());
-        assert!(!text.contains("supervise"), "that one is not for people");
+        assert!(!text.contains("supervise"), "that command is hidden");
     }
     transcript.run(&["version"]);
     transcript.compare("help");
@@ -130,7 +130,7 @@ fn mistakes_in_the_stacks_files() {
     let dir = stack(&format!(
         "{PLAIN}colour = \"red\"\n\n[[check]]\nid = \"a\"\nkind = \"command\"\nrun = \"true\"\n\n\
          [[check]]\nid = \"b\"\nkind = \"command\"\nrun = \"true\"\n\
-         proves = [{{ criterion = \"A.1\", says = \"latency\" }}, {{ criterion = \"Z.9\" }}]\n"
+         proves = [{{ criterion = \"A.1\", contains = \"latency\" }}, {{ criterion = \"Z.9\" }}]\n"
     ));
     let mut transcript = Transcript::of(dir.path());
     let config = |text: &str| std::fs::write(dir.path().join("stagegate.toml"), text).unwrap();
@@ -150,7 +150,7 @@ fn mistakes_in_the_stacks_files() {
 }
 
 #[test]
-fn settings_with_which_the_server_does_not_start() {
+fn settings_that_prevent_the_start_of_the_server() {
     let dir = stack(PLAIN);
     std::fs::create_dir_all(dir.path().join("site/pkg")).unwrap();
     let mut transcript = Transcript::of(dir.path());
@@ -171,7 +171,7 @@ fn settings_with_which_the_server_does_not_start() {
 }
 
 #[test]
-fn people_the_audit_log_and_what_is_kept() {
+fn users_audit_log_and_retention() {
     let dir = stack(PLAIN);
     let mut transcript = Transcript::of(dir.path());
     transcript.run(&["user", "add", "ada", "--role", "qa", "--name", "Ada"]);
@@ -198,6 +198,6 @@ fn people_the_audit_log_and_what_is_kept() {
     transcript.remark("[rollback] env_copy_key = \"env.key\" [retention] runs = \"90d\"");
     transcript.run(&["prune", "--dry-run"]);
     transcript.run(&["env-copy", "1"]);
-    assert!(!dir.path().join("env.key").exists(), "a question makes no key");
+    assert!(!dir.path().join("env.key").exists(), "a read command must not create a key");
     transcript.compare("console");
 }

@@ -1,4 +1,4 @@
-//! A real server of the real binary, on a port and a data directory of its own.
+//! A server of the real binary, on its own port and data directory.
 #![allow(dead_code, reason = "each test uses a part of it")]
 
 use std::io::{BufRead as _, BufReader};
@@ -13,10 +13,10 @@ use reqwest::{Client, Response};
 
 pub const PASSWORD: &str = "three green lights";
 
-/// A running server and its people. Ends with the value.
+/// A running server and its users. Stopped when dropped.
 pub struct Server {
     child: Child,
-    /// The address for programs. Browsers are led to the own host name, which not every resolver knows.
+    /// The address for programs. Browsers are redirected to the board's own host name, which not every resolver knows.
     pub base: String,
     /// The address that the start printed.
     pub printed: String,
@@ -88,12 +88,12 @@ impl Server {
         self.printed = printed;
     }
 
-    /// Where its state is.
+    /// Its data directory.
     pub fn data(&self) -> std::path::PathBuf {
         self.dir.path().join(".stagegate")
     }
 
-    /// Whether a file of its data holds this text.
+    /// Whether a file in its data directory contains this text.
     pub fn data_holds(&self, text: &str) -> bool {
         let files = std::fs::read_dir(self.data()).unwrap().map(|entry| entry.unwrap().path());
         files.filter(|path| path.is_file()).any(|path| {
@@ -116,7 +116,7 @@ impl Server {
         self.setup.rsplit('/').next().unwrap().to_owned()
     }
 
-    /// The first admin, made with the setup link.
+    /// The first admin, created with the setup link.
     pub async fn admin(&self) -> Client {
         let browser = self.browser();
         let token = self.setup_token();
@@ -132,7 +132,7 @@ impl Server {
         browser
     }
 
-    /// Somebody with this role, added from the console and signed in.
+    /// A user with this role, added from the console and signed in.
     pub async fn person(&self, role: &str) -> Client {
         let out = Command::new(env!("CARGO_BIN_EXE_stagegate"))
             .args(["user", "add", role, "--role", role, "--config"])
@@ -177,7 +177,7 @@ impl Server {
 }
 
 pub fn client(cookies: bool) -> Client {
-    // An error means that another test was first.
+    // An error means that another test has installed it.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut headers = HeaderMap::new();
     headers.insert("user-agent", HeaderValue::from_static("stagegate-test"));
@@ -207,19 +207,19 @@ fn local(printed: &str) -> String {
     printed.replace("stagegate.localhost", "127.0.0.1")
 }
 
-/// Sends bytes as they are and reads until the server closes, or nothing has come for some seconds.
+/// Sends raw bytes and reads until the server closes the connection, or nothing arrives for some seconds.
 pub async fn raw(base: &str, request: &str) -> String {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let mut stream = tokio::net::TcpStream::connect(base.trim_start_matches("http://")).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     let read = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer));
-    // What came until then is judged.
+    // The test checks what arrived until then.
     let _ = read.await;
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// The status of a raw answer.
+/// The status of a raw response.
 pub fn status(answer: &str) -> u16 {
     answer.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0)
 }
@@ -244,13 +244,13 @@ fn spawn(dir: &Path, is_new: bool) -> (Child, String, Option<String>) {
     let (send, lines) = mpsc::channel();
     std::thread::spawn(move || {
         for line in BufReader::new(out).lines().map_while(Result::ok) {
-            // Nobody may be listening any more; the pipe is read to its end all the same.
+            // The receiver may be gone; the pipe is still read to its end.
             let _ = send.send(line);
         }
     });
     let mut base = None;
     let mut setup = None;
-    // The setup link comes last, and not at all when somebody exists.
+    // The setup link is printed last, and only when there are no users.
     while let Ok(line) = lines.recv_timeout(Duration::from_secs(30)) {
         if let Some(at) = line.find("http://") {
             let url = line[at..].split_whitespace().next().unwrap().to_owned();

@@ -1,10 +1,10 @@
-//! Where lines lie: scroll position to line and back, for logs taller than a browser can scroll.
+//! Converts scroll positions to lines and back, for logs taller than a browser can scroll.
 
-/// Height of a row in CSS pixels; the styles say the same.
+/// Height of a row in CSS pixels; the style sheet has the same value.
 pub const ROW: f64 = 20.0;
 /// The tallest scrolled box, in CSS pixels. Browsers stop counting between 17 and 33 million.
 pub const TALLEST: f64 = 8_000_000.0;
-/// Rows kept above and below what is seen, so that scrolling finds them there.
+/// Rows kept above and below the visible ones, so that they are present when the reader scrolls.
 pub const AROUND: u64 = 60;
 
 /// A log of `total` lines in a window `height` pixels high.
@@ -37,12 +37,12 @@ impl Geometry {
         if self.bottom() > 0.0 { (scroll / self.bottom()).clamp(0.0, 1.0) * lines } else { 0.0 }
     }
 
-    /// Whether one scrolled pixel stands for more than one of the log: growth then moves what is seen.
+    /// Whether one scrolled pixel is more than one pixel of the log: new lines then move the visible ones.
     pub fn is_scaled(self) -> bool {
         self.content() > TALLEST
     }
 
-    /// The scroll position with `top` at the upper edge; [`Geometry::line_at`] the other way round.
+    /// The scroll position with `top` at the upper edge; the inverse of [`Geometry::line_at`].
     pub fn scroll_at(self, top: f64) -> f64 {
         let lines = (self.content() - self.height).max(0.0) / ROW;
         if lines > 0.0 { top.clamp(0.0, lines) / lines * self.bottom() } else { 0.0 }
@@ -61,7 +61,7 @@ impl Geometry {
     }
 }
 
-/// A number with its thousands apart: `1,000,000`.
+/// A number with thousands separators: `1,000,000`.
 pub fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn few_rows_are_laid_out_wherever_one_looks() {
+    fn few_rows_are_laid_out_at_every_position() {
         for total in [0, 1, 30, 1_000, 1_000_000, 50_000_000] {
             let g = Geometry { total, height: 900.0 };
             for share in [0.0, 0.3, 1.0] {
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn thousands_stand_apart() {
+    fn thousands_are_separated() {
         assert_eq!(grouped(0), "0");
         assert_eq!(grouped(999), "999");
         assert_eq!(grouped(1_000), "1,000");

@@ -1,10 +1,10 @@
-//! The terminal: a log of any length in at most a few hundred rows, following its end while it grows.
+//! The terminal: shows a log of any length with at most a few hundred rows and follows its end while it grows.
 //!
-//! Its controls are signals; the browser part moves the rows. It knows no page: it reads
-//! lines by number and hears of growth from [`crate::live`].
+//! Its controls are signals; the browser part moves the rows. It does not depend on the page: it reads
+//! lines by number, and [`crate::live`] reports new lines.
 
-#![allow(missing_docs, reason = "the macro makes an undocumented struct of an island's arguments")]
-#![expect(missing_docs, reason = "the island macro makes a struct of its own")]
+#![allow(missing_docs, reason = "the macro generates an undocumented struct from the arguments of an island")]
+#![expect(missing_docs, reason = "the island macro generates a struct")]
 
 pub mod geometry;
 #[cfg(feature = "hydrate")]
@@ -14,17 +14,17 @@ mod screen;
 
 use leptos::prelude::*;
 
-/// What the controls and the rows tell each other.
+/// The state that the controls and the rows share.
 #[derive(Clone, Copy)]
-struct Knobs {
-    /// Lines of the log so far.
+struct Controls {
+    /// Number of lines of the log so far.
     total: RwSignal<u64>,
-    /// The end is kept in sight.
+    /// The view follows the end of the log.
     following: RwSignal<bool>,
-    /// The line to show, from 1; taken by the screen.
+    /// The line to show, from 1; the screen clears it.
     wanted: RwSignal<Option<u64>>,
-    /// What there is to say to the reader.
-    said: RwSignal<String>,
+    /// The status message for the reader.
+    message: RwSignal<String>,
 }
 
 /// The live terminal of a run. Hidden until it can show what the static tail shows.
@@ -32,26 +32,27 @@ struct Knobs {
 pub fn Terminal(
     /// The run's number.
     run: i64,
-    /// Lines of its log when the page was made.
+    /// Number of lines of its log when the page was rendered.
     lines: u64,
-    /// Whether it went on then.
+    /// Whether it was in progress then.
     running: bool,
 ) -> impl IntoView {
-    let knobs = Knobs {
+    let controls = Controls {
         total: RwSignal::new(lines),
         following: RwSignal::new(true),
         wanted: RwSignal::new(None),
-        said: RwSignal::new(String::new()),
+        message: RwSignal::new(String::new()),
     };
     let times = RwSignal::new(true);
     let live = RwSignal::new(running);
     #[cfg(feature = "hydrate")]
-    screen::start(run, lines, knobs, live);
+    screen::start(run, lines, controls, live);
 
-    let Knobs { total, following, wanted, said } = knobs;
+    let Controls { total, following, wanted, message } = controls;
     let count = move || {
         let grows = if live.get() { " so far" } else { "" };
-        format!("{} lines{grows}", geometry::grouped(total.get()))
+        let noun = if total.get() == 1 { "line" } else { "lines" };
+        format!("{} {noun}{grows}", geometry::grouped(total.get()))
     };
     let jump = move |event| wanted.set(event_target_value(&event).trim().parse().ok());
     view! {
@@ -63,7 +64,7 @@ pub fn Terminal(
                     aria-pressed=move || following.get().to_string()
                     on:click=move |_| following.update(|f| *f = !*f)
                 >
-                    "Follow the end"
+                    "Follow log"
                 </button>
                 <button
                     type="button"
@@ -71,14 +72,14 @@ pub fn Terminal(
                     aria-pressed=move || times.get().to_string()
                     on:click=move |_| times.update(|t| *t = !*t)
                 >
-                    "Times"
+                    "Timestamps"
                 </button>
                 <label class="row">
-                    "Line"
+                    "Go to line"
                     <input type="number" min="1" inputmode="numeric" on:change=jump />
                 </label>
                 <span class="num">{count}</span>
-                <span role="status">{said}</span>
+                <span role="status">{message}</span>
             </div>
             <div
                 class="terminal__view"

@@ -1,4 +1,4 @@
-//! The rows in the page: made of text nodes out of lines as the server sent them, never of markup.
+//! The rows in the page: built from the server's lines as text nodes, never as markup.
 
 use std::collections::VecDeque;
 
@@ -15,7 +15,7 @@ struct Row {
     loaded: bool,
 }
 
-/// The rows that are laid out, in order and without a gap.
+/// The rows in the page, in order and without gaps.
 pub(super) struct Rows {
     document: Document,
     parent: HtmlElement,
@@ -40,8 +40,8 @@ impl Rows {
         self.shown.clear();
     }
 
-    /// Lays out `first..last`, keeping the rows that are there; lines that are not known yet are
-    /// empty rows until they are.
+    /// Lays out `first..last` and keeps existing rows; lines that are not loaded yet are
+    /// empty rows.
     pub(super) fn show(&mut self, first: u64, last: u64, lines: &Map) {
         let apart = match (self.shown.front(), self.shown.back()) {
             (Some(a), Some(b)) => b.n < first || a.n >= last,
@@ -80,7 +80,7 @@ impl Rows {
         }
     }
 
-    /// The first and one past the last line that is laid out but not known.
+    /// The first and one past the last line that is laid out but not loaded.
     pub(super) fn missing(&self) -> Option<(u64, u64)> {
         let mut unknown = self.shown.iter().filter(|r| !r.loaded).map(|r| r.n);
         let first = unknown.next()?;
@@ -127,11 +127,11 @@ impl Rows {
             let colour = number(&span, "f").map(|f| f as u8);
             let class =
                 span_class(colour, flag(&span, "b"), flag(&span, "d"), flag(&span, "i"), flag(&span, "u"));
-            let words = text(&span, "t");
+            let content = text(&span, "t");
             if class.is_empty() {
-                let _ = body.append_child(&self.document.create_text_node(&words));
+                let _ = body.append_child(&self.document.create_text_node(&content));
             } else if let Some(part) = self.element("span", &class) {
-                part.set_text_content(Some(&words));
+                part.set_text_content(Some(&content));
                 let _ = body.append_child(&part);
             }
         }

@@ -9,16 +9,16 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{Element, HtmlElement, Response};
 
-use super::Knobs;
+use super::Controls;
 use super::geometry::{AROUND, Geometry, ROW};
 use super::rows::Rows;
 use crate::live::js::{listen, number};
 
-/// Most lines asked for at once.
+/// The maximum number of lines per request.
 const MOST: u64 = 600;
-/// Lines are asked for in blocks of this many, so that scrolling asks seldom.
+/// Lines are requested in blocks of this size, so that scrolling needs few requests.
 const BLOCK: u64 = 200;
-/// Lines kept in memory before the far ones are let go.
+/// Lines kept in memory before distant ones are dropped.
 const KEPT: u32 = 20_000;
 /// Height assumed before the window is on the page, pixels.
 const USUAL_HEIGHT: f64 = 700.0;
@@ -27,7 +27,7 @@ const AGAIN_MS: i32 = 2_000;
 
 struct Screen {
     run: i64,
-    knobs: Knobs,
+    controls: Controls,
     view: HtmlElement,
     spacer: HtmlElement,
     place: HtmlElement,
@@ -42,9 +42,9 @@ struct Screen {
     goal: Cell<Option<f64>>,
     /// The greatest scroll position, as last laid out.
     bottom: Cell<f64>,
-    /// A frame is asked for.
+    /// A frame is requested.
     framed: Cell<bool>,
-    /// A request is under way.
+    /// A request is in progress.
     asking: Cell<bool>,
     /// The static tail has been replaced.
     ready: Cell<bool>,
@@ -54,13 +54,13 @@ fn element(id: &str) -> Option<HtmlElement> {
     document().get_element_by_id(id)?.dyn_into().ok()
 }
 
-/// The line that the address names (`#L12`), from 1.
+/// The line number in the address (`#L12`), from 1.
 fn line_of_address() -> Option<u64> {
     window().location().hash().ok()?.strip_prefix("#L")?.parse().ok()
 }
 
-/// Brings the terminal to life once its elements are in the page.
-pub(super) fn start(run: i64, lines: u64, knobs: Knobs, live: RwSignal<bool>) {
+/// Starts the terminal once its elements are in the page.
+pub(super) fn start(run: i64, lines: u64, controls: Controls, live: RwSignal<bool>) {
     Effect::new(move |_| {
         let (Some(view), Some(spacer), Some(place)) =
             (element("terminal-view"), element("terminal-spacer"), element("terminal-rows"))
@@ -69,7 +69,7 @@ pub(super) fn start(run: i64, lines: u64, knobs: Knobs, live: RwSignal<bool>) {
         };
         let screen = Rc::new(Screen {
             run,
-            knobs,
+            controls,
             rows: RefCell::new(Rows::new(document(), place.clone())),
             view,
             spacer,
@@ -115,15 +115,15 @@ impl Screen {
             live.set(!over);
             screen.grew(lines);
         });
-        let (screen, knobs) = (self.clone(), self.knobs);
+        let (screen, controls) = (self.clone(), self.controls);
         Effect::new(move |_| {
-            if let Some(line) = knobs.wanted.get() {
+            if let Some(line) = controls.wanted.get() {
                 screen.go_to(line);
             }
         });
         let screen = self.clone();
         Effect::new(move |_| {
-            if knobs.following.get() {
+            if controls.following.get() {
                 screen.frame();
             }
         });
@@ -135,15 +135,15 @@ impl Screen {
     }
 
     fn is_following(&self) -> bool {
-        self.knobs.following.get_untracked()
+        self.controls.following.get_untracked()
     }
 
     /// The log has `lines` lines now.
     fn grew(self: &Rc<Self>, lines: u64) {
         self.known.set(lines.max(self.known.get()));
-        self.knobs.total.set(self.known.get());
-        // While the end is followed, new lines are laid out when they have come. In a log too tall to be
-        // scrolled as it is they wait until the reader comes to the end, or what is read would move.
+        self.controls.total.set(self.known.get());
+        // While the view follows the end, new lines are laid out as soon as they arrive. In a log that is taller
+        // than a browser can scroll, they wait until the reader is at the end, so that visible lines do not move.
         let grown = Geometry { total: self.known.get(), ..self.geometry() };
         if !self.is_following() && !grown.is_scaled() {
             self.laid.set(self.known.get());
@@ -151,17 +151,17 @@ impl Screen {
         self.frame();
     }
 
-    /// The reader scrolled: at the end the end is followed, elsewhere not.
+    /// The reader scrolled: the view follows the log only if it is at the end.
     fn scrolled(self: &Rc<Self>) {
         let (geometry, scroll) = (self.geometry(), f64::from(self.view.scroll_top()));
-        // Against what was laid out: lines may have come since that are not in the page yet.
+        // Compare with what is laid out: newer lines may not be in the page yet.
         let at_end = scroll >= self.bottom.get() - 4.0;
         if at_end && !self.is_following() && self.known.get() > self.laid.get() {
-            // Lines came while the reader was elsewhere: on they go, from where they read.
+            // Lines arrived while the reader was elsewhere: continue from the line being read.
             self.goal.set(Some(geometry.line_at(scroll)));
             self.laid.set(self.known.get());
         } else if self.is_following() != at_end {
-            self.knobs.following.set(at_end);
+            self.controls.following.set(at_end);
         }
         self.frame();
     }
@@ -172,7 +172,7 @@ impl Screen {
         if line >= self.laid.get() {
             self.laid.set(self.known.get());
         }
-        self.knobs.following.set(false);
+        self.controls.following.set(false);
         self.rows.borrow_mut().mark(Some(line));
         let geometry = self.geometry();
         let top = geometry.line_at(f64::from(self.view.scroll_top()));
@@ -183,7 +183,7 @@ impl Screen {
         self.frame();
     }
 
-    /// Asks for a frame; any number of wishes make one.
+    /// Requests a frame; several requests result in one frame.
     fn frame(self: &Rc<Self>) {
         if self.framed.replace(true) {
             return;
@@ -200,7 +200,7 @@ impl Screen {
         let geometry = self.geometry();
         self.bottom.set(geometry.bottom());
         let _ = self.spacer.style().set_property("height", &format!("{}px", geometry.spacer()));
-        // Before the terminal is on the page nothing scrolls: the goal is kept until then.
+        // Nothing scrolls before the terminal is visible: keep the goal until then.
         let goal = if self.ready.get() { self.goal.take() } else { self.goal.get() };
         let wanted = match goal {
             Some(top) => Some(geometry.scroll_at(top)),
@@ -220,7 +220,7 @@ impl Screen {
         let _ = self.place.style().set_property("top", &format!("{offset}px"));
     }
 
-    /// Asks the server for what is missing: lines in sight first, then lines that came since.
+    /// Requests missing lines from the server: visible lines first, then new lines.
     fn ask(self: &Rc<Self>) {
         if self.asking.get() {
             return;
@@ -234,7 +234,7 @@ impl Screen {
             }
             None if self.is_following() && known > laid => {
                 let seen = (self.geometry().height / ROW) as u64 + AROUND;
-                // A little more than is known of: the log grows while we ask.
+                // A little more than is known: the log grows during the request.
                 (laid.max(known.saturating_sub(seen)), MOST)
             }
             None => {
@@ -249,11 +249,11 @@ impl Screen {
             screen.asking.set(false);
             match answer {
                 Ok(()) => {
-                    screen.knobs.said.set(String::new());
+                    screen.controls.message.set(String::new());
                     screen.frame();
                 }
                 Err(_) => {
-                    screen.knobs.said.set("The log cannot be read right now; trying again.".to_owned());
+                    screen.controls.message.set("The log cannot be loaded. Retrying.".to_owned());
                     let again = screen.clone();
                     crate::live::js::later(AGAIN_MS, move || again.frame());
                 }
@@ -279,15 +279,15 @@ impl Screen {
             end = end.max(n as u64 + 1);
             self.lines.set(&JsValue::from_f64(n), &line);
         }
-        // A log never shrinks; one that does not hold what it should is not asked for it for ever.
+        // A log never shrinks; if lines are missing on the server, do not request them forever.
         self.known.set(if lines.length() == 0 { total } else { total.max(self.known.get()) });
-        self.knobs.total.set(self.known.get());
+        self.controls.total.set(self.known.get());
         let reached = if self.is_following() { end } else { 0 };
         self.laid.set(reached.max(self.laid.get()).min(self.known.get()));
         Ok(())
     }
 
-    /// Takes the place of the static tail, once what it shows is there.
+    /// Replaces the static tail, once its lines are loaded.
     fn show(self: &Rc<Self>) {
         if self.ready.replace(true) {
             return;
@@ -312,10 +312,10 @@ impl Screen {
             return;
         }
         let copied = navigator.clipboard().write_text(&format!("{page}{hash}"));
-        let said = self.knobs.said;
+        let message = self.controls.message;
         spawn_local(async move {
             if JsFuture::from(copied).await.is_ok() {
-                said.set(format!("Link to line {} copied.", hash.trim_start_matches("#L")));
+                message.set(format!("Link to line {} copied.", hash.trim_start_matches("#L")));
             }
         });
     }

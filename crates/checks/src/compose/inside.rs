@@ -1,4 +1,4 @@
-//! What is reachable from where: data stores from inside only, and a process behind every mapped port.
+//! Reachability: data stores only from inside the stack's network, and a process behind every mapped port.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -20,7 +20,7 @@ fn list(ports: &[u16]) -> String {
     names(ports.iter().map(u16::to_string))
 }
 
-/// Running containers of the services meant, with what each listens on.
+/// Running containers of the services, with the ports that each listens on.
 async fn looked_into(
     probe: &Probe<'_>,
     wanted: &str,
@@ -30,12 +30,13 @@ async fn looked_into(
     for container in meant {
         match listening(probe.session, &container).await {
             Ok(ports) => {
-                let shown = if ports.is_empty() { "nothing".to_owned() } else { list(&ports) };
+                let shown = if ports.is_empty() { "no port".to_owned() } else { list(&ports) };
                 probe.say(&format!("{} listens on {shown}.", container.service));
                 seen.push((container, ports));
             }
             Err(saw) => {
-                let next = "Run Stagegate on the engine's machine, as a user who may read its processes.";
+                let next =
+                    "Run Stagegate on the host of the Docker engine, as a user that can read its processes.";
                 return Err(unknown(wanted, saw, next));
             }
         }
@@ -43,10 +44,10 @@ async fn looked_into(
     Ok(seen)
 }
 
-/// Data stores are published nowhere, no address of this machine reaches them, and they do listen on the
+/// Data stores publish no port, are not reachable on an address of this host, and listen on the
 /// stack's network, where the other services are.
 pub(super) async fn internal(probe: &Probe<'_>, services: &[String]) -> Finding {
-    let wanted = "data stores reachable inside the stack's network only";
+    let wanted = "data stores reachable only inside the stack's network";
     let (rendered, all) = match look(probe, wanted, services).await {
         Ok(seen) => seen,
         Err(found) => return found,
@@ -59,14 +60,14 @@ pub(super) async fn internal(probe: &Probe<'_>, services: &[String]) -> Finding 
         let absent: Vec<&String> =
             services.iter().filter(|s| !meant.iter().any(|c| &c.service == *s)).collect();
         if !absent.is_empty() {
-            return unknown(wanted, format!("{} does not run", names(absent)), "Deploy the stack.");
+            return unknown(wanted, format!("not running: {}", names(absent)), "Deploy the stack.");
         }
     }
     let seen = match looked_into(probe, wanted, meant).await {
         Ok(seen) => seen,
         Err(found) => return found,
     };
-    // Named services are stores whatever they listen on; else those that listen on a store's port are.
+    // Named services always count as data stores; otherwise those that listen on the port of a data store.
     let stores: Vec<&(Container, Vec<u16>)> = seen
         .iter()
         .filter(|(_, ports)| !services.is_empty() || STORES.iter().any(|port| ports.contains(port)))
@@ -74,8 +75,8 @@ pub(super) async fn internal(probe: &Probe<'_>, services: &[String]) -> Finding 
     if stores.is_empty() {
         return unknown(
             wanted,
-            "no running service listens on a data store's port",
-            "Name the `services` meant.",
+            "no running service listens on the port of a data store",
+            "Set `services` in the check.",
         );
     }
     let mut bad = vec![];
@@ -89,7 +90,7 @@ pub(super) async fn internal(probe: &Probe<'_>, services: &[String]) -> Finding 
     let mut good = vec![];
     for (c, ports) in &stores {
         if c.host_network {
-            bad.push(format!("{} uses the host's network", c.service));
+            bad.push(format!("{} uses the host network", c.service));
             continue;
         }
         bad.extend(
@@ -98,8 +99,8 @@ pub(super) async fn internal(probe: &Probe<'_>, services: &[String]) -> Finding 
                 .map(|(host, inside)| format!("{} publishes {inside} on {}", c.service, show(host))),
         );
         if ports.is_empty() {
-            let saw = format!("{} listens on no port that others reach", c.service);
-            return unknown(wanted, saw, "Look at the service's log: it should listen on its network.");
+            let saw = format!("{} listens on no port that other containers can reach", c.service);
+            return unknown(wanted, saw, "Check the log of the service: it must listen on its network.");
         }
         if c.addresses.is_empty() {
             return unknown(
@@ -109,31 +110,32 @@ pub(super) async fn internal(probe: &Probe<'_>, services: &[String]) -> Finding 
             );
         }
         let networks: Vec<&String> = c.addresses.keys().collect();
-        good.push(format!("{} on {} of {}", c.service, list(ports), names(networks)));
+        good.push(format!("{} on port {} of network {}", c.service, list(ports), names(networks)));
     }
     if !bad.is_empty() {
         bad.sort();
         bad.dedup();
-        let next = "Remove `ports` (and network_mode: host) from these services; others reach them by name.";
+        let next =
+            "Remove `ports` and `network_mode: host` from these services. Other services reach them by name.";
         return failed(wanted, names(bad), next);
     }
     for (c, ports) in &stores {
         for port in ports {
-            // As its neighbours would come: over its network. Where that is another machine's, nothing answers.
+            // As other containers would connect: over its network. On another host there is no response.
             for address in c.addresses.values().filter_map(|a| a.parse::<IpAddr>().ok()) {
                 let word = if connects(address, *port).await { "accepts" } else { "does not accept" };
                 probe.say(&format!("{} {word} a connection to {address}:{port} on its network.", c.service));
             }
             if connects(IpAddr::V4(Ipv4Addr::LOCALHOST), *port).await {
-                // The engine says that it is not this one.
-                probe.say(&format!("Another program of this machine answers on 127.0.0.1:{port}."));
+                // According to the engine it is not this container.
+                probe.say(&format!("Another program on this host listens on 127.0.0.1:{port}."));
             }
         }
     }
-    with_value(passed(wanted, format!("published nowhere: {}", names(good))), stores.len() as f64)
+    with_value(passed(wanted, format!("not published: {}", names(good))), stores.len() as f64)
 }
 
-/// Behind every mapped port, a process listens on the inner one.
+/// Behind every mapped port, a process listens on the container port.
 pub(super) async fn port_mapping(probe: &Probe<'_>, services: &[String]) -> Finding {
     let wanted = "a process behind every mapped port";
     let (rendered, all) = match look(probe, wanted, services).await {
@@ -151,7 +153,7 @@ pub(super) async fn port_mapping(probe: &Probe<'_>, services: &[String]) -> Find
         let saw = if absent.is_empty() {
             "no running service maps a port".to_owned()
         } else {
-            format!("{} does not run with a mapped port", names(absent))
+            format!("not running with a mapped port: {}", names(absent))
         };
         return unknown(wanted, saw, "Deploy the stack, or correct the services of the check.");
     }
@@ -169,23 +171,23 @@ pub(super) async fn port_mapping(probe: &Probe<'_>, services: &[String]) -> Find
             }
             if c.health == "starting" {
                 let saw = format!("{mapping}: {} is still starting", c.service);
-                return unknown(wanted, saw, "Wait until it is up, then run it again.");
+                return unknown(wanted, saw, "Wait until it is running, then run the check again.");
             }
-            // A port that is mapped and listened on by the same process belongs to another mapping.
+            // A port that is mapped and open belongs to another mapping.
             let free: Vec<u16> =
                 ports.iter().copied().filter(|p| !c.mapped.iter().any(|(_, inside)| inside == p)).collect();
             let what = if free.is_empty() {
-                "on nothing there that others reach".to_owned()
+                "on no port that is reachable from outside".to_owned()
             } else {
                 format!("on {}", list(&free))
             };
             bad.push(format!("{mapping}, but {} listens {what}", c.service));
             next = match free.first() {
                 Some(port) => format!(
-                    "Let {} listen on {inside} (PORT={inside} in its `environment`), or map {}:{port}.",
+                    "Make {} listen on {inside} (PORT={inside} in its `environment`), or map {}:{port}.",
                     c.service, host.port
                 ),
-                None => format!("Let {} listen on 0.0.0.0:{inside}, or correct its `ports`.", c.service),
+                None => format!("Make {} listen on 0.0.0.0:{inside}, or correct its `ports`.", c.service),
             };
         }
     }

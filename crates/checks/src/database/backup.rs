@@ -1,4 +1,4 @@
-//! A backup: there, fresh, and whole as far as can be told without restoring it.
+//! A backup: it exists, is recent, and is complete as far as can be checked without restoring it.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -15,20 +15,20 @@ use super::super::finding::{failed, passed, unknown, with_value};
 use super::super::probe::Probe;
 use runner::{Cmd, Exit};
 
-/// The last line of what pg_dump and pg_dumpall write as SQL.
+/// The last line of an SQL dump of pg_dump and pg_dumpall.
 const ENDS: [&str; 2] = ["PostgreSQL database dump complete", "PostgreSQL database cluster dump complete"];
 const HEADER: &[u8] = b"PGDMP";
 const GZIP: &[u8] = &[0x1f, 0x8b];
-/// Bytes at the end of a dump in which its last line stands.
+/// Bytes at the end of a dump that contain its last line.
 const TAIL: usize = 4096;
-const AGAIN: &str = "Make a new backup, and look at what its command says.";
+const AGAIN: &str = "Make a new backup, and check the output of the backup command.";
 
-/// What a backup is by its bytes.
+/// The format of a backup, detected from its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Form {
-    /// Packed with gzip.
+    /// Compressed with gzip.
     pub(super) packed: bool,
-    /// In pg_dump's own format; else SQL.
+    /// In the custom format of pg_dump; else SQL.
     pub(super) custom: bool,
 }
 
@@ -46,10 +46,10 @@ pub(super) async fn probe(probe: &Probe<'_>, spec: &DatabaseSpec) -> Finding {
     match find(probe, spec, &wanted).await {
         Ok(found) => {
             let kind = match (found.form.custom, found.form.packed) {
-                (true, false) => "pg_dump's own format",
-                (true, true) => "pg_dump's own format, packed",
-                (false, false) => "SQL to its last line",
-                (false, true) => "packed SQL to its last line",
+                (true, false) => "pg_dump custom format",
+                (true, true) => "pg_dump custom format, compressed",
+                (false, false) => "complete SQL",
+                (false, true) => "complete SQL, compressed",
             };
             with_value(passed(wanted, format!("{}, {kind}", found.shown)), found.bytes as f64)
         }
@@ -57,9 +57,9 @@ pub(super) async fn probe(probe: &Probe<'_>, spec: &DatabaseSpec) -> Finding {
     }
 }
 
-/// What is wanted of the newest backup.
+/// What is expected of the newest backup.
 fn wanted(spec: &DatabaseSpec) -> String {
-    let mut wanted = format!("a whole backup {}", spec.path.as_deref().unwrap_or_default());
+    let mut wanted = format!("a complete backup {}", spec.path.as_deref().unwrap_or_default());
     if let Some(least) = spec.min_bytes {
         wanted.push_str(&format!(" of at least {least} bytes"));
     }
@@ -69,7 +69,7 @@ fn wanted(spec: &DatabaseSpec) -> String {
     wanted
 }
 
-/// The newest backup, if it is good as far as can be told by looking at it.
+/// The newest backup, if it is good as far as can be checked without restoring it.
 pub(super) async fn find(
     probe: &Probe<'_>,
     spec: &DatabaseSpec,
@@ -77,32 +77,32 @@ pub(super) async fn find(
 ) -> Result<Backup, Box<Finding>> {
     let unsure = |saw: String, next: &str| Box::new(unknown(wanted, saw, next));
     let Some(pattern) = &spec.path else {
-        return Err(unsure("the check names no backup".to_owned(), "Give the check a `path`."));
+        return Err(unsure("the check names no backup".to_owned(), "Set `path` in the check."));
     };
     let most_ms = match spec.max_age.as_deref().map(|text| (text, parse_span(text))) {
         Some((text, None)) => {
-            return Err(unsure(format!("“{text}” is no span of time"), "Write max_age as 24h or 14d."));
+            return Err(unsure(format!("“{text}” is not a duration"), "Write `max_age` as 24h or 14d."));
         }
         Some((_, ms)) => ms,
         None => None,
     };
-    probe.say(&format!("Looks for the newest {pattern}."));
+    probe.say(&format!("Searching for the newest {pattern}."));
     let found = match newest(&probe.work.project.dir, pattern) {
         Ok(Some(found)) => found,
         Ok(None) => {
-            return Err(Box::new(failed(wanted, format!("there is no file {pattern}"), "Make a backup.")));
+            return Err(Box::new(failed(wanted, format!("no file matches {pattern}"), "Make a backup.")));
         }
         Err(error) => {
-            let saw = format!("{pattern} cannot be looked at ({})", error.kind());
-            return Err(unsure(saw, "Correct the path, or its permissions."));
+            let saw = format!("{pattern} cannot be read ({})", error.kind());
+            return Err(unsure(saw, "Correct the path or its permissions."));
         }
     };
     let (name, bytes) = (found.name, found.about.len());
     let age = found.about.modified().ok().and_then(|at| SystemTime::now().duration_since(at).ok());
     let Some(age_ms) = age.and_then(|age| u64::try_from(age.as_millis()).ok()) else {
         return Err(unsure(
-            format!("{name} bears a time to come"),
-            "Set the clock right, then make a new backup.",
+            format!("{name} has a modification time in the future"),
+            "Correct the clock, then make a new backup.",
         ));
     };
     let shown = format!("{name}, {bytes} bytes, {} old", human_span(age_ms));
@@ -127,7 +127,7 @@ enum Bad {
 }
 
 async fn whole(probe: &Probe<'_>, path: &Path) -> Result<Form, Bad> {
-    let unread = |error: io::Error| Bad::Unseen(format!("it cannot be read ({})", error.kind()));
+    let unread = |error: io::Error| Bad::Unseen(format!("the file cannot be read ({})", error.kind()));
     let (head, tail) = ends(path).map_err(unread)?;
     if !head.starts_with(GZIP) {
         return judge(&head, &tail, false);
@@ -141,8 +141,8 @@ async fn whole(probe: &Probe<'_>, path: &Path) -> Result<Form, Bad> {
     let (exit, tail) = ask("set -o pipefail; gzip -dc -- \"$1\" | tail -c 4096").await;
     match exit {
         Exit::Code(0) => {}
-        Exit::Code(1) => return Err(Bad::Broken("its gzip packing is damaged")),
-        other => return Err(Bad::Unseen(format!("it could not be unpacked ({other})"))),
+        Exit::Code(1) => return Err(Bad::Broken("the gzip data is damaged")),
+        other => return Err(Bad::Unseen(format!("the file could not be decompressed ({other})"))),
     }
     let (_, head) = ask("gzip -dc -- \"$1\" 2>/dev/null | head -c 16").await;
     judge(&head, &tail, true)
@@ -150,7 +150,7 @@ async fn whole(probe: &Probe<'_>, path: &Path) -> Result<Form, Bad> {
 
 fn judge(head: &[u8], tail: &[u8], packed: bool) -> Result<Form, Bad> {
     if head.is_empty() {
-        return Err(Bad::Broken("it is packed and holds nothing"));
+        return Err(Bad::Broken("the compressed file is empty"));
     }
     if head.starts_with(HEADER) {
         return Ok(Form { packed, custom: true });
@@ -161,9 +161,9 @@ fn judge(head: &[u8], tail: &[u8], packed: bool) -> Result<Form, Bad> {
     }
     let sql = head.starts_with(b"--") || String::from_utf8_lossy(head).trim_start().starts_with("--");
     Err(Bad::Broken(if sql {
-        "it breaks off: the last line of a dump is missing"
+        "the dump is incomplete: its last line is missing"
     } else {
-        "it is neither in pg_dump's own format nor SQL that pg_dump wrote to its end"
+        "the file is not a complete dump of pg_dump (custom format or SQL)"
     }))
 }
 

@@ -8,12 +8,12 @@ use domain::check::DatabaseSpec;
 use super::super::probe::Probe;
 use runner::{Cmd, Exit};
 
-/// Most bytes of an answer.
+/// Most bytes of a result.
 const ANSWER: usize = 16 << 20;
-/// Longest time of a clean-up that goes on after the check was stopped.
+/// Longest time of the clean-up after the check was stopped.
 const CLEAN_UP: Duration = Duration::from_secs(20);
-/// The password is the container's own: it is not known here and stands on no command line. Debian keeps
-/// the programs of the server out of the path.
+/// The password is taken inside the container: Stagegate does not know it, and it is on no command line. Debian keeps
+/// the server programs outside of PATH.
 const INSIDE: &str = "export PGPASSWORD=\"${PGPASSWORD-${POSTGRES_PASSWORD-}}\" PGCONNECT_TIMEOUT=5; \
                       PATH=\"$PATH:$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | tail -n 1)\"; exec \"$@\"";
 
@@ -22,45 +22,45 @@ pub(super) struct Client<'a> {
     probe: &'a Probe<'a>,
     service: String,
     user: String,
-    /// The database that is judged.
+    /// The database that is checked.
     pub(super) database: String,
 }
 
-/// A row of an answer.
+/// A row of a result.
 pub(super) type Row = Vec<String>;
 
 impl<'a> Client<'a> {
-    /// The client as declared. Fails with what is missing.
+    /// The client as declared. The error names what is missing.
     pub(super) fn new(probe: &'a Probe<'a>, spec: &DatabaseSpec) -> Result<Client<'a>, String> {
         let fill = |text: &str| probe.names.fill(text).map(|f| f.text).map_err(|error| error.to_string());
         let service = spec.service.clone().ok_or("the check names no service")?;
         let user = fill(spec.user.as_deref().unwrap_or("postgres"))?;
         let database = spec.database.as_deref().map_or_else(|| Ok(user.clone()), fill)?;
-        // A name that looks like an option would be one; `=` makes a connection string of a name.
+        // A name that looks like an option would be read as one; `=` would make it a connection string.
         let odd = |name: &str| name.is_empty() || name.starts_with('-') || name.contains(['=', '/']);
         if odd(&service) || odd(&user) || odd(&database) {
-            return Err("the service, user or database has a name that cannot be used".to_owned());
+            return Err("the name of the service, user or database is not valid".to_owned());
         }
         Ok(Client { probe, service, user, database })
     }
 
-    /// Whether it answers at all.
+    /// Whether the database responds.
     pub(super) async fn greet(&self) -> Result<(), String> {
-        self.probe.say(&format!("Asks the database {} in {}.", self.database, self.service));
+        self.probe.say(&format!("Querying database {} in {}.", self.database, self.service));
         match self.query("show server_version").await {
             Ok(rows) => {
                 let version = rows.first().map(|row| row.join(" ")).unwrap_or_default();
-                self.probe.say(&format!("PostgreSQL {version} answers."));
+                self.probe.say(&format!("Connected to PostgreSQL {version}."));
                 Ok(())
             }
             Err(exit) => Err(format!(
-                "the database {} in the service {} does not answer ({exit})",
+                "database {} in service {} does not respond ({exit})",
                 self.database, self.service
             )),
         }
     }
 
-    /// The rows of a query on the judged database.
+    /// The rows of a query on the checked database.
     pub(super) async fn query(&self, sql: &str) -> Result<Vec<Row>, Exit> {
         self.query_in(&self.database, sql).await
     }
@@ -76,8 +76,8 @@ impl<'a> Client<'a> {
         Ok(text.lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect())
     }
 
-    /// Drops a disposable database, also when the check was stopped meanwhile. Whoever is connected to it
-    /// is cut off first: a client that was ended here may go on inside the container.
+    /// Drops a temporary database, also when the check was stopped meanwhile. Open connections to it are
+    /// closed first: a client that was stopped may still run inside the container.
     pub(super) async fn drop_database(&self, name: &str) -> Exit {
         let cut = format!(
             "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = {}",
@@ -91,13 +91,13 @@ impl<'a> Client<'a> {
         self.probe.session.exec(cmd).await
     }
 
-    /// Restores a file into a database. `packed`: it is gzip; `custom`: it is in pg_dump's own format.
+    /// Restores a file into a database. `packed`: compressed with gzip; `custom`: in the custom format of pg_dump.
     pub(super) async fn restore(&self, file: &Path, database: &str, packed: bool, custom: bool) -> Exit {
         let tool: Vec<&str> = if custom {
             let user = self.user.as_str();
             vec!["pg_restore", "--exit-on-error", "--no-owner", "--no-privileges", "-U", user, "-d", database]
         } else {
-            // What a dump says on the way is of no use; its complaints come on standard error.
+            // The output of a dump is not needed; its errors are on standard error.
             self.psql(database, &["-o", "/dev/null"])
         };
         let script = if packed {
@@ -126,24 +126,24 @@ impl<'a> Client<'a> {
     fn cmd(&self, argv: Vec<String>) -> Cmd {
         let mut cmd = Cmd::new(argv);
         cmd.cwd = Some(self.probe.work.project.dir.clone());
-        // Compose reads the env file by itself; the shell's variables would outweigh it.
+        // Compose reads the env file itself; variables of the shell would override it.
         cmd.clear = true;
         cmd.timeout = Some(self.probe.left());
         cmd
     }
 }
 
-/// A name as SQL writes it.
+/// A quoted SQL identifier.
 pub(super) fn ident(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// A text as SQL writes it.
+/// A quoted SQL string.
 pub(super) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// `media` or `public.media` as SQL writes it.
+/// `media` or `public.media` as a quoted SQL name.
 pub(super) fn table(name: &str) -> String {
     name.splitn(2, '.').map(ident).collect::<Vec<_>>().join(".")
 }

@@ -1,4 +1,4 @@
-//! Migrations: those on disk against those that the database says were applied.
+//! Migrations: compares those on disk with those that are recorded as applied in the database.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -16,19 +16,23 @@ const KNEX: &str = "knex_migrations";
 const PRISMA: &str = "_prisma_migrations";
 
 pub(super) async fn probe(probe: &Probe<'_>, spec: &DatabaseSpec, client: &Client<'_>) -> Finding {
-    let wanted = "every migration on disk applied, and every applied one on disk";
+    let wanted = "every migration on disk is applied, and every applied migration is on disk";
     let Some(pattern) = &spec.files else {
-        return unknown(wanted, "the check does not say where the migrations lie", "Give the check `files`.");
+        return unknown(
+            wanted,
+            "the check does not declare where the migrations are",
+            "Set `files` in the check.",
+        );
     };
     let prisma = spec.tool == Some(MigrationTool::Prisma);
     let on_disk = match entries(&probe.work.project.dir, pattern, prisma) {
         Ok(found) if found.is_empty() => {
-            return unknown(wanted, format!("no migration fits {pattern}"), "Correct `files`.");
+            return unknown(wanted, format!("no migration matches {pattern}"), "Correct `files`.");
         }
         Ok(found) => found,
         Err(error) => {
-            let saw = format!("{pattern} cannot be looked at ({})", error.kind());
-            return unknown(wanted, saw, "Correct `files`, or the permissions of the directory.");
+            let saw = format!("{pattern} cannot be read ({})", error.kind());
+            return unknown(wanted, saw, "Correct `files` or the permissions of the directory.");
         }
     };
     let applied = match applied(spec, client).await {
@@ -36,11 +40,11 @@ pub(super) async fn probe(probe: &Probe<'_>, spec: &DatabaseSpec, client: &Clien
         Err(saw) => return unknown(wanted, saw, super::STACK_NEXT),
     };
     if !applied.unfinished.is_empty() {
-        let saw = format!("began and did not end: {}", names(&applied.unfinished));
-        let next = "Settle it with prisma migrate resolve, then deploy the migrations again.";
+        let saw = format!("started but not finished: {}", names(&applied.unfinished));
+        let next = "Resolve them with prisma migrate resolve, then run prisma migrate deploy again.";
         return failed(wanted, saw, next);
     }
-    // Knex and Prisma keep the whole name; an own table may leave the ending out.
+    // Knex and Prisma store the complete name; a custom table may omit the extension.
     let same = |file: &str, name: &str| {
         file == name || (spec.query.is_some() && file.rsplit_once('.').is_some_and(|(stem, _)| stem == name))
     };
@@ -56,12 +60,12 @@ pub(super) async fn probe(probe: &Probe<'_>, spec: &DatabaseSpec, client: &Clien
         (false, true) => {
             let saw =
                 format!("{} applied, {} pending: {}", applied.done.len(), pending.len(), names(pending));
-            with_value(failed(wanted, saw, "Apply them: run the migrations against this database."), count)
+            with_value(failed(wanted, saw, "Run the migrations on this database."), count)
         }
         (pending_none, false) => {
             let more = if pending_none { String::new() } else { format!("; pending: {}", names(pending)) };
             let saw = format!("applied, but not on disk: {}{more}", names(lost));
-            let next = "Check out the commit that these migrations came from, or bring their files back.";
+            let next = "Check out the commit that contains these migrations, or restore their files.";
             with_value(failed(wanted, saw, next), count)
         }
     }
@@ -88,17 +92,17 @@ async fn applied(spec: &DatabaseSpec, client: &Client<'_>) -> Result<Applied, St
         let there = client.query(&format!("select to_regclass({}) is not null", literal(table))).await;
         match there.map(|rows| rows.first().is_some_and(|row| row.first().is_some_and(|v| v == "t"))) {
             Ok(true) => {}
-            // Nothing was ever migrated here.
+            // No migration was ever applied to this database.
             Ok(false) => return Ok(Applied { done: BTreeSet::new(), unfinished: vec![] }),
             Err(exit) => {
-                return Err(format!("the database did not say whether there is a table {table} ({exit})"));
+                return Err(format!("whether table {table} exists could not be checked ({exit})"));
             }
         }
     }
     let rows = client
         .query(&sql)
         .await
-        .map_err(|exit| format!("the list of applied migrations was refused ({exit})"))?;
+        .map_err(|exit| format!("the applied migrations could not be read ({exit})"))?;
     let name = |row: &Row| row.first().filter(|name| !name.is_empty()).cloned();
     let (done, rest): (Vec<Row>, Vec<Row>) =
         rows.into_iter().partition(|row| spec.query.is_some() || row.get(1).is_some_and(|v| v == "t"));
@@ -107,7 +111,7 @@ async fn applied(spec: &DatabaseSpec, client: &Client<'_>) -> Result<Applied, St
     Ok(Applied { done, unfinished })
 }
 
-/// The names of the files (or directories) that fit a pattern with `*` in its last part.
+/// The names of the files (or directories) that match a pattern with `*` in its last part.
 fn entries(dir: &Path, pattern: &str, directories: bool) -> io::Result<BTreeSet<String>> {
     let whole = Path::new(pattern);
     let last = whole.file_name().and_then(|name| name.to_str()).unwrap_or_default();

@@ -1,15 +1,15 @@
-//! A restore, rehearsed: into a disposable database beside the source, compared, and dropped again.
+//! A restore test: restores the backup into a temporary database on the same server, compares, and drops it.
 //!
-//! A backup is older than its source, so rows may have been written, changed or deleted since. What must
-//! hold all the same: the same tables with the same columns, and rows wherever the source has rows.
-//! `exact` wants every row to be the same.
+//! A backup is older than its source, so rows may have been written, changed or deleted since. These must
+//! still match: the tables and columns, and rows wherever the source has rows.
+//! With `exact`, every row must be the same.
 
 use std::collections::BTreeMap;
 
 use domain::check::DatabaseSpec;
 use domain::evidence::Finding;
 
-use super::super::finding::{failed, names, passed, unknown, with_value};
+use super::super::finding::{count_of, failed, names, passed, unknown, with_value};
 use super::super::probe::Probe;
 use super::backup;
 use super::client::{Client, ident};
@@ -17,16 +17,16 @@ use runner::{Cmd, Exit};
 use system::clock::now_ms;
 
 const PREFIX: &str = "stagegate_rehearsal_";
-/// A rehearsal older than this, with nobody connected to it, was left behind.
+/// A temporary database that is older and has no connection was left by an aborted test.
 const LEFT_BEHIND_MS: u64 = 3_600_000;
-/// Lines of a dump that would lead `psql` out of the disposable database.
+/// Lines of a dump that would make `psql` leave the temporary database.
 const LEAVES: &str = r"^(\\[!ceigosqw]|(CREATE|DROP|ALTER) DATABASE )";
 
 pub(super) async fn probe(probe: &Probe<'_>, spec: &DatabaseSpec, client: &Client<'_>) -> Finding {
     let wanted = if spec.exact {
-        "the newest backup restores, and every row is as in the source"
+        "the newest backup can be restored, and every row equals the source"
     } else {
-        "the newest backup restores, with the tables and columns of the source, and rows wherever it has some"
+        "the newest backup can be restored, with the tables and columns of the source, and rows where the source has rows"
     };
     let backup = match backup::find(probe, spec, wanted).await {
         Ok(backup) => backup,
@@ -39,12 +39,16 @@ pub(super) async fn probe(probe: &Probe<'_>, spec: &DatabaseSpec, client: &Clien
     }
     sweep(probe, client).await;
     let name = format!("{PREFIX}{}_{:04x}", now_ms(), std::process::id() & 0xffff);
-    probe.say(&format!("Restores {} into the disposable database {name}.", backup.shown));
+    probe.say(&format!("Restoring {} into the temporary database {name}.", backup.shown));
     if let Err(exit) = client.query(&format!("create database {} template template0", ident(&name))).await {
-        // It may have come into being although nobody heard the answer.
+        // It may have been created although the response was lost.
         client.drop_database(&name).await;
-        let saw = format!("no disposable database could be made ({exit})");
-        return unknown(wanted, saw, "Give the user the right to create databases; see the run's log.");
+        let saw = format!("the temporary database could not be created ({exit})");
+        return unknown(
+            wanted,
+            saw,
+            "Give the database user the right to create databases. See the run's log for details.",
+        );
     }
     let found = rehearse(spec, client, &backup, &name, wanted).await;
     let dropped = client.drop_database(&name).await;
@@ -55,7 +59,7 @@ pub(super) async fn probe(probe: &Probe<'_>, spec: &DatabaseSpec, client: &Clien
     unknown(
         wanted,
         format!("{}; then {name} could not be dropped ({dropped})", found.saw),
-        format!("Drop the database {name} by hand, then run it again."),
+        format!("Drop the database {name} manually, then run the check again."),
     )
 }
 
@@ -70,11 +74,15 @@ async fn rehearse(
     match client.restore(&backup.path, name, backup.form.packed, backup.form.custom).await {
         Exit::Code(0) => {}
         Exit::Code(code) if code < 125 => {
-            let saw = format!("{shown}: it does not restore (exit code {code})");
-            return failed(wanted, saw, "Read the run's log, correct it, and make a new backup.");
+            let saw = format!("{shown}: the restore failed (exit code {code})");
+            return failed(wanted, saw, "Read the run's log, fix the cause, and make a new backup.");
         }
         other => {
-            return unknown(wanted, format!("{shown}: the restore did not end ({other})"), "Run it again.");
+            return unknown(
+                wanted,
+                format!("{shown}: the restore did not finish ({other})"),
+                "Run the check again.",
+            );
         }
     }
     let restored = Tables::of(client, name).await;
@@ -91,7 +99,7 @@ async fn rehearse(
 struct Table {
     columns: String,
     rows: u64,
-    /// The same for the same rows, in whatever order.
+    /// Checksum that does not depend on the order of the rows.
     sum: String,
 }
 
@@ -129,23 +137,23 @@ impl Tables {
 
 fn compare(exact: bool, wanted: &str, shown: &str, restored: &Tables, source: &Tables) -> Finding {
     let (restored, source) = (&restored.0, &source.0);
-    let next = "Make a new backup of this database, then run it again.";
+    let next = "Make a new backup of this database, then run the check again.";
     let missing: Vec<&String> = source.keys().filter(|name| !restored.contains_key(*name)).collect();
     let extra: Vec<&String> = restored.keys().filter(|name| !source.contains_key(*name)).collect();
     if !missing.is_empty() || !extra.is_empty() {
         let mut saw = vec![];
         if !missing.is_empty() {
-            saw.push(format!("lacks {}", names(missing)));
+            saw.push(format!("missing tables: {}", names(missing)));
         }
         if !extra.is_empty() {
-            saw.push(format!("has {}, which the source has not", names(extra)));
+            saw.push(format!("tables that the source does not have: {}", names(extra)));
         }
-        return failed(wanted, format!("{shown}: restored, it {}", saw.join(" and ")), next);
+        return failed(wanted, format!("{shown}: {}", saw.join("; ")), next);
     }
     let both = || source.iter().filter_map(|(name, s)| Some((name, s, restored.get(name)?)));
     let other: Vec<&String> = both().filter(|(_, s, r)| s.columns != r.columns).map(|(n, ..)| n).collect();
     if !other.is_empty() {
-        return failed(wanted, format!("{shown}: other columns in {}", names(other)), next);
+        return failed(wanted, format!("{shown}: columns differ in {}", names(other)), next);
     }
     let empty: Vec<&String> = both().filter(|(_, s, r)| s.rows > 0 && r.rows == 0).map(|(n, ..)| n).collect();
     if !empty.is_empty() {
@@ -162,23 +170,26 @@ fn compare(exact: bool, wanted: &str, shown: &str, restored: &Tables, source: &T
     if rows == 0 {
         return unknown(
             wanted,
-            format!("{shown}: neither it nor the source has a row to compare"),
+            format!("{shown}: no rows to compare, neither in the backup nor in the source"),
             "Seed the database first.",
         );
     }
     let since = if differ.is_empty() {
-        "every row as in the source".to_owned()
+        "every row equals the source".to_owned()
     } else {
-        format!("changed since in {}", names(differ))
+        format!("source changed since in {}", names(differ))
     };
-    let saw = format!("{shown}: {} tables with {rows} rows restored, {since}", restored.len());
+    let saw = format!(
+        "{shown}: {} with {rows} rows restored, {since}",
+        count_of(restored.len(), "table", "tables")
+    );
     with_value(passed(wanted, saw), rows as f64)
 }
 
-/// Refuses a dump that would leave the disposable database: restoring it would write elsewhere.
+/// Rejects a dump that would leave the temporary database: restoring it would write elsewhere.
 async fn leaves(probe: &Probe<'_>, backup: &backup::Backup, wanted: &str) -> Option<Finding> {
     let read = if backup.form.packed { "gzip -dc -- \"$1\"" } else { "cat -- \"$1\"" };
-    // All is read, so that no writer is cut off; 1 says that nothing was found.
+    // Everything is read, so that the writer is not interrupted; exit code 1 means that nothing was found.
     let script = format!("set -o pipefail; {read} | grep -caE \"$2\"");
     let mut cmd = Cmd::new(["bash", "-c", &script, "bash", &backup.path.to_string_lossy(), LEAVES]);
     cmd.clear = true;
@@ -189,19 +200,18 @@ async fn leaves(probe: &Probe<'_>, backup: &backup::Backup, wanted: &str) -> Opt
         Exit::Code(1) if count == "0" => None,
         Exit::Code(0) => Some(unknown(
             wanted,
-            format!(
-                "{}: it names a database of its own or commands of psql, so it was not restored",
-                backup.shown
-            ),
-            "Make the backup without --create, of one database.",
+            format!("{}: not restored, because it names a database or contains psql commands", backup.shown),
+            "Make the backup of a single database, without --create.",
         )),
-        other => {
-            Some(unknown(wanted, format!("{} could not be read ({other})", backup.shown), "Run it again."))
-        }
+        other => Some(unknown(
+            wanted,
+            format!("{} could not be read ({other})", backup.shown),
+            "Run the check again.",
+        )),
     }
 }
 
-/// Drops what an aborted rehearsal left behind.
+/// Drops temporary databases that an aborted test left.
 async fn sweep(probe: &Probe<'_>, client: &Client<'_>) {
     let sql = format!(
         "select datname from pg_database d where datname like '{PREFIX}%' \
@@ -212,7 +222,7 @@ async fn sweep(probe: &Probe<'_>, client: &Client<'_>) {
         let made = name.strip_prefix(PREFIX).and_then(|rest| rest.split('_').next()?.parse::<u64>().ok());
         if made.is_some_and(|made| now_ms().saturating_sub(made) > LEFT_BEHIND_MS) {
             let exit = client.drop_database(name).await;
-            probe.say(&format!("An earlier rehearsal left {name} behind; drops it ({exit})."));
+            probe.say(&format!("Dropped {name}, left by an earlier restore test ({exit})."));
         }
     }
 }

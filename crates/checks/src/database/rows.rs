@@ -1,4 +1,4 @@
-//! Seed data: tables with at least so many rows.
+//! Seed data: tables with a minimum number of rows.
 
 use domain::check::DatabaseSpec;
 use domain::evidence::Finding;
@@ -11,7 +11,11 @@ pub(super) async fn probe(probe: &Probe<'_>, spec: &DatabaseSpec, client: &Clien
     let wanted = spec.rows.iter().map(|(name, least)| format!("{name} at least {least}"));
     let wanted = format!("rows: {}", names(wanted));
     if spec.rows.is_empty() {
-        return unknown("rows in tables", "the check names no table", "Write rows = { media = 10 }.");
+        return unknown(
+            "rows in tables",
+            "the check names no table",
+            "Set rows = { media = 10 } in the check.",
+        );
     }
     let (mut lacking, mut seen, mut total) = (vec![], vec![], 0_u64);
     for (name, least) in &spec.rows {
@@ -20,13 +24,13 @@ pub(super) async fn probe(probe: &Probe<'_>, spec: &DatabaseSpec, client: &Clien
         match there.as_ref().map(|rows| rows.first().and_then(|row| row.first()).map(String::as_str)) {
             Ok(Some("t")) => {}
             Ok(_) => {
-                lacking.push(format!("there is no table {name}"));
+                lacking.push(format!("table {name} does not exist"));
                 continue;
             }
             Err(exit) => {
                 return unknown(
                     wanted,
-                    format!("{name} could not be looked for ({exit})"),
+                    format!("table {name} could not be checked ({exit})"),
                     super::STACK_NEXT,
                 );
             }
@@ -40,11 +44,11 @@ pub(super) async fn probe(probe: &Probe<'_>, spec: &DatabaseSpec, client: &Clien
         total += count;
         seen.push(format!("{name} {count}"));
         if count < *least {
-            lacking.push(format!("{name} has {count} rows"));
+            lacking.push(format!("{name} has {count} {}", if count == 1 { "row" } else { "rows" }));
         }
     }
     if lacking.is_empty() {
         return with_value(passed(wanted, format!("rows: {}", names(seen))), total as f64);
     }
-    with_value(failed(wanted, names(lacking), "Seed the database, then run it again."), total as f64)
+    with_value(failed(wanted, names(lacking), "Seed the database, then run the check again."), total as f64)
 }

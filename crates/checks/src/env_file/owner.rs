@@ -1,4 +1,4 @@
-//! Whose file it is.
+//! The owner of the env file.
 
 use std::fs;
 use std::io;
@@ -12,23 +12,31 @@ use super::Subject;
 
 pub(super) fn judge(file: &Subject<'_>, spec: &CheckSpec) -> Finding {
     let CheckSpec::EnvFile { owner, .. } = spec else {
-        return unknown("an env file", "this check is about no env file", "Correct the declaration.");
+        return unknown(
+            "an env file",
+            "this is not an env file check",
+            "Correct the check in stagegate.toml.",
+        );
     };
-    // Where there is no list of users, numbers still do.
+    // Without a list of users, numbers still work.
     let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
     let (uid, who) = match owner.as_deref() {
-        // What this process is: the kernel gives its own files in /proc that owner.
+        // The user of this process owns its files in /proc.
         None => match fs::metadata("/proc/self") {
             Ok(own) => (own.uid(), "the user that Stagegate runs as".to_owned()),
             Err(_) => {
-                return unknown("an owner", "nobody knows as which user Stagegate runs", "Name the `owner`.");
+                return unknown(
+                    "an owner",
+                    "the user that Stagegate runs as is unknown",
+                    "Set `owner` in the check.",
+                );
             }
         },
         Some(name) => match name.parse().ok().or_else(|| uid_of(&users, name)) {
             Some(uid) => (uid, name.to_owned()),
             None => {
-                let saw = format!("there is no user “{name}” on this machine");
-                return unknown(format!("owner {name}"), saw, "Correct `owner`, or give its number.");
+                let saw = format!("user “{name}” does not exist on this host");
+                return unknown(format!("owner {name}"), saw, "Correct `owner`, or write its user ID.");
             }
         },
     };
@@ -40,12 +48,12 @@ pub(super) fn judge(file: &Subject<'_>, spec: &CheckSpec) -> Finding {
             if about.uid() == uid {
                 passed(wanted, saw)
             } else {
-                failed(wanted, saw, format!("chown {uid} {}", file.shown))
+                failed(wanted, saw, format!("Run chown {uid} {}", file.shown))
             }
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => file.missing(&wanted),
         Err(error) => {
-            let saw = format!("{} cannot be looked at ({})", file.shown, error.kind());
+            let saw = format!("{} cannot be read ({})", file.shown, error.kind());
             unknown(wanted, saw, "Correct the permissions of its directory.")
         }
     }

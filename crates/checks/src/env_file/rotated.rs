@@ -1,8 +1,8 @@
-//! When secrets were last replaced, by the days that people declared.
+//! When secrets were last rotated, according to the declared dates.
 //!
-//! No file says when a secret was replaced. So the day is a declaration, bound to the check's digest; what
-//! can be seen is whether the env file contradicts it: a file that was last written before that day cannot
-//! hold a secret of that day.
+//! No file records when a secret was rotated. So the date is declared and bound to the digest of the check. The
+//! check tests whether the env file contradicts it: a file that was last written before that date cannot
+//! contain a secret of that date.
 
 use std::fs;
 use std::time::UNIX_EPOCH;
@@ -12,7 +12,7 @@ use domain::evidence::Finding;
 use domain::time::human_span;
 
 use super::super::duration_text::parse_span;
-use super::super::finding::{failed, names, passed, unknown, with_value};
+use super::super::finding::{count_of, failed, names, passed, unknown, with_value};
 use super::super::probe::Probe;
 use super::Subject;
 use system::clock::now_ms;
@@ -21,16 +21,20 @@ const DAY_MS: u64 = 86_400_000;
 
 pub(super) fn judge(file: &Subject<'_>, probe: &Probe<'_>) -> Finding {
     let CheckSpec::EnvFile { keys, rotated, max_age, .. } = &probe.work.check.spec else {
-        return unknown("an env file", "this check is about no env file", "Correct the declaration.");
+        return unknown(
+            "an env file",
+            "this is not an env file check",
+            "Correct the check in stagegate.toml.",
+        );
     };
     let Some((most, most_ms)) = max_age.as_deref().and_then(|text| Some((text, parse_span(text)?))) else {
         return unknown(
-            "secrets replaced lately",
-            "the check names no greatest age",
-            "Write max_age = \"90d\".",
+            "secrets rotated recently",
+            "the check declares no maximum age",
+            "Set max_age = \"90d\" in the check.",
         );
     };
-    let wanted = format!("secrets replaced within {most}");
+    let wanted = format!("secrets rotated within {most}");
     let env = match file.read(&wanted) {
         Ok(env) => env,
         Err(found) => return found,
@@ -38,14 +42,14 @@ pub(super) fn judge(file: &Subject<'_>, probe: &Probe<'_>) -> Finding {
     let undated: Vec<&String> = keys.iter().filter(|key| !rotated.contains_key(*key)).collect();
     if rotated.is_empty() || !undated.is_empty() {
         let saw = if undated.is_empty() {
-            "no day is declared".to_owned()
+            "no rotation date is declared".to_owned()
         } else {
-            format!("no day is declared for {}", names(undated))
+            format!("no rotation date is declared for {}", names(undated))
         };
         return unknown(
             wanted,
             saw,
-            "Write the day of the last rotation: rotated = { JWT_SECRET = \"2026-10-01\" }.",
+            "Declare the date of the last rotation: rotated = { JWT_SECRET = \"2026-10-01\" }.",
         );
     }
     let written = fs::metadata(file.path).and_then(|about| about.modified()).ok();
@@ -53,32 +57,39 @@ pub(super) fn judge(file: &Subject<'_>, probe: &Probe<'_>) -> Finding {
     let (mut bad, mut oldest) = (vec![], 0);
     for (key, text) in rotated {
         let Some(day) = day_ms(text) else {
-            return unknown(wanted, format!("“{text}” is no day"), "Write days as 2026-10-01.");
+            return unknown(wanted, format!("“{text}” is not a date"), "Write dates as 2026-10-01.");
         };
         if env.get(key).unwrap_or_default().trim().is_empty() {
             bad.push(format!("{key} is missing or empty"));
             continue;
         }
         let Some(age) = now_ms().checked_sub(day) else {
-            bad.push(format!("{key} is declared for {text}, which is still to come"));
+            bad.push(format!("{key} has the rotation date {text}, which is in the future"));
             continue;
         };
         oldest = oldest.max(age);
         if age > most_ms {
-            bad.push(format!("{key} was replaced {} ago", human_span(age)));
+            bad.push(format!("{key} was rotated {} ago", human_span(age)));
         } else if written.is_some_and(|written| written < day) {
-            bad.push(format!("{key} is declared for {text}, but {} was last written before", file.shown));
+            bad.push(format!(
+                "{key} has the rotation date {text}, but {} was last written before that",
+                file.shown
+            ));
         }
     }
     let days = (oldest / DAY_MS) as f64;
     if bad.is_empty() {
-        let saw = format!("declared for {} secrets, the oldest {} ago", rotated.len(), human_span(oldest));
+        let saw = format!(
+            "{}, oldest rotation {} ago",
+            count_of(rotated.len(), "secret", "secrets"),
+            human_span(oldest)
+        );
         return with_value(passed(wanted, saw), days);
     }
-    with_value(failed(wanted, names(bad), "Replace these secrets, deploy, and declare the day."), days)
+    with_value(failed(wanted, names(bad), "Rotate these secrets, deploy, and declare the new date."), days)
 }
 
-/// The beginning of a day written `2026-10-01` in UTC, milliseconds since 1970.
+/// The start of a date written `2026-10-01` in UTC, milliseconds since 1970.
 fn day_ms(text: &str) -> Option<u64> {
     let mut parts = text.splitn(3, '-');
     let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);

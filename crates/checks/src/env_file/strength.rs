@@ -1,4 +1,4 @@
-//! How good secrets are: length, an estimate of entropy, weak words, one used twice. Values are weighed
+//! The strength of secrets: length, estimated entropy, weak words, duplicates. Values are judged
 //! and never shown.
 
 use std::collections::BTreeMap;
@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 use domain::check::CheckSpec;
 use domain::evidence::Finding;
 
-use super::super::finding::{failed, names, passed, unknown, with_value};
+use super::super::finding::{count_of, failed, names, passed, unknown, with_value};
 use super::Subject;
 use domain::pattern::fits;
 use secrets::{could_be_secret, is_secret_key};
 
 const USUAL_LENGTH: u32 = 16;
 const USUAL_BITS: u32 = 64;
-/// Words that guessers try first. A secret that is mostly made of them is one word long.
+/// Words that attackers try first. A secret that mostly consists of them counts as weak.
 const WEAK: [&str; 23] = [
     "password",
     "passwort",
@@ -42,10 +42,14 @@ const WEAK: [&str; 23] = [
 
 pub(super) fn judge(file: &Subject<'_>, spec: &CheckSpec) -> Finding {
     let CheckSpec::EnvFile { keys, min_length, min_bits, .. } = spec else {
-        return unknown("an env file", "this check is about no env file", "Correct the declaration.");
+        return unknown(
+            "an env file",
+            "this is not an env file check",
+            "Correct the check in stagegate.toml.",
+        );
     };
     let (length, bits) = (min_length.unwrap_or(USUAL_LENGTH), min_bits.unwrap_or(USUAL_BITS));
-    let wanted = format!("secrets of at least {length} characters and {bits} bits, each a different one");
+    let wanted = format!("secrets of at least {length} characters and {bits} bits of entropy, all different");
     let env = match file.read(&wanted) {
         Ok(env) => env,
         Err(found) => return found,
@@ -66,8 +70,8 @@ pub(super) fn judge(file: &Subject<'_>, spec: &CheckSpec) -> Finding {
         .collect();
     let secrets: Vec<(&str, &str)> = held.into_iter().filter(|(key, value)| meant(key, value)).collect();
     if secrets.is_empty() && bad.is_empty() {
-        let saw = format!("{} holds no key that is named as a secret", file.shown);
-        return unknown(wanted, saw, "Name the `keys` that are secrets.");
+        let saw = format!("{} has no key with the name of a secret", file.shown);
+        return unknown(wanted, saw, "Set `keys` to the keys that contain secrets.");
     }
     for (key, value) in &secrets {
         bad.extend(weakness(value, length, bits).map(|why| format!("{key} {why}")));
@@ -78,10 +82,15 @@ pub(super) fn judge(file: &Subject<'_>, spec: &CheckSpec) -> Finding {
     }
     let many = bad.len() as f64;
     if bad.is_empty() {
-        return with_value(passed(wanted, format!("{} secrets, each as wanted", secrets.len())), many);
+        return with_value(
+            passed(wanted, format!("{} as expected", count_of(secrets.len(), "secret", "secrets"))),
+            many,
+        );
     }
-    let next =
-        format!("Make new ones (openssl rand -hex 32) and put them into {} and the vault.", file.shown);
+    let next = format!(
+        "Generate new secrets (openssl rand -hex 32) and store them in {} and the vault.",
+        file.shown
+    );
     with_value(failed(wanted, names(bad), next), many)
 }
 
@@ -92,7 +101,7 @@ fn weakness(value: &str, length: u32, bits: u32) -> Option<String> {
         return Some("is empty".to_owned());
     }
     if (many as u64) < u64::from(length) {
-        return Some(format!("has {many} characters"));
+        return Some(format!("has {}", count_of(many, "character", "characters")));
     }
     if period(value) * 2 <= many {
         return Some("repeats itself".to_owned());
@@ -100,17 +109,17 @@ fn weakness(value: &str, length: u32, bits: u32) -> Option<String> {
     let lower = value.to_lowercase();
     let left = WEAK.iter().fold(lower.clone(), |text, word| text.replace(word, ""));
     if left.chars().count() * 2 < many {
-        return Some("is made of words that are guessed first".to_owned());
+        return Some("consists of common words".to_owned());
     }
     if runs(&lower) * 2 > many {
-        return Some("is a row of neighbouring characters".to_owned());
+        return Some("is a sequence of adjacent characters".to_owned());
     }
     let found = entropy(value);
-    (found < f64::from(bits)).then(|| format!("has about {found:.0} bits"))
+    (found < f64::from(bits)).then(|| format!("has about {found:.0} bits of entropy"))
 }
 
-/// Bits of Shannon entropy of the characters as they are spread within the value, times its length. It
-/// cannot know how a value was made: it finds poor ones, and proves none good.
+/// Bits of Shannon entropy of the distribution of characters in the value, times its length. It
+/// cannot know how a value was generated: it detects weak values, but does not prove that one is strong.
 fn entropy(value: &str) -> f64 {
     let mut counts: BTreeMap<char, f64> = BTreeMap::new();
     for c in value.chars() {
@@ -121,7 +130,7 @@ fn entropy(value: &str) -> f64 {
     each * all
 }
 
-/// Length of the shortest piece whose repetition is the value; all of it when there is none.
+/// Length of the shortest part whose repetition is the value; the whole length when there is none.
 fn period(value: &str) -> usize {
     let chars: Vec<char> = value.chars().collect();
     (1..=chars.len())
@@ -129,7 +138,7 @@ fn period(value: &str) -> usize {
         .unwrap_or(chars.len())
 }
 
-/// Characters that are the one before, or its neighbour: `aaaa`, `12345`, `gfed`.
+/// Characters that are equal or adjacent to the one before: `aaaa`, `12345`, `gfed`.
 fn runs(value: &str) -> usize {
     let codes: Vec<u32> = value.chars().map(u32::from).collect();
     codes.windows(2).filter(|pair| pair[0].abs_diff(pair[1]) <= 1).count()
@@ -140,15 +149,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn weak_secrets_are_told_and_random_ones_are_not() {
+    fn weak_secrets_are_reported_and_random_ones_are_not() {
         let weak = |value: &str| weakness(value, 16, 64);
         for (value, why) in [
             ("", "empty"),
             ("s8Jd02kqPz", "has 10 characters"),
             ("abcabcabcabcabcabc", "repeats"),
             ("aaaaaaaaaaaaaaaaaaaaaaaa", "repeats"),
-            ("StagingPassword123456", "guessed first"),
-            ("mnopqrstuvwxyzghijkl", "neighbouring"),
+            ("StagingPassword123456", "common words"),
+            ("mnopqrstuvwxyzghijkl", "adjacent"),
             ("abbcabdbacdabbdcabdb", "bits"),
         ] {
             assert!(weak(value).is_some_and(|w| w.contains(why)), "{value}: {:?}", weak(value));

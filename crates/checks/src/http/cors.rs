@@ -1,5 +1,5 @@
-//! Which web pages may read the answers: asked as a page of the allowed origin would, and as pages of
-//! others would, each with and without a preflight.
+//! Which web pages may read the responses (CORS): requests as from a page of the allowed origin and as from
+//! pages of other origins, each with and without a preflight.
 
 use std::time::Duration;
 
@@ -14,15 +14,15 @@ use super::super::probe::Probe;
 use super::question::{Question, Refused, header};
 
 const ALLOW: &str = "access-control-allow-origin";
-/// The foreign origin when none is declared. Nobody can own that name.
+/// The foreign origin when none is declared. That name cannot be registered.
 const FOREIGN: &str = "https://foreign.invalid";
-/// Methods that browsers send without their being listed.
+/// Methods that browsers send although they are not listed.
 const SIMPLE: [&str; 3] = ["GET", "HEAD", "POST"];
 
-/// The origins that are tried, and what the preflight asks for.
+/// The origins that are tried, and what the preflight requests.
 struct Trial<'a> {
     allowed: String,
-    /// Each with words for people.
+    /// Each with a text for display.
     strangers: Vec<(String, &'static str)>,
     method: String,
     cors: &'a HttpCors,
@@ -42,33 +42,32 @@ pub(super) async fn probe(
 ) -> Finding {
     let trial = match trial(probe, question, cors) {
         Ok(trial) => trial,
-        Err((saw, next)) => return unknown("one origin let in and others kept out", saw, next),
+        Err((saw, next)) => return unknown("one origin allowed and all others refused", saw, next),
     };
-    let wanted = format!("{} let in, with and without preflight; other origins kept out", trial.allowed);
+    let wanted = format!("{} allowed, with and without preflight; other origins refused", trial.allowed);
     let mut seen = Seen::default();
     for preflight in [false, true] {
         let way = if preflight { "preflight" } else { "request" };
         match send(probe, client, question, &trial, &trial.allowed, preflight).await {
             Ok(answer) => trial.allowed_faults(question, &answer, preflight, &mut seen),
-            Err((saw, next)) => seen.miss(format!("{way} of {}: {saw}", trial.allowed), next),
+            Err((saw, next)) => seen.miss(format!("{way} from {}: {saw}", trial.allowed), next),
         }
         for (origin, words) in &trial.strangers {
             match send(probe, client, question, &trial, origin, preflight).await {
                 Ok(answer) => foreign_faults(&answer, origin, words, way, &mut seen),
-                Err((saw, next)) => seen.miss(format!("{way} of {origin}: {saw}"), next),
+                Err((saw, next)) => seen.miss(format!("{way} from {origin}: {saw}"), next),
             }
         }
     }
     if !seen.faults.is_empty() {
-        let next =
-            "Answer with exactly the allowed origins: compare the request's Origin with a list, whole.";
+        let next = "Allow exactly the intended origins: compare the complete Origin header with a list.";
         return failed(wanted, seen.faults.join("; "), next);
     }
     if let Some((saw, next)) = seen.unseen {
         return unknown(wanted, saw, next);
     }
     let kept: Vec<&str> = trial.strangers.iter().map(|(origin, _)| origin.as_str()).collect();
-    passed(wanted, format!("{} is let in; kept out: {}", trial.allowed, kept.join(", ")))
+    passed(wanted, format!("{} is allowed; refused: {}", trial.allowed, kept.join(", ")))
 }
 
 fn trial<'a>(probe: &Probe<'_>, question: &Question, cors: &'a HttpCors) -> Result<Trial<'a>, Refused> {
@@ -77,12 +76,12 @@ fn trial<'a>(probe: &Probe<'_>, question: &Question, cors: &'a HttpCors) -> Resu
         let filled = probe.names.fill(text).map_err(|error| (error.to_string(), next.clone()))?;
         let url = Url::parse(&filled.text).ok().filter(|url| url.host_str().is_some());
         let url = url.filter(|url| url.origin().is_tuple());
-        url.ok_or_else(|| (format!("`cors.{key}` is no origin"), next))
+        url.ok_or_else(|| (format!("`cors.{key}` is not an origin"), next))
     };
     let allowed = origin(&cors.allowed, "allowed")?;
     let foreign = origin(cors.foreign.as_deref().unwrap_or(FOREIGN), "foreign")?;
     if allowed.origin() == foreign.origin() {
-        let next = "Name an origin that must be kept out as `cors.foreign`.";
+        let next = "Set `cors.foreign` to an origin that must be refused.";
         return Err(("the allowed and the foreign origin are the same".to_owned(), next.to_owned()));
     }
     let port = allowed.port().map_or(String::new(), |port| format!(":{port}"));
@@ -92,15 +91,15 @@ fn trial<'a>(probe: &Probe<'_>, question: &Question, cors: &'a HttpCors) -> Resu
         allowed: allowed.origin().ascii_serialization(),
         strangers: vec![
             (foreign.origin().ascii_serialization(), "the foreign origin is reflected"),
-            (lookalike, "an origin that only begins like the allowed one is let in"),
-            ("null".to_owned(), "the origin `null` is let in, which any sandboxed page has"),
+            (lookalike, "an origin that only starts like the allowed one is allowed"),
+            ("null".to_owned(), "the origin `null` is allowed, and any sandboxed page can send it"),
         ],
         method: cors.method.clone().unwrap_or_else(|| question.method.to_string()).to_uppercase(),
         cors,
     })
 }
 
-/// Sends one request as a page of `origin` would. Fails with what was seen and what to do.
+/// Sends one request as a page of `origin` would. Fails with the result and what to do.
 async fn send(
     probe: &Probe<'_>,
     client: &Client,
@@ -109,7 +108,7 @@ async fn send(
     origin: &str,
     preflight: bool,
 ) -> Result<Answer, Refused> {
-    let bad = || ("the declared headers cannot be sent".to_owned(), "Correct `cors`.".to_owned());
+    let bad = || ("the declared headers are not valid".to_owned(), "Correct `cors`.".to_owned());
     // A browser sends neither the page's headers nor its keys with a preflight.
     let mut headers = if preflight { HeaderMap::new() } else { question.headers.clone() };
     headers.insert("origin", HeaderValue::from_str(origin).map_err(|_| bad())?);
@@ -124,15 +123,15 @@ async fn send(
             headers.insert(HeaderName::from_static("access-control-request-headers"), asked);
         }
     }
-    probe.say(&format!("Asks as {origin}: {method} {}", question.url));
+    probe.say(&format!("Request as {origin}: {method} {}", question.url));
     let left = probe.left().max(Duration::from_millis(1));
     let answer = ask(client, &method, &question.url, &headers, left).await;
     let answer = answer.map_err(|none| (none.saw, none.next))?;
     let allows = header(&answer, ALLOW).join(", ");
     let allows = if allows.is_empty() { "no origin".to_owned() } else { brief(&allows, 80) };
-    probe.say(&format!("Answer: {}, allows {allows}", answer.status));
+    probe.say(&format!("Response: {}, allows {allows}", answer.status));
     if answer.status == 429 {
-        let next = "Wait until the rate limit has passed, then run it again.";
+        let next = "Wait until the rate limit has reset, then run the check again.";
         return Err(("status 429".to_owned(), next.to_owned()));
     }
     Ok(answer)
@@ -140,36 +139,38 @@ async fn send(
 
 impl Trial<'_> {
     fn allowed_faults(&self, question: &Question, answer: &Answer, preflight: bool, seen: &mut Seen) {
-        let way = if preflight { "the preflight" } else { "a request" };
-        let whose = format!("{way} of {}", self.allowed);
+        let way = if preflight { "preflight" } else { "request" };
+        let whose = format!("{way} from {}", self.allowed);
         if preflight && !(200..300).contains(&answer.status) {
-            return seen.fault(format!("{whose} is answered with status {}", answer.status));
+            return seen.fault(format!("{whose}: status {}", answer.status));
         }
         if !preflight {
             match question.expected.fault(answer) {
                 Ok(None) => {}
-                Ok(Some(fault)) => return seen.fault(format!("{whose} is answered with {fault}")),
-                Err(unseen) => seen.miss(unseen, "Look for something nearer to the body's beginning.".into()),
+                Ok(Some(fault)) => return seen.fault(format!("{whose}: {fault}")),
+                Err(unseen) => {
+                    seen.miss(unseen, "Use a text that is within the first 64 KiB of the body.".into())
+                }
             }
         }
         let values = header(answer, ALLOW);
         match values.as_slice() {
-            [] => return seen.fault(format!("{whose} is not let in: no {ALLOW}")),
+            [] => return seen.fault(format!("{whose} is refused: no {ALLOW}")),
             [one] if one.trim() == "*" => return seen.fault(every(ALLOW)),
             [one] if one.trim() == self.allowed => {}
             [one] => {
-                let fault = format!("{whose} is answered with {ALLOW}: {}", brief(one, 80));
+                let fault = format!("{whose}: response has {ALLOW}: {}", brief(one, 80));
                 return seen.fault(fault);
             }
             many => {
                 return seen.fault(format!(
-                    "{whose} is answered with {} {ALLOW}, which browsers refuse",
+                    "{whose}: response has {} {ALLOW} headers, which browsers refuse",
                     many.len()
                 ));
             }
         }
         if self.cors.credentials && header(answer, "access-control-allow-credentials").concat() != "true" {
-            seen.fault(format!("{whose} may not carry cookies: no access-control-allow-credentials: true"));
+            seen.fault(format!("{whose} may not send cookies: no access-control-allow-credentials: true"));
         }
         if preflight {
             let listed = |name: &str, wanted: &str| {
@@ -194,7 +195,7 @@ impl Trial<'_> {
 }
 
 fn every(header: &str) -> String {
-    format!("{header}: * lets every origin in")
+    format!("{header}: * allows every origin")
 }
 
 fn foreign_faults(answer: &Answer, origin: &str, words: &str, way: &str, seen: &mut Seen) {
@@ -202,9 +203,9 @@ fn foreign_faults(answer: &Answer, origin: &str, words: &str, way: &str, seen: &
         match value.trim() {
             "*" => seen.fault(every(ALLOW)),
             "null" if origin != "null" => {
-                seen.fault(format!("{ALLOW}: null lets any sandboxed page in ({way} of {origin})"));
+                seen.fault(format!("{ALLOW}: null allows any sandboxed page ({way} from {origin})"));
             }
-            value if value == origin => seen.fault(format!("{words} ({way} of {origin})")),
+            value if value == origin => seen.fault(format!("{words} ({way} from {origin})")),
             _ => {}
         }
     }

@@ -1,4 +1,4 @@
-//! A gate in front of an address: open with the key of the env file, shut without it and with a wrong one.
+//! Access control of an address: the key of the env file is accepted; no key and a wrong key are refused.
 
 use std::time::Duration;
 
@@ -12,15 +12,15 @@ use super::super::http_client::{Answer, NoAnswer, ask};
 use super::super::probe::Probe;
 use super::question::{Question, Refused, is_own_host, stranger};
 
-/// Sent where a wrong key is due.
+/// Sent as the wrong key.
 const WRONG: &str = "stagegate-deliberately-wrong";
 
-/// What the three requests came to.
+/// The results of the three requests.
 #[derive(Default)]
 struct Seen {
     good: Vec<String>,
     pub faults: Vec<String>,
-    /// Whether a fault is a gate that stands open.
+    /// Whether a request without the right key was accepted.
     stands_open: bool,
     unseen: Vec<(String, String)>,
 }
@@ -35,13 +35,14 @@ pub(super) async fn probe(
     let refused = if gate.refused.is_empty() { vec![401, 403] } else { gate.refused.clone() };
     let codes: Vec<String> = refused.iter().map(u16::to_string).collect();
     let codes = codes.join(" or ");
-    let wanted = format!("{} with {key}, status {codes} without it and with a wrong one", question.wanted());
+    let wanted =
+        format!("{} with {key}; status {codes} without it and with a wrong value", question.wanted());
     let (with, wrong) = match keys(probe, question, gate) {
         Ok(keys) => keys,
         Err((saw, next)) => return unknown(wanted, saw, next),
     };
     let Ok(name) = HeaderName::from_bytes(gate.header().as_bytes()) else {
-        return unknown(wanted, "the gate's header has no name that can be sent", "Correct `gate.header`.");
+        return unknown(wanted, "the header name of the gate is not valid", "Correct `gate.header`.");
     };
     let mut seen = Seen::default();
     let legs = [
@@ -55,11 +56,11 @@ pub(super) async fn probe(
         if let Some(value) = value {
             headers.insert(name.clone(), value);
         }
-        probe.say(&format!("Asks {leg}: {} {}", question.method, question.url));
+        probe.say(&format!("Request {leg}: {} {}", question.method, question.url));
         let left = probe.left().max(Duration::from_millis(1));
         let answer = ask(client, &question.method, &question.url, &headers, left).await;
         if let Ok(answer) = &answer {
-            probe.say(&format!("Answer: {} in {:.0} ms", answer.status, answer.ms));
+            probe.say(&format!("Response: {} in {:.0} ms", answer.status, answer.ms));
         }
         seen.take(question, &leg, answer, opens.then_some(()).ok_or(refused.as_slice()));
     }
@@ -76,7 +77,7 @@ fn keys(
     let filled = probe.names.fill(&format!("${{{key}}}")).ok().filter(|f| f.env_keys.contains(key));
     let Some(filled) = filled else {
         return Err((
-            format!("{key} is no key of the env file with a value"),
+            format!("{key} is missing or empty in the env file"),
             "Set it in the env file, or correct `gate.env`.".to_owned(),
         ));
     };
@@ -90,10 +91,7 @@ fn keys(
     let wrong = if filled.text == WRONG { format!("{WRONG}-too") } else { WRONG.to_owned() };
     let value = |text: &str| {
         let mut value = HeaderValue::from_str(&format!("{scheme}{text}")).map_err(|_| {
-            (
-                format!("the value of {key} cannot be sent in a header"),
-                "Correct it in the env file.".to_owned(),
-            )
+            (format!("the value of {key} is not valid in a header"), "Correct it in the env file.".to_owned())
         })?;
         value.set_sensitive(true);
         Ok::<_, Refused>(value)
@@ -102,7 +100,7 @@ fn keys(
 }
 
 impl Seen {
-    /// Takes in the answer of one leg: `Ok` when the key should open, else the codes that mean refused.
+    /// Records the response to one request: `Ok` when the key should be accepted, else the codes that mean refused.
     fn take(
         &mut self,
         question: &Question,
@@ -116,7 +114,7 @@ impl Seen {
         };
         let status = answer.status;
         if status == 429 {
-            let next = "Wait until the rate limit has passed, then run it again.";
+            let next = "Wait until the rate limit has reset, then run the check again.";
             return self.unseen.push((format!("{leg}: status 429"), next.to_owned()));
         }
         match opens {
@@ -124,7 +122,7 @@ impl Seen {
                 Ok(None) => self.good.push(format!("status {status} {leg}")),
                 Ok(Some(fault)) => self.faults.push(format!("{leg}: {fault}")),
                 Err(unseen) => {
-                    let next = "Look for something nearer to the body's beginning.";
+                    let next = "Use a text that is within the first 64 KiB of the body.";
                     self.unseen.push((format!("{leg}: {unseen}"), next.to_owned()));
                 }
             },
@@ -133,8 +131,9 @@ impl Seen {
                 match question.expected.body.as_deref().filter(|text| body.contains(text)) {
                     Some(_) => {
                         self.stands_open = true;
-                        self.faults
-                            .push(format!("{leg}: status {status}, and yet the body holds the wanted text"));
+                        self.faults.push(format!(
+                            "{leg}: status {status}, but the body contains the protected text"
+                        ));
                     }
                     None => self.good.push(format!("{status} {leg}")),
                 }
@@ -142,7 +141,7 @@ impl Seen {
             Err(_) => {
                 let open = (200..400).contains(&status);
                 self.stands_open |= open;
-                let word = if open { "is let in, " } else { "" };
+                let word = if open { "accepted, " } else { "" };
                 self.faults.push(format!("{leg}: {word}status {status}"));
             }
         }
@@ -152,9 +151,9 @@ impl Seen {
         let path = question.url.path();
         if !self.faults.is_empty() {
             let next = if self.stands_open {
-                format!("Make the service refuse {path} without the right {key}: anybody can read it now.")
+                format!("Make the service refuse {path} without the right {key}. Anyone can read it now.")
             } else {
-                format!("Compare {key} in the env file with what the service was started with.")
+                format!("Compare {key} in the env file with the value that the service was started with.")
             };
             return failed(wanted, format!("{path} {}", self.faults.join("; ")), next);
         }

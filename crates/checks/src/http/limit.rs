@@ -1,4 +1,4 @@
-//! A rate limit: does it turn requests away, and does it let them in again?
+//! A rate limit: does it reject requests, and does it accept them again afterwards?
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use reqwest::Client;
 use tokio::time::Instant;
 
 use super::super::duration_text::parse_span;
-use super::super::finding::{failed, figure, judge_value, unknown};
+use super::super::finding::{count_of, failed, figure, judge_value, unknown};
 use super::super::http_client::{Answer, ask};
 use super::super::probe::Probe;
 use super::question::{Question, header};
@@ -23,57 +23,56 @@ pub(super) async fn probe(
     limit: &HttpRateLimit,
 ) -> Finding {
     let mut wanted = format!(
-        "an answer 429 to at least one of {} requests within {}, and a good answer again within {}",
+        "status 429 for at least one of {} requests within {}, and requests accepted again within {}",
         limit.requests, limit.within, limit.recovers_within
     );
     if let Some(want) = &question.want {
-        wanted = format!("{wanted}; let through before it: {want}");
+        wanted = format!("{wanted}; accepted before that: {want}");
     }
     let spans = parse_span(&limit.within).zip(parse_span(&limit.recovers_within));
     let Some((within, recovers)) = spans else {
-        let saw = "`rate_limit` names no span of time";
+        let saw = "`rate_limit` has no valid duration";
         return unknown(wanted, saw, "Write `within` and `recovers_within` as 10s or 2m.");
     };
     let (within, recovers) = (Duration::from_millis(within), Duration::from_millis(recovers));
-    probe.say(&format!("Asks: up to {} × {} {}", limit.requests, question.method, question.url));
+    probe.say(&format!("Requests: up to {} × {} {}", limit.requests, question.method, question.url));
     let pressed = press(probe, client, question, limit, within).await;
-    let n = pressed.sent;
     let let_through = pressed.tally.good_ms.len();
     if pressed.tally.limited == 0 {
         return not_limited(pressed, limit, wanted);
     }
     if let_through == 0 {
-        let saw = format!("turned away from the first of {n} requests on: limited already before this check");
-        let next = "Wait until the limit has passed, then run it again.";
+        let saw = "no request was accepted, status 429: the rate limit was used up before this check";
+        let next = "Wait until the rate limit has reset, then run the check again.";
         return unknown(wanted, saw, next);
     }
     let told = match &pressed.retry_after {
         Some(seconds) => format!(" (Retry-After: {})", seconds.as_secs()),
         None => String::new(),
     };
-    let saw = format!("{let_through} requests let through, then 429{told}");
-    probe.say(&format!("{saw}. Waits until it lets in again."));
+    let saw = format!("{} accepted, then 429{told}", count_of(let_through, "request", "requests"));
+    probe.say(&format!("{saw}. Waiting until requests are accepted again."));
     match recover(probe, client, question, recovers, pressed.retry_after).await {
         Recovered::After(span) => {
             let seconds = figure((span.as_secs_f64() * 10.0).round() / 10.0);
-            let saw = format!("{saw}; let in again after {seconds} s");
-            let next = "Compare the limit in the service's configuration with the threshold.";
+            let saw = format!("{saw}; accepted again after {seconds} s");
+            let next = "Compare the limit in the configuration of the service with the threshold.";
             let judged = judge_value(question.want.as_ref(), let_through as f64, "", saw, next);
             Finding { wanted, ..judged }
         }
         Recovered::StillLimited => {
             let saw = format!("{saw}; still 429 after {}", limit.recovers_within);
-            failed(wanted, saw, "Shorten the window of the limit, or count refused requests no longer.")
+            failed(wanted, saw, "Shorten the window of the rate limit, or stop counting rejected requests.")
         }
         Recovered::Broken(fault) => {
             let saw = format!("{saw}; afterwards {fault}");
-            failed(wanted, saw, "Look at the service's log: it did not come back as it was.")
+            failed(wanted, saw, "Check the log of the service: it does not respond as before.")
         }
         Recovered::Unseen(saw_then, next) => unknown(wanted, format!("{saw}; afterwards {saw_then}"), next),
     }
 }
 
-/// What the first part showed.
+/// The result of the first phase.
 struct Pressed {
     tally: Tally,
     sent: u32,
@@ -81,7 +80,7 @@ struct Pressed {
     in_time: bool,
 }
 
-/// Sends requests until one is turned away, all are sent, or the time is over.
+/// Sends requests until one is rejected, all are sent, or the time is over.
 async fn press(
     probe: &Probe<'_>,
     client: &Client,
@@ -101,7 +100,7 @@ async fn press(
     let at_once = question.concurrency.clamp(1, super::CONCURRENT_MAX) as usize;
     let mut answers = std::pin::pin!(stream::iter(0..limit.requests).map(one).buffer_unordered(at_once));
     let mut pressed = Pressed { tally: Tally::default(), sent: 0, retry_after: None, in_time: true };
-    // What is under way when the first is turned away still counts: it was let through, or not.
+    // Requests in flight when the first is rejected still count.
     while let Some(answer) = answers.next().await {
         let Some(answer) = answer else {
             pressed.in_time &= enough.get();
@@ -114,8 +113,8 @@ async fn press(
             pressed.retry_after = pressed.retry_after.or(retry_after(answer));
         }
         pressed.tally.take(question, answer);
-        let nobody = pressed.tally.last.is_none() && pressed.tally.silent.len() >= at_once.max(3);
-        if pressed.tally.limited > 0 || nobody {
+        let no_response = pressed.tally.last.is_none() && pressed.tally.silent.len() >= at_once.max(3);
+        if pressed.tally.limited > 0 || no_response {
             enough.set(true);
         }
     }
@@ -132,22 +131,23 @@ fn not_limited(pressed: Pressed, limit: &HttpRateLimit, wanted: String) -> Findi
         );
         return unknown(wanted, saw, next);
     }
-    let saw = format!("none of {sent} answers was 429{}", tally.other_faults());
+    let saw = format!("none of {sent} responses was 429{}", tally.other_faults());
     let good = tally.good_ms.len();
     if tally.bad.keys().any(|fault| fault == "status 503") && good > 0 {
         let next =
-            "If the limiter answers 503 (nginx does unless limit_req_status is set), make it answer 429.";
+            "If the limiter responds with 503 (nginx without limit_req_status), make it respond with 429.";
         return failed(wanted, saw, next);
     }
     if good * 2 < sent as usize {
-        return unknown(wanted, saw, "Make the service answer first, then run it again.");
+        return unknown(wanted, saw, "Make the service respond as expected first, then run the check again.");
     }
     if !in_time || sent < limit.requests {
-        let saw = format!("only {sent} of {} requests were answered within {}", limit.requests, limit.within);
-        let next = "Send them side by side (`concurrency`), or give them a longer span.";
+        let saw =
+            format!("only {sent} of {} requests got a response within {}", limit.requests, limit.within);
+        let next = "Send them in parallel (`concurrency`), or allow more time (`within`).";
         return unknown(wanted, saw, next);
     }
-    failed(wanted, saw, "Turn the rate limit on, or send more requests than it allows.")
+    failed(wanted, saw, "Enable the rate limit, or send more requests than it allows.")
 }
 
 enum Recovered {
@@ -157,7 +157,7 @@ enum Recovered {
     Unseen(String, String),
 }
 
-/// Asks now and then until an answer is good, or `recovers` has passed.
+/// Sends a request from time to time until one is accepted, or `recovers` has passed.
 async fn recover(
     probe: &Probe<'_>,
     client: &Client,
@@ -174,7 +174,7 @@ async fn recover(
         let left = probe.left();
         if left.is_zero() {
             let next = "Give the check a longer timeout.";
-            return Recovered::Unseen("the check's time was over".to_owned(), next.to_owned());
+            return Recovered::Unseen("the check timed out".to_owned(), next.to_owned());
         }
         let answer = ask(client, &question.method, &question.url, &question.headers, left).await;
         let state = match answer {
@@ -182,9 +182,10 @@ async fn recover(
             Ok(answer) => match question.expected.fault(&answer) {
                 Ok(None) => return Recovered::After(began.elapsed()),
                 Ok(Some(fault)) => Recovered::Broken(fault),
-                Err(unseen) => {
-                    Recovered::Unseen(unseen, "Look for something nearer to the body's beginning.".to_owned())
-                }
+                Err(unseen) => Recovered::Unseen(
+                    unseen,
+                    "Use a text that is within the first 64 KiB of the body.".to_owned(),
+                ),
             },
             Err(none) => Recovered::Unseen(none.saw, none.next),
         };
@@ -194,7 +195,7 @@ async fn recover(
     }
 }
 
-/// The seconds that a limiter asks to wait.
+/// The time to wait according to the Retry-After header.
 fn retry_after(answer: &Answer) -> Option<Duration> {
     let value = header(answer, "retry-after").into_iter().next()?;
     value.trim().parse().ok().map(Duration::from_secs)

@@ -1,4 +1,4 @@
-//! The question of an HTTP check, every template filled, and what an answer must be like.
+//! The request of an HTTP check with every template filled, and the expected response.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::super::finding::brief;
 use super::super::http_client::{Answer, place};
 use super::super::probe::Probe;
 
-/// What an answer must be like, every template filled.
+/// The expected response, every template filled.
 #[derive(Default)]
 pub(super) struct Expected {
     pub(super) status: Vec<u16>,
@@ -20,23 +20,23 @@ pub(super) struct Expected {
     pub(super) pointer: Option<String>,
 }
 
-/// The question, every template filled.
+/// The request, every template filled.
 pub(super) struct Question {
     pub(super) method: Method,
     pub(super) url: Url,
     pub(super) headers: HeaderMap,
     pub(super) requests: u32,
-    /// How many are under way at the same time.
+    /// How many are in flight at the same time.
     pub(super) concurrency: u32,
     pub(super) measure: Option<HttpMeasure>,
     pub(super) want: Option<Want>,
     pub(super) expected: Expected,
 }
 
-/// What was seen instead of a question that can be asked, and what to do.
+/// Why the request cannot be sent, and what to do.
 pub(super) type Refused = (String, String);
 
-/// Fills the declaration in.
+/// Fills in the templates of the check.
 pub(super) fn question(probe: &Probe<'_>) -> Result<Question, Refused> {
     let CheckSpec::Http {
         url,
@@ -56,22 +56,21 @@ pub(super) fn question(probe: &Probe<'_>) -> Result<Question, Refused> {
         rate_limit: _,
     } = &probe.work.check.spec
     else {
-        return Err(("this check asks nothing over HTTP".into(), "Correct the declaration.".into()));
+        return Err(("this is not an HTTP check".into(), "Correct the check in stagegate.toml.".into()));
     };
-    let correct = |what: &str| format!("Correct the {what} in the declaration, or the env file.");
+    let correct = |what: &str| format!("Correct the {what} of the check in stagegate.toml, or the env file.");
     let fill =
         |text: &str, what: &str| probe.names.fill(text).map_err(|error| (error.to_string(), correct(what)));
     let filled_url = fill(url, "URL")?;
-    let parsed: Url = filled_url
-        .text
-        .parse()
-        .map_err(|_| ("the filled URL of the check is no URL".to_owned(), correct("URL")))?;
+    let parsed: Url = filled_url.text.parse().map_err(|_| {
+        ("the URL of the check is not valid after its variables are filled in".to_owned(), correct("URL"))
+    })?;
     if !matches!(parsed.scheme(), "http" | "https") || parsed.host_str().is_none() {
-        return Err(("the URL of the check is neither http nor https".into(), correct("URL")));
+        return Err(("the URL of the check is not an http or https URL".into(), correct("URL")));
     }
     let method = method.as_deref().unwrap_or("GET").to_uppercase();
     let method = Method::from_bytes(method.as_bytes())
-        .map_err(|_| ("the method of the check is none".to_owned(), correct("method")))?;
+        .map_err(|_| ("the method of the check is not an HTTP method".to_owned(), correct("method")))?;
     let mut sent = HeaderMap::new();
     for (name, template) in headers {
         let value = fill(template, "headers")?;
@@ -80,7 +79,7 @@ pub(super) fn question(probe: &Probe<'_>) -> Result<Question, Refused> {
         {
             return Err(stranger(key, &parsed));
         }
-        let bad = || (format!("the header {name} cannot be sent"), correct("headers"));
+        let bad = || (format!("header {name} is not valid and cannot be sent"), correct("headers"));
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad())?;
         let mut value = HeaderValue::from_str(&value.text).map_err(|_| bad())?;
         value.set_sensitive(true);
@@ -116,22 +115,22 @@ pub(super) fn question(probe: &Probe<'_>) -> Result<Question, Refused> {
     })
 }
 
-/// Whether the address is one of the stack's own, by scheme, host and port. Only those get secrets.
+/// Whether the address is a URL of the stack, by scheme, host and port. Secrets are sent only to those.
 pub(super) fn is_own_host(probe: &Probe<'_>, url: &Url) -> bool {
     let urls = probe.names.urls();
     urls.values().filter_map(|own| Url::parse(own).ok()).any(|own| own.origin() == url.origin())
 }
 
-/// The value of `key` was not sent, because `url` is none of the stack's.
+/// The value of `key` was not sent, because `url` is not a URL of the stack.
 pub(super) fn stranger(key: &str, url: &Url) -> Refused {
     (
-        format!("{key} was not sent: {} is none of the stack's URLs", place(url)),
-        "Declare the address in [stack.urls] and use its name in the check.".into(),
+        format!("{key} was not sent: {} is not a URL of the stack", place(url)),
+        "Declare the address in [stack.urls] and use that name in the check.".into(),
     )
 }
 
 impl Question {
-    /// The wish in words.
+    /// The expected result as text.
     pub(super) fn wanted(&self) -> String {
         let status: Vec<String> = self.expected.status.iter().map(u16::to_string).collect();
         let mut parts = match self.measure {
@@ -139,7 +138,7 @@ impl Question {
             _ => vec![format!("status {}", status.join(" or "))],
         };
         if let Some(text) = &self.expected.body {
-            parts.push(format!("a body with “{}”", brief(text, 60)));
+            parts.push(format!("body contains “{}”", brief(text, 60)));
         }
         for (name, value) in &self.expected.present {
             parts.push(if value.is_empty() {
@@ -172,7 +171,7 @@ impl Question {
 }
 
 impl Expected {
-    /// What is wrong with an answer; `Err` when the end of a long body would have to be seen.
+    /// What is wrong with a response; `Err` when the rest of a long body would be needed.
     pub(super) fn fault(&self, answer: &Answer) -> Result<Option<String>, String> {
         if !self.status.contains(&answer.status) {
             return Ok(Some(format!("status {}", answer.status)));
@@ -196,23 +195,22 @@ impl Expected {
             && !String::from_utf8_lossy(&answer.body).contains(text.as_str())
         {
             return if answer.cut {
-                Err("the text does not stand in the first 64 KiB of the body, and the rest was not read"
-                    .to_owned())
+                Err("the text is not in the first 64 KiB of the body, and the rest was not read".to_owned())
             } else {
-                Ok(Some(format!("a body without “{}”", brief(text, 60))))
+                Ok(Some(format!("body does not contain “{}”", brief(text, 60))))
             };
         }
         Ok(None)
     }
 }
 
-/// The values of a header, in the order in which they came.
+/// The values of a header, in the order in which they were sent.
 pub(super) fn header(answer: &Answer, name: &str) -> Vec<String> {
     let values = answer.headers.get_all(name).iter();
     values.map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned()).collect()
 }
 
-/// Whether a header's value holds `wanted` as a whole word: not as a part of a longer host name or number.
+/// Whether a header's value contains `wanted` as a whole word: not as a part of a longer host name or number.
 fn holds(value: &str, wanted: &str) -> bool {
     let (value, wanted) = (value.to_lowercase(), wanted.trim().to_lowercase());
     let inside = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '/');
@@ -228,7 +226,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn header_values_hold_whole_words_only() {
+    fn header_values_match_whole_words_only() {
         assert!(holds("https://a.example", "https://a.example"));
         assert!(holds("default-src 'self'; img-src *", "default-src 'self'"));
         assert!(holds("max-age=600, public", "public"));

@@ -1,32 +1,32 @@
-//! What many answers come to: faults, percentiles, error rate, answers 429.
+//! The result of many responses: faults, percentiles, error rate, 429 responses.
 
 use std::collections::BTreeMap;
 
 use domain::check::HttpMeasure;
 use domain::evidence::Finding;
 
-use super::super::finding::{failed, figure, judge_value, passed, unknown};
+use super::super::finding::{count_of, failed, figure, judge_value, passed, unknown};
 use super::super::http_client::{Answer, NoAnswer};
 use super::super::must_not_contain;
 use super::super::values::by_pointer;
 use super::question::Question;
 
-/// What was found out over all requests.
+/// The results of all requests.
 #[derive(Default)]
 pub(super) struct Tally {
-    /// Milliseconds of each answer that was as expected.
+    /// Milliseconds of each expected response.
     pub(super) good_ms: Vec<f64>,
     pub(super) limited: u32,
-    /// Answers that were not as expected, other than 429, by what was wrong with them.
+    /// Unexpected responses other than 429, by what was wrong with them.
     pub(super) bad: BTreeMap<String, u32>,
-    /// Faults that only mean that the end of a long body was not seen.
+    /// Set when only the end of a long body, which was not read, could decide.
     pub(super) unseen: Option<String>,
     pub(super) silent: Vec<NoAnswer>,
     pub(super) last: Option<Answer>,
 }
 
 impl Tally {
-    /// Counts one answer, or its lack.
+    /// Counts one response, or a missing one.
     pub(super) fn take(&mut self, question: &Question, answer: Result<Answer, NoAnswer>) {
         let answer = match answer {
             Ok(answer) => answer,
@@ -51,7 +51,7 @@ impl Tally {
         self.bad.values().sum()
     }
 
-    /// The faults with how often each was seen.
+    /// The faults, each with its count.
     fn faults(&self) -> String {
         let many = self.bad_count() > 1 || self.bad.len() > 1;
         let each =
@@ -59,11 +59,11 @@ impl Tally {
         self.bad.iter().take(4).map(each).collect::<Vec<_>>().join(", ")
     }
 
-    /// What all of them come to.
+    /// The finding over all requests.
     pub(super) fn judge(self, question: &Question, wanted: String) -> Finding {
         let Some(last) = &self.last else {
             let (saw, next) = self.silent.into_iter().next().map_or_else(
-                || ("no request was sent".to_owned(), "Run it again.".to_owned()),
+                || ("no request was sent".to_owned(), "Run the check again.".to_owned()),
                 |none| (none.saw, none.next),
             );
             return unknown(wanted, saw, next);
@@ -79,21 +79,21 @@ impl Tally {
     }
 
     fn judge_answers(&self, question: &Question, last: &Answer) -> Finding {
-        let look = "Look at the service's log and at the answer in the run's log.";
+        let look = "Check the log of the service, and the response in the run's log.";
         if !self.bad.is_empty() {
-            return failed("", format!("{} answered {}", question.url.path(), self.faults()), look);
+            return failed("", format!("{}: {}", question.url.path(), self.faults()), look);
         }
         if self.limited > 0 && !question.expected.status.contains(&429) {
             let saw =
-                format!("{} of {} answers were 429: too many requests", self.limited, question.requests);
-            return unknown("", saw, "Wait until the rate limit has passed, then run it again.");
+                format!("{} of {} responses were 429 (Too Many Requests)", self.limited, question.requests);
+            return unknown("", saw, "Wait until the rate limit has reset, then run the check again.");
         }
         if let Some(unseen) = &self.unseen {
-            return unknown("", unseen.clone(), "Look for something nearer to the body's beginning.");
+            return unknown("", unseen.clone(), "Use a text that is within the first 64 KiB of the body.");
         }
         if let Some(none) = self.silent.first() {
             let saw = format!(
-                "{} of {} requests got no answer: {}",
+                "{} of {} requests got no response: {}",
                 self.silent.len(),
                 question.requests,
                 none.saw
@@ -105,7 +105,7 @@ impl Tally {
             if question.want.is_some() {
                 return unknown(
                     "",
-                    format!("{saw}, and nothing to compare"),
+                    format!("{saw}, but the check names no value to compare"),
                     "Give the check a `measure` or a `pointer`.",
                 );
             }
@@ -114,8 +114,8 @@ impl Tally {
         if last.cut {
             return unknown(
                 "",
-                "the body is longer than 64 KiB and was not read to its end",
-                "Ask for a smaller body.",
+                "the body is longer than 64 KiB and was not read completely",
+                "Request a smaller body.",
             );
         }
         let body = String::from_utf8_lossy(&last.body);
@@ -140,32 +140,36 @@ impl Tally {
         let counted = self.good_ms.len() + self.bad_count() as usize + self.silent.len();
         let rank = measure.percentile().unwrap_or(100.0);
         let Some(ms) = percentile(&self.good_ms, rank) else {
-            let saw = format!("no answer to measure: {}", self.summary(question));
-            return unknown("", saw, "Make the service answer as expected first.");
+            let saw = format!("no response to measure: {}", self.summary(question));
+            return unknown("", saw, "Make the service respond as expected first.");
         };
         let saw = format!(
-            "{} {} ms over {} answers{}{}",
+            "{} {} ms over {}{}{}",
             measure.label(),
             figure(ms),
-            self.good_ms.len(),
+            count_of(self.good_ms.len(), "response", "responses"),
             self.spread(measure),
             self.remarks()
         );
         if self.limited as usize > self.good_ms.len() {
-            return unknown("", saw, "Most answers were 429: exempt this machine, or send fewer requests.");
-        }
-        if self.good_ms.len() * 10 < counted * 9 {
-            // Fast errors would otherwise pass for a fast service.
-            return failed(
+            return unknown(
                 "",
-                format!("{saw}; more than a tenth of the requests failed"),
-                "Look at the service's log.",
+                saw,
+                "Most responses were 429. Exempt this host from the rate limit, or send fewer requests.",
             );
         }
-        judge_value(question.want.as_ref(), ms, "ms", saw, "Look for what slows the service down.")
+        if self.good_ms.len() * 10 < counted * 9 {
+            // Otherwise fast errors would look like a fast service.
+            return failed(
+                "",
+                format!("{saw}; more than 10 % of the requests failed"),
+                "Check the log of the service.",
+            );
+        }
+        judge_value(question.want.as_ref(), ms, "ms", saw, "Find out what slows the service down.")
     }
 
-    /// The median and the longest time beside the one that is judged.
+    /// The median and the maximum in addition to the judged value.
     fn spread(&self, measure: HttpMeasure) -> String {
         if self.good_ms.len() < 2 {
             return String::new();
@@ -182,8 +186,8 @@ impl Tally {
         let errors = self.bad_count() as usize + self.silent.len();
         let counted = self.good_ms.len() + errors;
         if counted == 0 {
-            let saw = format!("no request counts: {}", self.summary(question));
-            return unknown("", saw, "Wait until the rate limit has passed, then run it again.");
+            let saw = format!("no request could be counted: {}", self.summary(question));
+            return unknown("", saw, "Wait until the rate limit has reset, then run the check again.");
         }
         let rate = errors as f64 * 100.0 / counted as f64;
         let saw = format!("{errors} of {counted} requests failed ({} %){}", figure(rate), self.remarks());
@@ -192,31 +196,35 @@ impl Tally {
             rate,
             "%",
             saw,
-            "Look at the service's log for the failed requests.",
+            "Check the log of the service for the failed requests.",
         )
     }
 
     fn judge_limit(&self, question: &Question) -> Finding {
         let saw = self.summary(question);
-        let next = "Turn the rate limit on, or send more requests than it allows.";
+        let next = "Enable the rate limit, or send more requests than it allows.";
         let found = judge_value(question.want.as_ref(), f64::from(self.limited), "", saw, next);
         let most_failed = (self.bad_count() as usize + self.silent.len()) * 2 > question.requests as usize;
         if found.outcome == domain::evidence::Outcome::Fail && most_failed {
-            // A service that fails does not show whether it would limit.
-            return unknown("", found.saw, "Make the service answer first, then run it again.");
+            // A failing service does not show whether its rate limit works.
+            return unknown(
+                "",
+                found.saw,
+                "Make the service respond as expected first, then run the check again.",
+            );
         }
         found
     }
 
     fn summary(&self, question: &Question) -> String {
         let n = question.requests;
-        format!("{} of {n} answers were 429{}", self.limited, self.other_faults())
+        format!("{} of {n} responses were 429{}", self.limited, self.other_faults())
     }
 
     fn remarks(&self) -> String {
         let limited = match self.limited {
             0 => String::new(),
-            n => format!("; {n} answers 429 counted apart"),
+            n => format!("; 429 responses counted separately: {n}"),
         };
         format!("{limited}{}", self.other_faults())
     }
@@ -228,13 +236,13 @@ impl Tally {
             text.push_str(&format!("; {}", self.faults()));
         }
         if let Some(none) = self.silent.first() {
-            text.push_str(&format!("; {} without answer ({})", self.silent.len(), none.saw));
+            text.push_str(&format!("; {} without response ({})", self.silent.len(), none.saw));
         }
         text
     }
 }
 
-/// The nearest-rank percentile: the least value that `per_cent` of all do not exceed.
+/// The nearest-rank percentile: the smallest value that `per_cent` of all values do not exceed.
 fn percentile(values: &[f64], per_cent: f64) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);

@@ -1,4 +1,4 @@
-//! What is wrong with a server's certificates, all of it: dates, name, chain.
+//! Finds all faults of a server's certificates: dates, name, chain.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use super::super::finding::{brief, names};
 
-/// What the certificates come to.
+/// The result for the certificates.
 pub(super) struct Judged {
-    /// What was seen when all is well.
+    /// The actual value when there is no fault.
     pub(super) saw: String,
     /// What is wrong, each with what to do.
     pub(super) faults: Vec<(String, &'static str)>,
-    /// Milliseconds until the chain ends; negative when it has.
+    /// Milliseconds until the chain expires; negative when it has expired.
     pub(super) left_ms: f64,
     /// Lines for the log.
     pub(super) about: Vec<String>,
@@ -34,7 +34,7 @@ struct Read {
     names: Vec<String>,
 }
 
-/// Judges `chain` (the server's own certificate first) for `name` at `now` (since 1970). Fails with a phrase
+/// Judges `chain` (the server's own certificate first) for `name` at `now` (since 1970). Fails with a text
 /// when it cannot be read.
 pub(super) fn judge(
     chain: &[CertificateDer<'_>],
@@ -42,7 +42,7 @@ pub(super) fn judge(
     roots: &RootCertStore,
     now: Duration,
 ) -> Result<Judged, String> {
-    let (own, others) = chain.split_first().ok_or("the server shows no certificate")?;
+    let (own, others) = chain.split_first().ok_or("the server sends no certificate")?;
     let read: Vec<Read> = chain.iter().filter_map(|der| Read::of(der)).collect();
     let damaged = "the certificate cannot be read";
     let first = Read::of(own).ok_or(damaged)?;
@@ -53,37 +53,37 @@ pub(super) fn judge(
         let ago = human_span(u64::try_from((now_s - first.not_after) * 1_000).unwrap_or(0));
         faults.push((
             format!("the certificate expired {ago} ago ({})", date(first.not_after)),
-            "Renew the certificate, and look at why that did not happen by itself.",
+            "Renew the certificate, and find out why it was not renewed automatically.",
         ));
     } else if first.not_before > now_s {
         let in_ = human_span(u64::try_from((first.not_before - now_s) * 1_000).unwrap_or(0));
         faults.push((
-            format!("the certificate is not yet valid: from {} on, in {in_}", date(first.not_before)),
-            "Compare the clocks of this machine and of the one that made the certificate, or wait.",
+            format!("the certificate is not valid before {} (in {in_})", date(first.not_before)),
+            "Compare the clock of this host with that of the issuer, or wait.",
         ));
     }
     if verify_server_name(&parsed, name).is_err() {
         let made_for = match first.names.as_slice() {
-            [] => "no name at all".to_owned(),
+            [] => "no host name".to_owned(),
             some => names(some),
         };
         faults.push((
             format!("the certificate is for {made_for}, not for {}", name.to_str()),
-            "Serve the certificate of this name, or correct `server_name`.",
+            "Configure the certificate for this name, or correct `server_name`.",
         ));
     }
-    // The chain by itself: dates were judged above, so it is looked at while the certificate is valid.
+    // Only the chain: dates were judged above, so it is checked at a time when the certificate is valid.
     let then = now_s.clamp(first.not_before, first.not_after.max(first.not_before));
     let mut end = first.not_after;
     let mut ends_first = String::new();
     match chained(&parsed, others, roots, then) {
         Err(error) => faults.push(chain_fault(&error, &first, others.len(), &read)),
-        // An intermediate may end sooner, and the chain with it.
+        // An intermediate may expire earlier, and the chain with it.
         Ok(()) => {
             for other in read.iter().skip(1).filter(|other| other.not_after < first.not_after) {
                 if other.not_after < end && chained(&parsed, others, roots, other.not_after + 1).is_err() {
                     end = other.not_after;
-                    ends_first = format!(", its intermediate {} sooner", other.subject);
+                    ends_first = format!(" (intermediate {} expires first)", other.subject);
                 }
             }
         }
@@ -93,7 +93,7 @@ pub(super) fn judge(
     });
     Ok(Judged {
         saw: format!(
-            "trusted certificate for {} by {}, until {}{ends_first}",
+            "trusted certificate for {} by {}, valid until {}{ends_first}",
             name.to_str(),
             first.issuer,
             date(end)
@@ -104,7 +104,7 @@ pub(super) fn judge(
     })
 }
 
-/// Whether a chain leads to one of `roots` at a time (seconds since 1970).
+/// Whether the chain ends at one of `roots` at a time (seconds since 1970).
 fn chained(
     own: &ParsedCertificate<'_>,
     others: &[CertificateDer<'_>],
@@ -118,44 +118,47 @@ fn chained(
 
 fn chain_fault(error: &Error, own: &Read, others: usize, all: &[Read]) -> (String, &'static str) {
     let Error::InvalidCertificate(why) = error else {
-        return (format!("the chain cannot be checked: {error}"), "Install a complete chain.");
+        return (format!("the certificate chain cannot be checked: {error}"), "Install a complete chain.");
     };
     match why {
         CertificateError::UnknownIssuer if own.own_issuer => (
-            "the certificate is self-signed: no known authority stands behind it".to_owned(),
-            "Get a certificate of a known authority, or name its file as `ca`.",
+            "the certificate is self-signed, not issued by a trusted authority".to_owned(),
+            "Get a certificate of a trusted authority, or set `ca` to the file of the authority.",
         ),
         CertificateError::UnknownIssuer if others == 0 => (
-            format!("the issuer {} is not known here, and the server sends no intermediate", own.issuer),
-            "Serve the whole chain (certificate and intermediates), or name the authority's file as `ca`.",
+            format!(
+                "the issuer {} is not trusted, and the server sends no intermediate certificate",
+                own.issuer
+            ),
+            "Configure the complete chain (certificate and intermediates), or set `ca` to the file of the authority.",
         ),
         CertificateError::UnknownIssuer => (
             format!(
-                "the chain of {} certificates ends at {}, which is not known here",
+                "the chain of {} certificates ends at {}, which is not trusted",
                 others + 1,
                 all.last().map_or(own.issuer.as_str(), |last| last.issuer.as_str())
             ),
-            "Get a certificate of a known authority, or name its file as `ca`.",
+            "Get a certificate of a trusted authority, or set `ca` to the file of the authority.",
         ),
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => (
             "an intermediate certificate of the chain has expired".to_owned(),
-            "Serve the authority's current intermediate.",
+            "Configure the current intermediate certificate of the authority.",
         ),
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => (
             "an intermediate certificate of the chain is not yet valid".to_owned(),
-            "Serve the authority's current intermediate.",
+            "Configure the current intermediate certificate of the authority.",
         ),
         CertificateError::BadSignature => (
-            "a signature in the chain does not fit".to_owned(),
-            "Serve the certificate with the intermediates that belong to it.",
+            "a signature in the chain is not valid".to_owned(),
+            "Configure the certificate with its own intermediates.",
         ),
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => (
-            "the certificate is not made for servers".to_owned(),
+            "the certificate is not valid for servers".to_owned(),
             "Get a certificate for server authentication.",
         ),
         other => (
             format!("the certificate is not accepted: {}", brief(&other.to_string(), 120)),
-            "Get a certificate of a known authority.",
+            "Get a certificate of a trusted authority.",
         ),
     }
 }

@@ -1,4 +1,4 @@
-//! Getting a server's certificates without judging them: the judging comes after, and names everything.
+//! Reads the certificates of a server without checking them: they are checked afterwards, to report all faults.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -18,15 +18,15 @@ const CONNECT_MAX: Duration = Duration::from_secs(5);
 /// Longest time for the handshake.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 
-/// Why there are no certificates: what was seen, and what to do.
+/// Why there are no certificates, and what to do.
 pub(super) enum NoTls {
-    /// Nothing was seen.
+    /// No response.
     Unreachable(String, String),
-    /// Somebody answered, and not with a certificate.
+    /// A response without a certificate.
     Refused(String, String),
 }
 
-/// The certificates that the server shows, its own first.
+/// The certificates that the server sends, its own first.
 pub(super) async fn shake_hands(
     host: &str,
     port: u16,
@@ -40,7 +40,7 @@ pub(super) async fn shake_hands(
     });
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(|error| NoTls::Unreachable(error.to_string(), "Run it again.".to_owned()))?
+        .map_err(|error| NoTls::Unreachable(error.to_string(), "Run the check again.".to_owned()))?
         .dangerous()
         .with_custom_certificate_verifier(Arc::clone(&taker) as Arc<dyn ServerCertVerifier>)
         .with_no_client_auth();
@@ -49,14 +49,14 @@ pub(super) async fn shake_hands(
     let taken = taker.taken.lock().map(|taken| taken.clone()).unwrap_or_default();
     match done {
         Err(_) => Err(NoTls::Unreachable(
-            "it accepts connections, but does not answer the TLS handshake".to_owned(),
-            "Look at the service's log; it may expect to be spoken to in another protocol.".to_owned(),
+            "the server accepts connections but does not respond to the TLS handshake".to_owned(),
+            "Check the log of the service. It may expect another protocol.".to_owned(),
         )),
-        // Whatever came after the certificates does not concern them: a client certificate wanted, say.
+        // Errors after the certificates do not concern them: for example, a client certificate is required.
         Ok(_) if !taken.is_empty() && !matches!(&done, Ok(Err(error)) if is_forged(error)) => Ok(taken),
         Ok(Err(error)) => Err(no_tls(&error)),
         Ok(Ok(_)) => Err(NoTls::Refused(
-            "the server shows no certificate".to_owned(),
+            "the server sends no certificate".to_owned(),
             "Configure a certificate for this name.".to_owned(),
         )),
     }
@@ -67,8 +67,8 @@ async fn connect(host: &str, port: u16, left: Duration) -> Result<TcpStream, NoT
     let addresses = match tokio::time::timeout(left, lookup_host((host, port))).await {
         Ok(Ok(addresses)) => addresses,
         _ => {
-            let next = "Correct the address, or the name's entry in DNS.";
-            return Err(unreachable((format!("the name {host} does not resolve"), next)));
+            let next = "Correct the address, or the DNS entry of the host.";
+            return Err(unreachable((format!("host name {host} does not resolve"), next)));
         }
     };
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
@@ -86,7 +86,7 @@ fn tls_error(error: &io::Error) -> Option<&Error> {
     error.get_ref().and_then(|inner| inner.downcast_ref::<Error>())
 }
 
-/// Whether the server could not show that the certificate is its own.
+/// Whether the server could not prove that the certificate is its own.
 fn is_forged(error: &io::Error) -> bool {
     matches!(tls_error(error), Some(Error::InvalidCertificate(_)))
 }
@@ -95,30 +95,30 @@ fn no_tls(error: &io::Error) -> NoTls {
     let refused = |saw: String, next: &str| NoTls::Refused(saw, next.to_owned());
     match tls_error(error) {
         Some(Error::InvalidMessage(InvalidMessage::InvalidContentType) | Error::InvalidMessage(_)) => refused(
-            "no TLS there: it answers with something else (plain HTTP?)".to_owned(),
-            "Correct the port, or turn TLS on in the server or the proxy in front of it.",
+            "the server does not use TLS on this port (plain HTTP?)".to_owned(),
+            "Correct the port, or enable TLS in the server or its proxy.",
         ),
         Some(Error::AlertReceived(AlertDescription::UnrecognisedName)) => refused(
-            "the server knows no certificate for this name (alert: unrecognised name)".to_owned(),
+            "the server has no certificate for this name (alert: unrecognised name)".to_owned(),
             "Add the name to the server's configuration, or correct the name.",
         ),
         Some(Error::AlertReceived(alert)) => refused(
-            format!("the server ends the handshake (alert: {alert:?})"),
-            "Look at the server's TLS settings: versions from 1.2 on and a certificate for this name.",
+            format!("the server aborted the handshake (alert: {alert:?})"),
+            "Check the TLS settings of the server: TLS 1.2 or later, and a certificate for this name.",
         ),
         Some(Error::PeerIncompatible(why)) => refused(
-            format!("the server speaks no TLS 1.2 or 1.3 that is safe ({why:?})"),
-            "Turn TLS 1.2 or 1.3 on in the server.",
+            format!("the server supports no secure TLS 1.2 or 1.3 ({why:?})"),
+            "Enable TLS 1.2 or 1.3 in the server.",
         ),
         Some(error) => refused(
-            format!("the handshake fails: {error}"),
-            "Look at the server's TLS settings and its log.",
+            format!("the TLS handshake failed: {error}"),
+            "Check the TLS settings of the server, and its log.",
         ),
         None => match error.kind() {
             io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
                 NoTls::Unreachable(
-                    "it accepts connections and hangs up during the TLS handshake".to_owned(),
-                    "Look at the server's log: nothing may listen behind the port, or no TLS be spoken there."
+                    "the server closed the connection during the TLS handshake".to_owned(),
+                    "Check the log of the server. Nothing may listen behind the port, or the port may not use TLS."
                         .to_owned(),
                 )
             }
@@ -130,8 +130,8 @@ fn no_tls(error: &io::Error) -> NoTls {
     }
 }
 
-/// Takes the certificates in and lets the handshake go on, so that they can be judged whole afterwards.
-/// Nothing but the handshake is ever sent over such a connection.
+/// Stores the certificates and continues the handshake, so that all of them can be checked afterwards.
+/// Only the handshake is sent over such a connection.
 #[derive(Debug)]
 struct Taker {
     algorithms: WebPkiSupportedAlgorithms,

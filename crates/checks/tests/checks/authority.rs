@@ -1,18 +1,18 @@
-//! A certificate authority of the test's own.
+//! A certificate authority for the tests.
 
 use std::path::{Path, PathBuf};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use time::{Duration, OffsetDateTime};
 
-/// An authority that signs what it is asked to.
+/// A certificate authority.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     /// Its own certificate.
     pub pem: String,
 }
 
-/// A server's certificate with what is sent beside it, and its key.
+/// A server's certificate, the intermediates sent with it, and its key.
 pub struct Identity {
     pub chain: String,
     pub key: String,
@@ -56,20 +56,20 @@ impl Authority {
 }
 
 impl Identity {
-    /// A certificate that nobody but its own key stands behind.
+    /// A self-signed certificate.
     pub fn of_nobody(names: &[&str]) -> Identity {
         let key = KeyPair::generate().unwrap();
         let signed = params("server", names, -1, 90).self_signed(&key).unwrap();
         Identity { chain: signed.pem(), key: key.serialize_pem() }
     }
 
-    /// With an intermediate certificate sent beside it.
+    /// With an intermediate certificate that the server sends too.
     pub fn with(mut self, other: &Authority) -> Identity {
         self.chain.push_str(&other.pem);
         self
     }
 
-    /// Writes it down and names it in nginx's words.
+    /// Writes it to files and returns the nginx directives for them.
     pub fn for_nginx(&self, dir: &Path, name: &str) -> String {
         let path = |end: &str| -> PathBuf { dir.join(format!("{name}.{end}")) };
         std::fs::write(path("crt"), &self.chain).unwrap();

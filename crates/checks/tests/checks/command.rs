@@ -17,7 +17,7 @@ fn coverage(pct: f64) -> String {
 }
 
 #[test]
-fn exit_codes_decide_where_nothing_is_measured() {
+fn exit_codes_decide_without_a_measured_value() {
     let stack = Stack::new();
     stack.see(run("echo fine")).passes("exit code 0");
     let seen = stack.see(run("echo 3 errors; exit 3")).fails("exit code 3; last line: “3 errors”");
@@ -25,12 +25,12 @@ fn exit_codes_decide_where_nothing_is_measured() {
     stack.see(run("no-such-program-here")).fails("exit code 127");
     let declared = json!({ "kind": "command", "run": "exit 75", "inconclusive_exit": [75] });
     stack.see(declared).unsure("exit code 75");
-    stack.see_want(run("true"), ">= 1").unsure("no value is declared");
+    stack.see_want(run("true"), ">= 1").unsure("declares no value");
     stack.see(json!({ "kind": "command" })).unsure("neither a step");
 }
 
 #[test]
-fn a_step_runs_as_it_is_typed_in_the_directory_of_the_stack() {
+fn a_step_runs_unchanged_in_the_directory_of_the_stack() {
     let mut stack = Stack::new();
     stack.file("sub/here", "");
     stack.env("GREETING='hello there'\n");
@@ -40,11 +40,11 @@ fn a_step_runs_as_it_is_typed_in_the_directory_of_the_stack() {
     assert!(seen.log.contains(dir.to_str().unwrap()) && seen.log.contains("here\n"), "{}", seen.log);
     stack
         .see(json!({ "kind": "command", "run": "ls here", "cwd": "nowhere" }))
-        .unsure("no directory nowhere");
+        .unsure("directory nowhere does not exist");
 }
 
 #[test]
-fn figures_of_a_fresh_report_are_judged() {
+fn values_of_a_new_report_are_judged() {
     let stack = Stack::new();
     stack.file("good.json", &coverage(71.2));
     stack.file("bad.json", &coverage(64.9));
@@ -56,9 +56,9 @@ fn figures_of_a_fresh_report_are_judged() {
         )
     };
     let seen = stack.see_want(spec("good.json", ""), ">= 65 %");
-    let seen = seen.passes("coverage of lines 71.2 % (712 of 1000), file coverage/coverage-summary.json");
+    let seen = seen.passes("71.2 % line coverage (712 of 1000 lines), file coverage/coverage-summary.json");
     assert_eq!((seen.finding.value, seen.finding.wanted.as_str()), (Some(71.2), ">= 65 %"));
-    // An exit code 0 loses against the figures, and good figures do not excuse an error.
+    // Exit code 0 does not outweigh a bad value, and a good value does not excuse an error.
     stack.see_want(spec("bad.json", ""), ">= 65 %").fails("64.9 %");
     stack.see_want(spec("good.json", "; exit 1"), ">= 65 %").fails("exit code 1");
     let pointer = json!({ "file": "good.json", "pointer": "/total/lines/pct" });
@@ -73,8 +73,8 @@ fn a_report_that_this_run_did_not_write_does_not_count() {
     std::fs::File::options().write(true).open(path).unwrap().set_modified(old).unwrap();
     let value = |file: &str| json!({ "file": file, "format": "coverage_summary" });
     stack.see_want(with_value("true", value("report.json")), ">= 65 %").unsure("not written by this run");
-    stack.see_want(with_value("true", value("none.json")), ">= 65 %").unsure("there is no file none.json");
-    stack.see_want(with_value("mkfifo pipe", value("pipe")), ">= 65 %").unsure("no regular file");
+    stack.see_want(with_value("true", value("none.json")), ">= 65 %").unsure("file none.json does not exist");
+    stack.see_want(with_value("mkfifo pipe", value("pipe")), ">= 65 %").unsure("not a regular file");
     stack.see_want(with_value("echo half > h.json", value("h.json")), ">= 65 %").unsure("no complete JSON");
     stack.see_want(with_value("printf '\\xff' > b.json", value("b.json")), ">= 65 %").unsure("not UTF-8");
 }
@@ -85,28 +85,28 @@ fn values_are_found_in_the_output() {
     let regex = json!({ "regex": r"^Lines\s*:\s*([\d.]+)" });
     let text = "printf '\\033[32mLines : 71.2 %%\\033[0m\\n' >&2";
     stack.see_want(with_value(text, regex.clone()), ">= 65 %").passes("71.2 in “Lines : 71.2 %”");
-    stack.see_want(with_value("echo nothing", regex), ">= 65 %").unsure("does not occur");
-    // One line of JSON much longer than what a page shows of a line, with other lines around it.
+    stack.see_want(with_value("echo nothing", regex), ">= 65 %").unsure("has no match");
+    // One line of JSON, much longer than a page shows, between other lines.
     let text = r#"echo '> load'; printf '{"pad":"%0100000d","p95":7}\n' 1; echo bye; echo '{"p95":900}' >&2"#;
     stack.see_want(with_value(text, json!({ "pointer": "/p95" })), "< 600 ms").passes("/p95 is 7");
-    // The same, broken in the log by what standard error says meanwhile.
+    // The same, interrupted in the log by a line of standard error.
     let text =
         r#"printf '{"pad":"%070000d' 1; sleep 0.4; echo '{"p95":900}' >&2; sleep 0.4; printf '","p95":7}\n'"#;
     stack.see_want(with_value(text, json!({ "pointer": "/p95" })), "< 600 ms").passes("/p95 is 7");
 }
 
 #[test]
-fn an_audit_that_could_not_ask_is_inconclusive_whatever_its_exit_code() {
+fn a_failed_audit_is_inconclusive_whatever_its_exit_code() {
     let stack = Stack::new();
     let value = json!({ "format": "npm_audit_critical" });
     let error = r#"echo '{"error":{"code":"ENOAUDIT","summary":"405 Method Not Allowed"}}'; exit 1"#;
-    stack.see(with_value(error, value.clone())).unsure("npm audit could not ask: 405");
+    stack.see(with_value(error, value.clone())).unsure("npm audit reported an error: 405");
     let counts = |critical: u32| {
         format!(
             r#"echo '{{"metadata":{{"vulnerabilities":{{"info":0,"low":1,"moderate":0,"high":2,"critical":{critical}}},"dependencies":{{"total":9}}}}}}'; exit 1"#
         )
     };
-    // Its exit code stands for the two of severity high, which this threshold allows.
+    // Its exit code is caused by the two of severity high, which this threshold allows.
     stack.see(with_value(&counts(0), value.clone())).passes("0 critical and 2 high");
     stack.see(with_value(&counts(1), value)).fails("1 critical");
 }
@@ -144,13 +144,13 @@ fn suites_are_judged_by_the_tests_that_ran() {
 fn a_command_that_does_not_end_is_inconclusive() {
     let mut stack = Stack::new();
     stack.timeout = Duration::from_millis(600);
-    stack.see(run("sleep 60")).unsure("took too long");
+    stack.see(run("sleep 60")).unsure("time limit exceeded");
     stack.timeout = Duration::from_secs(20);
     stack.see(run("kill -9 $$")).unsure("signal 9");
 }
 
 #[test]
-fn secrets_in_the_output_reach_no_text() {
+fn secrets_in_the_output_are_masked_everywhere() {
     let mut stack = Stack::new();
     stack.env("JWT_SECRET=hunter2-hunter2-hunter2\n");
     let value = json!({ "regex": r"n=(\d+)" });
@@ -160,17 +160,17 @@ fn secrets_in_the_output_reach_no_text() {
 }
 
 #[test]
-fn a_command_is_tried_again_with_its_own_output() {
+fn a_retried_command_is_judged_by_its_own_output() {
     let mut stack = Stack::new();
     stack.retries = 1;
     let text = "test -e flag && echo n=7 && exit 0; touch flag; echo n=1; exit 1";
     let spec = with_value(text, json!({ "regex": r"n=(\d+)" }));
     let seen = stack.see_want(spec, "> 5").passes("attempt 2 of 2");
     assert_eq!(seen.finding.value, Some(7.0));
-    // What an earlier attempt wrote must not stand for this one.
+    // The output of an earlier attempt must not count for this one.
     let text = "test -e other && exit 0; touch other; echo n=9; exit 1";
     let spec = with_value(text, json!({ "regex": r"n=(\d+)" }));
-    stack.see_want(spec, "> 5").unsure("does not occur");
+    stack.see_want(spec, "> 5").unsure("has no match");
 }
 
 #[test]

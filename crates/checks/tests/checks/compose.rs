@@ -1,4 +1,4 @@
-//! These need a Docker engine with Compose; without one they fail and say so.
+//! These tests need a Docker engine with Compose; without one they fail with a message.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -38,7 +38,7 @@ impl Live {
 
 impl Drop for Live {
     fn drop(&mut self) {
-        // The file is made readable again for Compose, whatever the test did to it.
+        // The file is restored, so that Compose can read it.
         let project = self.0.project.as_deref().unwrap_or_default();
         self.0.file("docker-compose.yml", "services: {}\n");
         let _ = command("docker", &["compose", "-p", project, "down", "-v", "--remove-orphans", "-t", "0"])
@@ -53,7 +53,7 @@ fn docker(args: &[&str]) -> String {
     String::from_utf8(out.stdout).unwrap().trim().to_owned()
 }
 
-/// Makes the image from this machine's static busybox when the engine has none.
+/// Makes the image from the static busybox of this host when the engine does not have it.
 fn image() {
     if !docker(&["images", "-q", IMAGE]).is_empty() {
         return;
@@ -77,7 +77,7 @@ fn ask(assert: &str) -> serde_json::Value {
     json!({ "kind": "compose", "assert": assert })
 }
 
-/// Looks again until the check passes, for as long as the engine may take.
+/// Repeats the check until it passes, for as long as the engine may take.
 fn until_passes(stack: &Stack, spec: &serde_json::Value) -> crate::support::probe::Seen {
     let until = Instant::now() + Duration::from_secs(20);
     loop {
@@ -89,7 +89,7 @@ fn until_passes(stack: &Stack, spec: &serde_json::Value) -> crate::support::prob
 }
 
 #[test]
-fn a_healthy_stack_passes_until_a_service_is_ill() {
+fn a_healthy_stack_passes_until_a_service_is_unhealthy() {
     let health = "    healthcheck:\n      test: [\"CMD\", \"/bin/busybox\", \"test\", \"!\", \"-e\", \"/ill\"]\n      interval: 300ms\n      retries: 1\n";
     let live = Live::up(&(service("web", "sleep 600", health) + &service("once", "exit 0", "")));
     until_passes(&live.0, &ask("healthy")).passes("1 of 2 services running, none unhealthy");
@@ -107,34 +107,34 @@ fn a_healthy_stack_passes_until_a_service_is_ill() {
 }
 
 #[test]
-fn a_health_check_that_has_not_agreed_yet_is_inconclusive() {
+fn a_starting_service_is_inconclusive() {
     let health = "    healthcheck:\n      test: [\"CMD\", \"/bin/busybox\", \"true\"]\n      interval: 60s\n";
     let live = Live::up(&service("slow", "sleep 600", health));
-    live.0.see(ask("healthy")).unsure("the health check of slow");
+    live.0.see(ask("healthy")).unsure("starting: slow");
 }
 
 #[test]
-fn what_was_meant_to_stay_and_ended_well_is_not_done() {
+fn a_long_running_service_that_exited_with_0_fails() {
     let stays = "trap 'exit 0' TERM; while :; do sleep 0.1; done";
     let live = Live::up(
         &(service("web", stays, "    restart: unless-stopped\n") + &service("other", "sleep 600", "")),
     );
     until_passes(&live.0, &ask("healthy")).passes("2 of 2 services running");
     live.compose(&["stop", "-t", "10", "web"]);
-    live.0.see(ask("healthy")).fails("web is exited with code 0");
+    live.0.see(ask("healthy")).fails("web exited with code 0");
     let spec = json!({ "kind": "compose", "assert": "no_restarts", "seconds": 1 });
-    live.0.see(spec).fails("web is exited with code 0");
+    live.0.see(spec).fails("web exited with code 0");
 }
 
 #[test]
-fn a_crash_loop_is_seen_and_a_calm_stack_waited_for() {
+fn a_crash_loop_is_detected_and_a_stable_stack_passes() {
     let live = Live::up(
         &(service("web", "sleep 600", "") + &service("loop", "sleep 1; exit 3", "    restart: always\n")),
     );
     let spec = |service: &str, seconds: u32| json!({ "kind": "compose", "assert": "no_restarts", "services": [service], "seconds": seconds });
-    let seen = live.0.see(spec("web", 4)).passes("up for");
+    let seen = live.0.see(spec("web", 4)).passes("shortest uptime");
     assert!(seen.finding.value.unwrap() >= 4.0);
-    live.0.see(spec("web", 600)).unsure("up for only");
+    live.0.see(spec("web", 600)).unsure("shortest uptime is only");
     live.0.see(spec("loop", 10)).fails("loop");
 }
 
@@ -148,8 +148,8 @@ fn only_allowed_ports_may_be_published() {
     live.0.see(spec(&["127.0.0.1:*"])).passes(&port.to_string());
     live.0.see(spec(&["80", "443"])).fails(&format!("web publishes 127.0.0.1:{port}"));
     live.0.see(spec(&["${NONE}"])).unsure("${NONE}");
-    live.0.see(spec(&["http"])).unsure("neither a port");
-    // Declared in the file and not yet deployed: it counts already.
+    live.0.see(spec(&["http"])).unsure("is not a port");
+    // Declared in the file but not yet deployed: it counts.
     live.0.file(
         "docker-compose.yml",
         &format!("services:\n{}", service("web", "sleep 600", "    ports: [\"6379:6379\"]\n")),
@@ -164,44 +164,44 @@ fn versions_are_compared() {
     let stack = Live::declare(&service("web", "true", ""))
         .0
         .see(json!({ "kind": "compose", "assert": "versions", "engine": "1.0", "compose": "2.0.0" }));
-    stack.passes("Engine ");
+    stack.passes("Docker engine ");
     let live = Live::declare(&service("web", "true", ""));
     let spec = |engine: &str| json!({ "kind": "compose", "assert": "versions", "engine": engine });
-    live.0.see(spec("999")).fails("Engine ");
-    live.0.see(spec("new")).unsure("not comparable");
+    live.0.see(spec("999")).fails("Docker engine ");
+    live.0.see(spec("new")).unsure("cannot be compared");
 }
 
 #[test]
-fn files_that_compose_refuses_fail() {
+fn files_that_compose_rejects_fail() {
     let live = Live::declare(&service("web", "true", ""));
-    live.0.see(ask("valid")).passes("with 1 services");
+    live.0.see(ask("valid")).passes("1 service in project");
     live.0.file("docker-compose.yml", "services:\n  web:\n    imagine: x\n");
-    let seen = live.0.see(ask("valid")).fails("refuses the files");
+    let seen = live.0.see(ask("valid")).fails("rejects the files");
     assert!(seen.log.contains("imagine"), "{}", seen.log);
-    live.0.see(ask("healthy")).unsure("refuses the files");
+    live.0.see(ask("healthy")).unsure("rejects the files");
 }
 
 #[test]
-fn the_images_of_two_rollback_points_must_be_here() {
+fn the_images_of_two_rollback_targets_must_exist() {
     let mut live = Live::declare(&service("web", "true", ""));
     let id = docker(&["image", "inspect", "--format", "{{.Id}}", IMAGE]);
     let point = |id: &str| [("web".to_owned(), id.to_owned())].into();
     live.0.points = vec![point(&id)];
-    live.0.see(ask("rollback_images")).fails("1 rollback points");
+    live.0.see(ask("rollback_images")).fails("1 rollback target with");
     live.0.points.push(point(&id));
     live.0.see(ask("rollback_images")).passes("all 2 images");
     live.0.points[1] = point(&format!("sha256:{}", "0".repeat(64)));
-    live.0.see(ask("rollback_images")).fails("web of point 2");
+    live.0.see(ask("rollback_images")).fails("web of rollback target 2");
 }
 
 #[test]
-fn without_an_engine_nothing_is_known() {
+fn without_an_engine_checks_are_inconclusive() {
     let mut live = Live::declare(&service("web", "true", ""));
     live.0.docker_host = Some("unix:///nowhere/docker.sock".to_owned());
     let two = [("web".to_owned(), "sha256:1".to_owned())].into();
     live.0.points = vec![two, [("web".to_owned(), "sha256:2".to_owned())].into()];
     for assert in ["healthy", "no_restarts", "ports", "versions", "rollback_images"] {
-        live.0.see(ask(assert)).unsure("did not answer");
+        live.0.see(ask(assert)).unsure("did not respond");
     }
 }
 
@@ -218,7 +218,7 @@ fn the_process_behind_a_mapped_port_must_listen_on_it() {
     let next = format!("(PORT=3000 in its `environment`), or map {port}:3001.");
     assert!(seen.finding.next.contains(&next), "{}", seen.finding.next);
     let quiet = json!({ "kind": "compose", "assert": "port_mapping", "services": ["quiet"] });
-    live.0.see(quiet).unsure("quiet does not run with a mapped port");
+    live.0.see(quiet).unsure("not running with a mapped port: quiet");
     let again = |services: &str| {
         live.0.file("docker-compose.yml", &format!("services:\n{services}"));
         live.compose(&["up", "-d", "--no-build", "--pull", "never"]);
@@ -226,9 +226,9 @@ fn the_process_behind_a_mapped_port_must_listen_on_it() {
     again(&on(3000));
     until_passes(&live.0, &ask("port_mapping"))
         .passes(&format!("backend host 127.0.0.1:{port} → container 3000"));
-    // On its own loopback nobody reaches it.
+    // On the loopback of the container it is not reachable.
     again(&service("backend", "exec /bin/busybox httpd -f -p 127.0.0.1:3000", &ports));
-    live.0.see(ask("port_mapping")).fails("listens on nothing there that others reach");
+    live.0.see(ask("port_mapping")).fails("listens on no port that is reachable from outside");
     live.compose(&["down", "-t", "0"]);
     live.0.see(ask("port_mapping")).unsure("no running service maps a port");
 }
@@ -237,15 +237,15 @@ fn the_process_behind_a_mapped_port_must_listen_on_it() {
 fn data_stores_must_not_be_published() {
     let store = |more: &str| service("cache", "exec /bin/busybox httpd -f -p 6379", more);
     let live = Live::up(&(store("") + &service("web", "sleep 600", "")));
-    until_passes(&live.0, &ask("internal")).passes("published nowhere: cache on 6379 of ");
+    until_passes(&live.0, &ask("internal")).passes("not published: cache on port 6379 of ");
     let web = json!({ "kind": "compose", "assert": "internal", "services": ["web"] });
-    live.0.see(web).unsure("web listens on no port that others reach");
+    live.0.see(web).unsure("web listens on no port that other containers can reach");
     let port = crate::support::web::nobody().port();
     live.0.file(
         "docker-compose.yml",
         &format!("services:\n{}", store(&format!("    ports: [\"{port}:6379\"]\n"))),
     );
-    // Declared and not yet deployed: it counts already.
+    // Declared but not yet deployed: it counts.
     live.0.see(ask("internal")).fails(&format!("cache publishes {port} in the Compose files"));
     live.compose(&["up", "-d", "--no-build", "--pull", "never"]);
     live.0.see(ask("internal")).fails(&format!("cache publishes 6379 on {port}"));
@@ -255,8 +255,8 @@ fn data_stores_must_not_be_published() {
     );
     live.compose(&["up", "-d", "--no-build", "--pull", "never"]);
     let named = json!({ "kind": "compose", "assert": "internal", "services": ["cache"] });
-    live.0.see(named.clone()).fails("cache uses the host's network");
+    live.0.see(named.clone()).fails("cache uses the host network");
     live.compose(&["stop", "-t", "0"]);
-    live.0.see(named).unsure("cache does not run");
-    live.0.see(ask("internal")).unsure("no running service listens on a data store's port");
+    live.0.see(named).unsure("not running: cache");
+    live.0.see(ask("internal")).unsure("no running service listens on the port of a data store");
 }

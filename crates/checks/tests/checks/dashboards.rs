@@ -1,4 +1,4 @@
-//! Dashboards: in a server that answers as Grafana's HTTP API documents it, and as a file against a real Prometheus.
+//! Dashboards: in a server that implements the documented HTTP API of Grafana, and as a file with a real Prometheus.
 
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -36,7 +36,7 @@ fn grafana(age: u64) -> Web {
 }
 
 #[test]
-fn a_dashboard_in_grafana_must_have_fresh_data_in_every_panel() {
+fn a_dashboard_in_grafana_must_have_recent_data_in_every_panel() {
     let see = |web: &Web, token: &str, dashboard: &str| {
         let mut stack = Stack::new();
         stack.env(&format!("GRAFANA_TOKEN={token}\n"));
@@ -45,19 +45,19 @@ fn a_dashboard_in_grafana_must_have_fresh_data_in_every_panel() {
         stack.see(json!({ "kind": "grafana", "url": url, "token": "${GRAFANA_TOKEN}", "dashboard": dashboard, "fresh": "2m" }))
     };
     let fresh = grafana(5);
-    see(&fresh, "glsa_good_token", "golden").passes("2 panels have fresh data");
+    see(&fresh, "glsa_good_token", "golden").passes("2 panels with recent data");
     see(&fresh, "glsa_good_token", "Golden").passes("2 panels");
-    see(&fresh, "glsa_good_token", "Other").fails("no dashboard Other");
-    see(&fresh, "glsa_wrong_token", "golden").unsure("refuses the question");
-    see(&grafana(600), "glsa_good_token", "golden").fails("no fresh data: Rate, Memory");
+    see(&fresh, "glsa_good_token", "Other").fails("dashboard Other does not exist");
+    see(&fresh, "glsa_wrong_token", "golden").unsure("refused the request");
+    see(&grafana(600), "glsa_good_token", "golden").fails("no recent data: Rate, Memory");
     let stack = Stack::new();
     let nowhere = json!({ "kind": "grafana", "url": format!("http://{}", nobody()), "dashboard": "x" });
     stack.see(nowhere).unsure("could not be reached");
-    // A token is not sent to an address that nobody declared.
+    // A token is not sent to an undeclared address.
     let mut stack = Stack::new();
     stack.env("GRAFANA_TOKEN=glsa_good_token\n");
     let check = json!({ "kind": "grafana", "url": format!("http://{}", fresh.address), "token": "${GRAFANA_TOKEN}", "dashboard": "golden" });
-    stack.see(check).unsure("no declared URL");
+    stack.see(check).unsure("not a declared URL");
 }
 
 #[test]
@@ -78,12 +78,12 @@ fn every_query_of_a_panel_must_have_data() {
         let url = format!("{}/{under}/", web.url());
         Stack::new().see(json!({ "kind": "grafana", "url": url, "dashboard": "d" }))
     };
-    see("full").passes("1 panels have fresh data");
-    see("half").fails("no fresh data: Two");
+    see("full").passes("1 panel with recent data");
+    see("half").fails("no recent data: Two");
 }
 
 #[test]
-fn the_queries_of_a_file_are_put_to_prometheus() {
+fn the_queries_of_a_file_are_sent_to_prometheus() {
     let web = Web::serve(|_| reply(200, "things 7\n").with("Content-Type", "text/plain"));
     let prometheus = Prometheus::start(web.address);
     let mut stack = Stack::new();
@@ -98,14 +98,14 @@ fn the_queries_of_a_file_are_put_to_prometheus() {
         &stack,
         json!([panel("Things", "sum(things)"), {"type": "row", "panels": [panel("Rate", "rate(things[$__rate_interval])")]}]),
     );
-    stack.see(check()).passes("2 panels have fresh data");
+    stack.see(check()).passes("2 panels with recent data");
     stack.retries = 0;
     write(&stack, json!([panel("Things", "things"), panel("Gone", "no_such_metric")]));
-    stack.see(check()).fails("no fresh data: Gone");
+    stack.see(check()).fails("no recent data: Gone");
     write(&stack, json!([panel("Things", "things{a=\"$where\"}")]));
     stack.see(check()).unsure("$where has no value");
     write(&stack, json!([panel("Broken", "sum(")]));
-    stack.see(check()).unsure("Broken: Prometheus answers with status 400");
+    stack.see(check()).unsure("Broken: Prometheus responded with status 400");
     write(&stack, json!([]));
     stack.see(check()).fails("no panel");
     let gone = json!({ "kind": "grafana", "file": "gone.json", "prometheus": "http://127.0.0.1:1" });

@@ -1,5 +1,5 @@
 //! A real PostgreSQL in a real stack. These need a Docker engine with Compose and the image that
-//! `.ci/example images` makes; without them they fail and say so.
+//! `.ci/example images` makes; without them they fail with a message.
 
 use std::time::{Duration, Instant};
 
@@ -60,7 +60,7 @@ impl Live {
         self.0.see(ask(more)).hides(PASSWORD)
     }
 
-    /// No rehearsal left anything behind.
+    /// No restore test left a database.
     fn clean(&self) {
         assert_eq!(self.sql("select count(*) from pg_database where datname like 'stagegate_%'"), "0");
     }
@@ -85,9 +85,9 @@ fn ask(more: Value) -> Value {
 fn migrations_are_compared_in_both_directions() {
     let live = Live::up("mig");
     let spec = json!({ "assert": "migrations", "tool": "knex", "files": "migrations/*.mjs" });
-    live.see(spec.clone()).unsure("cannot be looked at");
+    live.see(spec.clone()).unsure("cannot be read");
     live.0.file("migrations/lock.json", "{}");
-    live.see(spec.clone()).unsure("no migration fits");
+    live.see(spec.clone()).unsure("no migration matches");
     live.0.file("migrations/01_a.mjs", "");
     live.0.file("migrations/02_b.mjs", "");
     live.see(spec.clone()).passes("2 applied, none pending");
@@ -99,21 +99,21 @@ fn migrations_are_compared_in_both_directions() {
     live.sql("drop table knex_migrations");
     live.see(spec.clone()).fails("3 pending");
     let own = json!({ "assert": "migrations", "query": "select v from done", "files": "migrations/*.mjs" });
-    live.see(own.clone()).unsure("was refused");
+    live.see(own.clone()).unsure("could not be read");
     live.sql("create table done (v text); insert into done values ('01_a'), ('02_b'), ('03_c')");
     live.see(own).passes("3 applied");
-    // Prisma's are directories, may have been rolled back, or may have stopped half way.
+    // Prisma's migrations are directories, may have been rolled back, or may have stopped halfway.
     live.0.file("prisma/migrations/1_init/migration.sql", "");
     live.0.file("prisma/migrations/migration_lock.toml", "");
     let prisma = json!({ "assert": "migrations", "tool": "prisma", "files": "prisma/migrations/*" });
     live.sql("create table _prisma_migrations (migration_name text, finished_at timestamptz, rolled_back_at timestamptz); insert into _prisma_migrations values ('1_init', null, now())");
     live.see(prisma.clone()).fails("1 pending: 1_init");
     live.sql("insert into _prisma_migrations values ('1_init', null, null)");
-    live.see(prisma.clone()).fails("began and did not end: 1_init");
+    live.see(prisma.clone()).fails("started but not finished: 1_init");
     live.sql("update _prisma_migrations set finished_at = now() where rolled_back_at is null");
     live.see(prisma.clone()).passes("1 applied");
     live.compose(&["stop", "-t", "1", "db"]);
-    live.see(prisma).unsure("does not answer");
+    live.see(prisma).unsure("does not respond");
 }
 
 #[test]
@@ -122,19 +122,19 @@ fn seed_rows_are_counted() {
     let rows = |rows: Value| json!({ "assert": "rows", "rows": rows });
     live.see(rows(json!({ "media": 10, "public.knex_migrations": 2 }))).passes("media 12");
     live.see(rows(json!({ "media": 13 }))).fails("media has 12 rows");
-    live.see(rows(json!({ "people": 1 }))).fails("there is no table people");
-    live.see(rows(json!({ "media\"; drop table media; --": 1 }))).fails("there is no table");
+    live.see(rows(json!({ "people": 1 }))).fails("table people does not exist");
+    live.see(rows(json!({ "media\"; drop table media; --": 1 }))).fails("does not exist");
     live.see(rows(json!({}))).unsure("names no table");
     let other = json!({ "assert": "rows", "rows": { "media": 1 }, "database": "nowhere" });
-    live.see(other).unsure("the database nowhere in the service db does not answer");
+    live.see(other).unsure("database nowhere in service db does not respond");
 }
 
 #[test]
-fn a_restore_is_rehearsed_compared_and_dropped() {
+fn a_restore_is_tested_compared_and_dropped() {
     let live = Live::up("restore");
     let spec = |file: &str| json!({ "assert": "restore", "path": format!("backups/{file}") });
     let exact = |file: &str| json!({ "assert": "restore", "path": format!("backups/{file}"), "exact": true });
-    live.see(spec("*.dump")).fails("there is no file");
+    live.see(spec("*.dump")).fails("no file matches");
     live.dump("a.dump", &["-Fc"]);
     live.dump("a.sql", &[]);
     let packed = "gzip -k a.sql";
@@ -142,45 +142,45 @@ fn a_restore_is_rehearsed_compared_and_dropped() {
         command("sh", &["-c", packed]).current_dir(live.0.dir().join("backups")).status().unwrap().success()
     );
     for file in ["a.dump", "a.sql", "a.sql.gz"] {
-        live.see(exact(file)).passes("3 tables with 14 rows restored, every row as in the source");
+        live.see(exact(file)).passes("3 tables with 14 rows restored, every row equals the source");
     }
-    // Written since: good unless every row was to be the same.
+    // Written since: passes unless every row must be the same.
     live.sql("insert into media values (13, 'new'); update knex_migrations set name = 'x' where id = 1");
     live.see(spec("a.dump"))
         .passes("changed since in public.knex_migrations (2 of 2 rows), public.media (12 of 13 rows)");
     live.see(exact("a.dump")).fails("rows differ");
-    // A backup that breaks off, one that is empty of rows, one of another schema, one that leads elsewhere.
+    // A truncated backup, one without rows, one of another schema, one that writes to another database.
     let whole = std::fs::read(live.0.dir().join("backups/a.dump")).unwrap();
     let broken = live.0.file("backups/broken.dump", "");
     std::fs::write(broken, &whole[..whole.len() / 2]).unwrap();
-    live.see(spec("broken.dump")).fails("does not restore");
+    live.see(spec("broken.dump")).fails("the restore failed");
     live.dump("schema.dump", &["-Fc", "--schema-only"]);
     live.see(spec("schema.dump")).fails("restored without rows: public.knex_migrations, public.media");
     live.dump("part.dump", &["-Fc", "-T", "media"]);
-    live.see(spec("part.dump")).fails("lacks public.media");
+    live.see(spec("part.dump")).fails("missing tables: public.media");
     live.dump("create.sql", &["--create"]);
-    live.see(spec("create.sql")).unsure("was not restored");
+    live.see(spec("create.sql")).unsure("not restored");
     live.sql("alter table media add column year int");
-    live.see(spec("a.dump")).fails("other columns in public.media");
+    live.see(spec("a.dump")).fails("columns differ in public.media");
     live.clean();
     assert_eq!(live.sql("select count(*) from media"), "13");
-    // What an aborted one left behind goes with the next; a young one may be somebody's at this moment.
+    // The next run drops what an aborted one left; a recent database may still be in use.
     let young = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
     live.sql("create database stagegate_rehearsal_1000_0001");
     live.sql(&format!("create database stagegate_rehearsal_{young}_0001"));
-    live.see(spec("part.dump")).fails("lacks public.media");
+    live.see(spec("part.dump")).fails("missing tables: public.media");
     assert_eq!(live.sql("select count(*) from pg_database where datname like 'stagegate_%'"), "1");
     live.sql(&format!("drop database stagegate_rehearsal_{young}_0001"));
-    // A user without the right to make databases.
+    // A user without the right to create databases.
     live.sql("create role plain login; grant all on all tables in schema public to plain");
     let poor = json!({ "assert": "restore", "path": "backups/a.dump", "user": "plain", "database": "app" });
-    live.see(poor).unsure("no disposable database could be made");
+    live.see(poor).unsure("the temporary database could not be created");
 }
 
 #[test]
-fn a_rehearsal_that_runs_out_of_time_drops_its_database() {
+fn a_restore_test_that_times_out_drops_its_database() {
     let mut live = Live::up("late");
-    // Restoring it takes longer than the check may.
+    // Restoring it takes longer than the timeout of the check.
     live.0.timeout = Duration::from_secs(6);
     live.dump("a.sql", &[]);
     let path = live.0.dir().join("backups/a.sql");
@@ -193,7 +193,7 @@ fn a_rehearsal_that_runs_out_of_time_drops_its_database() {
 }
 
 #[test]
-fn backups_are_told_by_their_bytes() {
+fn the_format_of_a_backup_is_detected_from_its_content() {
     let stack = Stack::new();
     let see = |more: Value| {
         let mut spec = json!({ "kind": "database", "assert": "backup", "path": "b/*" });
@@ -205,29 +205,29 @@ fn backups_are_told_by_their_bytes() {
         std::fs::write(&path, bytes).unwrap();
         path
     };
-    see(json!({})).fails("there is no file b/*");
+    see(json!({})).fails("no file matches b/*");
     put(b"");
     see(json!({})).fails("0 bytes");
     put(b"PGDMP\x01\x0e");
-    see(json!({})).passes("pg_dump's own format");
+    see(json!({})).passes("pg_dump custom format");
     see(json!({ "min_bytes": 100 })).fails("7 bytes");
-    see(json!({ "max_age": "soon" })).unsure("no span of time");
+    see(json!({ "max_age": "soon" })).unsure("is not a duration");
     put(b"--\n-- PostgreSQL database dump\n--\nselect 1;\n");
-    see(json!({})).fails("it breaks off");
+    see(json!({})).fails("the dump is incomplete");
     put(b"--\n-- PostgreSQL database dump\n--\nselect 1;\n--\n-- PostgreSQL database dump complete\n--\n");
-    see(json!({})).passes("SQL to its last line");
+    see(json!({})).passes("complete SQL");
     put(b"pg_dump: error: connection refused\n");
-    see(json!({})).fails("neither in pg_dump's own format");
+    see(json!({})).fails("not a complete dump of pg_dump");
     let script = "printf -- '-- d\\n-- PostgreSQL database dump complete\\n' | gzip > x";
     assert!(command("sh", &["-c", script]).current_dir(stack.dir().join("b")).status().unwrap().success());
-    see(json!({})).passes("packed SQL to its last line");
+    see(json!({})).passes("complete SQL, compressed");
     let whole = std::fs::read(stack.dir().join("b/x")).unwrap();
     let path = put(&whole[..whole.len() - 8]);
-    see(json!({})).fails("gzip packing is damaged");
+    see(json!({})).fails("gzip data is damaged");
     std::fs::write(&path, b"PGDMP").unwrap();
     let file = std::fs::File::options().write(true).open(&path).unwrap();
     file.set_modified(std::time::SystemTime::now() - Duration::from_secs(7200)).unwrap();
     see(json!({ "max_age": "1h" })).fails("2 h 00 min old");
     file.set_modified(std::time::SystemTime::now() + Duration::from_secs(7200)).unwrap();
-    see(json!({ "max_age": "1h" })).unsure("a time to come");
+    see(json!({ "max_age": "1h" })).unsure("in the future");
 }

@@ -14,7 +14,7 @@ fn ask(assert: &str, more: Value) -> Value {
 }
 
 #[test]
-fn modes_are_judged_to_the_bit() {
+fn every_permission_bit_is_judged() {
     let mut stack = Stack::new();
     let path = stack.env("A=b\n");
     for (mode, good) in
@@ -35,14 +35,14 @@ fn modes_are_judged_to_the_bit() {
 }
 
 #[test]
-fn an_absent_file_fails_and_an_undeclared_one_is_inconclusive() {
+fn a_missing_file_fails_and_an_undeclared_one_is_inconclusive() {
     let mut stack = Stack::new();
     stack.see(ask("mode", json!({}))).unsure("declares no env file");
     stack.env_file = true;
     for assert in ["mode", "no_placeholders"] {
-        stack.see(ask(assert, json!({}))).fails("there is no file .env.staging");
+        stack.see(ask(assert, json!({}))).fails(".env.staging does not exist");
     }
-    stack.see(ask("keys", json!({ "keys": ["A"] }))).fails("there is no file");
+    stack.see(ask("keys", json!({ "keys": ["A"] }))).fails("does not exist");
 }
 
 #[test]
@@ -51,14 +51,14 @@ fn every_required_key_must_be_filled() {
     stack.env(&format!("JWT_SECRET={SECRET}\nPORT=3000\nFEATURE_FLAG_X=true\nEMPTY=\n"));
     stack
         .see(ask("keys", json!({ "keys": ["JWT_SECRET", "FEATURE_FLAG_*"] })))
-        .passes("all 2 keys")
+        .passes("2 keys present")
         .hides(SECRET);
     let seen = stack.see(ask("keys", json!({ "keys": ["JWT_SECRET", "EMPTY", "REDIS_URL", "PLEX_*"] })));
     seen.fails("EMPTY (empty), PLEX_* (missing), REDIS_URL (missing)").hides(SECRET);
-    stack.see(ask("keys", json!({}))).unsure("no key is required");
+    stack.see(ask("keys", json!({}))).unsure("no required key");
     stack.example("JWT_SECRET=\nPORT=3000\nROTATION=\n");
     stack.see(ask("keys", json!({}))).fails("ROTATION (missing)");
-    stack.see(ask("keys", json!({ "keys": ["ROTATION?"] }))).passes("all 2 keys");
+    stack.see(ask("keys", json!({ "keys": ["ROTATION?"] }))).passes("2 keys present");
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn an_example_that_cannot_be_read_is_inconclusive() {
     let mut stack = Stack::new();
     stack.env("A=b\n");
     stack.example = true;
-    stack.see(ask("keys", json!({}))).unsure("the example");
+    stack.see(ask("keys", json!({}))).unsure("example env file");
     stack.example("what is this\n");
     stack.see(ask("no_placeholders", json!({}))).unsure("line 1");
 }
@@ -79,20 +79,21 @@ fn placeholders_and_secrets_of_the_example_are_found() {
     stack.env(&format!("JWT_SECRET={SECRET}\n{url}CODE=abcdef\n"));
     stack
         .see(ask("no_placeholders", json!({})))
-        .passes("every one filled in")
+        .passes("without placeholder")
         .hides(SECRET)
         .hides("real-pw-77");
     stack
         .see(ask("no_placeholders", json!({ "keys": ["CODE"] })))
-        .fails("CODE (as in the example)")
+        .fails("CODE (same as in the example)")
         .hides("abcdef");
     stack.env("JWT_SECRET=dev-only-jwt\nDATABASE_URL=postgres://x:dev-pw-1@other/app\nMAIL=<your mail>\n");
     let seen = stack.see(ask("no_placeholders", json!({})));
-    let seen =
-        seen.fails("DATABASE_URL (as in the example), JWT_SECRET (as in the example), MAIL (placeholder)");
+    let seen = seen.fails(
+        "DATABASE_URL (same as in the example), JWT_SECRET (same as in the example), MAIL (placeholder)",
+    );
     seen.hides("dev-only-jwt").hides("dev-pw-1");
     stack.env("# nothing\n");
-    stack.see(ask("no_placeholders", json!({}))).unsure("holds no key");
+    stack.see(ask("no_placeholders", json!({}))).unsure("has no keys");
 }
 
 #[test]
@@ -102,11 +103,11 @@ fn a_key_must_equal_what_is_declared() {
     stack.env("NEXT_PUBLIC_API_URL=http://127.0.0.1:3000\nPORT=3000\nOTHER=http://127.0.0.1:3000/\n");
     let equals = |key: &str| ask("equals", json!({ "keys": [key], "equals": "${api}" }));
     stack.see(equals("NEXT_PUBLIC_API_URL")).passes("has the declared value");
-    stack.see(equals("OTHER")).fails("differs by a slash");
+    stack.see(equals("OTHER")).fails("by a trailing slash");
     stack.see(equals("PORT")).fails("PORT differs");
     stack.see(equals("NONE")).fails("NONE is missing");
     stack.see(ask("equals", json!({ "keys": ["PORT"], "equals": "${web}" }))).unsure("${web}");
-    stack.see(ask("equals", json!({ "keys": ["PORT"] }))).unsure("does not name");
+    stack.see(ask("equals", json!({ "keys": ["PORT"] }))).unsure("does not declare");
 }
 
 #[test]
@@ -121,9 +122,9 @@ fn origins_are_only_the_declared_ones() {
     stack.url("web", "https://staging.example.com");
     stack.see(exact()).passes("https://staging.example.com");
     for (value, saw) in [
-        ("*", "stands for any origin"),
-        ("https://staging.example.com,https://evil.example", "also holds https://evil.example"),
-        ("https://staging.example.com/", "not written as browsers send it"),
+        ("*", "allows any origin"),
+        ("https://staging.example.com,https://evil.example", "also contains https://evil.example"),
+        ("https://staging.example.com/", "not in the form that browsers send"),
         ("", "is empty"),
     ] {
         stack.env(&format!("ALLOWED_ORIGINS={value}\n"));
@@ -132,12 +133,12 @@ fn origins_are_only_the_declared_ones() {
     }
     stack.env("ALLOWED_ORIGINS=https://api.staging.example.com\n");
     stack.see(plain()).passes("api");
-    stack.see(exact()).fails("also holds https://api");
+    stack.see(exact()).fails("also contains https://api");
     stack.env("CORS=https://staging.example.com\n");
     stack.see(plain()).fails("ALLOWED_ORIGINS is missing");
     stack.see(ask("origins", json!({ "keys": ["CORS"] }))).passes("staging");
     stack.urls.clear();
-    stack.see(plain()).unsure("no URL is declared");
+    stack.see(plain()).unsure("declares no URL");
 }
 
 #[test]
@@ -145,27 +146,27 @@ fn the_env_file_must_never_have_been_committed() {
     let mut stack = Stack::new();
     stack.env(&format!("A={SECRET}\n"));
     let ask = || ask("untracked", json!({}));
-    stack.see(ask()).unsure("no git repository");
+    stack.see(ask()).unsure("not in a git repository");
     stack.git(&["init", "-q"]);
     stack.git(&["commit", "-q", "--allow-empty", "-m", "one"]);
-    stack.see(ask()).passes("stands in no commit");
+    stack.see(ask()).passes("is not in any commit");
     stack.git(&["add", "-f", ".env.staging"]);
     stack.see(ask()).fails("is tracked by git").hides(SECRET);
 }
 
 #[test]
-fn the_owner_is_told_by_number_and_name() {
+fn the_owner_is_compared_by_number_and_name() {
     let mut stack = Stack::new();
     stack.env("A=b\n");
-    stack.see(ask("owner", json!({}))).passes("belongs to");
-    stack.see(ask("owner", json!({ "owner": "64123" }))).fails("belongs to");
-    stack.see(ask("owner", json!({ "owner": "nobody-of-this-name" }))).unsure("there is no user");
+    stack.see(ask("owner", json!({}))).passes("belongs to ");
+    stack.see(ask("owner", json!({ "owner": "64123" }))).fails("belongs to ");
+    stack.see(ask("owner", json!({ "owner": "nobody-of-this-name" }))).unsure("does not exist on this host");
     std::fs::remove_file(stack.dir().join(".env.staging")).unwrap();
-    stack.see(ask("owner", json!({}))).fails("there is no file");
+    stack.see(ask("owner", json!({}))).fails("does not exist");
 }
 
 #[test]
-fn weak_and_shared_secrets_are_told_without_their_values() {
+fn weak_and_shared_secrets_are_reported_without_their_values() {
     let good = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b";
     let other = "q83vEjRWeJCrze8SNFZ4kKvN7xI0";
     let mut stack = Stack::new();
@@ -179,32 +180,32 @@ fn weak_and_shared_secrets_are_told_without_their_values() {
     stack.see(ask("secrets", json!({}))).fails("A_SECRET and B_SECRET are the same").hides(good);
     stack
         .see(ask("secrets", json!({ "keys": ["C_TOKEN"] })))
-        .fails("guessed first")
+        .fails("common words")
         .hides("StagingPassword123456");
     stack.env("PORT=3000\n");
-    stack.see(ask("secrets", json!({}))).unsure("no key that is named as a secret");
+    stack.see(ask("secrets", json!({}))).unsure("no key with the name of a secret");
 }
 
 #[test]
-fn addresses_are_read_and_compared() {
+fn urls_are_read_and_compared() {
     let mut stack = Stack::new();
     stack.url("frontend", "http://127.0.0.1:${PORT}");
     stack.env(&format!("PORT=3001\nFRONTEND_URL=http://127.0.0.1:3001/\nDATABASE_URL=postgres://u:{SECRET}@db:5432/app\nPLEX_URL=\n"));
-    stack.see(ask("urls", json!({}))).passes("2 addresses").hides(SECRET);
+    stack.see(ask("urls", json!({}))).passes("2 URLs").hides(SECRET);
     let declared = json!({ "declared": { "FRONTEND_URL": "${frontend}" } });
-    stack.see(ask("urls", declared.clone())).passes("2 addresses");
+    stack.see(ask("urls", declared.clone())).passes("2 URLs");
     stack
         .see(ask("urls", json!({ "schemes": ["https"], "keys": ["FRONTEND_URL"] })))
-        .fails("FRONTEND_URL begins with http://");
+        .fails("FRONTEND_URL has scheme http://");
     stack.see(ask("urls", json!({ "keys": ["PLEX_URL"] }))).fails("PLEX_URL is missing or empty");
     stack.see(ask("urls", json!({ "declared": { "FRONTEND_URL": "${nowhere}" } }))).unsure("nowhere");
     stack.env(&format!("PORT=3002\nFRONTEND_URL=http://127.0.0.1:3001\nOTHER_URL=127.0.0.1/{SECRET}\n"));
     stack
         .see(ask("urls", declared))
-        .fails("FRONTEND_URL is not ${frontend}, OTHER_URL is no address")
+        .fails("FRONTEND_URL differs from ${frontend}, OTHER_URL is not a valid URL")
         .hides(SECRET);
     stack.env("PORT=3000\n");
-    stack.see(ask("urls", json!({}))).unsure("no key that is named as an address");
+    stack.see(ask("urls", json!({}))).unsure("no key with the name of a URL");
 }
 
 #[test]
@@ -213,13 +214,13 @@ fn a_declared_rotation_ages_and_must_not_contradict_the_file() {
     let path = stack.env(&format!("JWT_SECRET={SECRET}\n"));
     let spec =
         |day: &str, age: &str| ask("rotated", json!({ "rotated": { "JWT_SECRET": day }, "max_age": age }));
-    stack.see(spec("2020-02-29", "3650d")).passes("declared for 1 secrets").hides(SECRET);
-    stack.see(spec("2020-02-29", "90d")).fails("JWT_SECRET was replaced");
-    stack.see(spec("2999-01-01", "90d")).fails("still to come");
-    stack.see(spec("2020-13-01", "90d")).unsure("is no day");
-    stack.see(ask("rotated", json!({ "max_age": "90d" }))).unsure("no day is declared");
+    stack.see(spec("2020-02-29", "3650d")).passes("1 secret, oldest rotation").hides(SECRET);
+    stack.see(spec("2020-02-29", "90d")).fails("JWT_SECRET was rotated");
+    stack.see(spec("2999-01-01", "90d")).fails("in the future");
+    stack.see(spec("2020-13-01", "90d")).unsure("is not a date");
+    stack.see(ask("rotated", json!({ "max_age": "90d" }))).unsure("no rotation date is declared");
     let more = json!({ "rotated": { "JWT_SECRET": "2020-02-29" }, "keys": ["OTHER"], "max_age": "90d" });
-    stack.see(ask("rotated", more)).unsure("no day is declared for OTHER");
+    stack.see(ask("rotated", more)).unsure("no rotation date is declared for OTHER");
     let file = std::fs::File::options().write(true).open(path).unwrap();
     file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_500_000_000)).unwrap();
     stack.see(spec("2020-02-29", "3650d")).fails("was last written before");

@@ -11,7 +11,7 @@ fn age(path: &std::path::Path, hours: u64) {
 }
 
 #[test]
-fn the_newest_fitting_file_is_judged() {
+fn the_newest_matching_file_is_judged() {
     let stack = Stack::new();
     age(&stack.file("backups/db-1.dump", "old and long enough"), 48);
     stack.file("backups/db-2.dump", "new");
@@ -24,7 +24,7 @@ fn the_newest_fitting_file_is_judged() {
 }
 
 #[test]
-fn old_empty_and_absent_files_fail() {
+fn old_empty_and_missing_files_fail() {
     let stack = Stack::new();
     age(&stack.file("a.dump", "text"), 30);
     stack.file("empty.dump", "");
@@ -33,16 +33,16 @@ fn old_empty_and_absent_files_fail() {
     stack.see(json!({ "kind": "file", "path": "a.dump", "max_age": "2d" })).passes("a.dump");
     stack.see(json!({ "kind": "file", "path": "empty.dump" })).fails("0 bytes");
     for path in ["none.dump", "none/*.dump", "*.none", "dir"] {
-        stack.see(json!({ "kind": "file", "path": path })).fails("there is no file");
+        stack.see(json!({ "kind": "file", "path": path })).fails("does not exist");
     }
 }
 
 #[test]
-fn what_cannot_be_looked_at_is_inconclusive() {
+fn an_unreadable_file_is_inconclusive() {
     let stack = Stack::new();
     stack.file("a.dump", "text");
-    stack.see(json!({ "kind": "file", "path": "a.dump", "max_age": "soon" })).unsure("no span of time");
+    stack.see(json!({ "kind": "file", "path": "a.dump", "max_age": "soon" })).unsure("is not a duration");
     std::os::unix::fs::symlink("loop", stack.dir().join("loop")).unwrap();
-    stack.see(json!({ "kind": "file", "path": "loop" })).unsure("cannot be looked at");
+    stack.see(json!({ "kind": "file", "path": "loop" })).unsure("cannot be read");
     stack.see_want(json!({ "kind": "file", "path": "a.dump" }), "< 5 %").unsure("threshold is in %");
 }

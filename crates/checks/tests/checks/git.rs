@@ -27,16 +27,16 @@ fn a_clean_tree_passes_and_a_changed_one_names_its_files() {
     stack.file("untracked.txt", "does not count");
     stack.see(clean()).passes(&head);
     stack.file("b c.txt", "changed\n");
-    stack.see(clean()).fails("1 tracked files differ: b c.txt");
+    stack.see(clean()).fails("1 tracked file differs: b c.txt");
     stack.git(&["add", "."]);
     stack.see(clean()).fails("2 tracked files differ");
 }
 
 #[test]
-fn without_a_repository_nothing_is_known() {
+fn without_a_repository_checks_are_inconclusive() {
     let stack = Stack::new();
-    stack.see(clean()).unsure("no git repository");
-    stack.see(untracked("a.txt")).unsure("no git repository");
+    stack.see(clean()).unsure("not in a git repository");
+    stack.see(untracked("a.txt")).unsure("not in a git repository");
     stack.see(json!({ "kind": "git", "assert": "untracked" })).unsure("names no file");
     stack.git(&["init", "-q"]);
     stack.see(clean()).fails("no commit");
@@ -46,7 +46,7 @@ fn without_a_repository_nothing_is_known() {
 fn a_file_that_was_ever_committed_is_found() {
     let stack = repository();
     stack.file("secret.env", "A=b\n");
-    stack.see(untracked("secret.env")).passes("stands in no commit");
+    stack.see(untracked("secret.env")).passes("is not in any commit");
     stack.git(&["add", "-f", "secret.env"]);
     stack.see(untracked("secret.env")).fails("is tracked");
     stack.git(&["commit", "-qm", "oops"]);
@@ -70,7 +70,7 @@ fn other_branches_and_lost_directories_count() {
 }
 
 #[test]
-fn a_part_of_the_history_is_not_enough() {
+fn a_shallow_history_is_inconclusive() {
     let origin = repository();
     origin.file("a.txt", "two\n");
     origin.git(&["commit", "-qam", "two"]);
@@ -104,22 +104,22 @@ fn the_commit_that_is_checked_out_is_compared_with_what_is_declared() {
     assert!(seen.finding.next.contains("git checkout v1.0.0"), "{:?}", seen.finding);
     stack.see(at("branch", "main")).fails("branch main is");
     stack.see(at("commit", &first)).fails("commit");
-    stack.see(at("commit", "0123456789abcdef")).fails("not known in this repository");
-    stack.see(at("branch", "none")).unsure("no branch none is known");
-    stack.see(at("tag", "none")).unsure("no tag none is known");
+    stack.see(at("commit", "0123456789abcdef")).fails("does not exist in this repository");
+    stack.see(at("branch", "none")).unsure("branch none does not exist");
+    stack.see(at("tag", "none")).unsure("tag none does not exist");
     for (pin, name) in [("commit", "main"), ("branch", "--all"), ("tag", "a..b"), ("branch", "a b")] {
-        stack.see(at(pin, name)).unsure("is no ");
+        stack.see(at(pin, name)).unsure("is not a ");
     }
     stack.see(at("tag", "${NOWHERE}")).unsure("${NOWHERE}");
     stack.see(json!({ "kind": "git", "assert": "at" })).unsure("exactly one");
     let nothing = Stack::new();
-    nothing.see(at("branch", "main")).unsure("no git repository");
+    nothing.see(at("branch", "main")).unsure("not in a git repository");
     nothing.git(&["init", "-q"]);
     nothing.see(at("branch", "main")).fails("no commit");
 }
 
 #[test]
-fn a_branch_that_only_the_origin_has_is_known_as_fetched() {
+fn a_branch_of_the_origin_counts_as_last_fetched() {
     let origin = repository();
     origin.git(&["branch", "-M", "main"]);
     origin.git(&["checkout", "-q", "-b", "release"]);

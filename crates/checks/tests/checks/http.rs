@@ -13,7 +13,7 @@ fn stack(web: &Web) -> Stack {
 }
 
 #[test]
-fn a_good_answer_passes_with_its_value() {
+fn an_expected_response_passes_with_its_value() {
     let web = Web::serve(|r| {
         assert_eq!(r.line, "GET /health HTTP/1.1");
         reply(200, r#"{"status":"ok","uptime":12.5}"#).with("x-frame-options", "DENY")
@@ -28,7 +28,7 @@ fn a_good_answer_passes_with_its_value() {
 }
 
 #[test]
-fn what_is_not_as_wanted_fails_and_is_named() {
+fn an_unexpected_response_fails_with_the_reason() {
     let web = Web::serve(|r| match r.line.split(' ').nth(1).unwrap() {
         "/down" => reply(503, "no"),
         "/cors" => reply(200, "ok").with("access-control-allow-origin", "*"),
@@ -39,7 +39,8 @@ fn what_is_not_as_wanted_fails_and_is_named() {
     let see = |spec| stack.see(spec);
     see(json!({ "kind": "http", "url": "${api}/down" })).fails("status 503");
     see(json!({ "kind": "http", "url": "${api}/", "expect_headers": { "x-a": "" } })).fails("no header x-a");
-    see(json!({ "kind": "http", "url": "${api}/", "body_contains": "pong" })).fails("without “pong”");
+    see(json!({ "kind": "http", "url": "${api}/", "body_contains": "pong" }))
+        .fails("does not contain “pong”");
     see(json!({ "kind": "http", "url": "${api}/cors", "forbid_headers": { "access-control-allow-origin": "*" } }))
         .fails("access-control-allow-origin: *");
     stack.see_want(json!({ "kind": "http", "url": "${api}/", "pointer": "/n" }), "> 3").fails("/n is 3");
@@ -50,7 +51,7 @@ fn what_is_not_as_wanted_fails_and_is_named() {
 }
 
 #[test]
-fn the_bearer_reaches_the_stack_and_no_text() {
+fn the_bearer_token_is_sent_and_appears_in_no_text() {
     let web = Web::serve(|r| {
         let given = r.has(&format!("authorization: Bearer {TOKEN}"));
         if given { reply(200, &format!("you sent {TOKEN}")) } else { reply(401, "no") }
@@ -64,11 +65,11 @@ fn the_bearer_reaches_the_stack_and_no_text() {
     let without = json!({ "kind": "http", "url": "${api}/metrics", "status": [401, 403] });
     stack.see(without).passes("status 401");
     let shown = json!({ "kind": "http", "url": "${api}/${METRICS_TOKEN}", "headers": bearer, "body_contains": "${METRICS_TOKEN}x" });
-    stack.see(shown).fails("without").hides(TOKEN);
+    stack.see(shown).fails("does not contain").hides(TOKEN);
 }
 
 #[test]
-fn secrets_are_not_sent_to_strangers() {
+fn secrets_are_not_sent_to_undeclared_hosts() {
     let (own, stranger) = (Web::serve(|_| reply(200, "")), Web::serve(|_| reply(200, "")));
     let spec = json!({
         "kind": "http", "url": format!("{}/", stranger.url()), "headers": { "x-token": "${METRICS_TOKEN}" },
@@ -78,7 +79,7 @@ fn secrets_are_not_sent_to_strangers() {
 }
 
 #[test]
-fn redirects_are_answers_and_not_followed() {
+fn redirects_are_not_followed() {
     let target = Web::serve(|_| reply(200, "ok"));
     let to = target.url();
     let web = Web::serve(move |_| reply(302, "").with("location", &to));
@@ -89,7 +90,7 @@ fn redirects_are_answers_and_not_followed() {
 }
 
 #[test]
-fn silence_is_inconclusive_and_says_where() {
+fn no_response_is_inconclusive_with_the_reason() {
     let web = Web::serve(|_| reply(200, "late").after(5_000));
     let mut stack = stack(&web);
     let nobody = nobody();
@@ -113,12 +114,12 @@ fn declarations_that_cannot_be_filled_are_inconclusive() {
     let stack = stack(&web);
     stack.see(json!({ "kind": "http", "url": "${nowhere}/" })).unsure("${nowhere}");
     stack.see(json!({ "kind": "http", "url": "${api}/", "headers": { "x": "${EMPTY}" } })).unsure("${EMPTY}");
-    stack.see(json!({ "kind": "http", "url": "file:///etc/passwd" })).unsure("neither http nor https");
+    stack.see(json!({ "kind": "http", "url": "file:///etc/passwd" })).unsure("not an http or https URL");
     assert_eq!(web.asked(), 0);
     stack
         .see_want(json!({ "kind": "http", "url": "${api}/", "pointer": "/a" }), ">= 1")
         .unsure("no complete JSON");
-    stack.see_want(json!({ "kind": "http", "url": "${api}/" }), ">= 1").unsure("nothing to compare");
+    stack.see_want(json!({ "kind": "http", "url": "${api}/" }), ">= 1").unsure("names no value to compare");
 }
 
 #[test]
@@ -137,34 +138,34 @@ fn error_rates_leave_429_out() {
         _ => reply(200, ""),
     });
     let spec = json!({ "kind": "http", "url": "${api}/", "requests": 20, "measure": "error_rate" });
-    let seen = stack(&web).see_want(spec.clone(), "< 25 %").passes("10 answers 429 counted apart");
+    let seen = stack(&web).see_want(spec.clone(), "< 25 %").passes("429 responses counted separately: 10");
     assert_eq!(seen.finding.value, Some(20.0));
     stack(&web).see_want(spec, "< 1 %").fails("status 500");
     let limited = Web::serve(|_| reply(429, ""));
     stack(&limited)
         .see(json!({ "kind": "http", "url": "${api}/", "requests": 3, "measure": "error_rate" }))
-        .unsure("no request counts");
+        .unsure("no request could be counted");
     stack(&limited).see(json!({ "kind": "http", "url": "${api}/" })).unsure("429");
 }
 
 #[test]
-fn latency_is_judged_over_good_answers() {
+fn latency_is_judged_over_expected_responses() {
     let web = Web::serve(|r| reply(200, "").after(if r.number < 2 { 300 } else { 0 }));
     let spec = json!({ "kind": "http", "url": "${api}/", "requests": 20, "measure": "p95" });
     let slow = stack(&web).see_want(spec.clone(), "< 200 ms").fails("p95");
     assert!(slow.finding.value.unwrap() >= 300.0);
     stack(&web).see_want(spec.clone(), "< 0.2 s").passes("p95");
     let broken = Web::serve(|r| reply(if r.number.is_multiple_of(2) { 500 } else { 200 }, ""));
-    stack(&broken).see_want(spec.clone(), "< 5 s").fails("more than a tenth");
+    stack(&broken).see_want(spec.clone(), "< 5 s").fails("more than 10 %");
     let all_broken = Web::serve(|_| reply(500, ""));
-    stack(&all_broken).see_want(spec, "< 5 s").unsure("no answer to measure");
+    stack(&all_broken).see_want(spec, "< 5 s").unsure("no response to measure");
 }
 
 #[test]
-fn a_rate_limit_must_show() {
+fn a_rate_limit_must_reject_requests() {
     let web = Web::serve(|r| reply(if r.number < 5 { 200 } else { 429 }, ""));
     let spec = json!({ "kind": "http", "url": "${api}/", "requests": 8, "measure": "rate_limited" });
-    let seen = stack(&web).see_want(spec.clone(), ">= 1").passes("3 of 8 answers were 429");
+    let seen = stack(&web).see_want(spec.clone(), ">= 1").passes("3 of 8 responses were 429");
     assert_eq!(seen.finding.value, Some(3.0));
     let open = Web::serve(|_| reply(200, ""));
     stack(&open).see(spec.clone()).fails("0 of 8");
@@ -173,7 +174,7 @@ fn a_rate_limit_must_show() {
 }
 
 #[test]
-fn another_attempt_counts_and_is_told() {
+fn a_retry_counts_and_is_reported() {
     let web = Web::serve(|r| if r.number == 0 { reply(503, "") } else { reply(200, "") });
     let mut stack = stack(&web);
     stack.retries = 2;

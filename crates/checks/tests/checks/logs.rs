@@ -1,5 +1,5 @@
-//! Logs: servers that answer as the public HTTP APIs of Loki and Elasticsearch document them. Docker's own log
-//! driver is looked at with real containers in `compose.rs`' neighbour, the example.
+//! Logs: servers that implement the documented HTTP APIs of Loki and Elasticsearch. Docker's own log
+//! driver is tested with real containers in the example stack.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -40,7 +40,7 @@ fn loki(web_age: u64, config: &'static str) -> Web {
 }
 
 #[test]
-fn lines_in_loki_are_fresh_json_and_kept() {
+fn log_lines_in_loki_are_recent_json_and_kept() {
     let stack = Stack::new();
     let see = |web: &Web, assert: &str, more: Value| {
         let mut check = json!({ "kind": "logs", "source": "loki", "url": format!("http://{}", web.address), "assert": assert });
@@ -50,21 +50,21 @@ fn lines_in_loki_are_fresh_json_and_kept() {
     let both = json!({ "services": ["web", "db"] });
     let good = loki(10, "limits_config:\n  retention_period: 744h\ncompactor:\n  retention_enabled: true\n");
     see(&good, "fresh", both.clone()).passes("2 services");
-    see(&loki(3_000, ""), "fresh", both.clone()).fails("no fresh line of web (last ");
+    see(&loki(3_000, ""), "fresh", both.clone()).fails("no recent log line: web (last ");
     see(&good, "fresh", json!({ "services": ["web", "cache"] })).fails("cache (none)");
     see(&good, "json", json!({ "services": ["web"] })).passes("100 %");
-    see(&good, "json", both).fails("50 % of the lines of db");
-    see(&good, "json", json!({ "services": ["cache"] })).unsure("no line");
+    see(&good, "json", both).fails("50 % of the log lines of db");
+    see(&good, "json", json!({ "services": ["cache"] })).unsure("no log line");
     see(&good, "retention", json!({ "services": ["web"] })).passes("744h");
     let short = loki(1, "limits_config:\n  retention_period: 24h\ncompactor:\n  retention_enabled: true\n");
     see(&short, "retention", json!({ "services": ["web"] })).fails("24h");
-    see(&loki(1, "server: {}\n"), "retention", json!({ "services": ["web"] })).unsure("names no retention");
+    see(&loki(1, "server: {}\n"), "retention", json!({ "services": ["web"] })).unsure("sets no retention");
     let away = json!({ "kind": "logs", "source": "loki", "assert": "fresh", "url": format!("http://{}", nobody()), "services": ["web"] });
     stack.see(away).unsure("could not be reached");
 }
 
 #[test]
-fn lines_in_elasticsearch_are_fresh_json_and_kept() {
+fn log_lines_in_elasticsearch_are_recent_json_and_kept() {
     let elastic = |age: u64, policy: &'static str| {
         Web::serve(move |request| {
             if request.line.contains("_ilm/explain") {
@@ -84,7 +84,7 @@ fn lines_in_elasticsearch_are_fresh_json_and_kept() {
         stack.see(json!({ "kind": "logs", "source": "elasticsearch", "url": format!("http://{}", web.address), "assert": assert, "services": ["web"] }))
     };
     let good = elastic(5, "30d");
-    see(&good, "fresh").passes("1 services");
+    see(&good, "fresh").passes("1 service;");
     see(&good, "json").passes("100 %");
     see(&good, "retention").passes("p");
     see(&elastic(9_000, "30d"), "fresh").fails("web (last 2 h");
@@ -93,7 +93,7 @@ fn lines_in_elasticsearch_are_fresh_json_and_kept() {
     see(&broken, "fresh").unsure("no JSON");
 }
 
-/// Answers every request with a body of ever the same piece that never ends; how much of it was taken is counted.
+/// Responds to every request with an endless body of repeated pieces; counts how much of it was read.
 fn endless(head: &'static str, piece: Vec<u8>) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -118,7 +118,7 @@ fn endless(head: &'static str, piece: Vec<u8>) -> (String, Arc<AtomicUsize>) {
 const ENDLESS: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
 const ENDLESS_GZIP: &str = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n";
 
-/// What a text is as gzip.
+/// The text compressed with gzip.
 fn gzip(text: &[u8]) -> Vec<u8> {
     let mut child = Command::new("gzip").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
@@ -144,7 +144,7 @@ fn reading_json(address: &str) -> Vec<Value> {
 }
 
 #[test]
-fn an_answer_without_end_is_read_up_to_a_bound() {
+fn an_endless_response_is_read_up_to_a_limit() {
     let stack = Stack::new();
     let json = "{\"data\": [".to_owned() + &"{\"up\": 1}, ".repeat(6_500);
     let (address, taken) = endless(ENDLESS, json.into_bytes());
@@ -157,9 +157,9 @@ fn an_answer_without_end_is_read_up_to_a_bound() {
 }
 
 #[test]
-fn a_compressed_answer_is_not_unpacked_so_a_small_one_cannot_become_a_large_one() {
+fn a_compressed_response_is_not_decompressed() {
     let stack = Stack::new();
-    // Each piece of a few kilobytes would be four megabytes: the bound would be reached within a few of them.
+    // Each piece of a few kilobytes would become four megabytes, so that a few pieces would exceed the limit.
     let bomb = gzip(&vec![b' '; 4 << 20]);
     assert!(bomb.len() < 16 << 10, "{}", bomb.len());
     let (address, taken) = endless(ENDLESS_GZIP, bomb);
@@ -172,7 +172,7 @@ fn a_compressed_answer_is_not_unpacked_so_a_small_one_cannot_become_a_large_one(
             "{check} took {taken} bytes: it was unpacked, or has no bound"
         );
     }
-    // Good JSON in gzip is no answer either.
+    // Valid JSON in gzip is not accepted either.
     let good = gzip(b"{\"data\": {\"activeTargets\": []}}");
     let head = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -190,7 +190,7 @@ fn a_compressed_answer_is_not_unpacked_so_a_small_one_cannot_become_a_large_one(
 }
 
 #[test]
-fn an_http_check_reads_the_beginning_of_an_endless_answer() {
+fn an_http_check_reads_the_beginning_of_an_endless_response() {
     for head in [ENDLESS, ENDLESS_GZIP] {
         let (address, taken) = endless(head, vec![b'x'; 65_536]);
         let seen = Stack::new().see(json!({ "kind": "http", "url": format!("http://{address}/") }));

@@ -11,7 +11,7 @@ use crate::support::probe::{Seen, Stack};
 use crate::support::prometheus::{Prometheus, checker};
 use crate::support::web::{Web, nobody, reply};
 
-/// A server that counts, knows its token, and has a lamp that can be lit.
+/// A server with a counter, a token, and a lamp metric that can be switched on.
 fn target() -> (Web, Arc<AtomicBool>) {
     let lamp = Arc::new(AtomicBool::new(false));
     let lit = Arc::clone(&lamp);
@@ -30,7 +30,7 @@ fn target() -> (Web, Arc<AtomicBool>) {
     (web, lamp)
 }
 
-/// Asks; `want` among the keys is the threshold.
+/// Runs the check; the key `want` is the threshold.
 fn ask(stack: &Stack, prometheus: &Prometheus, more: Value) -> Seen {
     let mut check = json!({ "kind": "prometheus", "url": format!("http://{}", prometheus.at) });
     check.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -39,7 +39,7 @@ fn ask(stack: &Stack, prometheus: &Prometheus, more: Value) -> Seen {
 }
 
 #[test]
-fn targets_rules_queries_and_alerts_are_seen_as_they_are() {
+fn targets_rules_and_queries_are_judged() {
     let (web, _) = target();
     let prometheus = Prometheus::start(web.address);
     let mut stack = Stack::new();
@@ -51,34 +51,35 @@ fn targets_rules_queries_and_alerts_are_seen_as_they_are() {
     see(json!({ "assert": "target", "job": "open" })).fails("401");
     see(json!({ "assert": "target", "job": "open", "authorized": true })).fails("sends no credentials");
     see(json!({ "assert": "target", "job": "gone" })).fails("is down");
-    see(json!({ "assert": "target", "job": "nope" })).fails("its jobs are: api, gone, open");
-    see(json!({ "assert": "target", "job": "api", "instance": "elsewhere:1" })).fails("no such target");
+    see(json!({ "assert": "target", "job": "nope" })).fails("its jobs: api, gone, open");
+    see(json!({ "assert": "target", "job": "api", "instance": "elsewhere:1" })).fails("not scraped");
 
     let slow = "histogram_quantile(0.95,sum(rate(seconds_bucket[5m])) by (le))>0.6";
-    see(json!({ "assert": "rule", "alert": "Slow", "expr": slow, "for": "10m" })).passes("loaded as wanted");
+    see(json!({ "assert": "rule", "alert": "Slow", "expr": slow, "for": "10m" }))
+        .passes("loaded as expected");
     see(json!({ "assert": "rule", "alert": "Slow", "for": "5m" })).fails("10 min");
-    see(json!({ "assert": "rule", "alert": "Slow", "expr": "up > 0" })).fails("its expression is");
-    see(json!({ "assert": "rule", "alert": "Fast" })).fails("it has: Lit, Slow");
+    see(json!({ "assert": "rule", "alert": "Slow", "expr": "up > 0" })).fails("the expression is");
+    see(json!({ "assert": "rule", "alert": "Fast" })).fails("loaded: Lit, Slow");
 
     let query = |text: &str| json!({ "assert": "query", "query": text });
     see(json!({ "assert": "query", "query": "things", "want": "== 7" })).passes("7");
     see(json!({ "assert": "query", "query": "things", "want": "< 7" })).fails("7");
-    see(json!({ "assert": "query", "query": "nowhere", "want": "< 7" })).unsure("finds nothing");
-    see(json!({ "assert": "query", "query": "nowhere", "want": "absent" })).passes("finds nothing");
+    see(json!({ "assert": "query", "query": "nowhere", "want": "< 7" })).unsure("no result");
+    see(json!({ "assert": "query", "query": "nowhere", "want": "absent" })).passes("no result");
     see(json!({ "assert": "query", "query": "things", "want": "absent" })).fails("1 series");
     see(json!({ "assert": "query", "query": "nothing", "want": "< 7" })).unsure("no number");
     see(query("sum(")).unsure("status 400");
-    // A range is no answer to a question about now, least of all “nothing”.
+    // A range is not a result for the current time, and must not count as an empty result.
     see(json!({ "assert": "query", "query": "things[1m]", "want": "absent" })).unsure("a matrix");
     let three = "label_replace(vector(8), 'n', 'a', '', '') or label_replace(vector(9), 'n', 'b', '', '') or vector(1)";
     see(json!({ "assert": "query", "query": three, "want": "< 7" })).fails("9 ({n=b}; 3 series)");
-    see(json!({ "assert": "query", "query": three, "want": "> 7" })).fails("1 (it; 3 series)");
+    see(json!({ "assert": "query", "query": three, "want": "> 7" })).fails("1 (the result; 3 series)");
 
     let away = json!({ "kind": "prometheus", "url": format!("http://{}", nobody()), "assert": "target", "job": "api" });
     stack.see(away).unsure("could not be reached");
 }
 
-/// A server that answers as Prometheus does when its rules were last evaluated `ago` seconds back.
+/// A server that responds like a Prometheus whose rules were last evaluated `ago` seconds ago.
 fn evaluated(ago: u64, times: usize) -> Web {
     Web::serve(move |request| {
         let now = 1_767_225_600; // 2026-01-01T00:00:00Z
@@ -99,14 +100,14 @@ fn a_rule_that_is_no_longer_evaluated_fails() {
         let check = json!({ "kind": "prometheus", "url": web.url(), "assert": "rule", "alert": "Slow", "for": "10m" });
         Stack::new().see(check)
     };
-    see(&evaluated(20, 1)).passes("loaded as wanted");
+    see(&evaluated(20, 1)).passes("loaded as expected");
     see(&evaluated(3_600, 1)).fails("last evaluated 1 h 00 min ago");
-    see(&evaluated(20, 0)).fails("no alert of that name");
-    see(&evaluated(20, 2)).unsure("2 alerts of that name");
+    see(&evaluated(20, 0)).fails("is not loaded");
+    see(&evaluated(20, 2)).unsure("2 alerts with that name");
 }
 
 #[test]
-fn an_alert_on_its_way_is_followed_and_ended() {
+fn a_test_alert_is_followed_and_cleared() {
     let (web, lamp) = target();
     let prometheus = Prometheus::start(web.address);
     let stack = Stack::new();
@@ -116,19 +117,19 @@ fn an_alert_on_its_way_is_followed_and_ended() {
         check.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         ask(&stack, &prometheus, check)
     };
-    alert(json!({})).passes("routed to team, cleared; Prometheus had no part");
+    alert(json!({})).passes("routed to team, cleared; Prometheus was not tested");
     alert(json!({ "receiver": "team" })).passes("team");
     alert(json!({ "receiver": "nobody" })).fails("routed to team, not to nobody");
 
     let switch = |way: &str| format!("curl -fsS http://{}/{way}", web.address);
     let real =
         |fire: String| json!({ "alert": "Lit", "fire": fire, "clear": switch("off"), "receiver": "team" });
-    alert(real(switch("on"))).passes("it fired and reached team, and cleared");
+    alert(real(switch("on"))).passes("the alert fired and reached team, and cleared");
     assert!(!lamp.load(Ordering::Relaxed));
     let seen = alert(json!({ "alert": "Lit", "fire": "true", "clear": switch("off"), "within": "2s" }));
     seen.fails("did not fire");
-    alert(json!({ "alert": "Lit", "fire": "exit 3", "clear": "true" })).unsure("ended with exit");
-    // What was lit is put out even when the alert was not seen where it should be.
+    alert(json!({ "alert": "Lit", "fire": "exit 3", "clear": "true" })).unsure("failed (exit");
+    // The lamp is switched off even when the alert did not arrive.
     alert(json!({ "alert": "Other", "fire": switch("on"), "clear": switch("off"), "within": "2s" }))
         .fails("did not fire");
     assert!(!lamp.load(Ordering::Relaxed), "the clearing command did not run");
@@ -136,10 +137,10 @@ fn an_alert_on_its_way_is_followed_and_ended() {
     patient.retries = 15;
     let quiet = "ALERTS{alertname='Lit', alertstate='firing'}";
     let quiet = json!({ "assert": "query", "query": quiet, "want": "absent" });
-    ask(&patient, &prometheus, quiet).passes("finds nothing");
+    ask(&patient, &prometheus, quiet).passes("no result");
     alert(json!({ "alert": "Lit", "fire": switch("on"), "clear": "exit 4" })).fails("may still fire");
-    // It still fires, so nothing that `fire` does could be seen.
-    alert(json!({ "alert": "Lit", "fire": "true", "clear": switch("off") })).unsure("fires already");
+    // It still fires, so the effect of `fire` could not be measured.
+    alert(json!({ "alert": "Lit", "fire": "true", "clear": switch("off") })).unsure("already firing");
     assert!(lamp.load(Ordering::Relaxed), "what others lit was put out");
 }
 
@@ -159,7 +160,7 @@ fn monitoring() -> Monitoring {
 }
 
 #[test]
-fn what_is_written_for_gate_g_is_accepted_and_fires_where_it_should() {
+fn the_written_monitoring_files_are_accepted_and_alerts_fire_at_their_threshold() {
     let home = tempfile::tempdir().unwrap();
     fs::write(home.path().join("token"), "x").unwrap();
     for (name, text) in monitoring().files() {

@@ -1,4 +1,4 @@
-//! A real nginx on loopback ports of its own.
+//! A real nginx on free loopback ports.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -15,7 +15,7 @@ pub struct Nginx {
     pub at: Vec<SocketAddr>,
 }
 
-/// One `server { … }`: whether it speaks TLS, and what stands in it besides `listen`.
+/// One `server { … }`: whether it uses TLS, and its directives in addition to `listen`.
 pub struct Server {
     pub tls: bool,
     pub body: String,
@@ -33,7 +33,7 @@ impl Nginx {
     /// Starts it with `http` in front of the servers, and waits until all of them accept connections.
     pub fn start(http: &str, servers: &[Server]) -> Nginx {
         let home = tempfile::tempdir().unwrap();
-        // Held until all are chosen, so that no two are the same.
+        // Kept open until all are chosen, so that all are different.
         let held: Vec<TcpListener> =
             servers.iter().map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()).collect();
         let at: Vec<SocketAddr> = held.iter().map(|l| l.local_addr().unwrap()).collect();

@@ -25,20 +25,20 @@ fn an_open_port_passes_and_a_closed_one_fails() {
 fn a_port_with_nothing_behind_it_fails() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    // What a port forwarder does when nobody listens behind it.
+    // Behaves like a port forwarder without a service behind it.
     let forwarder = std::thread::spawn(move || drop(listener.accept()));
-    Stack::new().see(json!({ "kind": "port", "address": address.to_string() })).fails("hangs up at once");
+    Stack::new().see(json!({ "kind": "port", "address": address.to_string() })).fails("closes them at once");
     forwarder.join().unwrap();
 }
 
 #[test]
 fn an_address_that_cannot_be_found_is_inconclusive() {
     let stack = Stack::new();
-    stack.see(json!({ "kind": "port", "address": "no-such-host.invalid:80" })).unsure("not known");
+    stack.see(json!({ "kind": "port", "address": "no-such-host.invalid:80" })).unsure("does not resolve");
     stack
         .see(json!({ "kind": "port", "address": "no-such-host.invalid:80", "open": false }))
-        .unsure("not known");
-    stack.see(json!({ "kind": "port", "address": "localhost" })).unsure("no host:port");
+        .unsure("does not resolve");
+    stack.see(json!({ "kind": "port", "address": "localhost" })).unsure("is not host:port");
     stack.see(json!({ "kind": "port", "address": "127.0.0.1:${PORT}" })).unsure("${PORT}");
 }
 
@@ -48,7 +48,7 @@ fn addresses_of_either_family_and_names_are_tried() {
     let stack = Stack::new();
     if let Ok(six) = six {
         let at = six.local_addr().unwrap();
-        // Held open, so that nobody is hung up on.
+        // Kept open, so that connections are not closed.
         let keeper = std::thread::spawn(move || six.accept().map(|(stream, _)| stream));
         stack.see(json!({ "kind": "port", "address": at.to_string() })).passes(&format!("{at} accepts"));
         drop(keeper.join().unwrap());
@@ -66,10 +66,10 @@ fn addresses_of_either_family_and_names_are_tried() {
     stack.see_want(spec, "< 0 ms").fails("accepts");
 }
 
-/// A port that answers neither yes nor no: its queue is full, so the kernel drops what comes, as a
+/// A port that neither accepts nor refuses: its queue is full, so the kernel drops packets, as a
 /// firewall does.
 #[tokio::test]
-async fn silence_is_told_from_a_refusal() {
+async fn no_response_is_not_a_refusal() {
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let listener = socket.listen(0).unwrap();
@@ -87,7 +87,7 @@ async fn silence_is_told_from_a_refusal() {
         [true, false].map(|open| Stack::new().see(spec(open)))
     });
     for seen in seen.await.unwrap() {
-        let seen = seen.unsure("neither yes nor no");
+        let seen = seen.unsure("neither accepted nor refused");
         assert!(seen.finding.next.contains("firewall"), "{:?}", seen.finding);
     }
     drop((held, listener));

@@ -1,4 +1,4 @@
-//! A stack in a temporary directory, and checks carried out on it.
+//! A stack in a temporary directory, and checks that run on it.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -16,10 +16,10 @@ use runner::{self, Exit, Plan, Reader};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// Tells this binary to be the supervisor of the run in the named directory.
+/// Makes this binary the supervisor of the run in the named directory.
 const RUN: &str = "CHECKS_TEST_RUN";
 
-/// The supervisor's body; without its variable there is nothing to do.
+/// The body of the supervisor; does nothing without its variable.
 #[test]
 fn supervisor() {
     let Some(dir) = std::env::var_os(RUN) else { return };
@@ -32,7 +32,7 @@ fn supervisor() {
     runtime.block_on(runner::supervise(Path::new(&dir), work)).unwrap();
 }
 
-/// A stack to look at.
+/// A stack to check.
 pub struct Stack {
     home: TempDir,
     pub urls: BTreeMap<String, String>,
@@ -48,7 +48,7 @@ pub struct Stack {
     pub vars: Vec<(&'static str, String)>,
 }
 
-/// What a check found, and what its log says.
+/// The finding of a check, and its log.
 pub struct Seen {
     pub finding: Finding,
     pub log: String,
@@ -116,12 +116,12 @@ impl Stack {
         }
     }
 
-    /// Carries out a check without a threshold.
+    /// Runs a check without a threshold.
     pub fn see(&self, spec: Value) -> Seen {
         self.see_want(spec, "")
     }
 
-    /// Carries out a check in a supervisor of its own.
+    /// Runs a check in a separate supervisor.
     pub fn see_want(&self, spec: Value, want: &str) -> Seen {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let id = format!("run-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
@@ -153,7 +153,7 @@ impl Stack {
         Seen { finding: serde_json::from_value(result).unwrap(), log, run: run.path().to_owned() }
     }
 
-    /// Runs git in the stack's directory, with an author and without the machine's own settings.
+    /// Runs git in the stack's directory, with an author and without the settings of the host.
     pub fn git(&self, args: &[&str]) -> String {
         let out = command("git", args)
             .current_dir(self.dir())
@@ -202,29 +202,29 @@ impl Seen {
         assert_eq!(f.outcome, outcome, "{f:#?}\n{}", self.log);
         assert!(f.saw.contains(part), "“{part}” is not in: {}", f.saw);
         assert!(!f.wanted.is_empty() && f.next.is_empty() == (outcome == Outcome::Pass), "{f:#?}");
-        assert!(self.log.contains("Wanted: ") && self.log.contains("Saw: "), "{}", self.log);
+        assert!(self.log.contains("Expected: ") && self.log.contains("Actual: "), "{}", self.log);
         self
     }
 
-    /// It passed, and `saw` holds `part`.
+    /// It passed, and `saw` contains `part`.
     #[track_caller]
     pub fn passes(self, part: &str) -> Seen {
         self.is(Outcome::Pass, part)
     }
 
-    /// It failed, and `saw` holds `part`.
+    /// It failed, and `saw` contains `part`.
     #[track_caller]
     pub fn fails(self, part: &str) -> Seen {
         self.is(Outcome::Fail, part)
     }
 
-    /// It is inconclusive, and `saw` holds `part`.
+    /// It is inconclusive, and `saw` contains `part`.
     #[track_caller]
     pub fn unsure(self, part: &str) -> Seen {
         self.is(Outcome::Inconclusive, part)
     }
 
-    /// `secret` occurs neither in the finding nor in the log.
+    /// `secret` is neither in the finding nor in the log.
     #[track_caller]
     pub fn hides(self, secret: &str) -> Seen {
         let all = format!("{:?}\n{}", self.finding, self.log);

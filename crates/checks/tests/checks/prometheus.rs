@@ -1,4 +1,4 @@
-//! A real Prometheus with a real Alertmanager, on loopback ports of their own, scraping a small server.
+//! A real Prometheus with a real Alertmanager on free loopback ports, scraping a small server.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -20,7 +20,7 @@ pub struct Prometheus {
 /// One target each: `api`, `open`, `gone`.
 const JOBS: usize = 3;
 
-/// Rules that fire at once on what the small server says, and one with the duration of a runbook.
+/// Rules that fire at once on the metrics of the small server, and one with the duration of a runbook.
 pub const RULES: &str = "groups:\n  - name: test\n    rules:\n      - alert: Lit\n        expr: lamp == 1\n      - alert: Slow\n        expr: histogram_quantile(0.95, sum by (le) (rate(seconds_bucket[5m]))) > 0.6\n        for: 10m\n";
 
 impl Prometheus {
@@ -103,7 +103,7 @@ fn free() -> SocketAddr {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }
 
-/// Runs a checker of configurations and gives its words.
+/// Runs a configuration checker and returns its output.
 pub fn checker(program: &str, args: &[&str], dir: &Path) -> (bool, String) {
     let out = Command::new(program).args(args).current_dir(dir).output().unwrap();
     let said = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));

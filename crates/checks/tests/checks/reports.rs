@@ -1,4 +1,4 @@
-//! Commands and what they leave behind: reports of tools, absences, second runs, lies.
+//! Commands and their results: reports of tools, absent values, second runs, changed files.
 
 use serde_json::{Value, json};
 
@@ -30,7 +30,7 @@ fn playwright(expected: usize, unexpected: usize, flaky: usize) -> String {
 }
 
 #[test]
-fn playwright_s_report_decides_and_not_its_exit_code() {
+fn the_playwright_report_decides_and_not_its_exit_code() {
     let stack = Stack::new();
     for (name, text) in [
         ("all", playwright(20, 0, 0)),
@@ -43,7 +43,7 @@ fn playwright_s_report_decides_and_not_its_exit_code() {
     }
     let spec = |name: &str, exit: u8| with_format(&format!("cat {name}.json; exit {exit}"), "playwright");
     stack.see(spec("all", 0)).passes("20 of 20 tests passed (100 %)");
-    stack.see_want(spec("one", 1), ">= 95 %").passes("exit code 1 stands for just that");
+    stack.see_want(spec("one", 1), ">= 95 %").passes("exit code 1 has the same cause");
     stack.see_want(spec("two", 0), ">= 95 %").fails("18 of 20");
     stack.see(spec("one", 0)).fails("19 of 20");
     stack.see(spec("all", 1)).fails("exit code 1");
@@ -51,7 +51,7 @@ fn playwright_s_report_decides_and_not_its_exit_code() {
     stack.see_want(spec("none", 0), ">= 0 %").unsure("ran no test");
     stack.see(spec("none", 1)).unsure("ran no test");
     let flaky = |name: &str| with_format(&format!("cat {name}.json"), "playwright_flaky");
-    stack.see(flaky("flaky")).fails("1 of 20 tests passed only when tried again");
+    stack.see(flaky("flaky")).fails("1 of 20 tests passed only on retry");
     stack.see(flaky("all")).passes("0 of 20");
     stack.see(flaky("none")).unsure("ran no test");
     // As Playwright itself wrote it: one good, one flaky, one bad, one skipped.
@@ -61,7 +61,7 @@ fn playwright_s_report_decides_and_not_its_exit_code() {
 }
 
 #[test]
-fn k6_s_summary_is_read_from_the_file_of_this_run() {
+fn the_k6_summary_is_read_from_the_file_of_this_run() {
     let stack = Stack::new();
     let summary = |p95: f64, failed: u32, limited: u32, crossed: bool| {
         format!(
@@ -77,15 +77,17 @@ fn k6_s_summary_is_read_from_the_file_of_this_run() {
         let text = format!("cp {name}.json summary.json; exit {exit}");
         json!({ "kind": "command", "run": text, "value": { "file": "summary.json", "format": format } })
     };
-    stack.see_want(spec("good", "k6_p95", 0), "< 600 ms").passes("p95 latency 41.5 ms over 998 good answers");
+    stack
+        .see_want(spec("good", "k6_p95", 0), "< 600 ms")
+        .passes("p95 latency 41.5 ms over 998 successful responses");
     stack.see_want(spec("slow", "k6_p95", 0), "< 600 ms").fails("700 ms");
-    // The script's own threshold was crossed, which ends k6 with 99; the check's counts.
-    stack.see_want(spec("slow", "k6_p95", 99), "< 800 ms").passes("exit code 99 stands for just that");
+    // The threshold of the script was crossed, so k6 ends with 99; the threshold of the check counts.
+    stack.see_want(spec("slow", "k6_p95", 99), "< 800 ms").passes("exit code 99 has the same cause");
     stack.see_want(spec("good", "k6_p95", 99), "< 600 ms").fails("exit code 99");
     stack.see_want(spec("good", "k6_errors", 0), "< 1 %").passes("2 of 1000 requests failed (0.2 %)");
     stack.see_want(spec("good", "k6_errors", 0), "< 0.1 %").fails("0.2 %");
-    stack.see_want(spec("limited", "k6_errors", 0), "< 1 %").passes("200 answers 429 counted apart");
-    stack.see_want(spec("limited", "k6_p95", 0), "< 600 ms").passes("counted apart");
+    stack.see_want(spec("limited", "k6_errors", 0), "< 1 %").passes("429 responses counted separately: 200");
+    stack.see_want(spec("limited", "k6_p95", 0), "< 600 ms").passes("counted separately");
     let other = with_format("echo '{\"metrics\":{}}'", "k6_p95");
     stack.see_want(other, "< 600 ms").unsure("no k6 summary");
     let other = with_format("echo '{\"metrics\":{}}'", "k6_errors");
@@ -107,7 +109,7 @@ fn pending_migrations_are_counted_and_drift_fails_whatever_the_exit_code() {
         stack.see(prisma(drift, exit)).fails("drift").hides("exit code 0;");
     }
     let unreachable = "printf 'Error: P1001: no database server there\\n' >&2; exit 1";
-    stack.see(with_format(unreachable, "prisma_status")).unsure("Prisma could not look");
+    stack.see(with_format(unreachable, "prisma_status")).unsure("Prisma reported an error");
     let knex = |text: &str, exit: u8| with_format(&say(text, exit), "knex_status");
     let done = "Found 1 Completed Migration file/files.\\n1_a.js\\n";
     stack.see(knex(&format!("{done}No Pending Migration files Found.\\n"), 0)).passes("no pending");
@@ -116,23 +118,23 @@ fn pending_migrations_are_counted_and_drift_fails_whatever_the_exit_code() {
         .fails("1 pending: 2_b.js");
     let corrupt = "The migration directory is corrupt, the following files are missing: 9_x.js\\n";
     stack.see(knex(corrupt, 1)).fails("drift");
-    stack.see(knex("connect ECONNREFUSED\\n", 0)).unsure("does not say");
+    stack.see(knex("connect ECONNREFUSED\\n", 0)).unsure("does not contain");
 }
 
 #[test]
-fn what_must_be_absent_is_looked_for_where_it_can_be_seen() {
+fn absent_values_are_searched_in_readable_output_only() {
     let stack = Stack::new();
     let spec = |text: &str, value: Value| json!({ "kind": "command", "run": text, "value": value });
     let see = |text: &str, value: Value| stack.see_want(spec(text, value), "absent");
     let regex = json!({ "regex": "^(ERROR|FATAL)" });
-    see("echo fine", regex.clone()).passes("occurs nowhere, in the output");
+    see("echo fine", regex.clone()).passes("not found, in the output");
     see("echo fine; echo FATAL disk >&2", regex.clone()).fails("“FATAL”");
     see("echo fine; exit 3", regex.clone()).fails("exit code 3");
     let pointer = json!({ "file": "r.json", "pointer": "/errors/0" });
-    see("echo '{\"errors\":[]}' > r.json", pointer.clone()).passes("nothing at /errors/0, file r.json");
-    see("echo '{\"errors\":[{}]}' > r.json", pointer.clone()).fails("/errors/0 holds an object");
+    see("echo '{\"errors\":[]}' > r.json", pointer.clone()).passes("/errors/0 does not exist, file r.json");
+    see("echo '{\"errors\":[{}]}' > r.json", pointer.clone()).fails("an object at /errors/0");
     see("echo '{\"errors\":[' > r.json", pointer.clone()).unsure("no complete JSON");
-    see("rm r.json", pointer.clone()).unsure("there is no file r.json");
+    see("rm r.json", pointer.clone()).unsure("file r.json does not exist");
     see(": > r.json", json!({ "file": "r.json", "regex": "x" })).unsure("the file is empty");
     see("touch -d '1 hour ago' r.json", pointer).unsure("not written by this run");
     see("sleep 0; kill -9 $$", regex).unsure("signal 9");
@@ -148,19 +150,15 @@ fn the_second_of_two_runs_must_change_nothing() {
     let seen =
         stack.see(spec(seed, regex.clone())).passes("the second run changed nothing: 0 in “inserted 0 rows”");
     assert_eq!(seen.finding.value, Some(0.0));
-    assert!(
-        seen.log.contains("inserted 9 rows") && seen.log.contains("Runs it a second time"),
-        "{}",
-        seen.log
-    );
+    assert!(seen.log.contains("inserted 9 rows") && seen.log.contains("Second run: "), "{}", seen.log);
     stack.see(spec("echo inserted 9 rows", regex.clone())).fails("the second run changed something: 9");
-    stack.see(spec("echo done", regex.clone())).unsure("does not occur");
+    stack.see(spec("echo done", regex.clone())).unsure("has no match");
     stack
         .see(spec("test ! -e once || { echo duplicate key; exit 1; }; touch once", regex.clone()))
         .fails("the second run ended with exit code 1; last line: “duplicate key”");
     // A first run that fails is not repeated.
     let seen = stack.see(spec("echo broken; exit 4", regex.clone())).fails("exit code 4");
-    assert!(!seen.log.contains("second time") && seen.finding.wanted.contains("twice"), "{:?}", seen.finding);
+    assert!(!seen.log.contains("Second run") && seen.finding.wanted.contains("twice"), "{:?}", seen.finding);
     stack.see(spec("kill -9 $$", regex)).unsure("signal 9");
     let pointer = json!({ "pointer": "/applied", "file": "m.json" });
     let migrate = "n=$(test -e m.json && echo 0 || echo 3); echo \"{\\\"applied\\\":$n}\" > m.json";
@@ -172,14 +170,14 @@ fn the_second_of_two_runs_must_change_nothing() {
     let says = json!({ "says": "Already up to date|nothing to do" });
     stack
         .see(spec("echo Already up to date", says.clone()))
-        .passes("the second run says “Already up to date”");
-    stack.see(spec("echo Batch 2 run: 1 migrations", says.clone())).fails("does not say");
-    stack.see(spec("true", says)).unsure("wrote nothing");
-    stack.see(spec("true", json!({}))).unsure("does not say how to tell");
+        .passes("second run reports “Already up to date”");
+    stack.see(spec("echo Batch 2 run: 1 migrations", says.clone())).fails("does not report");
+    stack.see(spec("true", says)).unsure("wrote no output");
+    stack.see(spec("true", json!({}))).unsure("does not declare how to detect");
 }
 
 #[test]
-fn a_suite_that_ran_nothing_is_unclear_whatever_its_exit_code() {
+fn a_suite_that_ran_no_test_is_inconclusive_whatever_its_exit_code() {
     let stack = Stack::new();
     for text in [
         "echo '  0 passing (1ms)'",
@@ -192,7 +190,7 @@ fn a_suite_that_ran_nothing_is_unclear_whatever_its_exit_code() {
         stack.see(run(text)).unsure("no test ran");
     }
     stack.see(run("echo '1 failed'; echo 'No tests found in b'; exit 1")).fails("exit code 1");
-    // A figure of nothing is none: no test failed, because none ran.
+    // A value without tests does not count: no test failed, because none ran.
     let figure =
         |text: &str| json!({ "kind": "command", "run": text, "value": { "regex": r"(\d+) failed" } });
     stack.see_want(figure("echo 'running 0 tests'; echo '0 passed; 0 failed'"), "== 0").unsure("no test ran");
@@ -200,8 +198,8 @@ fn a_suite_that_ran_nothing_is_unclear_whatever_its_exit_code() {
 }
 
 #[test]
-fn a_runner_that_is_here_says_what_we_expect() {
-    // The compiler that builds this is there; what it says of an empty suite is the real thing.
+fn cargo_test_reports_an_empty_suite_as_expected() {
+    // The compiler that builds this test is available; its output for an empty suite is real.
     if !command("cargo", &["--version"]).output().is_ok_and(|out| out.status.success()) {
         return test_support::tools::missing("cargo");
     }
@@ -218,20 +216,20 @@ fn a_runner_that_is_here_says_what_we_expect() {
 }
 
 #[test]
-fn a_pass_with_changed_tracked_files_is_none() {
+fn a_pass_with_changed_tracked_files_is_inconclusive() {
     let stack = repository();
     let seen = stack.see(run("echo b >> kept.txt; echo new > new.txt"));
-    let seen = seen.unsure("it changed tracked files: kept.txt");
-    assert!(seen.log.contains("Careful") && seen.finding.next.contains("git diff"), "{:?}", seen.finding);
+    let seen = seen.unsure("the command changed tracked files: kept.txt");
+    assert!(seen.log.contains("Warning") && seen.finding.next.contains("git diff"), "{:?}", seen.finding);
     // It stays changed, and changes again.
-    stack.see(run("echo cc >> kept.txt")).unsure("it changed tracked files: kept.txt");
-    stack.see(run("echo ccc >> kept.txt; exit 2")).fails("it changed tracked files: kept.txt");
+    stack.see(run("echo cc >> kept.txt")).unsure("the command changed tracked files: kept.txt");
+    stack.see(run("echo ccc >> kept.txt; exit 2")).fails("the command changed tracked files: kept.txt");
     let seen = stack.see(run("cat kept.txt")).passes("exit code 0");
     assert!(!seen.finding.saw.contains("changed"), "{}", seen.finding.saw);
     let value =
         json!({ "kind": "command", "run": "echo n=7; echo d >> kept.txt", "value": { "regex": r"n=(\d+)" } });
-    let seen = stack.see_want(value, ">= 5").unsure("it changed tracked files");
+    let seen = stack.see_want(value, ">= 5").unsure("the command changed tracked files");
     assert_eq!(seen.finding.value, Some(7.0));
     let twice = json!({ "kind": "command", "run": "echo 0 rows; echo e >> kept.txt", "twice": { "regex": r"(\d+) rows" } });
-    stack.see(twice).unsure("it changed tracked files");
+    stack.see(twice).unsure("the command changed tracked files");
 }

@@ -55,7 +55,7 @@ fn a_good_certificate_passes_with_its_days_left() {
 }
 
 #[test]
-fn dates_and_names_that_are_wrong_fail_and_are_all_named() {
+fn wrong_dates_and_names_fail_and_are_all_reported() {
     let authority = Authority::new("Test Root");
     let stack = trusting(&authority);
     let nginx = serving(
@@ -70,14 +70,14 @@ fn dates_and_names_that_are_wrong_fail_and_are_all_named() {
     let seen = stack.see_want(ask(nginx.at[0]), ">= 14 d").fails("the certificate expired 3 d");
     assert!(seen.finding.value.unwrap() < -2.9, "{:?}", seen.finding);
     assert!(seen.finding.next.contains("Renew"), "{:?}", seen.finding);
-    stack.see(ask(nginx.at[1])).fails("not yet valid");
+    stack.see(ask(nginx.at[1])).fails("not valid before");
     stack.see(ask(nginx.at[2])).fails("is for other.test, www.other.test, not for web.test");
     let both = stack.see(ask(nginx.at[3])).fails("expired");
     assert!(both.finding.saw.contains("not for web.test"), "{:?}", both.finding);
 }
 
 #[test]
-fn chains_that_lead_nowhere_fail_and_say_how() {
+fn untrusted_chains_fail_with_the_reason() {
     let (authority, stranger) = (Authority::new("Test Root"), Authority::new("Stranger Root"));
     let between = authority.under("Test Intermediate", 60);
     let ended = authority.under("Ended Intermediate", -2);
@@ -93,17 +93,18 @@ fn chains_that_lead_nowhere_fail_and_say_how() {
         ],
     );
     stack.see(ask(nginx.at[0])).fails("self-signed");
-    stack.see(ask(nginx.at[1])).fails("issuer Stranger Root is not known here");
+    stack.see(ask(nginx.at[1])).fails("issuer Stranger Root is not trusted");
     stack.see(ask(nginx.at[2])).fails("sends no intermediate");
-    // The chain ends with the first of its certificates.
-    let seen = stack.see_want(ask(nginx.at[3]), ">= 61 d").fails("its intermediate Test Intermediate sooner");
+    // The chain expires with the first of its certificates.
+    let seen =
+        stack.see_want(ask(nginx.at[3]), ">= 61 d").fails("intermediate Test Intermediate expires first");
     assert!((59.0..=60.0).contains(&seen.finding.value.unwrap()), "{:?}", seen.finding);
     stack.see_want(ask(nginx.at[3]), ">= 30 d").passes("59.9 days left");
     stack.see(ask(nginx.at[4])).fails("intermediate certificate of the chain has expired");
 }
 
 #[test]
-fn without_a_file_the_machine_s_authorities_decide() {
+fn without_a_file_the_authorities_of_the_host_decide() {
     let authority = Authority::new("Test Root");
     let mut stack = trusting(&authority);
     let nginx = serving(&stack, &[authority.sign(&["localhost"], -1, 90)]);
@@ -119,30 +120,30 @@ fn without_a_file_the_machine_s_authorities_decide() {
     stack.see(tls.clone()).passes("for localhost by Test Root");
     stack.see(http.clone()).passes("status 200");
     stack.vars = stranger;
-    stack.see(tls.clone()).fails("issuer Test Root is not known here");
+    stack.see(tls.clone()).fails("issuer Test Root is not trusted");
     stack.see(http.clone()).unsure("certificate");
     stack.file("none.pem", "");
     stack.vars = nobody;
-    stack.see(tls).unsure("this machine has no certificate of an authority");
+    stack.see(tls).unsure("this host has no usable CA certificate");
     stack.see(http).unsure("");
 }
 
 #[test]
-fn what_is_no_tls_is_told_from_what_is_not_there() {
+fn a_server_without_tls_is_not_the_same_as_no_server() {
     let authority = Authority::new("Test Root");
     let mut stack = trusting(&authority);
     let nginx = Nginx::start("", &[plain("return 200 ok;"), tls("ssl_reject_handshake on;")]);
-    stack.see(ask(nginx.at[0])).fails("no TLS there");
+    stack.see(ask(nginx.at[0])).fails("does not use TLS");
     stack.see(ask(nginx.at[1])).fails("unrecognised name");
-    stack.see(ask(nobody())).unsure("nothing listens there");
+    stack.see(ask(nobody())).unsure("nothing listens on this address");
     stack.see(ask("no-such-host.invalid")).unsure("does not resolve");
-    // Somebody who accepts and says nothing, and somebody who hangs up.
+    // A server that accepts and sends nothing, and one that closes the connection.
     let mute = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = mute.local_addr().unwrap();
     let keeper = std::thread::spawn(move || {
         let (mut stream, _) = mute.accept().unwrap();
         let mut all = vec![];
-        // Until the check has given up.
+        // Until the check has timed out.
         let _ = stream.read_to_end(&mut all);
     });
     stack.timeout = Duration::from_millis(1_500);
@@ -162,10 +163,12 @@ fn declarations_that_cannot_be_used_are_inconclusive() {
     let stack = Stack::new();
     stack.see(ask("127.0.0.1:1")).unsure("ca.pem cannot be read");
     stack.file("ca.pem", "no certificate at all\n");
-    stack.see(ask("127.0.0.1:1")).unsure("holds no certificate");
+    stack.see(ask("127.0.0.1:1")).unsure("contains no PEM certificate");
     stack.file("ca.pem", "-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n");
     stack.see(ask("127.0.0.1:1")).unsure("ca.pem");
     stack.see(json!({ "kind": "tls", "address": "${nowhere}" })).unsure("${nowhere}");
     stack.see(json!({ "kind": "tls", "address": "http://a" })).unsure("no certificate");
-    stack.see(json!({ "kind": "tls", "address": "a", "server_name": "not a name" })).unsure("no host name");
+    stack
+        .see(json!({ "kind": "tls", "address": "a", "server_name": "not a name" }))
+        .unsure("is not a host name");
 }

@@ -1,4 +1,4 @@
-//! A small HTTP server on the loopback address that answers as a closure says.
+//! A small HTTP server on the loopback address whose responses come from a closure.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// A request as it came.
+/// A received request.
 pub struct Request {
     /// From 0.
     pub number: usize,
@@ -72,7 +72,7 @@ impl Web {
         format!("http://{}", self.address)
     }
 
-    /// How many requests came.
+    /// How many requests were received.
     pub fn asked(&self) -> usize {
         self.asked.load(Ordering::Relaxed)
     }
@@ -111,7 +111,7 @@ fn talk(mut stream: TcpStream, count: &AtomicUsize, answer: &dyn Fn(&Request) ->
     for (name, value) in &reply.headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
-    // The client may have hung up: a cut body, a timeout.
+    // The client may have closed the connection: a truncated body, a timeout.
     let _ = stream.write_all(format!("{head}\r\n{}", reply.body).as_bytes());
 }
 

@@ -1,8 +1,8 @@
-//! Where a command's figures stand: places, report formats, the second of two runs.
+//! Where the measured value of a command is found: its output or a file, report formats, the second of two runs.
 
 use serde::{Deserialize, Serialize};
 
-/// Where a command's measured value stands.
+/// Where a command's measured value is found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ValueSource {
@@ -15,7 +15,7 @@ pub struct ValueSource {
     /// Regular expression whose first group is the number.
     #[serde(default)]
     pub regex: Option<String>,
-    /// A whole format: read the number that matters in it.
+    /// A known report format, from which the relevant number is read.
     #[serde(default)]
     pub format: Option<ReportFormat>,
 }
@@ -24,26 +24,26 @@ pub struct ValueSource {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReportFormat {
-    /// JUnit XML: per cent of tests passed. A suite that ran no test has no number.
+    /// JUnit XML: percentage of tests passed. A suite without tests has no value.
     Junit,
-    /// Istanbul/Vitest `coverage-summary.json`: per cent of lines.
+    /// Istanbul/Vitest `coverage-summary.json`: percentage of lines.
     CoverageSummary,
-    /// `npm audit --json`: vulnerabilities of severity critical and high. An error answer has no number.
+    /// `npm audit --json`: vulnerabilities of severity critical and high. An error report has no value.
     NpmAudit,
     /// `npm audit --json`: critical ones only.
     NpmAuditCritical,
     /// autocannon JSON: p95 latency in milliseconds (p97.5 where p95 is not reported).
     AutocannonP95,
-    /// autocannon JSON: per cent of requests that failed (errors, timeouts and non-2xx, without 429).
+    /// autocannon JSON: percentage of requests that failed (errors, timeouts and non-2xx, without 429).
     AutocannonErrors,
-    /// Playwright's JSON report: per cent of tests passed; one that passed only when tried again counts as
-    /// passed and is told.
+    /// Playwright's JSON report: percentage of tests passed. A test that passed only on a retry counts as
+    /// passed and is mentioned.
     Playwright,
-    /// Playwright's JSON report: number of tests that passed only when tried again.
+    /// Playwright's JSON report: number of tests that passed only on a retry.
     PlaywrightFlaky,
     /// k6 summary (`--summary-export` or `handleSummary`): p95 of the request duration, milliseconds.
     K6P95,
-    /// k6 summary: per cent of requests that failed, without 429 where the summary tells them apart.
+    /// k6 summary: percentage of requests that failed, without 429 where the summary reports them separately.
     K6Errors,
     /// Output of `prisma migrate status`: number of migrations not yet applied. A history that differs, or a
     /// failed migration, is a failure.
@@ -53,8 +53,8 @@ pub enum ReportFormat {
     KnexStatus,
 }
 
-/// How the second of two runs says that it changed nothing. Exactly one of the three, read from its
-/// output or from `file`.
+/// How the second of two runs shows that it changed nothing. Exactly one of `pointer`, `regex` and `says`, read from
+/// its output or from `file`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Twice {
@@ -68,6 +68,6 @@ pub struct Twice {
     #[serde(default)]
     pub regex: Option<String>,
     /// Regular expression that the second run's text must match, such as `Already up to date`.
-    #[serde(default)]
+    #[serde(default, alias = "contains")]
     pub says: Option<String>,
 }

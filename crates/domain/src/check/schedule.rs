@@ -1,17 +1,17 @@
-//! When a check runs by itself, as `stagegate.toml` declares it.
+//! When a check runs automatically, as declared in `stagegate.toml`.
 
 use serde::{Deserialize, Serialize};
 
-/// When a check runs by itself, and beside what.
+/// When a check runs automatically, and whether other checks may run at the same time.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Schedule {
-    /// Checks and steps that come before it when several are run.
+    /// Checks and steps that run before it when several are run together.
     pub after: Vec<String>,
-    /// It is run again when its last evidence is so old, milliseconds.
+    /// It runs again when its last evidence has this age, milliseconds.
     pub every_ms: Option<u64>,
-    /// Whether others may run at the same time; by its kind when not said.
+    /// Whether others may run at the same time; decided by its kind when absent.
     pub parallel: Option<bool>,
-    /// It is run at once after each deploy and rollback.
+    /// It runs immediately after each deploy and rollback.
     pub after_deploy: bool,
 }

@@ -1,4 +1,4 @@
-//! What checks over the network declare beyond an address: figures, gates, origins, limits, certificates.
+//! Settings of network checks other than the address: measures, access control, origins, rate limits, certificates.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,9 +16,9 @@ pub enum HttpMeasure {
     P99,
     /// Longest response time, milliseconds.
     Max,
-    /// Per cent of requests with an unexpected answer.
+    /// Percentage of requests with an unexpected response.
     ErrorRate,
-    /// Number of 429 answers among the requests.
+    /// Number of 429 responses.
     RateLimited,
 }
 
@@ -35,30 +35,30 @@ impl HttpMeasure {
         })
     }
 
-    /// The words for it in a sentence.
+    /// Its name within a sentence.
     pub fn label(self) -> &'static str {
         match self {
             HttpMeasure::P50 => "p50",
             HttpMeasure::P90 => "p90",
             HttpMeasure::P95 => "p95",
             HttpMeasure::P99 => "p99",
-            HttpMeasure::Max => "longest",
+            HttpMeasure::Max => "max",
             HttpMeasure::ErrorRate => "error rate",
-            HttpMeasure::RateLimited => "answers 429",
+            HttpMeasure::RateLimited => "429 responses",
         }
     }
 }
 
-/// A gate in front of an address: open with the key, shut without it and with a wrong one.
+/// Access control of an address: allowed with the key, refused without it and with a wrong one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HttpGate {
-    /// The key of the env file whose value opens the gate.
+    /// The key of the env file whose value gives access.
     pub env: String,
     /// The header that carries it; `Authorization` by default.
     #[serde(default)]
     pub header: Option<String>,
-    /// The word before the value; `Bearer` by default in `Authorization`, nothing in other headers.
+    /// The scheme before the value; `Bearer` by default in `Authorization`, nothing in other headers.
     #[serde(default)]
     pub scheme: Option<String>,
     /// Status codes that mean refused; 401 and 403 by default.
@@ -72,7 +72,7 @@ impl HttpGate {
         self.header.as_deref().unwrap_or("Authorization")
     }
 
-    /// The word before the value; empty for none.
+    /// The scheme before the value; empty for none.
     pub fn scheme(&self) -> &str {
         match &self.scheme {
             Some(scheme) => scheme,
@@ -82,13 +82,13 @@ impl HttpGate {
     }
 }
 
-/// Which web pages may read the answers (CORS).
+/// Which origins may read the responses (CORS).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HttpCors {
-    /// The origin that must be let in; `${NAME}` allowed.
+    /// The origin that must be allowed; may contain `${NAME}`.
     pub allowed: String,
-    /// An origin that must be kept out.
+    /// An origin that must be refused.
     #[serde(default)]
     pub foreign: Option<String>,
     /// The method that the preflight asks for; that of the check by default.
@@ -97,30 +97,30 @@ pub struct HttpCors {
     /// Request headers that the preflight asks for.
     #[serde(default)]
     pub headers: Vec<String>,
-    /// Whether the allowed origin must be let in with cookies; not asked by default.
+    /// Whether the allowed origin must also be allowed to send cookies; not checked by default.
     #[serde(default)]
     pub credentials: bool,
 }
 
-/// A rate limit that must bite, and let go again.
+/// A rate limit that must reject requests, and accept them again later.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HttpRateLimit {
-    /// Requests that are sent; at least one of them must be answered 429.
+    /// Number of requests; at least one of them must be answered with 429.
     pub requests: u32,
-    /// Within which span they are sent, such as `10s`.
+    /// Time within which they are sent, such as `10s`.
     pub within: String,
-    /// Within which span after them a request must be answered well again, such as `60s`.
+    /// Time after them within which a request must succeed again, such as `60s`.
     pub recovers_within: String,
 }
 
-/// A TLS certificate as a server shows it. The measured value is the number of days left.
+/// A TLS certificate as presented by a server. The measured value is the number of days left.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TlsSpec {
     /// `host`, `host:port` or an `https://` URL; `${NAME}` allowed. Port 443 by default.
     pub address: String,
-    /// The name asked for and checked; the address's host by default.
+    /// The name that is requested and checked; the host of the address by default.
     #[serde(default)]
     pub server_name: Option<String>,
     /// PEM file of the authorities trusted instead of the system's, relative to the stack's directory.

@@ -1,4 +1,4 @@
-//! What stands between here and Go.
+//! The blockers: everything that prevents Go.
 
 use super::{Blocker, BlockerKind, SignOffView};
 use crate::blocked_since::gate_since;
@@ -24,8 +24,8 @@ pub(super) fn blockers_before_signing(
         out.push(Blocker { kind, what, details, owners, since: None });
     };
     if !facts.integrity.is_empty() {
-        let advice = "Restore the data directory from the last good backup, undo the change, or, if the change was \
-                      meant, accept it with `stagegate verify --accept`; `stagegate verify` checks every record.";
+        let advice = "Restore the data directory from the last good backup, or undo the change. If the change was \
+                      intended, accept it with `stagegate verify --accept`. `stagegate verify` checks every record.";
         let details = facts.integrity.iter().cloned().chain([advice.to_owned()]).collect();
         push(
             BlockerKind::Audit,
@@ -35,12 +35,7 @@ pub(super) fn blockers_before_signing(
         );
     }
     if facts.runbook.gates.is_empty() {
-        push(
-            BlockerKind::Runbook,
-            "The runbook names no gates, so there is nothing to pass".into(),
-            vec![],
-            labels(&[Role::Docs]),
-        );
+        push(BlockerKind::Runbook, "The runbook has no gates".into(), vec![], labels(&[Role::Docs]));
     }
     if facts.observed.unreachable_since.is_some() {
         push(
@@ -80,7 +75,7 @@ pub(super) fn blockers_before_signing(
     if !drift.is_empty() {
         push(
             BlockerKind::Stack,
-            "The stack is not the release that is judged".into(),
+            "The running stack differs from the release".into(),
             drift.to_vec(),
             devops(),
         );
@@ -88,13 +83,15 @@ pub(super) fn blockers_before_signing(
     for gate in gates.iter().filter(|g| !g.is_decision && g.state != GateState::Accepted) {
         let open: Vec<&ItemState> = gate.items.iter().filter(|i| !i.is_satisfied()).collect();
         let what = if open.is_empty() {
-            format!("Gate {} is ready and waits to be accepted", gate.id)
+            format!("Gate {} is ready to be accepted", gate.id)
         } else {
-            format!("Gate {}: {} of {} criteria open", gate.id, open.len(), gate.items.len())
+            let all = gate.items.len();
+            let noun = if all == 1 { "criterion" } else { "criteria" };
+            format!("Gate {}: {} of {all} {noun} open", gate.id, open.len())
         };
         push(BlockerKind::Gate(gate.id.clone()), what, complaints(&open), labels(&gate.owners));
     }
-    // What the sign-offs and the other gates settle is told by those; one line is enough for the rest.
+    // Items that depend on sign-offs or other gates are listed with those; one line is enough for the rest.
     let open_of = |items: &[ItemState]| -> Vec<ItemState> {
         let own = |i: &&ItemState| {
             !matches!(i.item.proof, Proof::SignOffs | Proof::GatesAccepted) && !i.only_follows()
@@ -105,21 +102,25 @@ pub(super) fn blockers_before_signing(
     for gate in gates.iter().filter(|g| g.is_decision) {
         let open = open_of(&gate.items);
         if !open.is_empty() {
-            let what = format!("Gate {}: {} of the checklist open", gate.id, open.len());
+            let what = format!("Gate {}: {} open", gate.id, checklist_items(open.len()));
             let details = complaints(&open.iter().collect::<Vec<_>>());
             push(BlockerKind::Gate(gate.id.clone()), what, details, checklist_owners());
         }
     }
     let open = open_of(loose);
     if !open.is_empty() {
-        let what = format!("{} of the checklist open", open.len());
+        let what = format!("{} open", checklist_items(open.len()));
         let details = complaints(&open.iter().collect::<Vec<_>>());
         push(BlockerKind::SignOffs, what, details, checklist_owners());
     }
     out
 }
 
-/// One line for each cause, with all the items that it keeps open: `A.1, A.3: check “x” has not run`.
+fn checklist_items(n: usize) -> String {
+    if n == 1 { "1 checklist item".to_owned() } else { format!("{n} checklist items") }
+}
+
+/// One line per cause, with all items that it keeps open: `A.1, A.3: check “x” has not run`.
 fn complaints(items: &[&ItemState]) -> Vec<String> {
     let mut causes: Vec<(&String, Vec<&str>)> = Vec::new();
     for item in items {
@@ -134,15 +135,15 @@ fn complaints(items: &[&ItemState]) -> Vec<String> {
     causes.into_iter().map(|(cause, ids)| format!("{}: {cause}", ids.join(", "))).collect()
 }
 
-fn no_go_words(signed: &SignOff) -> Vec<String> {
-    let mut words = vec![format!("{}: {}", signed.by_name, signed.comment)];
+fn no_go_details(signed: &SignOff) -> Vec<String> {
+    let mut details = vec![format!("{}: {}", signed.by_name, signed.comment)];
     if !signed.would_change.is_empty() {
-        words.push(format!("what would change it: {}", signed.would_change));
+        details.push(format!("what would change it: {}", signed.would_change));
     }
-    words
+    details
 }
 
-/// Fills in since when each blocker is in the way, where the facts tell.
+/// Sets since when each blocker exists, if known.
 pub(super) fn date_blockers(blockers: &mut [Blocker], facts: &Facts<'_>, gates: &[GateView]) {
     for blocker in blockers.iter_mut().filter(|b| b.since.is_none()) {
         blocker.since = match &blocker.kind {
@@ -156,8 +157,8 @@ pub(super) fn date_blockers(blockers: &mut [Blocker], facts: &Facts<'_>, gates: 
     }
 }
 
-/// Leaves out what follows from another blocker: without a release nothing can be shown to hold, and
-/// one that was rolled back is not repaired but replaced.
+/// Removes blockers that follow from another one: without a release no criterion can be satisfied, and a release
+/// that was rolled back is replaced, not repaired.
 pub(super) fn without_consequences(blockers: Vec<Blocker>, facts: &Facts<'_>) -> Vec<Blocker> {
     let moot = facts.release.is_none_or(|r| r.state == ReleaseState::RolledBackFrom);
     let follows = |b: &Blocker| matches!(b.kind, BlockerKind::Gate(_) | BlockerKind::SignOffs);
@@ -170,8 +171,8 @@ pub(super) fn sign_off_blockers(facts: &Facts<'_>, views: &[SignOffView]) -> Vec
         let Some(signed) = &view.last else { continue };
         out.push(Blocker {
             kind: BlockerKind::SignOffs,
-            what: format!("{} says No-Go", view.name),
-            details: no_go_words(signed),
+            what: format!("{} signed No-Go", view.name),
+            details: no_go_details(signed),
             owners: vec![view.name.clone()],
             since: Some(signed.at),
         });
@@ -181,7 +182,7 @@ pub(super) fn sign_off_blockers(facts: &Facts<'_>, views: &[SignOffView]) -> Vec
         let details = waiting
             .iter()
             .filter(|v| !v.stale.is_empty())
-            .map(|v| format!("{}: re-confirm, {}", v.name, v.stale.join("; ")))
+            .map(|v| format!("{}: sign-off no longer valid: {}", v.name, v.stale.join("; ")))
             .collect();
         let names: Vec<String> = waiting.iter().map(|v| v.name.clone()).collect();
         out.push(Blocker {

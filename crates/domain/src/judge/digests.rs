@@ -1,4 +1,4 @@
-//! The digests that acceptances, signatures and decisions are stored with. Their spelling stays.
+//! The digests that are stored with acceptances, sign-offs and decisions. Their input must not change.
 
 use super::{SignOffView, Verdict};
 use crate::digest::digest_fields;
@@ -6,7 +6,7 @@ use crate::facts::ShownRow;
 use crate::item::{Item, ItemState};
 use crate::preflight::Identity;
 
-/// A digest as it is stored now, and as versions stored it that named findings of preflight by their messages.
+/// A digest in the current format, and in the format of versions that identified preflight findings by their messages.
 pub(super) struct Digests {
     pub(super) now: String,
     first: String,
@@ -19,18 +19,18 @@ impl Digests {
         Self { now: digest_rows(head, &now), first: digest_rows(head, &first) }
     }
 
-    /// The digests of something that has this one in it.
+    /// The digests of something that includes this digest.
     pub(super) fn map(&self, of: impl Fn(&str) -> String) -> Self {
         Self { now: of(&self.now), first: of(&self.first) }
     }
 
-    /// Whether `stored` is it in one of the two forms.
+    /// Whether `stored` is this digest in one of the two formats.
     pub(super) fn has(&self, stored: &str) -> bool {
         self.now == stored || self.first == stored
     }
 }
 
-/// The rows of earlier signatures and decisions call findings of preflight by other names.
+/// Identities of preflight findings in the rows of earlier sign-offs and decisions, with their current identities.
 pub(super) struct FirstNames(Vec<(Identity, Identity)>);
 
 impl FirstNames {
@@ -39,7 +39,7 @@ impl FirstNames {
         Self(states.iter().filter_map(|s| Some((s.item.first.clone()?, now(&s.item)))).collect())
     }
 
-    /// The rows with the names that are used now.
+    /// The rows with current identities.
     pub(super) fn renewed(&self, rows: &[ShownRow]) -> Vec<ShownRow> {
         let renew = |row: &ShownRow| {
             let mut row = row.clone();
@@ -53,14 +53,14 @@ impl FirstNames {
     }
 }
 
-/// Digest of what a decision is about: the evidence, who signed what, whether it is Go.
+/// Digest of what a decision is based on: the evidence, the valid sign-offs, the verdict and its blockers.
 pub(super) fn verdict_digest(digest: &str, sign_offs: &[SignOffView], verdict: &Verdict) -> String {
     let signed = sign_offs.iter().flat_map(|s| {
         let word = s.last.as_ref().filter(|_| s.stale.is_empty());
         [s.name.clone(), word.map_or_else(String::new, |w| format!("{} {} {}", w.id, w.by, w.choice.slug()))]
     });
     let blockers = verdict.blockers.iter().map(|b| b.what.clone());
-    // Decisions are stored with these words: they stay, whatever pages call a verdict.
+    // Stored digests of decisions contain these texts: they must not change when pages use other names.
     let words = match (verdict.is_go(), verdict.waivers) {
         (false, _) => "No-Go".to_owned(),
         (true, 0) => "Go".to_owned(),
@@ -78,7 +78,7 @@ fn digest_rows(head: &str, rows: &[ShownRow]) -> String {
     digest_fields(std::iter::once(head.to_owned()).chain(fields))
 }
 
-/// What a gate's digest begins with. Acceptances are stored with it: its spelling stays.
+/// The beginning of a gate's digest. Stored digests of acceptances contain it, so it must not change.
 pub(super) fn gate_head(gate: &str, release: Option<i64>) -> String {
     match release {
         Some(id) => format!("gate {gate} Some({id})"),

@@ -1,4 +1,4 @@
-//! How the gates stand.
+//! The states of the gates.
 
 use super::digests::{Digests, gate_head};
 use crate::facts::Facts;

@@ -1,4 +1,4 @@
-//! Sign-offs, and why a decision no longer holds.
+//! Sign-offs, and why a decision is no longer valid.
 
 use super::digests::{Digests, FirstNames};
 use super::{SignOffView, Verdict};
@@ -21,17 +21,17 @@ pub(super) fn why_fallen(
             0 | 1 => String::new(),
             n => format!(", and {} more", n - 1),
         };
-        why.push(format!("the verdict is No-Go now: {first}{more}"));
+        why.push(format!("the verdict is now No-Go: {first}{more}"));
     }
     if !digests.has(&decision.digest) {
         let then = names.renewed(&decision.shown);
         let rows = if then.is_empty() { vec![] } else { row_changes(&then, shown) };
         if rows.is_empty() && verdict.is_go() {
-            why.push("the evidence is another one than was decided on".to_owned());
+            why.push("the evidence has changed since the decision".to_owned());
         }
         why.extend(rows);
     } else if why.is_empty() {
-        why.push("the sign-offs are others than were decided on".to_owned());
+        why.push("the sign-offs have changed since the decision".to_owned());
     }
     why
 }
@@ -54,7 +54,7 @@ pub(super) fn sign_off_views(
         let (mut stale, mut changes) = (Vec::new(), Vec::new());
         if let Some(signed) = &last {
             let then = names.renewed(&signed.shown);
-            // A No-Go stands until its signer takes it back; only a Go can go stale.
+            // A No-Go is valid until its signer changes it; only a Go can become stale.
             if signed.choice == Choice::Go && !digests.has(&signed.digest) {
                 stale = why_stale(&then, signed.parts.as_ref(), shown, parts);
             }
@@ -62,7 +62,7 @@ pub(super) fn sign_off_views(
             changes.extend(row_changes(&then, shown));
             changes.extend(value_changes(&then, shown));
             if seen.contains(&signed.by) {
-                stale.push(format!("{} already signs for another role", signed.by_name));
+                stale.push(format!("{} has already signed for another role", signed.by_name));
             }
             seen.push(signed.by);
         }

@@ -1,14 +1,14 @@
-//! Blanks of the ownership log: where they stand in a line, and what may be filled in.
+//! Blanks of the ownership log: their positions in a line, and the kind of value.
 
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-/// What a blank takes, told from the words before it.
+/// The kind of value of a blank, derived from the label before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FieldKind {
-    /// Somebody's name.
+    /// The name of a person.
     Person,
     /// A calendar day.
     Date,
@@ -23,7 +23,7 @@ pub enum FieldKind {
 }
 
 impl FieldKind {
-    /// The kind meant by a label: its last word decides.
+    /// The kind for a label, derived from its last word.
     pub fn of_label(label: &str) -> FieldKind {
         match last_word(label).as_str() {
             "by" | "who" | "person" | "name" | "owner" | "operator" => FieldKind::Person,
@@ -36,7 +36,7 @@ impl FieldKind {
     }
 }
 
-/// The last word of a label in small letters, letters and digits only.
+/// The last word of a label in lower case, letters and digits only.
 pub(crate) fn last_word(label: &str) -> String {
     label
         .split(|c: char| !c.is_alphanumeric())
@@ -45,8 +45,8 @@ pub(crate) fn last_word(label: &str) -> String {
         .unwrap_or_default()
 }
 
-/// Where the blanks stand in a line: runs of three or more underscores that are no part of a word,
-/// as byte ranges in order.
+/// The positions of the blanks in a line, as byte ranges in order. A blank is three or more underscores that are not
+/// part of a word.
 pub fn blanks(text: &str) -> Vec<Range<usize>> {
     let bytes = text.as_bytes();
     let mut found = Vec::new();
@@ -69,8 +69,8 @@ pub fn blanks(text: &str) -> Vec<Range<usize>> {
     found
 }
 
-/// The label in the words before a blank: without the punctuation around it, and without the
-/// backtick of a blank that is written as code.
+/// The label before a blank, without surrounding punctuation and without the backtick of a blank that is
+/// written as code.
 fn label_of(words: &str) -> String {
     let mut words = words.trim();
     if words.matches('`').count() % 2 == 1 {
@@ -80,7 +80,7 @@ fn label_of(words: &str) -> String {
     words.trim_matches(|c: char| c.is_whitespace() || matches!(c, ':' | ',' | ';' | '|')).to_owned()
 }
 
-/// Blanks of one line that become fields; a line with more is not meant to be filled by hand.
+/// Maximum number of blanks per line that become fields.
 const MOST_FIELDS: usize = 64;
 
 impl super::OwnershipLine {
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn code_ticks_stay_with_names_and_leave_blanks() {
+    fn backticks_stay_in_names_and_are_removed_from_blanks() {
         let line = OwnershipLine::read("own.1".into(), "`.env` commit: `____` on: ____".into(), 1);
         let labels: Vec<&str> = line.fields.iter().map(|f| f.label.as_str()).collect();
         assert_eq!(labels, ["`.env` commit", "on"]);
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn underscores_inside_names_are_no_blanks() {
+    fn underscores_inside_names_are_not_blanks() {
         assert!(blanks("`A___B` and c___d, __").is_empty());
         assert_eq!(blanks("`____`"), vec![1..5]);
         assert_eq!(blanks("é: ___"), vec![4..7]);

@@ -1,4 +1,4 @@
-//! What is wrong with a runbook or its configuration, told so that it can be put right.
+//! Problems of a runbook or its configuration, with position and hint.
 
 use std::fmt;
 
@@ -8,16 +8,16 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Worth knowing; nothing is lost.
+    /// For information; nothing is ignored.
     Note,
-    /// Something may have been meant differently from how it was read.
+    /// Something may be meant differently from how it was read.
     Warning,
     /// Something cannot be used.
     Error,
 }
 
 impl Severity {
-    /// The word for it.
+    /// Its name.
     pub fn label(self) -> &'static str {
         match self {
             Severity::Note => "note",
@@ -27,7 +27,7 @@ impl Severity {
     }
 }
 
-/// One thing that was not understood, or that does not fit together.
+/// One part that was not recognised, or that is inconsistent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     /// The file it is about; `None` means the runbook itself.
@@ -41,7 +41,7 @@ pub struct Problem {
     pub severity: Severity,
     /// What is wrong, one sentence without a full stop.
     pub message: String,
-    /// What to write instead; empty when the message says it all.
+    /// What to write instead; empty if the message is sufficient.
     #[serde(default)]
     pub hint: String,
 }

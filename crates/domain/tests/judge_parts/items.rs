@@ -1,4 +1,4 @@
-//! Criteria: proved by checks, by words, let through by waivers, and how all of that ages.
+//! Criteria: proved by checks, attested, waived, and how all of that expires.
 
 use super::*;
 
@@ -14,14 +14,14 @@ fn an_item_needs_all_its_checks() {
 }
 
 #[test]
-fn a_word_does_not_replace_a_check() {
+fn an_attestation_does_not_replace_a_check() {
     let mut w = World::new();
     w.attests("A.1", true);
     assert!(!w.judge().item("A.1").unwrap().is_satisfied());
 }
 
 #[test]
-fn a_check_that_sees_only_a_part_needs_a_word_besides() {
+fn a_check_that_covers_only_a_part_needs_an_attestation_too() {
     let mut w = World::new();
     w.attest = vec!["B.1".into()];
     w.finds("scan", Outcome::Pass);
@@ -48,7 +48,7 @@ fn an_attestation_ends_with_its_text_its_release_or_its_author() {
 }
 
 #[test]
-fn evidence_of_another_commit_does_not_count_and_revives_after_a_return() {
+fn evidence_of_another_commit_does_not_count_until_a_rollback() {
     let mut w = World::signed();
     w.release = Some(release(2));
     w.observed.parts = release(2).parts;
@@ -71,7 +71,7 @@ fn evidence_ages() {
 }
 
 #[test]
-fn a_waiver_lets_through_until_it_ends_and_is_counted() {
+fn a_waiver_counts_until_it_expires_and_is_listed() {
     let mut w = World::signed();
     w.finds("scan", Outcome::Fail);
     assert!(!w.judge().verdict.is_go());
@@ -87,7 +87,7 @@ fn a_waiver_lets_through_until_it_ends_and_is_counted() {
 }
 
 #[test]
-fn a_check_that_goes_on_failing_under_a_waiver_disturbs_nothing() {
+fn a_check_that_keeps_failing_under_a_waiver_changes_nothing() {
     let mut w = World::ready_to_sign();
     w.finds("scan", Outcome::Fail);
     w.waives("A.1", 2);
@@ -101,7 +101,7 @@ fn a_check_that_goes_on_failing_under_a_waiver_disturbs_nothing() {
 }
 
 #[test]
-fn an_attestation_ages_and_says_so() {
+fn an_attestation_expires_with_a_reason() {
     let mut w = World::ready_to_sign();
     w.rules.attested_for_ms = Some(30 * DAY);
     w.rules.attested_for_items = [("H.c2".to_owned(), 60 * DAY)].into();
@@ -119,7 +119,7 @@ fn an_attestation_ages_and_says_so() {
 }
 
 #[test]
-fn a_checklist_item_holds_when_its_parts_do_and_is_no_blocker_of_its_own() {
+fn a_checklist_item_follows_its_parts_and_is_not_a_separate_blocker() {
     let mut w = World::new();
     w.rules.checklist = [(
         "H.c2".to_owned(),
@@ -133,16 +133,16 @@ fn a_checklist_item_holds_when_its_parts_do_and_is_no_blocker_of_its_own() {
     assert_eq!(item.pieces.iter().map(|p| p.word.as_str()).collect::<Vec<_>>(), ["open", "pass"]);
     assert!(!whats(&judged).iter().any(|b| b.starts_with("Gate H")), "{:?}", whats(&judged));
     w.finds("scan", Outcome::Fail);
-    assert!(whats(&w.judge()).contains(&"Gate H: 1 of the checklist open".to_owned()));
+    assert!(whats(&w.judge()).contains(&"Gate H: 1 checklist item open".to_owned()));
     w.finds("scan", Outcome::Pass);
     w.attests("A.2", true);
     assert_eq!(w.judge().item("H.c2").unwrap().status, Status::Proved);
     w.attest = vec!["H.c2".into()];
-    assert!(!w.judge().item("H.c2").unwrap().is_satisfied(), "a word is asked besides");
+    assert!(!w.judge().item("H.c2").unwrap().is_satisfied(), "an attestation is required too");
     w.attests("H.c2", true);
     assert!(w.judge().item("H.c2").unwrap().is_satisfied());
     w.rules.checklist.insert("H.c2".into(), vec![ChecklistPart::Check("gone".into())]);
-    assert!(!w.judge().item("H.c2").unwrap().is_satisfied(), "what does not exist never holds");
+    assert!(!w.judge().item("H.c2").unwrap().is_satisfied(), "a check that does not exist never passes");
 }
 
 #[test]
@@ -159,13 +159,13 @@ fn the_verdict_names_what_is_waived_with_the_last_day() {
 }
 
 #[test]
-fn a_blocker_says_since_when_it_stands_there_where_the_facts_tell() {
+fn a_blocker_shows_since_when_it_exists_if_known() {
     let mut w = World::new();
     let since = |w: &World, gate: &str| {
         let kind = BlockerKind::Gate(gate.to_owned());
         w.judge().verdict.blockers.iter().find(|b| b.kind == kind).and_then(|b| b.since)
     };
-    assert_eq!(since(&w, "B"), Some(Millis(0)), "nothing was looked at since the release was opened");
+    assert_eq!(since(&w, "B"), Some(Millis(0)), "no check has run since the release was opened");
     w.finds("scan", Outcome::Pass);
     assert_eq!(since(&w, "B"), Some(w.now), "ready since the last check passed");
     w.now = w.now.plus(5);
@@ -173,10 +173,10 @@ fn a_blocker_says_since_when_it_stands_there_where_the_facts_tell() {
     let failing = w.now;
     w.now = w.now.plus(5);
     w.finds("scan", Outcome::Inconclusive);
-    assert_eq!(since(&w, "B"), Some(failing), "since it passed last");
+    assert_eq!(since(&w, "B"), Some(failing), "since it last passed");
     let found = w.now;
     w.now = w.now.plus(7 * DAY + 50);
     assert_eq!(since(&w, "B"), Some(found.plus(7 * DAY)), "since the evidence grew too old");
     w.release.as_mut().unwrap().parts.values.insert(ReleaseComponent::Commit, "other".into());
-    assert_eq!(since(&w, "B"), None, "when the commit changed is not known");
+    assert_eq!(since(&w, "B"), None, "the time of the change is not known");
 }

@@ -1,4 +1,4 @@
-//! Gates, signatures, decisions: in which order they come, and what makes them fall.
+//! Gates, sign-offs, decisions: their order, and what invalidates them.
 
 use super::*;
 
@@ -13,7 +13,7 @@ fn gates_go_in_order() {
 }
 
 #[test]
-fn an_accepted_gate_falls_back_when_a_check_fails_and_stays_so_until_accepted_again() {
+fn an_acceptance_is_withdrawn_when_a_check_fails_until_accepted_again() {
     let mut w = World::ready_to_sign();
     assert_eq!(w.judge().gate("A").unwrap().state, GateState::Accepted);
     w.finds("unit", Outcome::Fail);
@@ -27,25 +27,25 @@ fn an_accepted_gate_falls_back_when_a_check_fails_and_stays_so_until_accepted_ag
 }
 
 #[test]
-fn running_a_check_again_with_the_same_outcome_disturbs_nothing() {
+fn running_a_check_again_with_the_same_outcome_changes_nothing() {
     let mut w = World::signed();
     w.finds("unit", Outcome::Pass);
     assert!(w.judge().verdict.is_go());
 }
 
 #[test]
-fn a_failure_makes_signatures_stale_even_after_it_passed_again() {
+fn a_failure_makes_sign_offs_stale_even_after_it_passed_again() {
     let mut w = World::signed();
     w.finds("unit", Outcome::Fail);
     w.finds("unit", Outcome::Pass);
     w.accepts("A");
     let judged = w.judge();
     assert_eq!(whats(&judged), ["Sign-offs missing: Backend, QA, PO"]);
-    assert_eq!(judged.sign_offs[0].stale, ["A.1 did not hold in between"]);
+    assert_eq!(judged.sign_offs[0].stale, ["A.1 failed or was inconclusive in the meantime"]);
 }
 
 #[test]
-fn nobody_counts_twice() {
+fn a_person_counts_only_once() {
     let mut w = World::ready_to_sign();
     w.signs(Role::Backend, 1, Choice::Go);
     w.signs(Role::Qa, 1, Choice::Go);
@@ -64,16 +64,16 @@ fn whoever_deployed_cannot_be_the_only_signer() {
 }
 
 #[test]
-fn a_no_go_stands_until_its_signer_changes_it() {
+fn a_no_go_is_valid_until_its_signer_changes_it() {
     let mut w = World::signed();
     w.signs(Role::Qa, 2, Choice::NoGo);
-    assert_eq!(whats(&w.judge()), ["QA says No-Go"]);
+    assert_eq!(whats(&w.judge()), ["QA signed No-Go"]);
     w.finds("unit", Outcome::Fail);
-    assert!(whats(&w.judge()).contains(&"QA says No-Go".to_owned()));
+    assert!(whats(&w.judge()).contains(&"QA signed No-Go".to_owned()));
 }
 
 #[test]
-fn a_decision_holds_only_for_what_was_shown() {
+fn a_decision_is_valid_only_for_what_was_shown() {
     let mut w = World::signed();
     let digest = w.judge().digest;
     w.decisions.push(Decision {
@@ -96,7 +96,7 @@ fn a_decision_holds_only_for_what_was_shown() {
 }
 
 #[test]
-fn what_follows_from_a_blocker_is_no_blocker() {
+fn consequences_of_a_blocker_are_not_listed() {
     let mut w = World::new();
     w.release = None;
     assert_eq!(whats(&w.judge()), ["No release is open"]);
@@ -119,7 +119,7 @@ fn a_no_go_says_what_would_change_it() {
 }
 
 #[test]
-fn a_page_can_say_what_changed_since_a_signature_row_by_row() {
+fn changes_since_a_sign_off_are_listed_row_by_row() {
     let mut w = World::new();
     w.checks[0].want = Some(">= 65 %".parse().unwrap());
     w.finds("unit", Outcome::Pass);
@@ -128,8 +128,11 @@ fn a_page_can_say_what_changed_since_a_signature_row_by_row() {
     w.finds("unit", Outcome::Pass);
     w.evidence.last_mut().unwrap().finding.value = Some(66.1);
     let view = |w: &World| w.judge().sign_offs[1].clone();
-    assert!(view(&w).stale.is_empty(), "a value that stays as wanted ends no signature");
-    assert_eq!(view(&w).changes, ["A.1 unit was 71.2 %, is 66.1 %"]);
+    assert!(
+        view(&w).stale.is_empty(),
+        "a value that still meets its threshold does not invalidate a sign-off"
+    );
+    assert_eq!(view(&w).changes, ["A.1 unit was 71.2 %, is now 66.1 %"]);
     w.release.as_mut().unwrap().parts.images.insert("web".into(), "sha256:other".into());
     w.observed.parts = w.release.as_ref().unwrap().parts.clone();
     assert_eq!(view(&w).stale, ["the image of web changed"]);
@@ -139,7 +142,7 @@ fn a_page_can_say_what_changed_since_a_signature_row_by_row() {
 }
 
 #[test]
-fn a_decision_that_fell_says_why_and_does_not_come_back_with_other_signers() {
+fn an_invalid_decision_has_reasons_and_stays_invalid_with_other_signers() {
     let mut w = World::signed();
     let judged = w.judge();
     w.decisions.push(Decision {
@@ -157,11 +160,11 @@ fn a_decision_that_fell_says_why_and_does_not_come_back_with_other_signers() {
     assert!(w.judge().decision.is_some() && w.judge().fallen.is_none());
     w.observed.services = vec![service(Health::Exited)];
     let fallen = w.judge().fallen.unwrap();
-    assert_eq!(fallen.why, ["the verdict is No-Go now: web is exited"]);
+    assert_eq!(fallen.why, ["the verdict is now No-Go: web is exited"]);
     w.observed.services = vec![service(Health::Healthy)];
     assert!(w.judge().decision.is_some(), "the same verdict again");
     w.signs(Role::Qa, 5, Choice::Go);
     let judged = w.judge();
     assert!(judged.verdict.is_go() && judged.decision.is_none());
-    assert_eq!(judged.fallen.unwrap().why, ["the sign-offs are others than were decided on"]);
+    assert_eq!(judged.fallen.unwrap().why, ["the sign-offs have changed since the decision"]);
 }

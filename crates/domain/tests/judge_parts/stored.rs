@@ -1,13 +1,13 @@
-//! What earlier versions stored still counts after an upgrade.
+//! Data stored by earlier versions still counts after an upgrade.
 
 use domain::digest::digest_fields;
 use domain::facts::ShownRow;
 
 use super::*;
 
-/// Digests that acceptances, sign-offs and decisions are stored with. A new value here voids what people signed.
+/// Digests stored with acceptances, sign-offs and decisions. If a value changes, sign-offs become invalid.
 #[test]
-fn the_digests_that_people_sign_stay_what_they_were() {
+fn the_digests_that_people_sign_do_not_change() {
     let w = World::signed();
     let judged = w.judge();
     assert!(judged.verdict.is_go());
@@ -19,9 +19,9 @@ fn the_digests_that_people_sign_stay_what_they_were() {
 }
 
 #[test]
-fn an_upgrade_voids_no_sign_off_acceptance_or_decision() {
+fn an_upgrade_invalidates_no_sign_off_acceptance_or_decision() {
     let mut w = World::ready_to_sign();
-    // Found by a version that made digests of the names of Rust types.
+    // Evidence of a version whose digests contained the names of Rust types.
     for found in &mut w.evidence {
         let declared = w.checks.iter().find(|c| c.id == found.check).unwrap();
         found.threshold_digest = digest_fields([declared.id.as_str(), &format!("{:?}", declared.spec), ""]);
@@ -35,14 +35,14 @@ fn an_upgrade_voids_no_sign_off_acceptance_or_decision() {
     assert_eq!(
         judged.digest,
         World::signed().judge().digest,
-        "the form of the digest is none of the signer's business"
+        "the format of the digest must not affect the signer"
     );
-    // Another declaration makes it stale as before.
+    // A changed declaration makes it stale as before.
     w.checks[0].want = Some("== 0".parse().unwrap());
     assert!(!w.judge().verdict.is_go());
 }
 
-/// The rows as versions stored them that named a finding of preflight by its message.
+/// The rows of versions that identified a preflight finding by its message.
 fn in_first_form(rows: &[ShownRow], id: &str, digest: &str) -> Vec<ShownRow> {
     let renamed = |row: &ShownRow| match row.item.starts_with("B.p-") {
         true => ShownRow { item: id.to_owned(), text_digest: digest.to_owned(), ..row.clone() },
@@ -59,7 +59,7 @@ fn digest_of(head: &str, rows: &[ShownRow]) -> String {
 }
 
 #[test]
-fn what_was_said_about_a_finding_by_its_message_counts_after_an_upgrade() {
+fn waivers_of_a_finding_by_its_message_count_after_an_upgrade() {
     use domain::preflight::{Finding, Weight};
     let finding = Finding {
         gate: Some("B".into()),
@@ -81,7 +81,7 @@ fn what_was_said_about_a_finding_by_its_message_counts_after_an_upgrade() {
     w.attests("H.c2", true);
     assert!(w.accepts("A"));
     assert!(w.judge().gate("B").unwrap().is_red());
-    // A waiver, the acceptance of its gate, three signatures and a decision, all in the first form.
+    // A waiver, the acceptance of its gate, three sign-offs and a decision, all in the first format.
     w.waivers.push(Waiver {
         id: 1,
         item: id.clone(),
@@ -128,13 +128,13 @@ fn what_was_said_about_a_finding_by_its_message_counts_after_an_upgrade() {
         at: w.now,
     });
     assert!(w.judge().decision.is_some(), "{:?}", w.judge().fallen);
-    // Other words for the same trouble void nothing that is given from now on; what was given by the message is void.
+    // A new text for the same problem invalidates only what was stored in the first format.
     w.findings[0].message = "B.s1 uses a script that does not exist".into();
     assert!(w.judge().decision.is_none() && w.judge().gate("B").unwrap().is_red());
 }
 
 #[test]
-fn other_words_for_a_finding_void_nothing() {
+fn a_new_text_of_a_finding_invalidates_nothing() {
     let mut w = World::new();
     w.findings = vec![domain::preflight::Finding {
         gate: Some("B".into()),

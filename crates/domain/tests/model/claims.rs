@@ -1,4 +1,4 @@
-//! What must be true of a judgement, said from the bare facts.
+//! What must be true of a judgement, derived from the facts.
 
 use domain::evidence::Outcome;
 use domain::facts::{Attestation, Choice, SignOff, Waiver};
@@ -8,30 +8,30 @@ use domain::release::ReleaseComponent;
 
 use super::world::{CRITERIA, EVIDENCE_MS, SIGNERS, WORD_MS, World};
 
-/// A claim that a judgement may break.
+/// A claim that a judgement may violate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Claim {
     /// A gate is accepted with an unmet criterion, or without an acceptance on this release.
     AcceptedUnmet,
-    /// A stale signature is counted.
+    /// A stale sign-off is counted.
     StaleCounted,
-    /// Somebody's signature is counted for two roles.
+    /// A person's sign-off is counted for two roles.
     TwoRoles,
     /// Go without a Go by each of the six roles, from six people.
     GoUnsigned,
     /// Go with a gate that is not accepted or a criterion that is not met.
     GoUnaccepted,
-    /// Go while a service is not well or another image runs.
+    /// Go while a service is unhealthy or a different image runs.
     GoUnwell,
-    /// Only whoever deployed signed.
+    /// Only the person who deployed has signed.
     OnlyDeployer,
-    /// A decision Go stands while the verdict is No-Go.
+    /// A Go decision is valid while the verdict is No-Go.
     DecisionOnNoGo,
-    /// A criterion is called satisfied that is not, or the other way round.
+    /// A criterion is shown as satisfied but is not, or the other way round.
     Satisfied,
 }
 
-/// The newest finding of a check about these parts that is not too old.
+/// The newest finding of a check on these parts that is not too old.
 pub fn passes(w: &World, check: &str) -> bool {
     let commit = w.release.parts.get(ReleaseComponent::Commit);
     w.evidence
@@ -42,7 +42,7 @@ pub fn passes(w: &World, check: &str) -> bool {
         .is_some_and(|e| e.finding.outcome == Outcome::Pass)
 }
 
-/// The last word on an item for this release, unless it was taken back, is about another text, or too old.
+/// The last attestation of an item on this release, unless it was withdrawn, is for another text, or expired.
 pub fn word_counts<'a>(w: &'a World, item: &str) -> Option<&'a Attestation> {
     let last =
         w.attestations.iter().filter(|a| a.item == item && a.release == w.release.id).max_by_key(|a| a.id)?;
@@ -50,7 +50,7 @@ pub fn word_counts<'a>(w: &'a World, item: &str) -> Option<&'a Attestation> {
     (last.holds && fresh && last.text_digest == w.text_of(item)).then_some(last)
 }
 
-/// The last waiver of an item, unless it was ended, is over, or about another text.
+/// The last waiver of an item, unless it was ended, expired, or is for another text.
 pub fn waiver_counts<'a>(w: &'a World, item: &str) -> Option<&'a Waiver> {
     let last = w.waivers.iter().filter(|x| x.item == item).max_by_key(|x| x.id)?;
     (last.holds && w.now.0 < last.until.0 && last.text_digest == w.text_of(item)).then_some(last)
@@ -64,7 +64,7 @@ pub fn satisfied(w: &World, item: &str) -> bool {
     (by_machine && by_word) || waiver_counts(w, item).is_some()
 }
 
-/// The last signature of each role on this release, in the runbook's order.
+/// The last sign-off of each role on this release, in the runbook's order.
 fn last_words(w: &World) -> Vec<Option<&SignOff>> {
     SIGNERS
         .iter()
@@ -74,7 +74,7 @@ fn last_words(w: &World) -> Vec<Option<&SignOff>> {
         .collect()
 }
 
-/// The first claim that the judgement breaks.
+/// The first claim that the judgement violates.
 pub fn broken(w: &World, judged: &Judgement) -> Option<Claim> {
     for (item, _, _) in CRITERIA {
         if judged.item(item).unwrap().is_satisfied() != satisfied(w, item) {

@@ -1,4 +1,4 @@
-//! A small stack under a random hand: four gates, a checklist, six signing roles, two releases.
+//! A small stack with random actions: four gates, a checklist, six signing roles, two releases.
 
 use std::collections::BTreeMap;
 
@@ -17,19 +17,19 @@ use domain::time::{DAY_MS, Millis};
 /// The roles that sign.
 pub const SIGNERS: [Role; 6] =
     [Role::Backend, Role::Frontend, Role::Qa, Role::Security, Role::DevOps, Role::Po];
-/// The criteria: A.1 by two checks, A.2 by a word, B.1 by a check, B.2 by a check and a word.
+/// The criteria: A.1 by two checks, A.2 by an attestation, B.1 by a check, B.2 by a check and an attestation.
 pub const CRITERIA: [(&str, &[&str], bool); 4] = [
     ("A.1", &["unit", "scan"], false),
     ("A.2", &[], true),
     ("B.1", &["scan"], false),
     ("B.2", &["smoke"], true),
 ];
-/// How long a word on A.2 counts.
+/// How long an attestation of A.2 counts.
 pub const WORD_MS: u64 = 3 * DAY_MS;
-/// How long what a check found counts.
+/// How long evidence counts.
 pub const EVIDENCE_MS: u64 = 5 * DAY_MS;
 
-/// Numbers from a seed: SplitMix64, so that a failing sequence can be played again.
+/// Numbers from a seed (SplitMix64), so that a failing sequence can be repeated.
 pub struct Dice(u64);
 
 impl Dice {
@@ -51,7 +51,7 @@ impl Dice {
     }
 }
 
-/// All that is known, and how the world was when each signature was given.
+/// All facts, and the facts at the time of each sign-off.
 pub struct World {
     pub now: Millis,
     runbook: Runbook,
@@ -67,7 +67,7 @@ pub struct World {
     pub sign_offs: Vec<SignOff>,
     pub decisions: Vec<Decision>,
     pub observed: Observed,
-    /// For each signature by id, the bare facts it was given on.
+    /// For each sign-off by id, the facts it was based on.
     pub signed_on: BTreeMap<i64, String>,
 }
 
@@ -134,7 +134,7 @@ impl World {
         }
     }
 
-    /// Everything holds, and both gates are accepted.
+    /// Everything is satisfied, and both gates are accepted.
     pub fn accepted(_: &mut Dice) -> World {
         let mut w = World::new();
         for check in ["unit", "scan", "smoke"] {
@@ -148,7 +148,7 @@ impl World {
         w
     }
 
-    /// And six people signed Go.
+    /// The same, and six people have signed Go.
     pub fn signed(dice: &mut Dice) -> World {
         let mut w = World::accepted(dice);
         w.all_sign();
@@ -178,7 +178,7 @@ impl World {
         })
     }
 
-    /// Does one thing at random. Nothing asks whether it may be done.
+    /// Executes a random action, without a permission check.
     pub fn act(&mut self, dice: &mut Dice) {
         match dice.below(28) {
             0..=5 => {
@@ -210,7 +210,7 @@ impl World {
                 self.sign(role, person, if dice.below(8) == 0 { Choice::NoGo } else { Choice::Go });
             }
             19 => {
-                // All sign, each for the role of their own.
+                // All sign, each for their own role.
                 self.all_sign();
             }
             20 | 21 => self.decide(if dice.below(5) == 0 { Choice::NoGo } else { Choice::Go }),
@@ -237,18 +237,18 @@ impl World {
         &self.runbook.criteria.iter().find(|c| c.id == item).unwrap().digest
     }
 
-    /// Whether what was signed is, fact by fact, what there is now.
+    /// Whether the signed facts are equal to the current facts.
     pub fn same_as_shown(&self, signed: &SignOff) -> bool {
         self.signed_on_this(signed, &self.shown_now())
     }
 
-    /// The same, for somebody who has looked already what there is now.
+    /// The same, with the current facts as an argument.
     pub fn signed_on_this(&self, signed: &SignOff, now: &str) -> bool {
         signed.release == self.release.id && self.signed_on.get(&signed.id).is_some_and(|then| then == now)
     }
 
-    /// What a signer sees, in bare words: release and parts, and for each criterion how it stands and by
-    /// which word. Written down again here, without the judge.
+    /// What a signer is shown, as plain facts: release and parts, and for each criterion its state and its
+    /// attestation or waiver. Implemented here again, without the judge.
     pub fn shown_now(&self) -> String {
         let mut out = format!("{} {:?}", self.release.id, self.release.parts);
         for (id, checks, needs_word) in CRITERIA {
@@ -337,7 +337,7 @@ impl World {
     }
 
     fn all_sign(&mut self) {
-        // A signature changes nothing of what the others are shown.
+        // A sign-off does not change what the others are shown.
         let (judged, now) = (self.judge(), self.shown_now());
         for (role, person) in SIGNERS.into_iter().zip(1..) {
             self.put_signature(role, person, Choice::Go, &judged, &now);

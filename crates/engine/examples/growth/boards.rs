@@ -1,5 +1,4 @@
-//! Many open boards, as the page's own script keeps them: an event stream each, and the page read again when
-//! something changed.
+//! Many open boards, like the script of the page: an event stream for each, and the page is read again after a change.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,11 +11,11 @@ use super::http::Server;
 /// Boards that one session may have open is 16; the others belong to further sessions of the same person.
 const OF_A_SESSION: usize = 16;
 
-/// How a change came to all of them.
+/// How fast a change reached all boards.
 pub struct Seen {
-    /// Until the last one showed it.
+    /// Time until the last one showed it.
     pub seconds: f64,
-    /// CPU of the server meanwhile.
+    /// CPU time of the server meanwhile.
     pub cpu: f64,
 }
 

@@ -1,4 +1,4 @@
-//! Builds a stack and a store of a given size, through the program's own code.
+//! Builds a stack and a store of a given size with Stagegate's own code.
 
 use std::fs;
 use std::path::Path;
@@ -18,7 +18,7 @@ use store::{Store, StoreError, evidence};
 
 use super::texts;
 
-/// How much there is of everything.
+/// The number of rows of each kind.
 #[derive(Debug, Clone, Copy)]
 pub struct Sizes {
     pub releases: usize,
@@ -28,7 +28,7 @@ pub struct Sizes {
 }
 
 impl Sizes {
-    /// One page of every list, and as much evidence of each check as is looked at.
+    /// One page of every list, and as much evidence of each check as is read.
     pub const ONE_PAGE: Sizes = Sizes { releases: 120, runs: 600, evidence: 1_500, events: 600 };
 
     pub fn at_least(self, other: Sizes) -> Sizes {
@@ -45,14 +45,14 @@ impl Sizes {
     }
 }
 
-/// Who asks; holds every role that the bench needs.
+/// The person who sends the requests; has every role that the benchmark needs.
 pub const LOGIN: &str = "ada";
 pub const PASSWORD: &str = "a horse of the battery";
-/// Rows that share a transaction.
+/// Rows in one transaction.
 const BATCH: usize = 1_000;
-/// Checks beside those of the tests' configuration.
+/// Checks in addition to those of the tests' configuration.
 const CHECKS: usize = 16;
-/// One in so many runs is a deploy, beside the first run of each release; the others are of checks.
+/// One in this many runs is a deploy, in addition to the first run of each release; the others are runs of checks.
 const DEPLOY_EVERY: usize = 100;
 
 /// Builds `home/stack` and `home/data`.
@@ -84,7 +84,7 @@ fn stack(dir: &Path) {
         .map(|n| {
             format!(
                 "\n[[check]]\nid = \"file-{n}\"\ntitle = \"File {n}\"\nkind = \"file\"\npath = \"note-{n}.txt\"\n\
-                 proves = [{{ criterion = \"B.1\", says = \"note file\" }}]\n"
+                 proves = [{{ criterion = \"B.1\", contains = \"note file\" }}]\n"
             )
         })
         .collect();
@@ -130,7 +130,7 @@ async fn person(store: &Store) -> i64 {
         .unwrap()
 }
 
-/// What a release is.
+/// The parts of a release.
 fn parts(release: usize) -> ReleaseComponents {
     ReleaseComponents {
         values: [
@@ -144,7 +144,7 @@ fn parts(release: usize) -> ReleaseComponents {
     }
 }
 
-/// Most releases were healthy, every third became a rollback point, every tenth was rolled back from.
+/// Most releases were healthy, every third became a rollback target, every tenth was rolled back.
 async fn all_releases(store: &Store, by: i64, head: &str, count: usize, first: i64) -> Vec<i64> {
     let mut all = Vec::new();
     for start in (0..count).step_by(BATCH / 4) {
@@ -196,8 +196,7 @@ async fn all_releases(store: &Store, by: i64, head: &str, count: usize, first: i
     all
 }
 
-/// The release that run or finding `number` of `count` is about: the last release has been judged for half of the
-/// time.
+/// The release of run or finding `number` of `count`: the last release is the current one for half of the time.
 fn release_of(releases: &[i64], number: usize, count: usize) -> usize {
     (number * 2 * releases.len() / count.max(1)).min(releases.len() - 1)
 }

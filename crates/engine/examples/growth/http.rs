@@ -1,4 +1,4 @@
-//! A real server, asked over HTTP.
+//! A real server, accessed over HTTP.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -14,7 +14,7 @@ use super::build::{LOGIN, PASSWORD};
 /// The criterion that is attested again and again.
 const ITEM: &str = "A.2";
 
-/// A running server and a session on it. Ends with the value.
+/// A running server and a session on it. It is stopped when this is dropped.
 pub struct Server {
     child: Child,
     base: Url,
@@ -52,7 +52,7 @@ impl Server {
         let (send, lines) = mpsc::channel();
         std::thread::spawn(move || {
             for line in BufReader::new(out).lines().map_while(Result::ok) {
-                // Nobody may be listening any more; the pipe is read to its end all the same.
+                // The receiver may be gone; the pipe is read to its end anyway.
                 let _ = send.send(line);
             }
         });
@@ -66,7 +66,7 @@ impl Server {
         });
         let base = Url::parse(&address.await.unwrap()).unwrap();
         let port = base.port().unwrap();
-        // An error means that it was said before.
+        // An error means that it was already reported.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
             .redirect(Policy::none())
@@ -108,7 +108,7 @@ impl Server {
         assert_eq!(board.status(), 200, "signing in did not work");
     }
 
-    /// Signs in once more; the cookie of that session.
+    /// Signs in again. Returns the cookie of that session.
     pub async fn new_session(&self) -> String {
         // With a session's cookie that session would end.
         let answer = self.post_as("", "/api/sign_in", &[("login", LOGIN), ("password", PASSWORD)]).await;
@@ -126,8 +126,8 @@ impl Server {
         began.elapsed().as_secs_f64() * 1_000.0
     }
 
-    /// Attests an item, or takes the attestation back, whichever its page offers: it changes the verdict.
-    /// Milliseconds until it was answered.
+    /// Attests an item, or withdraws the attestation, whichever its page offers: it changes the verdict. Returns the
+    /// milliseconds until the answer.
     pub async fn write(&self) -> f64 {
         let (digest, holds, shown) = self.offered().await;
         let form = [
@@ -146,7 +146,7 @@ impl Server {
         took
     }
 
-    /// What the form of [`ITEM`] sends: the criterion's digest, whether it is to hold, what was shown.
+    /// The fields of the form of [`ITEM`]: the criterion's digest, whether to attest it, what was shown.
     async fn offered(&self) -> (String, String, String) {
         let page = self.client.get(self.url("/gates/A")).header("cookie", &self.cookie).send().await.unwrap();
         let page = page.text().await.unwrap();
@@ -162,7 +162,7 @@ impl Server {
         (field("digest"), field("holds"), field("shown"))
     }
 
-    /// A form post from one of the program's own pages.
+    /// A form post from one of Stagegate's own pages.
     async fn post(&self, path: &str, form: &[(&str, &str)]) -> Response {
         self.post_as(&self.cookie, path, form).await
     }
@@ -187,15 +187,15 @@ impl Server {
             .unwrap()
     }
 
-    /// Memory that the server holds, megabytes.
+    /// Memory of the server, megabytes.
     pub fn memory_mb(&self) -> f64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find(|l| l.starts_with("VmRSS:")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1_024.0
     }
 
-    /// Waits until what a server does once after its start is over: three seconds of rest, so that a machine with
-    /// other work does not look like it.
+    /// Waits until the start-up tasks of the server have ended: until it is idle for three seconds, so that other load
+    /// on the host is not mistaken for them.
     pub async fn is_idle(&self) {
         let mut rest = 0;
         for _ in 0..180 {
@@ -209,7 +209,7 @@ impl Server {
         panic!("the server does not come to rest");
     }
 
-    /// Seconds of CPU that the server has used.
+    /// CPU seconds that the server has used.
     pub fn cpu_seconds(&self) -> f64 {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();

@@ -1,9 +1,8 @@
-//! Whether anything costs more the longer an installation has been in use: `make bench-growth`.
+//! Tests whether anything becomes more expensive the longer an installation is in use: `make bench-growth`.
 //!
-//! Two stores are built through the program's own code: a new one, with one page of every list, and a grown one.
-//! The real server (`STAGEGATE_BIN`) runs on both at the same time, and the same is asked of both, turn by turn.
-//! Prints a table, writes target/bench/growth.json, and fails when the grown store costs more than 1.2 times as
-//! much (memory: 1.5 times).
+//! Two stores are built with Stagegate's own code: a new one, with one page of every list, and a grown one. The real
+//! server (`STAGEGATE_BIN`) runs on both at the same time, and both get the same requests alternately. Prints a table,
+//! writes target/bench/growth.json, and fails if the grown store costs more than 1.2 times as much (memory: 1.5 times).
 //!
 //! Sizes: GROWTH_RELEASES, GROWTH_RUNS, GROWTH_EVIDENCE, GROWTH_EVENTS (1,000, 100,000, 500,000, 1,000,000);
 //! GROWTH_ROUNDS (300) requests of each page, GROWTH_BOARDS (500) open boards. Building takes most of the time: with
@@ -26,11 +25,11 @@ use serde_json::{Value, json};
 use build::Sizes;
 use http::Server;
 
-/// Most that the grown store may cost, in times of the new one.
+/// Maximum cost of the grown store, relative to the new one.
 const MOST: f64 = 1.2;
 /// The same for memory.
 const MOST_MEMORY: f64 = 1.5;
-/// Starts of each server that are timed, turn by turn.
+/// Number of timed starts of each server.
 const STARTS: usize = 9;
 /// Differences below this are noise of the clock, milliseconds.
 const NOISE_MS: f64 = 0.1;
@@ -82,7 +81,7 @@ async fn main() -> ExitCode {
     ] {
         let (mut a, mut b) = (Vec::new(), Vec::new());
         for round in 0..rounds {
-            // Each is another address, so that none is answered from what was rendered before.
+            // Each request has another address, so that none is answered from the page cache.
             let path = format!("{path}?round={round}");
             a.push(new.get(&path).await);
             b.push(old.get(&path).await);
@@ -124,7 +123,7 @@ async fn main() -> ExitCode {
     if table.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Starts a server and ends it again. Seconds until it first answered.
+/// Starts and stops a server. Returns the seconds until the first answer.
 async fn start_seconds(bin: &str, home: &Path) -> f64 {
     let began = Instant::now();
     let server = Server::start(bin, home).await;
@@ -133,7 +132,7 @@ async fn start_seconds(bin: &str, home: &Path) -> f64 {
     took
 }
 
-/// A server that has done what it does once after its start, and has answered each page.
+/// A server that has completed its start-up tasks and has answered each page.
 async fn ready(bin: &str, home: &Path) -> Server {
     let mut server = Server::start(bin, home).await;
     server.sign_in().await;

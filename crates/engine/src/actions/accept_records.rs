@@ -1,23 +1,25 @@
-//! Accepting records that differ from the audit log, for whoever has the console of the machine: a change that was
-//! meant would block Go for ever otherwise.
+//! Accepting records that differ from the audit log, for operators with access to the console of the host: otherwise
+//! an intended change would block Go for ever.
 
 use crate::Engine;
 use store::StoreError;
 use store::audit::{self, Broken, Fault, LONGEST_REASON, Noted, VerifyError};
 
-/// Why records were not accepted. Nothing was changed then.
+/// Why records were not accepted. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum AcceptError {
-    /// The log itself is broken: what it vouches for says nothing then.
+    /// The log itself is broken, so it cannot confirm any record.
     #[error(
-        "{0}. Records cannot be accepted while the log itself is broken. Stop the server, restore the data directory from the last good backup and start it again; without a backup, keep the directory as evidence and begin with a new one"
+        "{0}. Records cannot be accepted while the log itself is broken. Stop the server, restore the data directory from the last good backup and start it again; without a backup, keep the directory as evidence and start with a new one"
     )]
     Broken(Broken),
     /// The reason is missing or too long.
     #[error("the reason must have 1 to {LONGEST_REASON} characters")]
     Reason,
-    /// Other records differ than those that were shown.
-    #[error("other records differ now than were shown; nothing was accepted. Run the command again")]
+    /// The records that differ are not those that were shown.
+    #[error(
+        "the records that differ have changed since they were shown; nothing was accepted. Run the command again"
+    )]
     Changed,
     /// The store cannot be read or written.
     #[error(transparent)]
@@ -34,7 +36,7 @@ impl From<VerifyError> for AcceptError {
 }
 
 impl Engine {
-    /// Every record that differs from what the audit log vouches for, or from what it is computed from.
+    /// Every record that differs from the audit log, or from the records it is computed from.
     ///
     /// # Errors
     /// Fails when the log itself is broken or does not contain `noted`, and when the store cannot be read.
@@ -49,11 +51,12 @@ impl Engine {
         Ok(faults)
     }
 
-    /// Has the audit log vouch for records as they are now. `shown` are all that [`Engine::differing_records`] gave.
-    /// Returns the numbers of the events that name them.
+    /// Accepts records as they are now and adds them to the audit log. `shown` are all records that
+    /// [`Engine::differing_records`] returned. Returns the numbers of the new events.
     ///
     /// # Errors
-    /// As [`Engine::differing_records`]; when others differ than were shown; when the reason is missing or too long.
+    /// As [`Engine::differing_records`]; the records that differ are not those that were shown; the reason is missing
+    /// or too long.
     pub async fn accept_records(
         &self,
         shown: &[Fault],

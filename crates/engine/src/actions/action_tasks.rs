@@ -1,4 +1,4 @@
-//! Actions run in tasks of their own: a browser that closes its connection drops the request, not the action.
+//! Actions run in separate tasks: a browser that closes its connection aborts the request, not the action.
 
 use std::future::Future;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::error::Error;
 /// How long a stopping server waits for actions that have begun.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Counts the actions that have begun and not ended.
+/// Counts the actions that are in progress.
 pub(crate) struct ActionTasks(watch::Sender<usize>);
 
 impl Default for ActionTasks {
@@ -20,7 +20,7 @@ impl Default for ActionTasks {
     }
 }
 
-/// Counted for as long as it lives.
+/// An action in progress; counted until it is dropped.
 struct Counted(watch::Sender<usize>);
 
 impl Drop for Counted {
@@ -41,19 +41,19 @@ impl ActionTasks {
         let ended = tokio::time::timeout(STOP_TIMEOUT, running.wait_for(|running| *running == 0)).await;
         if ended.is_err() {
             tracing::error!(
-                "actions were still running when the server stopped; the next start settles them"
+                "actions were still running when the server stopped; the next start completes or aborts them"
             );
         }
     }
 }
 
 impl Engine {
-    /// Carries out an action in a task of its own and waits for its answer. A caller who stops waiting, such as a
-    /// request whose browser has gone, does not stop the action: it is done fully, and the same idempotency key
-    /// gets its answer later.
+    /// Runs an action in a separate task and waits for its answer. If the caller stops waiting, for instance because
+    /// the browser has closed the connection, the action still completes, and the same idempotency key gets its answer
+    /// later.
     ///
     /// # Errors
-    /// Those of the action; an internal error when it panicked.
+    /// The errors of the action; an internal error when it panicked.
     pub async fn run_action<T, F>(&self, action: F) -> Result<T, Error>
     where
         T: Send + 'static,

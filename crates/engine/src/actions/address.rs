@@ -1,18 +1,18 @@
-//! Where something can be seen: addresses that people give with their word.
+//! Links that people add to an attestation.
 
 use crate::error::Error;
 
-/// Reads an address: a web address, or a path of this board such as `/runs/12`. Empty stays empty.
+/// Reads a link: a web address, or a path of this board such as `/runs/12`. Empty stays empty.
 ///
 /// # Errors
-/// Anything else, with what is wanted instead.
+/// Anything else; the message says what is allowed.
 pub(super) fn address(text: &str) -> Result<String, Error> {
     let text = text.trim();
     if text.is_empty() || is_web_address(text) || is_path(text) {
         return Ok(text.to_owned());
     }
     Err(Error::invalid(
-        "A link begins with https:// or http://, or is a path of this board such as /runs/12; it holds no spaces.",
+        "A link must start with https:// or http://, or be a path of this board such as /runs/12. It must not contain spaces.",
     ))
 }
 
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_length_of_a_link_counts_in_characters() {
+    fn the_length_of_a_link_is_counted_in_characters() {
         let link = |n: usize| format!("https://example.org/{}", "\u{fc}".repeat(n));
         assert!(address(&link(1_980)).is_ok() && address(&link(1_981)).is_err());
     }

@@ -1,6 +1,7 @@
-//! What admins do with accounts: inviting, roles, resets, ending access. Each names the end state that is wanted: two
-//! admins who press the same button want the same thing. Each asks for the password, and is judged again, one after
-//! another, once the password was right. Withdrawing an invitation alone asks for none: it only takes something away.
+//! What admins do with accounts: invitations, roles, password resets, access. Each request names the desired end
+//! state, so two admins who press the same button get the same result. Each requires the password; once it is
+//! confirmed, the rules are checked again, one action after another. Only withdrawing an invitation requires no
+//! password: it just removes something.
 
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ use store::links::{self, InvitationState, Link, LinkKind};
 use store::people::{self, Person, PersonError, role_names};
 use store::sessions;
 
-/// Whether somebody may sign in.
+/// Whether a person may sign in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
     /// They may.
@@ -31,7 +32,7 @@ pub enum Access {
 }
 
 impl Access {
-    /// The word in forms.
+    /// The value in forms.
     pub fn slug(self) -> &'static str {
         match self {
             Access::Given => "given",
@@ -45,21 +46,22 @@ impl Access {
     }
 }
 
-/// A one-time link that is to be given out once.
+/// A one-time link to be shown once.
 struct NewLink {
     link: Link,
     /// For the audit log.
     detail: String,
-    /// More to say beside the link.
+    /// Text shown after the link.
     note: String,
-    /// What a repeated request is told to do instead.
+    /// The instruction for a repeated request.
     again: &'static str,
-    /// The invitation that this one takes the place of.
+    /// The invitation that this one replaces.
     replaces: Option<Pending>,
 }
 
 impl Engine {
-    /// Asks an admin for the password. Who may not do `act` is not asked, and is refused whatever changes meanwhile.
+    /// Confirms the password of an admin. A person who may not do `act` is refused without a password check, even if
+    /// their roles change meanwhile.
     async fn ask_admin(
         &self,
         ctx: &Ctx,
@@ -71,20 +73,20 @@ impl Engine {
         if may {
             self.confirm_password(ctx, password, not_done).await?;
         }
-        Ok(when(may, || format!("This is for {}.", policy::who_may(act))))
+        Ok(when(may, || format!("Only {} can do this.", policy::who_may(act))))
     }
 
-    /// The facts for an admin's action, and the admin as they are now: roles may have been taken away since the request
-    /// came in. To be asked in turn.
+    /// The facts for an admin's action, and the admin with their current roles: they may have lost roles since the
+    /// request came in. The caller must hold the turn ([`Engine::in_turn`]).
     fn admin_facts(&self, ctx: &Ctx) -> (Arc<Assessment>, Actor) {
         let assessment = self.assessment();
-        let nobody = || Actor { roles: vec![], ..ctx.actor.clone() };
-        let me = assessment.snapshot.actor(ctx.actor.id).unwrap_or_else(nobody);
+        let without_roles = || Actor { roles: vec![], ..ctx.actor.clone() };
+        let me = assessment.snapshot.actor(ctx.actor.id).unwrap_or_else(without_roles);
         (assessment, me)
     }
 
-    /// Invites somebody: the answer holds a one-time link, shown once. An open invitation for the same login is
-    /// replaced, unless it was made since this one was asked for.
+    /// Invites a person: the answer contains a one-time link, shown once. An open invitation for the same login is
+    /// replaced, unless it was made after this request arrived.
     pub async fn invite(
         &self,
         ctx: &Ctx,
@@ -96,10 +98,10 @@ impl Engine {
         let roles = parse_roles(roles)?;
         let (name, login) = (name.trim().to_owned(), people::normal_login(login));
         if [&name, &login].iter().any(|text| text.is_empty() || text.chars().count() > 200) {
-            return Err(Error::invalid("A name and a login have 1 to 200 characters."));
+            return Err(Error::invalid("The name and the login must each have 1 to 200 characters."));
         }
         let replaces = invitations::pending(self.store().readers(), &login).await?;
-        let asked = self.ask_admin(ctx, "invite", password, "nobody was invited").await?;
+        let asked = self.ask_admin(ctx, "invite", password, "no invitation was created").await?;
         let _turn = self.in_turn().await?;
         let (assessment, me) = self.admin_facts(ctx);
         let taken = assessment.snapshot.people.iter().any(|p| p.login == login);
@@ -144,20 +146,20 @@ impl Engine {
         let allowed = all([
             assessment.may(&me, "withdraw_invitation"),
             when(found.state != InvitationState::Joined, || {
-                format!("{} has joined already. End their access instead.", found.name)
+                format!("{} has already joined. End their access instead.", found.name)
             }),
         ]);
         self.execute(ctx, "person.invite.withdraw", &found.login, &[invitation], allowed, async |begun| {
             let done = Done {
                 to: "/people".to_owned(),
-                said: format!("The invitation of {} is withdrawn. Its link no longer works.", found.name),
+                said: format!("The invitation for {} is withdrawn. Its link no longer works.", found.name),
             };
             let (id, now) = (found.id.clone(), self.now());
             let because = format!("withdrawn by {}", ctx.actor.name);
             let (name, was_open) = (found.name.clone(), found.state == InvitationState::Open);
             self.try_store_done(begun, done, String::new(), move |tx| {
                 Box::pin(async move {
-                    // Whoever holds the link takes no turns: they may have joined a moment ago.
+                    // The holder of the link does not wait for the turn: they may have just joined.
                     if !links::withdraw_invitation(tx, &id, &because, now).await? && was_open {
                         return Err(InvitationError::NotOpen(name));
                     }
@@ -169,7 +171,7 @@ impl Engine {
         .await
     }
 
-    /// Gives somebody a link with which to choose a new password. The old password and their sessions end now.
+    /// Creates a link with which a person can choose a new password. Their old password and sessions end now.
     pub async fn reset_person(&self, ctx: &Ctx, person: i64, password: &str) -> Result<Done, Error> {
         let asked = self.ask_admin(ctx, "reset_person", password, "the password was not reset").await?;
         let _turn = self.in_turn().await?;
@@ -201,8 +203,9 @@ impl Engine {
         let token = Token::generate().map_err(Error::internal)?;
         let path = format!("/link/{}", token.reveal());
         let (hash, now) = (token.hash(), self.now());
-        // The answer that is kept for a repeated key holds no link: the link is never stored.
-        let kept = Done { to: "/people".to_owned(), said: format!("The link was shown already. {again}") };
+        // The answer that is stored for a repeated key contains no link: the link is never stored.
+        let kept =
+            Done { to: "/people".to_owned(), said: format!("The link has already been shown. {again}") };
         let name = link.name.clone();
         self.try_store_done(begun, kept, detail, move |tx| {
             Box::pin(async move {
@@ -225,7 +228,7 @@ impl Engine {
         })
     }
 
-    /// Sets the roles of a person to `roles`, if they are still those that were `shown`. The last admin stays one.
+    /// Sets the roles of a person to `roles`, if their roles are still those in `shown`. The last admin stays an admin.
     pub async fn set_roles(
         &self,
         ctx: &Ctx,
@@ -247,12 +250,12 @@ impl Engine {
             assessment.may(&me, "set_roles"),
             when(shown == now_held || roles == now_held, || {
                 format!(
-                    "The roles of {} changed since this page was shown; they are now: {}. Nothing was saved. Check your choice and save again.",
+                    "The roles of {} have changed since this page was shown; they are now: {}. Nothing was saved. Check your choice and save again.",
                     who.name,
                     role_names(&now_held)
                 )
             }),
-            when(!last, || "The last admin stays an admin.".to_owned()),
+            when(!last, || "This is the last admin. Give the Admin role to another person first.".to_owned()),
         ]);
         let (wanted, before) = (slugs(&roles), slugs(&now_held));
         let params = [wanted.as_str(), &slugs(&shown)];
@@ -268,7 +271,7 @@ impl Engine {
                     people::replace_roles(&mut *tx, person, &now_held, &roles).await?;
                     if loses_admin {
                         links::withdraw_made_by(&mut *tx, person, NO_LONGER_ADMIN, now).await?;
-                        // The command line takes no turns: the other admin may have lost the role since.
+                        // The command line does not wait for the turn: the other admin may have lost the role since.
                         people::keep_an_admin(tx).await?;
                     }
                     Ok::<_, PersonError>(())
@@ -279,7 +282,7 @@ impl Engine {
         .await
     }
 
-    /// Ends somebody's access, or gives it back, as `access` says. Where it is so already, nothing changes.
+    /// Ends or restores the access of a person, as `access` says. Nothing changes if they already have that access.
     pub async fn set_access(
         &self,
         ctx: &Ctx,
@@ -298,16 +301,17 @@ impl Engine {
             assessment.may(&me, "disable_person"),
             when(person != ctx.actor.id, || "You cannot end your own access.".to_owned()),
             when(!(disable && is_last_admin(&assessment, person)), || {
-                "The last admin keeps access.".to_owned()
+                "The access of the last admin cannot be ended. Give the Admin role to another person first."
+                    .to_owned()
             }),
         ]);
         let act = if disable { "person.disable" } else { "person.enable" };
         self.execute(ctx, act, &who.login, &[], allowed, async |begun| {
             let state = match (disable, is_so) {
                 (true, false) => "can no longer sign in",
-                (true, true) => "has no access already; nothing was changed",
+                (true, true) => "already has no access; nothing was changed",
                 (false, false) => "can sign in again",
-                (false, true) => "has access already; nothing was changed",
+                (false, true) => "already has access; nothing was changed",
             };
             let done = Done { to: "/people".to_owned(), said: format!("{} {state}.", who.name) };
             let detail = if is_so { "no change" } else { "" }.to_owned();

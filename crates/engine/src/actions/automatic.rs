@@ -1,24 +1,24 @@
-//! Actions that nobody asked for: what they answer, and the keys under which they are done once.
+//! Actions that Stagegate starts itself: their result, and the keys that make sure each is done once.
 
 use store::run_follow_ups::FollowUp;
 
-/// The keys under which follow-ups act begin so; no form may.
+/// Prefix of the idempotency keys of follow-ups. Forms must not use it.
 pub(crate) const KEY_PREFIX: &str = "follow-up-";
 
-/// What became of an attempt that did not fail.
+/// The result of an attempt that did not fail.
 pub(crate) enum Attempt {
     /// It started its run.
     Started,
-    /// There is nothing to start, because of this.
+    /// There is nothing to start, for this reason.
     NotDone(String),
 }
 
-/// The key of an attempt. A new one for each: an earlier one may be answered with a run that never began.
+/// The key of an attempt. Each attempt has a new one: the answer of an earlier key may be a run that never began.
 pub(crate) fn key_of(follow_up: &FollowUp) -> String {
     format!("{KEY_PREFIX}{}-{}", follow_up.id, follow_up.attempts)
 }
 
-/// The follow-up that acts under this key.
+/// The follow-up that uses this key.
 pub(crate) fn follow_up_of(key: &str) -> Option<i64> {
     key.strip_prefix(KEY_PREFIX)?.split('-').next()?.parse().ok()
 }

@@ -1,5 +1,5 @@
-//! Claims on idempotency keys: the first request with a key does the action, the same request sent again gets its
-//! answer, and a claim whose action is broken off (dropped, panicked, the server died) is given back.
+//! Claims on idempotency keys: the first request with a key does the action, and the same request sent again gets the
+//! same answer. If the action is aborted (dropped, panicked, the server died), its claim is released.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,12 +17,12 @@ use store::idempotency::{self, Claim};
 use store::runs::{self, RunState};
 use store::{Store, StoreError};
 
-/// How long the second of two equal requests waits for the first one's answer.
+/// How long the second of two equal requests waits for the answer of the first.
 const TWIN_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest pause between two attempts to give a claim back.
+/// Longest pause between two attempts to release a claim.
 const MAX_RELEASE_PAUSE: Duration = Duration::from_secs(60);
 
-/// What a request with a key is to do.
+/// What has to be done for a request with a key.
 pub(super) enum Claimed {
     /// Nothing: this is the answer.
     Answered(Done),
@@ -30,12 +30,12 @@ pub(super) enum Claimed {
     Held(HeldClaim),
 }
 
-/// A claim of this attempt. Dropped before it is answered, it is given back.
+/// A claim of this attempt. It is released when it is dropped without an answer.
 pub(super) struct HeldClaim {
     store: Store,
     key: String,
     owner: String,
-    /// The answer is stored, or there is nothing to give back.
+    /// The answer is stored, or there is nothing to release.
     answered: Arc<AtomicBool>,
 }
 
@@ -45,8 +45,8 @@ impl HeldClaim {
         self.answered.clone()
     }
 
-    /// The action is over. Without an answer the same form can be sent again, or gets the run that was started. What
-    /// cannot be stored now is stored later.
+    /// The action has ended. Without an answer the same form can be sent again, or is answered with the run that was
+    /// started. If this cannot be stored now, it is stored later.
     pub(super) async fn end(self) {
         if !self.answered.load(Ordering::Acquire) {
             let settled = settle(&self.store, &self.key, &self.owner).await.is_ok();
@@ -69,7 +69,7 @@ impl Drop for HeldClaim {
                     if matches!(error, StoreError::Closed) {
                         return;
                     }
-                    tracing::error!(error = ?error, "a claim could not be given back yet");
+                    tracing::error!(error = ?error, "the claim on an idempotency key could not be released yet; trying again");
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(MAX_RELEASE_PAUSE);
                 }
@@ -92,7 +92,7 @@ async fn settle(store: &Store, key: &str, owner: &str) -> Result<(), StoreError>
         .await
 }
 
-/// Answers a key with the run that was started under it; without such a run it becomes free.
+/// Answers a key with the run that was started with it; without such a run the key is released.
 async fn settle_key(tx: &mut Connection, key: &str) -> Result<(), StoreError> {
     match last_run(&mut *tx, key).await?.0 {
         Some(run) if run.state != RunState::Interrupted => {
@@ -104,7 +104,7 @@ async fn settle_key(tx: &mut Connection, key: &str) -> Result<(), StoreError> {
     }
 }
 
-/// At start-up nobody is at work: every claim without an answer was abandoned. Returns how many there were.
+/// At start-up no action is in progress: every claim without an answer was abandoned. Returns their number.
 pub(crate) async fn settle_abandoned(tx: &mut Connection) -> Result<usize, StoreError> {
     let keys = idempotency::unanswered(&mut *tx).await?;
     for key in &keys {
@@ -113,8 +113,8 @@ pub(crate) async fn settle_abandoned(tx: &mut Connection) -> Result<usize, Store
     Ok(keys.len())
 }
 
-/// The last run that was started under a key, and the key under which the next one would be: a run whose
-/// supervisor did not start keeps its key, and the next try goes under one made of it.
+/// The last run that was started with a key, and the key for the next one: a run whose supervisor did not start keeps
+/// its key, and the next attempt uses a key that is derived from it.
 async fn last_run(tx: &mut Connection, key: &str) -> Result<(Option<runs::Run>, String), StoreError> {
     let (mut last, mut next) = (None, key.to_owned());
     while let Some(run) = runs::by_key(&mut *tx, &next).await? {
@@ -145,7 +145,7 @@ impl Engine {
         let owner = short_reference();
         let deadline = tokio::time::Instant::now() + TWIN_TIMEOUT;
         loop {
-            // Made first: whoever stops waiting for the claim gives it back, too.
+            // Made first, so that the claim is also released when the caller stops waiting for it.
             let held = HeldClaim {
                 store: self.store().clone(),
                 key: ctx.key.clone(),
@@ -174,7 +174,7 @@ impl Engine {
             if claim == Claim::Fresh {
                 return Ok(Claimed::Held(held));
             }
-            // It is somebody else's.
+            // Another request has the claim.
             held.answered.store(true, Ordering::Release);
             match claim {
                 Claim::Fresh => {}
@@ -186,12 +186,12 @@ impl Engine {
                 }
                 Claim::InFlight => {
                     return Err(Error::conflict(
-                        "This was sent already and is still being done. Wait a moment, then reload the page.",
+                        "This action was already sent and is still in progress. Wait a moment, then reload the page.",
                     ));
                 }
                 Claim::Mismatch => {
                     return Err(Error::conflict(
-                        "This form was sent before with other contents; please reload the page.",
+                        "This form was already sent with other contents. Reload the page and try again.",
                     ));
                 }
             }

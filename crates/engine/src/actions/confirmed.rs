@@ -1,5 +1,5 @@
-//! What a form showed when it was confirmed. Each form carries a digest of what it is about; an action whose
-//! subject has changed since is refused, so that what was confirmed is what is done.
+//! What a form showed when it was confirmed. Each form contains a digest of its subject; an action whose subject has
+//! changed since is refused, so that only what was confirmed is done.
 
 use domain::check::Check;
 use domain::digest::digest_fields;
@@ -10,7 +10,7 @@ use crate::view::{EnvSince, Permission, RollbackOffer, Shown};
 use supervisor::SetupStep;
 
 impl Assessment {
-    /// What a deploy is confirmed for: the directory's parts, and what runs before the deploy.
+    /// What a person confirms with a deploy: the parts of the checkout, and the steps that run before the deploy.
     pub(crate) fn shown_directory(&self) -> Shown {
         let part = |part| self.observed.parts.get(part).unwrap_or_default();
         let commit = part(ReleaseComponent::Commit);
@@ -26,7 +26,7 @@ impl Assessment {
         Shown { commit, digest: digest_fields(fields) }
     }
 
-    /// Whether the directory is still what `shown` says.
+    /// Whether the checkout is still the one in `shown`.
     pub(crate) fn still_shows(&self, shown: &Shown) -> Permission {
         let now = self.shown_directory();
         when(now == *shown, || {
@@ -70,8 +70,8 @@ impl Assessment {
         digest_fields(self.return_fields("drill 1", target))
     }
 
-    /// The release that is left, the one that is returned to, and the commands that a choice may run. What runs at
-    /// this moment plays no part: a container that restarts must not keep anybody from rolling back.
+    /// The current release, the target, and the commands that a choice may run. The running containers are left out:
+    /// a container that restarts must not prevent a rollback.
     fn return_fields(&self, kind: &str, target: Option<&Release>) -> Vec<String> {
         let id = |release: Option<&Release>| release.map(|r| r.id.to_string()).unwrap_or_default();
         let mut fields = vec![kind.to_owned(), id(self.release()), id(target)];
@@ -85,7 +85,7 @@ impl Assessment {
         fields
     }
 
-    /// The checks that a gate (or `matrix`) runs together and the steps before them; `None`: no such gate.
+    /// The checks that a gate (or `matrix`) runs together and the steps before them; `None`: the gate does not exist.
     pub(crate) fn checks_together(&self, gate: &str) -> Option<(Vec<Check>, Vec<SetupStep>)> {
         let proved: Vec<&str> = if gate == "matrix" {
             self.stack.runbook.matrix.iter().map(|r| r.id.as_str()).collect()
@@ -100,14 +100,14 @@ impl Assessment {
         Some((checks, setup))
     }
 
-    /// Digest of what one check runs: its declaration, and the command of the step that it judges.
+    /// Digest of one check: its declaration, and the command of the step that it judges.
     pub(crate) fn check_digest(&self, check: &Check) -> String {
         let step = check.spec.step().and_then(|id| self.stack.runbook.step(id));
         let step = step.map(|step| step.digest.clone()).unwrap_or_default();
         digest_fields(["check 1", &check.threshold_digest(), &step])
     }
 
-    /// Digest of all that [`Assessment::checks_together`] runs.
+    /// Digest of the checks and steps of [`Assessment::checks_together`].
     pub(crate) fn together_digest(&self, gate: &str) -> String {
         let (checks, setup) = self.checks_together(gate).unwrap_or_default();
         let checks = checks.iter().map(|check| self.check_digest(check));
@@ -116,7 +116,7 @@ impl Assessment {
     }
 }
 
-/// The refusal of an action whose form showed something else.
+/// Refuses an action whose form showed something else.
 pub(crate) fn as_shown(shown: &str, now: &str, what: &str) -> Permission {
     when(shown == now, || {
         format!(

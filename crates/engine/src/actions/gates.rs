@@ -2,6 +2,7 @@
 
 use domain::facts::{Acceptance, Actor, Attestation, Waiver};
 use domain::item::{ItemState, Proof};
+use domain::policy;
 use domain::time::{DAY_MS, Millis, human_span};
 
 use super::address::address;
@@ -14,7 +15,8 @@ use store::run_follow_ups::{self, FollowUpKind};
 use store::{acceptances, attestations, releases, waivers};
 
 impl Engine {
-    /// Accepts a gate. `digest` is the one shown: what changed since must be looked at first.
+    /// Accepts a gate. `digest` is the one that the page showed: if the gate has changed since, it must be reviewed
+    /// first.
     pub async fn accept_gate(&self, ctx: &Ctx, gate: &str, digest: &str, note: &str) -> Result<Done, Error> {
         let note = said(note, "a note on what was accepted", 2_000)?;
         let _turn = self.in_turn().await?;
@@ -22,7 +24,9 @@ impl Engine {
         let shown = assessment.judgement.gate(gate).is_some_and(|g| g.digest == digest);
         let allowed = all([
             assessment.offer_accept(&ctx.actor, gate),
-            when(shown, || "The gate changed since this page was shown; look again.".to_owned()),
+            when(shown, || {
+                "The gate has changed since this page was shown. Review it and try again.".to_owned()
+            }),
         ]);
         let release = assessment.release().cloned();
         let done = self
@@ -51,10 +55,13 @@ impl Engine {
                     run: None,
                     note: format!("gate {gate} accepted"),
                 });
-                let made = if point.is_some() { " This release is a rollback point now." } else { "" };
-                let done =
-                    Done { to: format!("/gates/{gate}"), said: format!("Gate {gate} is accepted.{made}") };
-                // A rollback has to name the migrations behind it, and steps may have migrated since the deploy.
+                let note_on_target =
+                    if point.is_some() { " This release is now a rollback target." } else { "" };
+                let done = Done {
+                    to: format!("/gates/{gate}"),
+                    said: format!("Gate {gate} is accepted.{note_on_target}"),
+                };
+                // A rollback must name the migrations since its target, and steps may have migrated since the deploy.
                 let brought_up = assessment.snapshot.runs.on_stack.as_ref();
                 let listed_for = brought_up
                     .filter(|run| {
@@ -83,8 +90,8 @@ impl Engine {
         Ok(done)
     }
 
-    /// Gives (or with `holds = false` takes back) a person's word on an item. `shown` is the number of the last
-    /// attestation that the page showed, 0 for none: one that was given or taken back since is not replaced unseen.
+    /// Attests an item, or withdraws the attestation (`holds = false`). `shown` is the number of the last attestation
+    /// that the page showed, 0 for none: an attestation that changed since is not replaced without being seen.
     #[expect(clippy::too_many_arguments, reason = "a form's fields are the arguments, one each")]
     pub async fn attest(
         &self,
@@ -96,7 +103,7 @@ impl Engine {
         link: &str,
         shown: i64,
     ) -> Result<Done, Error> {
-        let note = said(note, "what you saw", 2_000)?;
+        let note = said(note, "what you have verified", 2_000)?;
         let link = address(link)?;
         let _turn = self.in_turn().await?;
         let assessment = self.assessment();
@@ -105,16 +112,17 @@ impl Engine {
         let allowed = all([
             assessment.offer_attest(&ctx.actor, &gate),
             when(state.item.digest == text_digest, || {
-                "The text of this criterion changed since the page was shown; look again.".to_owned()
+                "The text of this criterion has changed since this page was shown. Review it and try again."
+                    .to_owned()
             }),
-            when(state.takes_word(), || "This one is decided by its checks, not by a word.".to_owned()),
+            when(state.takes_word(), || "Checks decide this criterion. It cannot be attested.".to_owned()),
             when(state.last_word().map_or(0, |w| w.id) == shown, || {
                 let now = state.last_word().map_or_else(String::new, |w| {
-                    let did = if w.holds { "attested it" } else { "took the attestation back" };
+                    let did = if w.holds { "attested it" } else { "withdrew the attestation" };
                     format!(": {} {did}, “{}”", w.by_name, w.note)
                 });
                 format!(
-                    "The attestation of {item} changed since this page was shown{now}. Look at it and try again."
+                    "The attestation of {item} has changed since this page was shown{now}. Review it and try again."
                 )
             }),
         ]);
@@ -137,7 +145,7 @@ impl Engine {
             let said = if holds {
                 format!("{item} is attested.")
             } else {
-                format!("The attestation of {item} is taken back.")
+                format!("The attestation of {item} is withdrawn.")
             };
             let done = Done { to: home_of(&assessment, state), said };
             self.store_done(begun, done, note.clone(), move |tx| {
@@ -148,7 +156,7 @@ impl Engine {
         .await
     }
 
-    /// Lets an item through until a day (`YYYY-MM-DD`, to its end, UTC).
+    /// Waives an item until the end of a day (`YYYY-MM-DD`, UTC).
     pub async fn waive(
         &self,
         ctx: &Ctx,
@@ -167,7 +175,7 @@ impl Engine {
         if before.reason().is_none() {
             self.confirm_password(ctx, password, "nothing was waived").await?;
         }
-        // What was refused before stays refused: no password was asked for it.
+        // An action that was refused before the password prompt stays refused.
         let _turn = self.in_turn().await?;
         let assessment = self.assessment();
         let state = assessment.find_item(item)?;
@@ -197,7 +205,7 @@ impl Engine {
         .await
     }
 
-    /// Ends the waiver with the number `waiver` before its day. One that was given since is another one.
+    /// Ends the waiver with the number `waiver` early. A waiver that was added since is not ended.
     pub async fn end_waiver(&self, ctx: &Ctx, item: &str, waiver: i64) -> Result<Done, Error> {
         let _turn = self.in_turn().await?;
         let assessment = self.assessment();
@@ -205,10 +213,10 @@ impl Engine {
         let allowed = all([
             assessment.may(&ctx.actor, "end_waiver"),
             match &state.waiver {
-                None => Permission::Denied("No waiver is in force here.".to_owned()),
+                None => Permission::Denied("This criterion has no active waiver.".to_owned()),
                 Some(now) => when(now.id == waiver, || {
                     format!(
-                        "The waiver changed since this page was shown: now it is by {}, until the end of {}. Check it and end it again.",
+                        "The waiver has changed since this page was shown: it is now by {}, until the end of {}. Review it and try again.",
                         now.by_name,
                         now.last_day()
                     )
@@ -229,7 +237,7 @@ impl Engine {
                 holds: false,
             };
             let done =
-                Done { to: home_of(&assessment, state), said: format!("The waiver of {item} is ended.") };
+                Done { to: home_of(&assessment, state), said: format!("The waiver of {item} has ended.") };
             self.store_done(begun, done, String::new(), move |tx| {
                 Box::pin(async move { waivers::add(tx, &waiver).await.map(|_| ()) })
             })
@@ -253,7 +261,8 @@ impl Engine {
             assessment.did_not_run(actor, state),
             self.does_not_run(assessment, actor, state).await,
             when(state.item.digest == text_digest, || {
-                "The text of this criterion changed since the page was shown; look again.".to_owned()
+                "The text of this criterion has changed since this page was shown. Review it and try again."
+                    .to_owned()
             }),
             when(!matches!(state.item.proof, Proof::GatesAccepted | Proof::SignOffs), || {
                 "Gates and sign-offs cannot be waived.".to_owned()
@@ -261,7 +270,7 @@ impl Engine {
             match &state.waiver {
                 None => Permission::Allowed,
                 Some(now) => Permission::Denied(format!(
-                    "{} waived it already, until the end of {}. End that waiver first.",
+                    "{} has already waived this criterion until the end of {}. End that waiver first.",
                     now.by_name,
                     now.last_day()
                 )),
@@ -269,16 +278,17 @@ impl Engine {
         ])
     }
 
-    /// Whether this person is not running one of the checks that a waiver of the item would let through: what such a
-    /// run finds counts as theirs once it is over, see [`Assessment::did_not_run`].
+    /// Whether this person is not running one of the checks that a waiver of the item would waive: the result of such
+    /// a run counts as theirs once it has ended, see [`Assessment::did_not_run`].
     async fn does_not_run(&self, assessment: &Assessment, actor: &Actor, item: &ItemState) -> Permission {
         for run in assessment.snapshot.running().into_iter().filter(|run| run.by == actor.id) {
             let mut checks = self.checks_of(run.id).await.into_iter();
             if let Some(check) = checks.find(|check| item.checks.iter().any(|c| c.check == *check)) {
                 return Permission::Denied(format!(
-                    "You are running the check “{check}” (run {}); whoever runs a check cannot waive its result. \
-                     Ask another person of Security or PO.",
-                    run.id
+                    "You are running the check “{check}” (run {}). The person who runs a check cannot waive its \
+                     result. Ask another person with the role {}.",
+                    run.id,
+                    policy::who_may("waive")
                 ));
             }
         }
@@ -292,7 +302,7 @@ impl Assessment {
     }
 }
 
-/// The page where an item stands.
+/// The page that shows an item.
 fn home_of(assessment: &Assessment, state: &ItemState) -> String {
     match &state.item.gate {
         Some(gate) if assessment.judgement.gate(gate).is_some_and(|g| !g.is_decision) => {
@@ -302,21 +312,21 @@ fn home_of(assessment: &Assessment, state: &ItemState) -> String {
     }
 }
 
-/// The end of a day given as `YYYY-MM-DD`: after now, at most `longest` milliseconds and the rest of a
-/// day away.
+/// The end of a day given as `YYYY-MM-DD`. It must be in the future, by at most `longest` milliseconds plus the rest
+/// of that day.
 fn end_of_day(day: &str, now: Millis, longest: u64) -> Result<Millis, Error> {
-    let wrong = || Error::invalid("Please give the day on which the waiver ends, such as 2026-03-01.");
+    let wrong = || Error::invalid("Please enter the day on which the waiver expires, such as 2026-03-01.");
     let format = time::macros::format_description!("[year]-[month]-[day]");
     let date = time::Date::parse(day.trim(), &format).map_err(|_| wrong())?;
     let next = date.next_day().ok_or_else(wrong)?.midnight().assume_utc();
     let end = Millis(next.unix_timestamp().saturating_mul(1_000));
     if end <= now {
-        return Err(Error::invalid("That day is over; a waiver ends in the future."));
+        return Err(Error::invalid("That day is in the past. Choose today or a later day."));
     }
     if end.since(now) > longest.saturating_add(DAY_MS) {
         let last = now.plus(longest).date();
         let longest = human_span(longest);
-        return Err(Error::invalid(format!("A waiver lasts {longest} at most here: until {last}.")));
+        return Err(Error::invalid(format!("A waiver can last at most {longest}: until {last}.")));
     }
     Ok(end)
 }
@@ -335,6 +345,6 @@ mod tests {
         }
         assert!(end_of_day("2024-03-07", now, 7 * DAY_MS).is_ok());
         let far = end_of_day("2024-03-08", now, 7 * DAY_MS).unwrap_err();
-        assert!(far.public().contains("7 d at most here: until 2024-03-07"), "{far}");
+        assert!(far.public().contains("at most 7 d: until 2024-03-07"), "{far}");
     }
 }

@@ -1,4 +1,4 @@
-//! What people add to an incident: cause, follow-ups, and that one is done.
+//! What people add to an incident: its cause, follow-ups, and the completion of a follow-up.
 
 use domain::incident::{Note, NoteKind};
 
@@ -14,15 +14,15 @@ struct NewNote {
     kind: NoteKind,
     text: String,
     act: &'static str,
-    /// What is said when it is recorded.
+    /// The message after it is recorded.
     said: &'static str,
     /// The cause that was shown, 0 for none.
     shown: i64,
 }
 
 impl Engine {
-    /// Writes why it happened. The last cause counts; the ones before stay readable. `shown` is the number of the
-    /// cause that the page showed, 0 for none: one that was written since is not replaced unseen.
+    /// Records the cause. The last cause counts; earlier ones stay readable. `shown` is the number of the cause that
+    /// the page showed, 0 for none: a cause that was recorded since is not replaced without being seen.
     pub async fn name_cause(&self, ctx: &Ctx, incident: i64, text: &str, shown: i64) -> Result<Done, Error> {
         let text = said(text, "the cause", 2_000)?;
         let note = NewNote {
@@ -35,9 +35,9 @@ impl Engine {
         self.note_incident(ctx, incident, note).await
     }
 
-    /// Adds something to be done.
+    /// Adds a follow-up.
     pub async fn add_follow_up(&self, ctx: &Ctx, incident: i64, text: &str) -> Result<Done, Error> {
-        let text = said(text, "what is to be done", 500)?;
+        let text = said(text, "the follow-up", 500)?;
         let note = NewNote {
             kind: NoteKind::FollowUp,
             text,
@@ -48,13 +48,13 @@ impl Engine {
         self.note_incident(ctx, incident, note).await
     }
 
-    /// Says that a follow-up is done.
+    /// Marks a follow-up as done.
     pub async fn finish_follow_up(&self, ctx: &Ctx, incident: i64, follow_up: i64) -> Result<Done, Error> {
         let note = NewNote {
             kind: NoteKind::Done(follow_up),
             text: String::new(),
             act: "incident.done",
-            said: "Done.",
+            said: "The follow-up is done.",
             shown: 0,
         };
         self.note_incident(ctx, incident, note).await
@@ -71,14 +71,14 @@ impl Engine {
             NoteKind::Done(id) => when(
                 of_this().any(|n| n.id == id && n.kind == NoteKind::FollowUp)
                     && !of_this().any(|n| n.kind == kind),
-                || "There is no such follow-up, or it is done already.".to_owned(),
+                || "This follow-up does not exist or is already done.".to_owned(),
             ),
             NoteKind::Cause => {
                 let last = of_this().rfind(|n| n.kind == NoteKind::Cause);
                 when(last.map_or(0, |n| n.id) == shown, || {
                     let (by, text) = last.map_or(("", ""), |n| (n.by_name.as_str(), n.text.as_str()));
                     format!(
-                        "Another cause was recorded since this page was shown, by {by}: “{text}”. Yours was not saved. Record it again to replace that one."
+                        "{by} has recorded another cause since this page was shown: “{text}”. Your cause was not saved. Record it again to replace theirs."
                     )
                 })
             }

@@ -1,5 +1,5 @@
-//! Actions: what people do. Each is allowed by the rules or refused, is in the audit log before it is done
-//! and after, and is done once for one idempotency key.
+//! Actions of people. The rules allow or refuse each of them; it is written to the audit log before and after it is
+//! done, and it is done once per idempotency key.
 
 pub(crate) mod accept_records;
 pub(crate) mod action_tasks;
@@ -41,7 +41,7 @@ use claims::Claimed;
 use store::audit::{self, Event, Outcome, PendingAction};
 use store::{StoreError, idempotency, people as people_store};
 
-/// Who acts, and with which form.
+/// Who does an action, and with which form.
 #[derive(Debug, Clone)]
 pub struct Ctx {
     /// The person.
@@ -50,11 +50,11 @@ pub struct Ctx {
     pub key: String,
     /// The peer's address.
     pub ip: String,
-    /// The hash of the session's id; empty for Stagegate itself. Wrong passwords are counted by it.
+    /// The hash of the session's id; empty for Stagegate itself. Wrong passwords are counted per session.
     pub session: String,
 }
 
-/// An action that is allowed and whose intent is written.
+/// An action that is allowed and whose intent is in the audit log.
 pub(crate) struct Begun {
     pub act: PendingAction,
     pub key: String,
@@ -63,9 +63,8 @@ pub(crate) struct Begun {
 }
 
 impl Engine {
-    /// Carries out an action: refuses what the rules refuse, answers a repeated key with the first
-    /// answer, writes the intent, then does it. `params` are all that the form said, so that a key
-    /// cannot be used for something else.
+    /// Executes an action: refuses what the rules refuse, answers a repeated key with the first answer, writes the
+    /// intent, then does it. `params` are all values of the form, so that a key cannot be used for something else.
     pub(crate) async fn execute<F, Fut>(
         &self,
         ctx: &Ctx,
@@ -81,10 +80,9 @@ impl Engine {
     {
         let reserved = ctx.key.starts_with(KEY_PREFIX) && ctx.actor.id != people_store::SCHEDULE;
         if ctx.key.is_empty() || ctx.key.len() > 100 || reserved {
-            return Err(Error::invalid("The form was incomplete; please reload the page."));
+            return Err(Error::invalid("The form is incomplete. Reload the page and try again."));
         }
-        // A repeated key is answered before the rules are asked: the first time may be why they
-        // would refuse now.
+        // A repeated key is answered before the rules are checked: they may refuse now because of the first time.
         let claim = match self.claim(ctx, name, subject, params).await? {
             Claimed::Answered(answer) => return Ok(answer),
             Claimed::Held(claim) => claim,
@@ -115,7 +113,7 @@ impl Engine {
             self.append_event(refusal).await?;
             return Err(Error::refused(why));
         }
-        // Who was disabled, or lost a role, a moment ago may still hold a session of that moment.
+        // A person who was just disabled, or has just lost a role, may still have a session.
         if let Some(why) = self.no_longer(&ctx.actor) {
             self.append_event(event.outcome(Outcome::Refused).detail(why)).await?;
             return Err(Error::refused(why));
@@ -124,13 +122,13 @@ impl Engine {
         body(Begun { act, key: ctx.key.clone(), answered }).await
     }
 
-    /// Why this person may not act as who they were when the request came in.
+    /// Why this person no longer has the access that they had when the request came in.
     fn no_longer(&self, actor: &Actor) -> Option<&'static str> {
         if actor.id == people_store::SCHEDULE {
             return None;
         }
         match self.actor(actor.id) {
-            None => Some("You may not act here any more."),
+            None => Some("You no longer have access to Stagegate."),
             Some(now) if actor.roles.iter().any(|role| !now.roles.contains(role)) => {
                 Some("Your roles have changed since this page was shown. Reload the page.")
             }
@@ -138,7 +136,7 @@ impl Engine {
         }
     }
 
-    /// Stores an action's changes, its outcome and its answer in one transaction: all or nothing.
+    /// Stores the changes, the outcome and the answer of an action in one transaction: all or nothing.
     pub(crate) async fn store_done<W>(
         &self,
         begun: Begun,
@@ -152,7 +150,7 @@ impl Engine {
         self.try_store_done(begun, done, detail, write).await
     }
 
-    /// The same for changes that the store may refuse with an error of their own, such as a value that somebody else
+    /// The same for changes that the store may refuse with a specific error, such as a value that another person
     /// has replaced since.
     pub(crate) async fn try_store_done<W, E>(
         &self,
@@ -190,26 +188,28 @@ impl Engine {
             .map_err(|e: StoreError| Error::from(e))
     }
 
-    /// Records that somebody tried a door that is not theirs.
+    /// Records that a person tried to open a page that their roles do not allow.
     pub async fn note_refusal(&self, actor: &Actor, path: &str) {
         let event = Event::new(self.now(), Some(actor), "door.refused", path)
             .outcome(Outcome::Refused)
-            .detail("the policy table does not allow it");
+            .detail("not allowed by the access policy");
         if let Err(error) = self.append_event(event).await {
-            tracing::error!(%error, "a refusal could not be recorded");
+            tracing::error!(%error, "a refused request could not be recorded");
         }
         self.bump();
     }
 }
 
-/// A text that must say something: trimmed, at most `longest` characters.
+/// A text that must not be empty: trimmed, at most `longest` characters.
 pub(crate) fn said(text: &str, what: &str, longest: usize) -> Result<String, Error> {
     let text = text.trim();
     if text.is_empty() {
-        return Err(Error::invalid(format!("Please write {what}.")));
+        return Err(Error::invalid(format!("Please enter {what}.")));
     }
     if text.chars().count() > longest {
-        return Err(Error::invalid(format!("Please keep {what} to {longest} characters.")));
+        return Err(Error::invalid(format!(
+            "The text is too long. Please enter {what} with at most {longest} characters."
+        )));
     }
     Ok(text.to_owned())
 }

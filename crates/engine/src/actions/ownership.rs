@@ -10,8 +10,8 @@ use crate::view::Done;
 use store::ownership::{self, Entry, add};
 
 impl Engine {
-    /// Writes a value into a field. `shown` is the number of the entry that the page showed, 0 for none: a value that
-    /// was written since is not replaced unseen.
+    /// Enters a value in a field. `shown` is the number of the entry that the page showed, 0 for none: a value that
+    /// was entered since is not replaced without being seen.
     pub async fn fill_field(&self, ctx: &Ctx, field: &str, value: &str, shown: i64) -> Result<Done, Error> {
         let _turn = self.in_turn().await?;
         let assessment = self.assessment();
@@ -30,9 +30,11 @@ impl Engine {
         let allowed = all([
             assessment.may(&ctx.actor, "fill_field"),
             when(is_so || last.map_or(0, |e| e.id) == shown, || match last {
-                None => "The field changed since this page was shown; look again.".to_owned(),
+                None => {
+                    "The field has changed since this page was shown. Review it and try again.".to_owned()
+                }
                 Some(now) => format!(
-                    "{} changed since this page was shown: {} wrote “{}”. Your value was not saved. Save again to replace it.",
+                    "{} has changed since this page was shown: {} entered “{}”. Your value was not saved. Save again to replace it.",
                     found.label, now.by_name, now.value
                 ),
             }),

@@ -1,4 +1,4 @@
-//! One-time links, and looking after people.
+//! One-time links, and the administration of people.
 
 use domain::role::Role;
 use domain::time::Millis;
@@ -17,10 +17,10 @@ use store::sessions;
 
 /// How long a one-time link can be used, milliseconds.
 pub(super) const LINK_LIFE_MS: u64 = 7 * 86_400_000;
-/// Why the links of somebody who lost the role Admin ended.
+/// Why the links of a person were withdrawn who lost the role Admin.
 pub(super) const NO_LONGER_ADMIN: &str = "the admin who made it is no longer an admin";
 
-/// A person to be made by the command line or the demo.
+/// A person to be added by the command line or the demo.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewPerson {
     /// Name shown to people.
@@ -32,7 +32,8 @@ pub struct NewPerson {
 }
 
 impl Engine {
-    /// Uses a one-time link: makes the person or takes them, stores the password where one is asked for.
+    /// Uses a one-time link: adds the person if they do not exist yet, and stores the password if the link requires
+    /// one.
     pub async fn use_link(
         &self,
         token: &str,
@@ -50,12 +51,12 @@ impl Engine {
         }
     }
 
-    /// Records that somebody tried a link which the audit log does not vouch for.
+    /// Records the attempt to use a link that does not match the audit log.
     async fn note_forged_link(&self, link: i64) {
-        tracing::error!(link, "a one-time link was refused: the audit log does not vouch for its row");
+        tracing::error!(link, "a one-time link was refused: its row does not match the audit log");
         let mut event = Event::new(self.now(), None, "link.use", format!("link {link}"))
             .outcome(Outcome::Refused)
-            .detail("the audit log does not vouch for this link: its row was written outside of Stagegate");
+            .detail("this link does not match the audit log: its row was written outside of Stagegate");
         event.actor_name = SOMEBODY.to_owned();
         if let Err(error) = self.append_quietly(event).await {
             tracing::error!(?error, "a refused link could not be recorded");
@@ -90,7 +91,7 @@ impl Engine {
             .write(move |tx| {
                 Box::pin(async move {
                     let link = links::consume(&mut *tx, &token_hash, now).await?;
-                    // The setup link is for an empty house; whoever came in another way has closed it.
+                    // The setup link works only as long as there are no people.
                     if link.kind == LinkKind::Setup && !people::list(&mut *tx).await?.is_empty() {
                         return Err(LinkUse::Link(LinkError::Unknown));
                     }
@@ -102,7 +103,7 @@ impl Engine {
                                 _ => link.roles.clone(),
                             };
                             match people::create(&mut *tx, &name, &login, &roles, now).await {
-                                // Added in another way since. Who holds the invitation did not choose the login.
+                                // The login was added in another way since; the invited person did not choose it.
                                 Err(PersonError::LoginTaken(login)) if link.kind == LinkKind::Invite => {
                                     return Err(LinkUse::Link(LinkError::LoginTaken(login)));
                                 }
@@ -133,13 +134,13 @@ impl Engine {
         }
         let may = person.filter(|person| !person.disabled);
         let signed_in = may.map(|person| SignedIn::new(person.actor(), hash.as_deref()));
-        signed_in.ok_or_else(|| Error::refused("This person may not sign in any more.").into())
+        signed_in.ok_or_else(|| Error::refused("This person can no longer sign in.").into())
     }
 
-    /// Changes the own password; the sessions of the person end. The server renews the one at hand, for whom this
-    /// returns beside the answer.
+    /// Changes the person's own password; all their sessions end. The server renews the current session with the
+    /// second value that this returns.
     pub async fn change_password(&self, ctx: &Ctx, old: &str, new: &str) -> Result<(Done, SignedIn), Error> {
-        let current = self.confirm_password(ctx, old, "it was not changed").await?;
+        let current = self.confirm_password(ctx, old, "your password was not changed").await?;
         let snapshot = self.snapshot();
         let me = snapshot.people.iter().find(|p| p.id == ctx.actor.id).ok_or_else(Error::signed_out)?;
         check_rule(new, &me.login, &me.name).map_err(|w| Error::invalid(sentence(&w.to_string())))?;
@@ -148,14 +149,14 @@ impl Engine {
         let allowed = crate::view::Permission::Allowed;
         let done = self.execute(ctx, "password.change", &me.login, &[], allowed, async |begun| {
             let id = ctx.actor.id;
-            let done = Done { to: "/account".to_owned(), said: "The password is changed.".to_owned() };
+            let done = Done { to: "/account".to_owned(), said: "Your password has been changed.".to_owned() };
             self.try_store_done(begun, done, String::new(), move |tx| {
                 Box::pin(async move {
-                    // A reset may have taken away the password that was confirmed.
+                    // A reset may have removed the password that was confirmed.
                     if !people::replace_password(&mut *tx, id, &current, &hash).await? {
                         return Err(PersonError::PasswordChanged);
                     }
-                    // The own one too: the server gives it a new id in the same request.
+                    // The current session too: the server gives it a new id in the same request.
                     sessions::end_all(tx, id, None).await?;
                     Ok(())
                 })
@@ -165,12 +166,12 @@ impl Engine {
         Ok((done.await?, signed_in))
     }
 
-    /// Whether nobody exists yet.
+    /// Whether there are no people yet.
     pub fn is_new(&self) -> bool {
         self.snapshot().people.is_empty()
     }
 
-    /// A one-time link for the first admin; earlier ones stop working. Returns its path.
+    /// Creates a one-time link for the first admin; earlier ones stop working. Returns its path.
     pub async fn setup_link(&self) -> Result<String, Error> {
         let link = Link {
             kind: LinkKind::Setup,
@@ -184,7 +185,7 @@ impl Engine {
         self.make_link(link, "link.setup").await
     }
 
-    /// A person made from the command line or for the demo, with the path of a one-time link.
+    /// Adds a person from the command line or for the demo. Returns the path of a one-time link.
     pub async fn add_person(&self, new: &NewPerson) -> Result<String, Error> {
         let (person, now) = (new.clone(), self.now());
         self.store()
@@ -205,8 +206,8 @@ impl Engine {
         self.person_link(&new.login, LinkKind::SignIn).await
     }
 
-    /// The path of a new one-time link for somebody who exists: to sign in, or to choose a new
-    /// password. Earlier links of theirs stop working.
+    /// The path of a new one-time link for an existing person: to sign in, or to choose a new password. Their earlier
+    /// links stop working.
     pub async fn person_link(&self, login: &str, kind: LinkKind) -> Result<String, Error> {
         let login = people::normal_login(login);
         let who = people::by_login(self.store().readers(), &login)
@@ -236,10 +237,10 @@ impl Engine {
                     if !roles.contains(&Role::Admin) {
                         links::withdraw_made_by(&mut *tx, id, NO_LONGER_ADMIN, now).await?;
                     }
-                    let words: Vec<&str> = roles.iter().map(|r| r.slug()).collect();
+                    let slugs: Vec<&str> = roles.iter().map(|r| r.slug()).collect();
                     let event = Event::new(now, None, "person.roles", &login)
                         .outcome(Outcome::Done)
-                        .detail(format!("from the console: {}", words.join(", ")));
+                        .detail(format!("from the console: {}", slugs.join(", ")));
                     audit::append(tx, &event).await?;
                     Ok::<_, PersonError>(())
                 })
@@ -274,7 +275,7 @@ impl Engine {
     }
 }
 
-/// Using a link failed: the link itself, or the person to be made.
+/// Using a link failed: because of the link itself, or of the person to be added.
 enum LinkUse {
     Link(LinkError),
     Person(PersonError),
@@ -327,7 +328,7 @@ pub(super) fn reset_link(who: &people::Person, kind: LinkKind, by: Option<i64>, 
     }
 }
 
-/// The stored form of a token that somebody presents; what is no token has the hash of nothing.
+/// The stored form of a token; empty for text that is not a token.
 pub(crate) fn token_hash(token: &str) -> String {
     Token::parse(token).map(|t| t.hash()).unwrap_or_default()
 }

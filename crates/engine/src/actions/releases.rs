@@ -15,21 +15,21 @@ use store::runs::RunKind;
 use supervisor::{BeforeDeploy, Work};
 use system::files::off_thread;
 
-/// A deploy may take this long beside the health timeout: builds are slow the first time.
+/// A deploy may take this long in addition to the health timeout: builds are slow the first time.
 const BUILD_MS: u64 = 45 * 60_000;
-/// A rollback may take this long beside the health timeout.
+/// A rollback may take this long in addition to the health timeout.
 const RETURN_MS: u64 = 10 * 60_000;
 
-/// A rollback as somebody asks for it. Choices that are empty are `keep`.
+/// A requested rollback. An empty choice means `keep`.
 #[derive(Debug, Clone, Default)]
 pub struct Return {
-    /// The release to go to.
+    /// The target release.
     pub release: i64,
     /// `keep` (the schema stays), `rollback` (the stack's command) or `fresh` (a backup, then a new database).
     pub database: String,
-    /// `keep` (the env file stays) or `back` (that of the release is put back from its copy).
+    /// `keep` (the env file stays) or `back` (the env file of the release is restored from its copy).
     pub env: String,
-    /// What was typed to confirm; the stack's name for a new database.
+    /// The text typed to confirm; the stack's name for a new database.
     pub typed: String,
     /// Digest of what the confirmation showed ([`crate::view::RollbackOffer::digest`]). `None` for a rollback that no
     /// person confirmed on a page, such as a recovery.
@@ -37,34 +37,34 @@ pub struct Return {
 }
 
 impl Return {
-    /// To a release, without touching database or env file.
+    /// A rollback to a release that keeps database and env file.
     pub fn to(release: i64) -> Return {
         Return { release, ..Return::default() }
     }
 }
 
-/// A clean restart as somebody asks for it.
+/// A requested clean restart.
 #[derive(Debug, Clone, Default)]
 pub struct Restart {
-    /// `keep` or nothing (volumes stay), or `remove`.
+    /// `keep` or empty (volumes stay), or `remove`.
     pub volumes: String,
-    /// What was typed to confirm; the stack's name to remove volumes.
+    /// The text typed to confirm; the stack's name to remove volumes.
     pub typed: String,
     /// Digest of what the confirmation showed ([`RestartOffer::digest`]).
     pub shown: String,
 }
 
-/// A deploy as somebody confirms it.
+/// A confirmed deploy.
 #[derive(Debug, Clone, Default)]
 pub struct Deployment {
     /// What the confirmation showed.
     pub shown: Shown,
-    /// Leaves out the backup that comes first, for a database that cannot be backed up.
+    /// Skips the backup before the deploy, for a database that cannot be backed up.
     pub without_backup: bool,
 }
 
 impl Engine {
-    /// Opens a release from what lies in the directory, which is what was `shown`.
+    /// Opens a release from the checkout, which must be the one in `shown`.
     pub async fn open_release(&self, ctx: &Ctx, shown: &Shown) -> Result<Done, Error> {
         let (_turn, assessment) = self.turn_after_a_look().await?;
         let allowed = all([assessment.offer_open(&ctx.actor), assessment.still_shows(shown)]);
@@ -80,7 +80,7 @@ impl Engine {
                 begun.act.on_release(id);
                 let done = Done {
                     to: "/".to_owned(),
-                    said: format!("Release #{id} is open; this board judges it now."),
+                    said: format!("Release #{id} is open. The board now shows this release."),
                 };
                 self.store_done(begun, done, String::new(), |_| Box::pin(async { Ok(()) })).await
             },
@@ -88,7 +88,7 @@ impl Engine {
         .await
     }
 
-    /// Deploys what lies in the directory, which is what was shown when the deploy was confirmed.
+    /// Deploys the checkout, which must be the one that was shown when the deploy was confirmed.
     pub async fn deploy(&self, ctx: &Ctx, wish: &Deployment) -> Result<Done, Error> {
         let (_turn, assessment) = self.turn_after_a_look().await?;
         let allowed = all([assessment.offer_deploy(&ctx.actor), assessment.still_shows(&wish.shown)]);
@@ -96,7 +96,7 @@ impl Engine {
         let how = if backup { "" } else { "without backup" };
         let params = [how, wish.shown.digest.as_str()];
         self.execute(ctx, "deploy.start", &assessment.stack.name, &params, allowed, async |begun| {
-            // One that was deployed before keeps its images; another build is another release.
+            // A release that was deployed before keeps its images; a new build is a new release.
             let release = match assessment.release() {
                 Some(r) if r.state == ReleaseState::Opened && assessment.moved_parts().is_empty() => r.id,
                 _ => self.open_release_row(ctx, &assessment).await?,
@@ -135,7 +135,7 @@ impl Engine {
             gate: None,
             title: format!("Deploy release #{release}"),
             release,
-            // What lies there is what will run; the release before it has nothing to do with that.
+            // The checkout is what will run, independent of the release before it.
             parts: assessment.observed.parts.clone(),
             work: Work::Deploy { before, deploy: Box::new(deploy), smoke: self.smoke(assessment) },
             timeout_ms: BUILD_MS + stack.health_timeout_ms,
@@ -143,9 +143,9 @@ impl Engine {
         }
     }
 
-    /// Goes back to a release.
+    /// Rolls back to a release.
     pub async fn roll_back(&self, ctx: &Ctx, wish: &Return) -> Result<Done, Error> {
-        // Before the turn: nobody else has to wait for an engine that does not answer.
+        // Before the turn, so that other actions do not have to wait for a Docker engine that does not answer.
         self.make_room().await;
         let _turn = self.in_turn_even_if_stale().await;
         let assessment = self.assessment();
@@ -158,16 +158,16 @@ impl Engine {
         let offer = assessment.rollback_to(&ctx.actor, &target);
         let allowed = all([
             when(!target.parts.images.is_empty() && target.deployed_at.is_some(), || {
-                "That release never ran here.".to_owned()
+                "This release was never deployed successfully on this host.".to_owned()
             }),
             when(env.is_none() || offer.env != EnvSince::Changed, || {
-                "No copy of that release's env file was kept.".to_owned()
+                "No copy of this release's env file was kept. Choose to keep the current env file.".to_owned()
             }),
             offer.offer.clone(),
             as_shown(
                 wish.shown.as_deref().unwrap_or(&offer.digest),
                 &offer.digest,
-                "What this rollback would do",
+                "The plan of this rollback",
             ),
         ]);
         let subject = target.name();
@@ -182,15 +182,15 @@ impl Engine {
         .await
     }
 
-    /// Takes everything down and brings the images of a known good release up again: what runs, else the first way
-    /// back.
+    /// Removes all containers and recreates them from the images of a healthy release: the running one, otherwise the
+    /// first rollback target.
     pub async fn clean_restart(&self, ctx: &Ctx, wish: &Restart) -> Result<Done, Error> {
         self.make_room().await;
         let _turn = self.in_turn_even_if_stale().await;
         let assessment = self.assessment();
         let clean = clean_choice(&assessment, &wish.volumes, &wish.typed)?;
         let RestartOffer { target, offer, digest, .. } = assessment.offer_restart(&ctx.actor);
-        let allowed = all([offer, as_shown(&wish.shown, &digest, "What this restart would do")]);
+        let allowed = all([offer, as_shown(&wish.shown, &digest, "The plan of this restart")]);
         let subject = target.as_ref().map(Release::name).unwrap_or_default();
         self.execute(ctx, "restart.start", &subject, &[&wish.volumes, &wish.shown], allowed, async |begun| {
             let target = target.clone().ok_or_else(|| Error::refused("There is no release to start."))?;
@@ -224,13 +224,17 @@ impl Engine {
         }
     }
 
-    /// Lets the room go that is kept for this moment, and looks whether the images are here.
+    /// Releases the disk space that is reserved for a rollback, and checks whether the images exist.
     async fn make_room(&self) {
         let data = self.paths().data.clone();
         match off_thread(move || system::disk_reserve::release(&data)).await.and_then(|released| released) {
-            Ok(true) => tracing::warn!("the disk is full: the room kept for a rollback was let go"),
+            Ok(true) => {
+                tracing::warn!("the disk is full: the disk space reserved for a rollback was released")
+            }
             Ok(false) => {}
-            Err(error) => tracing::error!(%error, "the room kept for a rollback could not be let go"),
+            Err(error) => {
+                tracing::error!(%error, "the disk space reserved for a rollback could not be released")
+            }
         }
         self.look_for_images_first().await;
     }
@@ -259,26 +263,26 @@ impl Engine {
         }
     }
 
-    /// Rolls back to the last good release and returns, on purpose; the schema stays. `shown` is the digest of what
+    /// Rolls back to the last good release and returns, as an exercise; the schema stays. `shown` is the digest of what
     /// the confirmation showed.
     pub async fn drill(&self, ctx: &Ctx, shown: &str) -> Result<Done, Error> {
         self.look_for_images_first().await;
         let (_turn, assessment) = self.turn_after_a_look().await?;
         let (target, offer) = assessment.offer_drill(&ctx.actor);
         let now = assessment.drill_digest(target.as_ref());
-        let allowed = all([offer, as_shown(shown, &now, "What this drill would do")]);
+        let allowed = all([offer, as_shown(shown, &now, "The plan of this drill")]);
         let subject = target.as_ref().map(Release::name).unwrap_or_default();
         self.execute(ctx, "drill.start", &subject, &[shown], allowed, async |begun| {
-            let missing = || Error::refused("There is no release to go to and come back from.");
+            let missing = || Error::refused("There is no earlier release to roll back to.");
             let target = target.clone().ok_or_else(missing)?;
             let current = assessment.release().cloned().ok_or_else(missing)?;
             let changed = target.parts.changed_services(&current.parts);
-            let way = |to: &Release| {
+            let work_to = |to: &Release| {
                 Box::new(self.rollback_work(&assessment, to, changed.clone(), DbChoice::KeepSchema))
             };
             let work = Work::Drill {
-                away: way(&target),
-                back: way(&current),
+                away: work_to(&target),
+                back: work_to(&current),
                 smoke: self.smoke(&assessment),
                 records: assessment.stack.checks.iter().filter(|c| !c.spec.can_be_run()).cloned().collect(),
             };
@@ -309,7 +313,7 @@ impl Engine {
             .collect()
     }
 
-    /// Where a release's resolved configuration is kept.
+    /// The directory of a release's resolved configuration.
     pub(crate) fn keep_dir(&self, release: i64) -> std::path::PathBuf {
         keep_dir(&self.paths().data, release)
     }
@@ -321,19 +325,21 @@ fn database_choice(assessment: &Assessment, database: &str, typed: &str) -> Resu
         ("keep" | "", ..) => Ok(DbChoice::KeepSchema),
         ("rollback", Some(command), ..) => Ok(DbChoice::RollbackCommand(command.clone())),
         ("rollback", None, ..) => {
-            Err(Error::invalid("This stack declares no command that rolls its database back."))
+            Err(Error::invalid("This stack declares no command that rolls its database back (db_rollback)."))
         }
         ("fresh", _, Some(backup), Some(fresh)) => {
-            sure(assessment, typed, "A fresh database loses what is in this one.")?;
+            confirm_by_name(assessment, typed, "A new database deletes all current data.")?;
             Ok(DbChoice::Fresh { backup: backup.clone(), fresh: fresh.clone() })
         }
-        ("fresh", ..) => Err(Error::invalid("This stack declares no command that makes its database anew.")),
+        ("fresh", ..) => Err(Error::invalid(
+            "This stack declares no commands that back up and recreate its database (db_backup, db_recreate).",
+        )),
         _ => Err(Error::invalid("Please choose what happens to the database.")),
     }
 }
 
-/// What cannot be undone takes the stack's name, typed by hand.
-fn sure(assessment: &Assessment, typed: &str, why: &str) -> Result<(), Error> {
+/// An action that cannot be undone requires that the stack's name is typed.
+fn confirm_by_name(assessment: &Assessment, typed: &str, why: &str) -> Result<(), Error> {
     let name = &assessment.stack.name;
     if typed.trim() == name {
         return Ok(());
@@ -355,7 +361,7 @@ fn clean_choice(assessment: &Assessment, volumes: &str, typed: &str) -> Result<C
     match volumes {
         "keep" | "" => Ok(Clean::Containers),
         "remove" => {
-            sure(assessment, typed, "Without its volumes the stack loses all that it has stored.")?;
+            confirm_by_name(assessment, typed, "Removing the volumes deletes all data of the stack.")?;
             Ok(Clean::Volumes { backup: stack.db_backup.clone(), fill: stack.db_fresh.clone() })
         }
         _ => Err(Error::invalid("Please choose what happens to the volumes.")),

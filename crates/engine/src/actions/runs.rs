@@ -1,4 +1,4 @@
-//! Starting and ending runs.
+//! Starting and cancelling runs.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ use supervisor::SetupStep;
 use supervisor::{Job, Work};
 use system::files::off_thread;
 
-/// What a run is to be.
+/// The properties of a run to start.
 pub(crate) struct Start {
     pub kind: RunKind,
     pub subject: String,
@@ -34,7 +34,7 @@ pub(crate) struct Start {
     pub parts: ReleaseComponents,
     pub work: Work,
     pub timeout_ms: u64,
-    /// Holds the stack's lock while it lasts.
+    /// Holds the stack's lock until it ends.
     pub locks: bool,
 }
 
@@ -46,14 +46,14 @@ pub(crate) struct CheckRun<'a> {
     pub subject: &'a str,
     pub gate: Option<String>,
     pub title: String,
-    /// In the order in which they shall run.
+    /// In the order in which they run.
     pub checks: Vec<Check>,
-    /// The steps that come before some of them.
+    /// The steps that have to run before some of them.
     pub setup: Vec<SetupStep>,
 }
 
 impl Engine {
-    /// Runs a step of the runbook. `digest` is the one shown: a step whose text changed is refused.
+    /// Runs a step of the runbook. `digest` is the one that the page showed: a step whose text has changed is refused.
     pub async fn run_step(&self, ctx: &Ctx, step: &str, digest: &str) -> Result<Done, Error> {
         let (_turn, assessment) = self.turn_after_a_look().await?;
         let found = assessment
@@ -65,7 +65,7 @@ impl Engine {
         let allowed = all([
             assessment.offer_step(&ctx.actor, &found),
             when(found.digest == digest, || {
-                "The command changed in the runbook since this page was shown; read it again.".to_owned()
+                "The command in the runbook has changed since this page was shown. Read it again before you run it.".to_owned()
             }),
         ]);
         self.execute(ctx, "step.run", step, &[digest], allowed, async |begun| {
@@ -77,7 +77,7 @@ impl Engine {
                 .map(|c| assessment.stack.probe(c, &[]))
                 .collect();
             let timeout_ms = judged_by.iter().map(|p| p.check.timeout_ms).max().unwrap_or(Plan::TIMEOUT_MS);
-            // A step may migrate; before the first deploy there is nothing to ask.
+            // A step may migrate; before the first deploy there are no migrations to list.
             let deployed = assessment.release().is_some_and(|r| r.state != ReleaseState::Opened);
             let migrations_cmd = assessment.stack.migrations.clone().filter(|_| deployed);
             let release = self.ensure_release(ctx, &assessment).await?;
@@ -97,7 +97,7 @@ impl Engine {
         .await
     }
 
-    /// Runs a check. `digest` is the one shown: a check that was declared otherwise since is refused.
+    /// Runs a check. `digest` is the one that the page showed: a check whose declaration has changed is refused.
     pub async fn run_check(&self, ctx: &Ctx, check: &str, digest: &str) -> Result<Done, Error> {
         let (_turn, assessment) = self.turn_after_a_look().await?;
         let found = assessment
@@ -107,7 +107,7 @@ impl Engine {
             .ok_or_else(|| Error::not_found(format!("Check {check}")))?;
         let allowed = all([
             assessment.offer_check(&ctx.actor, check),
-            as_shown(digest, &assessment.check_digest(&found), "What this check runs"),
+            as_shown(digest, &assessment.check_digest(&found), "This check"),
         ]);
         let (title, gate) = (found.title.clone(), gate_of(&assessment, &found));
         let checks = vec![found];
@@ -116,7 +116,7 @@ impl Engine {
     }
 
     /// Runs all checks of a gate, or of the matrix (`matrix`), in one run: in order, after the steps that they
-    /// come after, side by side where they allow it. `digest` is the one shown.
+    /// require, in parallel where they allow it. `digest` is the one that the page showed.
     pub async fn run_gate(&self, ctx: &Ctx, gate: &str, digest: &str) -> Result<Done, Error> {
         let (_turn, assessment) = self.turn_after_a_look().await?;
         let of_matrix = gate == "matrix";
@@ -130,10 +130,10 @@ impl Engine {
             .any(|r| r.kind == RunKind::Check && r.subject == subject);
         let allowed = all([
             assessment.may(&ctx.actor, "run_gate"),
-            when(!checks.is_empty(), || "No check is bound here.".to_owned()),
-            when(!running, || "They are running already.".to_owned()),
+            when(!checks.is_empty(), || "There are no checks to run.".to_owned()),
+            when(!running, || "These checks are already running.".to_owned()),
             assessment.directory_is_there(),
-            as_shown(digest, &assessment.together_digest(gate), "What these checks run"),
+            as_shown(digest, &assessment.together_digest(gate), "This list of checks"),
         ]);
         let title = if of_matrix {
             "All checks of the matrix".to_owned()
@@ -145,7 +145,7 @@ impl Engine {
         self.run_checks(ctx, &assessment, run, allowed).await
     }
 
-    /// Starts a run of checks, if that is allowed. To be called in turn.
+    /// Starts a run of checks, if that is allowed. The caller must hold the turn ([`Engine::in_turn`]).
     pub(crate) async fn run_checks(
         &self,
         ctx: &Ctx,
@@ -181,12 +181,12 @@ impl Engine {
         .await
     }
 
-    /// Lists the applied migrations of the release that this run brought up, in a run of its own.
+    /// Lists the applied migrations of the release that this run deployed, in a separate run.
     pub(crate) async fn list_migrations(&self, ctx: &Ctx, run: &Run) -> Result<Attempt, Error> {
         let (_turn, assessment) = self.turn_after_a_look().await?;
         let Some(command) = assessment.stack.migrations.clone() else {
             return Ok(Attempt::NotDone(
-                "stagegate.toml has no command that lists migrations any more".to_owned(),
+                "stagegate.toml no longer has a command that lists migrations".to_owned(),
             ));
         };
         let Some(release) = run.release else {
@@ -217,24 +217,26 @@ impl Engine {
         .map(|_| Attempt::Started)
     }
 
-    /// Ends a run: its whole process tree is asked, then made, to stop.
+    /// Cancels a run: its whole process tree is terminated, and killed if it does not stop.
     pub async fn cancel_run(&self, ctx: &Ctx, run: i64) -> Result<Done, Error> {
         let assessment = self.assessment();
-        let goes_on = assessment.snapshot.runs.goes_on(run);
-        let allowed =
-            all([assessment.may(&ctx.actor, "cancel_run"), when(goes_on, || "This run is over.".to_owned())]);
+        let is_running = assessment.snapshot.runs.goes_on(run);
+        let allowed = all([
+            assessment.may(&ctx.actor, "cancel_run"),
+            when(is_running, || "This run has ended.".to_owned()),
+        ]);
         self.execute(ctx, "run.cancel", &format!("run {run}"), &[], allowed, async |begun| {
             let (dir, by) = (self.run_dir(run).await?, ctx.actor.name.clone());
-            let asked = off_thread(move || runner::cancel(dir.path(), &by)).await;
-            asked.map_err(Error::internal)??;
-            let done = Done { to: format!("/runs/{run}"), said: "The run is being stopped.".to_owned() };
+            let cancelled = off_thread(move || runner::cancel(dir.path(), &by)).await;
+            cancelled.map_err(Error::internal)??;
+            let done = Done { to: format!("/runs/{run}"), said: "The run is being cancelled.".to_owned() };
             self.store_done(begun, done, String::new(), |_| Box::pin(async { Ok(()) })).await
         })
         .await
     }
 
-    /// The release that a run is about: the open one; a new one when none is open, or when nothing
-    /// was deployed yet and the directory has moved on.
+    /// The release that a run is about: the open one, or a new one if none is open, or if nothing has been deployed
+    /// yet and the checkout has changed.
     pub(crate) async fn ensure_release(&self, ctx: &Ctx, assessment: &Assessment) -> Result<i64, Error> {
         match assessment.release() {
             Some(release) if release.state != ReleaseState::Opened || assessment.moved_parts().is_empty() => {
@@ -260,7 +262,7 @@ impl Engine {
             .map_err(|e: StoreError| Error::from(e))
     }
 
-    /// Stores the run, makes its directory, starts its supervisor, watches it.
+    /// Stores the run, creates its directory, starts its supervisor and follows it.
     pub(crate) async fn start(&self, ctx: &Ctx, begun: Begun, start: Start) -> Result<Done, Error> {
         let Begun { mut act, key, answered } = begun;
         let at = self.now();
@@ -289,7 +291,7 @@ impl Engine {
                         key: Some(&run_key),
                     };
                     let run = runs::start(&mut *tx, &new).await?;
-                    // The end of a run is taken only for a row that the log vouches for.
+                    // The end of a run is accepted only for a row that matches the audit log.
                     audit::append(&mut *tx, &started.in_run(Some(run))).await?;
                     if let Some(follow_up) = follow_up_of(&stored_key) {
                         run_follow_ups::started(tx, follow_up, run, at).await?;
@@ -299,7 +301,7 @@ impl Engine {
             })
             .await
             .map_err(|e: StoreError| Error::from(e))?;
-        // From here on the run is followed whatever happens, or its row would say for ever that it goes on.
+        // From here on the run is followed whatever happens: otherwise its row would stay "running" for ever.
         let followed = Followed { engine: self.clone(), run: id };
         act.in_run(id);
         act.on_release(release);
@@ -328,7 +330,7 @@ impl Engine {
                 .write(move |tx| {
                     Box::pin(async move {
                         runs::interrupt(&mut *tx, id, because, at).await?;
-                        // Whoever tried it counts the attempt.
+                        // The caller counts the attempt.
                         run_follow_ups::reopen(tx, id, because, 0).await
                     })
                 })
@@ -338,19 +340,19 @@ impl Engine {
             return Err(public);
         }
         drop(followed);
-        // The run goes on whatever can be stored of it: it is no failure when its start is recorded late.
+        // The run continues even if its start cannot be stored now: recording it late is not a failure.
         act.has_happened();
         let done = Done { to: format!("/runs/{id}"), said: String::new() };
         let begun = Begun { act, key, answered };
         let stored = self.store_done(begun, done.clone(), String::new(), |_| Box::pin(async { Ok(()) }));
         if let Err(error) = stored.await {
-            tracing::error!(run = id, %error, "the start of a run is recorded later");
+            tracing::error!(run = id, %error, "the start of a run could not be recorded yet; it is recorded later");
         }
         Ok(done)
     }
 }
 
-/// Follows the run once it is dropped: when its supervisor has been launched, or when that was broken off.
+/// Follows the run when this is dropped: after its supervisor was launched, or after the launch was aborted.
 struct Followed {
     engine: Engine,
     run: i64,
@@ -362,7 +364,7 @@ impl Drop for Followed {
     }
 }
 
-/// The images of the rollback points, newest first.
+/// The images of the validated rollback targets, newest first.
 pub(crate) fn rollback_images(assessment: &Assessment) -> Vec<BTreeMap<String, String>> {
     let mut points: Vec<_> = assessment
         .snapshot

@@ -1,5 +1,5 @@
-//! Signing in and out, and asking for the password once more. A refused sign-in writes nothing but, at most once an
-//! hour for each network, a row of the audit log; and it wakes no open page.
+//! Signing in and out, and confirming an action with the password. A refused sign-in writes only one row of the audit
+//! log per network and hour, and does not refresh open pages.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::MutexGuard;
@@ -20,17 +20,17 @@ use store::{people, sessions};
 
 /// A login has at most so many characters.
 const LONGEST_LOGIN: usize = 200;
-/// How often a password is compared at one sign-in, should its hash be replaced meanwhile.
+/// How often a password is compared in one sign-in, in case its hash is replaced meanwhile.
 const MAX_COMPARISONS: usize = 3;
-/// Who is named where nobody is signed in. What was typed is not: it may be a password.
+/// The name in the audit log when no user is signed in. The typed login is not recorded: it may be a password.
 pub(super) const SOMEBODY: &str = "Not signed in";
 
-/// Where somebody comes from who signs in.
+/// Where a sign-in comes from.
 #[derive(Debug, Clone, Copy)]
 pub struct Origin<'a> {
     /// The peer's address.
     pub ip: &'a str,
-    /// What [`Engine::known_browser`] gave this browser; empty when it brings nothing.
+    /// The value that [`Engine::known_browser`] gave this browser; empty for an unknown browser.
     pub browser: &'a str,
 }
 
@@ -40,12 +40,12 @@ impl<'a> From<&'a str> for Origin<'a> {
     }
 }
 
-/// Somebody who has just shown who they are, and the password that counted then.
+/// A person who has just authenticated, and the password that was valid then.
 #[derive(Clone)]
 pub struct SignedIn {
-    /// Who they are.
+    /// The person.
     pub actor: Actor,
-    /// Digest of the password hash; `None`: there was no password.
+    /// Digest of the password hash; `None`: they have no password.
     password: Option<String>,
 }
 
@@ -62,17 +62,16 @@ impl std::fmt::Debug for SignedIn {
 }
 
 impl Engine {
-    /// Whether the password is still the one that counted when somebody showed who they are. To be asked once their
-    /// session is stored: a change of the password ends the sessions that are stored by then, and not one that is
-    /// stored after it.
+    /// Whether the password is still the one that was valid when the person authenticated. To be called after their
+    /// session is stored: a change of the password ends only the sessions that are stored by then.
     ///
     /// # Errors
-    /// When the store cannot be read.
+    /// The store cannot be read.
     pub async fn has_same_password(&self, who: &SignedIn) -> Result<bool, Error> {
         Ok(sessions::password_digest(self.store(), who.actor.id).await? == who.password)
     }
 
-    /// Signs somebody in. The answer and the time it takes do not tell who exists.
+    /// Signs a person in. The answer and its timing do not reveal which logins exist.
     ///
     /// # Errors
     /// Refused or throttled; or the store cannot be read.
@@ -102,7 +101,7 @@ impl Engine {
         };
         match self.admit(&login, password, &guess, ip).await {
             Err(error) => {
-                // That nobody had time for it, or that the store failed, is no wrong guess.
+                // An overloaded server or a failed store is not a wrong guess.
                 self.throttle().take_back(guess);
                 Err(error)
             }
@@ -117,14 +116,14 @@ impl Engine {
         }
     }
 
-    /// What the browser gets in which the owner of `login` has just signed in, for [`Origin::browser`] the next time.
-    /// `None`: the system gave no random bytes, and the browser stays a strange one.
+    /// The value that marks a browser as known after the owner of `login` has signed in, for [`Origin::browser`] of
+    /// the next sign-in. `None`: the system has no random bytes, and the browser stays unknown.
     pub fn known_browser(&self, login: &str) -> Option<String> {
         browsers::value(&self.0.session_key, &people::normal_login(login), self.now()).ok()
     }
 
-    /// Compares the password and records the sign-in; `None` when it is wrong. A hash that is replaced while it is
-    /// compared with counts no more: then the one that counts now is compared with.
+    /// Compares the password and records the sign-in; `None` when it is wrong. If the hash is replaced during the
+    /// comparison, the password is compared with the new hash.
     async fn admit(
         &self,
         login: &str,
@@ -142,7 +141,7 @@ impl Engine {
             match verdict {
                 Verdict::Wrong => return Ok(None),
                 Verdict::Right => {}
-                // The old hash is good enough to get in, should the new one find no room.
+                // The old hash is sufficient to sign in if the new one cannot be stored.
                 Verdict::RightButRehash => match self.renew_hash(actor.id, &hash, password).await {
                     Ok(Some(new)) => hash = new,
                     Ok(None) => {}
@@ -156,7 +155,7 @@ impl Engine {
         Ok(None)
     }
 
-    /// Counts a refused sign-in, and records it unless its network has its row for this hour.
+    /// Counts a refused sign-in, and records it unless its network already has a row for this hour.
     async fn note_refusal_of(&self, login: Option<&str>, ip: IpAddr, why: &str) {
         let Some(entry) = self.refusals().count(ip, self.now()) else { return };
         let snapshot = self.snapshot();
@@ -164,17 +163,20 @@ impl Engine {
         let subject = subject.map_or("an unknown login", |p| p.login.as_str());
         let before = match entry.more {
             0 => String::new(),
+            1 => "; 1 more refused sign-in before".to_owned(),
             n => format!("; {n} more refused sign-ins before"),
         };
         self.record_refusal(subject, format!("{why}, from {ip}{before}")).await;
     }
 
-    /// Records the refusals of hours that are over; with `all` those of this hour too.
+    /// Records the refusals of past hours; with `all` also those of this hour.
     pub(crate) async fn record_refusals(&self, all: bool) {
         let due = self.refusals().due(self.now(), all);
         for Entry { network, more } in due {
             let from = network.map_or("other addresses".to_owned(), |ip| ip.to_string());
-            self.record_refusal("several logins", format!("{more} more refused sign-ins, from {from}")).await;
+            let plural = if more == 1 { "" } else { "s" };
+            let detail = format!("{more} more refused sign-in{plural}, from {from}");
+            self.record_refusal("several logins", detail).await;
         }
     }
 
@@ -183,7 +185,7 @@ impl Engine {
             Event::new(self.now(), None, "session.sign_in", subject).outcome(Outcome::Refused).detail(detail);
         event.actor_name = SOMEBODY.to_owned();
         if let Err(error) = self.append_quietly(event).await {
-            // The stranger gets the same answer all the same.
+            // The answer stays the same for the client.
             tracing::error!(?error, "a refused sign-in could not be recorded");
         }
     }
@@ -207,8 +209,8 @@ impl Engine {
                 Ok(true)
             }
             Ok(None) => Ok(false),
-            // Who comes to roll back must get in while the disk is full. What they do is recorded before it is done,
-            // and no password can have been changed.
+            // A person who wants to roll back must be able to sign in while the disk is full. Their actions are
+            // recorded before they are done, and no password can have been changed.
             Err(StoreError::Full) => {
                 tracing::error!(%login, "the disk is full: a sign-in is not in the audit log");
                 Ok(true)
@@ -217,7 +219,7 @@ impl Engine {
         }
     }
 
-    /// Records that somebody signed out.
+    /// Records a sign-out.
     ///
     /// # Errors
     /// The event could not be stored.
@@ -232,8 +234,8 @@ impl Engine {
         }
     }
 
-    /// Appends an event that changes nothing that pages show, apart from the list of events itself: no open page is
-    /// woken for it.
+    /// Appends an event that changes nothing on pages except the list of events itself: open pages are not
+    /// refreshed.
     pub(super) async fn append_quietly(&self, event: Event) -> Result<(), StoreError> {
         let seq = self
             .store()
@@ -245,21 +247,21 @@ impl Engine {
         Ok(())
     }
 
-    /// Only when nothing came in between: another process may have changed something.
+    /// Only if no other event came in between: another process may have changed something.
     fn note_quiet(&self, seq: i64) {
         if self.snapshot().revisions.head().max(self.quiet_head()) == seq - 1 {
             self.0.quiet_head.store(seq, Ordering::Release);
         }
     }
 
-    /// Newest event that needs no reading of the store.
+    /// Newest event that does not require reading the store again.
     pub(crate) fn quiet_head(&self) -> i64 {
         self.0.quiet_head.load(Ordering::Acquire)
     }
 
-    /// Asks for the password once more, as before a signature. Wrong ones are counted by person and session, so
-    /// nobody else can use up these guesses. `not_done` is for the refusal, such as "nothing was signed". Returns the
-    /// stored hash that was compared with.
+    /// Confirms an action, such as a sign-off, with the password. Wrong passwords are counted by person and session,
+    /// so other people cannot use up the attempts. `not_done` is for the refusal, such as "nothing was signed".
+    /// Returns the stored hash that was compared.
     pub(crate) async fn confirm_password(
         &self,
         ctx: &Ctx,
@@ -298,7 +300,7 @@ impl Engine {
         }
     }
 
-    /// Remembers that a person has shown who they are from this address.
+    /// Remembers that a person has authenticated from this address.
     pub(crate) fn note_familiar(&self, person: i64, ip: &str) {
         let snapshot = self.snapshot();
         if let Some(person) = snapshot.people.iter().find(|p| p.id == person) {
@@ -314,8 +316,8 @@ impl Engine {
         self.0.confirmations.lock().unwrap_or_else(|e| e.into_inner())
     }
 
-    /// Hashes a password at today's cost in place of `old`, and returns the new hash. `None`: it was replaced in the
-    /// meantime, for instance because the password was changed; that one stays.
+    /// Hashes a password with the current cost, replaces `old` and returns the new hash. `None`: `old` was replaced in
+    /// the meantime, for instance because the password was changed; the newer hash stays.
     async fn renew_hash(&self, person: i64, old: &str, password: &str) -> Result<Option<String>, Error> {
         let new = self.passwords().hash(password.to_owned()).await?;
         let (old, hash) = (old.to_owned(), new.clone());
@@ -330,7 +332,7 @@ fn throttled(wait: Wait) -> Error {
     Error::throttled(sentence(&wait.to_string()))
 }
 
-/// Whether a text has more characters than this; looks at no more of it than it must.
+/// Whether a text has more characters than this; reads no more of it than necessary.
 fn is_longer(text: &str, longest: usize) -> bool {
     text.chars().nth(longest).is_some()
 }

@@ -1,5 +1,4 @@
-//! Signing and deciding. Both ask for the password again: a word on a release is given by a person,
-//! not by an open tab.
+//! Sign-offs and decisions. Both require the password again: a release is signed by a person, not by an open tab.
 
 use domain::facts::{Choice, Decision, SignOff};
 use domain::role::Role;
@@ -12,9 +11,9 @@ use crate::view::{Done, Permission};
 use store::{decisions, sign_offs};
 
 impl Engine {
-    /// Signs the current release for a role. `digest` is that of the evidence shown. A No-Go gives its
-    /// reason in `comment`, and what would change it in `would_change`. `shown` is the number of the role's sign-off that
-    /// the page showed, 0 for none: one that was given since is not replaced unseen.
+    /// Signs the current release for a role. `digest` is that of the evidence shown. A No-Go has its reason in
+    /// `comment`, and the condition for a Go in `would_change`. `shown` is the number of the role's sign-off that the
+    /// page showed, 0 for none: a sign-off that was given since is not replaced without being seen.
     #[expect(clippy::too_many_arguments, reason = "a form's fields are the arguments, one each")]
     pub async fn sign_off(
         &self,
@@ -35,14 +34,15 @@ impl Engine {
                 said(comment, "the reason for the No-Go", 2_000)?,
                 said(would_change, "what would change the No-Go", 2_000)?,
             ),
-            // What would change a No-Go says nothing of a Go.
+            // A Go has no `would_change`.
             Choice::Go => (comment.trim().chars().take(2_000).collect(), String::new()),
         };
         let offer = |assessment: &Assessment| {
             all([
                 assessment.offer_sign(&ctx.actor, role, choice),
                 when(assessment.judgement.digest == digest, || {
-                    "The evidence changed since this page was shown; look again before signing.".to_owned()
+                    "The evidence has changed since this page was shown. Review it before you sign."
+                        .to_owned()
                 }),
                 assessment.shows_sign_off(role, shown),
             ])
@@ -52,16 +52,18 @@ impl Engine {
             self.confirm_password(ctx, password, "nothing was signed").await?;
         }
         let params = [choice.slug(), &comment, &would_change, digest];
-        // The password takes a moment, so the rules are asked again, and nobody else acts until it is stored. What
-        // was refused before stays refused: no password was asked for it.
+        // Checking the password takes a moment, so the rules are checked again, and no other action runs until the
+        // sign-off is stored. A sign-off that was refused before the password check stays refused.
         let _turn = self.in_turn().await?;
         let allowed = all([before, offer(&self.assessment())]);
         self.execute(ctx, "release.sign", role.slug(), &params, allowed, async |begun| {
-            // Evidence may have come in since: what is signed is what was shown.
+            // New evidence may have arrived since: only the evidence that was shown may be signed.
             let now = self.assessment();
             let release = now.release().map(|r| r.id);
             if offer(&now).reason().is_some() {
-                return Err(Error::conflict("Something changed while you were signing; look again."));
+                return Err(Error::conflict(
+                    "The evidence or a sign-off changed while you were signing. Nothing was signed. Review the page and sign again.",
+                ));
             }
             let word = SignOff {
                 id: 0,
@@ -107,7 +109,8 @@ impl Engine {
             all([
                 assessment.offer_decide(&ctx.actor, choice),
                 when(assessment.judgement.digest == digest, || {
-                    "The evidence changed since this page was shown; look again before deciding.".to_owned()
+                    "The evidence has changed since this page was shown. Review it before you decide."
+                        .to_owned()
                 }),
                 assessment.shows_decision(shown),
             ])
@@ -124,7 +127,9 @@ impl Engine {
             let assessment = self.assessment();
             let release = assessment.release().map(|r| r.id);
             if offer(&assessment).reason().is_some() {
-                return Err(Error::conflict("The verdict changed while you were deciding; look again."));
+                return Err(Error::conflict(
+                    "The verdict changed while you were deciding. No decision was recorded. Review the page and decide again.",
+                ));
             }
             let now_shown = &assessment.judgement;
             let word = Decision {
@@ -158,7 +163,7 @@ impl Assessment {
             let now =
                 last.map_or_else(String::new, |s| format!(": {} signed {}", s.by_name, s.choice.label()));
             format!(
-                "The sign-off of {role} changed since this page was shown{now}. Look at it and sign again."
+                "The sign-off of {role} has changed since this page was shown{now}. Review it and sign again."
             )
         })
     }
@@ -169,7 +174,7 @@ impl Assessment {
         when(last.map_or(0, |d| d.id) == shown, || {
             let now =
                 last.map_or_else(String::new, |d| format!(": {} recorded {}", d.by_name, d.choice.label()));
-            format!("The decision changed since this page was shown{now}. Look at it and decide again.")
+            format!("The decision has changed since this page was shown{now}. Review it and decide again.")
         })
     }
 }

@@ -1,4 +1,4 @@
-//! The facts of one moment put together and judged.
+//! The facts of one moment, combined and judged.
 
 pub(crate) mod permissions;
 pub(crate) mod snapshot;
@@ -17,22 +17,22 @@ use crate::assessment::snapshot::StoreSnapshot;
 use crate::stack::Stack;
 use crate::view::Permission;
 
-/// One moment, judged.
+/// The judgement of one moment, with the facts it was made from.
 pub(crate) struct Assessment {
     pub now: Millis,
     pub stack: Arc<Stack>,
     pub snapshot: Arc<StoreSnapshot>,
     pub observed: Arc<Observed>,
-    /// What the audit log does not vouch for.
+    /// Records that do not match the audit log.
     pub integrity: Arc<Vec<String>>,
     pub judgement: Judgement,
 }
 
-/// How old a judgement may be when it is used again though nothing differs: waivers and evidence end by the clock.
+/// How long a judgement is reused while no fact changes. It must be short: waivers and evidence expire with time.
 const RENEW_MS: u64 = 1_000;
 
 impl Engine {
-    /// The judgement of this moment. Whoever asks again before anything differs gets the same one, for a second.
+    /// The judgement of this moment. As long as no fact changes, the same one is returned for a second.
     pub(crate) fn assessment(&self) -> Arc<Assessment> {
         let (stack, snapshot, observed, now) = (self.stack(), self.snapshot(), self.observed(), self.now());
         let integrity = self.integrity_problems();
@@ -44,7 +44,7 @@ impl Engine {
                 && j.now <= now
                 && now.since(j.now) < RENEW_MS
         };
-        // Held while judging: of many who ask at once, one judges.
+        // Held while judging, so that concurrent requests share one judgement.
         let mut last = self.0.assessment.lock().unwrap_or_else(|e| e.into_inner());
         if let Some(assessment) = last.as_ref().filter(same) {
             return Arc::clone(assessment);
@@ -110,12 +110,12 @@ impl Assessment {
         self.snapshot.current()
     }
 
-    /// Whether the action is for this person, by the policy table.
+    /// Whether the policy table allows this person the action.
     pub(crate) fn may(&self, actor: &Actor, act: &str) -> Permission {
         if policy::may(act, &actor.roles) {
             Permission::Allowed
         } else {
-            Permission::Denied(format!("This is for {}.", policy::who_may(act)))
+            Permission::Denied(format!("Only {} can do this.", policy::who_may(act)))
         }
     }
 
@@ -123,13 +123,15 @@ impl Assessment {
     pub(crate) fn owns(&self, actor: &Actor, gate: &str) -> Permission {
         match self.judgement.gate(gate) {
             Some(g) if actor.holds_any(&g.owners) => Permission::Allowed,
-            Some(g) => Permission::Denied(format!("This is for the gate's owners: {}.", names(&g.owners))),
+            Some(g) => {
+                Permission::Denied(format!("Only the owners of this gate can do this: {}.", names(&g.owners)))
+            }
             None => Permission::Denied(format!("There is no gate {gate}.")),
         }
     }
 
-    /// The parts that new evidence is bound to: what lies on disk and what runs. While the release's
-    /// own images run, the configuration they run under is the release's.
+    /// The parts that new evidence is bound to: the files on disk and the running images. While the release's own
+    /// images run, their configuration is that of the release.
     pub(crate) fn parts_for_evidence(&self) -> ReleaseComponents {
         let mut parts = self.observed.parts.clone();
         if let Some(release) = self.release()
@@ -142,13 +144,13 @@ impl Assessment {
         parts
     }
 
-    /// Whether the directory is another one than the release was opened from, and in which parts. What
-    /// cannot be read now says nothing.
+    /// The parts of the checkout that have changed since the release was opened. Parts that cannot be read now are not
+    /// included.
     pub(crate) fn moved_parts(&self) -> Vec<ReleaseComponent> {
         self.release().map(|release| moved_parts(release, &self.observed)).unwrap_or_default()
     }
 
-    /// One sentence for the banner, when the directory has moved on.
+    /// The text of the banner, if the checkout has changed since the release was opened.
     pub(crate) fn moved_on(&self) -> Option<String> {
         let release = self.release()?;
         let moved = self.moved_parts();
@@ -156,21 +158,21 @@ impl Assessment {
             return None;
         }
         let head = short_commit(self.observed.parts.get(ReleaseComponent::Commit).as_deref());
-        let words: Vec<&str> = moved.iter().map(|p| p.label()).collect();
+        let labels: Vec<&str> = moved.iter().map(|p| p.label()).collect();
         let next = if release.state == ReleaseState::Opened {
-            "The next run opens a new release from it."
+            "The next run opens a new release."
         } else {
-            "Deploy to judge what lies there now."
+            "Deploy, or open a release, to show the current checkout."
         };
+        let name = release.name();
         Some(format!(
-            "The directory has moved on (changed: {}; HEAD is {head}): this board still judges release {}. {next}",
-            words.join(", "),
-            release.name()
+            "The checkout has changed since release {name} was opened (changed: {}; HEAD is {head}). This board still shows release {name}. {next}",
+            labels.join(", ")
         ))
     }
 }
 
-/// The parts in which the directory is another one than `release` was opened from.
+/// The parts of the checkout that have changed since `release` was opened.
 pub(crate) fn moved_parts(release: &Release, observed: &Observed) -> Vec<ReleaseComponent> {
     [ReleaseComponent::Commit, ReleaseComponent::Config, ReleaseComponent::Env, ReleaseComponent::Runbook]
         .into_iter()
@@ -178,17 +180,21 @@ pub(crate) fn moved_parts(release: &Release, observed: &Observed) -> Vec<Release
         .collect()
 }
 
-/// `Backend, QA`.
+/// `Backend, DevOps or QA`.
 pub(crate) fn names(roles: &[domain::role::Role]) -> String {
-    roles.iter().map(|r| r.label()).collect::<Vec<_>>().join(", ")
+    let labels: Vec<&str> = roles.iter().map(|r| r.label()).collect();
+    match labels.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => labels.concat(),
+    }
 }
 
-/// The first reason against, of several.
+/// The first refusal, or `Allowed`.
 pub(crate) fn all(offers: impl IntoIterator<Item = Permission>) -> Permission {
     offers.into_iter().find(|o| o.reason().is_some()).unwrap_or(Permission::Allowed)
 }
 
-/// Works only when `condition` holds.
+/// Allowed only if `condition` is true.
 pub(crate) fn when(condition: bool, else_why: impl FnOnce() -> String) -> Permission {
     if condition { Permission::Allowed } else { Permission::Denied(else_why()) }
 }

@@ -1,11 +1,12 @@
-//! Which buttons work for whom. Pages show it, actions insist on it: the same functions serve both, so
-//! a button cannot lie.
+//! Which buttons work for whom. Pages show it and actions enforce it with the same functions, so that a button never
+//! offers what would be refused.
 
 use std::collections::BTreeSet;
 
 use domain::facts::{Actor, Choice};
 use domain::gate::GateState;
 use domain::item::ItemState;
+use domain::policy;
 use domain::release::{Release, ReleaseComponent, ReleaseComponents};
 use domain::role::Role;
 use domain::runbook::Step;
@@ -15,7 +16,7 @@ use crate::view::{EnvSince, Permission, RestartOffer, RollbackOffer};
 use store::runs::RunKind;
 
 impl Assessment {
-    /// The stack can be worked with: directory, Compose file, engine.
+    /// The stack is usable: directory, Compose file, Docker engine.
     fn stack_works(&self) -> Permission {
         if let Some(why) = self.observed.faults.first() {
             return Permission::Denied(why.clone());
@@ -23,7 +24,7 @@ impl Assessment {
         Permission::Allowed
     }
 
-    /// What runs in the stack's directory finds it there, as it was observed last.
+    /// The stack's directory exists, as it was last observed.
     pub(crate) fn directory_is_there(&self) -> Permission {
         when(!self.observed.directory_missing, || {
             format!("The stack's directory {} does not exist.", self.stack.dir.display())
@@ -40,10 +41,10 @@ impl Assessment {
         match self.snapshot.changing() {
             None => Permission::Allowed,
             Some(run) => Permission::Denied(format!(
-                "{} holds the stack: {} (run {}) since {} UTC.",
-                run.by_name,
+                "“{}” (run {}) is in progress, started by {} at {} UTC. Wait until it has ended.",
                 run.title,
                 run.id,
+                run.by_name,
                 run.started_at.short()
             )),
         }
@@ -53,32 +54,34 @@ impl Assessment {
         all([self.may(actor, "deploy"), self.stack_works(), self.engine_answers(), self.nothing_changes()])
     }
 
-    /// The command that backs the database up before a deploy. Before anything ever ran here there is nothing to
+    /// The command that backs up the database before a deploy; none before the first deploy, when there is nothing to
     /// back up.
     pub(crate) fn backup_before_deploy(&self) -> Option<&String> {
         let ran = self.snapshot.releases.iter().any(|release| release.deployed_at.is_some());
         self.stack.db_backup.as_ref().filter(|_| self.stack.backup_before && ran)
     }
 
-    /// The drill: where it would go, and whether this person may start it now.
+    /// The drill: its target, and whether this person may start it now.
     pub(crate) fn offer_drill(&self, actor: &Actor) -> (Option<Release>, Permission) {
         let current = self.release();
         let runs_whole = current.is_some_and(|r| {
             r.state == domain::release::ReleaseState::Deployed && r.parts.images == self.observed.parts.images
         });
-        let way = self.rollbacks(actor).into_iter().find(|r| current.is_none_or(|c| c.id != r.target.id));
+        let earlier = self.rollbacks(actor).into_iter().find(|r| current.is_none_or(|c| c.id != r.target.id));
         let offer = all([
             self.may(actor, "drill"),
             self.stack_works(),
             self.engine_answers(),
             self.nothing_changes(),
-            when(runs_whole, || "A drill starts from a release that runs as it was deployed.".to_owned()),
-            way.as_ref().map_or_else(
-                || Permission::Denied("There is no earlier release to go to and come back from.".to_owned()),
+            when(runs_whole, || {
+                "A drill requires that the current release runs as it was deployed.".to_owned()
+            }),
+            earlier.as_ref().map_or_else(
+                || Permission::Denied("There is no earlier release to roll back to.".to_owned()),
                 |w| w.offer.clone(),
             ),
         ]);
-        (way.map(|w| w.target), offer)
+        (earlier.map(|w| w.target), offer)
     }
 
     pub(crate) fn offer_open(&self, actor: &Actor) -> Permission {
@@ -86,7 +89,7 @@ impl Assessment {
             self.may(actor, "open_release"),
             self.stack_works(),
             when(self.release().is_none() || !self.moved_parts().is_empty(), || {
-                "The directory is just what the open release was made from.".to_owned()
+                "The checkout has not changed since the current release was opened.".to_owned()
             }),
         ])
     }
@@ -99,13 +102,13 @@ impl Assessment {
             .find(|r| r.kind == RunKind::Step && r.subject == step.id)
             .map(|r| r.id);
         all([
-            when(!step.manual, || "This one is done by hand.".to_owned()),
+            when(!step.manual, || "This step is done by hand.".to_owned()),
             when(!step.deploys(), || {
-                "This brings the stack up: Deploy does it, with images pinned and a way back.".to_owned()
+                "This step starts the stack. Use Deploy instead: it pins the images, so that you can roll back.".to_owned()
             }),
             self.may(actor, "run_step"),
             when(running.is_none(), || {
-                format!("It is running already (run {}).", running.unwrap_or_default())
+                format!("This step is already running (run {}).", running.unwrap_or_default())
             }),
             self.directory_is_there(),
         ])
@@ -116,9 +119,11 @@ impl Assessment {
             self.snapshot.running().into_iter().find(|r| r.kind == RunKind::Check && r.subject == check);
         let can_be_run = self.stack.check(check).is_none_or(|c| c.spec.can_be_run());
         all([
-            when(can_be_run, || "A drill, started from the Releases page, records this.".to_owned()),
+            when(can_be_run, || {
+                "A drill records the result of this check. Start one on the Releases page.".to_owned()
+            }),
             self.may(actor, "run_check"),
-            when(running.is_none(), || "It is running already.".to_owned()),
+            when(running.is_none(), || "This check is already running.".to_owned()),
             self.directory_is_there(),
         ])
     }
@@ -130,7 +135,7 @@ impl Assessment {
         let open = view.items.len() - view.satisfied();
         all([
             when(!view.is_decision, || {
-                "Here the decision falls: it is recorded on the sign-off page.".to_owned()
+                "This is the decision gate. Record the decision on the Sign-offs page.".to_owned()
             }),
             self.owns(actor, gate),
             when(self.release().is_some(), || "No release is open yet.".to_owned()),
@@ -141,17 +146,17 @@ impl Assessment {
             when(view.waits_for.is_empty(), || {
                 format!("Gates are accepted in order; waiting for {}.", view.waits_for.join(", "))
             }),
-            when(view.state != GateState::Accepted, || "It is accepted already.".to_owned()),
+            when(view.state != GateState::Accepted, || "This gate is already accepted.".to_owned()),
         ])
     }
 
     pub(crate) fn offer_attest(&self, actor: &Actor, gate: &str) -> Permission {
         all([
             when(actor.holds_any(&self.attesters(gate)), || {
-                format!("This is for {}.", crate::assessment::names(&self.attesters(gate)))
+                format!("Only {} can do this.", crate::assessment::names(&self.attesters(gate)))
             }),
             when(self.release().is_some(), || {
-                "No release is open yet; run a step or open one first.".to_owned()
+                "No release is open yet. Run a step or open a release first.".to_owned()
             }),
         ])
     }
@@ -171,15 +176,16 @@ impl Assessment {
         self.may(actor, "waive")
     }
 
-    /// Whether this person ran none of the checks that a waiver of the item would let through: nobody
-    /// judges what they looked for themselves. Every look at this release counts, not the last alone.
+    /// Whether this person ran none of the checks that a waiver of the item would waive: a person must not waive the
+    /// result of their own run. Every run for this release counts, not only the last one.
     pub(crate) fn did_not_run(&self, actor: &Actor, item: &ItemState) -> Permission {
         let mut runners = self.snapshot.check_runners.iter();
         let ran = runners.find(|r| r.by == actor.id && item.checks.iter().any(|c| c.check == r.check));
         when(ran.is_none(), || {
             let ran = ran.map(|r| format!("“{}” (run {})", r.check, r.run)).unwrap_or_default();
             format!(
-                "You ran the check {ran}; whoever ran the check does not waive what it found. Ask another of Security and PO."
+                "You ran the check {ran}. The person who ran a check cannot waive its result. Ask another person with the role {}.",
+                policy::who_may("waive")
             )
         })
     }
@@ -204,24 +210,24 @@ impl Assessment {
         let blockers = &self.judgement.before_signing;
         let only = self.judgement.sign_offs.len() == 1 && release.deployed_by == Some(actor.id);
         all([
-            when(named, || format!("The runbook asks no sign-off of {role}.")),
-            when(actor.roles.contains(&role), || format!("This is for {role}.")),
+            when(named, || format!("The runbook does not require a sign-off by {role}.")),
+            when(actor.roles.contains(&role), || format!("Only {role} can do this.")),
             when(mine.is_none(), || {
                 format!(
-                    "You signed this release for {}; one person counts once.",
+                    "You have already signed this release as {}. A person can sign for one role only.",
                     mine.map_or("another role", |s| s.role.label())
                 )
             }),
-            when(!again, || format!("You have signed {} already.", choice.label())),
+            when(!again, || format!("You have already signed {}.", choice.label())),
             when(choice == Choice::NoGo || !only, || {
-                "You deployed this release, and the runbook asks one sign-off only: somebody else gives it."
+                "You deployed this release, and the runbook requires only one sign-off. Another person must sign."
                     .to_owned()
             }),
             when(choice == Choice::NoGo || blockers.is_empty(), || {
                 let first = blockers.first().map_or("", |b| b.what.as_str());
                 match blockers.len() {
-                    0 | 1 => format!("First: {first}."),
-                    n => format!("First: {first}, and {} more.", n - 1),
+                    0 | 1 => format!("Not possible yet: {first}."),
+                    n => format!("Not possible yet: {first}, and {} more.", n - 1),
                 }
             }),
         ])
@@ -237,12 +243,12 @@ impl Assessment {
                 format!("The verdict is No-Go: {first}.")
             }),
             when(self.judgement.decision.as_ref().is_none_or(|d| d.choice != choice), || {
-                format!("{} is recorded already.", choice.label())
+                format!("{} is already recorded.", choice.label())
             }),
         ])
     }
 
-    /// The clean restart: on which release, and whether this person may start it now.
+    /// The clean restart: its release, and whether this person may start it now.
     pub(crate) fn offer_restart(&self, actor: &Actor) -> RestartOffer {
         let running = &self.observed.parts.images;
         let is_good = |r: &&Release| {
@@ -250,12 +256,12 @@ impl Assessment {
                 && r.deployed_at.is_some()
                 && !r.parts.images.is_empty()
         };
-        // What runs; where nothing known does, what is judged.
+        // The running release; if no known release is running, the current one.
         let runs = self.snapshot.releases.iter().filter(is_good).find(|r| r.parts.images == *running);
         let target = self.release().filter(is_good).filter(|r| runs.is_none() || r.parts.images == *running);
         let target = target.or(runs).or_else(|| self.rollback_targets().into_iter().next()).cloned();
         let offer = match &target {
-            None => Permission::Denied("Nothing that was deployed and healthy here is known yet.".to_owned()),
+            None => Permission::Denied("No release has been deployed successfully yet.".to_owned()),
             Some(target) => self.rollback_to(actor, target).offer,
         };
         RestartOffer {
@@ -268,12 +274,12 @@ impl Assessment {
         }
     }
 
-    /// The rollback targets from what runs now, best first: rollback points, else whatever was healthy.
+    /// The rollback targets, best first: validated releases, then those that were healthy.
     pub(crate) fn rollbacks(&self, actor: &Actor) -> Vec<RollbackOffer> {
         self.rollback_targets().into_iter().map(|target| self.rollback_to(actor, target)).collect()
     }
 
-    /// The offer to go back to `target`.
+    /// The offer to roll back to `target`.
     pub(crate) fn rollback_to(&self, actor: &Actor, target: &Release) -> RollbackOffer {
         let left = self.stack.images.read();
         let seen = left.images;
@@ -285,7 +291,7 @@ impl Assessment {
         let images: BTreeSet<&String> = target.parts.images.values().collect();
         let bytes = images.into_iter().filter_map(|id| seen.bytes.get(id)).sum();
         let running = &self.observed.parts;
-        // What was not recorded, or is not there now, is no change that can be told.
+        // Without a recorded value, or without a current one, no change can be detected.
         let env = |parts: &ReleaseComponents| parts.get(ReleaseComponent::Env);
         let differs = env(&target.parts).is_some() && env(&target.parts) != env(running);
         let kept = self.stack.env_copy.is_some() && left.env_copies.contains(&target.id);
@@ -307,10 +313,13 @@ impl Assessment {
                 self.may(actor, "roll_back"),
                 self.engine_answers(),
                 when(missing.is_empty(), || {
-                    format!("Its images of {} are gone from this machine.", missing.join(", "))
+                    format!("The images of {} no longer exist on this host.", missing.join(", "))
                 }),
                 when(unusable.is_empty(), || {
-                    format!("No container can be made from its images of {}.", unusable.join(", "))
+                    format!(
+                        "The images of {} cannot be used: no container can be created from them.",
+                        unusable.join(", ")
+                    )
                 }),
                 self.nothing_changes(),
             ]),

@@ -1,6 +1,6 @@
-//! What the store knows that decisions and the board need, held in memory: pages are judged from it and cost no
-//! query. Each part is read by queries of its own whose cost does not depend on how much was ever stored, and is
-//! read again only when somebody wrote to it. History stays in the store; pages that show it ask for it.
+//! The part of the store that decisions and the board need, held in memory, so that pages are judged without a query.
+//! Each part is read by its own queries, whose cost does not depend on how much was ever stored, and is read again
+//! only after a write to it. History stays in the store; pages that show it query it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,9 +25,9 @@ use store::{self, Store, StoreError};
 /// The part of the store's contents that decisions need, at one moment.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct StoreSnapshot {
-    /// What was written when this was read; a part that differs is read again.
+    /// The revisions at the time of reading; a part with another revision is read again.
     pub revisions: Revisions,
-    /// How many releases that one can return to are held, of each kind.
+    /// How many rollback targets of each kind are held.
     pub targets: i64,
     pub people: Arc<Vec<Person>>,
     /// The releases that decisions need, newest first: see [`store::releases::needed`].
@@ -49,7 +49,7 @@ pub(crate) struct StoreSnapshot {
     pub incident: Arc<Option<(Incident, Vec<Note>)>>,
 }
 
-/// What people said that can still count: about the current release, and waivers.
+/// Statements of people that can still count: those about the current release, and waivers.
 #[derive(Debug, Default)]
 pub(crate) struct Words {
     pub attestations: Vec<Attestation>,
@@ -62,26 +62,26 @@ pub(crate) struct Words {
 /// The runs that decisions and the board need.
 #[derive(Debug, Default)]
 pub(crate) struct Runs {
-    /// Those that go on, newest first.
+    /// The running ones, newest first.
     pub running: Vec<Run>,
-    /// The last few that are over, newest first.
+    /// The last few that have ended, newest first.
     pub over: Vec<Run>,
-    /// The last of every step.
+    /// The last run of every step.
     pub steps: Vec<Run>,
-    /// The last that changed the stack, or changes it.
+    /// The last run that changed or is changing the stack.
     pub on_stack: Option<Run>,
-    /// What has to follow that one.
+    /// The follow-ups of that run.
     pub follow_ups: Vec<FollowUp>,
-    /// The last drill that ended well.
+    /// The last successful drill.
     pub drill: Option<Run>,
-    /// The last rollback that ended well.
+    /// The last successful rollback.
     pub rollback: Option<Run>,
-    /// How long runs like those that go on took, milliseconds, by kind and subject.
+    /// The usual duration of the runs in progress, milliseconds, by kind and subject.
     pub usual_ms: BTreeMap<(&'static str, String), u64>,
 }
 
 impl Runs {
-    /// The numbers of those that are over.
+    /// The numbers of the ended runs.
     pub(crate) fn ended(&self) -> Vec<i64> {
         let single = [&self.on_stack, &self.drill, &self.rollback].into_iter().flatten();
         let all = self.over.iter().chain(&self.steps).chain(single);
@@ -90,18 +90,18 @@ impl Runs {
     }
 }
 
-/// How many runs that are over the board shows.
+/// How many ended runs the board shows.
 const OVER: i64 = 6;
-/// How much evidence of each check is held, beside what is needed of the current release.
+/// How much evidence of each check is held, in addition to that of the current release.
 const EVIDENCE: i64 = 50;
 /// How many releases a trend shows.
 const TREND: i64 = 12;
-/// So many more releases than the stack keeps are held, since some may have been let go by hand.
+/// So many more releases than the stack retains are held, since the images of some may have been removed by hand.
 const MORE_TARGETS: usize = 10;
 
 impl StoreSnapshot {
-    /// Reads what differs from `before`, for a stack that keeps `keep` releases to go back to. All of it is of one
-    /// moment.
+    /// Reads the parts that differ from `before`, in one read transaction, for a stack that retains `keep` rollback
+    /// targets.
     pub(crate) async fn load(
         store: &Store,
         keep: usize,
@@ -161,7 +161,7 @@ impl StoreSnapshot {
                 None => vec![],
             });
         }
-        // The counts are told in the parts of the release, and those are settled by its first deploy.
+        // The counts depend on the parts of the release, which are final only after its first deploy.
         if another || differs(StorePart::Evidence) || differs(StorePart::Releases) {
             snapshot.failures = Arc::new(match snapshot.current() {
                 Some(release) => store::evidence::failures(&mut *db, release).await?,
@@ -171,7 +171,7 @@ impl StoreSnapshot {
         Ok(snapshot)
     }
 
-    /// Releases that are spoken of.
+    /// Releases that runs or the incident refer to.
     fn named(&self) -> BTreeSet<i64> {
         let runs = self.runs.all().filter_map(|run| run.release);
         let incident = self.incident.iter().flat_map(|(i, _)| i.from.into_iter().chain([i.to]));
@@ -186,7 +186,7 @@ impl StoreSnapshot {
         if id == store::people::SCHEDULE {
             return store::people::SCHEDULE_NAME.to_owned();
         }
-        self.people.iter().find(|p| p.id == id).map_or_else(|| "somebody".to_owned(), |p| p.name.clone())
+        self.people.iter().find(|p| p.id == id).map_or_else(|| "unknown user".to_owned(), |p| p.name.clone())
     }
 
     pub(crate) fn holders(&self, role: Role) -> Vec<&Person> {
@@ -207,17 +207,17 @@ impl StoreSnapshot {
         self.runs.steps.iter().find(|r| r.subject == step)
     }
 
-    /// Runs that go on, oldest first.
+    /// Runs in progress, oldest first.
     pub(crate) fn running(&self) -> Vec<&Run> {
         self.runs.running.iter().rev().collect()
     }
 
-    /// The deploy or rollback that goes on.
+    /// The running deploy, rollback or drill.
     pub(crate) fn changing(&self) -> Option<&Run> {
         self.runs.running.iter().find(|r| changes_the_stack(r.kind))
     }
 
-    /// How long runs like this one, which goes on, took that went to their end, milliseconds.
+    /// The usual duration of runs of the same kind and subject as this run in progress, milliseconds.
     pub(crate) fn expected_ms(&self, run: &Run) -> Option<u64> {
         self.runs.usual_ms.get(&(run.kind.slug(), run.subject.clone())).copied()
     }
@@ -263,20 +263,20 @@ impl Runs {
         })
     }
 
-    /// Every run that is held; some of them twice.
+    /// Every run that is held; some of them appear twice.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Run> {
         let single = [&self.on_stack, &self.drill, &self.rollback];
         let single = single.into_iter().filter_map(Option::as_ref);
         self.running.iter().chain(&self.over).chain(&self.steps).chain(single)
     }
 
-    /// Whether the run with this number goes on.
+    /// Whether the run with this number is running.
     pub(crate) fn goes_on(&self, id: i64) -> bool {
         self.running.iter().any(|r| r.id == id && r.state == RunState::Running)
     }
 }
 
-/// Whether runs of this kind touch what runs; one at a time does.
+/// Whether runs of this kind change the running stack; only one of them runs at a time.
 pub(crate) fn changes_the_stack(kind: RunKind) -> bool {
     matches!(kind, RunKind::Deploy | RunKind::Rollback | RunKind::Drill)
 }

@@ -1,4 +1,4 @@
-//! How often is judged.
+//! How often an assessment is computed.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -20,13 +20,13 @@ async fn engine() -> (TempDir, Engine) {
     (dir, engine)
 }
 
-/// How many judgements there are among these. Each is held, so none can have the place of another.
+/// The number of different assessments among these. All are held, so no address is reused.
 fn different(assessment: &[Arc<Assessment>]) -> usize {
     assessment.iter().map(Arc::as_ptr).collect::<BTreeSet<_>>().len()
 }
 
 #[tokio::test]
-async fn of_many_who_ask_at_once_one_judges() {
+async fn concurrent_requests_share_one_assessment() {
     let (_dir, engine) = engine().await;
     let began = Instant::now();
     let all: Vec<Arc<Assessment>> = std::thread::scope(|scope| {
@@ -40,7 +40,7 @@ async fn of_many_who_ask_at_once_one_judges() {
 }
 
 #[tokio::test]
-async fn whether_the_directory_is_there_is_a_fact_and_not_looked_up() {
+async fn a_missing_directory_is_taken_from_the_observation() {
     let (dir, engine) = engine().await;
     let qa = Actor { id: 1, name: "QA".into(), roles: vec![Role::Qa] };
     let offer = |directory_missing| {
@@ -50,11 +50,11 @@ async fn whether_the_directory_is_there_is_a_fact_and_not_looked_up() {
     let missing = offer(true);
     assert!(missing.reason().is_some_and(|why| why.contains("does not exist")), "{missing:?}");
     dir.close().unwrap();
-    assert_eq!(offer(false), Permission::Allowed, "gone, and not yet seen to be");
+    assert_eq!(offer(false), Permission::Allowed, "the directory is missing, but this was not observed yet");
 }
 
 #[tokio::test]
-async fn it_is_judged_again_once_something_was_written_or_a_second_is_over() {
+async fn an_assessment_is_renewed_after_a_write_or_a_second() {
     let (_dir, engine) = engine().await;
     let before = engine.assessment();
     let add = NewPerson { name: "Ada".into(), login: "ada".into(), roles: vec![] };
@@ -69,5 +69,5 @@ async fn it_is_judged_again_once_something_was_written_or_a_second_is_over() {
         assert!(Arc::ptr_eq(&after, &again), "nothing was written");
     }
     tokio::time::sleep(std::time::Duration::from_millis(RENEW_MS + 20)).await;
-    assert!(!Arc::ptr_eq(&after, &engine.assessment()), "waivers end by the clock");
+    assert!(!Arc::ptr_eq(&after, &engine.assessment()), "waivers expire with time");
 }

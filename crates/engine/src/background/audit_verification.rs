@@ -1,9 +1,9 @@
-//! Whether what is stored is what the program stored: the audit log's chain, and the rows it vouches for.
+//! Verifies that stored data is what Stagegate stored: the chain of the audit log, and the rows that it covers.
 //!
 //! Everything is verified once after the start, in the background, and again soon after another connection has written
-//! to the file. Other passes go on from the last verified event. Rows that a judgement rests on are compared whenever
-//! another connection has written, before what it wrote is judged. A decision is recorded only when everything was
-//! verified since. An admin can have everything verified at any time.
+//! to the file. Other passes continue from the last verified event. Rows that a judgement depends on are compared
+//! whenever another connection has written, before its changes are judged. A decision is recorded only after a full
+//! verification since then. An admin can start a full verification at any time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, RwLock, RwLockReadGuard};
@@ -23,58 +23,57 @@ use store::{Others, StoreError};
 
 /// How often the events since the last pass are verified.
 const VERIFY_EVERY: Duration = Duration::from_secs(60);
-/// After so many of those, a log that does not match is verified as a whole again: somebody may have corrected it.
+/// After so many passes, a log that does not match is fully verified again: it may have been corrected.
 const WHOLE_AGAIN: u32 = 5;
-/// Pause before everything is verified because another connection has written: it may not have finished.
+/// Pause before the full verification after another connection has written: it may not have finished.
 const WRITER_PAUSE: Duration = Duration::from_secs(2);
-/// That pause is at least so many times as long as the last such pass took: somebody who writes all the time must not
-/// keep the machine busy.
+/// That pause is at least this many times the duration of the last full verification: continuous writes must not keep
+/// the host busy.
 const PAUSE_TIMES: u32 = 5;
 
-/// What the last verifications have shown.
+/// The results of the last verifications.
 #[derive(Debug, Default)]
 struct Integrity {
     /// The chain was verified up to here.
     head: Option<Head>,
     at: Option<Millis>,
-    /// When the last pass over everything since the start ended.
+    /// When the last full verification since the start ended.
     whole_at: Option<Millis>,
-    /// Since when a pass over everything goes on.
+    /// When the running full verification began.
     running_since: Option<Millis>,
-    /// Why the last pass over everything could not be made to its end.
+    /// Why the last full verification could not be completed.
     failed: Option<String>,
-    /// Why the chain does not hold.
+    /// Why the chain is broken.
     broken: Option<String>,
-    /// Rows that a pass over everything found.
+    /// Faults that a full verification found.
     faults: Vec<Fault>,
-    /// Rows that a judgement rests on, as last compared.
+    /// Faults in rows that a judgement depends on, from the last comparison.
     recent: Vec<Fault>,
     /// Why that comparison stopped.
     recent_broken: Option<String>,
-    /// The log's last event, written by this process, that is gone.
+    /// The last event that this process wrote, if it is missing from the log.
     lost: Option<i64>,
-    /// What other connections had done when rows were last compared.
+    /// Writes of other connections at the last comparison.
     seen: Others,
-    /// What they had done when the last pass over everything began.
+    /// Writes of other connections at the start of the last full verification.
     whole_seen: Option<Others>,
     problems: Arc<Vec<String>>,
 }
 
 impl Integrity {
-    /// Makes the list of what does not match. `true`: it differs from the one before.
+    /// Updates the list of problems. Returns whether it has changed.
     fn settle(&mut self) -> bool {
         let mut problems: Vec<String> = self.broken.iter().chain(&self.recent_broken).cloned().collect();
-        problems.extend(
-            self.lost
-                .map(|seq| format!("the audit log was rewritten: event {seq} is not the one written here")),
-        );
+        problems.extend(self.lost.map(|seq| {
+            format!("the audit log was rewritten: event {seq} is not the one that this server wrote")
+        }));
         problems.extend(self.faults.iter().chain(&self.recent).map(ToString::to_string));
         let mut seen = std::collections::BTreeSet::new();
         problems.retain(|p| seen.insert(p.clone()));
         let differs = *self.problems != problems;
         if differs {
             for problem in &problems {
-                tracing::error!(%problem, "what is stored does not match the audit log");
+                tracing::error!(%problem, "stored data does not match the audit log");
             }
             self.problems = Arc::new(problems);
         }
@@ -82,22 +81,21 @@ impl Integrity {
     }
 }
 
-/// What is known of the audit log and of the rows it vouches for, and who verifies.
+/// The state of the verification of the audit log and of the rows it covers.
 #[derive(Debug, Default)]
 pub(crate) struct AuditState {
     shown: RwLock<Integrity>,
-    /// Held while everything is verified.
+    /// Held during a full verification.
     verifying: Arc<tokio::sync::Mutex<()>>,
     /// Wakes the background verification.
     soon: tokio::sync::Notify,
 }
 
-/// Verifies for as long as the engine lives: the rows that are judged and then everything now, what is new from time to
-/// time.
+/// Verifies until the engine stops: first the rows that are judged, then everything, then new events regularly.
 pub(super) struct AuditVerifier {
     engine: Engine,
     passes: u32,
-    /// Pause before everything is verified because another connection has written.
+    /// Pause before the full verification after another connection has written.
     pause: Duration,
 }
 
@@ -121,7 +119,8 @@ impl AuditVerifier {
         }
     }
 
-    /// Everything, when that was not done yet, somebody else has written, or something did not match; else what is new.
+    /// Verifies everything if that was not done yet, if another connection has written, or if something did not match;
+    /// otherwise only the new events.
     async fn verify(&mut self, written: bool) {
         let (whole, sound) = {
             let state = self.engine.integrity();
@@ -138,7 +137,7 @@ impl AuditVerifier {
             self.engine.verify_on().await
         };
         if let Err(error) = done {
-            tracing::warn!(%error, "the audit log could not be verified");
+            tracing::warn!(%error, "the audit log could not be verified; trying again");
         }
         if everything {
             self.pause = WRITER_PAUSE.max(began.elapsed() * PAUSE_TIMES);
@@ -152,12 +151,12 @@ impl Engine {
         self.0.audit.shown.read().unwrap_or_else(|e| e.into_inner())
     }
 
-    /// What the audit log does not vouch for, one sentence each.
+    /// Records that do not match the audit log, one sentence each.
     pub(crate) fn integrity_problems(&self) -> Arc<Vec<String>> {
         self.integrity().problems.clone()
     }
 
-    /// What the last verification has shown.
+    /// The result of the last verification.
     pub fn verification(&self) -> Verification {
         let state = self.integrity();
         Verification {
@@ -170,7 +169,7 @@ impl Engine {
         }
     }
 
-    /// Whether rows were compared since other connections did this.
+    /// Whether rows were compared after these writes of other connections.
     pub(crate) fn has_seen(&self, others: &Others) -> bool {
         self.integrity().seen == *others
     }
@@ -186,17 +185,17 @@ impl Engine {
         }
     }
 
-    /// Compares the rows that `snapshot` is judged by with the audit log, if another connection has written since this
-    /// was last done.
+    /// Compares the rows that `snapshot` is judged by with the audit log, if another connection has written since the
+    /// last comparison.
     pub(crate) async fn check_what_others_wrote(&self, snapshot: &StoreSnapshot) {
         match self.store().others().await {
             Ok(others) if self.has_seen(&others) => {}
             Ok(others) => {
                 self.compare_recent(snapshot, Some(others)).await;
-                // It may have changed what lies further back, or corrected what does not match.
+                // It may have changed older rows, or corrected rows that did not match.
                 self.0.audit.soon.notify_one();
             }
-            Err(error) => tracing::debug!(%error, "the store could not be looked at"),
+            Err(error) => tracing::debug!(%error, "the store could not be read; trying again"),
         }
     }
 
@@ -218,11 +217,11 @@ impl Engine {
         });
     }
 
-    /// Rows that a judgement of `snapshot` rests on and that do not match.
+    /// Rows that a judgement of `snapshot` depends on and that do not match.
     async fn differing(&self, snapshot: &StoreSnapshot) -> Result<Vec<Fault>, VerifyError> {
         let db = self.store().readers();
         let mut faults = audit::recent(db, &self.rests_on(snapshot)).await?;
-        // Evidence that is judged and is not among the newest of its check.
+        // Judged evidence that is not among the newest of its check.
         let mut newer: BTreeMap<&str, i64> = BTreeMap::new();
         let mut older = Vec::new();
         for evidence in snapshot.evidence.iter().rev() {
@@ -240,7 +239,7 @@ impl Engine {
         Ok(faults)
     }
 
-    /// What a judgement reads, beside the newest rows of every table.
+    /// What a judgement reads, in addition to the newest rows of every table.
     fn rests_on(&self, snapshot: &StoreSnapshot) -> Scopes {
         let mut scopes = Scopes::new();
         if let Some(release) = snapshot.current {
@@ -258,11 +257,11 @@ impl Engine {
         scopes
     }
 
-    /// Verifies everything: the whole chain, every row, and every table that is computed from others. Returns what
-    /// came out.
+    /// Verifies everything: the whole chain, every row, and every table that is computed from others. Returns the
+    /// result.
     ///
     /// # Errors
-    /// Fails when the store cannot be read.
+    /// The store cannot be read.
     pub async fn verify_everything(&self) -> Result<Verification, Error> {
         let pass = Pass::begin(self, self.0.audit.verifying.clone().lock_owned().await);
         let done = self.verify_whole().await;
@@ -270,11 +269,11 @@ impl Engine {
         done.map(|()| self.verification())
     }
 
-    /// Verifies everything unless that was done since the start and since another connection last wrote. What comes
-    /// out is judged.
+    /// Verifies everything unless that was done since the start and since the last write of another connection. The
+    /// result is part of the judgement.
     ///
     /// # Errors
-    /// Fails when the store cannot be read.
+    /// The store cannot be read.
     pub(crate) async fn verify_before_deciding(&self) -> Result<(), Error> {
         let others = self.store().others().await?;
         let is_verified = {
@@ -287,10 +286,10 @@ impl Engine {
         Ok(())
     }
 
-    /// Verifies everything in the background, as an admin asks for it.
+    /// Starts a full verification in the background, on request of an admin.
     ///
     /// # Errors
-    /// Refused by the rules; or the store cannot be written.
+    /// The rules refuse it, or the store cannot be written.
     pub async fn verify_now(&self, ctx: &Ctx) -> Result<Done, Error> {
         let allowed = all([self.assessment().may(&ctx.actor, "verify_everything"), self.may_verify_now()]);
         self.execute(ctx, "audit.verify", "everything", &[], allowed, async |begun| {
@@ -300,14 +299,14 @@ impl Engine {
             };
             let done =
                 self.store_done(begun, done, String::new(), |_| Box::pin(async { Ok(()) })).await?;
-            // Where another one began in the meantime, that one does.
+            // If another one has begun in the meantime, that one is sufficient.
             if let Ok(turn) = self.0.audit.verifying.clone().try_lock_owned() {
                 let engine = self.clone();
                 let pass = Pass::begin(self, turn);
                 tokio::spawn(async move {
                     let done = engine.verify_whole().await;
                     if let Err(error) = &done {
-                        tracing::error!(%error, "the verification that an admin asked for could not be completed");
+                        tracing::error!(%error, "the verification that an admin requested could not be completed");
                     }
                     pass.end(done.as_ref().err());
                 });
@@ -317,7 +316,7 @@ impl Engine {
         .await
     }
 
-    /// Whether a pass over everything could begin now.
+    /// Whether a full verification could begin now.
     pub(crate) fn may_verify_now(&self) -> Permission {
         let running = self.integrity().running_since;
         when(running.is_none(), || "A full verification is already running.".to_owned())
@@ -325,7 +324,7 @@ impl Engine {
 
     async fn verify_whole(&self) -> Result<(), Error> {
         let before = self.store().others().await?;
-        // What a judgement rests on, too: a fault found there earlier may have been corrected.
+        // Also the rows that a judgement depends on: a fault found there earlier may have been corrected.
         self.compare_recent(&self.snapshot(), None).await;
         let chain = audit::verify(self.store().readers()).await;
         if let Err(VerifyError::Store(error)) = chain {
@@ -388,7 +387,7 @@ impl Engine {
     }
 }
 
-/// A pass over everything that goes on. One at a time; one that is dropped before its end has not been made.
+/// A running full verification; one at a time. If it is dropped before its end, it does not count.
 struct Pass {
     engine: Engine,
     _turn: OwnedMutexGuard<()>,
@@ -409,7 +408,7 @@ impl Pass {
 impl Drop for Pass {
     fn drop(&mut self) {
         self.engine.note_integrity(|state| state.running_since = None);
-        // The page that says so is shown again.
+        // The page that shows it as running is refreshed.
         self.engine.bump();
     }
 }

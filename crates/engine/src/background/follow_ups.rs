@@ -1,5 +1,5 @@
-//! What follows a run is carried out from the store, exactly once, also by a server that starts after the one that
-//! took the run in has died. Nobody in particular does it: it acts as Stagegate itself.
+//! Follow-ups of a run are stored and then started exactly once, also if the server that completed the run has died
+//! and a new one has started. They act as Stagegate itself.
 
 use std::time::Duration;
 
@@ -18,19 +18,19 @@ use store::people::SCHEDULE;
 use store::run_follow_ups::{self, FollowUp, FollowUpKind, FollowUpState};
 use store::runs::{self, Run};
 
-/// Time between two looks for an engine that is away, and before the second attempt.
+/// Time between two connection attempts to an unreachable Docker engine, and before the second attempt of a follow-up.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Longest time between two attempts.
 const MAX_PAUSE: Duration = Duration::from_secs(60);
-/// So often a follow-up that is refused, or fails to start, is tried.
+/// Maximum number of attempts for a follow-up that is refused or fails to start.
 const MAX_ATTEMPTS: i64 = 5;
-/// Why a follow-up does not go on for now.
+/// Why a follow-up could not continue.
 enum Halt {
-    /// The store is closed: the next server goes on.
+    /// The store is closed: the next server continues.
     Closed,
-    /// The store cannot be used just now.
+    /// The store cannot be used at the moment.
     Store(StoreError),
-    /// Something outside does not work just now: that does not count as an attempt.
+    /// A dependency does not work at the moment: this does not count as an attempt.
     Waits(Error),
     /// The attempt was refused or failed.
     Failed(Error),
@@ -65,7 +65,7 @@ impl From<Error> for Halt {
 }
 
 impl Engine {
-    /// Carries out what is pending, each in a task of its own.
+    /// Starts all pending follow-ups, each in its own task.
     pub(crate) fn carry_out_follow_ups(&self) {
         let engine = self.clone();
         tokio::spawn(async move {
@@ -75,7 +75,7 @@ impl Engine {
                     Ok(pending) => break pending,
                     Err(StoreError::Closed) => return,
                     Err(error) => {
-                        tracing::error!(error = ?error, "what follows a run cannot be read yet");
+                        tracing::error!(error = ?error, "follow-ups cannot be read yet; trying again");
                         tokio::time::sleep(pause).await;
                         pause = (pause * 2).min(MAX_PAUSE);
                     }
@@ -107,18 +107,20 @@ impl Engine {
                 Halt::Waits(error) => self.note_wait(id, error.public()).await.map(|()| false),
                 Halt::Failed(error) => self.note_attempt(id, &error.public()).await,
             };
-            tracing::warn!(follow_up = id, %halt, "what follows a run has not started yet");
+            tracing::warn!(follow_up = id, %halt, "a follow-up has not started yet; trying again");
             match noted {
                 Ok(true) | Err(Halt::Closed) => return,
                 Ok(false) => {}
-                Err(halt) => tracing::error!(follow_up = id, %halt, "that cannot be stored yet"),
+                Err(halt) => {
+                    tracing::error!(follow_up = id, %halt, "the state of a follow-up cannot be stored yet; trying again")
+                }
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(MAX_PAUSE);
         }
     }
 
-    /// What failed a moment ago fails again: the next run waits longer each time.
+    /// Waits before a retry, longer each time: a new attempt directly after a failure would probably fail again.
     async fn wait_before_retry(&self, id: i64) {
         if let Ok(Some(follow_up)) = run_follow_ups::by_id(self.store().readers(), id).await
             && follow_up.kind == FollowUpKind::MigrationList
@@ -129,9 +131,9 @@ impl Engine {
         }
     }
 
-    /// Tries once, as soon as the Docker engine is there.
+    /// Tries once, as soon as the Docker engine answers.
     async fn try_follow_up(&self, id: i64) -> Result<(), Halt> {
-        let mut told = false;
+        let mut wait_noted = false;
         let (follow_up, run) = loop {
             let readers = self.store().readers();
             let Some(follow_up) = run_follow_ups::by_id(readers, id).await? else { return Ok(()) };
@@ -142,9 +144,9 @@ impl Engine {
             if let FollowUpState::Pending(why) = &follow_up.state
                 && follow_up.attempts >= MAX_ATTEMPTS
             {
-                return self.note_not_done(&follow_up, &run, in_vain(follow_up.kind, why)).await;
+                return self.note_not_done(&follow_up, &run, gave_up(follow_up.kind, why)).await;
             }
-            // Somebody was faster: what they began decides.
+            // A person has already started another change of the stack, which takes precedence.
             if let Some(later) = runs::next_change(readers, run.id).await? {
                 let because = format!("run {later} was started first");
                 return self.note_not_done(&follow_up, &run, because).await;
@@ -152,8 +154,8 @@ impl Engine {
             if follow_up.kind == FollowUpKind::Validation || self.engine_is_there().await {
                 break (follow_up, run);
             }
-            if !told {
-                told = true;
+            if !wait_noted {
+                wait_noted = true;
                 self.note_wait(id, "waiting for the Docker engine to answer".to_owned()).await?;
             }
             tokio::time::sleep(PAUSE).await;
@@ -177,11 +179,11 @@ impl Engine {
         }
     }
 
-    /// The stack asks for it: a failed deploy goes back to the last good release.
+    /// Rolls back to the last good release after a failed deploy, as configured for the stack.
     async fn roll_back_by_itself(&self, ctx: &Ctx) -> Result<Attempt, Error> {
         let offers = self.assessment().rollbacks(&ctx.actor);
         let Some(offer) = offers.into_iter().next() else {
-            return Ok(Attempt::NotDone("there is no earlier release that was healthy here".to_owned()));
+            return Ok(Attempt::NotDone("there is no earlier release to roll back to".to_owned()));
         };
         self.roll_back(ctx, &Return::to(offer.target.id)).await?;
         Ok(Attempt::Started)
@@ -200,7 +202,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Counts an attempt in vain; the last one settles the follow-up. Whether it is settled.
+    /// Counts a failed attempt; after the last one the follow-up is not done. Returns whether the follow-up is settled.
     async fn note_attempt(&self, id: i64, why: &str) -> Result<bool, Halt> {
         let readers = self.store().readers();
         let Some(follow_up) = run_follow_ups::by_id(readers, id).await? else { return Ok(true) };
@@ -209,7 +211,7 @@ impl Engine {
         }
         if follow_up.attempts + 1 >= MAX_ATTEMPTS {
             let Some(run) = runs::by_id(readers, follow_up.run).await? else { return Ok(true) };
-            self.note_not_done(&follow_up, &run, in_vain(follow_up.kind, why)).await?;
+            self.note_not_done(&follow_up, &run, gave_up(follow_up.kind, why)).await?;
             return Ok(true);
         }
         let (why, at) = (why.to_owned(), self.now());
@@ -238,7 +240,7 @@ impl Engine {
     }
 }
 
-fn in_vain(kind: FollowUpKind, why: &str) -> String {
+fn gave_up(kind: FollowUpKind, why: &str) -> String {
     match kind {
         FollowUpKind::MigrationList => {
             format!("the migrations could not be listed in {MAX_ATTEMPTS} attempts: {why}")
@@ -247,7 +249,7 @@ fn in_vain(kind: FollowUpKind, why: &str) -> String {
     }
 }
 
-/// The audit event of a follow-up that is not done.
+/// The audit event of a follow-up that was not done.
 pub(crate) fn not_done_event(
     kind: FollowUpKind,
     run: &Run,
@@ -263,7 +265,7 @@ pub(crate) fn not_done_event(
     event
 }
 
-/// Stagegate itself, under this name.
+/// The context of Stagegate itself, with this name.
 fn system(follow_up: &FollowUp, name: &str) -> Ctx {
     let actor = Actor { id: SCHEDULE, name: name.to_owned(), roles: Role::ALL.to_vec() };
     Ctx { actor, key: key_of(follow_up), ip: String::new(), session: String::new() }
@@ -285,7 +287,7 @@ pub(crate) fn follow_up_view(follow_up: &FollowUp) -> FollowUpView {
     }
 }
 
-/// What follows the last change of the stack and has not started.
+/// The follow-ups of the last change of the stack that have not started.
 pub(crate) fn open_follow_ups(snapshot: &crate::assessment::snapshot::StoreSnapshot) -> Vec<FollowUpView> {
     let of_last = snapshot.runs.follow_ups.iter();
     of_last.filter(|f| !matches!(f.state, FollowUpState::Started(_))).map(follow_up_view).collect()

@@ -1,5 +1,5 @@
-//! What is tidied up by itself, from time to time and in small pieces: rows that have served their purpose, and what
-//! the settings of `[retention]` let go. Nothing here judges, and no open page is told.
+//! Regular clean-up in small batches: rows that are no longer needed, and data that `[retention]` limits. It does not
+//! affect judgements, and open pages are not refreshed.
 
 use std::time::Duration;
 
@@ -13,18 +13,18 @@ use crate::error::Error;
 use store::{StoreError, housekeeping};
 
 const EVERY: Duration = Duration::from_secs(60 * 60);
-/// A start has other things to do first.
+/// Other tasks come first after a start.
 const FIRST: Duration = Duration::from_secs(60);
-/// Every so many rounds retention is applied and sizes are measured.
+/// Retention is applied and sizes are measured once in this many rounds.
 const DAILY: u32 = 24;
 /// Rows in one transaction.
 const BATCH: i64 = 200;
-/// A form that is sent again after so long is a new one.
+/// How long idempotency keys are kept: a form that is sent again later counts as a new one.
 const KEYS_MS: u64 = 2 * 24 * 60 * 60 * 1000;
-/// How long it can be looked up what became of a link.
+/// How long used and expired links are kept, so that their state can be shown.
 const LINKS_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 
-/// How many rows were tidied away.
+/// How many rows were removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tidied {
     /// Ended sessions.
@@ -37,7 +37,7 @@ pub struct Tidied {
 
 type Batch = for<'c> fn(&'c mut Connection, Millis) -> BoxFuture<'c, Result<u64, StoreError>>;
 
-/// Tidies up for as long as the engine lives.
+/// Cleans up until the engine stops.
 pub(super) struct Housekeeping {
     engine: Engine,
     round: u32,
@@ -68,10 +68,10 @@ impl Housekeeping {
 }
 
 impl Engine {
-    /// Removes rows that have served their purpose.
+    /// Removes rows that are no longer needed.
     ///
     /// # Errors
-    /// Fails when the store cannot be written.
+    /// The store cannot be written.
     pub async fn clean_up(&self) -> Result<Tidied, Error> {
         let now = self.now();
         let before = |ms: u64| Millis(now.0.saturating_sub(i64::try_from(ms).unwrap_or(i64::MAX)));
@@ -86,7 +86,7 @@ impl Engine {
         })
     }
 
-    /// Repeats a deletion until there is nothing left of its kind; others write in between.
+    /// Repeats a deletion until nothing is left to delete; other writes can happen in between.
     async fn in_batches(&self, at: Millis, batch: Batch) -> Result<u64, Error> {
         let mut all = 0;
         loop {

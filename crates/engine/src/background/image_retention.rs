@@ -1,5 +1,5 @@
-//! Keeping rollback targets usable: the images of the releases that one can return to are pinned and looked for again
-//! and again, and those of releases that are too old are let go. Room on the disk is kept for the day when it is full.
+//! Keeps rollback targets usable: their images are pinned and checked regularly, and those of older releases are
+//! removed. Disk space is reserved so that a rollback also works on a full disk.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,20 +16,20 @@ use orchestrator::compose::{
 use secrets::has_env_copy;
 use system::files::off_thread;
 
-/// How long a rollback waits to learn whether its images are there; it looks again itself.
+/// How long a rollback waits for the check of its images; its run checks them again itself.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// How often the images of the rollback targets are looked for, beside after every run.
+/// How often the images of the rollback targets are checked, in addition to after every run.
 const EVERY: Duration = Duration::from_secs(20);
-/// So many of the releases that were deployed last are kept, whatever is said of them.
+/// The images of this many releases that were deployed last are always retained.
 const LAST: usize = 2;
-/// Changes come together; this long after the first of them is soon enough.
+/// Changes often come in groups, so they are handled this long after the first one.
 const CHANGE_PAUSE: Duration = Duration::from_secs(2);
 
-/// The releases of which images and configuration stay.
+/// The releases whose images and configuration are retained.
 #[derive(Debug, PartialEq, Eq)]
 struct Kept {
     releases: BTreeSet<i64>,
-    /// The newest release that is known. A deploy has images before anybody knows of its release.
+    /// The newest release in the snapshot. The images of a deploy exist before its release is in the snapshot.
     newest: i64,
 }
 
@@ -38,7 +38,7 @@ impl Kept {
         release > self.newest || self.releases.contains(&release)
     }
 
-    /// Whether a tag of images stays; those that name no release do.
+    /// Whether an image tag stays; tags that do not name a release do.
     fn keeps_tag(&self, tag: &str) -> bool {
         let release = tag.strip_prefix('r').and_then(|id| id.parse::<i64>().ok());
         release.filter(|id| tag_of(*id) == tag).is_none_or(|id| self.keeps(id))
@@ -46,18 +46,18 @@ impl Kept {
 }
 
 impl Assessment {
-    /// The releases that can be returned to, best first: rollback points, else whatever was healthy. Not more than
-    /// the stack keeps.
+    /// The rollback targets, best first: validated releases, then those that were healthy. At most as many as the stack
+    /// retains.
     pub(crate) fn rollback_targets(&self) -> Vec<&Release> {
         let current = self.release();
         let running = &self.observed.parts.images;
-        let mut ways = self.good_releases();
-        ways.retain(|r| current.is_none_or(|c| c.id != r.id) || r.parts.images != *running);
-        ways.truncate(self.stack.keep);
-        ways
+        let mut targets = self.good_releases();
+        targets.retain(|r| current.is_none_or(|c| c.id != r.id) || r.parts.images != *running);
+        targets.truncate(self.stack.keep);
+        targets
     }
 
-    /// Whatever was healthy, is not known to be bad and was not let go; best first.
+    /// The releases that were healthy, are not known to be bad and are still retained; best first.
     fn good_releases(&self) -> Vec<&Release> {
         let let_go = self.stack.images.read().let_go;
         let is_good = |r: &&Release| {
@@ -74,9 +74,9 @@ impl Assessment {
         good
     }
 
-    /// The releases whose images are kept: what is judged, the newest, which may be on its way, those deployed last,
-    /// to which a recovery returns though they are no rollback points yet, and beside what ran last as many ways
-    /// back as the stack keeps. What the engine shows at this moment plays no part.
+    /// The releases whose images are retained: the current one; the newest one, whose deploy may be in progress; those
+    /// deployed last, to which a recovery returns although they are not validated yet; and as many rollback targets as
+    /// the stack retains. The running containers are not taken into account.
     fn kept(&self) -> Vec<&Release> {
         let all = &self.snapshot.releases;
         let mut deployed: Vec<&Release> =
@@ -93,10 +93,10 @@ impl Assessment {
     }
 }
 
-/// Pins the images of the releases that one can return to, and lets older ones go, for as long as the engine lives.
+/// Pins the images of the rollback targets and removes older ones, until the engine stops.
 pub(super) struct ImageRetention {
     engine: Engine,
-    /// What was kept when older releases were last let go.
+    /// The retained releases when older ones were last removed.
     pruned: Option<Kept>,
 }
 
@@ -111,25 +111,25 @@ impl ImageRetention {
             let data = self.engine.paths().data.clone();
             let kept = off_thread(move || system::disk_reserve::keep(&data)).await;
             if let Err(error) = kept.and_then(|kept| kept) {
-                tracing::debug!(%error, "no room could be kept for a rollback on a full disk");
+                tracing::debug!(%error, "disk space for a rollback could not be reserved; trying again");
             }
             if self.engine.look_for_images_first().await
                 && let Err(error) = self.keep_images().await
             {
-                tracing::debug!(%error, "the images of the ways back could not be looked after");
+                tracing::debug!(%error, "the images of the rollback targets could not be pinned; trying again");
             }
-            // After an action things may differ at once; otherwise now and then is enough.
+            // Immediately after an action, otherwise from time to time.
             let _ = tokio::time::timeout(EVERY, revision.changed()).await;
             tokio::time::sleep(CHANGE_PAUSE).await;
             revision.mark_unchanged();
         }
     }
 
-    /// Holds what is kept and lets the rest go.
+    /// Pins the retained images and removes the others.
     async fn keep_images(&mut self) -> Result<(), Error> {
         let docker = self.engine.docker().await?;
         let (project, ids, kept) = {
-            // Not while something changes the stack: a deploy has images that nobody knows of yet.
+            // Not while the stack is being changed: a deploy has images that are not in the snapshot yet.
             let _turn = self.engine.in_turn().await?;
             let assessment = self.engine.assessment();
             let left = self.engine.0.images.read();
@@ -145,25 +145,25 @@ impl ImageRetention {
             let newest = assessment.snapshot.releases.iter().map(|r| r.id).max().unwrap_or(0);
             (project, ids, Kept { releases: kept.iter().map(|r| r.id).collect(), newest })
         };
-        // After the turn: an engine that gives no answer must not keep anybody from acting. A deploy that begins
-        // meanwhile has images that nothing here holds yet, so nothing of it can be let go.
+        // After the turn: a Docker engine that does not answer must not block other actions. A deploy that begins
+        // meanwhile has a release that is newer than the newest known one, so its images are not removed.
         let unusable = pin_images(&docker, &project, &ids).await.map_err(unavailable)?;
         let left = self.engine.0.images.read();
         let images = ImagesSeen { unusable, ..left.images.clone() };
         if self.engine.0.images.set(RetainedState { images, ..left }) {
             self.engine.bump();
         }
-        // Only releases are named that nobody can return to.
+        // Removes only releases that are not rollback targets.
         if self.pruned.as_ref() != Some(&kept) {
             let gone = prune_keep(&docker, &project, |tag| kept.keeps_tag(tag)).await.map_err(unavailable)?;
             for tag in gone {
-                tracing::info!(tag, "the images of a release that is no longer kept were let go");
+                tracing::info!(tag, "removed the images of a release that is no longer retained");
             }
-            // What is there is looked at, not every release that ever was.
+            // Reads the existing directories, not every release that was ever opened.
             for id in self.engine.kept_dirs().await.into_iter().filter(|id| !kept.keeps(*id)) {
                 match tokio::fs::remove_dir_all(self.engine.keep_dir(id)).await {
                     Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                        tracing::warn!(release = id, %error, "what was kept of a release could not be removed");
+                        tracing::warn!(release = id, %error, "the retained files of an old release could not be removed");
                     }
                     _ => {}
                 }
@@ -175,7 +175,7 @@ impl ImageRetention {
 }
 
 impl Engine {
-    /// Looks now whether the images of the rollback targets are still there. Returns whether that could be seen.
+    /// Checks now whether the images of the rollback targets still exist. Returns whether the check was possible.
     pub(crate) async fn look_for_images_first(&self) -> bool {
         let looked = tokio::time::timeout(TIMEOUT, self.look_for_images()).await;
         let Ok(Ok(left)) = looked else { return false };
@@ -193,7 +193,7 @@ impl Engine {
             return Ok(RetainedState::default());
         }
         let mut images = find_images(&self.docker().await?, &all).await.map_err(unavailable)?;
-        // What could not be used when it was last tried stays in doubt until it is held.
+        // Images that could not be used at the last attempt count as unusable until they are pinned.
         images.unusable = self.0.images.read().images.unusable;
         images.unusable.retain(|id| all.contains(id));
         let dirs: Vec<_> =
@@ -207,7 +207,7 @@ impl Engine {
         Ok(RetainedState { images, let_go, env_copies })
     }
 
-    /// The releases of which something is kept on disk.
+    /// The releases with retained files on disk.
     pub(crate) async fn kept_dirs(&self) -> Vec<i64> {
         let dir = self.paths().data.join("rollback");
         let read = off_thread(move || {
@@ -217,7 +217,7 @@ impl Engine {
         read.await.unwrap_or_default()
     }
 
-    /// The project that is kept with the first of these releases with which one is.
+    /// The Compose project stored with the first of these releases that has one.
     async fn first_project(&self, releases: Vec<i64>) -> Option<String> {
         for release in releases {
             if let Some(project) = kept_project(self.keep_dir(release)).await {

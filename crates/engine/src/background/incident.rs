@@ -1,5 +1,5 @@
-//! Opening an incident when a real rollback is over: the facts are gathered from the store in the transaction
-//! that records its end, so that they are the facts of that moment.
+//! Opens an incident after a real rollback. The facts are read from the store in the transaction that records the end
+//! of the rollback, so they are the facts of that moment.
 
 use domain::evidence::Outcome;
 use domain::incident::{Diff, Incident, LastWords, Moment, Report};
@@ -13,8 +13,8 @@ use store::runs::{self, Run};
 use store::{self, StoreError};
 use supervisor::Findings;
 
-/// Opens the incident of the rollback `run`, unless it ended before anything was touched. `from` is what ran
-/// until then.
+/// Opens the incident of the rollback `run`, unless it ended before it changed anything. `from` is the release that ran
+/// before.
 pub(crate) async fn open(
     tx: &mut Connection,
     run: &Run,
@@ -33,7 +33,7 @@ pub(crate) async fn open(
         None => None,
     };
     let deployed = deploy.as_ref().and_then(deploy_result);
-    // A deploy that failed made no release of its images, and yet they ran.
+    // A failed deploy does not store its images with the release, although they ran.
     if let (Some(from), Some(deployed)) = (&mut from, &deployed)
         && from.parts.images.is_empty()
     {
@@ -62,7 +62,7 @@ pub(crate) async fn open(
     store::incidents::add(tx, &incident).await.map(|_| ())
 }
 
-/// The run that deployed a release last.
+/// The last deploy of a release.
 async fn last_deploy(tx: &mut Connection, release: i64) -> Result<Option<Run>, StoreError> {
     runs::last_deploy_of(&mut *tx, release).await
 }
@@ -82,7 +82,7 @@ async fn timeline(
             let what = match event.what {
                 What::Deployed { .. } => "was deployed",
                 What::Failed => "failed to deploy",
-                What::RollbackPoint => "became a rollback point",
+                What::RollbackPoint => "became a rollback target",
                 What::Bad => "was marked bad",
                 What::Opened | What::RolledBackFrom | What::RolledBackTo { .. } => continue,
             };
@@ -94,31 +94,31 @@ async fn timeline(
     }
     let target = to.map_or_else(|| run.title.clone(), Release::name);
     let what = match from {
-        Some(_) => format!("go back to {target}"),
-        None => format!("take {target} down and start it anew"),
+        Some(_) => format!("a rollback to {target}"),
+        None => format!("a clean restart of {target}"),
     };
-    note(run.started_at, format!("{} decided to {what}", run.by_name));
+    note(run.started_at, format!("{} started {what}", run.by_name));
     note(
         at,
         if rollback.ok {
-            format!("Release {target} runs again, healthy, proved by its image IDs and its smoke checks")
+            format!("Release {target} is running and healthy again, verified by image IDs and smoke checks")
         } else {
-            "The rollback ended and is not complete".to_owned()
+            "The rollback ended but is not complete".to_owned()
         },
     );
     moments.sort_by_key(|m| m.at);
     Ok(moments)
 }
 
-/// The first check that did not pass on a release after it was deployed (or, when it never was, after it was
-/// opened).
+/// The first check that did not pass for a release after it was deployed (or after it was opened, if it was never
+/// deployed).
 async fn first_failure(tx: &mut Connection, from: &Release) -> Result<Option<(Millis, String)>, StoreError> {
     let since = from.deployed_at.unwrap_or(from.opened_at);
     let first = store::evidence::first_not_passed(&mut *tx, from.id, since).await?;
     Ok(first.map(|e| {
         let word = match e.finding.outcome {
             Outcome::Fail => "failed",
-            _ => "could not tell",
+            _ => "was inconclusive",
         };
         (e.at, format!("First check that did not pass: “{}” {word}: {}", e.check, e.finding.saw))
     }))
@@ -128,12 +128,12 @@ fn deploy_result(run: &Run) -> Option<DeployResult> {
     serde_json::from_value::<Findings>(run.result.clone()?).ok()?.deploy
 }
 
-/// The services that were not well: as the failed deploy left them, and as the rollback found them.
+/// The unhealthy services: after the failed deploy, and at the start of the rollback.
 fn failing(deploy: Option<&DeployResult>, rollback: &RollbackResult) -> Vec<LastWords> {
     let of_deploy = deploy.map(|deploy| deploy.failing.as_slice()).unwrap_or_default();
-    let ill = rollback.heard.iter().filter(|service| !service.health.is_good());
+    let unhealthy = rollback.heard.iter().filter(|service| !service.health.is_good());
     let mut all: Vec<&FailingService> = of_deploy.iter().chain(&rollback.failing).collect();
-    for service in ill {
+    for service in unhealthy {
         if all.iter().all(|other| other.name != service.name) {
             all.push(service);
         }
@@ -141,10 +141,10 @@ fn failing(deploy: Option<&DeployResult>, rollback: &RollbackResult) -> Vec<Last
     all.into_iter().map(last_words).collect()
 }
 
-/// All that were heard and were well, so that what they knew of the trouble is not lost with them.
+/// The healthy services with log lines: their logs may contain the cause, and are lost with the containers.
 fn others(rollback: &RollbackResult) -> Vec<LastWords> {
-    let well = |service: &&FailingService| service.health.is_good() && !service.last_lines.is_empty();
-    rollback.heard.iter().filter(well).map(last_words).collect()
+    let healthy = |service: &&FailingService| service.health.is_good() && !service.last_lines.is_empty();
+    rollback.heard.iter().filter(healthy).map(last_words).collect()
 }
 
 fn last_words(service: &FailingService) -> LastWords {

@@ -1,6 +1,6 @@
-//! What goes on without anybody's click. Each task is a struct that holds what only it needs; it has the engine because
-//! it acts as people do, by the same rules. What pages and actions read of a task (`Observation`, `AuditState`,
-//! `RetainedImages`) is a value beside it.
+//! Background tasks. Each task is a struct with its private state; it has the engine because it acts by the same rules
+//! as people. Values that pages and actions read from a task (`Observation`, `AuditState`, `RetainedImages`) are
+//! separate.
 
 pub(crate) mod audit_verification;
 pub(crate) mod follow_ups;
@@ -30,14 +30,14 @@ use refusal_recorder::RefusalRecorder;
 use run_watch::RunSweeper;
 use scheduler::Scheduler;
 
-/// How long a start waits for the first look at the stack.
+/// How long the start waits for the first observation of the stack.
 const FIRST_LOOK_TIMEOUT: Duration = Duration::from_secs(4);
 
 impl Engine {
-    /// Starts what goes on for as long as the engine lives, once the stack was looked at or that takes too long.
+    /// Starts the background tasks, after the first observation of the stack or a timeout.
     ///
     /// # Errors
-    /// When the runs that went on without a server cannot be read.
+    /// The runs that continued without a server cannot be read.
     pub(crate) async fn start_background(&self, key: Key) -> Result<(), Error> {
         let (first, looked) = oneshot::channel();
         let engine = self.clone();

@@ -1,4 +1,4 @@
-//! Keeping up with the world: the stack through the engine's events, the files through their times.
+//! Observes the stack through events of the Docker engine, and the files through their modification times.
 
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
@@ -19,25 +19,25 @@ use secrets::Key;
 use secrets::installation_key;
 use store::{StoreError, changes};
 
-/// How often the times of the configuration and the runbook are looked at.
+/// How often the modification times of the configuration and the runbook are checked.
 const FILES_EVERY: Duration = Duration::from_millis(250);
-/// How often it is looked for changes that other processes made.
+/// How often changes of other processes are read from the store.
 const CATCH_UP_EVERY: Duration = Duration::from_secs(1);
-/// How long an action waits for a look at the directory.
+/// How long an action waits until the directory is read.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(15);
-/// So often an action looks again when the files changed while it waited for its turn.
+/// How often an action reads the directory if the files change while it waits for its turn.
 const LOOKS: u32 = 3;
 
-/// What is observed of the stack and its directory, as everybody reads it.
+/// The observed state of the stack and its directory, shared by all readers.
 pub(crate) struct Observation {
     observed: watch::Sender<Arc<Observed>>,
     /// Subject line of the commit in the directory.
     subject: RwLock<String>,
-    /// Asks the observer to look now.
+    /// Tells the observer to observe the stack now.
     look: Notify,
-    /// Reads the parts of the release as they lie on disk; `None` until the stack is observed.
+    /// Reads the parts of the checkout; `None` until the stack is observed.
     parts: RwLock<Option<Arc<PartsReader>>>,
-    /// Held while changes are compared with those recorded and stored, so that none is recorded twice.
+    /// Held while changes are compared with the recorded ones and stored, so that none is recorded twice.
     noting: tokio::sync::Mutex<()>,
 }
 
@@ -67,25 +67,25 @@ impl Observation {
     }
 }
 
-/// Watches the stack and its files for as long as the engine lives.
+/// Watches the stack and its files until the engine stops.
 pub(super) struct Observer {
     engine: Engine,
     key: Key,
-    /// The times of the files when they were last read.
+    /// The modification times of the files when they were last read.
     times: FileTimes,
-    /// Told of the first look.
+    /// Notified after the first observation.
     first: Option<oneshot::Sender<()>>,
 }
 
 impl Observer {
-    /// Reads the files once more: they may have changed since the engine was opened.
+    /// Reads the files again: they may have changed since the engine was opened.
     pub(super) async fn new(engine: Engine, key: Key, first: oneshot::Sender<()>) -> Observer {
         let times = engine.file_times().await;
         engine.reload().await;
         Observer { engine, key, times, first: Some(first) }
     }
 
-    /// Begins again when the files name another project.
+    /// Follows the project; starts again if the files name another one.
     pub(super) async fn run(mut self) {
         loop {
             let project = self.engine.stack().project.clone();
@@ -93,7 +93,7 @@ impl Observer {
         }
     }
 
-    /// Follows one project; ends when the files name another.
+    /// Follows one project until the files name another one.
     async fn follow(&mut self, project: Project) {
         let engine = self.engine.clone();
         let observation = &engine.0.observation;
@@ -123,7 +123,7 @@ impl Observer {
                     if !self.reload_if_changed().await { continue; }
                     if engine.stack().project != project { return; }
                     watcher.refresh();
-                    // The runbook is a part too: what was seen last is judged again.
+                    // The runbook is a part too, so the last observation is judged again.
                     let observed = seen.borrow().clone();
                     engine.take_observation(observed);
                     engine.note_changes().await;
@@ -132,23 +132,23 @@ impl Observer {
         }
     }
 
-    /// Reads the files again when their times differ. Whether they did.
+    /// Reads the files again if their modification times have changed. Returns whether they have.
     async fn reload_if_changed(&mut self) -> bool {
         let now = self.engine.file_times().await;
         if now == self.times {
             return false;
         }
         self.engine.reload().await;
-        // Those from before the reading: what is written during it is read once more, and so are the files when
-        // preflight looks at others now.
+        // The times from before the reading: files that change during it, or that preflight reads in addition now, are
+        // read again.
         self.times = now;
         true
     }
 }
 
 impl Engine {
-    /// The installation's key. Fails with instructions when a key file of this installation cannot be used: with
-    /// another key everything would look changed.
+    /// The installation's key. Fails with instructions if a key file of this installation cannot be used: with another
+    /// key everything would look changed.
     pub(crate) async fn keys(&self) -> Result<Key, Error> {
         let (data, env_copy) = (self.paths().data.clone(), self.stack().env_copy.clone());
         let read = move || -> Result<Key, String> {
@@ -160,30 +160,29 @@ impl Engine {
         read.map_err(|why| Error::unavailable(sentence(&why)))
     }
 
-    /// Takes a turn, and judges by the directory as it lies there now. The watcher looks every few seconds, and what
-    /// it tells may have been read a moment before; what a run is bound to is what lies there when it begins.
-    /// Tools are asked before the turn: while one of them gives no answer, other people's actions go on.
+    /// Takes the turn, and judges the directory in its current state. The watcher reads it only every few seconds, but
+    /// a run must be bound to the state of the directory at its start. Tools run before the turn is taken, so that a
+    /// tool that hangs does not block the actions of other people.
     ///
     /// # Errors
-    /// When the directory cannot be read in time, or changes again and again: better no run than one bound to the
-    /// wrong commit.
+    /// The directory cannot be read in time, or keeps changing: no run is better than one bound to the wrong commit.
     pub(crate) async fn turn_after_a_look(&self) -> Result<(MutexGuard<'_, ()>, Arc<Assessment>), Error> {
         for _ in 0..LOOKS {
             let files = self.stack_file_times().await?;
             let seen = self.look().await?;
             let turn = self.in_turn().await?;
             if self.stack_file_times().await? == files {
-                // Containers may have changed while others had their turn.
+                // Containers may have changed during the turns of other actions.
                 let observed = seen.map_or_else(|| self.observed(), |seen| Arc::new(self.with_parts(seen)));
                 return Ok((turn, self.assess(observed)));
             }
         }
         Err(Error::conflict(
-            "The stack's directory is being changed; nothing was started. Try again once that is done.",
+            "The stack's directory is changing; nothing was started. Try again when the changes are complete.",
         ))
     }
 
-    /// The times of the stack's files. A file system that gives no answer must not keep the turn.
+    /// The modification times of the stack's files. A file system that hangs must not hold the turn.
     async fn stack_file_times(&self) -> Result<FileTimes, Error> {
         tokio::time::timeout(LOOK_TIMEOUT, FileTimes::of(&self.stack().project)).await.map_err(|_| too_slow())
     }
@@ -199,7 +198,7 @@ impl Engine {
         Ok(Some(seen))
     }
 
-    /// What is observed now, with the directory's parts as they were just read.
+    /// The current observation, with the parts of the directory as they were just read.
     fn with_parts(&self, seen: PartsSeen) -> Observed {
         let mut observed = Observed::clone(&self.observed());
         observed.parts.values = seen.parts.values;
@@ -229,8 +228,8 @@ impl Engine {
         }
     }
 
-    /// Records what became another since it was recorded last. Does not fail: what cannot be stored now is
-    /// seen again in a moment.
+    /// Records what has changed since the last record. Does not fail: changes that cannot be stored now are detected
+    /// again soon.
     async fn note_changes(&self) {
         let _one = self.0.observation.noting.lock().await;
         let news = news(&self.snapshot().changes, &self.observed(), self.now());
@@ -253,19 +252,18 @@ impl Engine {
             Err(error) => Err(error.into()),
         };
         if let Err(error) = read {
-            tracing::warn!(%error, "what changed could not be recorded");
+            tracing::warn!(%error, "observed changes could not be recorded yet; trying again");
         }
     }
 
-    /// The times of configuration and runbook, and of all that preflight looked at.
+    /// The modification times of the configuration, the runbook and all files that preflight has read.
     async fn file_times(&self) -> FileTimes {
         let stack = self.stack();
         let own = [self.paths().config.clone(), stack.runbook_path.clone()];
         FileTimes::of_files(own.into_iter().chain(stack.preflight.looked_at.iter().cloned()).collect()).await
     }
 
-    /// Reads the files again. When they cannot be used, the last good reading stays in force and the
-    /// board says why.
+    /// Reads the files again. If they cannot be used, the last valid version stays in use and the board shows why.
     async fn reload(&self) {
         let (config, images) = (self.paths().config.clone(), self.0.images.clone());
         let engine = self.clone();
@@ -295,7 +293,7 @@ impl Engine {
         let differs = *self.stack() != next;
         *self.0.stack.write().unwrap_or_else(|e| e.into_inner()) = Arc::new(next);
         if differs {
-            // How many releases are held depends on it.
+            // The number of releases in the snapshot depends on it.
             self.catch_up().await;
             self.bump();
         }
@@ -312,11 +310,11 @@ fn still_in_force() -> Problem {
         line: 1,
         column: 1,
         severity: Severity::Error,
-        message: "the changed files cannot be used; the last good reading stays in force".to_owned(),
-        hint: "correct what follows".to_owned(),
+        message: "the changed files cannot be used; the last valid version stays in use".to_owned(),
+        hint: "correct the problems listed below".to_owned(),
     }
 }
 
 /// What is lost with the key of the keyed digests.
-const ENV_KEY_LOST: &str = "the env file and the configuration then look changed: deploy again, and gather evidence and \
-                            sign-offs again";
+const ENV_KEY_LOST: &str = "the env file and the configuration will then look changed: deploy again, and collect \
+                            evidence and sign-offs again";

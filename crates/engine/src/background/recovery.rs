@@ -1,8 +1,8 @@
-//! After a crash: a deploy or rollback whose end nobody saw is brought to an end, without any person.
+//! Recovery after a crash: completes an interrupted deploy or rollback automatically.
 //!
-//! The rule: back to what ran last and was good, unless the journal says that every service was well. What is
-//! done is a run of its own, a rollback like any other: it takes the stack's lock, is proved by image IDs and
-//! stands in the audit log. It is a follow-up of the interrupted run, so it is started once.
+//! The rule: roll back to the last good release, unless the journal says that every service was healthy. The recovery
+//! is a separate run, a rollback like any other: it takes the stack's lock, is verified by image IDs and is recorded in
+//! the audit log. It is a follow-up of the interrupted run, so it is started once.
 
 use domain::release::{Release, ReleaseState};
 
@@ -18,14 +18,14 @@ use store::runs::{self, Run, RunKind, RunState};
 use supervisor::Work;
 use system::files::off_thread;
 
-/// The name under which recovery acts.
+/// The name that recovery uses in the audit log.
 pub(crate) const RECOVERY: &str = "Stagegate (recovery)";
 
 impl Engine {
-    /// What the journal says of this run; `None` when the run is not the one that wrote it last.
+    /// The journal of this run; `None` if another run wrote it last.
     ///
     /// # Errors
-    /// When the journal cannot be read.
+    /// The journal cannot be read.
     pub(crate) async fn journal_of(&self, run: &Run) -> Result<Option<Journal>, ComposeError> {
         let Some(release) = run.release else { return Ok(None) };
         let path = Journal::path(&self.keep_dir(release));
@@ -35,7 +35,7 @@ impl Engine {
         Ok(journal.filter(|journal| journal.run == run.id.to_string()))
     }
 
-    /// At start-up: versions before follow-ups were stored noted a crash and may have died before they recovered.
+    /// At start-up: adds the missing recovery of a crash that was recorded by a version that did not store follow-ups.
     pub(crate) async fn adopt_interrupted(&self) -> Result<(), Error> {
         let snapshot = self.snapshot();
         let last = snapshot.runs.on_stack.as_ref();
@@ -55,7 +55,7 @@ impl Engine {
             .map_err(|e: StoreError| Error::from(e))
     }
 
-    /// Brings an interrupted deploy or rollback to an end: back to what ran before and was good.
+    /// Recovers from an interrupted deploy or rollback: rolls back to the last good release.
     pub(crate) async fn recover(&self, ctx: &Ctx, run: &Run) -> Result<Attempt, Error> {
         let target = match run.kind {
             // A drill ends where it began.
@@ -64,8 +64,9 @@ impl Engine {
         };
         let Some(target) = target else {
             self.take_back_names(run).await;
-            let because = "a first deploy was interrupted and there is no release to go back to; \
-                           what it started runs on. Deploy again, or take it down with `docker compose down`";
+            let because = "the first deploy was interrupted and there is no release to roll back to; \
+                           containers that it started may still be running. Deploy again, or remove them with \
+                           `docker compose down`";
             return Ok(Attempt::NotDone(because.to_owned()));
         };
         let env = if self.wanted_env_back(run).await { "back" } else { "keep" };
@@ -73,27 +74,28 @@ impl Engine {
         Ok(Attempt::Started)
     }
 
-    /// Gives image names back that the run had given away before it touched any service.
+    /// Restores the image names that the run had changed before it changed any service.
     async fn take_back_names(&self, run: &Run) {
         let Some(release) = run.release else { return };
         match take_back_journal(&Journal::path(&self.keep_dir(release))).await {
             Ok(taken) => {
-                for said in taken.done.iter().chain(&taken.failed) {
-                    tracing::warn!(run = run.id, "{said}");
+                for message in taken.done.iter().chain(&taken.failed) {
+                    tracing::warn!(run = run.id, "{message}");
                 }
             }
-            Err(error) => tracing::error!(run = run.id, %error, "what it changed could not be taken back"),
+            Err(error) => {
+                tracing::error!(run = run.id, %error, "the image names that an interrupted run changed could not be restored")
+            }
         }
     }
 
-    /// Whether the interrupted rollback was to put the env file of its target back.
+    /// Whether the interrupted rollback was started to restore the env file of its target.
     async fn wanted_env_back(&self, run: &Run) -> bool {
         let work = self.work_of(run.id).await;
         matches!(work, Some(Work::Rollback { rollback, .. }) if rollback.env.is_some())
     }
 
-    /// The release that ran before the interrupted run: whichever was brought up last and well, by a deploy or by
-    /// a rollback.
+    /// The release that ran before the interrupted run: the last one that a deploy or a rollback started successfully.
     async fn last_good(&self, interrupted: &Run) -> Result<Option<Release>, Error> {
         let db = self.store().readers();
         let passed = runs::last_good_on_stack(db, interrupted.id).await?;
@@ -104,19 +106,19 @@ impl Engine {
         if let Some(good) = last.filter(|release| is_good(release, interrupted)) {
             return Ok(Some(good));
         }
-        // Without such a run the newest deploy is the best that can be said.
+        // Without such a run, the newest successful deploy is the best guess.
         Ok(releases::healthy_last(db, interrupted.release).await?)
     }
 }
 
-/// Whether a run whose end nobody saw has left the stack in between: it had begun to change something, and a deploy
-/// had not brought every service up well.
+/// Whether an interrupted run has left the stack in an intermediate state: it had begun to change something, and if it
+/// was a deploy, not every service was healthy.
 pub(crate) fn needs_recovery(run: &Run, journal: Option<&Journal>) -> bool {
     changes_the_stack(run.kind)
         && journal.is_some_and(|journal| run.kind != RunKind::Deploy || !journal.succeeded())
 }
 
-/// Whether a release was brought up well and is another one than the interrupted run was about.
+/// Whether a release was deployed successfully and is not that of the interrupted run.
 fn is_good(release: &Release, interrupted: &Run) -> bool {
     Some(release.id) != interrupted.release
         && release.deployed_at.is_some()

@@ -1,13 +1,13 @@
-//! Refused sign-ins are counted in memory, so that strangers cannot fill the audit log; the counts are recorded here.
+//! Refused sign-ins are counted in memory so that they cannot fill the audit log. This task records the counts.
 
 use std::time::Duration;
 
 use crate::Engine;
 
-/// How often counted refusals are looked through for hours that are over.
+/// How often the counts of past hours are recorded.
 const RECORD_EVERY: Duration = Duration::from_secs(60);
 
-/// Records the counts of refused sign-ins for as long as the engine lives.
+/// Records the counts of refused sign-ins until the engine stops.
 pub(super) struct RefusalRecorder {
     engine: Engine,
 }

@@ -1,8 +1,8 @@
-//! Retention: which logs of runs and which evidence are removed, and how much room everything takes.
+//! Retention: removes run logs and evidence, and measures disk usage.
 //!
-//! Nothing is removed that something rests on: incidents, and the newest run and evidence of each kind. Of the current
-//! release, releases that one can roll back to and those that somebody accepted, attested, signed or decided on, only
-//! what scheduled checks found again and again goes: such a release may live for months.
+//! Nothing is removed that is still needed: incidents, and the newest run and evidence of each kind. For the current
+//! release, rollback targets and releases with an acceptance, attestation, sign-off or decision, only repeated results
+//! of scheduled checks are removed: such a release may stay for months.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -20,9 +20,9 @@ use system::files::off_thread;
 
 /// Rows and directories removed in one transaction, so that others can write in between.
 pub const BATCH: i64 = audit::rows::PER_EVENT;
-/// Rows that stay, looked at in one pass in the background.
+/// Retained rows that are read in one pass in the background.
 const KEPT_LOOKED_AT: usize = 5_000;
-/// Entries of the directory of runs looked at in one pass for leftovers.
+/// Entries of the runs directory that are checked for leftovers in one pass.
 const ENTRIES_LOOKED_AT: usize = 2_000;
 /// Batches of directories measured in one pass. More runs than that are measured the next day.
 const MEASURED_BATCHES: usize = 100;
@@ -30,32 +30,32 @@ const MEASURED_BATCHES: usize = 100;
 /// What a pass of retention removed, or would remove.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pruned {
-    /// The settings it went by.
+    /// The settings that were applied.
     pub settings: Retention,
     /// Runs whose log was removed.
     pub runs: u64,
-    /// Room that those took, bytes.
+    /// Size of these logs, bytes.
     pub run_bytes: u64,
     /// Rows of evidence removed.
     pub evidence: u64,
 }
 
-/// What is looked through for something to remove.
+/// The kind of data to remove.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Runs,
     Evidence,
 }
 
-/// How far a pass goes.
+/// The limits of a pass.
 #[derive(Debug, Clone, Copy)]
 struct Pass {
     dry_run: bool,
-    /// So many rows that stay are looked at, of each kind.
+    /// Maximum number of retained rows that are read, of each kind.
     max_kept: usize,
 }
 
-/// Where the daily pass goes on: behind these numbers, and in this listing of the directory of runs.
+/// Where the next daily pass continues: after these numbers, and in this listing of the runs directory.
 #[derive(Debug, Default)]
 pub struct Rotation {
     runs: i64,
@@ -64,18 +64,18 @@ pub struct Rotation {
 }
 
 impl Engine {
-    /// Removes what the settings let go, or counts it when `dry_run`. Each batch is an event of the audit log.
+    /// Removes the data that exceeds the retention settings, or counts it if `dry_run`. Each batch is an event of the
+    /// audit log.
     ///
     /// # Errors
-    /// Fails when the store or the disk cannot be read or written; what was removed until then stays removed and
-    /// recorded.
+    /// The store or the disk cannot be read or written. Batches that were already removed stay removed and recorded.
     pub async fn prune(&self, dry_run: bool) -> Result<Pruned, Error> {
         let pass = Pass { dry_run, max_kept: usize::MAX };
         self.prune_from(pass, &mut Rotation::default()).await
     }
 
-    /// As [`Engine::prune`], in the background: of what stays only a part is looked at, another one each day, so that
-    /// a pass costs what it removes and not what was ever stored.
+    /// As [`Engine::prune`], in the background: it reads only a part of the retained rows, another one each day, so
+    /// that the cost of a pass depends on what it removes and not on everything that was ever stored.
     ///
     /// # Errors
     /// As [`Engine::prune`].
@@ -90,7 +90,7 @@ impl Engine {
         let mut pruned = Pruned { settings: settings.clone(), ..Pruned::default() };
         let now = self.now();
         let mut referred = retention::referred_releases(self.store().readers()).await?;
-        // Releases that something is kept of to roll back to.
+        // Releases with retained files for a rollback.
         referred.extend(self.kept_dirs().await);
         if !pass.dry_run {
             self.measure_runs().await?;
@@ -114,7 +114,7 @@ impl Engine {
         Ok(pruned)
     }
 
-    /// Looks through the rows behind `from`. Returns where the next pass goes on: 0 when all were looked at.
+    /// Reads the rows after `from`. Returns where the next pass continues: 0 if all were read.
     async fn prune_kind(
         &self,
         kind: Kind,
@@ -131,7 +131,7 @@ impl Engine {
                 Kind::Runs => retention::runs_after(db, after, BATCH).await?,
                 Kind::Evidence => retention::evidence_after(db, after, BATCH).await?,
             };
-            // Numbers follow time: behind the first young one there is nothing old.
+            // Numbers increase with time: after the first recent row there are no old ones.
             let old: Vec<i64> = found.iter().take_while(|one| one.at < before).map(|one| one.id).collect();
             let at_end = old.len() < usize::try_from(BATCH).unwrap_or(0);
             if let Some(last) = old.last() {
@@ -152,7 +152,7 @@ impl Engine {
         }
     }
 
-    /// Removes a batch, or counts it when `dry_run`.
+    /// Removes a batch, or counts it if `dry_run`.
     async fn remove(
         &self,
         kind: Kind,
@@ -171,12 +171,16 @@ impl Engine {
                 let bytes = bytes.await.map_err(Error::internal)?;
                 pruned.runs += count as u64;
                 pruned.run_bytes += bytes;
-                let detail = format!("logs of {count} runs, {bytes} bytes; digest of their numbers {digest}");
+                let plural = if count == 1 { "" } else { "s" };
+                let detail =
+                    format!("logs of {count} run{plural}, {bytes} bytes; digest of their numbers {digest}");
                 ("run logs", "run", detail)
             }
             Kind::Evidence => {
                 pruned.evidence += count as u64;
-                let detail = format!("{count} rows of scheduled checks; digest of their numbers {digest}");
+                let plural = if count == 1 { "" } else { "s" };
+                let detail =
+                    format!("{count} row{plural} of scheduled checks; digest of their numbers {digest}");
                 ("evidence", "evidence", detail)
             }
         };
@@ -184,7 +188,7 @@ impl Engine {
             return Ok(());
         }
         let event = event(now, what, first, last).detail(detail);
-        // Written down first: a log that is missing without a reason would read as damage.
+        // Recorded first: a log that is missing without a record would look like damage.
         self.store()
             .write(move |tx| {
                 Box::pin(async move {
@@ -207,12 +211,12 @@ impl Engine {
         let removed = off_thread(move || dirs.iter().try_for_each(|d| remove(d)));
         removed.await.map_err(Error::internal)?.map_err(|error| {
             tracing::error!(%error, "the log of a run could not be removed");
-            Error::unavailable("The log of a run could not be removed; see the log of the server.")
+            Error::unavailable("The log of a run could not be removed. The server log has the reason.")
         })
     }
 
-    /// Removes directories of runs whose removal was recorded and did not succeed then. A part of the directory is
-    /// looked at, the next one the next day.
+    /// Removes directories of runs whose removal was recorded but did not succeed. Checks a part of the runs directory,
+    /// and the next part the next day.
     async fn remove_leftovers(&self, rotation: &mut Rotation) -> Result<(), Error> {
         let (listing, runs) = (rotation.listing.take(), self.paths().runs.clone());
         let read = off_thread(move || {
@@ -227,7 +231,7 @@ impl Engine {
         let (part, listing) = match read.await.and_then(|read| read) {
             Ok(read) => read,
             Err(error) => {
-                tracing::warn!(%error, "the directory of runs could not be looked at");
+                tracing::warn!(%error, "the runs directory could not be read");
                 return Ok(());
             }
         };
@@ -235,7 +239,7 @@ impl Engine {
         let ids: Vec<i64> = part.iter().filter_map(|e| e.file_name().to_str()?.parse().ok()).collect();
         let unknown = part.len() - ids.len();
         if unknown > 0 {
-            tracing::warn!(unknown, "the directory of runs holds files that belong to no run");
+            tracing::warn!(unknown, "the runs directory contains files that do not belong to a run");
         }
         let left = retention::pruned(self.store().readers(), &ids).await?;
         let dirs = left.iter().map(|id| self.paths().runs.join(id.to_string())).collect();
@@ -265,12 +269,12 @@ impl Engine {
         Ok(())
     }
 
-    /// Measures how much room everything takes.
+    /// Measures the disk usage of the data directory.
     pub(crate) async fn measure(&self) {
         let run_bytes = match retention::run_bytes(self.store().readers()).await {
             Ok(bytes) => bytes,
             Err(error) => {
-                tracing::warn!(?error, "the room of the runs could not be read");
+                tracing::warn!(?error, "the size of the run logs could not be read");
                 return;
             }
         };
@@ -290,7 +294,7 @@ impl Engine {
         }
     }
 
-    /// How much room everything took when it was last measured.
+    /// The disk usage when it was last measured.
     pub(crate) fn storage(&self) -> Option<Storage> {
         *self.0.storage.read().unwrap_or_else(|e| e.into_inner())
     }
@@ -305,7 +309,7 @@ fn event(now: Millis, what: &str, first: i64, last: i64) -> Event {
     Event::new(now, None, "retention.prune", subject).outcome(Outcome::Done)
 }
 
-/// Bytes of a file, or of everything in a directory. What cannot be read counts nothing.
+/// Bytes of a file, or of everything in a directory. Entries that cannot be read count as 0.
 fn size_of(path: &Path) -> u64 {
     let Ok(meta) = path.symlink_metadata() else { return 0 };
     if !meta.is_dir() {
@@ -314,7 +318,7 @@ fn size_of(path: &Path) -> u64 {
     std::fs::read_dir(path).into_iter().flatten().flatten().map(|e| size_of(&e.path())).sum()
 }
 
-/// Removes the directory of a run; one that is gone already is fine.
+/// Removes the directory of a run, if it still exists.
 fn remove(dir: &Path) -> std::io::Result<()> {
     match std::fs::remove_dir_all(dir) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),

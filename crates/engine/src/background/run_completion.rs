@@ -1,5 +1,5 @@
-//! What happens when a run ends: its findings become evidence, a deploy or rollback becomes an event of
-//! the release. Done once for each run, also for those that ended while no server ran.
+//! Completes runs that have ended: findings become evidence, a deploy or rollback becomes an event of the release. Done
+//! once per run, also for runs that ended while no server was running.
 
 use domain::evidence::{Evidence, Outcome as Found};
 use domain::release::ReleaseComponents;
@@ -23,25 +23,25 @@ use supervisor::sum_up;
 use supervisor::{CheckFinding, Findings, INCONCLUSIVE, Job, Work};
 use system::files::off_thread;
 
-/// Why the end of a run is not stored.
+/// Why the end of a run could not be stored.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CompletionError {
-    /// There is no end: its supervisor is at work.
-    #[error("it goes on")]
+    /// It has not ended: its supervisor is running.
+    #[error("the run is still in progress")]
     Running,
-    /// The store is closed: the next server goes on.
+    /// The store is closed: the next server continues.
     #[error("Stagegate is shutting down")]
     Closed,
-    /// The store did not take it.
+    /// The store failed.
     #[error(transparent)]
     Store(StoreError),
     /// The files of the run cannot be read.
     #[error(transparent)]
     Files(#[from] RunnerError),
-    /// A file of the run can be read and not understood.
+    /// A file of the run can be read, but not parsed.
     #[error("the {what} of the run cannot be understood")]
     Malformed {
-        /// Which one.
+        /// The file.
         what: &'static str,
         /// The parser's reason.
         #[source]
@@ -59,8 +59,8 @@ impl From<StoreError> for CompletionError {
 }
 
 impl CompletionError {
-    /// Whether it may go away by itself: a full disk, a busy store. Damage, missing files and rules of the store do
-    /// not.
+    /// Whether a retry may succeed: after a full disk or a busy store. Damage, missing files and violated constraints
+    /// are permanent.
     pub(crate) fn is_transient(&self) -> bool {
         match self {
             CompletionError::Running | CompletionError::Closed => true,
@@ -73,17 +73,17 @@ impl CompletionError {
     }
 }
 
-/// How a run ended, as far as anybody knows.
+/// How a run ended, as far as it is known.
 enum RunEnd {
     Seen(Box<End>),
-    /// Nobody knows how, because of this; `began` is false when it certainly did nothing.
+    /// Unknown, for this reason; `began` is false if it certainly did nothing.
     Unseen {
         because: String,
         began: bool,
     },
 }
 
-/// Something that has to follow a run, or cannot because of this.
+/// A follow-up of a run, or the reason why it cannot be done.
 struct Next {
     kind: FollowUpKind,
     cannot: Option<String>,
@@ -96,32 +96,32 @@ impl From<FollowUpKind> for Next {
 }
 
 impl Engine {
-    /// Takes up the runs that went on (or ended) while no server ran, and what has to follow those that ended.
+    /// Resumes the runs that continued or ended while no server was running, and their follow-ups.
     pub(crate) async fn resume_runs(&self) -> Result<(), Error> {
         for (run, _) in runs::running(self.store().readers()).await? {
             // One run that cannot be read must not keep the server from starting.
             if let Ok(dir) = self.run_dir(run).await
                 && let Err(error) = reconcile(dir.path()).await
             {
-                tracing::error!(run, %error, "a run could not be looked at");
+                tracing::error!(run, %error, "a run could not be checked after the start");
             }
             self.watch(run);
         }
         if let Err(error) = self.adopt_interrupted().await {
-            tracing::error!(%error, "it could not be looked whether a crash was recovered from");
+            tracing::error!(%error, "could not check whether an interrupted run requires recovery");
         }
         self.carry_out_follow_ups();
         Ok(())
     }
 
-    /// Stores how a run ended and what has to follow, in one transaction, and carries out what follows.
+    /// Stores the end of a run and its follow-ups in one transaction, and starts the follow-ups.
     pub(crate) async fn complete(&self, id: i64) -> Result<(), CompletionError> {
         let Some(run) = runs::by_id(self.store().readers(), id).await? else {
             return Ok(());
         };
-        // Else another process took it in.
+        // Otherwise another process has completed it.
         if run.state == runs::RunState::Running {
-            // Else its results could be made to count for another check, person or release.
+            // Otherwise a changed row could make its results count for another check, person or release.
             let end = if self.is_vouched(id).await? { self.read_end(id).await? } else { changed() };
             self.store_run_end(&run, end).await?;
         }
@@ -131,7 +131,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Ends a run as interrupted whose end cannot be read or stored, with the reason.
+    /// Marks a run as interrupted because its end cannot be read or stored.
     pub(crate) async fn give_up(&self, id: i64, error: &CompletionError) -> Result<(), CompletionError> {
         let because = error.to_string();
         if let Ok(Some(dir)) = self.find_run_dir(id).await {
@@ -147,8 +147,8 @@ impl Engine {
         };
         match whole {
             Err(error) if !error.is_transient() => {
-                // Not even that can be stored with all that belongs to it: the run's row alone must not block.
-                tracing::error!(run = id, error = ?error, "only the row of an interrupted run is stored");
+                // The interruption cannot be stored with its consequences. At least the run must not stay "running".
+                tracing::error!(run = id, error = ?error, "the end of an interrupted run cannot be stored completely; storing only its row");
                 let now = self.now();
                 let mut event = Event::new(now, None, "run.end", format!("run {id}")).in_run(Some(id));
                 event = event.outcome(Outcome::Failed).detail(interrupted_words(Some(&because)));
@@ -200,13 +200,13 @@ impl Engine {
         Ok(())
     }
 
-    /// Whether the row of a run is as the program wrote it when the run began.
+    /// Whether the row of a run is as Stagegate wrote it when the run began.
     async fn is_vouched(&self, run: i64) -> Result<bool, StoreError> {
         let mut conn = self.store().readers().acquire().await?;
         audit::vouches_for(&mut conn, "run", run).await
     }
 
-    /// What has to follow the end of a run, and the journal where nobody saw the end.
+    /// The follow-ups of a run, and its journal if the end of the run is unknown.
     async fn what_follows(&self, run: &Run, end: &RunEnd) -> (Vec<Next>, Option<Journal>) {
         if !changes_the_stack(run.kind) {
             return (vec![], None);
@@ -214,12 +214,13 @@ impl Engine {
         let journal = match (self.journal_of(run).await, end) {
             (Ok(journal), _) => journal,
             (Err(error), RunEnd::Unseen { .. }) => {
-                let cannot =
-                    Some(format!("what the run had done cannot be read ({error}); look at the stack"));
+                let cannot = Some(format!(
+                    "the journal of the run cannot be read ({error}); check the state of the stack"
+                ));
                 return (vec![Next { kind: FollowUpKind::Recovery, cannot }], None);
             }
             (Err(error), RunEnd::Seen(_)) => {
-                tracing::error!(run = run.id, %error, "the journal cannot be read");
+                tracing::error!(run = run.id, %error, "the journal of a run cannot be read");
                 None
             }
         };
@@ -232,7 +233,7 @@ impl Engine {
         };
         let findings = &end.findings;
         let mut next: Vec<Next> = Vec::new();
-        // How it ended while the engine was away says nothing about the release.
+        // If the Docker engine was unreachable, the result of the run says nothing about the release.
         if journal.is_some_and(|journal| !journal.succeeded()) && !self.engine_is_there().await {
             next.push(FollowUpKind::Recovery.into());
         } else if run.kind == RunKind::Deploy
@@ -242,24 +243,24 @@ impl Engine {
         {
             next.push(FollowUpKind::AutomaticRollback.into());
         }
-        let went_well = findings.deploy.as_ref().is_some_and(|d| d.ok)
+        let succeeded = findings.deploy.as_ref().is_some_and(|d| d.ok)
             || findings.rollback.as_ref().is_some_and(|r| r.ok);
-        if went_well && run.kind != RunKind::Drill && !self.checks_after_deploy().is_empty() {
+        if succeeded && run.kind != RunKind::Drill && !self.checks_after_deploy().is_empty() {
             next.push(FollowUpKind::Validation.into());
         }
         (next, None)
     }
 
-    /// The directory of a run; `None` when there certainly is none.
+    /// The directory of a run; `None` if it certainly does not exist.
     pub(crate) async fn find_run_dir(&self, id: i64) -> Result<Option<RunDir>, RunnerError> {
         let runs = self.paths().runs.clone();
         off_thread(move || RunDir::find(&runs, &id.to_string())).await.map_err(unreadable)?
     }
 
-    /// How a run ended.
+    /// Reads how a run ended.
     async fn read_end(&self, id: i64) -> Result<RunEnd, CompletionError> {
         let Some(dir) = self.find_run_dir(id).await? else {
-            return Ok(RunEnd::Unseen { because: "it has no directory".to_owned(), began: false });
+            return Ok(RunEnd::Unseen { because: "its directory does not exist".to_owned(), began: false });
         };
         let status: Status = reconcile(dir.path()).await?;
         let (exit, ended_at_ms) = match status.state {
@@ -273,7 +274,7 @@ impl Engine {
                 };
                 return Ok(RunEnd::Unseen { because: because.to_owned(), began });
             }
-            // Its end was not seen, which is not to say that there was one.
+            // It may still be running.
             State::Starting | State::Running => return Err(CompletionError::Running),
         };
         let read = move || Ok::<_, RunnerError>((Reader::open(dir.path())?.result()?, dir.plan()?));
@@ -295,12 +296,12 @@ fn changed() -> RunEnd {
     RunEnd::Unseen { because: "its record was changed outside of Stagegate".to_owned(), began: true }
 }
 
-/// The runtime shuts down: the next server reads it.
+/// The runtime is shutting down: the next server reads the run.
 fn unreadable(error: std::io::Error) -> RunnerError {
     RunnerError::io("read the run", std::path::Path::new(""))(error)
 }
 
-/// What is said of a run whose end nobody saw.
+/// The message for a run whose end is unknown.
 pub(crate) fn interrupted_words(because: Option<&str>) -> String {
     match because {
         Some(because) => format!("interrupted, outcome unknown: {because}"),
@@ -334,8 +335,7 @@ struct End {
     keeps_schema: bool,
 }
 
-/// The word for how a run ended. A step that its checks judge ends as they say, so that run and evidence never
-/// differ in word.
+/// The outcome of a run. A step that is judged by checks has their outcome, so that run and evidence never differ.
 fn outcome_of(run: &Run, exit: &Exit, checks: &[CheckFinding]) -> RunOutcome {
     let any = |outcome| checks.iter().any(|c| c.finding.outcome == outcome);
     match exit {
@@ -375,7 +375,7 @@ async fn interrupted(
         return Ok(false);
     }
     if !began {
-        // What started it has to start another.
+        // The follow-up that started it has to start another run.
         run_follow_ups::reopen(&mut *tx, run.id, because, 1).await?;
     } else {
         let because = format!("run {} was interrupted: {because}", run.id);
@@ -386,9 +386,10 @@ async fn interrupted(
         && let Some(release) = run.release
     {
         let what = match journal.filter(Journal::succeeded) {
-            // It died after its last service was well: the new release runs, only its smoke checks are missing.
+            // It was interrupted after all services were healthy: the new release runs, only smoke checks are missing.
             Some(journal) => {
-                detail = "interrupted after every service was well; its smoke checks did not run".to_owned();
+                detail =
+                    "interrupted after every service was healthy; the smoke checks did not run".to_owned();
                 What::Deployed { images: journal.images, migrations: None }
             }
             None => What::Failed,
@@ -425,7 +426,7 @@ async fn store_end(
     }
     let mut detail = exit.to_string();
     if findings.migrations.is_none() && !matches!(exit, Exit::Cancelled { .. }) {
-        let because = format!("run {} did not list them ({exit})", run.id);
+        let because = format!("run {} did not list the migrations ({exit})", run.id);
         run_follow_ups::retry_migration_list(&mut *tx, run.id, &because, now).await?;
     }
     if let Some(release) = run.release {

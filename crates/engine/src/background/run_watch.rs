@@ -1,5 +1,5 @@
-//! Runs that go on are followed to their end. Each has one follower here; a row without one, and without a
-//! supervisor, is found and ended, so that nothing waits for a run that is not there.
+//! Follows runs in progress to their end. Each run has one follower. A run without a follower and without a supervisor
+//! is found and ended, so that nothing waits for a run that does not exist.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,31 +13,31 @@ use crate::error::Error;
 use store::runs;
 use system::files::off_thread;
 
-/// How often it is looked for runs that nobody follows.
+/// How often runs without a follower are searched.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// A run younger than this may be about to be started by another process.
 const START_TIMEOUT_MS: u64 = 10_000;
-/// How long an action waits for runs that nobody followed to be ended.
+/// How long an action waits until runs without a follower are ended.
 const SWEEP_TIMEOUT: Duration = Duration::from_secs(3);
-/// Shortest time between two signs of progress on open pages.
+/// Shortest time between two updates of progress on open pages.
 const PROGRESS_PAUSE: Duration = Duration::from_millis(300);
-/// A run that shows no change for so long is looked at, whatever its files say.
+/// After this time without a change, it is checked whether the run still has a supervisor.
 const PULSE: Duration = Duration::from_secs(10);
-/// So often a run whose end cannot be read or stored for a lasting reason is tried.
+/// Maximum number of tries for a run whose end cannot be read or stored for a permanent reason.
 const MAX_TRIES: u32 = 3;
 /// Longest time between two tries.
 const MAX_PAUSE: Duration = Duration::from_secs(60);
 
-/// Numbers that are being worked on, each by one task.
+/// The numbers of runs or follow-ups in progress, each handled by one task.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct InHand(Arc<Mutex<HashSet<i64>>>);
 
-/// One of them, for as long as it lives.
+/// A number in progress; released when this is dropped.
 #[derive(Debug)]
 pub(crate) struct OneInHand(InHand, i64);
 
 impl InHand {
-    /// Takes a number in hand; `None` when a task has it.
+    /// Claims a number; `None` if another task has it.
     pub(crate) fn add(&self, id: i64) -> Option<OneInHand> {
         self.lock().insert(id).then(|| OneInHand(self.clone(), id))
     }
@@ -57,7 +57,7 @@ impl Drop for OneInHand {
     }
 }
 
-/// Looks for runs that nobody follows, until the store is closed.
+/// Searches for runs without a follower, until the store is closed.
 pub(super) struct RunSweeper {
     engine: Engine,
 }
@@ -76,16 +76,16 @@ impl RunSweeper {
                 return;
             }
             if let Err(error) = self.engine.sweep_runs().await {
-                tracing::warn!(%error, "runs without a supervisor could not be looked for");
+                tracing::warn!(%error, "could not search for runs without a supervisor");
             }
         }
     }
 }
 
 impl Engine {
-    /// Follows a run until it is over, then takes in what it found. Does nothing when it is followed already.
+    /// Follows a run until it ends, then completes it. Does nothing if it is already followed.
     pub(crate) fn watch(&self, id: i64) {
-        // A runtime that shuts down has no room for tasks; the next start takes the run up.
+        // A runtime that is shutting down accepts no tasks; the next start resumes the run.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let Some(one) = self.0.watched.add(id) else { return };
         let engine = self.clone();
@@ -111,11 +111,11 @@ impl Engine {
                 }
                 _ => {}
             }
-            let lasting = !error.is_transient();
-            tries += u32::from(lasting);
+            let permanent = !error.is_transient();
+            tries += u32::from(permanent);
             tracing::error!(run = id, error = ?error, tries, "the end of a run could not be stored yet");
-            // What still has a supervisor is not given up: it goes on, and nothing else may begin.
-            if lasting && tries >= MAX_TRIES && !self.has_supervisor(id).await {
+            // A run with a supervisor is not given up: it is still running, and no other may begin.
+            if permanent && tries >= MAX_TRIES && !self.has_supervisor(id).await {
                 match self.give_up(id, &error).await {
                     Ok(()) | Err(CompletionError::Closed) => return,
                     Err(error) => {
@@ -124,7 +124,7 @@ impl Engine {
                 }
             }
             tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(if lasting { PULSE } else { MAX_PAUSE });
+            pause = (pause * 2).min(if permanent { PULSE } else { MAX_PAUSE });
         }
     }
 
@@ -135,11 +135,11 @@ impl Engine {
             match tokio::time::timeout(PULSE, tip.changed()).await {
                 Ok(Ok(())) => {}
                 Ok(Err(_closed)) => return,
-                // Its files may say nothing any more, or nothing that can be read.
+                // Its files may be unreadable or no longer updated.
                 Err(_elapsed) if self.has_supervisor(id).await => continue,
                 Err(_elapsed) => return,
             }
-            // Progress shows on the board; output alone does not concern it.
+            // The board shows progress, but not the output.
             if shown.elapsed() > PROGRESS_PAUSE {
                 shown = Instant::now();
                 self.bump();
@@ -147,19 +147,19 @@ impl Engine {
         }
     }
 
-    /// Whether a supervisor has the run. In doubt it has.
+    /// Whether the run has a supervisor; `true` if that cannot be checked.
     async fn has_supervisor(&self, id: i64) -> bool {
         match self.find_run_dir(id).await {
             Ok(None) => false,
             Ok(Some(dir)) => {
-                let looked = off_thread(move || runner::is_supervised(&dir)).await;
-                !matches!(looked, Ok(Ok(false)))
+                let supervised = off_thread(move || runner::is_supervised(&dir)).await;
+                !matches!(supervised, Ok(Ok(false)))
             }
             Err(_) => true,
         }
     }
 
-    /// Whether one of these runs is still followed though nothing carries it out.
+    /// Whether one of these runs is still followed although it has no supervisor.
     async fn any_is_lost(&self, runs: &[i64]) -> bool {
         for id in runs.iter().copied().filter(|id| self.0.watched.has(*id)) {
             if !self.has_supervisor(id).await {
@@ -169,15 +169,16 @@ impl Engine {
         false
     }
 
-    /// Follows the runs that nobody follows: their action was broken off before it could. Returns their numbers.
+    /// Follows the runs without a follower, whose action was aborted before it could follow them.
+    /// Returns their numbers.
     async fn sweep_runs(&self) -> Result<Vec<i64>, Error> {
         let now = self.now();
         let mut found = Vec::new();
         for (id, began) in runs::running(self.store().readers()).await? {
-            // A clock that was put back must not keep a run waiting.
+            // A clock that was set back must not delay this.
             let is_old = now.since(began) >= START_TIMEOUT_MS || began > now;
             if is_old && !self.0.watched.has(id) {
-                tracing::warn!(run = id, "a run had nobody who follows it");
+                tracing::warn!(run = id, "found a run without a follower");
                 self.watch(id);
                 found.push(id);
             }
@@ -185,7 +186,7 @@ impl Engine {
         Ok(found)
     }
 
-    /// Ends runs that have no supervisor before an action is refused because of them.
+    /// Ends runs without a supervisor, so that no action is refused because of them.
     pub(crate) async fn end_lost_runs(&self) -> Result<(), Error> {
         let found = self.sweep_runs().await?;
         if found.is_empty() {

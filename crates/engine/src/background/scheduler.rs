@@ -1,4 +1,4 @@
-//! Checks that nobody has to start: those that the clock starts, and those that follow a deploy or rollback.
+//! Checks that Stagegate starts itself: scheduled checks, and checks after a deploy or rollback.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,15 +21,15 @@ use crate::view::Permission;
 use store::people::{SCHEDULE, SCHEDULE_NAME};
 use store::runs::{Run, RunKind};
 
-/// How often the clock is looked at.
+/// How often it is checked whether a check is due.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Starts the checks that are due, one run at a time, for as long as the engine lives.
+/// Starts the checks that are due, one run at a time, until the engine stops.
 pub(super) struct Scheduler {
     engine: Engine,
     /// When each check was last tried.
     tried: BTreeMap<String, Millis>,
-    /// What `next` was worked out from: as long as these are the same, a look at the time is enough.
+    /// The values that `next` was computed from: as long as they are the same, only the time is compared.
     seen: Option<(Arc<Stack>, Arc<StoreSnapshot>)>,
     /// When the next check is due; `None`: none is scheduled.
     next: Option<Millis>,
@@ -42,7 +42,7 @@ impl Scheduler {
 
     pub(super) async fn run(mut self) {
         let mut tick = tokio::time::interval(TICK);
-        // After a pause of the machine one look is enough.
+        // After the host was suspended, one tick is enough.
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
@@ -55,7 +55,7 @@ impl Scheduler {
         }
     }
 
-    /// Whether something may be due now.
+    /// Whether a check may be due now.
     fn is_due(&mut self) -> bool {
         let (stack, snapshot) = (self.engine.stack(), self.engine.snapshot());
         let same =
@@ -67,9 +67,9 @@ impl Scheduler {
         self.next.is_some_and(|at| at <= self.engine.now())
     }
 
-    /// Runs all checks that are due, when nothing else runs.
+    /// Runs all checks that are due, if nothing else is running.
     async fn run_due(&mut self) -> Result<(), Error> {
-        // Cheap first: often what is due cannot be started yet.
+        // The cheap test first: checks that are due often cannot be started yet.
         if self.due_now(&self.engine.stack(), &self.engine.snapshot(), &self.engine.observed()).is_empty() {
             return Ok(());
         }
@@ -79,7 +79,7 @@ impl Scheduler {
             return Ok(());
         }
         let ids: Vec<&str> = checks.iter().map(|c| c.id.as_str()).collect();
-        // Noted before it is tried: what cannot be started must not be tried every second.
+        // Noted before the attempt: a check that cannot be started must not be tried every second.
         self.tried.extend(ids.iter().map(|id| ((*id).to_owned(), assessment.now)));
         let actor = Actor { id: SCHEDULE, name: SCHEDULE_NAME.to_owned(), roles: vec![] };
         let ctx = Ctx {
@@ -94,15 +94,15 @@ impl Scheduler {
         self.engine.run_checks(&ctx, &assessment, run, Permission::Allowed).await.map(|_| ())
     }
 
-    /// The checks to start now. None while something runs, while no release is judged, or while the next run
-    /// would open a release: that is for people.
+    /// The checks to start now. None while a run is in progress, while no release is open, or if the run would open a
+    /// release: only people do that.
     fn due_now(&self, stack: &Stack, snapshot: &StoreSnapshot, observed: &Observed) -> Vec<Check> {
         let Some(release) = snapshot.current() else { return vec![] };
         let would_open = release.state == ReleaseState::Opened && !moved_parts(release, observed).is_empty();
         if would_open || !snapshot.runs.running.is_empty() || observed.directory_missing {
             return vec![];
         }
-        // What is about running images can say nothing before there are any.
+        // Checks of running images cannot be evaluated before the first deploy.
         let can_tell =
             |c: &&Check| !release.parts.images.is_empty() || !c.binds.contains(&ReleaseComponent::Images);
         let due = due(&stack.checks, &snapshot.evidence, &self.tried, self.engine.now());
@@ -111,7 +111,7 @@ impl Scheduler {
 }
 
 impl Engine {
-    /// The checks that follow a deploy or rollback that went well.
+    /// The checks that run after a successful deploy or rollback.
     pub(crate) fn checks_after_deploy(&self) -> Vec<Check> {
         let stack = self.stack();
         // The smoke checks were part of the run itself.
@@ -120,13 +120,13 @@ impl Engine {
         stack.checks.iter().filter(follows).cloned().collect()
     }
 
-    /// Looks again at once after a deploy or rollback that went well.
+    /// Runs these checks directly after a successful deploy or rollback.
     pub(crate) async fn validate_after(&self, ctx: &Ctx, run: &Run) -> Result<Attempt, Error> {
         let what = if run.kind == RunKind::Deploy { "deploy" } else { "rollback" };
         let (_turn, assessment) = self.turn_after_a_look().await?;
         let checks = self.checks_after_deploy();
         if checks.is_empty() {
-            return Ok(Attempt::NotDone("no check follows a deploy any more".to_owned()));
+            return Ok(Attempt::NotDone("no check is configured to run after a deploy any more".to_owned()));
         }
         let title = format!("Validation after the {what} (run {})", run.id);
         let run_of = CheckRun {

@@ -1,4 +1,4 @@
-//! The audit log as a page, and what its verification has shown.
+//! The audit log as a page, and the result of its verification.
 
 use domain::facts::Actor;
 use domain::page::Cursor;

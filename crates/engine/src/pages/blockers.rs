@@ -1,4 +1,4 @@
-//! Blockers with the people who can do something about them, and waivers with their last day.
+//! Blockers with the people who can resolve them, and waivers with their last day.
 
 use domain::facts::{Actor, Choice};
 use domain::judge::{Blocker, BlockerKind};
@@ -22,7 +22,7 @@ impl Assessment {
             .collect()
     }
 
-    /// The people who hold the role that an owner word means.
+    /// The people who hold the role that the runbook names as owner.
     fn people_of(&self, owner: &str) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
         for person in Role::from_owner_word(owner).into_iter().flat_map(|r| self.snapshot.holders(r)) {
@@ -33,7 +33,7 @@ impl Assessment {
         names
     }
 
-    /// What this person may do about a blocker now. Only what would not be refused.
+    /// The action that this person can take on a blocker now. Never one that would be refused.
     fn act_on(&self, actor: &Actor, blocker: &Blocker) -> Option<(String, String)> {
         match &blocker.kind {
             BlockerKind::Gate(id) => {
@@ -61,7 +61,7 @@ impl Assessment {
         }
     }
 
-    /// The waivers in force, the first to end first.
+    /// The active waivers, the first to expire first.
     pub(crate) fn waivers(&self) -> Vec<WaiverView> {
         let items = self.judgement.gates.iter().flat_map(|g| &g.items).chain(&self.judgement.loose_items);
         let mut out: Vec<WaiverView> = items
@@ -84,7 +84,7 @@ impl Assessment {
     }
 }
 
-/// The page where a blocker is dealt with.
+/// The page where a blocker can be resolved.
 fn place(blocker: &Blocker) -> String {
     match &blocker.kind {
         BlockerKind::Runbook => "/runbook".to_owned(),

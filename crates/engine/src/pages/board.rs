@@ -72,7 +72,7 @@ impl Engine {
         })
     }
 
-    /// The last deploy or rollback, when it did not end well and nothing was done since.
+    /// The last deploy or rollback, if it did not succeed and nothing has been done since.
     pub(crate) fn failed_deploy(&self, assessment: &Assessment, progress: &Progress) -> Option<RunView> {
         let last = assessment.snapshot.runs.on_stack.as_ref()?;
         let bad = match last.state {
@@ -87,7 +87,7 @@ impl Engine {
     }
 }
 
-/// Checks that pass and whose evidence expires before long, the next first.
+/// Passed checks whose evidence expires soon, the next to expire first.
 fn expiring(assessment: &Assessment) -> Vec<Expiring> {
     let mut out: Vec<Expiring> = Vec::new();
     for gate in &assessment.judgement.gates {
@@ -104,13 +104,13 @@ fn expiring(assessment: &Assessment) -> Vec<Expiring> {
     out
 }
 
-/// A step that has not run for this release, or did not go well.
+/// A step that has not run for this release, or whose last run did not pass.
 fn still_to_do(step: &StepView) -> bool {
     use crate::view::RunState::{Passed, Running};
     step.last_is_old || step.last.as_ref().is_none_or(|run| !matches!(run.state, Passed | Running))
 }
 
-/// Who is waited for: owners of the first gate that is not accepted, then the signers, then the PO.
+/// Who has to act next: the owners of the first gate that is not accepted, then the signers, then the PO.
 fn waiting(assessment: &Assessment, actor: &Actor) -> Vec<Waiting> {
     let mut out: Vec<Waiting> = Vec::new();
     let mut ask = |role: Role, what: String, href: String| {
@@ -131,7 +131,7 @@ fn waiting(assessment: &Assessment, actor: &Actor) -> Vec<Waiting> {
         let owners = first.map(|g| g.owners.clone()).unwrap_or_default();
         for role in owners {
             let id = first.map(|g| g.id.clone()).unwrap_or_default();
-            ask(role, format!("begin with gate {id}"), format!("/gates/{id}"));
+            ask(role, format!("start with gate {id}"), format!("/gates/{id}"));
         }
         return out;
     }
@@ -152,21 +152,21 @@ fn waiting(assessment: &Assessment, actor: &Actor) -> Vec<Waiting> {
     for view in assessment.judgement.sign_offs.iter().filter(|v| v.counts() != Some(Choice::Go)) {
         if let Some(role) = view.role {
             let what = match (view.counts(), view.stale.is_empty()) {
-                (Some(Choice::NoGo), _) => "said No-Go",
+                (Some(Choice::NoGo), _) => "signed No-Go",
                 (_, false) => "re-confirm the sign-off",
                 _ => "sign off",
             };
             ask(role, what.to_owned(), "/sign-offs".to_owned());
         }
     }
-    // Go needs every role's Go, so nobody else is waited for by now.
+    // The verdict is Go only when every role has signed Go: only the decision is missing now.
     if assessment.judgement.decision.is_none() && assessment.judgement.verdict.is_go() {
         ask(Role::Po, "record the decision".to_owned(), "/sign-offs".to_owned());
     }
     out
 }
 
-/// The newest incident, as long as nobody has said why it happened.
+/// The newest incident, as long as it has no cause recorded.
 fn unexplained(assessment: &Assessment) -> Option<IncidentRow> {
     let (newest, notes) = assessment.snapshot.incident.as_ref().as_ref()?;
     let name = |id| assessment.snapshot.release(id).map_or_else(|| format!("#{id}"), Release::name);

@@ -1,5 +1,5 @@
-//! The judgement for other tools: `/board.json`. Names and meanings are documented in docs/operating.md and
-//! are added to, never changed.
+//! The judgement for other tools: `/board.json`. Fields are documented in docs/operating.md. New fields may be
+//! added; existing ones never change.
 
 use domain::evidence::Staleness;
 use domain::gate::GateState;
@@ -14,20 +14,20 @@ use crate::Engine;
 use crate::assessment::Assessment;
 use store::runs::RunState;
 
-/// Everything that the board says at one moment.
+/// The whole board at one moment.
 #[derive(Debug, Clone, Serialize)]
 pub struct BoardJson {
     /// When it was judged, milliseconds since 1970 UTC.
     pub now: Millis,
     /// The stack's name.
     pub stack: String,
-    /// Counts up with every change; the same number, the same board but for ages.
+    /// Increases with every change. With the same number only ages of evidence may differ.
     pub revision: u64,
     /// The release that is judged.
     pub release: Option<ReleaseJson>,
-    /// One sentence when the directory is no longer what the release was opened from.
+    /// One sentence, if the checkout has changed since the release was opened.
     pub moved_on: Option<String>,
-    /// What runs or lies on disk and is not what the release says.
+    /// Differences between the release and what runs or lies on disk.
     pub drift: Vec<String>,
     /// Go or No-Go.
     pub verdict: VerdictJson,
@@ -39,20 +39,20 @@ pub struct BoardJson {
     pub checks: Vec<CheckJson>,
     /// Rows of the verification matrix.
     pub matrix: Vec<RowJson>,
-    /// What preflight found, with file and line.
+    /// Preflight findings, with file and line.
     pub findings: Vec<Finding>,
     /// Mistakes in the runbook or in stagegate.toml.
     pub problems: Vec<String>,
     /// Services of the stack.
     pub services: Vec<domain::observed::Service>,
-    /// Numbers of the runs that go on.
+    /// Numbers of the runs in progress.
     pub running: Vec<i64>,
 }
 
-/// A release, in short.
+/// A release in brief.
 #[derive(Debug, Clone, Serialize)]
 pub struct ReleaseJson {
-    /// Its number here.
+    /// Its number.
     pub id: i64,
     /// Its name on pages.
     pub name: String,
@@ -73,22 +73,22 @@ pub struct VerdictJson {
     pub go: bool,
     /// `Go`, `Go with 1 waiver`, `No-Go`.
     pub label: String,
-    /// Items let through by a waiver.
+    /// Number of waived items.
     pub waivers: usize,
-    /// What stands between here and Go.
+    /// The reasons for No-Go.
     pub blockers: Vec<BlockerJson>,
 }
 
-/// Something between here and Go.
+/// A reason for No-Go.
 #[derive(Debug, Clone, Serialize)]
 pub struct BlockerJson {
-    /// Where it belongs: `"release"`, `{"gate": "A"}`, …
+    /// What it is about: `"release"`, `{"gate": "A"}`, …
     pub kind: BlockerKind,
     /// One line.
     pub what: String,
-    /// Particulars, one line each.
+    /// Details, one line each.
     pub details: Vec<String>,
-    /// Whose it is.
+    /// The owners, as the runbook names them.
     pub owners: Vec<String>,
 }
 
@@ -101,9 +101,9 @@ pub struct GateJson {
     pub title: String,
     /// `open`, `ready`, `accepted`.
     pub state: GateState,
-    /// Digest of its items as they stand; an acceptance names it.
+    /// Digest of the current state of its items; an acceptance contains it.
     pub digest: String,
-    /// Something in it was seen to be wrong.
+    /// At least one item failed.
     pub red: bool,
     /// Who may accept it.
     pub owners: Vec<String>,
@@ -113,30 +113,31 @@ pub struct GateJson {
     pub items: Vec<ItemJson>,
 }
 
-/// A criterion, a checklist item or a preflight finding that breaks.
+/// A criterion, a checklist item or a blocking preflight finding.
 #[derive(Debug, Clone, Serialize)]
 pub struct ItemJson {
     /// `A.1`, `H.c2`, `C.p-3f2c9e1a`.
     pub id: String,
     /// Its text.
     pub text: String,
-    /// Digest of the text; an attestation or a waiver names it.
+    /// Digest of the text; an attestation or a waiver contains it.
     pub digest: String,
     /// `proved`, `attested`, `waived`, `derived`, `open`.
     pub status: &'static str,
-    /// Something was seen to be wrong, and not only not yet seen.
+    /// It failed; an item that was not checked yet is not red.
     pub red: bool,
-    /// Why it is open, one sentence for each thing missing.
+    /// Why it is open, one sentence for each missing part.
     pub why: Vec<String>,
-    /// What satisfies it: `checks`, `attestation`, `gates`, `sign_offs`, `preflight` (nothing but its end).
+    /// What satisfies it: `checks`, `parts`, `attestation`, `gates`, `sign_offs`, `preflight` (only once the finding
+    /// is gone).
     pub proof: &'static str,
-    /// A person's word is needed besides its checks.
+    /// An attestation is required in addition to its checks.
     pub needs_word: bool,
     /// The ids of its checks.
     pub checks: Vec<String>,
 }
 
-/// A check as it stands for the release.
+/// The state of a check for the release.
 #[derive(Debug, Clone, Serialize)]
 pub struct CheckJson {
     /// Its id.
@@ -149,9 +150,9 @@ pub struct CheckJson {
     pub standing: Standing,
     /// Why the last evidence no longer counts.
     pub stale: Vec<String>,
-    /// What was seen last; empty before it ever ran.
+    /// The last actual result; empty before the first run.
     pub saw: String,
-    /// What was wanted.
+    /// The expected result.
     pub wanted: String,
     /// The next thing to do.
     pub next: String,
@@ -159,11 +160,11 @@ pub struct CheckJson {
     pub value: Option<f64>,
     /// The declared threshold, `>= 65 %`.
     pub want: Option<String>,
-    /// Number of the run that saw it.
+    /// Number of the run that produced this result.
     pub run: Option<i64>,
     /// When that run ended.
     pub at: Option<Millis>,
-    /// A run of this check alone goes on.
+    /// A run of only this check is in progress.
     pub running: bool,
 }
 
@@ -174,14 +175,14 @@ pub struct RowJson {
     pub id: String,
     /// Its first column.
     pub category: String,
-    /// All of its checks pass.
+    /// All of its checks have passed.
     pub holds: bool,
     /// The ids of its checks.
     pub checks: Vec<String>,
 }
 
 impl Engine {
-    /// The board as data. Holds no more than the pages show to everybody who is signed in.
+    /// The board as data. Contains nothing that the pages do not show to every signed-in user.
     pub fn board_json(&self) -> BoardJson {
         let assessment = self.assessment();
         let judgement = &assessment.judgement;

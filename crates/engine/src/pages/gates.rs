@@ -161,7 +161,7 @@ impl Engine {
     }
 }
 
-/// When the evidence that a check stands on goes stale by age.
+/// When the current evidence of a check becomes stale by age.
 pub(crate) fn expiry(assessment: &Assessment, check: &Check, state: &CheckState) -> Option<Expiry> {
     let counts = matches!(state.standing, Standing::Pass | Standing::Fail | Standing::Inconclusive);
     let last = state.last.as_ref().filter(|_| counts)?;
@@ -172,6 +172,6 @@ pub(crate) fn expiry(assessment: &Assessment, check: &Check, state: &CheckState)
 pub(crate) fn run_all_offer(assessment: &Assessment, actor: &Actor, checks: usize) -> Permission {
     crate::assessment::all([
         assessment.may(actor, "run_gate"),
-        when(checks > 0, || "No check is bound here; these are attested.".to_owned()),
+        when(checks > 0, || "There are no checks to run.".to_owned()),
     ])
 }

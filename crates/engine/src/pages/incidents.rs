@@ -22,7 +22,7 @@ impl Engine {
         Ok(IncidentsPage { rows: self.incident_rows(&rows).await?, pages })
     }
 
-    /// One incident with all that was added to it.
+    /// One incident with everything that was added to it.
     pub async fn incident(&self, actor: &Actor, id: i64) -> Result<IncidentPage, Error> {
         let assessment = self.assessment();
         let incident = self.find_incident(id).await?;
@@ -35,7 +35,7 @@ impl Engine {
         })
     }
 
-    /// The report of an incident, to be kept elsewhere.
+    /// The report of an incident, for use outside of Stagegate.
     pub async fn incident_markdown(&self, id: i64) -> Result<String, Error> {
         let assessment = self.assessment();
         let incident = self.find_incident(id).await?;

@@ -40,7 +40,7 @@ impl Engine {
         })
     }
 
-    /// The standing of a check that is bound to matrix rows alone.
+    /// The state of a check that is bound only to matrix rows.
     pub(crate) fn lone_check_state(&self, assessment: &Assessment, check: &Check) -> CheckState {
         check_state(check, &assessment.facts())
     }

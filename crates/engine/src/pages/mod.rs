@@ -1,4 +1,4 @@
-//! What pages ask: the judged moment laid out for each.
+//! The content of each page, taken from an assessment.
 
 mod activity;
 mod blockers;

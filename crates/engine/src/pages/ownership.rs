@@ -1,4 +1,4 @@
-//! The ownership log: typed fields, their history, what is known to fill them, and Markdown again.
+//! The ownership log: typed fields, their history, suggested values, and the export as Markdown.
 
 use domain::facts::Actor;
 use domain::ownership::markdown;
@@ -15,9 +15,9 @@ use crate::view::{OwnershipEntry, OwnershipFieldView, OwnershipHistory, Ownershi
 use store::ownership::{self, Entry};
 use store::{StoreError, paging};
 
-/// So many entries of each field are shown beside it.
+/// Number of entries shown beside each field.
 const ENTRIES: usize = 20;
-/// So many are on a page of their own.
+/// Number of entries on the history page of a field.
 const ROWS: u32 = 50;
 
 impl Engine {
@@ -41,10 +41,10 @@ impl Engine {
         Ok(OwnershipPage { filled, lines, fill: assessment.may(actor, "fill_field") })
     }
 
-    /// A page of everything that was written in a field.
+    /// A page of all values that were ever entered in a field.
     ///
     /// # Errors
-    /// When the runbook has no such field, or the store cannot be read.
+    /// The runbook has no such field, or the store cannot be read.
     pub async fn ownership_history(
         &self,
         _actor: &Actor,
@@ -89,7 +89,7 @@ fn entry_view(entry: Entry) -> OwnershipEntry {
     OwnershipEntry { id: entry.id, value: entry.value, by_name: entry.by_name, at: entry.at }
 }
 
-/// What happened here fills the first-deploy line and the drill line by itself, if a person agrees.
+/// A value for the first-deploy line or the drill line, taken from recorded runs. A person has to confirm it.
 fn suggestion(assessment: &Assessment, line: &OwnershipLine, field: &Field) -> Option<String> {
     let text = line.text.to_lowercase();
     if text.contains("deploy") {
@@ -113,7 +113,7 @@ fn suggestion(assessment: &Assessment, line: &OwnershipLine, field: &Field) -> O
     }
     if text.contains("drill") || text.contains("rollback") {
         let runs = &assessment.snapshot.runs;
-        // A drill was on purpose; a real rollback shows the same where there was no drill yet.
+        // Without a drill yet, a real rollback gives the same values.
         let drill = runs.drill.as_ref().or(runs.rollback.as_ref())?;
         let figures = drill_figures(drill);
         return match field.kind {
@@ -124,7 +124,7 @@ fn suggestion(assessment: &Assessment, line: &OwnershipLine, field: &Field) -> O
             FieldKind::Text => Some(match &figures {
                 None => format!("run {}: {}", drill.id, drill.title),
                 Some(f) => format!(
-                    "run {}: away in {}, back in {}{}",
+                    "run {}: rollback in {}, return in {}{}",
                     drill.id,
                     human_span(f.away_ms),
                     human_span(f.back_ms),

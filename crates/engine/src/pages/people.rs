@@ -14,7 +14,7 @@ use store::{StoreError, paging};
 const ROWS: u32 = 50;
 
 impl Engine {
-    /// Everybody, in the order of their names. Who is no admin sees no logins of others.
+    /// All people, ordered by name. Only admins see the logins of other people.
     pub async fn people(&self, actor: &Actor) -> Result<Vec<PersonView>, Error> {
         let snapshot = self.snapshot();
         let is_admin = actor.roles.contains(&domain::role::Role::Admin);
@@ -50,18 +50,18 @@ impl Engine {
         Ok(InvitationsPage { rows, open: u64::try_from(open).unwrap_or(0), pages })
     }
 
-    /// Whether somebody has this login.
+    /// Whether a person has this login.
     pub fn is_known(&self, login: &str) -> bool {
         self.snapshot().people.iter().any(|p| p.login == login)
     }
 
-    /// What a one-time link is for; looking does not use it up.
+    /// What a one-time link is for. Reading it does not use it up.
     pub async fn link(&self, token: &str) -> Result<LinkView, Error> {
         let link = self.open_link(token).await?;
         self.link_view(link).await
     }
 
-    /// A link that can be used, and that the audit log vouches for.
+    /// A link that can be used and that matches the audit log.
     pub(crate) async fn open_link(&self, token: &str) -> Result<Link, LinkError> {
         let hash = token_hash(token);
         let mut db = self.store().readers().acquire().await?;
@@ -71,13 +71,13 @@ impl Engine {
     }
 
     pub(crate) async fn link_view(&self, link: Link) -> Result<LinkView, Error> {
-        // Somebody who was added on the console a moment ago would be taken for one who has a password.
+        // A person who was just added on the console may be missing from the snapshot; they have no password yet.
         if link.person.is_some_and(|id| self.snapshot().people.iter().all(|p| p.id != id)) {
             self.up_to_date().await?;
         }
         let snapshot = self.snapshot();
         let person = link.person.and_then(|id| snapshot.people.iter().find(|p| p.id == id));
-        // Signing needs a password, so who has none yet chooses one with the first link.
+        // Signing requires a password, so a person without one chooses it with the first link.
         let wants_password = link.kind != links::LinkKind::SignIn || person.is_some_and(|p| !p.ready);
         let (name, login) = match person {
             Some(p) => (p.name.clone(), p.login.clone()),

@@ -1,4 +1,4 @@
-//! Releases: what was judged, deployed, and can be gone back to.
+//! Releases: the current one, the history, and the rollback targets.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ use store::{StoreError, decisions, paging, releases};
 
 /// Releases on a page of their history.
 const ROWS: u32 = 25;
-/// So many deploys and rollbacks are listed on the page of one release.
+/// Number of deploys and rollbacks listed on the page of one release.
 const RUNS: i64 = 50;
 /// The same for each release of the history.
 const RUNS_IN_HISTORY: i64 = 3;
@@ -68,7 +68,7 @@ impl Engine {
         rows.pop().ok_or_else(|| Error::not_found(format!("Release {id}")))
     }
 
-    /// The release with this number, held or not.
+    /// The release with this number, whether it is in the snapshot or not.
     pub(crate) async fn find_release(&self, id: i64) -> Result<Option<Release>, Error> {
         if let Some(release) = self.snapshot().release(id) {
             return Ok(Some(release.clone()));
@@ -88,7 +88,7 @@ impl Engine {
         }
     }
 
-    /// The releases with these numbers, in their order. What they need is asked once for all of them.
+    /// The releases with these numbers, in this order. Related rows are read once for all of them.
     async fn release_rows(
         &self,
         db: &mut Connection,
@@ -126,7 +126,7 @@ impl Engine {
     }
 }
 
-/// The figures of a drill that is over.
+/// The figures of a drill that has ended.
 pub(crate) fn drill_figures(run: &Run) -> Option<DrillFigures> {
     let found = findings(run);
     let drill = found.drill?;

@@ -1,4 +1,4 @@
-//! The runbook as it was understood.
+//! The runbook as Stagegate has parsed it.
 
 use domain::facts::Actor;
 use domain::runbook::StepKind;

@@ -27,7 +27,7 @@ use system::files::off_thread;
 const ROWS: u32 = 50;
 /// How many of the last lines a page shows without WASM.
 const TAIL: usize = 500;
-/// Longest line shown, bytes; the raw log has the rest.
+/// Longest line shown, bytes; the raw log has the complete line.
 const LINE: usize = runner::FOLD_BYTES;
 
 impl Engine {
@@ -61,9 +61,9 @@ impl Engine {
         };
         let deploy = findings.deploy.as_ref();
         let drill = findings.drill.as_ref();
-        // Of a drill the last way counts: where the stack stands now.
-        let last_way = drill.and_then(|d| d.back.as_ref().or(d.away.as_ref()));
-        let rollback = findings.rollback.as_ref().or(last_way);
+        // Of a drill the last rollback counts: it decides which release runs now.
+        let last_rollback = drill.and_then(|d| d.back.as_ref().or(d.away.as_ref()));
+        let rollback = findings.rollback.as_ref().or(last_rollback);
         let failing = deploy
             .map(|d| &d.failing)
             .or(rollback.map(|r| &r.failing))
@@ -82,7 +82,7 @@ impl Engine {
                 r.proof.iter().map(|p| (p.service.clone(), p.wanted.clone(), p.running.clone())).collect()
             })
             .unwrap_or_default();
-        let went_wrong =
+        let did_not_pass =
             changes_the_stack(run.kind) && !matches!(view.state, RunState::Running | RunState::Passed);
         Ok(RunPage {
             pruned_at: retention::run_pruned_at(self.store().readers(), id).await?,
@@ -95,14 +95,14 @@ impl Engine {
             proof,
             cancel: all([
                 assessment.may(actor, "cancel_run"),
-                when(view.state == RunState::Running, || "It is over.".to_owned()),
+                when(view.state == RunState::Running, || "This run has ended.".to_owned()),
             ]),
             follow_ups: run_follow_ups::of_run(self.store().readers(), id)
                 .await?
                 .iter()
                 .map(follow_up_view)
                 .collect(),
-            rollback: if went_wrong { assessment.rollbacks(actor).into_iter().next() } else { None },
+            rollback: if did_not_pass { assessment.rollbacks(actor).into_iter().next() } else { None },
             run: view,
         })
     }
@@ -124,7 +124,7 @@ impl Engine {
         Ok(reader.log_path())
     }
 
-    /// What tells of growth and end of a run that exists on disk.
+    /// Reports growth and end of a run that exists on disk.
     pub async fn run_tip(&self, id: i64) -> Option<tokio::sync::watch::Receiver<Tip>> {
         let (engine, dir) = (self.clone(), self.run_dir(id).await.ok()?);
         off_thread(move || engine.tails().follow(dir.path()).ok()).await.ok().flatten()
@@ -167,7 +167,7 @@ impl Engine {
         }
     }
 
-    /// What the runs that go on have reported, read before a page is put together.
+    /// The progress reports of runs in progress, read before a page is built.
     pub(crate) async fn progress(&self, assessment: &Assessment) -> Progress {
         let running: Vec<i64> = assessment.snapshot.running().into_iter().map(|run| run.id).collect();
         if running.is_empty() {
@@ -181,14 +181,14 @@ impl Engine {
         off_thread(read).await.unwrap_or_default()
     }
 
-    /// What a run was told to do; `None` when its plan cannot be read.
+    /// The work that a run was started with; `None` when its plan cannot be read.
     pub(crate) async fn work_of(&self, run: i64) -> Option<Work> {
         let dir = self.run_dir(run).await.ok()?;
         let plan = off_thread(move || dir.plan()).await.ok()?.ok()?;
         serde_json::from_value::<Job>(plan.work).ok().map(|job| job.work)
     }
 
-    /// The checks whose evidence a run brings.
+    /// The checks for which a run produces evidence.
     pub(crate) async fn checks_of(&self, run: i64) -> Vec<String> {
         let probes = match self.work_of(run).await {
             Some(Work::Step { judged_by, .. }) => judged_by,
@@ -215,14 +215,17 @@ impl Engine {
                 .join("\n"),
             Some(Work::Deploy { deploy, .. }) => {
                 let build = if deploy.build { "build, " } else { "" };
-                format!("{build}pin the images as {}, up, wait for health", deploy.release_tag)
+                format!(
+                    "{build}pin the images as {}, start the services, wait until they are healthy",
+                    deploy.release_tag
+                )
             }
             Some(Work::Rollback { rollback, .. }) => format!(
-                "retag to the images of {}, up without build or pull, prove the image IDs",
+                "tag the images of {} again, start the services without build or pull, verify the image IDs",
                 rollback.target.release_tag
             ),
             Some(Work::Drill { away, back, .. }) => format!(
-                "roll back to {}, prove it, return to {}, prove that",
+                "roll back to {}, verify the image IDs, return to {}, verify the image IDs",
                 away.target.release_tag, back.target.release_tag
             ),
             None => String::new(),
@@ -230,12 +233,12 @@ impl Engine {
     }
 }
 
-/// What runs that go on have reported so far, by run.
+/// What runs in progress have reported so far, by run.
 #[derive(Debug, Default)]
 pub(crate) struct Progress(BTreeMap<i64, serde_json::Value>);
 
 impl Progress {
-    /// What a run is doing, and how its services are.
+    /// The current phase of a run and the state of its services.
     fn of(&self, run: i64) -> (String, Vec<Service>) {
         let Some(reported) = self.0.get(&run) else { return Default::default() };
         let text = |key: &str| reported.get(key).and_then(|v| v.as_str()).map(str::to_owned);
@@ -249,7 +252,7 @@ fn read_progress(runs: &Path, id: i64) -> Option<serde_json::Value> {
     reader(&RunDir::of(runs, &id.to_string()).ok()?).ok()?.progress().ok().flatten()
 }
 
-/// How many lines there are, and the last of them.
+/// The number of lines, and the last ones.
 fn last_lines(dir: &RunDir) -> Result<(u64, Vec<LogLine>), Error> {
     let Ok(reader) = reader(dir) else { return Ok((0, vec![])) };
     let lines = reader.count()?;
@@ -260,7 +263,7 @@ fn reader(dir: &RunDir) -> Result<Reader, Error> {
     Ok(Reader::open(dir.path())?)
 }
 
-/// What the run found; nothing when it was interrupted.
+/// The findings of the run; empty when it was interrupted.
 pub(crate) fn findings(run: &Run) -> Findings {
     run.result.clone().and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default()
 }
@@ -289,10 +292,11 @@ fn summary(run: &Run, state: RunState) -> (String, Vec<Service>) {
     if let Some(names) = &found.migrations
         && run.kind == RunKind::Check
     {
-        return (format!("{} migrations applied", names.len()), vec![]);
+        let plural = if names.len() == 1 { "" } else { "s" };
+        return (format!("{} migration{plural} applied", names.len()), vec![]);
     }
     let first_bad = found.checks.iter().find(|c| c.finding.outcome != Outcome::Pass);
-    let said = match (run.kind, found.checks.as_slice(), first_bad) {
+    let text = match (run.kind, found.checks.as_slice(), first_bad) {
         (_, [], _) => exit,
         (RunKind::Check, [only], _) => only.finding.saw.clone(),
         (RunKind::Check, all, None) => sum_up(all),
@@ -300,10 +304,10 @@ fn summary(run: &Run, state: RunState) -> (String, Vec<Service>) {
         (_, _, None) => exit,
         (_, _, Some(bad)) => format!("{exit}; {}: {}", bad.check, bad.finding.saw),
     };
-    (said, vec![])
+    (text, vec![])
 }
 
-/// The message, with the services that are not well named in it.
+/// The message, completed with the names of unhealthy services that it does not mention.
 fn with_failing(message: String, failing: &[orchestrator::compose::FailingService]) -> String {
     let unnamed: Vec<String> = failing
         .iter()
@@ -311,5 +315,5 @@ fn with_failing(message: String, failing: &[orchestrator::compose::FailingServic
         .map(|f| format!("{} is {}", f.name, f.health.label()))
         .collect();
     let message = message.trim_end_matches('.');
-    if unnamed.is_empty() { message.to_owned() } else { format!("{message}: {}", unnamed.join(", ")) }
+    if unnamed.is_empty() { message.to_owned() } else { format!("{message}; {}", unnamed.join(", ")) }
 }

@@ -56,7 +56,7 @@ fn signable(assessment: &Assessment, actor: &Actor, choice: Choice) -> Vec<(Role
     roles.map(|role| (role, assessment.offer_sign(actor, role, choice))).collect()
 }
 
-/// A part with its words: the criterion's text and gate, or the check's title and where it can be run.
+/// A part with its title and link: the criterion's text and gate, or the check's title and where it can be run.
 fn part_view(assessment: &Assessment, state: &ChecklistPartState) -> PartView {
     let (title, href) = match &state.piece {
         ChecklistPart::Criterion(id) => {

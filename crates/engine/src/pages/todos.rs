@@ -1,5 +1,5 @@
-//! What waits for one person: the actions that are open to them now, the most urgent first. Asked of the
-//! same offers as the buttons, so that nothing is listed that would be refused.
+//! The to-dos of one person: the actions that they can take now, the most urgent first. They are computed from
+//! the same permissions as the buttons, so nothing is listed that would be refused.
 
 use domain::facts::{Actor, Choice, Waiver};
 use domain::item::ItemState;
@@ -11,13 +11,13 @@ use crate::assessment::Assessment;
 use crate::error::Error;
 use crate::view::{Todo, TopView};
 
-/// How long before its end a waiver or an attestation is brought to mind.
+/// A to-do reminds of a waiver or an attestation this long before it expires.
 const SOON_MS: u64 = 2 * DAY_MS;
-/// How long after its end a waiver is still brought to mind.
+/// A to-do still reminds of a waiver this long after it has expired.
 const LATE_MS: u64 = 7 * DAY_MS;
 
 impl Engine {
-    /// What the header of every page shows this person.
+    /// The content of the page header for this person.
     pub async fn top(&self, actor: &Actor) -> Result<TopView, Error> {
         let assessment = self.assessment();
         let waiting = assessment.inbox(actor).len();
@@ -26,7 +26,7 @@ impl Engine {
 }
 
 impl Assessment {
-    /// What waits for this person.
+    /// The to-dos of this person.
     pub(crate) fn inbox(&self, actor: &Actor) -> Vec<Todo> {
         let mut todos = Vec::new();
         todos.extend(self.decision_todo(actor));
@@ -41,12 +41,12 @@ impl Assessment {
         let decided = self.judgement.decision.as_ref().map(|d| d.choice);
         let fallen = self.judgement.fallen.as_ref().filter(|f| f.decision.choice == Choice::Go);
         if self.offer_decide(actor, Choice::Go).reason().is_none() && decided.is_none() {
-            let why = fallen.map(|f| format!("the last decision fell: {}", f.why.join("; ")));
-            let why = why.unwrap_or_else(|| "every gate is accepted and every role signed Go".to_owned());
+            let why = fallen.map(|f| format!("the last decision is no longer valid: {}", f.why.join("; ")));
+            let why = why.unwrap_or_else(|| "every gate is accepted and every role has signed Go".to_owned());
             return Some(Todo { what: "Record the decision".to_owned(), why, href });
         }
         let fallen = fallen.filter(|_| policy::may("decide", &actor.roles) && decided.is_none())?;
-        let what = "Your Go no longer stands".to_owned();
+        let what = "The Go decision is no longer valid".to_owned();
         Some(Todo { what, why: fallen.why.join("; "), href })
     }
 
@@ -60,24 +60,25 @@ impl Assessment {
             let href = format!("/sign-offs#{}", crate::view::sign_anchor(&view.name));
             let (what, why) = match view.stale.first() {
                 Some(first) => (format!("Re-confirm as {}", view.name), first.clone()),
-                None => {
-                    (format!("Sign as {}", view.name), "everything before the sign-offs holds".to_owned())
-                }
+                None => (
+                    format!("Sign as {}", view.name),
+                    "everything required before the sign-offs is done".to_owned(),
+                ),
             };
             todos.push(Todo { what, why, href });
         }
         todos
     }
 
-    /// Gates to accept, and criteria that wait for a word.
+    /// Gates to accept, and criteria that need an attestation.
     fn gate_todos(&self, actor: &Actor) -> Vec<Todo> {
         let mut todos = Vec::new();
         for gate in &self.judgement.gates {
             if self.offer_accept(actor, &gate.id).reason().is_none() {
                 let why = if gate.fell_back {
-                    "it fell back since it was accepted"
+                    "acceptance withdrawn: the evidence has changed since it was accepted"
                 } else {
-                    "every criterion holds"
+                    "every criterion is met"
                 };
                 todos.push(Todo {
                     what: format!("Accept gate {}", gate.id),
@@ -88,24 +89,24 @@ impl Assessment {
         }
         let mut turn = true;
         for gate in &self.judgement.gates {
-            // Gates go in order: what comes later is asked only of those who were named as its owners.
+            // Gates are accepted in order: a later gate is listed only when the configuration names its owners.
             if !turn && !self.stack.gate_owners.contains_key(&gate.id) {
                 continue;
             }
             let items: Vec<&ItemState> = gate.items.iter().collect();
-            todos.extend(self.word_todo(actor, &gate.id, &items, &format!("/gates/{}", gate.id)));
+            todos.extend(self.attestation_todos(actor, &gate.id, &items, &format!("/gates/{}", gate.id)));
             turn &= gate.is_decision || gate.items.iter().all(ItemState::is_satisfied);
         }
         if !turn {
             return todos;
         }
         let loose: Vec<&ItemState> = self.judgement.loose_items.iter().collect();
-        todos.extend(self.word_todo(actor, "", &loose, "/sign-offs"));
+        todos.extend(self.attestation_todos(actor, "", &loose, "/sign-offs"));
         todos
     }
 
-    /// One line for all the words that a gate waits for, and one for those that end soon.
-    fn word_todo(&self, actor: &Actor, gate: &str, items: &[&ItemState], page: &str) -> Vec<Todo> {
+    /// One to-do for all attestations that a gate needs, and one for each attestation that expires soon.
+    fn attestation_todos(&self, actor: &Actor, gate: &str, items: &[&ItemState], page: &str) -> Vec<Todo> {
         if self.offer_attest(actor, gate).reason().is_some() {
             return vec![];
         }
@@ -116,7 +117,7 @@ impl Assessment {
             let ids: Vec<&str> = open.iter().map(|i| i.item.id.as_str()).collect();
             let why = match &first.status {
                 domain::item::Status::Open(why) if open.len() == 1 => why.last().cloned().unwrap_or_default(),
-                _ => "no check decides them".to_owned(),
+                _ => "these criteria require an attestation".to_owned(),
             };
             let what = format!("Attest {}", ids.join(", "));
             todos.push(Todo { what, why, href: format!("{page}#{}", first.item.id) });
@@ -126,7 +127,7 @@ impl Assessment {
             let Some(valid) = self.stack.rules.attested_for(&item.item.id) else { continue };
             let left = word.at.plus(valid).since(self.now);
             if left <= SOON_MS && valid > SOON_MS {
-                let why = format!("the attestation ends in {}", human_span(left));
+                let why = format!("the attestation expires in {}", human_span(left));
                 let what = format!("Attest {} again", item.item.id);
                 todos.push(Todo { what, why, href: format!("{page}#{}", item.item.id) });
             }
@@ -134,7 +135,7 @@ impl Assessment {
         todos
     }
 
-    /// Waivers that end soon or ended lately, for those who may give another.
+    /// Waivers that expire soon or expired recently, for people who may waive.
     fn waiver_todos(&self, actor: &Actor) -> Vec<Todo> {
         if !policy::may("waive", &actor.roles) {
             return vec![];
@@ -146,14 +147,14 @@ impl Assessment {
             else {
                 continue;
             };
-            let taken_back = self
+            let withdrawn = self
                 .snapshot
                 .words
                 .waivers
                 .iter()
                 .rfind(|w| w.item == item.item.id)
                 .is_some_and(|w| !w.holds);
-            if taken_back || !item.item.says(&waiver.text_digest) {
+            if withdrawn || !item.item.says(&waiver.text_digest) {
                 continue;
             }
             let href = match &item.item.gate {
@@ -162,14 +163,14 @@ impl Assessment {
             };
             let needed = item.waiver.is_some() && item.word() == "waived";
             if needed && waiver.until.since(self.now) <= SOON_MS {
-                let what = format!("The waiver of {} ends {}", waiver.item, ending(waiver, self.now));
+                let what = format!("The waiver of {} expires {}", waiver.item, ending(waiver, self.now));
                 todos.push(Todo { what, why: waiver.reason.clone(), href });
             } else if !item.is_satisfied()
                 && waiver.until <= self.now
                 && self.now.since(waiver.until) <= LATE_MS
             {
-                let what = format!("The waiver of {} ended on {}", waiver.item, waiver.last_day());
-                todos.push(Todo { what, why: "it is open again".to_owned(), href });
+                let what = format!("The waiver of {} expired on {}", waiver.item, waiver.last_day());
+                todos.push(Todo { what, why: "the criterion is open again".to_owned(), href });
             }
         }
         todos
@@ -197,7 +198,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_day_is_told_as_people_tell_it() {
+    fn the_last_day_is_shown_as_today_tomorrow_or_a_date() {
         let noon = Millis(1_709_208_000_000); // 2024-02-29 12:00
         let waiver = |until: i64| Waiver {
             id: 1,

@@ -1,4 +1,4 @@
-//! The board: what waits, what blocks, what is let through.
+//! The board: to-dos, blockers, waivers.
 
 use domain::judge::Judgement;
 use domain::observed::Observed;
@@ -15,131 +15,131 @@ pub struct BoardView {
     pub now: Millis,
     /// The stack's name.
     pub stack: String,
-    /// Everything the rules say.
+    /// The judgement.
     pub judgement: Judgement,
-    /// The release that is judged.
+    /// The current release.
     pub release: Option<Release>,
     /// Who deployed it, by name.
     pub deployed_by: Option<String>,
-    /// The stack as it is.
+    /// The observed state of the stack.
     pub observed: Observed,
-    /// Runs that go on.
+    /// Runs in progress.
     pub running: Vec<RunView>,
     /// The last few runs that ended.
     pub recent: Vec<RunView>,
-    /// What waits for the person looking, most urgent first.
+    /// The to-dos of the current user, most urgent first.
     pub inbox: Vec<Todo>,
-    /// What stands between here and Go, with the people concerned.
+    /// The reasons for No-Go, with the people who can resolve them.
     pub blockers: Vec<BlockerView>,
-    /// The waivers in force, the first to end first.
+    /// The active waivers, the first to expire first.
     pub waivers: Vec<WaiverView>,
     /// The button that ends a waiver.
     pub end_waiver: Permission,
-    /// Who is waited for, most urgent first.
+    /// Who has to act next, most urgent first.
     pub waiting: Vec<Waiting>,
-    /// Says that the directory has moved on from the release, when it has.
+    /// The text of the banner, if the checkout has changed since the release was opened.
     pub moved_on: Option<String>,
-    /// What is wrong with the runbook or its configuration.
+    /// Problems in the runbook or its configuration.
     pub problems: Vec<Problem>,
     /// The first step that has not run for this release, in a gate that is not accepted.
     pub next_step: Option<StepView>,
     /// The deploy button.
     pub deploy: Permission,
-    /// A deploy backs the database up first.
+    /// A deploy backs up the database first.
     pub backup: bool,
-    /// What the directory holds, as the forms that deploy it or open a release send back.
+    /// The checkout, as the forms that deploy it or open a release send it back.
     pub shown: Shown,
-    /// The button that opens a release from what lies in the directory.
+    /// The button that opens a release from the checkout.
     pub open: Permission,
-    /// Checks whose evidence expires before long, the next first.
+    /// Checks whose evidence expires soon, the next first.
     pub expiring: Vec<Expiring>,
-    /// The one-click rollback, when there is a rollback point.
+    /// The one-click rollback, if there is a rollback target.
     pub rollback: Option<RollbackOffer>,
-    /// The last deploy, when it failed and nothing was done about it yet.
+    /// The last deploy, if it failed and nothing has been done since.
     pub failed_deploy: Option<RunView>,
-    /// What has to follow the last change of the stack and has not started.
+    /// Follow-ups of the last change of the stack that have not started.
     pub follow_ups: Vec<FollowUpView>,
-    /// The newest incident, while nobody has named its cause.
+    /// The newest incident, as long as it has no cause recorded.
     pub unexplained: Option<IncidentRow>,
-    /// The end of the audit log when it was last verified, `number:hash`.
+    /// The end of the audit log at the last verification, `number:hash`.
     pub audit_head: Option<String>,
 }
 
-/// Something that waits for the person looking.
+/// A to-do of the current user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Todo {
     /// The action, in a few words: `Accept gate C`.
     pub what: String,
-    /// Why it waits, one phrase.
+    /// The reason, one phrase.
     pub why: String,
-    /// Place where it is done.
+    /// Link to where it is done.
     pub href: String,
 }
 
-/// What the header of every page shows.
+/// The content of the page header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopView {
     /// The verdict.
     pub verdict: domain::judge::Verdict,
-    /// How many things wait for the person looking.
+    /// The number of to-dos of the current user.
     pub waiting: usize,
 }
 
-/// The place of a role's card on the sign-off page.
+/// The anchor of a role's card on the sign-off page.
 pub fn sign_anchor(role: &str) -> String {
     format!("sign-{}", role.replace(char::is_whitespace, "-"))
 }
 
-/// A blocker with the people who can do something about it.
+/// A blocker with the people who can resolve it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlockerView {
     /// The blocker.
     pub blocker: domain::judge::Blocker,
-    /// Its owners and who holds each role; nobody: an empty list.
+    /// Its owners and the people who hold each role; the list may be empty.
     pub owners: Vec<(String, Vec<String>)>,
-    /// Place where it is dealt with.
+    /// Link to where it can be resolved.
     pub href: String,
-    /// What the person looking may do about it now, and where: `Accept gate C`.
+    /// The action that the current user can take on it now, and the link: `Accept gate C`.
     pub act: Option<(String, String)>,
 }
 
-/// A waiver in force, as the board shows it.
+/// An active waiver, as the board shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WaiverView {
     /// The waiver.
     pub waiver: domain::facts::Waiver,
-    /// Its last day in words: `today`, `tomorrow`, `on 30 Nov`.
+    /// Its last day, as text: `today`, `tomorrow`, `on 30 Nov`.
     pub ends: String,
     /// Whole days after today until its last day.
     pub days_left: u64,
-    /// Whether the item is let through by it now; else the item holds without.
+    /// Whether the item needs it now; otherwise the item is met without it.
     pub needed: bool,
-    /// Place of the item.
+    /// Link to the item.
     pub href: String,
 }
 
-/// Somebody who is waited for.
+/// A role that has to act next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
     /// The role.
     pub role: String,
-    /// The people who hold it; empty: nobody does.
+    /// The people who hold it; may be empty.
     pub people: Vec<String>,
-    /// For what, in a few words.
+    /// What they have to do, in a few words.
     pub what: String,
-    /// Page where it is done.
+    /// Link to where it is done.
     pub href: String,
-    /// Whether the person looking is one of them.
+    /// Whether the current user is one of them.
     pub you: bool,
 }
 
-/// A check whose evidence goes stale by age before long.
+/// A check whose evidence becomes stale by age soon.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expiring {
     /// The check's title.
     pub title: String,
     /// When.
     pub at: Millis,
-    /// Page where it can be run.
+    /// Link to where it can be run.
     pub href: String,
 }

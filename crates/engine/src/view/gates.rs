@@ -19,7 +19,7 @@ pub struct StepView {
     pub step: Step,
     /// Its last run.
     pub last: Option<RunView>,
-    /// Its last run was about another release or another commit.
+    /// Its last run was for another release or another commit.
     pub last_is_old: bool,
     /// The Run button.
     pub run: Permission,
@@ -27,35 +27,35 @@ pub struct StepView {
     pub judged_by: Vec<String>,
 }
 
-/// A check with its declaration, its standing, its history.
+/// A check with its declaration, state and history.
 #[derive(Debug, Clone)]
 pub struct CheckView {
     /// The declaration.
     pub check: Check,
-    /// How it stands.
+    /// Its state.
     pub state: CheckState,
     /// Its last outcomes, newest first, at most ten.
     pub history: Vec<domain::evidence::Evidence>,
-    /// It both failed and passed on the same parts.
+    /// Set if it both failed and passed for the same parts.
     pub flaky: Option<Flaky>,
     /// Its value on each release, oldest first.
     pub trend: Vec<TrendPoint>,
-    /// When the evidence that counts goes stale by age.
+    /// When the current evidence becomes stale by age.
     pub expires: Option<Expiry>,
-    /// A run of it that goes on.
+    /// The run of it that is in progress.
     pub running: Option<RunView>,
     /// The Run button.
     pub run: Permission,
-    /// Digest of what the button runs; its form sends it back.
+    /// Digest of the check that the button runs; its form sends it back.
     pub digest: String,
 }
 
-/// When evidence goes stale by age.
+/// When evidence becomes stale by age.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Expiry {
     /// The moment.
     pub at: Millis,
-    /// It is near.
+    /// It expires soon.
     pub soon: bool,
 }
 
@@ -70,25 +70,25 @@ pub struct GatePage {
     pub steps: Vec<StepView>,
     /// The checks bound to its items.
     pub checks: Vec<CheckView>,
-    /// The release judged.
+    /// The current release.
     pub release: Option<Release>,
     /// The Accept button.
     pub accept: Permission,
     /// The Attest button.
     pub attest: Permission,
-    /// The Waive button, before what each criterion says.
+    /// The Waive button, independent of the criterion.
     pub waive: Permission,
-    /// The criteria that the person looking may not waive though they may others, and why.
+    /// The criteria that the current user may not waive although they may waive others, and why.
     pub not_waivable: Vec<(String, String)>,
     /// The last day a waiver may have (`YYYY-MM-DD`).
     pub waive_until: String,
-    /// How long an attestation counts here, by item; items that are absent never age.
+    /// How long an attestation counts, by item; without an entry it does not expire.
     pub attested_for: std::collections::BTreeMap<String, u64>,
     /// The Run all button.
     pub run_all: Permission,
-    /// Digest of what that button runs; its form sends it back.
+    /// Digest of the checks that the button runs; its form sends it back.
     pub run_all_digest: String,
-    /// What preflight found here that is worth knowing and breaks nothing; the rest stands among the items.
+    /// Preflight findings of this gate that do not block; blocking ones are among the items.
     pub notes: Vec<domain::preflight::Finding>,
     /// The gates before and after.
     pub neighbours: (Option<String>, Option<String>),
@@ -99,20 +99,20 @@ pub struct GatePage {
 pub struct MatrixPage {
     /// The rows with the checks bound to each.
     pub rows: Vec<MatrixRowView>,
-    /// The release judged.
+    /// The current release.
     pub release: Option<Release>,
     /// The Run all button.
     pub run_all: Permission,
-    /// Digest of what that button runs; its form sends it back.
+    /// Digest of the checks that the button runs; its form sends it back.
     pub run_all_digest: String,
 }
 
 /// One row of the matrix.
 #[derive(Debug, Clone)]
 pub struct MatrixRowView {
-    /// The row as the runbook has it.
+    /// The row of the runbook.
     pub row: MatrixRow,
-    /// The checks bound to it; empty: nothing proves it by machine.
+    /// The checks bound to it; empty if no check proves it.
     pub checks: Vec<CheckView>,
 }
 
@@ -121,25 +121,25 @@ pub struct MatrixRowView {
 pub struct SignOffPage {
     /// When it was judged.
     pub now: Millis,
-    /// Everything the rules say.
+    /// The judgement.
     pub judgement: Judgement,
-    /// The release judged.
+    /// The current release.
     pub release: Option<Release>,
     /// The checklist items in order.
     pub checklist: Vec<ItemState>,
-    /// For each signing role, whether the person looking may sign Go for it.
+    /// For each signing role, whether the current user may sign Go for it.
     pub go: Vec<(Role, Permission)>,
-    /// For each signing role, whether they may sign No-Go for it.
+    /// For each signing role, whether the current user may sign No-Go for it.
     pub no_go: Vec<(Role, Permission)>,
-    /// Whether they may record the decision Go.
+    /// Whether the current user may record the decision Go.
     pub decide_go: Permission,
-    /// Whether they may record the decision No-Go.
+    /// Whether the current user may record the decision No-Go.
     pub decide_no_go: Permission,
     /// The Attest button of checklist items.
     pub attest: Permission,
-    /// For each checklist item made of parts: the title and the place of each part.
+    /// For each checklist item with parts: the title and the link of each part.
     pub parts: std::collections::BTreeMap<String, Vec<PartView>>,
-    /// What stands before a Go signature, with the people concerned.
+    /// What blocks a Go sign-off, with the people who can resolve it.
     pub before: Vec<BlockerView>,
     /// Sign-offs on this release that were replaced by later ones, oldest first.
     pub earlier: Vec<domain::facts::SignOff>,
@@ -148,10 +148,10 @@ pub struct SignOffPage {
 /// A part of a checklist item, as it is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartView {
-    /// How it stands.
+    /// Its state.
     pub state: domain::item::ChecklistPartState,
-    /// The criterion's text, the check's title.
+    /// The criterion's text or the check's title.
     pub title: String,
-    /// Place where it is looked at; empty for none.
+    /// Link to where it is shown; may be empty.
     pub href: String,
 }

@@ -12,14 +12,14 @@ pub struct OwnershipPage {
     pub lines: Vec<OwnershipLineView>,
     /// The Save button.
     pub fill: Permission,
-    /// How many fields are filled, of how many.
+    /// The number of filled fields, and the number of all fields.
     pub filled: (usize, usize),
 }
 
 /// One line of the ownership log.
 #[derive(Debug, Clone)]
 pub struct OwnershipLineView {
-    /// The line as the runbook has it.
+    /// The line of the runbook.
     pub line: domain::runbook::OwnershipLine,
     /// Its fields.
     pub fields: Vec<OwnershipFieldView>,
@@ -28,35 +28,35 @@ pub struct OwnershipLineView {
 /// One field of the ownership log.
 #[derive(Debug, Clone)]
 pub struct OwnershipFieldView {
-    /// The field as the runbook has it.
+    /// The field of the runbook.
     pub field: domain::runbook::Field,
-    /// The last values that were written in it, newest first.
+    /// The last values that were entered, newest first.
     pub history: Vec<OwnershipEntry>,
-    /// There are earlier ones: its own page has them all.
+    /// There are earlier values; the history page shows all of them.
     pub has_more: bool,
-    /// A value known from what happened here, offered to be taken over.
+    /// A suggested value, taken from recorded runs.
     pub suggestion: Option<String>,
 }
 
-/// A page of everything that was written in a field.
+/// A page of all values that were ever entered in a field.
 #[derive(Debug, Clone)]
 pub struct OwnershipHistory {
-    /// The field as the runbook has it.
+    /// The field of the runbook.
     pub field: domain::runbook::Field,
     /// The values on this page, newest first.
     pub entries: Vec<OwnershipEntry>,
-    /// The pages beside it.
+    /// Links to the pages before and after this one.
     pub pages: Pages,
 }
 
-/// Something written in a field.
+/// A value that was entered in a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnershipEntry {
     /// Number in the store.
     pub id: i64,
     /// The value.
     pub value: String,
-    /// Who wrote it.
+    /// Who entered it.
     pub by_name: String,
     /// When.
     pub at: Millis,

@@ -6,37 +6,37 @@ use domain::time::Millis;
 
 use super::{Permission, RunView};
 
-/// What a form showed of the directory: sent back with it, so that nothing else is deployed than was confirmed.
+/// The checkout that a form showed. The form sends it back, so that only what was confirmed is deployed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Shown {
-    /// The commit in full, with its mark when tracked files differ; empty when there is none.
+    /// The full commit, with a mark if tracked files differ; empty if there is none.
     pub commit: String,
     /// Digest of everything that a deploy depends on.
     pub digest: String,
 }
 
-/// The one-click rollback, named in words.
+/// The one-click rollback, described for the user.
 #[derive(Debug, Clone)]
 pub struct RollbackOffer {
-    /// Where it leads.
+    /// The rollback target.
     pub target: Release,
-    /// Since when the target is good.
+    /// Since when the target is known to be good.
     pub good_since: Millis,
     /// The services that will change.
     pub services: Vec<String>,
-    /// Migrations that are applied now and unknown to the target; `None`: not recorded.
+    /// Migrations that are applied now but unknown to the target; `None`: not recorded.
     pub migrations: Option<Vec<String>>,
-    /// Images of the target that are gone; it is refused while there are any.
+    /// Images of the target that no longer exist; the rollback is refused if there are any.
     pub missing_images: Vec<String>,
-    /// Bytes of its images that are here, layers that they share counted more than once.
+    /// Bytes of its images on this host; shared layers are counted more than once.
     pub bytes: u64,
     /// The stack declares a command that rolls its database back.
     pub can_roll_back_database: bool,
-    /// The stack declares a command that makes its database again, and one that backs it up before.
+    /// The stack declares a command that recreates its database, and one that backs it up before.
     pub can_make_database_anew: bool,
-    /// What became of the env file since.
+    /// Whether the env file has changed since.
     pub env: EnvSince,
-    /// The stack's name, which has to be typed before its database is made again.
+    /// The stack's name, which has to be typed before its database is recreated.
     pub stack: String,
     /// Digest of what the confirmation shows; its form sends it back.
     pub digest: String,
@@ -44,14 +44,14 @@ pub struct RollbackOffer {
     pub offer: Permission,
 }
 
-/// The env file, against that of a release.
+/// The env file, compared with that of a release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EnvSince {
     /// It is the same, or there is none.
     Same,
-    /// It differs, and nothing was kept of what it was.
+    /// It differs, and there is no copy of the earlier one.
     Changed,
-    /// It differs, and can be put back.
+    /// It differs, and the earlier one can be restored.
     Kept,
 }
 
@@ -62,7 +62,7 @@ pub struct RestartOffer {
     pub target: Option<Release>,
     /// The stack's name, which has to be typed before its volumes are removed.
     pub stack: String,
-    /// The stack declares a command that backs its database up.
+    /// The stack declares a command that backs up its database.
     pub backup: bool,
     /// The stack declares a command that fills an empty database.
     pub fill: bool,
@@ -77,29 +77,29 @@ pub struct RestartOffer {
 pub struct ReleasesPage {
     /// When it was judged.
     pub now: Millis,
-    /// The stack as it is.
+    /// The observed state of the stack.
     pub observed: Observed,
-    /// The release that is judged.
+    /// The current release.
     pub current: Option<Release>,
-    /// A page of them, newest first.
+    /// A page of the releases, newest first.
     pub releases: Vec<ReleaseRow>,
-    /// The pages beside it.
+    /// Links to the pages before and after this one.
     pub pages: domain::page::Pages,
     /// The deploy button.
     pub deploy: Permission,
-    /// A deploy backs the database up first.
+    /// A deploy backs up the database first.
     pub backup: bool,
-    /// What the directory holds, as the forms that deploy it or open a release send back.
+    /// The checkout, as the forms that deploy it or open a release send it back.
     pub shown: Shown,
     /// The open button.
     pub open: Permission,
     /// What a deploy would deploy: short commit and subject, services that are built.
     pub head: HeadView,
-    /// The rollback points, newest first, without the one that runs.
+    /// The rollback targets, best first, without the running release.
     pub rollbacks: Vec<RollbackOffer>,
-    /// A deploy or rollback that goes on.
+    /// The running deploy, rollback or drill.
     pub running: Option<RunView>,
-    /// The last deploy, when it failed.
+    /// The last deploy, if it failed.
     pub failed_deploy: Option<RunView>,
     /// The drill.
     pub drill: DrillView,
@@ -112,26 +112,26 @@ pub struct ReleasesPage {
 /// The drill, as the releases' page offers it.
 #[derive(Debug, Clone)]
 pub struct DrillView {
-    /// The release that it would go to and come back from.
+    /// The release that it would roll back to and return from.
     pub target: Option<Release>,
     /// Digest of what the confirmation shows; its form sends it back.
     pub digest: String,
     /// The button.
     pub offer: Permission,
-    /// The last drill that ended well.
+    /// The last successful drill.
     pub last: Option<RunView>,
-    /// How it went.
+    /// Its figures.
     pub result: Option<DrillFigures>,
 }
 
 /// The figures of a drill.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DrillFigures {
-    /// Until the way there was proved, milliseconds.
+    /// Time until the rollback was verified, milliseconds.
     pub away_ms: u64,
-    /// Until the return was proved, milliseconds.
+    /// Time until the return was verified, milliseconds.
     pub back_ms: u64,
-    /// How the stack answered meanwhile.
+    /// The outages of the stack meanwhile.
     pub outages: Vec<domain::incident::Outage>,
 }
 
@@ -140,11 +140,11 @@ pub struct DrillFigures {
 pub struct IncidentRow {
     /// The incident.
     pub incident: domain::incident::Incident,
-    /// The release that was left, by name.
+    /// The name of the release that ran before.
     pub from: Option<String>,
-    /// The release that was gone back to, by name.
+    /// The name of the target release.
     pub to: String,
-    /// The cause that counts.
+    /// The cause that was recorded last.
     pub cause: Option<String>,
     /// Follow-ups that are not done.
     pub open_follow_ups: usize,
@@ -157,14 +157,14 @@ pub struct IncidentPage {
     pub row: IncidentRow,
     /// What people added, oldest first.
     pub notes: Vec<domain::incident::Note>,
-    /// The buttons that add to it.
+    /// The buttons that add notes.
     pub note: Permission,
 }
 
-/// What lies in the directory.
+/// The checkout.
 #[derive(Debug, Clone, Default)]
 pub struct HeadView {
-    /// Short commit, with `*` when tracked files differ.
+    /// Short commit, with `*` if tracked files differ.
     pub commit: String,
     /// The commit's subject line.
     pub subject: String,
@@ -185,6 +185,6 @@ pub struct ReleaseRow {
     pub runs: Vec<RunView>,
     /// The services whose images differ from the release before it.
     pub changed: Vec<String>,
-    /// Go, No-Go decisions on it.
+    /// The Go and No-Go decisions on it.
     pub decisions: Vec<domain::facts::Decision>,
 }

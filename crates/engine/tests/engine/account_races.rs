@@ -1,4 +1,4 @@
-//! Accounts that two requests change at the same moment.
+//! Accounts that two requests change at the same time.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ fn qa() -> Vec<String> {
     vec!["qa".to_owned()]
 }
 
-/// Stores a password as changing it does, without asking for the old one.
+/// Stores a password as a password change does, without requiring the old one.
 async fn change_password(engine: &Engine, login: &str, password: Option<&str>) {
     let person = actor(engine, login).await.id;
     let cheap = Passwords::new(Cost { memory_kib: 64, passes: 1, lanes: 1 }).unwrap();
@@ -42,7 +42,7 @@ async fn change_password(engine: &Engine, login: &str, password: Option<&str>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_admins_who_invite_one_login_at_once_one_is_told() {
+async fn of_two_admins_who_invite_one_login_at_once_one_is_refused() {
     let bench = Bench::new("invite-race");
     let engine = bench.start().await;
     add(&engine, "Second", "second", &[Role::Admin]).await;
@@ -71,7 +71,7 @@ async fn of_two_admins_who_invite_one_login_at_once_one_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_invitation_for_a_login_that_was_taken_meanwhile_makes_no_second_person() {
+async fn an_invitation_for_a_login_that_is_already_taken_adds_no_second_person() {
     let bench = Bench::new("accept-race");
     let engine = bench.start().await;
     let invite = async |login: &str| {
@@ -85,9 +85,9 @@ async fn an_invitation_for_a_login_that_was_taken_meanwhile_makes_no_second_pers
         engine.use_link(token(&path), "", "", OTHER, "")
     );
     assert!(one.is_ok() != two.is_ok(), "{one:?} {two:?}");
-    assert!([one, two].into_iter().find_map(Result::err).unwrap().public().contains("used already"));
+    assert!([one, two].into_iter().find_map(Result::err).unwrap().public().contains("already been used"));
 
-    // The login is given away while the password is hashed: by whom it does not know the invitation.
+    // Another person gets the login while the password is hashed, in a way that ignores the invitation.
     let path = invite("linus").await;
     let add = engine.store().write(|tx| {
         Box::pin(async move { people::create(tx, "Linus", "linus", &[], domain::time::Millis(1)).await })
@@ -140,12 +140,12 @@ async fn an_invitation_is_either_used_or_withdrawn() {
         assert!(withdrawn.is_ok() != used.is_ok(), "{n}: {withdrawn:?} {used:?}");
         used_first += u32::from(used.is_ok());
     }
-    assert!(used_first > 0, "the two never met");
+    assert!(used_first > 0, "the two requests never ran at the same time");
     audit_is_whole(&engine).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hash_that_is_renewed_at_sign_in_replaces_no_password_that_was_changed_meanwhile() {
+async fn renewing_a_hash_at_sign_in_does_not_replace_a_changed_password() {
     let bench = Bench::new("rehash-race");
     let engine = bench.start().await;
     // Everybody's hash is a cheap one, so each first sign-in renews it, which takes a while.
@@ -158,16 +158,23 @@ async fn a_hash_that_is_renewed_at_sign_in_replaces_no_password_that_was_changed
         change_password(&engine, login, changed).await;
         let late = signs_in.await.unwrap();
         let stored = people::credentials(engine.store().readers(), login).await.unwrap().unwrap();
-        assert_eq!(stored.password_hash.is_some(), changed.is_some(), "{login}: a reset password is back");
+        assert_eq!(
+            stored.password_hash.is_some(),
+            changed.is_some(),
+            "{login}: a reset password is valid again"
+        );
         assert!(late.is_err(), "{login}: the password was changed before the sign-in was recorded");
-        assert!(engine.sign_in(login, PASSWORD, "10.0.1.2").await.is_err(), "{login}: the old one works");
+        assert!(
+            engine.sign_in(login, PASSWORD, "10.0.1.2").await.is_err(),
+            "{login}: the old password still works"
+        );
     }
     engine.sign_in("qa", OTHER, "10.0.1.3").await.unwrap();
     audit_is_whole(&engine).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_has_shown_who_they_are_is_not_let_in_once_the_password_was_changed() {
+async fn a_sign_in_is_refused_if_the_password_changes_meanwhile() {
     let bench = Bench::new("session-race");
     let engine = bench.start().await;
     let link = engine.person_link("docs", links::LinkKind::Reset).await.unwrap();
@@ -186,7 +193,7 @@ async fn who_has_shown_who_they_are_is_not_let_in_once_the_password_was_changed(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn several_sign_ins_of_one_person_at_once_all_succeed_though_each_renews_the_hash() {
+async fn concurrent_sign_ins_of_one_person_succeed_although_each_renews_the_hash() {
     let bench = Bench::new("rehash-twice");
     let engine = bench.start().await;
     let (a, b, c) = tokio::join!(
@@ -201,7 +208,7 @@ async fn several_sign_ins_of_one_person_at_once_all_succeed_though_each_renews_t
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reset_that_comes_while_the_password_is_changed_wins() {
+async fn a_reset_during_a_password_change_takes_precedence() {
     let bench = Bench::new("change-race");
     let engine = bench.start().await;
     let ctx = bench.by(&engine, "qa").await;
@@ -214,12 +221,12 @@ async fn a_reset_that_comes_while_the_password_is_changed_wins() {
     let refused = changes.await.unwrap().unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Conflict);
     assert!(refused.public().contains("nothing was saved"), "{refused}");
-    assert!(engine.sign_in("qa", OTHER, "10.0.3.1").await.is_err(), "the account is open again");
+    assert!(engine.sign_in("qa", OTHER, "10.0.3.1").await.is_err(), "the account can be used again");
     audit_is_whole(&engine).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_last_admin_keeps_access_though_the_console_takes_the_role_of_the_other_meanwhile() {
+async fn the_last_admin_keeps_access_although_the_console_demotes_the_other_one_meanwhile() {
     let bench = Bench::new("last-admin");
     let engine = bench.start().await;
     let second = add(&engine, "Second", "second", &[Role::Admin]).await;

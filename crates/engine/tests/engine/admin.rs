@@ -1,4 +1,4 @@
-//! What admins do with accounts: the wanted end state, the password, invitations that end.
+//! Admins and accounts: the requested end state, password confirmation, and the end of invitations.
 
 use domain::page::Cursor;
 use domain::role::Role;
@@ -15,7 +15,7 @@ fn words(roles: &[&str]) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_admins_who_end_the_same_access_at_once_both_get_what_they_wanted() {
+async fn two_admins_who_end_the_same_access_at_once_both_succeed() {
     let bench = Bench::new("end-twice");
     let engine = bench.start().await;
     add(&engine, "Second", "second", &[Role::Admin]).await;
@@ -34,7 +34,7 @@ async fn two_admins_who_end_the_same_access_at_once_both_get_what_they_wanted() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn giving_access_that_is_given_ends_no_session() {
+async fn giving_access_to_a_person_with_access_ends_no_session() {
     use tower_sessions::SessionStore;
     use tower_sessions::session::{Id, Record};
     let bench = Bench::new("give-twice");
@@ -88,7 +88,7 @@ async fn roles_that_changed_since_they_were_shown_are_not_overwritten() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_admin_who_lost_the_role_while_the_request_was_under_way_changes_nothing() {
+async fn an_admin_who_loses_the_role_during_the_request_is_refused() {
     let bench = Bench::new("late-admin");
     let engine = bench.start().await;
     let second = add(&engine, "Second", "second", &[Role::Admin]).await;
@@ -102,7 +102,7 @@ async fn an_admin_who_lost_the_role_while_the_request_was_under_way_changes_noth
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_admin_action_and_a_waiver_ask_for_the_password_and_say_what_was_not_done() {
+async fn every_admin_action_and_a_waiver_require_the_password_and_report_what_was_not_done() {
     let bench = Bench::new("ask-again");
     let engine = bench.start().await;
     let qa = actor(&engine, "qa").await.id;
@@ -112,7 +112,7 @@ async fn every_admin_action_and_a_waiver_ask_for_the_password_and_say_what_was_n
     for wrong in ["", "not my password"] {
         for act in ["invite", "roles", "reset", "access", "waive"] {
             let login = if act == "waive" { "security" } else { "admin" };
-            // Each in a session of its own: a wrong guess is waited for where it was made.
+            // Each in its own session: the wait after a wrong guess applies to its session.
             let mut ctx = bench.by(&engine, login).await;
             ctx.session = format!("session {}", told.len());
             let answer = match act {
@@ -126,7 +126,7 @@ async fn every_admin_action_and_a_waiver_ask_for_the_password_and_say_what_was_n
         }
     }
     let not_done = [
-        "nobody was invited",
+        "no invitation was created",
         "no role was changed",
         "the password was not reset",
         "access was not changed",
@@ -139,7 +139,7 @@ async fn every_admin_action_and_a_waiver_ask_for_the_password_and_say_what_was_n
     assert!(engine.invitations(&admin, Cursor::Newest).await.unwrap().rows.is_empty());
     assert_eq!(engine.actor(qa).unwrap().roles, [Role::Qa]);
     assert!(engine.sign_in("qa", PASSWORD, "10.0.0.4").await.is_ok());
-    // Who is not an admin is told so, whatever the password.
+    // A person who is not an admin is refused, regardless of the password.
     let other = engine.reset_person(&bench.by(&engine, "qa").await, admin.id, "").await.unwrap_err();
     assert!(other.public().contains("Admin"), "{other}");
     audit_is_whole(&engine).await;
@@ -182,7 +182,7 @@ async fn invitations_are_listed_withdrawn_and_replaced() {
     assert_eq!(state("grace").await[0], InvitationState::Joined);
     let joined = engine.invitations(&admin, Cursor::Newest).await.unwrap().rows[0].id.clone();
     let late = engine.withdraw_invitation(&bench.by(&engine, "admin").await, &joined).await.unwrap_err();
-    assert!(late.public().contains("joined already"), "{late}");
+    assert!(late.public().contains("already joined"), "{late}");
 
     // Withdrawn twice is withdrawn.
     let linus = invite("Linus").await;
@@ -200,7 +200,7 @@ async fn invitations_are_listed_withdrawn_and_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn invitations_have_pages_and_old_ones_can_be_withdrawn_too() {
+async fn invitations_are_paged_and_old_ones_can_be_withdrawn() {
     let bench = Bench::new("invitation-pages");
     let engine = bench.start().await;
     let admin = actor(&engine, "admin").await;
@@ -246,7 +246,7 @@ async fn invitations_have_pages_and_old_ones_can_be_withdrawn_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn links_end_with_the_admin_who_made_them_and_do_not_come_back() {
+async fn links_are_withdrawn_with_the_admin_who_created_them_and_stay_withdrawn() {
     let bench = Bench::new("made-by");
     let engine = bench.start().await;
     let second = add(&engine, "Second", "second", &[Role::Admin]).await;
@@ -313,7 +313,7 @@ async fn a_reset_ends_the_old_password_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_value_that_was_written_since_the_page_was_shown_is_not_replaced_unseen() {
+async fn a_value_that_changed_since_the_page_was_shown_is_not_replaced() {
     let bench = Bench::new("fill-race");
     let engine = bench.start().await;
     let (a, b) = (bench.by(&engine, "qa").await, bench.by(&engine, "docs").await);
@@ -332,7 +332,7 @@ async fn a_value_that_was_written_since_the_page_was_shown_is_not_replaced_unsee
     let now = field().await.history;
     assert_eq!(now.len(), 1);
     assert!(lost.contains(&now[0].value) && lost.contains(&now[0].by_name), "{lost}");
-    // The same value again is no change; another one is one that replaces what was seen.
+    // The same value is no change; a different one replaces the value that was shown.
     engine.fill_field(&bench.by(&engine, "docs").await, "own.1.by", &now[0].value, 0).await.unwrap();
     assert_eq!(field().await.history.len(), 1);
     engine.fill_field(&bench.by(&engine, "docs").await, "own.1.by", "Linus", now[0].id).await.unwrap();

@@ -1,5 +1,4 @@
-//! What the tests stand on: a stack in a repository of its own, an engine on a data directory, a person for
-//! each role.
+//! The test bench: a stack in its own repository, an engine on a data directory, a person for each role.
 
 use std::fs;
 use std::future::Future;
@@ -21,14 +20,14 @@ use tempfile::TempDir;
 
 use super::texts;
 
-/// The password of everybody.
+/// The password of all people.
 pub const PASSWORD: &str = "a horse of the battery";
-/// A value of the env file that must never be seen.
+/// A value of the env file that must never be shown.
 pub const SECRET: &str = "hunter2-hunter2-hunter2";
 
 static NUMBER: AtomicU32 = AtomicU32::new(1);
 
-/// A stack, its repository and its data directory. All of it goes when the bench is dropped.
+/// A stack, its repository and its data directory. All of it is removed when the bench is dropped.
 pub struct Bench {
     home: TempDir,
     /// The Compose project.
@@ -111,7 +110,7 @@ impl Bench {
         self.write("unit.ok", "");
     }
 
-    /// From now on they do not.
+    /// From now on the unit tests fail.
     pub fn units_fail(&self) {
         self.write("unit.txt", "two broke, lines 80\n");
         fs::remove_file(self.dir().join("unit.ok")).unwrap();
@@ -142,12 +141,12 @@ impl Bench {
         call(Command::new("git").args(argv).current_dir(self.dir()))
     }
 
-    /// Calls Docker as a person would.
+    /// Calls Docker like a person would.
     pub fn docker(&self, argv: &[&str]) -> String {
         call(Command::new("docker").args(argv).current_dir(self.dir()))
     }
 
-    /// The engine on this bench's directories, not started.
+    /// The engine on the directories of this bench, not started.
     pub async fn open(&self) -> Engine {
         Engine::open(self.dir().join("stagegate.toml"), self.data(), supervisor()).await.unwrap()
     }
@@ -162,7 +161,7 @@ impl Bench {
         engine
     }
 
-    /// A form sent by the person with this login, with a key of its own.
+    /// A form sent by the person with this login, with a new key.
     pub async fn by(&self, engine: &Engine, login: &str) -> Ctx {
         let number = self.keys.fetch_add(1, Ordering::Relaxed);
         self.keyed(engine, login, &format!("key-{number}")).await
@@ -222,23 +221,23 @@ impl Bench {
         engine.run_gate(&self.by(engine, login).await, gate, &shown).await
     }
 
-    /// What the deploy's confirmation shows once the files of this moment were seen.
+    /// What the confirmation of a deploy shows once the current files are observed.
     pub async fn shown(&self, engine: &Engine) -> Shown {
         let head = self.head();
-        until("the directory to be seen", Duration::from_secs(20), || async {
+        until("the directory to be observed", Duration::from_secs(20), || async {
             board(engine).await.shown.commit.starts_with(&head)
         })
         .await;
         board(engine).await.shown
     }
 
-    /// Confirms a deploy as it is shown. A file may be seen a moment after it was written; then what is shown is
-    /// confirmed once more, as a person would.
+    /// Confirms a deploy as it is shown. A change may be observed a moment after it was written; then the deploy is
+    /// confirmed again, like a person would.
     pub async fn deploy(&self, engine: &Engine, login: &str) -> Result<Done, Error> {
         self.confirm_deploy(engine, login, false).await
     }
 
-    /// The same, without the backup that comes first.
+    /// The same, without the backup before the deploy.
     pub async fn deploy_without_backup(&self, engine: &Engine, login: &str) -> Result<Done, Error> {
         self.confirm_deploy(engine, login, true).await
     }
@@ -256,7 +255,7 @@ impl Bench {
                 answer => return answer,
             }
         }
-        panic!("the directory is never what was shown");
+        panic!("the directory keeps changing");
     }
 
     /// Opens a release from the directory as it is shown.
@@ -271,13 +270,13 @@ impl Bench {
         engine.drill(&self.by(engine, login).await, &shown).await
     }
 
-    /// Accepts a gate as it stands.
+    /// Accepts a gate in its current state.
     pub async fn accept(&self, engine: &Engine, login: &str, gate: &str) -> Result<Done, Error> {
         let digest = gate_digest(engine, gate).await;
         engine.accept_gate(&self.by(engine, login).await, gate, &digest, "looks good").await
     }
 
-    /// Attests an item as it stands.
+    /// Attests an item in its current state.
     pub async fn attest(&self, engine: &Engine, login: &str, item: &str) -> Result<Done, Error> {
         let digest = item_digest(engine, item).await;
         let ctx = self.by(engine, login).await;
@@ -285,7 +284,7 @@ impl Bench {
         engine.attest(&ctx, item, &digest, true, "seen", "", shown).await
     }
 
-    /// Removes what a deploy made.
+    /// Removes what a deploy created.
     fn clean(&self) {
         let script = format!(
             "ids=$(docker ps -aq --filter label=com.docker.compose.project={p}; docker ps -aq --filter label=stagegate.keep={p}); [ -z \"$ids\" ] || docker rm -fv $ids;
@@ -295,7 +294,7 @@ impl Bench {
              docker images -q --filter label=test={p} | sort -u | xargs -r docker rmi -f",
             p = self.project
         );
-        // An engine that still runs holds the images of what it keeps, and would do so again and again.
+        // An engine that is still running would pin the images of retained releases again.
         let _ = fs::remove_dir_all(self.data().join("rollback"));
         let _ = Command::new("sh").args(["-c", &script]).output();
     }
@@ -310,7 +309,7 @@ impl Drop for Bench {
     }
 }
 
-/// Adds somebody whose password is [`PASSWORD`].
+/// Adds a person with [`PASSWORD`].
 pub async fn add(engine: &Engine, name: &str, login: &str, roles: &[Role]) -> i64 {
     let new = NewPerson { name: name.to_owned(), login: login.to_owned(), roles: roles.to_vec() };
     engine.add_person(&new).await.unwrap();
@@ -324,7 +323,7 @@ pub async fn add(engine: &Engine, name: &str, login: &str, roles: &[Role]) -> i6
     person
 }
 
-/// One cheap hash for everybody: what hashing costs is tested elsewhere.
+/// One cheap hash for all people: the cost of hashing is tested elsewhere.
 fn hash() -> String {
     static HASH: OnceLock<String> = OnceLock::new();
     HASH.get_or_init(|| {
@@ -357,7 +356,7 @@ pub async fn step_digest(engine: &Engine, step: &str) -> String {
     page.runbook.step(step).unwrap_or_else(|| panic!("no step {step}")).digest.clone()
 }
 
-/// The digest of a gate as it stands.
+/// The digest of a gate in its current state.
 pub async fn gate_digest(engine: &Engine, gate: &str) -> String {
     board(engine).await.judgement.gate(gate).unwrap().digest.clone()
 }
@@ -367,12 +366,12 @@ pub async fn item_digest(engine: &Engine, item: &str) -> String {
     board(engine).await.judgement.item(item).unwrap().item.digest.clone()
 }
 
-/// The number of the run that an answer leads to.
+/// The number of the run in an answer.
 pub fn run_id(done: &Done) -> i64 {
-    done.to.strip_prefix("/runs/").unwrap_or_else(|| panic!("{done:?} leads to no run")).parse().unwrap()
+    done.to.strip_prefix("/runs/").unwrap_or_else(|| panic!("{done:?} names no run")).parse().unwrap()
 }
 
-/// The run's page, once it is over and the board has what it found.
+/// The page of a run, once it has ended and the board has its findings.
 pub async fn ended(engine: &Engine, run: i64) -> RunPage {
     let devops = actor(engine, "devops").await;
     let began = Instant::now();
@@ -386,7 +385,7 @@ pub async fn ended(engine: &Engine, run: i64) -> RunPage {
     }
 }
 
-/// Waits for something that must happen soon.
+/// Waits until a condition is met.
 pub async fn until<F, Fut>(what: &str, within: Duration, mut holds: F)
 where
     F: FnMut() -> Fut,
@@ -394,7 +393,7 @@ where
 {
     let began = Instant::now();
     while !holds().await {
-        assert!(began.elapsed() < within, "waited in vain for {what}");
+        assert!(began.elapsed() < within, "timeout while waiting for {what}");
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
 }
@@ -404,10 +403,11 @@ pub fn log(page: &RunPage) -> String {
     page.tail.iter().map(|l| format!("{l:?}\n")).collect()
 }
 
-/// Every action of the log has exactly one outcome and the chain is whole. Returns the log, newest first.
+/// Asserts that every action of the log has exactly one outcome and that the chain is intact. Returns the log, newest
+/// first.
 pub async fn audit_is_whole(engine: &Engine) -> Vec<store::audit::Row> {
     use store::audit::{Filter, Outcome, list, verify};
-    // An action that is broken off is settled a moment later.
+    // An aborted action is settled a moment later.
     tokio::time::sleep(Duration::from_millis(100)).await;
     let rows = list(engine.store().readers(), Filter::default(), 10_000).await.unwrap();
     let report = verify(engine.store().readers()).await.unwrap();
@@ -425,11 +425,11 @@ pub async fn audit_is_whole(engine: &Engine) -> Vec<store::audit::Row> {
     rows
 }
 
-/// Cargo puts examples beside the tests that it builds with them.
+/// Cargo puts examples next to the tests that it builds with them.
 pub fn supervisor() -> PathBuf {
     let exe = std::env::current_exe().unwrap();
     let found = exe.parent().and_then(Path::parent).unwrap().join("examples/supervise");
-    assert!(found.exists(), "build the example supervise first (cargo test builds it by itself)");
+    assert!(found.exists(), "build the example supervise first (cargo test builds it automatically)");
     found
 }
 

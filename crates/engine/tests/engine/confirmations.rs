@@ -1,4 +1,4 @@
-//! What was confirmed is what is done: a form that showed something else is refused, and nothing happens.
+//! Only what was confirmed is done: a form that showed something else is refused without effect.
 
 use std::fs;
 
@@ -49,7 +49,7 @@ async fn a_commit_after_the_page_was_shown_refuses_the_deploy_and_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_check_that_was_declared_otherwise_since_is_not_run() {
+async fn a_check_whose_declaration_has_changed_is_not_run() {
     let bench = Bench::new("declared");
     let engine = bench.start().await;
     let qa = actor(&engine, "qa").await;
@@ -88,7 +88,7 @@ async fn a_rollback_that_showed_another_release_is_refused_with_docker() {
         let page = ended(&engine, run_id(&done)).await;
         assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
     }
-    until("the way back", std::time::Duration::from_secs(20), || async {
+    until("the rollback target", std::time::Duration::from_secs(20), || async {
         board(&engine).await.rollback.is_some_and(|offer| offer.offer.reason().is_none())
     })
     .await;

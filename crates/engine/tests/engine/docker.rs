@@ -1,4 +1,4 @@
-//! The whole story on a real engine: deploy, sign, decide, a bad deploy, the way back.
+//! The whole story on a real engine: deploy, sign, decide, a bad deploy, the rollback.
 
 use std::time::Duration;
 
@@ -42,16 +42,16 @@ async fn from_the_first_deploy_to_go_and_back_from_a_bad_one_with_docker() {
     assert_eq!(
         first.judgement.gate("A").unwrap().state,
         GateState::Accepted,
-        "deploying changed what A is about"
+        "the deploy changed the parts of gate A"
     );
     assert!(first.moved_on.is_none(), "{:?}", first.moved_on);
     let said = bench.accept(&engine, "qa", "F").await.unwrap().said;
-    assert!(said.contains("rollback point"), "{said}");
+    assert!(said.contains("rollback target"), "{said}");
 
     suggestions_are_offered(&bench, &engine).await;
     six_people_sign_and_the_po_decides(&bench, &engine).await;
-    a_bad_deploy_is_said(&bench, &engine).await;
-    one_click_leads_back(&bench, &engine).await;
+    a_bad_deploy_is_reported(&bench, &engine).await;
+    one_click_rolls_back(&bench, &engine).await;
 
     let rows = audit_is_whole(&engine).await;
     for act in
@@ -105,10 +105,10 @@ async fn six_people_sign_and_the_po_decides(bench: &Bench, engine: &engine::Engi
     assert_eq!(page.releases[0].decisions.len(), 1);
 }
 
-async fn a_bad_deploy_is_said(bench: &Bench, engine: &engine::Engine) {
+async fn a_bad_deploy_is_reported(bench: &Bench, engine: &engine::Engine) {
     bench.edit("docker-compose.yml", "HEALTH: ${HEALTH:-ok}", "HEALTH: ${HEALTH:-bad}");
     bench.commit("second, and bad");
-    // At once: what is deployed is what lies there, not what was seen last.
+    // Immediately: the current checkout is deployed, not the last observed one.
     let done = bench.deploy(engine, "backend").await.unwrap();
     let page = ended(engine, run_id(&done)).await;
     assert_eq!(page.run.state, RunState::Failed, "{}", log(&page));
@@ -127,19 +127,19 @@ async fn a_bad_deploy_is_said(bench: &Bench, engine: &engine::Engine) {
     assert!(!bad.judgement.verdict.is_go() && bad.judgement.decision.is_none());
     assert!(bad.judgement.verdict.blockers.iter().any(|b| b.what.contains("deploy of this release failed")));
     assert_eq!(bad.failed_deploy.as_ref().map(|r| r.id), Some(page.run.id));
-    let offer = bad.rollback.expect("a way back");
+    let offer = bad.rollback.expect("a rollback target");
     assert_eq!((offer.target.id, offer.offer.reason()), (1, None));
     assert!(offer.services.contains(&"web".to_owned()), "{:?}", offer.services);
     assert_eq!(offer.good_since, offer.target.rollback_point_at.unwrap());
 }
 
-/// The rollback opened an incident by itself; people add why, and what follows.
+/// The rollback opened an incident automatically; people add its cause and follow-ups.
 async fn an_incident_is_open(bench: &Bench, engine: &engine::Engine, board: &BoardView) {
-    let row = board.unexplained.clone().expect("an incident that nobody has explained");
+    let row = board.unexplained.clone().expect("an incident without a cause");
     let (id, report) = (row.incident.id, &row.incident.report);
     assert_eq!((row.incident.from, row.incident.to, report.complete), (Some(2), 1, true));
     let told: Vec<&str> = report.timeline.iter().map(|m| m.what.as_str()).collect();
-    for part in ["failed to deploy, by Backend", "PO decided to go back to #1", "runs again, healthy"] {
+    for part in ["failed to deploy, by Backend", "PO started a rollback to #1", "running and healthy again"] {
         assert!(told.iter().any(|t| t.contains(part)), "{part} in {told:?}");
     }
     assert!(report.timeline.is_sorted_by_key(|m| m.at));
@@ -152,7 +152,7 @@ async fn an_incident_is_open(bench: &Bench, engine: &engine::Engine, board: &Boa
     assert!(outage.answers_now && outage.asked > outage.missed, "{outage:?}");
 
     let qa = || bench.by(engine, "qa");
-    assert!(engine.name_cause(&qa().await, id, "  ", 0).await.is_err(), "a cause says something");
+    assert!(engine.name_cause(&qa().await, id, "  ", 0).await.is_err(), "a cause must not be empty");
     assert!(engine.name_cause(&qa().await, 99, "x", 0).await.is_err());
     engine.name_cause(&qa().await, id, "HEALTH was <good>", 0).await.unwrap();
     let first = engine.incident(&actor(engine, "qa").await, id).await.unwrap().notes[0].id;
@@ -175,7 +175,7 @@ async fn an_incident_is_open(bench: &Bench, engine: &engine::Engine, board: &Boa
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drill_goes_back_and_returns_with_docker() {
     let drill = "\n[[check]]\nid = \"drill\"\ntitle = \"Rollback drill\"\nkind = \"drill\"\n\
-                 proves = [{ criterion = \"B.1\", says = \"note\" }]\nwant = \"< 2 min\"\nvalid_for = \"30d\"\n";
+                 proves = [{ criterion = \"B.1\", contains = \"note\" }]\nexpect = \"< 2 min\"\nvalid_for = \"30d\"\n";
     let bench = Bench::tinystack("drill", drill);
     let engine = bench.start().await;
     bench.write("note.txt", "here");
@@ -214,11 +214,11 @@ async fn a_drill_goes_back_and_returns_with_docker() {
     assert!(figures.away_ms > 0 && figures.back_ms > 0 && figures.outages.len() == 1, "{figures:?}");
     let page = engine.ownership(&actor(&engine, "devops").await).await.unwrap();
     let notes = page.lines[2].fields[2].suggestion.clone().unwrap();
-    assert!(notes.contains("away in") && notes.contains("longest outage"), "{notes}");
+    assert!(notes.contains("rollback in") && notes.contains("longest outage"), "{notes}");
     audit_is_whole(&engine).await;
 }
 
-async fn one_click_leads_back(bench: &Bench, engine: &engine::Engine) {
+async fn one_click_rolls_back(bench: &Bench, engine: &engine::Engine) {
     let ctx = bench.keyed(engine, "po", "back").await;
     let bad_choice =
         engine.roll_back(&ctx, &Return { database: "rollback".into(), ..Return::to(1) }).await.unwrap_err();
@@ -241,21 +241,21 @@ async fn one_click_leads_back(bench: &Bench, engine: &engine::Engine) {
     assert_eq!(page.releases[0].release.state, ReleaseState::RolledBackFrom);
     assert!(back.failed_deploy.is_none());
     an_incident_is_open(bench, engine, &back).await;
-    // What was found, said and signed about release 1 counts again.
-    until("release 1 to be all there", Duration::from_secs(10), || async {
+    // Evidence, attestations and sign-offs of release 1 count again.
+    until("release 1 to be Go again", Duration::from_secs(10), || async {
         board(engine).await.judgement.verdict.is_go()
     })
     .await;
     let back = board(engine).await;
     assert!(back.judgement.gates.iter().all(|g| g.state == GateState::Accepted));
     let moved = back.moved_on.expect("the directory is still the second commit's");
-    assert!(moved.contains("commit") && moved.contains("still judges release #1"), "{moved}");
-    // A check that is run now is about what runs.
+    assert!(moved.contains("commit") && moved.contains("still shows release #1"), "{moved}");
+    // A check that runs now is about the running release.
     let page = bench.check(engine, "qa", "web-health").await;
     assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
     assert_eq!(page.evidence[0].parts.images, one.parts.images);
     assert!(board(engine).await.judgement.verdict.is_go());
-    assert!(board(engine).await.rollback.is_none(), "there is nowhere to go back to");
+    assert!(board(engine).await.rollback.is_none(), "there is no rollback target");
     // The drill's line can be filled from it.
     let page = engine.ownership(&actor(engine, "devops").await).await.unwrap();
     assert!(page.lines[2].fields.iter().all(|f| f.suggestion.is_some()), "{:?}", page.lines[2].fields);

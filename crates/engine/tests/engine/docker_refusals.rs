@@ -1,4 +1,4 @@
-//! One deploy at a time, what a lost supervisor leaves, and rollback targets that are gone.
+//! One deploy at a time, a lost supervisor, and rollback targets whose images no longer exist.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use engine::{Deployment, Return};
 use crate::support::bench::{Bench, actor, audit_is_whole, board, ended, log, run_id, until};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_deploy_at_a_time_and_a_dead_one_holds_nothing_with_docker() {
+async fn one_deploy_at_a_time_and_a_dead_one_does_not_keep_the_lock_with_docker() {
     let bench = Bench::tinystack("lock", "");
     bench.edit("stagegate.toml", "smoke = [", "steps_before = [\"A.s5\"]\nsmoke = [");
     bench.commit("slow to deploy");
@@ -25,7 +25,7 @@ async fn one_deploy_at_a_time_and_a_dead_one_holds_nothing_with_docker() {
     let begun: Vec<_> = clicks.iter().flatten().map(run_id).collect();
     assert!(!begun.is_empty() && begun.iter().all(|r| *r == begun[0]), "{clicks:?}");
     for refused in clicks.iter().filter_map(|c| c.as_ref().err()) {
-        assert!(refused.public().contains("DevOps holds the stack"), "{refused}");
+        assert!(refused.public().contains("started by DevOps"), "{refused}");
     }
     let now = board(&engine).await;
     assert_eq!(now.release.unwrap().id, 1, "a refused deploy opened a release");
@@ -58,7 +58,7 @@ async fn one_deploy_at_a_time_and_a_dead_one_holds_nothing_with_docker() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failed_deploy_goes_back_by_itself_where_the_stack_asks_for_it_with_docker() {
+async fn a_failed_deploy_is_rolled_back_automatically_if_configured_with_docker() {
     let bench = Bench::tinystack("self", "");
     bench.edit("stagegate.toml", "smoke = [", "on_failed_deploy = \"rollback\"\nsmoke = [");
     bench.commit("returns by itself");
@@ -91,17 +91,17 @@ async fn a_failed_deploy_goes_back_by_itself_where_the_stack_asks_for_it_with_do
     let done = bench.deploy(&engine, "backend").await.unwrap();
     let page = ended(&engine, run_id(&done)).await;
     assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
-    until("what runs to be seen", Duration::from_secs(10), || async {
+    until("the running images to be observed", Duration::from_secs(10), || async {
         let now = board(&engine).await;
         now.release.is_some_and(|r| r.parts.images == now.observed.parts.images)
     })
     .await;
-    let offer = board(&engine).await.rollback.expect("a way back");
+    let offer = board(&engine).await.rollback.expect("a rollback target");
     assert_eq!((offer.target.id, offer.offer.reason()), (one.id, None));
     bench.docker(&["rmi", "-f", &one.parts.images["web"]]);
     let refused =
         engine.roll_back(&bench.by(&engine, "devops").await, &Return::to(one.id)).await.unwrap_err();
-    assert!(refused.public().contains("web") && refused.public().contains("gone"), "{refused}");
+    assert!(refused.public().contains("web") && refused.public().contains("no longer exist"), "{refused}");
     let offer = board(&engine).await.rollback.expect("still shown, with the reason");
     assert!(offer.missing_images.contains(&"web".to_owned()) && offer.offer.reason().is_some());
     assert_eq!(board(&engine).await.running.len(), 0);
@@ -109,7 +109,7 @@ async fn a_failed_deploy_goes_back_by_itself_where_the_stack_asks_for_it_with_do
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_smoke_check_that_fails_is_evidence_after_a_deploy_and_spoils_a_rollback_with_docker() {
+async fn a_failing_smoke_check_is_evidence_after_a_deploy_and_fails_a_rollback_with_docker() {
     let bench = Bench::tinystack("smoke", "");
     bench.edit("stagegate.toml", "body_contains = \"ok\"", "body_contains = \"version\\\":\\\"2\"");
     bench.edit("stagegate.toml", "retries = 2", "retries = 0");
@@ -131,13 +131,13 @@ async fn a_smoke_check_that_fails_is_evidence_after_a_deploy_and_spoils_a_rollba
     let done = engine.roll_back(&bench.by(&engine, "qa").await, &Return::to(1)).await.unwrap();
     let page = ended(&engine, run_id(&done)).await;
     assert_eq!(page.run.state, RunState::Failed, "{}", log(&page));
-    assert!(page.run.summary.contains("web-health did not pass"), "{}", page.run.summary);
+    assert!(page.run.summary.contains("did not pass: web-health"), "{}", page.run.summary);
     assert!(page.proof.iter().all(|(_, wanted, running)| wanted == running));
     // It is not called a rollback: release 2 is judged still, and the board says that another one runs.
     let now = board(&engine).await;
     assert_eq!(now.release.as_ref().map(|r| (r.id, r.state)), Some((2, ReleaseState::Deployed)));
     assert_eq!(now.failed_deploy.map(|r| r.id), Some(page.run.id));
-    until("the drift to be seen", Duration::from_secs(10), || async {
+    until("the drift to be observed", Duration::from_secs(10), || async {
         !board(&engine).await.judgement.drift.is_empty()
     })
     .await;

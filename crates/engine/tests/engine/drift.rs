@@ -1,4 +1,4 @@
-//! What drifts from the release while people look: on the real engine, in the real files.
+//! Drift from the release while the board is open: on a real engine, with real files.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
@@ -17,12 +17,12 @@ async fn of_kind(engine: &Engine, kind: DriftKind) -> Option<Drift> {
     board(engine).await.judgement.drift.into_iter().find(|d| d.kind == kind)
 }
 
-/// Does something, waits until the board tells it, and says how long that took.
+/// Does something, waits until the board shows the drift, and prints how long that took.
 async fn turns(engine: &Engine, kind: DriftKind, act: impl FnOnce()) -> Drift {
     act();
     let began = Instant::now();
     until(&format!("{kind:?}"), TIMEOUT, || async { of_kind(engine, kind).await.is_some() }).await;
-    eprintln!("{kind:?} was told after {} ms", began.elapsed().as_millis());
+    eprintln!("{kind:?} was shown after {} ms", began.elapsed().as_millis());
     // The time of it is stored a moment later.
     until("its time", TIMEOUT, || async { of_kind(engine, kind).await.is_some_and(|d| d.since.is_some()) })
         .await;
@@ -40,7 +40,7 @@ async fn standing(engine: &Engine, check: &str) -> Standing {
 }
 
 fn extra() -> String {
-    let proves = "proves = [{ criterion = \"B.1\", says = \"note\" }]";
+    let proves = "proves = [{ criterion = \"B.1\", contains = \"note\" }]";
     format!(
         "binds = [\"image:web\"]\nafter_deploy = false\n
 [[check]]\nid = \"worker-up\"\nkind = \"compose\"\nassert = \"healthy\"\nservices = [\"worker\"]
@@ -50,7 +50,7 @@ binds = [\"image:worker\"]\nafter_deploy = true\n{proves}\n
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_drift_is_told_with_its_time_and_is_over_when_it_is_put_right_with_docker() {
+async fn every_drift_is_shown_with_its_time_until_it_is_fixed_with_docker() {
     let bench = Bench::tinystack("drift", &extra());
     let env = bench.dir().join(".env.bench");
     let chmod = |mode| std::fs::set_permissions(&env, std::fs::Permissions::from_mode(mode)).unwrap();
@@ -61,7 +61,7 @@ async fn every_drift_is_told_with_its_time_and_is_over_when_it_is_put_right_with
     let page = ended(&engine, run_id(&done)).await;
     assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
 
-    // What is marked for it is looked at again at once, in a run of its own.
+    // Checks with `after_deploy` run again immediately, in a separate run.
     let qa = actor(&engine, "qa").await;
     let validation = run_id(&done) + 1;
     until("the validation", TIMEOUT, || async { engine.run(&qa, validation).await.is_ok() }).await;
@@ -83,20 +83,20 @@ async fn every_drift_is_told_with_its_time_and_is_over_when_it_is_put_right_with
     let text = std::fs::read_to_string(&env).unwrap();
     let seen =
         turns(&engine, DriftKind::Env, || std::fs::write(&env, format!("{text}MORE=1\n")).unwrap()).await;
-    assert!(seen.effect.contains("Stale by it: mode"), "{seen:?}");
+    assert!(seen.effect.contains("Stale checks: mode"), "{seen:?}");
     assert_eq!(standing(&engine, "mode").await, Standing::Stale);
     std::fs::write(&env, &text).unwrap();
     is_over(&engine, DriftKind::Env).await;
     assert_eq!(standing(&engine, "mode").await, Standing::Pass);
 
-    // The Compose file and HEAD: the board goes on judging the release.
+    // The Compose file and HEAD: the board still shows the release.
     let seen = turns(&engine, DriftKind::Config, || {
         bench.edit("docker-compose.yml", "VERSION:-1", "VERSION:-2");
     })
     .await;
-    assert!(seen.effect.contains("still judges release #1") && !seen.blocks, "{seen:?}");
+    assert!(seen.effect.contains("still shows release #1") && !seen.blocks, "{seen:?}");
     let seen = turns(&engine, DriftKind::Commit, || bench.commit("second")).await;
-    assert!(seen.next.contains("Open a release from HEAD"), "{seen:?}");
+    assert!(seen.next.contains("open a release from HEAD"), "{seen:?}");
     assert!(board(&engine).await.moved_on.is_some());
 
     // A container too many, one that keeps ending, one that is gone.
@@ -162,7 +162,7 @@ async fn every_drift_is_told_with_its_time_and_is_over_when_it_is_put_right_with
     .await;
     assert_eq!((seen.subject.as_str(), seen.blocks), ("web", true), "{seen:?}");
     assert!(
-        seen.effect.contains("Stale by it: web-health") && !seen.effect.contains("worker-up"),
+        seen.effect.contains("Stale checks: web-health") && !seen.effect.contains("worker-up"),
         "{seen:?}"
     );
     assert_eq!(
@@ -173,7 +173,7 @@ async fn every_drift_is_told_with_its_time_and_is_over_when_it_is_put_right_with
     let stale = judged.item("F.1").unwrap().checks[0].stale[0].clone();
     assert_eq!((stale.reason().as_str(), stale.at()), ("the image of web changed", seen.since));
 
-    // The image goes back to the release's, and what was found counts again.
+    // The image is that of the release again, and its evidence counts again.
     bench.docker(&["tag", &keep, &web]);
     compose(&["up", "-d", "--no-deps", "--wait", "web"]);
     is_over(&engine, DriftKind::Image).await;

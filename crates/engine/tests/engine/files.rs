@@ -1,4 +1,4 @@
-//! The files that say what is judged, read again while the server runs; the ownership log made of them.
+//! Configuration and runbook are read again while the server runs; the ownership log of the runbook.
 
 use std::time::Duration;
 
@@ -26,13 +26,13 @@ async fn a_changed_runbook_is_read_again_and_an_old_digest_refused() {
     until("the new runbook", Duration::from_secs(2), || async { step_digest(&engine, "A.s1").await != old })
         .await;
     let refused = engine.run_step(&bench.by(&engine, "qa").await, "A.s1", &old).await.unwrap_err();
-    assert!(refused.public().contains("read it again"), "{refused}");
+    assert!(refused.public().contains("Read it again"), "{refused}");
     let item = board(&engine).await.judgement.item("A.2").unwrap().clone();
-    assert!(!item.is_satisfied(), "a word on another text counts");
+    assert!(!item.is_satisfied(), "an attestation of another text counts");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broken_configuration_leaves_the_last_good_reading_in_force_and_says_so() {
+async fn with_a_broken_configuration_the_last_valid_version_stays_in_use_and_the_board_says_so() {
     let bench = Bench::new("broken");
     let engine = bench.start().await;
     assert!(errors(&engine).await.is_empty(), "{:?}", errors(&engine).await);
@@ -40,7 +40,7 @@ async fn a_broken_configuration_leaves_the_last_good_reading_in_force_and_says_s
     bench.write("stagegate.toml", &good.replace("[[check]]", "[[chekc]]"));
     until("the complaint", Duration::from_secs(8), || async { !errors(&engine).await.is_empty() }).await;
     let said = format!("{:?}", errors(&engine).await);
-    assert!(said.contains("last good reading") && said.contains("chekc"), "{said}");
+    assert!(said.contains("last valid version") && said.contains("chekc"), "{said}");
     assert_eq!(bench.step(&engine, "qa", "A.s1").await.run.state, RunState::Passed);
     bench.write("stagegate.toml", "\u{0}\u{1}");
     tokio::time::sleep(Duration::from_millis(1_300)).await;
@@ -53,7 +53,7 @@ async fn a_broken_configuration_leaves_the_last_good_reading_in_force_and_says_s
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_is_written_while_it_is_read_is_read_once_more() {
+async fn a_file_that_is_written_while_it_is_read_is_read_again() {
     let bench = Bench::new("written-again");
     let engine = bench.start().await;
     let good = std::fs::read_to_string(bench.dir().join("stagegate.toml")).unwrap();
@@ -69,13 +69,13 @@ async fn a_file_that_is_written_while_it_is_read_is_read_once_more() {
                 }
             };
             let taken = tokio::time::timeout(Duration::from_secs(8), taken).await;
-            assert!(taken.is_ok(), "round {round}: the file is not taken (good: {is_good})");
+            assert!(taken.is_ok(), "round {round}: the file is not loaded (good: {is_good})");
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_is_written_while_the_engine_starts_is_read_once_more() {
+async fn a_file_that_is_written_while_the_engine_starts_is_read_again() {
     let bench = Bench::new("written-at-start");
     bench.start().await.close().await;
     let engine = bench.open().await;
@@ -88,7 +88,7 @@ async fn a_file_that_is_written_while_the_engine_starts_is_read_once_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stack_that_cannot_be_read_is_said_and_not_deployed() {
+async fn a_stack_that_cannot_be_read_is_reported_and_not_deployed() {
     let bench = Bench::new("faults");
     let engine = bench.start().await;
     bench.step(&engine, "qa", "A.s1").await;
@@ -130,16 +130,21 @@ async fn nothing_starts_without_the_directory_and_a_directory_that_appears_is_of
     let digest = step_digest(&engine, "A.s1").await;
     let refused = engine.run_step(&bench.by(&engine, "qa").await, "A.s1", &digest).await.unwrap_err();
     assert!(refused.public().contains("app does not exist"), "{refused}");
-    until("the loss to be seen", Duration::from_secs(8), || async { offer().await.reason().is_some() }).await;
+    until("the missing directory to be observed", Duration::from_secs(8), || async {
+        offer().await.reason().is_some()
+    })
+    .await;
     assert_eq!(offer().await.reason(), Some(refused.public().as_str()));
     std::fs::rename(&away, &app).unwrap();
-    until("the directory to be seen", Duration::from_secs(8), || async { offer().await.reason().is_none() })
-        .await;
+    until("the directory to be observed", Duration::from_secs(8), || async {
+        offer().await.reason().is_none()
+    })
+    .await;
     assert_eq!(bench.step(&engine, "qa", "A.s1").await.run.state, RunState::Passed);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_ownership_log_takes_what_fits_keeps_its_history_and_comes_back_as_markdown() {
+async fn the_ownership_log_validates_values_keeps_their_history_and_is_exported_as_markdown() {
     let bench = Bench::new("owner");
     let engine = bench.start().await;
     let fill = async |login: &str, field: &str, value: &str| {
@@ -174,7 +179,7 @@ async fn the_ownership_log_takes_what_fits_keeps_its_history_and_comes_back_as_m
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_work_shows_on_its_gate_and_goes_away_by_itself() {
+async fn preflight_findings_are_shown_on_their_gate_until_they_are_fixed() {
     let bench = Bench::new("preflight");
     let engine = bench.start().await;
     let found = || async {
@@ -188,7 +193,7 @@ async fn what_cannot_work_shows_on_its_gate_and_goes_away_by_itself() {
     let gate = judged.gate("A").unwrap();
     assert!(gate.is_red() && gate.items[0].item.text.contains("unit.sh"), "{:?}", gate.items[0]);
     bench.write("unit.sh", "true\n");
-    until("the script to be back", Duration::from_secs(10), || async { found().await == 0 }).await;
+    until("the script to exist again", Duration::from_secs(10), || async { found().await == 0 }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! What has to follow a run follows, once, whoever died in between.
+//! Follow-ups of a run are started exactly once, even if a server dies in between.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ kind = \"file\"
 path = \"note.txt\"
 after_deploy = true
 binds = [\"runbook\"]
-proves = [{ criterion = \"B.1\", says = \"note file\" }]
+proves = [{ criterion = \"B.1\", contains = \"note file\" }]
 ";
 
 fn bench(name: &str) -> Bench {
@@ -38,7 +38,7 @@ fn bench(name: &str) -> Bench {
     bench
 }
 
-/// A deploy that ended well and what has to follow it, as a server stores it before it dies.
+/// A successful deploy with its follow-ups, as a server stores them before it dies.
 async fn deployed(engine: &Engine, follow_up: FollowUpKind) -> i64 {
     let by = actor(engine, "devops").await.id;
     engine
@@ -81,12 +81,12 @@ async fn validations(engine: &Engine) -> Vec<runs::Run> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_validation_that_a_server_left_behind_is_started_once_by_those_that_come_up() {
+async fn a_validation_of_a_dead_server_is_started_once_by_the_next_servers() {
     let bench = bench("left");
     let engine = bench.start().await;
     bench.open_release(&engine, "devops").await.unwrap();
     let run = deployed(&engine, FollowUpKind::Validation).await;
-    // Whoever deployed has left meanwhile.
+    // The person who deployed has been disabled meanwhile.
     let devops = actor(&engine, "devops").await.id;
     end_access(&bench, &engine, devops).await;
     engine.close().await;
@@ -157,7 +157,7 @@ async fn a_follow_up_whose_run_never_began_is_started_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_of_migrations_that_was_tried_in_vain_says_why_it_is_missing() {
+async fn a_failed_list_of_migrations_says_why_it_is_missing() {
     let bench = bench("nolist");
     let engine = bench.start().await;
     bench.open_release(&engine, "devops").await.unwrap();
@@ -190,11 +190,11 @@ async fn a_list_of_migrations_that_was_tried_in_vain_says_why_it_is_missing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_done_says_why_in_the_audit_log_on_the_run_and_on_the_board() {
+async fn a_follow_up_that_is_not_done_has_its_reason_in_the_audit_log_on_the_run_and_on_the_board() {
     let bench = bench("notdone");
     let engine = bench.start().await;
     bench.open_release(&engine, "devops").await.unwrap();
-    // Overtaken by a later change of the stack.
+    // A later change of the stack was started first.
     let overtaken = deployed(&engine, FollowUpKind::Validation).await;
     let later = deployed(&engine, FollowUpKind::Validation).await;
     engine.close().await;
@@ -208,7 +208,7 @@ async fn what_is_not_done_says_why_in_the_audit_log_on_the_run_and_on_the_board(
     );
     until("a try", Duration::from_secs(10), || async { !validations(&engine).await.is_empty() }).await;
     assert!(board(&engine).await.follow_ups.iter().all(|f| f.run == later));
-    // While a start is tried, it counts as started.
+    // During an attempt it counts as started.
     until("the last attempt", Duration::from_secs(60), || async {
         board(&engine).await.follow_ups.iter().any(|f| f.run == later && f.state == "not done")
     })
@@ -227,7 +227,7 @@ async fn what_is_not_done_says_why_in_the_audit_log_on_the_run_and_on_the_board(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_form_passes_for_a_follow_up() {
+async fn a_form_cannot_use_the_key_of_a_follow_up() {
     let bench = bench("forged");
     let engine = bench.start().await;
     let ctx = bench.keyed(&engine, "qa", "follow-up-1-0").await;
@@ -236,7 +236,7 @@ async fn no_form_passes_for_a_follow_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failed_deploy_goes_back_although_the_server_died_and_the_deployer_was_disabled_with_docker() {
+async fn a_failed_deploy_is_rolled_back_although_the_server_died_and_the_deployer_was_disabled_with_docker() {
     let bench = Bench::tinystack("backdead", "");
     bench.edit("stagegate.toml", "smoke = [", "on_failed_deploy = \"rollback\"\nsmoke = [");
     bench.commit("returns by itself");
@@ -255,11 +255,15 @@ async fn a_failed_deploy_goes_back_although_the_server_died_and_the_deployer_was
     next.start_up().await.unwrap();
     let page = ended(&next, failed).await;
     assert_eq!(page.run.state, engine::view::RunState::Failed, "{}", log(&page));
-    let FollowUpState::Started(back) = settled(&next, failed).await else { panic!("it did not go back") };
+    let FollowUpState::Started(back) = settled(&next, failed).await else { panic!("it was not rolled back") };
     let page = ended(&next, back).await;
     assert_eq!(page.run.state, engine::view::RunState::Passed, "{}", log(&page));
     assert_eq!(page.run.by_name, "Stagegate (automatic rollback)");
     let now = board(&next).await.release.unwrap();
-    assert_eq!((now.id, now.deployed_by), (one.id, Some(backend)), "who deployed it still did");
+    assert_eq!(
+        (now.id, now.deployed_by),
+        (one.id, Some(backend)),
+        "the person who deployed it stays recorded"
+    );
     audit_is_whole(&next).await;
 }

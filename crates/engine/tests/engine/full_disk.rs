@@ -15,7 +15,7 @@ use store::audit::{Event, Outcome};
 use crate::support::bench::{Bench, board, ended, log, run_id, until};
 use test_support::chaos_table::{Table, number};
 
-/// A file system of 64 MB for as long as it lives.
+/// A file system of 64 MB; removed when this is dropped.
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
@@ -77,10 +77,13 @@ async fn a_rollback_works_while_the_disk_is_full_with_docker() {
     let mut table = Table::default();
     for turn in 0..number("CHAOS_DISKS", 1) {
         let ballast = bench.data().join("ballast");
-        until("the room kept for a rollback", Duration::from_secs(40), || async { ballast.exists() }).await;
+        until("the disk space reserved for a rollback", Duration::from_secs(40), || async {
+            ballast.exists()
+        })
+        .await;
         disk.fill();
         let began = Instant::now();
-        // There and back again: what was rolled back from is no way back, so the second way is a deploy.
+        // Roll back and return: a release that was rolled back is not a target, so the return is a deploy.
         let done = engine.roll_back(&bench.by(&engine, "devops").await, &Return::to(1)).await;
         let mut wrong = Vec::new();
         match done {
@@ -90,7 +93,7 @@ async fn a_rollback_works_while_the_disk_is_full_with_docker() {
                     wrong.push(log(&page));
                 }
                 if board(&engine).await.release.is_none_or(|release| release.id != 1) {
-                    wrong.push("the board does not judge release 1".to_owned());
+                    wrong.push("the board does not show release 1".to_owned());
                 }
             }
             Err(error) => wrong.push(format!("{error:?}")),

@@ -1,4 +1,4 @@
-//! Accepting, attesting, waiving.
+//! Acceptances, attestations, waivers.
 
 use domain::gate::GateState;
 use engine::ErrorKind;
@@ -7,7 +7,7 @@ use crate::support::bench::{Bench, PASSWORD, actor, add, audit_is_whole, board, 
 use domain::role::Role;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn gates_are_accepted_in_order_when_nothing_is_open_and_as_they_were_shown() {
+async fn gates_are_accepted_in_order_if_all_criteria_are_met_and_as_they_were_shown() {
     let bench = Bench::new("gates");
     let engine = bench.start().await;
     let none = bench.accept(&engine, "backend", "A").await.unwrap_err();
@@ -25,7 +25,7 @@ async fn gates_are_accepted_in_order_when_nothing_is_open_and_as_they_were_shown
     let stranger = bench.attest(&engine, "devops", "A.2").await.unwrap_err();
     assert!(stranger.public().contains("Backend"), "{stranger}");
     let wrong = bench.attest(&engine, "backend", "A.1").await.unwrap_err();
-    assert!(wrong.public().contains("decided by its checks"), "{wrong}");
+    assert!(wrong.public().contains("Checks decide this criterion"), "{wrong}");
     let link = engine
         .attest(
             &bench.by(&engine, "backend").await,
@@ -45,7 +45,7 @@ async fn gates_are_accepted_in_order_when_nothing_is_open_and_as_they_were_shown
         engine.accept_gate(&bench.by(&engine, "backend").await, "A", &before, "fine").await.unwrap_err();
     assert!(old.public().contains("changed since"), "{old}");
     let stranger = bench.accept(&engine, "qa", "A").await.unwrap_err();
-    assert!(stranger.public().contains("owners: Backend"), "{stranger}");
+    assert!(stranger.public().contains("can do this: Backend"), "{stranger}");
     let digest = gate_digest(&engine, "A").await;
     let silent =
         engine.accept_gate(&bench.by(&engine, "backend").await, "A", &digest, "  ").await.unwrap_err();
@@ -54,7 +54,7 @@ async fn gates_are_accepted_in_order_when_nothing_is_open_and_as_they_were_shown
     assert_eq!(board(&engine).await.judgement.gate("A").unwrap().state, GateState::Accepted);
     bench.accept(&engine, "devops", "B").await.unwrap();
 
-    // A failing re-run takes A back, and with it the order; a good one does not make it as it was.
+    // A failed re-run withdraws the acceptance of A and affects later gates; a passed one does not restore it.
     bench.units_fail();
     bench.step(&engine, "qa", "A.s1").await;
     let judgement = board(&engine).await.judgement;
@@ -67,9 +67,9 @@ async fn gates_are_accepted_in_order_when_nothing_is_open_and_as_they_were_shown
     assert!(gate.state == GateState::Ready && gate.fell_back, "{:?}", gate.state);
     bench.accept(&engine, "backend", "A").await.unwrap();
     let decision = bench.accept(&engine, "po", "H").await.unwrap_err();
-    assert!(decision.public().contains("sign-off page"), "{decision}");
+    assert!(decision.public().contains("Sign-offs page"), "{decision}");
 
-    // A word taken back opens the gate again.
+    // Withdrawing an attestation opens the gate again.
     let digest = item_digest(&engine, "A.2").await;
     let shown = board(&engine).await.judgement.item("A.2").unwrap().last_word().unwrap().id;
     engine
@@ -81,7 +81,7 @@ async fn gates_are_accepted_in_order_when_nothing_is_open_and_as_they_were_shown
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn security_waives_with_reason_and_end_but_not_what_it_found_itself() {
+async fn security_waives_with_a_reason_and_an_end_but_not_results_of_its_own_runs() {
     let bench = Bench::new("waive");
     let engine = bench.start().await;
     add(&engine, "Second", "second", &[Role::Security, Role::Qa]).await;
@@ -89,7 +89,7 @@ async fn security_waives_with_reason_and_end_but_not_what_it_found_itself() {
     bench.step(&engine, "second", "A.s1").await;
     let digest = item_digest(&engine, "A.1").await;
     let until = (time::OffsetDateTime::now_utc() + time::Duration::days(3)).date().to_string();
-    // Somebody else looks again: whoever looked before still does not waive it.
+    // Another person runs it again: the person who ran it before still cannot waive it.
     bench.step(&engine, "qa", "A.s1").await;
     let past = engine
         .waive(&bench.by(&engine, "security").await, "A.1", &digest, "why", "2020-01-01", PASSWORD)
@@ -123,12 +123,12 @@ async fn security_waives_with_reason_and_end_but_not_what_it_found_itself() {
     bench.attest(&engine, "backend", "A.2").await.unwrap();
     bench.accept(&engine, "backend", "A").await.unwrap();
     let waiver = page.waivers[0].waiver.id;
-    // A second waiver would replace the first one unseen.
+    // A second waiver would replace the first one without being seen.
     let twice =
         engine.waive(&bench.by(&engine, "po").await, "A.1", &digest, "me too", &until, PASSWORD).await;
-    assert!(twice.unwrap_err().public().contains("Security waived it already"));
+    assert!(twice.unwrap_err().public().contains("Security has already waived"));
     let other = engine.end_waiver(&bench.by(&engine, "po").await, "A.1", waiver + 1).await.unwrap_err();
-    assert!(other.public().contains("now it is by Security"), "{other}");
+    assert!(other.public().contains("it is now by Security"), "{other}");
     engine.end_waiver(&bench.by(&engine, "po").await, "A.1", waiver).await.unwrap();
     assert_eq!(board(&engine).await.judgement.gate("A").unwrap().state, GateState::Open);
     assert!(engine.end_waiver(&bench.by(&engine, "po").await, "A.1", waiver).await.is_err());
@@ -136,7 +136,7 @@ async fn security_waives_with_reason_and_end_but_not_what_it_found_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_person_sees_what_waits_for_them_and_blockers_name_people() {
+async fn each_person_sees_their_to_dos_and_blockers_name_people() {
     let bench = Bench::new("inbox");
     let engine = bench.start().await;
     bench.write("note.txt", "here");
@@ -162,12 +162,12 @@ async fn each_person_sees_what_waits_for_them_and_blockers_name_people() {
         .waive(&bench.by(&engine, "security").await, "B.1", &digest, "known", &tomorrow, PASSWORD)
         .await
         .unwrap();
-    assert_eq!(waits("security").await, ["The waiver of B.1 ends tomorrow"]);
+    assert_eq!(waits("security").await, ["The waiver of B.1 expires tomorrow"]);
     assert!(waits("devops").await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_waiver_lasts_as_long_as_the_configuration_allows_and_words_age() {
+async fn the_configuration_limits_waivers_and_attestations_expire() {
     let bench = Bench::new("rules");
     bench.edit(
         "stagegate.toml",
@@ -182,7 +182,7 @@ async fn a_waiver_lasts_as_long_as_the_configuration_allows_and_words_age() {
         .waive(&bench.by(&engine, "po").await, "B.1", &digest, "why", &day(9), PASSWORD)
         .await
         .unwrap_err();
-    assert!(far.public().contains("7 d at most"), "{far}");
+    assert!(far.public().contains("at most 7 d"), "{far}");
     engine.waive(&bench.by(&engine, "po").await, "B.1", &digest, "why", &day(7), PASSWORD).await.unwrap();
     bench.attest(&engine, "backend", "A.2").await.unwrap();
     let page = engine.gate(&actor(&engine, "backend").await, "A").await.unwrap();

@@ -1,4 +1,4 @@
-//! What happened long ago and still matters stays on the board, however many scheduled checks ran since.
+//! Old facts that still matter stay on the board, regardless of the number of scheduled checks since then.
 
 use std::collections::BTreeMap;
 
@@ -15,10 +15,10 @@ use store::runs::{self, Ending, NewRun, RunKind, RunOutcome};
 
 use crate::support::bench::{Bench, actor, add, board};
 
-/// So many scheduled runs came since; more than a page ever shows.
+/// Number of scheduled runs since then; more than any page shows.
 const LATER: i64 = 600;
 
-/// A store that is written to directly, as the program's own code would.
+/// A store that is written to directly, like Stagegate would.
 struct History {
     engine: Engine,
     clock: i64,
@@ -89,7 +89,7 @@ impl History {
         write.await.unwrap();
     }
 
-    /// Runs of one check, one after the other, each with what it found, by this person.
+    /// Consecutive runs of one check by this person, with their findings.
     async fn checks(
         &mut self,
         check: &str,
@@ -149,7 +149,7 @@ impl History {
         write.await.unwrap();
     }
 
-    /// The digest of a check's declaration, as the engine itself works it out.
+    /// The digest of a check's declaration, as the engine computes it.
     async fn digest_of(&self, check: &str) -> String {
         let devops = actor(&self.engine, "devops").await;
         for gate in ["A", "B", "F"] {
@@ -207,12 +207,12 @@ async fn what_still_matters_stays_on_the_board_after_600_scheduled_runs() {
     history.checks("note", bad, &parts("bbb", ""), SCHEDULE, &found).await;
     let (engine, after) = history.board(&bench).await;
     assert_eq!(after.failed_deploy.unwrap().id, of_deploy, "the failed deploy");
-    assert_eq!(after.rollback.unwrap().target.id, good, "the way back from it");
+    assert_eq!(after.rollback.unwrap().target.id, good, "the rollback target");
     let devops = actor(&engine, "devops").await;
     let steps = engine.gate(&devops, "A").await.unwrap().steps;
     let done = steps.iter().find(|s| s.step.id == "A.s1").unwrap();
     assert_eq!(done.last.as_ref().map(|run| run.state), Some(RunState::Passed), "the step that was done");
-    assert_ne!(after.next_step.map(|s| s.step.id), Some("A.s1".to_owned()), "it is not asked for again");
+    assert_ne!(after.next_step.map(|s| s.step.id), Some("A.s1".to_owned()), "it is not a next step again");
     let page = engine.releases(&devops).await.unwrap();
     assert!(page.failed_deploy.is_some());
     assert_eq!(page.drill.result.unwrap().back_ms, 2_000, "the drill and its figures");
@@ -226,7 +226,7 @@ async fn what_still_matters_stays_on_the_board_after_600_scheduled_runs() {
     let drill = log.lines.iter().find(|l| l.line.text.contains("drill")).unwrap();
     let date = line(&log, &drill.fields[0].field.id);
     assert!(date.is_some(), "the ownership log can be filled from the drill");
-    // A release that was deployed long ago can still be gone back to, and named.
+    // A release that was deployed long ago is still a rollback target, with its name.
     assert!(engine.release(&devops, good).await.is_ok());
 }
 
@@ -243,20 +243,24 @@ async fn failures_are_counted_over_all_evidence_and_a_streak_has_its_first_day()
     let item = board.judgement.item("B.1").unwrap();
     assert_eq!(item.checks[0].failures, 402, "sign-offs are bound to the number");
     let blocker = board.judgement.verdict.blockers.iter().find(|b| b.what.starts_with("Gate B")).unwrap();
-    assert_eq!(blocker.since, Some(since), "since it failed first, not since what a window holds");
+    assert_eq!(
+        blocker.since,
+        Some(since),
+        "since the first failure, even if it is older than the held evidence"
+    );
     history.checks("note", release, &on, SCHEDULE, &[Outcome::Pass]).await;
     let (_, board) = history.board(&bench).await;
     assert_eq!(board.judgement.item("B.1").unwrap().checks[0].failures, 402);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn evidence_of_the_release_counts_again_whatever_was_found_on_other_parts_meanwhile() {
+async fn evidence_of_the_release_counts_again_after_results_for_other_parts() {
     let bench = Bench::new("revive");
     let mut history = History::begin(&bench).await;
     let release = deployed(&mut history, "aaa", "1").await;
     let devops = actor(&history.engine, "devops").await;
     history.checks("note", release, &parts("aaa", "1"), devops.id, &[Outcome::Pass]).await;
-    // The directory was another one for a while.
+    // The checkout was a different one for a while.
     history.checks("note", release, &parts("zzz", "1"), SCHEDULE, &[Outcome::Fail; 200]).await;
     let (engine, board) = history.board(&bench).await;
     let item = board.judgement.item("B.1").unwrap();
@@ -264,9 +268,9 @@ async fn evidence_of_the_release_counts_again_whatever_was_found_on_other_parts_
     let check = engine.gate(&devops, "B").await.unwrap().checks[0].check.clone();
     if check.binds.contains(&bound) {
         assert!(item.is_satisfied(), "{:?}", item.status);
-        assert_eq!(item.checks[0].failures, 0, "what failed on other parts is no failure of this release");
+        assert_eq!(item.checks[0].failures, 0, "a failure for other parts is no failure of this release");
     }
-    // Whoever looked once does not waive, however often others looked since.
+    // A person who ran a check once cannot waive it, even after later runs of others.
     let page = engine.gate(&devops, "B").await.unwrap();
     assert!(page.not_waivable.iter().any(|(item, _)| item == "B.1"), "{:?}", page.not_waivable);
 }

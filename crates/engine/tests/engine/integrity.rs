@@ -1,4 +1,4 @@
-//! Somebody writes to the database while the board is open.
+//! The database is changed from outside while the board is open.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ async fn blocked(engine: &engine::Engine) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sign_offs_that_nobody_gave_block_go_and_are_named_on_the_board() {
+async fn forged_sign_offs_block_go_and_are_named_on_the_board() {
     let bench = Bench::new("forged");
     let engine = bench.start().await;
     bench.step(&engine, "qa", "A.s1").await;
@@ -54,7 +54,7 @@ async fn sign_offs_that_nobody_gave_block_go_and_are_named_on_the_board() {
     let again = bench.open().await;
     again.start_up().await.unwrap();
     until("the board names them after a restart", Duration::from_secs(10), || blocked(&again)).await;
-    // Undone, the board is as it was.
+    // After the forged rows are removed, the board is as before.
     intruder.run("DELETE FROM sign_off").await;
     drop(intruder);
     until("the rows are gone", Duration::from_secs(10), || async { !again_shows(&again).await }).await;
@@ -66,7 +66,7 @@ async fn again_shows(engine: &engine::Engine) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_chain_that_is_rewritten_under_a_running_server_blocks_go() {
+async fn a_chain_that_is_rewritten_while_the_server_runs_blocks_go() {
     let bench = Bench::new("rewritten");
     let engine = bench.start().await;
     assert!(!blocked(&engine).await);
@@ -79,13 +79,13 @@ async fn a_chain_that_is_rewritten_under_a_running_server_blocks_go() {
          UPDATE sqlite_sequence SET seq = seq - 1 WHERE name = 'audit_event'",
         )
         .await;
-    until("the board tells of the cut log", Duration::from_secs(10), || blocked(&engine)).await;
+    until("the board reports the cut log", Duration::from_secs(10), || blocked(&engine)).await;
     let activity = engine.activity(&actor(&engine, "qa").await, Cursor::Newest).await.unwrap();
     assert!(activity.chain.problems.iter().any(|p| p.contains("rewritten")), "{:?}", activity.chain);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn verification_goes_on_from_the_checkpoint_and_a_cut_tail_is_found_after_a_restart() {
+async fn verification_continues_from_the_checkpoint_and_a_truncated_log_is_found_after_a_restart() {
     let bench = Bench::new("checkpoint");
     let engine = bench.start().await;
     let verified = engine.verify_everything().await.unwrap();
@@ -102,7 +102,7 @@ async fn verification_goes_on_from_the_checkpoint_and_a_cut_tail_is_found_after_
     );
     intruder(&again).await.run(&cut).await;
     again.start_up().await.unwrap();
-    until("the board tells of the cut log", Duration::from_secs(10), || blocked(&again)).await;
+    until("the board reports the cut log", Duration::from_secs(10), || blocked(&again)).await;
 }
 
 async fn details(engine: &engine::Engine) -> Vec<String> {
@@ -112,7 +112,7 @@ async fn details(engine: &engine::Engine) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_changed_count_or_standing_blocks_go_and_is_named_until_it_is_right_again() {
+async fn a_changed_count_or_state_blocks_go_and_is_named_until_it_is_corrected() {
     let bench = Bench::new("derived");
     let engine = bench.start().await;
     bench.units_fail();
@@ -141,15 +141,15 @@ async fn a_changed_count_or_standing_blocks_go_and_is_named_until_it_is_right_ag
         .await;
         let whole = engine.verify_everything().await.unwrap();
         assert!(whole.problems.iter().any(|p| p.starts_with(named)), "{whole:?}");
-        // As it was.
+        // The original value.
         let back = format!("INSERT OR REPLACE INTO {table} SELECT * FROM copy; DROP TABLE copy");
         intruder.run(&back).await;
-        until("it is right again", Duration::from_secs(15), || async { !blocked(&engine).await }).await;
+        until("it is correct again", Duration::from_secs(15), || async { !blocked(&engine).await }).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_admin_has_everything_verified_and_learns_what_came_out() {
+async fn an_admin_starts_a_full_verification_and_sees_the_result() {
     let bench = Bench::new("verify-now");
     let engine = bench.start().await;
     let qa = engine.verify_now(&bench.by(&engine, "qa").await).await.unwrap_err();
@@ -161,13 +161,13 @@ async fn an_admin_has_everything_verified_and_learns_what_came_out() {
     })
     .await;
     let before = engine.verification();
-    // No judgement rests on this table, so only a pass over everything finds it.
+    // No judgement depends on this table, so only a full verification finds it.
     let mut intruder = intruder(&engine).await;
     intruder.run("INSERT INTO open_intent (seq) VALUES (9999)").await;
     let ctx = bench.by(&engine, "admin").await;
     let done = engine.verify_now(&ctx).await.unwrap();
     assert_eq!(done.to, "/activity");
-    assert_eq!(engine.verify_now(&ctx).await.unwrap(), done, "one form, one pass");
+    assert_eq!(engine.verify_now(&ctx).await.unwrap(), done, "one form starts one verification");
     until("the result", Duration::from_secs(10), || async {
         let now = engine.verification();
         now.running_since.is_none() && now.whole_at > before.whole_at
@@ -188,11 +188,11 @@ async fn an_admin_has_everything_verified_and_learns_what_came_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cut_log_that_was_put_back_is_settled_without_a_restart() {
+async fn a_truncated_log_that_was_restored_is_accepted_without_a_restart() {
     let bench = Bench::new("put-back");
     let engine = bench.start().await;
-    // What the start observes is written in the background, and would take the number of the event that is cut.
-    until("what the start observed is stored", Duration::from_secs(10), || async {
+    // The first observation is written in the background and would use the number of the removed event.
+    until("the first observation is stored", Duration::from_secs(10), || async {
         let events =
             store::audit::list(engine.store().readers(), store::audit::Filter::default(), 200).await.unwrap();
         events.iter().any(|row| row.event.subject.starts_with("change"))
@@ -209,9 +209,9 @@ async fn a_cut_log_that_was_put_back_is_settled_without_a_restart() {
          UPDATE sqlite_sequence SET seq = seq - 1 WHERE name = 'audit_event'",
         )
         .await;
-    until("the board tells of the cut log", Duration::from_secs(10), || blocked(&engine)).await;
+    until("the board reports the cut log", Duration::from_secs(10), || blocked(&engine)).await;
     let cut = engine.verify_everything().await.unwrap();
-    assert!(!cut.problems.is_empty(), "a pass over what is left does not make the log whole");
+    assert!(!cut.problems.is_empty(), "verifying the rest does not make the log intact");
     intruder
         .run(
             "INSERT INTO audit_event SELECT * FROM cut;
@@ -220,11 +220,12 @@ async fn a_cut_log_that_was_put_back_is_settled_without_a_restart() {
         .await;
     let back = engine.verify_everything().await.unwrap();
     assert_eq!(back.problems, Vec::<String>::new());
-    until("the board is free again", Duration::from_secs(10), || async { !blocked(&engine).await }).await;
+    until("the board is not blocked any more", Duration::from_secs(10), || async { !blocked(&engine).await })
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_that_was_meant_is_accepted_with_its_reason_and_blocks_no_more() {
+async fn an_intended_change_is_accepted_with_a_reason_and_no_longer_blocks() {
     let bench = Bench::new("accept");
     let engine = bench.start().await;
     bench.step(&engine, "qa", "A.s1").await;
@@ -238,7 +239,7 @@ async fn a_change_that_was_meant_is_accepted_with_its_reason_and_blocks_no_more(
         )
         .await;
     until("the board names them", Duration::from_secs(10), || blocked(&engine)).await;
-    // As the command does, in a process of its own.
+    // Like the command, which is a separate process.
     let console = bench.open().await;
     let shown = console.differing_records(None).await.unwrap();
     assert!(shown.len() >= 3, "{shown:?}");
@@ -257,7 +258,7 @@ async fn a_change_that_was_meant_is_accepted_with_its_reason_and_blocks_no_more(
         assert!(row.detail.contains(part), "{part}: {row:?}");
     }
     assert_eq!(engine.verify_everything().await.unwrap().problems, Vec::<String>::new());
-    // What comes after is noticed as ever.
+    // Later changes are detected as usual.
     intruder.run("UPDATE person SET name = 'Eve' WHERE login = 'qa'").await;
     until("the next change", Duration::from_secs(10), || blocked(&engine)).await;
     // Nothing is accepted on top of a broken log.
@@ -267,18 +268,18 @@ async fn a_change_that_was_meant_is_accepted_with_its_reason_and_blocks_no_more(
     assert!(broken.to_string().contains("backup"), "{broken}");
 }
 
-/// Changes the first event that vouches for no row, which no judgement reads.
+/// Changes the first event that covers no row, which no judgement reads.
 const OLD_EVENT: &str = "UPDATE audit_event SET actor_name = 'Eve' WHERE seq =
     (SELECT min(seq) FROM audit_event WHERE rows_digest = '')";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_old_event_that_is_changed_under_a_running_server_blocks_go() {
+async fn an_old_event_that_is_changed_while_the_server_runs_blocks_go() {
     let bench = Bench::new("old-event");
     let engine = bench.start().await;
     bench.step(&engine, "qa", "A.s1").await;
     assert_eq!(engine.verify_everything().await.unwrap().problems, Vec::<String>::new());
     intruder(&engine).await.run(OLD_EVENT).await;
-    until("the board tells of the event", Duration::from_secs(20), || blocked(&engine)).await;
+    until("the board names the event", Duration::from_secs(20), || blocked(&engine)).await;
     assert!(details(&engine).await.iter().any(|d| d.contains("its content does not match its hash")));
 }
 
@@ -288,19 +289,19 @@ async fn a_decision_is_recorded_only_after_everything_was_verified() {
     let engine = bench.start().await;
     bench.step(&engine, "qa", "A.s1").await;
     engine.close().await;
-    // Nothing is verified by itself here.
+    // Nothing is verified automatically here.
     let engine = bench.open().await;
     intruder(&engine).await.run(OLD_EVENT).await;
     let seen = board(&engine).await;
     assert!(!blocked(&engine).await);
     let po = bench.by(&engine, "po").await;
-    // No-Go may always be said; what is judged when it is recorded knows of the change.
+    // No-Go can always be recorded; the judgement at that moment includes the change.
     engine.decide(&po, "no-go", "not yet", &seen.judgement.digest, 0, PASSWORD).await.unwrap();
     assert!(blocked(&engine).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_the_board_shows_is_compared_however_many_came_after_it() {
+async fn a_run_that_the_board_shows_is_compared_even_if_it_is_old() {
     let bench = Bench::new("old-run");
     let engine = bench.start().await;
     bench.step(&engine, "qa", "A.s1").await;
@@ -310,7 +311,7 @@ async fn a_run_that_the_board_shows_is_compared_however_many_came_after_it() {
     assert_eq!(engine.verify_everything().await.unwrap().problems, Vec::<String>::new());
     let change = "UPDATE run SET title = 'another' WHERE kind = 'step'";
     intruder(&engine).await.run(change).await;
-    // Sooner than everything is verified again.
+    // Faster than the next full verification.
     until("the board names the run", Duration::from_millis(1_500), || async {
         details(&engine).await.iter().any(|d| d == "run 1 was changed outside of Stagegate")
     })
@@ -318,7 +319,7 @@ async fn a_run_that_the_board_shows_is_compared_however_many_came_after_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_end_of_a_run_is_taken_only_for_a_row_that_the_program_wrote() {
+async fn the_end_of_a_run_is_accepted_only_for_a_row_that_stagegate_wrote() {
     let bench = Bench::new("forged-run");
     let engine = bench.start().await;
     let first = bench.step(&engine, "qa", "A.s1").await;
@@ -328,7 +329,7 @@ async fn the_end_of_a_run_is_taken_only_for_a_row_that_the_program_wrote() {
     };
     let before = found(first.run.id).await;
     assert!(before > 0);
-    // The files of a run that went well are there: they would give evidence once more, for another person.
+    // The files of a passed run exist: they would give evidence again, for another person.
     let again = "UPDATE run SET state = 'running', ended_at = NULL, outcome = NULL, exit = NULL, result = NULL, by = 2,
                    by_name = 'Somebody' WHERE id = 1";
     intruder(&engine).await.run(again).await;
@@ -339,8 +340,8 @@ async fn the_end_of_a_run_is_taken_only_for_a_row_that_the_program_wrote() {
     let run = runs::by_id(engine.store().readers(), 1).await.unwrap().unwrap();
     assert_eq!(run.state, runs::RunState::Interrupted);
     assert_eq!(run.because.as_deref(), Some("its record was changed outside of Stagegate"));
-    assert_eq!(found(1).await, before, "no evidence came of it");
-    // Nor from a row that was put in beside the files of another run.
+    assert_eq!(found(1).await, before, "it produced no evidence");
+    // Neither from a row that was inserted for the files of another run.
     let copy = bench.data().join("runs/1");
     let to = bench.data().join("runs/900");
     std::fs::create_dir(&to).unwrap();
@@ -355,6 +356,6 @@ async fn the_end_of_a_run_is_taken_only_for_a_row_that_the_program_wrote() {
     })
     .await;
     assert_eq!(found(900).await, 0);
-    // One that the program started counts as ever.
+    // A run that Stagegate started counts as usual.
     assert_eq!(bench.step(&engine, "qa", "A.s1").await.run.state, RunState::Passed);
 }

@@ -28,7 +28,7 @@ async fn fifty_clicks_with_one_key_start_one_run() {
     let rows = audit_is_whole(&engine).await;
     assert_eq!(rows.iter().filter(|r| r.event.act == "step.run").count(), 2);
     ended(&engine, 1).await;
-    // Long after, it is still the same answer.
+    // Much later, the answer is still the same.
     assert_eq!(engine.run_step(&ctx, "A.s1", &digest).await.unwrap().to, "/runs/1");
 }
 
@@ -36,7 +36,7 @@ async fn fifty_clicks_with_one_key_start_one_run() {
 async fn many_people_who_click_at_once_start_a_step_once() {
     let bench = Bench::new("crowd");
     let engine = bench.start().await;
-    // One that lasts longer than all clicks take, also on a busy machine.
+    // A step that takes longer than all clicks, also on a busy host.
     let digest = step_digest(&engine, "A.s5").await;
     let clicks = futures::future::join_all((0..8).map(async |n| {
         let ctx = bench.keyed(&engine, "qa", &format!("crowd-{n}")).await;
@@ -51,7 +51,7 @@ async fn many_people_who_click_at_once_start_a_step_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_serves_no_other_form_person_or_act() {
+async fn a_key_cannot_be_used_for_another_form_person_or_action() {
     let bench = Bench::new("key");
     let engine = bench.start().await;
     let ctx = bench.keyed(&engine, "backend", "k").await;
@@ -73,12 +73,12 @@ async fn a_key_serves_no_other_form_person_or_act() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_act_works_with_the_same_key_once_the_cause_is_gone() {
+async fn a_refused_action_works_with_the_same_key_once_the_cause_is_removed() {
     let bench = Bench::new("retry");
     let engine = bench.start().await;
     bench.step(&engine, "qa", "A.s1").await;
     let ctx = bench.keyed(&engine, "backend", "accept").await;
-    // The form names what it saw; nothing of it differs the second time.
+    // The form sends what it showed; it is the same the second time.
     bench.attest(&engine, "backend", "A.2").await.unwrap();
     let digest = gate_digest(&engine, "A").await;
     bench.units_fail();
@@ -113,7 +113,7 @@ async fn a_run_whose_supervisor_did_not_start_can_be_started_again_with_the_same
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_was_never_made_before_the_server_died_ends_as_interrupted() {
+async fn a_run_without_a_directory_ends_as_interrupted_after_the_server_died() {
     use store::{releases, runs::*};
     let bench = Bench::new("died");
     let engine = bench.start().await;

@@ -1,4 +1,4 @@
-//! Runs whose end cannot be seen, read or stored do not keep the stack for ever.
+//! Runs whose end cannot be observed, read or stored do not block the stack for ever.
 
 use std::fs;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use store::{StoreError, runs};
 
 use crate::support::bench::{Bench, actor, audit_is_whole, board, ended, run_id, step_digest, until};
 
-/// A run's row as a server leaves it that dies before it makes the run's directory.
+/// The row of a run whose server died before it created the run's directory.
 async fn row(engine: &Engine, kind: RunKind, subject: &'static str, at: i64) -> i64 {
     let by = actor(engine, "devops").await.id;
     engine
@@ -52,19 +52,19 @@ async fn a_row_without_a_supervisor_is_ended_while_the_server_runs() {
     let bench = Bench::new("swept");
     let engine = bench.start().await;
     bench.open_release(&engine, "devops").await.unwrap();
-    // At once, by the action that it would refuse.
+    // Immediately, by the action that would be refused.
     let left = row(&engine, RunKind::Check, "note", 1).await;
     let done = bench.try_check(&engine, "qa", "note").await.unwrap();
     assert_eq!(ended(&engine, left).await.run.state, RunState::Interrupted);
     ended(&engine, run_id(&done)).await;
-    // And soon, by itself.
+    // And soon, in the background.
     let left = row(&engine, RunKind::Deploy, "release 1", 1).await;
     until("the lost deploy to be ended", Duration::from_secs(12), || async {
         engine.run(&actor(&engine, "qa").await, left).await.unwrap().run.state == RunState::Interrupted
     })
     .await;
     let page = ended(&engine, left).await;
-    assert!(page.run.summary.contains("it has no directory"), "{}", page.run.summary);
+    assert!(page.run.summary.contains("its directory does not exist"), "{}", page.run.summary);
     assert_eq!(board(&engine).await.deploy.reason(), None);
     audit_is_whole(&engine).await;
 }
@@ -81,7 +81,7 @@ async fn damaged_files_end_a_run_as_interrupted_with_the_reason() {
         ("result.json", "the result of the run cannot be understood", Some("{\"checks\": 7}")),
         ("status.json", "the status of the run cannot be understood", Some("nonsense")),
         ("plan.json", "the plan of the run cannot be understood", Some("{}")),
-        ("", "it has no directory", None),
+        ("", "its directory does not exist", None),
     ];
     for (file, reason, text) in cases {
         let ctx = bench.by(&engine, "qa").await;
@@ -103,13 +103,13 @@ async fn damaged_files_end_a_run_as_interrupted_with_the_reason() {
         assert!(page.run.summary.contains(reason), "{file}: {}", page.run.summary);
         assert!(board(&engine).await.running.is_empty());
     }
-    // The next one runs as ever.
+    // The next one runs as usual.
     assert_eq!(bench.step(&engine, "qa", "A.s1").await.run.state, RunState::Passed);
     audit_is_whole(&engine).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_end_that_the_store_refuses_is_given_up_and_a_busy_store_is_waited_for() {
+async fn a_run_end_that_the_store_refuses_is_given_up_and_a_busy_store_is_retried() {
     let bench = Bench::new("refusing");
     let engine = bench.start().await;
     let mut other = second_connection(&engine).await;

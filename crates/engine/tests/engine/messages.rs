@@ -1,5 +1,5 @@
-//! What people are told when something is refused or fails: the text of each variant of each typed error, compared with
-//! a committed copy so that a changed text is seen when the change is reviewed.
+//! The messages for refusals and failures: the text of each variant of each typed error, compared with a committed copy
+//! so that a changed text is visible in a review.
 
 use std::fmt::Display;
 use std::io;
@@ -43,13 +43,13 @@ fn as_it_is(error: impl Display) -> String {
     error.to_string()
 }
 
-/// As people see it, with the kind, which decides about the HTTP status.
+/// The message that people see, with the kind, which determines the HTTP status.
 fn public(error: impl Into<Error>) -> String {
     let error = error.into();
     let text = error.public();
-    // The reference into the log is another one each time.
-    let text = match text.split_once("the log has it under ") {
-        Some((before, _)) => format!("{before}the log has it under [reference]."),
+    // The reference into the log differs each time.
+    let text = match text.split_once(" under reference ") {
+        Some((before, _)) => format!("{before} under reference [reference]."),
         None => text,
     };
     format!("[{:?}] {text}", error.kind())

@@ -1,5 +1,5 @@
-//! Which database migrations a rollback leaves behind: known after deploys, failed ones too, after steps, and
-//! when a release becomes a rollback point.
+//! The database migrations between a release and its rollback target: they are listed after deploys (also failed ones),
+//! after steps, and when a release becomes a rollback target.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ async fn migrations_are_listed_after_steps_failed_deploys_and_acceptance_with_do
 
     bench.check(&engine, "qa", "note").await;
     bench.attest(&engine, "backend", "A.2").await.unwrap();
-    // The database does not answer just then.
+    // The database does not answer at that moment.
     std::fs::remove_file(bench.dir().join("applied.txt")).unwrap();
     for (login, gate) in [("backend", "A"), ("devops", "B"), ("qa", "F")] {
         until("the gate", Duration::from_secs(10), || async {
@@ -41,17 +41,19 @@ async fn migrations_are_listed_after_steps_failed_deploys_and_acceptance_with_do
         let follow_ups = board(&engine).await.follow_ups;
         follow_ups.into_iter().find(|f| f.label == "Migration list")
     };
-    until("an attempt in vain", Duration::from_secs(30), || async {
-        listing().await.is_some_and(|f| f.state == "pending" && f.because.contains("did not list them"))
+    until("a failed attempt", Duration::from_secs(30), || async {
+        listing()
+            .await
+            .is_some_and(|f| f.state == "pending" && f.because.contains("did not list the migrations"))
     })
     .await;
     bench.write("applied.txt", "m1\nm2\nm3\n");
-    until("the list of the rollback point", Duration::from_secs(60), || async {
+    until("the list of the rollback target", Duration::from_secs(60), || async {
         applied().await.is_some_and(|list| list.len() == 3)
     })
     .await;
     assert!(board(&engine).await.release.unwrap().rollback_point_at.is_some());
-    assert!(listing().await.is_none(), "what is done is not open any more");
+    assert!(listing().await.is_none(), "a follow-up that is done is not open any more");
 
     bench.edit("docker-compose.yml", "HEALTH: ${HEALTH:-ok}", "HEALTH: ${HEALTH:-bad}");
     bench.commit("bad, and it migrates");

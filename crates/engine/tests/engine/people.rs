@@ -1,4 +1,4 @@
-//! Links, sign-in, roles, leaving.
+//! Links, sign-in, roles, ended access.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use store::sessions;
 
 use crate::support::bench::{Bench, PASSWORD, actor, add, audit_is_whole, step_digest};
 
-/// The files below `dir` that hold these bytes.
+/// The files below `dir` that contain these bytes.
 fn files_with(dir: &std::path::Path, bytes: &[u8]) -> Vec<std::path::PathBuf> {
     let mut found = vec![];
     for entry in std::fs::read_dir(dir).unwrap() {
@@ -36,7 +36,7 @@ pub fn token(path: &str) -> &str {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_setup_link_makes_the_first_admin_once() {
+async fn the_setup_link_adds_the_first_admin_once() {
     let bench = Bench::new("setup");
     let engine = bench.open().await;
     assert!(engine.is_new());
@@ -50,13 +50,13 @@ async fn the_setup_link_makes_the_first_admin_once() {
     assert_eq!((ada.name.as_str(), ada.roles.as_slice()), ("Ada", &[Role::Admin][..]));
     assert!(!engine.is_new());
     let again = engine.use_link(token(&link), "Eve", "eve", PASSWORD, "").await.unwrap_err();
-    assert!(again.public().contains("used already"), "{again}");
+    assert!(again.public().contains("already been used"), "{again}");
     assert!(engine.sign_in("ada@home", PASSWORD, "127.0.0.1").await.is_ok());
     audit_is_whole(&engine).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_setup_link_is_worth_nothing_once_somebody_exists() {
+async fn a_setup_link_does_not_work_once_a_person_exists() {
     let bench = Bench::new("late-setup");
     let engine = bench.open().await;
     let link = engine.setup_link().await.unwrap();
@@ -66,7 +66,7 @@ async fn a_setup_link_is_worth_nothing_once_somebody_exists() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_invited_person_comes_with_their_roles_and_the_link_is_shown_once() {
+async fn an_invited_person_gets_their_roles_and_the_link_is_shown_once() {
     let bench = Bench::new("invite");
     let engine = bench.start().await;
     let ctx = bench.keyed(&engine, "admin", "invite-1").await;
@@ -74,10 +74,10 @@ async fn an_invited_person_comes_with_their_roles_and_the_link_is_shown_once() {
     let done = engine.invite(&ctx, "Grace", "grace", &roles, PASSWORD).await.unwrap();
     let path = link_in(&done);
     let again = engine.invite(&ctx, "Grace", "grace", &roles, PASSWORD).await.unwrap();
-    assert!(!again.said.contains("/link/") && again.said.contains("shown already"), "{}", again.said);
+    assert!(!again.said.contains("/link/") && again.said.contains("already been shown"), "{}", again.said);
     let view = engine.link(token(&path)).await.unwrap();
     assert_eq!((view.kind.as_str(), view.login.as_str(), view.wants_password), ("invite", "grace", true));
-    // Who follows the link chooses neither login nor roles.
+    // The invited person can choose neither login nor roles.
     let grace = engine.use_link(token(&path), "Root", "root", PASSWORD, "").await.unwrap().actor;
     assert_eq!((grace.name.as_str(), grace.roles.as_slice()), ("Grace", &[Role::Qa, Role::Docs][..]));
     let twice = engine.invite(&bench.by(&engine, "admin").await, "Grace", "grace", &roles, PASSWORD).await;
@@ -88,7 +88,7 @@ async fn an_invited_person_comes_with_their_roles_and_the_link_is_shown_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn roles_are_set_by_admins_and_count_at_once() {
+async fn admins_set_roles_which_take_effect_immediately() {
     let bench = Bench::new("roles");
     let engine = bench.start().await;
     let qa = actor(&engine, "qa").await.id;
@@ -114,7 +114,7 @@ async fn roles_are_set_by_admins_and_count_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sign_in_tells_nobody_who_exists_and_slows_guessing_down() {
+async fn sign_in_does_not_reveal_logins_and_limits_guesses() {
     let bench = Bench::new("sign-in");
     let engine = bench.start().await;
     assert_eq!(engine.sign_in(" QA ", PASSWORD, "10.0.0.1").await.unwrap().actor.name, "QA");
@@ -144,7 +144,7 @@ async fn a_password_typed_in_the_login_field_is_recorded_nowhere() {
     let bench = Bench::new("mistyped");
     let engine = bench.start().await;
     const MISTYPED: &str = "my dearest pass phrase";
-    // Refused for a wrong name, then, still waiting, for too many tries.
+    // Refused because of a wrong name, then, still waiting, because of too many attempts.
     for _ in 0..3 {
         engine.sign_in(MISTYPED, PASSWORD, "10.0.0.7").await.unwrap_err();
     }
@@ -159,7 +159,7 @@ async fn a_password_typed_in_the_login_field_is_recorded_nowhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_disabled_neither_signs_in_nor_acts() {
+async fn a_disabled_person_can_neither_sign_in_nor_act() {
     let bench = Bench::new("disabled");
     let engine = bench.start().await;
     let held = bench.by(&engine, "qa").await;
@@ -169,10 +169,10 @@ async fn who_is_disabled_neither_signs_in_nor_acts() {
         .await
         .unwrap();
     assert!(engine.actor(held.actor.id).is_none());
-    // From another address than the sign-in below: a refused guess is waited for where it was made.
+    // From another address than the sign-in below: the wait after a refused guess applies to its address.
     assert!(engine.sign_in("qa", PASSWORD, "10.0.0.9").await.is_err());
     assert!(engine.use_link(token(&link), "", "", "", "").await.is_err());
-    // A request that was under way when it happened.
+    // A request that was in progress at that moment.
     let digest = step_digest(&engine, "A.s1").await;
     assert_eq!(engine.run_step(&held, "A.s1", &digest).await.unwrap_err().kind(), ErrorKind::Refused);
     let own = bench.by(&engine, "admin").await;
@@ -186,7 +186,7 @@ async fn who_is_disabled_neither_signs_in_nor_acts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_console_changes_counts_in_a_running_server() {
+async fn changes_from_the_console_take_effect_in_a_running_server() {
     let bench = Bench::new("console");
     let server = bench.start().await;
     let qa = actor(&server, "qa").await.id;
@@ -247,7 +247,7 @@ async fn two_admins_who_demote_each_other_at_once_leave_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_link_that_somebody_wrote_into_the_database_gives_no_account() {
+async fn a_link_that_was_inserted_into_the_database_gives_no_account() {
     use auth::tokens::Token;
     use sqlx::ConnectOptions as _;
     use store::audit::Outcome;
@@ -296,8 +296,8 @@ async fn a_link_that_somebody_wrote_into_the_database_gives_no_account() {
         .filter(|r| r.event.act == "link.use" && r.event.outcome == Outcome::Refused)
         .map(|r| r.event.detail.as_str())
         .collect();
-    assert_eq!(told.len(), 3, "each try is on record, a look is not");
-    assert!(told.iter().all(|detail| detail.contains("does not vouch")), "{told:?}");
+    assert_eq!(told.len(), 3, "each attempt is recorded, reading the link is not");
+    assert!(told.iter().all(|detail| detail.contains("does not match the audit log")), "{told:?}");
     let whole = engine.verify_everything().await.unwrap();
     for named in ["was inserted outside of Stagegate", "was changed outside of Stagegate"] {
         assert!(whole.problems.iter().any(|p| p.starts_with("link ") && p.ends_with(named)), "{whole:?}");

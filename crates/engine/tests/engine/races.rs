@@ -1,4 +1,4 @@
-//! Two requests at the same moment that together break a rule: never both succeed.
+//! Of two concurrent requests that together would break a rule, at most one succeeds.
 
 use domain::role::Role;
 use engine::{Done, Engine, Error};
@@ -54,7 +54,7 @@ async fn a_waiver_is_ended_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_acts_for_a_role_after_it_was_taken() {
+async fn nobody_can_act_for_a_role_after_losing_it() {
     let bench = Bench::new("race-roles");
     let engine = bench.start().await;
     bench.step(&engine, "qa", "A.s1").await;
@@ -69,7 +69,7 @@ async fn nobody_acts_for_a_role_after_it_was_taken() {
     for _ in 0..TRIES {
         roles(&["backend"]).await.unwrap();
         let before = rows(&engine).await.len();
-        // Both requests come in while the role is held.
+        // Both requests arrive while the person has the role.
         let ctx = bench.by(&engine, "both").await;
         let shown = board(&engine).await.judgement.item("A.2").unwrap().last_word().map_or(0, |w| w.id);
         let (taken, attested) =
@@ -92,7 +92,7 @@ async fn rows(engine: &Engine) -> Vec<store::audit::Row> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_is_running_a_check_does_not_waive_its_result() {
+async fn a_person_who_is_running_a_check_cannot_waive_its_result() {
     let bench = Bench::new("race-own");
     bench.edit("unit.sh", "cat unit.txt", "sleep 2; cat unit.txt");
     bench.commit("slow tests");

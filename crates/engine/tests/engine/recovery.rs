@@ -1,4 +1,4 @@
-//! A deploy whose supervisor is killed is brought to an end by Stagegate itself, on a real engine.
+//! A deploy whose supervisor is killed is recovered automatically, on a real engine.
 
 use std::fs;
 use std::process::Command;
@@ -23,7 +23,7 @@ fn kill_supervisor(bench: &Bench, run: i64) {
     assert!(Command::new("kill").args(["-9", &pid]).status().unwrap().success());
 }
 
-/// Deploys release 1 well, then begins release 2 and kills its supervisor while containers are replaced.
+/// Deploys release 1 successfully, then starts release 2 and kills its supervisor while containers are replaced.
 async fn crash_in_the_second(bench: &Bench, engine: &Engine) -> i64 {
     let done = bench.deploy(engine, "devops").await.unwrap();
     let page = ended(engine, run_id(&done)).await;
@@ -63,7 +63,7 @@ async fn all_old(bench: &Bench, engine: &Engine, crashed: i64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deploy_whose_supervisor_is_killed_goes_back_by_itself_with_docker() {
+async fn a_deploy_whose_supervisor_is_killed_is_rolled_back_with_docker() {
     let bench = Bench::tinystack("recover", "");
     let engine = bench.start().await;
     let crashed = crash_in_the_second(&bench, &engine).await;
@@ -72,11 +72,11 @@ async fn a_deploy_whose_supervisor_is_killed_goes_back_by_itself_with_docker() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_comes_up_recovers_what_it_finds_once_with_docker() {
+async fn a_starting_server_recovers_an_interrupted_deploy_once_with_docker() {
     let bench = Bench::tinystack("recoverup", "");
     let engine = bench.start().await;
     let crashed = crash_in_the_second(&bench, &engine).await;
-    // The old server goes first, so that only the new ones can notice.
+    // The old server is stopped first, so that only the new ones can detect it.
     engine.close().await;
     kill_supervisor(&bench, crashed);
     let (one, other) = (bench.open().await, bench.open().await);
@@ -88,7 +88,7 @@ async fn a_server_that_comes_up_recovers_what_it_finds_once_with_docker() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deploy_that_is_killed_during_a_step_gets_its_image_names_back_with_docker() {
+async fn the_image_names_are_restored_after_a_deploy_is_killed_during_a_step_with_docker() {
     let bench = Bench::tinystack("recoverstep", "");
     bench.edit("stagegate.toml", "smoke = [", "steps_before = [\"A.s5\"]\nsmoke = [");
     bench.edit("runbook.md", "echo begun; sleep 60", "sh images.sh");
@@ -113,7 +113,7 @@ async fn a_deploy_that_is_killed_during_a_step_gets_its_image_names_back_with_do
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rollback_that_is_killed_still_puts_the_env_file_back_with_docker() {
+async fn the_env_file_is_restored_although_the_rollback_is_killed_with_docker() {
     let bench = Bench::tinystack("recoverenv", "\n[rollback]\nenv_copy_key = \"../env.key\"\n");
     let engine = bench.start().await;
     let env = || fs::read_to_string(bench.dir().join(".env.bench")).unwrap();
@@ -137,7 +137,7 @@ async fn a_rollback_that_is_killed_still_puts_the_env_file_back_with_docker() {
     .await;
     engine.close().await;
     kill_supervisor(&bench, crashed);
-    // As if it had died a moment earlier.
+    // As if it had died a little earlier.
     bench.write(".env.bench", &second);
     let engine = bench.open().await;
     engine.start_up().await.unwrap();
@@ -156,7 +156,7 @@ async fn a_first_deploy_that_is_killed_says_what_to_do_with_docker() {
     })
     .await;
     kill_supervisor(&bench, run);
-    until("the word of the recovery", Duration::from_secs(30), || async {
+    until("the message of the recovery", Duration::from_secs(30), || async {
         let filter = store::audit::Filter::default();
         let rows = store::audit::list(engine.store().readers(), filter, 100).await.unwrap();
         rows.iter().any(|row| row.event.act == "recovery.none" && row.event.detail.contains("Deploy again"))

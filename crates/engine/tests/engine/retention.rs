@@ -1,4 +1,4 @@
-//! What is removed when it is old, and what never is.
+//! Which old data retention removes, and which it never removes.
 
 use std::fs;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use store::{StoreError, evidence};
 
 use crate::support::bench::{Bench, PASSWORD, actor, board, until};
 
-/// A release from long ago, opened after the ones before it.
+/// An old release, opened after the ones before it.
 async fn release(engine: &Engine, by: i64) -> i64 {
     engine
         .store()
@@ -31,7 +31,7 @@ async fn release(engine: &Engine, by: i64) -> i64 {
         .unwrap()
 }
 
-/// A run from long ago, with a log of 1000 bytes and evidence of the check that it ran.
+/// An old run, with a log of 1000 bytes and evidence of the check that it ran.
 pub async fn old_run(engine: &Engine, by: i64, check: &'static str, release: i64, at: i64) -> i64 {
     old_finding(engine, by, check, release, at, Found::Pass).await
 }
@@ -100,7 +100,7 @@ fn there(engine: &Engine, runs: &[i64]) -> Vec<bool> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn retention_removes_what_nothing_rests_on_and_says_so() {
+async fn retention_removes_data_that_is_not_needed_and_records_it() {
     let bench = Bench::new("retention");
     let engine = bench.start().await;
     let devops = actor(&engine, "devops").await;
@@ -112,16 +112,16 @@ async fn retention_removes_what_nothing_rests_on_and_says_so() {
     }
     let by_hand = old_run(&engine, devops.id, "unit", old, 40).await;
     let of_signed = old_run(&engine, SCHEDULE, "unit", signed, 50).await;
-    // Written beside the engine, it is read a moment later.
+    // Written directly to the store, it is read a moment later.
     until("the board to show the release", std::time::Duration::from_secs(10), || async {
         board(&engine).await.release.is_some_and(|release| release.id == signed)
     })
     .await;
-    // Somebody's word on a release keeps everything of it.
+    // An attestation of a release keeps all of its data.
     let digest = board(&engine).await.judgement.digest;
     let qa = bench.by(&engine, "qa").await;
     engine.sign_off(&qa, "qa", "no-go", "slow", "faster", &digest, 0, PASSWORD).await.unwrap();
-    // Three newer ones, as the newest stay too.
+    // Three newer ones, because the newest also stay.
     let mut last = 0;
     for _ in 0..4 {
         last = release(&engine, devops.id).await;
@@ -137,7 +137,7 @@ async fn retention_removes_what_nothing_rests_on_and_says_so() {
     let engine = bench.open().await;
 
     let dry = engine.prune(true).await.unwrap();
-    // The run by hand is old as well; its evidence is nobody's schedule. Ten rows of the check always stay.
+    // The manual run is old too, but its evidence is not scheduled. Ten rows of the check always stay.
     assert_eq!((dry.runs, dry.run_bytes, dry.evidence), (15, 15_000, 7));
     assert!(there(&engine, &of_old).into_iter().all(|there| there), "a dry run removes nothing");
     let before = evidence::of_check(engine.store().readers(), "unit", 100).await.unwrap().len();
@@ -149,13 +149,13 @@ async fn retention_removes_what_nothing_rests_on_and_says_so() {
     assert_eq!(there(&engine, &[by_hand, of_signed, newest]), [false, true, true]);
     let left = evidence::of_check(engine.store().readers(), "unit", 100).await.unwrap();
     assert_eq!(left.len(), 10);
-    assert!(left.iter().any(|e| e.release == signed), "what was signed rests on it");
+    assert!(left.iter().any(|e| e.release == signed), "the sign-off needs it");
 
-    // The page of such a run says so; the run and its end are still there.
+    // The page of such a run says so; the run and its end still exist.
     let page = engine.run(&devops, of_old[0]).await.unwrap();
     assert!(page.pruned_at.is_some() && page.tail.is_empty());
     assert!(engine.run(&devops, newest).await.unwrap().pruned_at.is_none());
-    // The log tells of it, vouches for it, and nothing reads as tampering.
+    // The audit log records it, and nothing looks like tampering.
     let found = engine.verify_everything().await.unwrap();
     assert_eq!(found.problems, Vec::<String>::new());
     let activity = engine.activity(&devops, Cursor::Newest).await.unwrap();
@@ -166,7 +166,7 @@ async fn retention_removes_what_nothing_rests_on_and_says_so() {
     // A second pass finds nothing.
     let again = engine.prune(false).await.unwrap();
     assert_eq!((again.runs, again.evidence), (0, 0));
-    // And no row leaves by another way.
+    // And no row can be removed in another way.
     let refused = engine
         .store()
         .write(|tx| {
@@ -179,7 +179,7 @@ async fn retention_removes_what_nothing_rests_on_and_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_release_that_lives_for_months_loses_only_what_repeats_itself() {
+async fn a_release_that_stays_for_months_loses_only_repeated_results() {
     let bench = Bench::new("long-lived");
     let config = fs::read_to_string(bench.dir().join("stagegate.toml")).unwrap();
     bench.write("stagegate.toml", &format!("{config}\n[retention]\nruns = \"90d\"\nevidence = \"90d\"\n"));
@@ -190,7 +190,7 @@ async fn a_release_that_lives_for_months_loses_only_what_repeats_itself() {
         let outcome = if at == 30 { Found::Fail } else { Found::Pass };
         old_finding(&engine, SCHEDULE, "unit", release, at, outcome).await;
     }
-    // Somebody accepted a gate in between.
+    // A gate was accepted in between.
     engine
         .store()
         .write(move |tx| {
@@ -224,10 +224,10 @@ async fn a_release_that_lives_for_months_loses_only_what_repeats_itself() {
         .map(|e| e.at.0)
         .collect();
     left.sort_unstable();
-    // The first, the ones around the word, the failure and its neighbours, and the newest ten.
+    // The first, the ones around the acceptance, the failure and its neighbours, and the newest ten.
     let stays: Vec<i64> = [10, 19, 20, 21, 29, 30, 31].into_iter().chain(41..=50).collect();
     assert_eq!(left, stays);
-    // Of the newest ten only the last has a log that something needs.
+    // Of the newest ten only the log of the last one is needed.
     assert_eq!(done.runs, 41 - 8);
     assert_eq!(board(&engine).await.judgement.digest, judged);
     assert_eq!(engine.verify_everything().await.unwrap().problems, Vec::<String>::new());
@@ -236,7 +236,7 @@ async fn a_release_that_lives_for_months_loses_only_what_repeats_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_daily_pass_goes_by_rows_and_finds_what_was_left_behind() {
+async fn the_daily_pass_reads_rows_and_removes_leftover_directories() {
     let bench = Bench::new("daily");
     let config = fs::read_to_string(bench.dir().join("stagegate.toml")).unwrap();
     bench.write("stagegate.toml", &format!("{config}\n[retention]\nruns = \"90d\"\n"));
@@ -252,7 +252,7 @@ async fn the_daily_pass_goes_by_rows_and_finds_what_was_left_behind() {
     }
     let pruned = engine.prune(false).await.unwrap();
     assert_eq!((pruned.runs, pruned.run_bytes), (2, 2_000), "the last of its kind stays");
-    // A directory whose removal was recorded and failed, one of no run, and a file that is none.
+    // A directory whose removal was recorded but failed, one that belongs to no run, and a file.
     let at = |name: &str| engine.paths().runs.join(name);
     fs::create_dir_all(at(&runs[0].to_string())).unwrap();
     fs::create_dir_all(at("999999")).unwrap();
@@ -261,14 +261,14 @@ async fn the_daily_pass_goes_by_rows_and_finds_what_was_left_behind() {
     let again = engine.prune_daily(&mut Rotation::default()).await.unwrap();
     assert_eq!(again.runs, 0);
     assert_eq!(there(&engine, &runs), [false, false, true]);
-    assert!(at("999999/log").exists() && at("notes.txt").exists(), "what nobody knows stays");
-    // The figure is that of the rows: no directory was walked for it but those that were new.
+    assert!(at("999999/log").exists() && at("notes.txt").exists(), "unknown entries stay");
+    // The size is computed from the rows: only new directories were measured.
     let storage = engine.activity(&devops, Cursor::Newest).await.unwrap().storage.unwrap();
     assert_eq!(storage.run_bytes, 1_000);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ended_sessions_old_keys_and_spent_links_are_tidied_away() {
+async fn ended_sessions_old_keys_and_used_links_are_removed() {
     let bench = Bench::new("tidy");
     let engine = bench.start().await;
     let started = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
@@ -316,13 +316,13 @@ async fn ended_sessions_old_keys_and_spent_links_are_tidied_away() {
         })
         .await
         .unwrap();
-    until("the pass of the start is over", Duration::from_secs(10), || async {
+    until("the first verification has ended", Duration::from_secs(10), || async {
         engine.verification().whole_at.is_some() && engine.verification().running_since.is_none()
     })
     .await;
     let revision = *engine.revisions().borrow();
     let tidied = engine.clean_up().await.unwrap();
     assert_eq!((tidied.sessions, tidied.keys, tidied.links), (420, 1, 1));
-    assert_eq!(*engine.revisions().borrow(), revision, "no open page is told");
+    assert_eq!(*engine.revisions().borrow(), revision, "no open page is refreshed");
     assert_eq!(engine.clean_up().await.unwrap(), engine::Tidied::default());
 }

@@ -1,5 +1,5 @@
-//! Ways to return other than the plain rollback, on a real engine: a database made again, a clean restart; and what
-//! is kept so that one can return at all.
+//! Rollbacks with options on a real engine: a recreated database, a clean restart; and the retention of rollback
+//! targets.
 
 use std::fs;
 use std::time::Duration;
@@ -57,10 +57,10 @@ async fn a_fresh_database_takes_a_backup_and_the_stacks_name_with_docker() {
     assert_eq!(
         fs::read_to_string(bench.dir().join("order.txt")).unwrap(),
         "backed-up\n1\n",
-        "it ran as the target does"
+        "it ran with the images of the target"
     );
 
-    // A backup that fails ends it there.
+    // A failed backup aborts the rollback.
     bench.edit("stagegate.toml", "echo backed-up >> order.txt", "exit 4");
     bench.commit("a broken backup");
     deploy(&bench, &engine).await;
@@ -73,12 +73,12 @@ async fn a_fresh_database_takes_a_backup_and_the_stacks_name_with_docker() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_clean_restart_makes_everything_anew_with_docker() {
+async fn a_clean_restart_recreates_everything_with_docker() {
     let bench = Bench::tinystack("restart", "");
     let engine = bench.start().await;
     let nothing =
         engine.clean_restart(&bench.by(&engine, "devops").await, &restart(&engine).await).await.unwrap_err();
-    assert!(nothing.public().contains("Nothing that was deployed"), "{nothing}");
+    assert!(nothing.public().contains("No release has been deployed"), "{nothing}");
     deploy(&bench, &engine).await;
     let filter = format!("label=com.docker.compose.project={}", bench.project);
     let ids = || {
@@ -97,7 +97,7 @@ async fn a_clean_restart_makes_everything_anew_with_docker() {
     let other = Restart { shown: "what another page showed".into(), ..restart(&engine).await };
     let other = engine.clean_restart(&bench.by(&engine, "devops").await, &other).await.unwrap_err();
     assert!(other.public().contains("has changed since this page was shown"), "{other}");
-    // A release that was only opened is neither started nor bad.
+    // A release that was only opened is neither started nor marked bad.
     version(&bench, "1", "2");
     bench.open_release(&engine, "devops").await.unwrap();
     let done =
@@ -107,7 +107,7 @@ async fn a_clean_restart_makes_everything_anew_with_docker() {
     let releases = engine.releases(&actor(&engine, "devops").await).await.unwrap().releases;
     let states: Vec<_> = releases.iter().map(|row| (row.release.id, row.release.state)).collect();
     assert_eq!(states, [(2, ReleaseState::Opened), (1, ReleaseState::Deployed)]);
-    // A rollback marks what ran as bad, and not what was only opened since.
+    // A rollback marks the release that ran as bad, and not one that was only opened since.
     deploy(&bench, &engine).await;
     version(&bench, "2", "3");
     bench.open_release(&engine, "devops").await.unwrap();
@@ -119,22 +119,22 @@ async fn a_clean_restart_makes_everything_anew_with_docker() {
     let left = ReleaseState::RolledBackFrom;
     let open = ReleaseState::Opened;
     assert_eq!(states, [(4, open), (3, left), (2, open), (1, ReleaseState::Deployed)]);
-    // What the old containers said is kept with the incident.
+    // The logs of the old containers are kept with the incident.
     let devops = actor(&engine, "devops").await;
     let incidents = engine.incidents(&devops, domain::page::Cursor::Newest).await.unwrap().rows;
     let incident = engine.incident(&devops, incidents[0].incident.id).await.unwrap();
     let report = &incident.row.incident.report;
     assert!(report.others.iter().all(|words| !words.lines.join("\n").contains(SECRET)));
-    assert!(report.timeline.iter().any(|moment| moment.what.contains("decided to go back")), "{report:?}");
+    assert!(report.timeline.iter().any(|moment| moment.what.contains("started a rollback to")), "{report:?}");
     let restart = engine.incident(&devops, incidents[1].incident.id).await.unwrap().row.incident;
     assert!(restart.is_restart() && !incident.row.incident.is_restart());
     let told = &restart.report.timeline;
-    assert!(told.iter().any(|moment| moment.what.contains("start it anew")), "{told:?}");
+    assert!(told.iter().any(|moment| moment.what.contains("started a clean restart")), "{told:?}");
     audit_is_whole(&engine).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_kept_outlives_a_prune_and_what_is_old_goes_with_docker() {
+async fn retained_images_survive_a_prune_and_old_ones_are_removed_with_docker() {
     let bench = Bench::tinystack("keep", "\n[rollback]\nkeep = 2\n");
     let engine = bench.start().await;
     deploy(&bench, &engine).await;
@@ -145,23 +145,23 @@ async fn what_is_kept_outlives_a_prune_and_what_is_old_goes_with_docker() {
     let devops = actor(&engine, "devops").await;
     let page = engine.releases(&devops).await.unwrap();
     let ways: Vec<_> = page.rollbacks.iter().map(|way| way.target.id).collect();
-    assert_eq!(ways, [3, 2], "no more than are kept");
+    assert_eq!(ways, [3, 2], "no more than are retained");
     let held = || {
         let filter = format!("label=stagegate.keep={}", bench.project);
         bench.docker(&["ps", "-aq", "--filter", &filter]).lines().count()
     };
     // Two images of each of three releases.
-    until("the images to be held and the old ones to go", Duration::from_secs(40), || async {
+    until("the images to be pinned and the old ones to be removed", Duration::from_secs(40), || async {
         held() == 6
             && bench.docker(&["images", "-q", &format!("stagegate/keep/{}/web:r1", bench.project)]).is_empty()
     })
     .await;
-    // A prune of containers takes those that hold the images; they are made again.
+    // A container prune removes the containers that pin the images; they are created again.
     let keep = format!("label=stagegate.keep={}", bench.project);
     bench.docker(&["container", "prune", "-f", "--filter", &keep]);
     assert_eq!(held(), 0);
-    until("the images to be held again", Duration::from_secs(40), || async { held() == 6 }).await;
-    // A server that comes up lets nothing go.
+    until("the images to be pinned again", Duration::from_secs(40), || async { held() == 6 }).await;
+    // A starting server removes nothing.
     engine.close().await;
     let engine = bench.open().await;
     engine.start_up().await.unwrap();
@@ -176,13 +176,13 @@ async fn what_is_kept_outlives_a_prune_and_what_is_old_goes_with_docker() {
     assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
     let page = engine.releases(&devops).await.unwrap();
     let ways: Vec<_> = page.rollbacks.iter().map(|way| way.target.id).collect();
-    assert_eq!(ways, [3], "the first release was let go, the fourth is bad");
+    assert_eq!(ways, [3], "the first release is no longer retained, the fourth is bad");
     assert!(page.rollbacks.iter().all(|way| way.bytes > 0 && way.missing_images.is_empty()));
     assert!(!bench.data().join("rollback/1").exists() && bench.data().join("rollback/2").exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn volumes_go_when_it_is_asked_for_twice_and_are_filled_again_with_docker() {
+async fn volumes_are_removed_after_confirmation_and_filled_again_with_docker() {
     let bench = Bench::tinystack("volumes", "");
     bench.edit(
         "stagegate.toml",
@@ -210,7 +210,7 @@ async fn volumes_go_when_it_is_asked_for_twice_and_are_filled_again_with_docker(
         engine.clean_restart(&bench.by(&engine, "devops").await, &restart(&engine).await).await.unwrap();
     let page = ended(&engine, run_id(&done)).await;
     assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
-    assert_eq!(stored(), "old", "what was not asked for stays");
+    assert_eq!(stored(), "old", "the volume stays without a request to remove it");
     assert!(!bench.dir().join("order.txt").exists());
     let wish =
         async || Restart { volumes: "remove".into(), typed: " Bench ".into(), ..restart(&engine).await };
@@ -221,7 +221,7 @@ async fn volumes_go_when_it_is_asked_for_twice_and_are_filled_again_with_docker(
     let order = || fs::read_to_string(bench.dir().join("order.txt")).unwrap();
     assert_eq!(order(), "backed-up\nfilled\n");
 
-    // Without a backup nothing is removed; without a filling the services come up all the same.
+    // Without a backup nothing is removed; if filling fails, the services still start.
     bench.edit("stagegate.toml", "echo backed-up >> order.txt", "exit 4");
     until("the configuration to be read", Duration::from_secs(20), || async {
         let wish = wish().await;
@@ -249,7 +249,7 @@ async fn volumes_go_when_it_is_asked_for_twice_and_are_filled_again_with_docker(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_env_file_is_put_back_from_its_encrypted_copy_with_docker() {
+async fn an_env_file_is_restored_from_its_encrypted_copy_with_docker() {
     let bench = Bench::tinystack("env", "\n[rollback]\nenv_copy_key = \"../env.key\"\n");
     let engine = bench.start().await;
     deploy(&bench, &engine).await;
@@ -265,10 +265,12 @@ async fn an_env_file_is_put_back_from_its_encrypted_copy_with_docker() {
         let page = engine.releases(&actor(&engine, "devops").await).await.unwrap();
         page.rollbacks.first().map(|way| way.env)
     };
-    until("the copy to be seen", Duration::from_secs(30), || async { way().await == Some(EnvSince::Kept) })
-        .await;
+    until("the copy to be observed", Duration::from_secs(30), || async {
+        way().await == Some(EnvSince::Kept)
+    })
+    .await;
 
-    // A rollback that cannot be made leaves the env file as it is.
+    // A rollback that cannot be done leaves the env file unchanged.
     let key = bench.dir().join("../env.key");
     let good = fs::read(&key).unwrap();
     let back = Return { env: "back".into(), ..Return::to(1) };
@@ -276,7 +278,7 @@ async fn an_env_file_is_put_back_from_its_encrypted_copy_with_docker() {
     let done = engine.roll_back(&bench.by(&engine, "devops").await, &back).await.unwrap();
     let page = ended(&engine, run_id(&done)).await;
     assert_ne!(page.run.state, RunState::Passed);
-    assert!(log(&page).contains("The env file cannot be put back"), "{}", log(&page));
+    assert!(log(&page).contains("The env file cannot be restored"), "{}", log(&page));
     assert_eq!(fs::read_to_string(bench.dir().join(".env.bench")).unwrap(), second);
     fs::write(&key, good).unwrap();
 
@@ -286,14 +288,14 @@ async fn an_env_file_is_put_back_from_its_encrypted_copy_with_docker() {
     assert_eq!(fs::read_to_string(bench.dir().join(".env.bench")).unwrap(), first);
     let shown = log(&page);
     assert!(!shown.contains(SECRET) && !shown.contains("correct-horse"), "{shown}");
-    // What lay there before is kept as well, and both can be read without a server.
+    // The replaced env file is kept as well, and both can be read without a server.
     let kept = |replaced| kept_env(&bench.dir().join("stagegate.toml"), &bench.data(), 1, replaced).unwrap();
     assert_eq!((kept(false), kept(true)), (first.into_bytes(), second.into_bytes()));
     audit_is_whole(&engine).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backup_is_taken_before_every_deploy_but_the_first_with_docker() {
+async fn a_backup_is_made_before_every_deploy_except_the_first_with_docker() {
     let bench = Bench::tinystack("backup", "");
     let command = "[deploy]\nbackup_before_deploy = true\ndb_backup = \"echo backed-up >> order.txt\"\n";
     bench.edit("stagegate.toml", "[deploy]\n", command);
@@ -310,7 +312,7 @@ async fn a_backup_is_taken_before_every_deploy_but_the_first_with_docker() {
     until("the configuration to be read", Duration::from_secs(20), || async {
         let done = bench.deploy(&engine, "devops").await.unwrap();
         let page = ended(&engine, run_id(&done)).await;
-        page.run.state == RunState::Failed && log(&page).contains("nothing was deployed")
+        page.run.state == RunState::Failed && log(&page).contains("Nothing was deployed")
     })
     .await;
     let done = bench.deploy_without_backup(&engine, "devops").await.unwrap();

@@ -1,4 +1,4 @@
-//! Several checks in one run: order, side by side, each step once; and those that nobody starts.
+//! Several checks in one run: in order, in parallel, each step once; and scheduled checks.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use crate::support::bench::{Bench, actor, audit_is_whole, board, ended, log, run_id, step_digest, until};
 
 fn check(id: &str, rest: &str) -> String {
-    format!("\n[[check]]\nid = \"{id}\"\nproves = [{{ criterion = \"B.1\", says = \"note\" }}]\n{rest}\n")
+    format!("\n[[check]]\nid = \"{id}\"\nproves = [{{ criterion = \"B.1\", contains = \"note\" }}]\n{rest}\n")
 }
 
 /// A server that answers only when two requests wait at the same time.
@@ -64,8 +64,8 @@ async fn all_checks_of_a_gate_run_in_order_after_their_steps_and_a_step_runs_onc
     assert_eq!(order, "first\nsecond\nthird\n");
     assert_eq!(page.run.summary, "6 passed");
     let said = log(&page);
-    assert!(said.contains("the token is") && said.contains("All done: 6 passed."), "{said}");
-    // What looks side by side is told in one piece each.
+    assert!(said.contains("the token is") && said.contains("All checks done: 6 passed."), "{said}");
+    // Each of the parallel checks is logged as one block.
     for id in ["left", "right"] {
         let plain = |l: &domain::log::LogLine| l.spans.iter().map(|s| s.text.as_str()).collect::<String>();
         let lines: Vec<String> =
@@ -88,7 +88,7 @@ async fn all_checks_of_a_gate_run_in_order_after_their_steps_and_a_step_runs_onc
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_comes_after_something_that_failed_is_not_run_and_says_so() {
+async fn a_check_after_a_failed_one_is_not_run_and_says_so() {
     let bench = Bench::new("hindered");
     let config = std::fs::read_to_string(bench.dir().join("stagegate.toml")).unwrap();
     let extra = check("first", "kind = \"command\"\nrun = \"exit 1\"")
@@ -101,18 +101,18 @@ async fn what_comes_after_something_that_failed_is_not_run_and_says_so() {
     let page = ended(&engine, run_id(&done)).await;
     assert_eq!(page.run.state, RunState::Failed, "{}", log(&page));
     assert!(
-        page.run.summary.starts_with("1 passed, 1 failed (first), 1 could not tell (second)"),
+        page.run.summary.starts_with("1 passed, 1 failed (first), 1 inconclusive (second)"),
         "{}",
         page.run.summary
     );
     let second = page.evidence.iter().find(|e| e.check == "second").unwrap();
     assert_eq!(second.finding.outcome, Found::Inconclusive);
-    assert!(second.finding.saw.contains("“first” comes before it"), "{:?}", second.finding);
+    assert!(second.finding.saw.contains("“first” must succeed first"), "{:?}", second.finding);
     assert!(!bench.dir().join("ran.txt").exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_and_its_evidence_use_the_same_word() {
+async fn a_run_and_its_evidence_have_the_same_outcome() {
     let bench = Bench::new("words");
     bench.write("unit.sh", "cat unit.txt; exit 3\n");
     bench.edit("stagegate.toml", "id = \"unit\"", "inconclusive_exit = [3]\nid = \"unit\"");
@@ -122,10 +122,10 @@ async fn a_run_and_its_evidence_use_the_same_word() {
     let page = bench.step(&engine, "qa", "A.s1").await;
     assert!(page.evidence.iter().all(|e| e.finding.outcome == Found::Inconclusive), "{:?}", page.evidence);
     assert_eq!(page.run.state, RunState::Inconclusive);
-    // It did not go well, so it is what comes next, still.
+    // It did not pass, so it is still the next step.
     let next = board(&engine).await.next_step.unwrap();
     assert_eq!(next.step.id, "A.s1");
-    // It went to its end, and its figures are not good enough.
+    // It ran to its end, but the measured value is too low.
     bench.write("unit.sh", "cat unit.txt\n");
     bench.write("unit.txt", "lines 12\n");
     bench.commit("few tests");
@@ -139,24 +139,25 @@ async fn a_run_and_its_evidence_use_the_same_word() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_clock_starts_what_is_due_once_and_never_beside_something_else() {
+async fn a_due_check_is_started_once_and_never_while_another_run_is_in_progress() {
     let bench = Bench::new("clock");
     bench.edit("stagegate.toml", "path = \"note.txt\"", "path = \"note.txt\"\nevery = \"1h\"");
     bench.write("note.txt", "here");
-    bench.commit("by the clock");
+    bench.commit("a check on schedule");
     let engine = bench.start().await;
     let qa = actor(&engine, "qa").await;
     let scheduled = async || {
         let runs = engine.runs(&qa, Some("check"), Cursor::Newest).await.unwrap().rows;
         runs.into_iter().filter(|r| r.subject == "schedule").collect::<Vec<_>>()
     };
-    // No release is judged, so there is nothing to look at; the step opens one and holds the clock up.
+    // No release is open, so nothing is due; the step opens one, and the schedule waits for the step.
     let digest = step_digest(&engine, "A.s5").await;
     let done = engine.run_step(&bench.by(&engine, "devops").await, "A.s5", &digest).await.unwrap();
     tokio::time::sleep(Duration::from_millis(2_500)).await;
-    assert!(scheduled().await.is_empty(), "it started beside a step");
+    assert!(scheduled().await.is_empty(), "it started during a step");
     engine.cancel_run(&bench.by(&engine, "devops").await, run_id(&done)).await.unwrap();
-    until("the clock to start it", Duration::from_secs(20), || async { !scheduled().await.is_empty() }).await;
+    until("the schedule to start it", Duration::from_secs(20), || async { !scheduled().await.is_empty() })
+        .await;
     let [run] = scheduled().await.try_into().unwrap();
     assert_eq!((run.by_name.as_str(), run.title.as_str()), ("Stagegate (schedule)", "Scheduled: note"));
     let page = ended(&engine, run.id).await;
@@ -172,7 +173,7 @@ async fn the_clock_starts_what_is_due_once_and_never_beside_something_else() {
         .map(|r| r.event.act.as_str())
         .collect();
     assert_eq!(acts, ["check.end", "schedule.run", "run.create", "schedule.run"], "{rows:?}");
-    // It is nobody: no list has it, and it can be made somebody in no way.
+    // The schedule is not a person: it is in no list and cannot be added as a person.
     let people = engine.people(&actor(&engine, "devops").await).await;
     assert!(people.is_err() || !format!("{people:?}").contains("(schedule)"));
     assert!(store::people::by_id(engine.store().readers(), 0).await.unwrap().is_none());

@@ -1,4 +1,4 @@
-//! What a signature asks for. The way to Go is told with a real deploy.
+//! The requirements of a sign-off. The whole way to Go is tested with a real deploy in `docker.rs`.
 
 use domain::facts::Choice;
 use domain::role::Role;
@@ -7,7 +7,7 @@ use engine::ErrorKind;
 use crate::support::bench::{Bench, PASSWORD, actor, add, audit_is_whole, board};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_signature_needs_role_password_and_what_was_shown_and_one_person_counts_once() {
+async fn a_sign_off_requires_role_password_and_current_evidence_and_one_person_counts_once() {
     let bench = Bench::new("sign");
     let engine = bench.start().await;
     add(&engine, "Both", "both", &[Role::Qa, Role::Security]).await;
@@ -38,9 +38,9 @@ async fn a_signature_needs_role_password_and_what_was_shown_and_one_person_count
     let old = sign("backend", "backend", "no-go", "0000", PASSWORD).await.unwrap_err();
     assert!(old.public().contains("changed since"), "{old}");
     let other = sign("backend", "qa", "no-go", &digest, PASSWORD).await.unwrap_err();
-    assert!(other.public().contains("This is for QA"), "{other}");
+    assert!(other.public().contains("Only QA can do this"), "{other}");
     let docs = sign("docs", "docs", "no-go", &digest, PASSWORD).await.unwrap_err();
-    assert!(docs.public().contains("asks no sign-off of Docs"), "{docs}");
+    assert!(docs.public().contains("does not require a sign-off by Docs"), "{docs}");
     assert_eq!(sign("qa", "root", "go", &digest, PASSWORD).await.unwrap_err().kind(), ErrorKind::Invalid);
     assert_eq!(sign("qa", "qa", "maybe", &digest, PASSWORD).await.unwrap_err().kind(), ErrorKind::Invalid);
 
@@ -56,14 +56,14 @@ async fn a_signature_needs_role_password_and_what_was_shown_and_one_person_count
     assert!(hopeless.public().contains("what would change"), "{hopeless}");
     sign("both", "qa", "no-go", &digest, PASSWORD).await.unwrap();
     let twice = sign("both", "security", "no-go", &digest, PASSWORD).await.unwrap_err();
-    assert!(twice.public().contains("counts once"), "{twice}");
+    assert!(twice.public().contains("for one role only"), "{twice}");
     let page = engine.sign_offs(&actor(&engine, "both").await).await.unwrap();
     let qa = page.judgement.sign_offs.iter().find(|s| s.role == Some(Role::Qa)).unwrap();
     assert_eq!(qa.counts(), Some(Choice::NoGo));
     let word = qa.last.as_ref().unwrap();
     assert_eq!(word.would_change, "green tests");
     assert!(word.parts.is_some() && word.shown.iter().any(|r| r.item == "A.1" && !r.title.is_empty()));
-    assert!(page.judgement.verdict.blockers.iter().any(|b| b.what == "QA says No-Go"));
+    assert!(page.judgement.verdict.blockers.iter().any(|b| b.what == "QA signed No-Go"));
 
     let decide = async |login: &str, choice: &str| {
         engine.decide(&bench.by(&engine, login).await, choice, "because", &digest, 0, PASSWORD).await
@@ -80,7 +80,7 @@ async fn a_signature_needs_role_password_and_what_was_shown_and_one_person_count
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_person_who_signs_two_roles_at_the_same_moment_counts_once() {
+async fn one_person_who_signs_for_two_roles_at_the_same_time_counts_once() {
     let bench = Bench::new("at-once");
     let engine = bench.start().await;
     add(&engine, "Both", "both", &[Role::Qa, Role::Security]).await;
@@ -97,7 +97,7 @@ async fn one_person_who_signs_two_roles_at_the_same_moment_counts_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_word_that_was_given_since_the_page_was_shown_is_not_replaced_unseen() {
+async fn a_statement_that_changed_since_the_page_was_shown_is_not_replaced() {
     let bench = Bench::new("unseen");
     let engine = bench.start().await;
     add(&engine, "Second", "second", &[Role::Qa, Role::Po]).await;
@@ -136,9 +136,9 @@ async fn a_word_that_was_given_since_the_page_was_shown_is_not_replaced_unseen()
     let last = async || board(&engine).await.judgement.item("A.2").unwrap().last_word().unwrap().id;
     attest("backend", true, "it holds", 0).await.unwrap();
     attest("backend", false, "it broke", last().await).await.unwrap();
-    // From a page that was shown before either.
+    // From a page that was shown before both.
     let unseen = attest("backend", true, "it holds", 0).await.unwrap_err();
-    assert!(unseen.public().contains("took the attestation back, “it broke”"), "{unseen}");
+    assert!(unseen.public().contains("withdrew the attestation, “it broke”"), "{unseen}");
     attest("backend", true, "repaired", last().await).await.unwrap();
     audit_is_whole(&engine).await;
 }

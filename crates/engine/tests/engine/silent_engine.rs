@@ -1,5 +1,5 @@
-//! A Docker engine that accepts every connection and never answers: whoever needs it waits, and nobody else. The
-//! address of the engine comes from the environment, so the test is this binary again with another one.
+//! A Docker engine that accepts every connection and never answers: only actions that need it wait. The address of the
+//! engine comes from the environment, so the test runs this binary again with another address.
 
 use std::os::unix::net::UnixListener;
 use std::process::Command;
@@ -14,7 +14,7 @@ use crate::support::bench::{Bench, actor, audit_is_whole, board};
 const INNER: &str = "cases::silent_engine::with_a_silent_engine_at_the_address";
 
 #[test]
-fn while_an_engine_gives_no_answer_other_peoples_actions_go_on() {
+fn actions_of_other_people_continue_while_the_docker_engine_does_not_answer() {
     let home = tempfile::tempdir().unwrap();
     let socket = home.path().join("docker.sock");
     let listener = UnixListener::bind(&socket).unwrap();
@@ -39,7 +39,7 @@ fn while_an_engine_gives_no_answer_other_peoples_actions_go_on() {
 async fn with_a_silent_engine_at_the_address() {
     let bench = Bench::new("silent");
     let engine = bench.start().await;
-    // A release that was deployed here once, so that there are images to ask for.
+    // A release that was deployed once, so that there are images to check.
     let devops = actor(&engine, "devops").await;
     let images = [("web".to_owned(), format!("sha256:{}", "1".repeat(64)))].into();
     let release = engine
@@ -90,14 +90,14 @@ async fn with_a_silent_engine_at_the_address() {
     };
     tokio::time::sleep(Duration::from_millis(300)).await;
     let still = waiting.iter().filter(|task| !task.is_finished()).count();
-    assert!(still >= 2, "nobody waits for the engine: this test shows nothing");
+    assert!(still >= 2, "no action waits for the Docker engine: this test proves nothing");
     let acting = Instant::now();
     bench.attest(&engine, "backend", "A.2").await.unwrap();
     let refused = bench.accept(&engine, "backend", "A").await;
     assert!(refused.is_err(), "A.1 was not proved");
     let took = acting.elapsed();
     let still = waiting.iter().filter(|task| !task.is_finished()).count();
-    assert!(still > 0, "they are through already, after {:?}", began.elapsed());
+    assert!(still > 0, "they have already ended, after {:?}", began.elapsed());
     assert!(took < Duration::from_secs(3), "an action waited {took:?} for an engine that never answers");
     for task in waiting {
         tokio::time::timeout(Duration::from_secs(90), task).await.unwrap().unwrap().unwrap_err();

@@ -1,4 +1,4 @@
-//! Steps: from a click to evidence, whatever happens to the server or the supervisor in between.
+//! Steps: from a click to evidence, regardless of what happens to the server or the supervisor in between.
 
 use std::time::Duration;
 
@@ -46,11 +46,11 @@ async fn a_step_leaves_evidence_for_every_check_that_judges_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn evidence_is_bound_to_the_files_as_they_lie_when_the_step_begins() {
+async fn evidence_is_bound_to_the_files_at_the_start_of_the_step() {
     let bench = Bench::new("fresh");
     let engine = bench.start().await;
     bench.step(&engine, "qa", "A.s1").await;
-    // Nobody has looked at the directory since.
+    // The directory has not been observed since.
     bench.write("unit.sh", "cat unit.txt; test -e unit.ok # changed\n");
     bench.commit("second");
     let page = bench.step(&engine, "qa", "A.s1").await;
@@ -62,7 +62,7 @@ async fn evidence_is_bound_to_the_files_as_they_lie_when_the_step_begins() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_step_that_rewrites_tracked_files_is_no_clean_pass() {
+async fn a_step_that_changes_tracked_files_does_not_pass() {
     let bench = Bench::new("rewrites");
     bench.write("unit.sh", "cat unit.txt; echo more >> snapshot.txt; test -e unit.ok\n");
     bench.write("snapshot.txt", "as it was\n");
@@ -71,24 +71,28 @@ async fn a_step_that_rewrites_tracked_files_is_no_clean_pass() {
     let page = bench.step(&engine, "qa", "A.s1").await;
     let unit = page.evidence.iter().find(|e| e.check == "unit").unwrap();
     assert_eq!(unit.finding.outcome, Found::Inconclusive, "{:?}", unit.finding);
-    assert!(unit.finding.saw.contains("it changed tracked files: snapshot.txt"), "{:?}", unit.finding);
-    assert!(log(&page).contains("Careful: it changed tracked files: snapshot.txt."));
+    assert!(
+        unit.finding.saw.contains("the command changed tracked files: snapshot.txt"),
+        "{:?}",
+        unit.finding
+    );
+    assert!(log(&page).contains("the command changed tracked files: snapshot.txt."));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn steps_that_a_person_must_not_run_so_are_refused_and_audited() {
+async fn steps_that_a_person_must_not_run_are_refused_and_recorded() {
     let bench = Bench::new("refused");
     let engine = bench.start().await;
     let digest = step_digest(&engine, "A.s1").await;
     let old = engine.run_step(&bench.by(&engine, "qa").await, "A.s1", "0000").await.unwrap_err();
-    assert!(old.public().contains("changed in the runbook"), "{old}");
+    assert!(old.public().contains("in the runbook has changed"), "{old}");
     for nobody in ["docs", "po", "admin"] {
         let ctx = bench.by(&engine, nobody).await;
         let refused = engine.run_step(&ctx, "A.s1", &digest).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Refused);
         assert!(refused.public().contains("DevOps"), "{refused}");
     }
-    for (step, why) in [("A.s3", "by hand"), ("A.s4", "Deploy does it")] {
+    for (step, why) in [("A.s3", "by hand"), ("A.s4", "Use Deploy instead")] {
         let digest = step_digest(&engine, step).await;
         let refused = engine.run_step(&bench.by(&engine, "devops").await, step, &digest).await.unwrap_err();
         assert!(refused.public().contains(why), "{refused}");
@@ -117,7 +121,7 @@ fn a_run_survives_the_server_and_its_evidence_is_stored_once() {
         let done = engine.run_step(&bench.by(&engine, "qa").await, "A.s1", &digest).await.unwrap();
         run_id(&done)
     });
-    // All that the server was is gone with its runtime; nothing was closed or said.
+    // The server ended with its runtime, without closing or reporting anything.
     first.shutdown_timeout(Duration::from_millis(10));
     let second = tokio::runtime::Runtime::new().unwrap();
     second.block_on(async {
@@ -131,7 +135,7 @@ fn a_run_survives_the_server_and_its_evidence_is_stored_once() {
         assert!(log(&page).contains("begun") && log(&page).contains("all well"));
     });
     second.shutdown_timeout(Duration::from_millis(10));
-    // A third server finds nothing more to take in.
+    // A third server finds nothing left to complete.
     let third = tokio::runtime::Runtime::new().unwrap();
     third.block_on(async {
         let engine = bench.open().await;
@@ -181,7 +185,7 @@ async fn a_killed_supervisor_leaves_an_interrupted_run_and_never_a_pass() {
     let rows = audit_is_whole(&engine).await;
     let end = rows.iter().find(|r| r.event.act == "step.end").unwrap();
     assert_eq!(end.event.outcome, Outcome::Failed);
-    // What it left running is ended, and the step can be run again.
+    // Its remaining processes are ended, and the step can be run again.
     let board = board(&engine).await;
     assert!(board.running.is_empty());
 }
@@ -242,8 +246,8 @@ async fn all_checks_of_a_gate_run_one_after_another_in_one_run() {
     let page = ended(&engine, run_id(&done)).await;
     assert_eq!(page.evidence.iter().map(|e| e.check.as_str()).collect::<Vec<_>>(), ["coverage"]);
     let none = bench.run_gate(&engine, "qa", "H").await.unwrap_err();
-    assert!(none.public().contains("No check is bound"), "{none}");
-    // Nothing listens there: a check that could not look is no pass.
+    assert!(none.public().contains("There are no checks to run"), "{none}");
+    // Nothing listens there: a check that cannot be evaluated does not pass.
     let page = bench.check(&engine, "qa", "web-health").await;
     assert!(matches!(page.run.state, RunState::Inconclusive | RunState::Failed), "{:?}", page.run);
     assert!(page.evidence.iter().all(|e| e.finding.outcome != Found::Pass));

@@ -1,4 +1,4 @@
-//! Actions survive whoever asked for them: a dropped request, a panic, a killed server.
+//! Actions survive a dropped request, a panic and a killed server.
 
 use std::future::Future;
 use std::task::Poll;
@@ -17,7 +17,7 @@ use crate::support::bench::{Bench, PASSWORD, actor, audit_is_whole, ended, run_i
 const SHORT: Duration = Duration::from_micros(400);
 const LONG: Duration = Duration::from_millis(4);
 
-/// Polls a future `polls` times and drops it, as a server does with the request of a browser that has gone.
+/// Polls a future `polls` times and drops it, like a server does when a browser closes the connection.
 async fn poll_and_drop<F: Future>(future: F, polls: usize, pause: Duration) -> Option<F::Output> {
     let mut future = Box::pin(future);
     for _ in 0..polls {
@@ -51,7 +51,8 @@ async fn an_action_dropped_at_any_point_is_done_once_and_its_form_works_again() 
         poll_and_drop(engine.fill_field(&ctx, "own.1.by", &value, shown), polls, SHORT).await;
         let again = engine.fill_field(&ctx, "own.1.by", &value, shown);
         let again = tokio::time::timeout(Duration::from_secs(4), again);
-        let answer = again.await.unwrap_or_else(|_| panic!("after {polls} polls the form stays claimed"));
+        let answer =
+            again.await.unwrap_or_else(|_| panic!("after {polls} polls the key of the form stays claimed"));
         assert_eq!(answer.unwrap().to, "/ownership#own.1.by", "after {polls} polls");
         let stored = values(&engine, "own.1.by").await;
         assert_eq!(stored.iter().filter(|v| **v == value).count(), 1, "after {polls} polls");
@@ -60,7 +61,7 @@ async fn an_action_dropped_at_any_point_is_done_once_and_its_form_works_again() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_action_in_a_task_of_its_own_goes_on_without_its_caller() {
+async fn an_action_in_its_own_task_continues_without_its_caller() {
     let bench = Bench::new("closedtab");
     let engine = bench.start().await;
     for polls in 0..8 {
@@ -71,7 +72,7 @@ async fn an_action_in_a_task_of_its_own_goes_on_without_its_caller() {
             let (engine, ctx, value) = (engine.clone(), ctx.clone(), value.clone());
             async move { engine.fill_field(&ctx, "own.1.by", &value, shown).await }
         };
-        // Not polled at all it has not begun.
+        // Without a poll it has not begun.
         poll_and_drop(engine.run_action(action), polls + 1, SHORT).await;
         until("the value", Duration::from_secs(5), || async {
             values(&engine, "own.1.by").await.contains(&value)
@@ -80,7 +81,7 @@ async fn an_action_in_a_task_of_its_own_goes_on_without_its_caller() {
     }
     let panicked = engine.run_action(async { if true { panic!("a fault") } else { Ok(()) } }).await;
     assert_eq!(panicked.unwrap_err().kind(), ErrorKind::Internal);
-    // A server that stops waits for what has begun.
+    // A stopping server waits for actions in progress.
     let ctx = bench.keyed(&engine, "backend", "last").await;
     let shown = last_entry(&engine, "own.1.by").await;
     let action = {
@@ -103,7 +104,7 @@ async fn a_run_whose_start_is_dropped_at_any_point_ends_and_is_the_answer_of_its
         let key = format!("drop-{polls}");
         let ctx = bench.keyed(&engine, "qa", &key).await;
         poll_and_drop(engine.run_step(&ctx, "A.s1", &digest), polls, LONG).await;
-        // The step counts as running as long as the first run is not over.
+        // The step counts as running until the first run has ended.
         let mut answer = engine.run_step(&ctx, "A.s1", &digest).await;
         for _ in 0..80 {
             match &answer {
@@ -131,7 +132,7 @@ async fn a_run_whose_start_is_dropped_at_any_point_ends_and_is_the_answer_of_its
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn claims_of_a_server_that_died_are_settled_by_the_next() {
+async fn claims_of_a_dead_server_are_settled_by_the_next_one() {
     let bench = Bench::new("died-claim");
     let engine = bench.start().await;
     let digest = step_digest(&engine, "A.s1").await;
@@ -164,21 +165,21 @@ async fn claims_of_a_server_that_died_are_settled_by_the_next() {
     next.start_up().await.unwrap();
     let ctx = bench.keyed(&next, "qa", "lost").await;
     let answer = tokio::time::timeout(Duration::from_secs(4), next.fill_field(&ctx, "own.1.by", "Ada", 0));
-    answer.await.expect("the claim was given back").unwrap();
+    answer.await.expect("the claim was released").unwrap();
     let ctx = bench.keyed(&next, "qa", "a run").await;
     assert_eq!(run_id(&next.run_step(&ctx, "A.s1", &digest).await.unwrap()), run);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_done_is_answered_although_the_store_cannot_be_read_afterwards() {
+async fn a_completed_action_is_answered_although_the_store_cannot_be_read_afterwards() {
     let bench = Bench::new("unread");
     let engine = bench.start().await;
     bench.open_release(&engine, "devops").await.unwrap();
-    // What the observer notes at the start is noted by then.
+    // The observer has recorded its first observation by then.
     tokio::time::sleep(Duration::from_secs(2)).await;
     let file = SqliteConnectOptions::new().filename(engine.store().file());
     let mut other = file.connect().await.unwrap();
-    // With the invitation comes a release whose JSON is no release's: reading it back fails.
+    // Together with the invitation an invalid release is stored, so that reading the store fails.
     sqlx::query(
         "CREATE TRIGGER damage AFTER INSERT ON link BEGIN
              INSERT INTO release (id, parts, subject, opened_by, opened_at) VALUES (2, '7', '', 1, 1);
@@ -191,13 +192,13 @@ async fn what_was_done_is_answered_although_the_store_cannot_be_read_afterwards(
     let admin = bench.by(&engine, "admin").await;
     let done = engine.invite(&admin, "Eve", "eve", &["qa".to_owned()], PASSWORD).await;
     assert!(done.unwrap().said.contains("/link/"), "the one-time link is shown once, and now");
-    // Rules are not asked of a state that is known to be old.
+    // Rules are not checked against a state that is known to be outdated.
     let next = engine.fill_field(&bench.by(&engine, "qa").await, "own.1.by", "Ada", 0).await;
     assert!(next.is_err(), "{next:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_goes_on_is_no_failure_although_its_start_is_recorded_late() {
+async fn a_running_run_is_not_a_failure_although_its_start_is_recorded_late() {
     let bench = Bench::new("late");
     let engine = bench.start().await;
     let digest = step_digest(&engine, "A.s1").await;

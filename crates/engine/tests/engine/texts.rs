@@ -90,23 +90,23 @@ id = \"unit\"
 title = \"Unit tests\"
 kind = \"command\"
 step = \"A.s1\"
-proves = [{{ criterion = \"A.1\", says = \"green\" }}]
+proves = [{{ criterion = \"A.1\", contains = \"green\" }}]
 
 [[check]]
 id = \"coverage\"
 title = \"Coverage\"
 kind = \"command\"
 step = \"A.s1\"
-proves = [{{ criterion = \"A.1\", says = \"coverage\" }}, {{ matrix = \"M.1\", says = \"65%\" }}]
+proves = [{{ criterion = \"A.1\", contains = \"coverage\" }}, {{ matrix = \"M.1\", contains = \"65%\" }}]
 value = {{ regex = \"lines ([0-9]+)\" }}
-want = \">= 65 %\"
+expect = \">= 65 %\"
 
 [[check]]
 id = \"note\"
 title = \"The note\"
 kind = \"file\"
 path = \"note.txt\"
-proves = [{{ criterion = \"B.1\", says = \"note file\" }}]
+proves = [{{ criterion = \"B.1\", contains = \"note file\" }}]
 
 [[check]]
 id = \"web-health\"
@@ -115,7 +115,7 @@ kind = \"http\"
 url = \"${{web}}/cgi-bin/health\"
 body_contains = \"ok\"
 retries = 2
-proves = [{{ criterion = \"F.1\", says = \"Smoke\" }}]
+proves = [{{ criterion = \"F.1\", contains = \"Smoke\" }}]
 {extra}"
     )
 }

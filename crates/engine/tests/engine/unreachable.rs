@@ -1,5 +1,5 @@
-//! Without an engine the board opens, says so, and deploys nothing. The address of the engine comes from the
-//! environment, so the test is this binary again with another one.
+//! Without a Docker engine the board opens, says so, and deploys nothing. The address of the engine comes from the
+//! environment, so the test runs this binary again with another address.
 
 use std::process::Command;
 
@@ -11,7 +11,7 @@ use crate::support::bench::{Bench, audit_is_whole, board};
 const INNER: &str = "cases::unreachable::with_no_engine_at_the_address";
 
 #[test]
-fn without_an_engine_the_board_says_since_when_and_nothing_is_deployed() {
+fn without_a_docker_engine_the_board_says_since_when_and_nothing_is_deployed() {
     let out = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "--ignored", INNER, "--nocapture"])
         .env("DOCKER_HOST", "unix:///nonexistent/docker.sock")
@@ -23,7 +23,7 @@ fn without_an_engine_the_board_says_since_when_and_nothing_is_deployed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "started by the test above, with an address where nobody listens"]
+#[ignore = "started by the test above, with an address where nothing listens"]
 async fn with_no_engine_at_the_address() {
     let bench = Bench::new("no-engine");
     let engine = bench.start().await;
@@ -37,9 +37,9 @@ async fn with_no_engine_at_the_address() {
     assert!(refused.public().contains("cannot be reached"), "{refused}");
     assert_eq!(first.deploy.reason(), Some(refused.public().as_str()));
     assert!(board(&engine).await.release.is_none(), "a refused deploy opened a release");
-    // What needs no engine goes on.
+    // Actions that do not need the Docker engine still work.
     assert_eq!(bench.step(&engine, "qa", "A.s1").await.run.state, RunState::Passed);
     tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
-    assert_eq!(board(&engine).await.observed.unreachable_since, Some(since), "it forgets since when");
+    assert_eq!(board(&engine).await.observed.unreachable_since, Some(since), "the time of the loss changed");
     audit_is_whole(&engine).await;
 }

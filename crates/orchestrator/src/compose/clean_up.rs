@@ -1,7 +1,7 @@
-//! What stands in the way of Compose: what one leaves behind that was killed while it replaced a container, and
-//! containers that somebody has paused.
+//! Removes obstacles for Compose: what a Compose that was killed while it replaced a container left behind, and paused
+//! containers.
 //!
-//! Compose makes the new container as `<id of the old one>_<name>`, stops and removes the old one, and renames
+//! Compose creates the new container as `<id of the old one>_<name>`, stops and removes the old one, and renames
 //! the new one at last. Killed in between, it leaves the long name; the next `up` would take it as it is.
 
 use std::collections::HashMap;
@@ -13,16 +13,16 @@ use super::docker::Docker;
 use super::error::{ComposeError, Result};
 use super::observe::PROJECT_LABEL;
 
-/// What becomes of one leftover.
+/// What is done with one leftover.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Remedy {
-    /// The old container is still there: the new one, which nobody uses yet, goes.
+    /// The old container still exists: the new one, which is not used yet, is removed.
     Remove(String),
-    /// The old container is gone: the new one gets the name.
+    /// The old container was removed: the new one gets the name.
     Rename(String, String),
 }
 
-/// The name under which the container was to end, when `name` is one of those that Compose gives in between.
+/// The final name of the container, when `name` is one of the temporary names of Compose.
 fn final_name(name: &str) -> Option<&str> {
     let (id, rest) = name.split_once('_')?;
     (id.len() == 12 && id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))).then_some(rest)
@@ -49,8 +49,8 @@ fn remedies(names: &[String]) -> Vec<Remedy> {
     all
 }
 
-/// Puts leftovers and paused containers of the project right; volumes are never touched. Returns what was done, one sentence each.
-/// To be called only by whoever holds the stack's lock.
+/// Cleans up leftovers and resumes paused containers of the project; volumes are never changed. Returns what was done,
+/// one sentence each. To be called only while holding the stack's lock.
 pub(super) async fn clean_up(docker: &Docker, project: &str) -> Result<Vec<String>> {
     let filters = HashMap::from([("label".to_owned(), vec![format!("{PROJECT_LABEL}={project}")])]);
     let options =
@@ -64,10 +64,10 @@ pub(super) async fn clean_up(docker: &Docker, project: &str) -> Result<Vec<Strin
     for name in
         listed.iter().filter(|one| one.state == Some(ContainerSummaryStateEnum::PAUSED)).filter_map(name)
     {
-        // Compose starts what does not run, and the engine starts nothing that is paused.
+        // Compose starts containers that do not run, and the engine refuses to start a paused container.
         match docker.find(docker.client().unpause_container(&name)).await {
-            Ok(_) => said.push(format!("{name} was paused; it goes on.")),
-            // It went on, or ended, meanwhile.
+            Ok(_) => said.push(format!("{name} was paused and was resumed.")),
+            // It was resumed, or has stopped, in the meantime.
             Err(ComposeError::Refused { .. }) => {}
             Err(error) => return Err(error),
         }
@@ -79,13 +79,15 @@ pub(super) async fn clean_up(docker: &Docker, project: &str) -> Result<Vec<Strin
             Remedy::Remove(name) => {
                 let options = RemoveContainerOptions { v: false, force: true, link: false };
                 docker.find(docker.client().remove_container(&name, Some(options))).await?;
-                said.push(format!("{name}, left by a Compose that was killed, was removed."));
+                said.push(format!("{name} was removed: an interrupted Docker Compose had left it behind."));
             }
             Remedy::Rename(name, rest) => {
                 let options = RenameContainerOptions { name: rest.clone() };
                 match docker.find(docker.client().rename_container(&name, options)).await {
-                    Ok(_) => said.push(format!("{name}, left by a Compose that was killed, is {rest} now.")),
-                    // Another project's container has the name; then Compose says so, better than we could.
+                    Ok(_) => said.push(format!(
+                        "{name} was renamed to {rest}: an interrupted Docker Compose had left it behind."
+                    )),
+                    // Another project's container has the name; then Compose reports it in more detail than we could.
                     Err(ComposeError::Refused { status: 409, .. }) => {}
                     Err(error) => return Err(error),
                 }
@@ -100,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_names_that_compose_gives_in_between_are_leftovers() {
+    fn only_temporary_names_of_compose_are_leftovers() {
         assert_eq!(final_name("0123456789ab_shop-web-1"), Some("shop-web-1"));
         assert_eq!(final_name("0123456789ab_a_b"), Some("a_b"));
         for name in ["shop-web-1", "shop_web_1", "0123456789aB_shop", "0123456789abc_shop"] {

@@ -1,4 +1,4 @@
-//! Deploy: build, pin, start, wait, prove. Runs inside the supervisor of its run.
+//! Deploy: build, pin, start, wait, verify. Runs inside the supervisor of its run.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use super::progress::{DeployPhase, FailingService};
 use super::project::Project;
 use super::release_snapshot::keep_release;
 use super::render::{Rendered, render_own};
-use super::rollout::{Creation, Rollout, Stop, running_ids};
+use super::rollout::{Creation, Rollout, Stop, running_ids, services_are};
 use super::tool::Tool;
 use super::undo::Undo;
 use git::{self, Caller};
@@ -25,13 +25,13 @@ use runner::{Cmd, Exit, Outcome, Session};
 use secrets::EnvCopy;
 use secrets::Key;
 
-/// Less room than this on the engine's disk, and a build may end in the middle.
+/// With less free space than this on the engine's disk, a build may fail half way.
 const DISK_BYTES: u64 = 500_000_000;
-/// Longest time that listing migrations may take, and most that the list may be.
+/// Limits for listing migrations: time, and size of the list.
 const MIGRATIONS_TIMEOUT: Duration = Duration::from_secs(60);
 const MIGRATIONS_CAP: usize = 256 * 1024;
 
-/// What a deploy is told. Stored in the run's plan: no secrets.
+/// The input of a deploy. Stored in the run's plan: no secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeployWork {
     /// The project.
@@ -40,35 +40,35 @@ pub struct DeployWork {
     pub release_tag: String,
     /// Whether to build services that can be built.
     pub build: bool,
-    /// The commit that was confirmed, as [`super::PartsReader`] names it. Another one checked out ends the deploy
-    /// before anything is started.
+    /// The commit that was confirmed, as [`super::PartsReader`] names it. If another commit is checked out, the deploy
+    /// ends before anything is started.
     #[serde(default)]
     pub commit: Option<String>,
-    /// Variables for the build alone, say `GIT_COMMIT`. What runs must not depend on them.
+    /// Variables for the build only, such as `GIT_COMMIT`. Running containers must not depend on them.
     pub build_env: BTreeMap<String, String>,
-    /// How long the services may take to become well, milliseconds.
+    /// How long the services may take to become healthy, milliseconds.
     pub health_timeout_ms: u64,
     /// Command that prints the applied migrations, one name a line.
     pub migrations_cmd: Option<String>,
     /// Where the configuration and image IDs of this release are kept.
     pub keep_dir: PathBuf,
-    /// How an encrypted copy of the env file is kept with them, if the stack asks for one.
+    /// How an encrypted copy of the env file is kept with them, if the stack is configured to do so.
     #[serde(default)]
     pub env_copy: Option<EnvCopy>,
 }
 
-/// What a deploy found.
+/// The result of a deploy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeployResult {
     /// The phase in which it ended.
     pub phase: DeployPhase,
-    /// Whether every service is well and runs the pinned image.
+    /// Whether every service is healthy and runs the pinned image.
     pub ok: bool,
     /// Image ID of each service, as pinned.
     pub images: BTreeMap<String, String>,
     /// The protective tags.
     pub tags: Vec<String>,
-    /// The services that are not well.
+    /// The services that are not healthy.
     pub failing: Vec<FailingService>,
     /// All services as they were at the end.
     pub services: Vec<Service>,
@@ -80,16 +80,16 @@ pub struct DeployResult {
     pub message: String,
 }
 
-/// Carries out a deploy. The outcome's result is a [`DeployResult`]; what ends in the preflight ends as
+/// Executes a deploy. The outcome's result is a [`DeployResult`]; a deploy that fails in the preflight ends as
 /// [`Exit::NotStarted`] and has changed nothing.
 pub async fn deploy(session: &Session, work: &DeployWork) -> Outcome {
     work.deploy_after(session, &[]).await
 }
 
 impl DeployWork {
-    /// Carries out steps (each a title and a command for `bash -c`) and then the deploy, as [`deploy`] does. A step
+    /// Executes steps (each a title and a command for `bash -c`) and then the deploy, as [`deploy`] does. A step
     /// that fails ends it: the outcome has the step's exit and no result. Image names that the steps moved are
-    /// restored when it ends before any service is touched; whatever else the steps changed stays.
+    /// restored when it ends before any service is changed; other changes of the steps are not undone.
     pub async fn deploy_after(&self, session: &Session, steps: &[(&str, &str)]) -> Outcome {
         let mut rollout = Rollout::new(session, JournalKind::Deploy, &self.keep_dir, &self.release_tag);
         match run_steps(&mut rollout, self, steps).await {
@@ -99,7 +99,7 @@ impl DeployWork {
     }
 }
 
-/// Carries out the deploy itself. `ready` is an error when the steps before it were not allowed to run.
+/// Executes the deploy itself. `ready` is an error when the steps before it were not allowed to run.
 async fn deploy_in(mut rollout: Rollout<'_>, work: &DeployWork, ready: Result<(), Stop>) -> Outcome {
     let session = rollout.session;
     let mut result = DeployResult {
@@ -125,7 +125,7 @@ async fn deploy_in(mut rollout: Rollout<'_>, work: &DeployWork, ready: Result<()
     {
         rollout.show(services.clone());
         result.services = services;
-        // Before anything was started, what does not run is no failure of this deploy.
+        // Before anything was started, a service that does not run is not a failure of this deploy.
         if end.is_err() && result.phase.touches_services() {
             rollout.report(&failing);
             result.failing = failing;
@@ -136,9 +136,9 @@ async fn deploy_in(mut rollout: Rollout<'_>, work: &DeployWork, ready: Result<()
             result.ok = true;
             result.phase = DeployPhase::Done;
             result.message = format!(
-                "Deployed {}: {} services are well after {}.",
+                "Deployed {}: {} healthy after {}.",
                 work.release_tag,
-                result.services.len(),
+                services_are(result.services.len()),
                 human_span(rollout.elapsed_ms())
             );
         }
@@ -167,7 +167,8 @@ async fn run_steps(
         // A step may create the env file or the Compose file.
         Err(Stop(why)) => {
             session.say(&format!(
-                "Image names could not be recorded before the steps, so names that a step moves are not restored if the deploy fails: {why}"
+                "Image names could not be recorded before the steps: {why} If the deploy fails, image names that a \
+                 step has moved are not restored."
             ));
             BTreeMap::new()
         }
@@ -185,7 +186,7 @@ async fn run_steps(
         let exit = session.exec(Cmd::bash(command)).await;
         if !exit.is_success() {
             let undone = rollout.take_back().await;
-            session.say(&format!("“{title}” did not succeed; nothing was deployed.{undone}"));
+            session.say(&format!("Step “{title}” failed. Nothing was deployed.{undone}"));
             rollout.close();
             return Ok(exit);
         }
@@ -215,9 +216,9 @@ async fn images_by_name(
     Ok(images)
 }
 
-/// Notes only those of `names` that the steps moved: an image that the deploy fetches later keeps its name.
+/// Records only those of `names` that the steps moved: an image that the deploy fetches later keeps its name.
 async fn note_moved(rollout: &mut Rollout<'_>, names: BTreeMap<String, Option<String>>) -> Result<(), Stop> {
-    // When the engine does not answer, all names stay noted.
+    // When the engine does not answer, all names stay recorded.
     let Ok(docker) = rollout.engine().await else { return Ok(()) };
     let mut moved = Vec::new();
     for (name, before) in names {
@@ -237,15 +238,16 @@ async fn run(
 ) -> Result<(), Stop> {
     let session = rollout.session;
     let project = &work.project;
-    // Within one run any key will do: nothing of it is stored.
+    // Within one run any key can be used: nothing of it is stored.
     let key = Key::from([0; 32]);
     rollout.look();
     keep_name("project", "service", &work.release_tag)?;
     is_confirmed(session, work).await?;
     let rendered = render_own(Tool::Run(session), project, &key).await?;
     if let Some(copy) = &work.env_copy {
-        let stop =
-            |error| Stop(format!("No copy of the env file can be kept: {error}. Nothing was touched."));
+        let stop = |error| {
+            Stop(format!("No encrypted copy of the env file can be stored: {error}. Nothing was changed."))
+        };
         copy.ready().map_err(stop)?;
     }
     let docker = rollout.engine().await?;
@@ -260,7 +262,7 @@ async fn run(
 
     if work.build && rendered.services.iter().any(|service| service.build) {
         rollout.enter(DeployPhase::Building)?;
-        // A build gives the image names away one by one; one that fails half way would leave a mixture.
+        // A build moves the image names one by one; if it fails half way, it would leave a mixture.
         let mut names = Vec::new();
         for service in rendered.services.iter().filter(|service| service.build) {
             let name = rendered.image_name(service);
@@ -284,7 +286,8 @@ async fn run(
     result.config_kept = unkept.is_none();
     if let Some(why) = unkept {
         session.say(&format!(
-            "The configuration could not be kept ({why}): a rollback will use the project's files of that day."
+            "The configuration could not be stored ({why}). A rollback to this release will use the Compose files as \
+             they are then."
         ));
     }
     rollout.journal.images = images;
@@ -318,7 +321,7 @@ async fn run(
     if !other.is_empty() {
         let names = other.join(", ");
         return Err(Stop(format!(
-            "Not running the image that was pinned: {names}. Something else moved its tag."
+            "Not running the pinned image: {names}. Another process has moved the image tag. Deploy again."
         )));
     }
     if let Some(command) = &work.migrations_cmd {
@@ -331,8 +334,12 @@ fn keep_env(session: &Session, work: &DeployWork, copy: &EnvCopy) -> Result<(), 
     let Some(path) = work.project.env_path() else { return Ok(()) };
     let env = std::fs::read(&path).map_err(|error| error.kind().to_string());
     env.and_then(|env| copy.keep(&env, &work.keep_dir, &work.release_tag).map_err(|error| error.to_string()))
-        .map_err(|why| Stop(format!("The env file's copy could not be kept: {why}. Nothing was started.")))?;
-    session.say("An encrypted copy of the env file is kept with the release.");
+        .map_err(|why| {
+            Stop(format!(
+                "The encrypted copy of the env file could not be stored: {why}. Nothing was started."
+            ))
+        })?;
+    session.say("An encrypted copy of the env file is stored with the release.");
     Ok(())
 }
 
@@ -350,7 +357,8 @@ async fn is_confirmed(session: &Session, work: &DeployWork) -> Result<(), Stop> 
     }
     let short = |sha: &str| short_commit((!sha.is_empty()).then_some(sha));
     Err(Stop(format!(
-        "HEAD is {} now; {} was confirmed. Nothing was started. Deploy again to confirm the new commit.",
+        "The commit has changed: HEAD is {}, but {} was confirmed. Nothing was started. Deploy again to confirm the \
+         new commit.",
         short(&now),
         short(&confirmed)
     )))
@@ -361,15 +369,15 @@ async fn build(session: &Session, work: &DeployWork) -> Result<(), Stop> {
     cmd.cwd = Some(work.project.dir.clone());
     cmd.clear = true;
     cmd.env = work.build_env.clone();
-    // Without the plugin that Compose would like to build with, it warns on every build.
+    // Without the optional Bake plugin, Compose would print a warning at every build.
     cmd.env.insert("COMPOSE_BAKE".to_owned(), "false".to_owned());
     match session.exec(cmd).await {
         Exit::Code(0) => Ok(()),
-        exit => Err(Stop(format!("The build failed ({exit}). What runs was not touched."))),
+        exit => Err(Stop(format!("The build failed ({exit}). The running services were not changed."))),
     }
 }
 
-/// Finds the image ID of every service; images that are nowhere here are fetched first.
+/// Finds the image ID of every service; missing images are pulled first.
 async fn pin(
     session: &Session,
     docker: &Docker,
@@ -382,7 +390,11 @@ async fn pin(
         match image_id(docker, &rendered.image_name(service)).await? {
             Some(id) => drop(images.insert(service.name.clone(), id)),
             None if service.build => {
-                let hint = if work.build { "the build did not make it" } else { "it was not to be built" };
+                let hint = if work.build {
+                    "the build did not create it"
+                } else {
+                    "this deploy does not build images"
+                };
                 return Err(Stop(format!("There is no image for {}: {hint}.", service.name)));
             }
             None => missing.push(service),
@@ -403,7 +415,7 @@ async fn pin(
             None => {
                 let name = rendered.image_name(service);
                 return Err(Stop(format!(
-                    "The image {name} of {} is not here and could not be fetched ({exit}).",
+                    "The image {name} of {} is missing and could not be pulled ({exit}).",
                     service.name
                 )));
             }
@@ -412,8 +424,8 @@ async fn pin(
     Ok(images)
 }
 
-/// Refuses when the engine's disk is nearly full. An engine elsewhere, or a directory that cannot be read,
-/// is not judged.
+/// Fails when the engine's disk is nearly full. An engine on another host, or a directory that cannot be read,
+/// is not checked.
 async fn room(docker: &Docker) -> Result<(), Stop> {
     if !docker.is_local() {
         return Ok(());
@@ -427,10 +439,13 @@ async fn room(docker: &Docker) -> Result<(), Stop> {
         return Ok(());
     }
     let (free, needed) = (free / 1_000_000, DISK_BYTES / 1_000_000);
-    Err(Stop(format!("The engine's disk has {free} MB left; a deploy needs {needed} MB.")))
+    Err(Stop(format!(
+        "The disk of the Docker engine has {free} MB free; a deploy needs {needed} MB. Free disk space, then deploy \
+         again."
+    )))
 }
 
-/// The names that the command prints. A command that fails leaves them unknown, which is not the same as none.
+/// The names that the command prints. `None` when the command fails: unknown is not the same as no migrations.
 pub async fn migrations(session: &Session, command: &str, dir: &Path) -> Option<Vec<String>> {
     let mut cmd = Cmd::bash(command);
     cmd.cwd = Some(dir.to_owned());

@@ -1,4 +1,4 @@
-//! The way to the engine: one address, short patience, typed refusals.
+//! The connection to the Docker engine: one address, short time limits, typed errors.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use futures::{Stream, StreamExt};
 use super::error::{ComposeError, Result};
 use super::transport::{AnswerTooLong, Budget, Transport};
 
-/// Longest time that one question to the engine may take when a person waits for the answer.
+/// Time limit of one request to the engine when a person waits for the answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// The same for a deploy or rollback: an engine that is busy building or removing images may be slow, and
-/// giving up half way is worse than waiting.
+/// aborting half way is worse than waiting.
 pub(super) const LONG_TIMEOUT: Duration = Duration::from_secs(30);
 const DEFAULT: &str = "unix:///var/run/docker.sock";
 
@@ -33,7 +33,7 @@ impl Address {
         Self::new(host.as_deref().unwrap_or(DEFAULT))
     }
 
-    /// Whether the engine is on this machine.
+    /// Whether the engine is on this host.
     pub fn is_local(&self) -> bool {
         self.0.starts_with("unix://")
     }
@@ -55,14 +55,14 @@ pub struct Docker {
 }
 
 impl Docker {
-    /// Connects, agrees on the version of the API and learns the engine's own version.
+    /// Connects, negotiates the version of the API and reads the engine's version.
     ///
     /// Fails with [`ComposeError::Unreachable`].
     pub async fn connect(address: &Address) -> Result<Self> {
         Self::connect_within(address, TIMEOUT, TIMEOUT).await
     }
 
-    /// As [`Docker::connect`], with other patience for connecting and for each question afterwards.
+    /// As [`Docker::connect`], with other time limits for connecting and for each request afterwards.
     pub(super) async fn connect_within(
         address: &Address,
         connect: Duration,
@@ -90,17 +90,17 @@ impl Docker {
         Ok(Self { client, address: address.clone(), version, patience })
     }
 
-    /// The engine's version, as it said when connecting.
+    /// The engine's version, as reported when connecting.
     pub fn version(&self) -> &str {
         &self.version
     }
 
-    /// Whether the engine is on this machine, so that its paths are ours.
+    /// Whether the engine is on this host, so that its paths are valid here.
     pub fn is_local(&self) -> bool {
         self.address.is_local()
     }
 
-    /// Asks whether the engine is alive.
+    /// Checks whether the engine responds.
     pub async fn ping(&self, patience: Duration) -> Result<()> {
         within(patience, self.client.ping()).await.map(|_| ()).map_err(|error| at(error, &self.address))
     }
@@ -113,7 +113,7 @@ impl Docker {
         &self.client
     }
 
-    /// A client for one stream. The stream ends with an error when more than `max_bytes` come before the budget is
+    /// A client for one stream. The stream ends with an error when more than `max_bytes` arrive before the budget is
     /// renewed.
     pub(super) fn metered(&self, max_bytes: u64) -> (bollard::Docker, Budget) {
         let budget = Budget::new(max_bytes);
@@ -125,7 +125,7 @@ impl Docker {
         (client, budget)
     }
 
-    /// A stream of messages, each of at most `max_bytes`; the stream itself may go on for as long as it likes.
+    /// A stream of messages, each of at most `max_bytes`; the length of the stream is not limited.
     pub(super) fn stream<T, S, F>(
         &self,
         max_bytes: u64,
@@ -146,7 +146,7 @@ impl Docker {
         })
     }
 
-    /// Waits for one answer, not longer than it should take.
+    /// Waits for one response, within the time limit.
     pub(super) async fn ask<T>(&self, question: impl Future<Output = Result<T, Bollard>>) -> Result<T> {
         within(self.patience, question).await.map_err(|error| at(error, &self.address))
     }
@@ -168,12 +168,12 @@ async fn within<T>(patience: Duration, question: impl Future<Output = Result<T, 
     match tokio::time::timeout(patience, question).await {
         Ok(answer) => answer.map_err(explain),
         Err(_) => {
-            Err(ComposeError::Unreachable { why: format!("no answer within {} s", patience.as_secs_f32()) })
+            Err(ComposeError::Unreachable { why: format!("no response within {} s", patience.as_secs_f32()) })
         }
     }
 }
 
-/// Adds the address to what went wrong on the way.
+/// Adds the address to a connection error.
 fn at(error: ComposeError, address: &Address) -> ComposeError {
     match error {
         ComposeError::Unreachable { why } => ComposeError::Unreachable { why: format!("{address}: {why}") },
@@ -197,8 +197,10 @@ pub(super) fn explain(error: Bollard) -> ComposeError {
         }
         Bollard::JsonDataError { message, .. } => ComposeError::Strange { why: message },
         Bollard::JsonSerdeError { err } => ComposeError::Strange { why: err.to_string() },
-        Bollard::APIVersionParseError {} => ComposeError::Strange { why: "its version".to_owned() },
-        Bollard::RequestTimeoutError => ComposeError::Unreachable { why: "no answer in time".to_owned() },
+        Bollard::APIVersionParseError {} => {
+            ComposeError::Strange { why: "its API version cannot be read".to_owned() }
+        }
+        Bollard::RequestTimeoutError => ComposeError::Unreachable { why: "no response in time".to_owned() },
         Bollard::SocketNotFoundError(_) => {
             ComposeError::Unreachable { why: "there is no such socket".to_owned() }
         }
@@ -206,14 +208,14 @@ pub(super) fn explain(error: Bollard) -> ComposeError {
     }
 }
 
-/// The bound that was reached, if that is the cause.
+/// The exceeded limit, if that is the cause.
 fn too_long(error: &(dyn std::error::Error + 'static)) -> Option<AnswerTooLong> {
     let causes = std::iter::successors(Some(error), |error| error.source());
     let mut of_io = causes.filter_map(|cause| cause.downcast_ref::<std::io::Error>()?.get_ref());
     of_io.find_map(|cause| cause.downcast_ref::<AnswerTooLong>().copied())
 }
 
-/// The last cause says what happened ("Connection refused"); those before it only where.
+/// The last cause states what happened ("Connection refused"); those before it only where.
 fn innermost(error: &dyn std::error::Error) -> String {
     let mut last = error;
     while let Some(cause) = last.source() {
@@ -234,7 +236,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn an_engine_that_is_not_there_is_named() {
+    async fn a_missing_engine_is_reported() {
         let dir = tempfile::tempdir().unwrap();
         let address = Address::new(dir.path().join("none.sock").to_str().unwrap());
         let error = Docker::connect(&address).await.err().unwrap();
@@ -242,7 +244,7 @@ mod tests {
         assert!(error.to_string().contains("no such socket"), "{error}");
     }
 
-    /// Whatever listens there answers `/version` as an engine does, and everything else without end.
+    /// A server that answers `/version` as an engine does, and everything else without end.
     fn endless_engine(path: &Path, sent: &Arc<AtomicU64>) {
         let listener = UnixListener::bind(path).unwrap();
         let sent = sent.clone();
@@ -313,7 +315,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_silent_engine_is_given_up() {
+    async fn a_silent_engine_is_a_timeout() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("silent.sock");
         let _open = tokio::net::UnixListener::bind(&path).unwrap();

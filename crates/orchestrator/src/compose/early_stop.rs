@@ -1,8 +1,8 @@
-//! A short end for services that hold no data.
+//! Stops services without data early.
 //!
-//! Compose makes the new container of a service before it asks the old one to stop, one service after the other,
-//! and waits for each as long as its grace lasts. Here, once Compose has begun to replace, all that will be
-//! replaced are asked together, and those that ignore it are ended soon after.
+//! Compose creates the new container of a service before it stops the old one, one service after the other, and waits
+//! for each until its grace period is over. Here, once Compose has begun to replace containers, all that will be
+//! replaced get the stop signal at the same time, and those that ignore it are killed soon after.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -16,11 +16,11 @@ use super::docker::Docker;
 use super::observe::{Instance, PROJECT_LABEL};
 use super::transport::MAX_EVENT_BYTES;
 
-/// What a service without data gets between being asked to stop and being ended.
+/// Grace period of a service without data between the stop signal and SIGKILL.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// Ends `old`, containers of `project`, as soon as Compose begins to replace any. Runs until dropped; where Compose
-/// replaces nothing, nothing is stopped. An engine that cannot be heard only costs the speed.
+/// Stops `old`, containers of `project`, as soon as Compose begins to replace any. Runs until dropped; if Compose
+/// replaces nothing, nothing is stopped. Without events of the engine, only the speed-up is lost.
 pub(super) async fn stop_early(docker: &Docker, project: &str, old: Vec<Instance>) {
     if old.is_empty() {
         return;
@@ -39,8 +39,8 @@ pub(super) async fn stop_early(docker: &Docker, project: &str, old: Vec<Instance
     for one in old.into_iter().filter(|one| one.up) {
         let client = docker.client().clone();
         ending.spawn(async move {
-            // The signal is the container's own, so the engine does not start it again. One that has stopped
-            // meanwhile cannot be killed, which is as well.
+            // The signal is the container's own, so the engine does not start it again. An error for a container
+            // that has stopped in the meantime does not matter.
             let ask = KillContainerOptions { signal: one.stop_signal };
             let _ = client.kill_container(&one.id, Some(ask)).await;
             sleep(GRACE).await;

@@ -1,5 +1,5 @@
-//! The env file of the release that a rollback goes to, put back from its encrypted copy before anything else is
-//! done. What lay there before is kept in the same way.
+//! Restores the env file of a rollback target from its encrypted copy, before anything else is done. An encrypted copy
+//! of the replaced file is kept.
 
 use std::fs;
 use std::io;
@@ -13,15 +13,15 @@ use super::undo::{SealedAt, Undo};
 use secrets::env_file::EnvFile;
 use secrets::{EncryptionError, EnvCopy, replace};
 
-/// Where what lay there before is kept: beside the target's own copy, as a release of this name.
+/// Where the replaced file is kept: beside the target's own copy, as a release of this name.
 const REPLACED: &str = "replaced";
 
-/// The env file that the last rollback to a release put away.
+/// The env file that the last rollback to a release replaced.
 pub fn open_replaced(copy: &EnvCopy, keep_dir: &Path) -> Result<Vec<u8>, EncryptionError> {
     copy.open(&keep_dir.join(REPLACED), REPLACED)
 }
 
-/// Puts the env file back that was kept with `target`, unless it lies there already.
+/// Restores the env file that is stored with `target`, unless it is already in place.
 pub(super) fn restore_env(
     rollout: &mut Rollout<'_>,
     project: &Project,
@@ -29,7 +29,7 @@ pub(super) fn restore_env(
     copy: &EnvCopy,
 ) -> Result<(), Stop> {
     let cannot =
-        |why: String| Stop(format!("The env file cannot be put back: {why}. No service was touched."));
+        |why: String| Stop(format!("The env file cannot be restored: {why}. No service was changed."));
     let path = project.env_place();
     let text = copy.open(&target.keep_dir, &target.release_tag).map_err(|error| cannot(error.to_string()))?;
     let env = EnvFile::parse(&text).map_err(|error| cannot(format!("in the copy, {error}")))?;
@@ -39,18 +39,18 @@ pub(super) fn restore_env(
         Err(error) => return Err(cannot(format!("{} cannot be read ({})", path.display(), error.kind()))),
     };
     if before.as_ref() == Some(&text) {
-        rollout.session.say("The env file is that of the release already.");
+        rollout.session.say("The env file already matches the release.");
         return Ok(());
     }
-    // Written first: a crash from here on goes on to the target.
+    // Written first: after a crash from here on, the rollback is completed.
     rollout.enter(DeployPhase::Restoring)?;
     let kept = SealedAt { dir: target.keep_dir.join(REPLACED), release: REPLACED.to_owned() };
     if let Some(before) = &before {
         copy.keep(before, &kept.dir, &kept.release).map_err(|error| cannot(error.to_string()))?;
     }
-    // What follows may show old values as well as new ones.
+    // Later output may contain old values as well as new ones.
     rollout.session.learn(&env).map_err(|error| cannot(error.to_string()))?;
-    // Before the file is replaced: whatever fails from here on, also while it is made durable, takes it back.
+    // Before the file is replaced: any failure from here on, also while it is made durable, undoes it.
     rollout.will_change([Undo::Env {
         path: path.clone(),
         copy: copy.clone(),
@@ -60,7 +60,7 @@ pub(super) fn restore_env(
     replace(&path, &text)
         .map_err(|error| cannot(format!("{} cannot be written ({})", path.display(), error.kind())))?;
     rollout.session.say(&format!(
-        "{} is as it was with {}; what lay there is kept encrypted.",
+        "{} was restored from {}; an encrypted copy of the replaced file is kept.",
         path.display(),
         target.release_tag
     ));

@@ -1,4 +1,4 @@
-//! What can go wrong between us, Compose and the engine.
+//! Errors of Docker Compose and the Docker engine.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,16 +6,16 @@ use std::path::PathBuf;
 /// Shorthand of this module.
 pub type Result<T, E = ComposeError> = std::result::Result<T, E>;
 
-/// Why the stack could not be read or changed. The texts are for people and hold no secrets.
+/// Why the stack could not be read or changed. The texts are for people and contain no secrets.
 #[derive(Debug, thiserror::Error)]
 pub enum ComposeError {
-    /// The project's directory is not there.
+    /// The project's directory does not exist.
     #[error("the project directory {} does not exist", .dir.display())]
     DirectoryMissing {
         /// Where it should be.
         dir: PathBuf,
     },
-    /// The env file that was declared is not there.
+    /// The declared env file does not exist.
     #[error("the env file {} does not exist", .file.display())]
     EnvFileMissing {
         /// Where it should be.
@@ -32,14 +32,14 @@ pub enum ComposeError {
     /// Compose does not accept the project's files.
     #[error("the Compose file is not valid: {message}")]
     ComposeInvalid {
-        /// What Compose said, secrets masked.
+        /// The error message of Compose, secrets masked.
         message: String,
     },
     /// The `docker` command, or its `compose` plugin, is not installed.
-    #[error("`docker compose` is not installed here")]
+    #[error("`docker compose` is not installed on this host")]
     ComposeMissing,
-    /// Compose gave no answer.
-    #[error("`docker compose` gave no answer: {why}")]
+    /// Compose did not respond.
+    #[error("`docker compose` did not respond: {why}")]
     ComposeStuck {
         /// How it ended.
         why: String,
@@ -47,37 +47,37 @@ pub enum ComposeError {
     /// The engine does not answer.
     #[error("the Docker engine cannot be reached: {why}")]
     Unreachable {
-        /// What was tried and what came back.
+        /// What was tried and the result.
         why: String,
     },
-    /// The engine answered with a refusal.
-    #[error("the Docker engine refused ({status}): {message}")]
+    /// The engine refused the request.
+    #[error("the Docker engine refused the request ({status}): {message}")]
     Refused {
         /// HTTP status.
         status: u16,
-        /// What it said.
+        /// Its message.
         message: String,
     },
-    /// The engine answered with something that is not understood.
-    #[error("the Docker engine gave an answer that is not understood: {why}")]
+    /// The engine sent a response that cannot be interpreted.
+    #[error("the Docker engine sent an unexpected response: {why}")]
     Strange {
         /// What was wrong with it.
         why: String,
     },
-    /// The engine's answer was not read to its end.
+    /// The engine's response was not read to its end.
     #[error(
-        "the answer of the Docker engine is longer than {} MB and was not read; check that DOCKER_HOST is the address \
-         of a Docker engine",
+        "the response of the Docker engine is longer than {} MB and was not read; check that DOCKER_HOST is the \
+         address of a Docker engine",
         .max_bytes >> 20
     )]
     TooLong {
-        /// Most bytes of such an answer.
+        /// Most bytes of such a response.
         max_bytes: u64,
     },
-    /// A tag or name that Docker would not take.
+    /// A tag or name that Docker would not accept.
     #[error("{name:?} cannot be used as {what}")]
     BadName {
-        /// What it was for.
+        /// Its purpose.
         what: &'static str,
         /// The name.
         name: String,
@@ -96,7 +96,7 @@ pub enum ComposeError {
 }
 
 impl ComposeError {
-    /// Whether the engine gave no answer at all.
+    /// Whether the engine did not respond at all.
     pub fn is_unreachable(&self) -> bool {
         matches!(self, Self::Unreachable { .. })
     }

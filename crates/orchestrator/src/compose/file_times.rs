@@ -1,4 +1,4 @@
-//! Times, sizes and permissions of the files that a release is read from: cheap to look at many times a second.
+//! Times, sizes and permissions of the files that a release is read from: cheap to read many times a second.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use super::project::Project;
 use runner::bounded::read_small;
 use system::files::off_thread;
 
-/// One file's state: another one means that it was written, moved, or its permissions were changed.
+/// The state of one file: a different one means that it was written, moved, or its permissions were changed.
 type FileTime = Option<(i64, i64, i64, i64, u64, u64, u32)>;
 
 /// The state of every file that is watched.
@@ -15,10 +15,10 @@ type FileTime = Option<(i64, i64, i64, i64, u64, u64, u32)>;
 pub struct FileTimes(Vec<(PathBuf, FileTime)>);
 
 impl FileTimes {
-    /// Looks at the Compose files, the env file, and what git keeps HEAD, branches and index in.
+    /// Reads the Compose files, the env file, and the files in which git keeps HEAD, branches and index.
     pub async fn of(project: &Project) -> FileTimes {
         let project = project.clone();
-        // Only a runtime that shuts down has no answer, and nobody compares after that.
+        // Fails only while the runtime shuts down, and nothing is compared after that.
         off_thread(move || Self::read(&project)).await.unwrap_or_default()
     }
 
@@ -49,7 +49,7 @@ fn stamp(path: &Path) -> FileTime {
     Some((meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec(), ino, size, mode))
 }
 
-/// Permissions of a file, when it is there.
+/// Permissions of a file, if it exists.
 pub(super) fn mode(path: &Path) -> Option<u32> {
     Some(std::fs::metadata(path).ok()?.mode())
 }
@@ -74,7 +74,7 @@ fn text_of(path: &Path) -> Option<String> {
     String::from_utf8(read_small(path, 64 * 1024).ok()?).ok()
 }
 
-/// The directory in which git keeps the checkout that `dir` lies in.
+/// The git directory of the checkout that contains `dir`.
 fn git_dir(dir: &Path) -> Option<PathBuf> {
     dir.ancestors().find_map(|place| {
         let git = place.join(".git");
@@ -109,18 +109,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn other_tasks_go_on_while_files_are_looked_at() {
+    async fn other_tasks_continue_while_files_are_read() {
         let home = tempfile::tempdir().unwrap();
         let project = project(home.path());
         let others = tokio::spawn(async {});
         for _ in 0..20 {
             FileTimes::of(&project).await;
         }
-        assert!(others.is_finished(), "the only thread of this runtime was held");
+        assert!(others.is_finished(), "the only thread of this runtime was blocked");
     }
 
     #[test]
-    fn every_kind_of_change_shows() {
+    fn every_kind_of_change_is_detected() {
         let home = tempfile::tempdir().unwrap();
         let (top, dir) = (home.path().join("repo"), home.path().join("repo/app"));
         std::fs::create_dir_all(&dir).unwrap();

@@ -1,8 +1,8 @@
-//! The services' own health commands, run far more often than the engine runs them.
+//! Runs the health commands of services far more often than the engine does.
 //!
-//! The engine calls a service healthy at the first success of its health command, and asks every few seconds. Here
-//! the same command is run in the same container every 50 ms, so that the same answer is heard as soon as it is
-//! true. Only what is starting is asked, and what the engine has said itself is never overruled.
+//! The engine reports a service as healthy at the first success of its health command, which it runs every few seconds.
+//! Here the same command is run in the same container every 50 ms, so that the same result is known earlier. Only
+//! services that are starting are checked, and a result of the engine itself is never overruled.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -18,11 +18,11 @@ use super::docker::Docker;
 use super::observe::Instance;
 use super::transport::MAX_OUTPUT_BYTES;
 
-/// Time between two tries.
+/// Time between two attempts.
 const AGAIN: Duration = Duration::from_millis(50);
-/// What a try may take where the service sets no limit, as with the engine.
+/// Time limit of an attempt if the service sets none, as in the engine.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// So many refusals in a row and the engine's own checks have to do.
+/// After this many refusals in a row, only the engine's own checks count.
 const REFUSALS: u32 = 20;
 
 /// A health command and how long it may take.
@@ -35,7 +35,7 @@ pub(super) struct HealthCommand {
 /// One start of one container.
 type Start = (String, Option<Millis>);
 
-/// The probes at work. They end when this is dropped.
+/// The active probes. They end when this is dropped.
 pub(super) struct HealthExecs {
     docker: Docker,
     asked: BTreeMap<String, Option<Millis>>,
@@ -48,7 +48,7 @@ impl HealthExecs {
         Self { docker: docker.clone(), asked: BTreeMap::new(), well: BTreeSet::new(), tasks: JoinSet::new() }
     }
 
-    /// Begins to ask those that are starting and have not been asked since they were started.
+    /// Begins to check containers that are starting and have not been checked since their start.
     pub(super) fn watch(&mut self, found: &[Instance]) {
         for one in found.iter().filter(|one| one.up && one.health == Health::Starting) {
             let Some(command) = &one.check else { continue };
@@ -67,7 +67,7 @@ impl HealthExecs {
         self.well.contains(&(one.id.clone(), one.started_at))
     }
 
-    /// Waits until a probe has come to its end; never ends when none is at work.
+    /// Waits until a probe has ended; never ends when none is active.
     pub(super) async fn heard(&mut self) {
         match self.tasks.join_next().await {
             Some(Ok(Some(start))) => drop(self.well.insert(start)),
@@ -77,7 +77,7 @@ impl HealthExecs {
     }
 }
 
-/// Asks until the command succeeds. `false` when the container cannot be asked.
+/// Runs the command until it succeeds. `false` when it cannot be run in the container.
 async fn agrees(docker: &Docker, id: &str, command: &HealthCommand) -> bool {
     let mut refused = 0;
     while refused < REFUSALS {

@@ -1,4 +1,4 @@
-//! Images: which there are, what they are called, and the tags that protect them.
+//! Images: which exist, their names, and the tags that protect them.
 
 use std::collections::HashMap;
 
@@ -24,7 +24,7 @@ pub async fn images_present<S: AsRef<str>>(
     Ok(missing)
 }
 
-/// The ID of the image that is called `name` now.
+/// The ID of the image that `name` points to.
 pub(super) async fn image_id(docker: &Docker, name: &str) -> Result<Option<String>> {
     if name.is_empty() {
         return Ok(None);
@@ -32,7 +32,7 @@ pub(super) async fn image_id(docker: &Docker, name: &str) -> Result<Option<Strin
     Ok(docker.find(docker.client().inspect_image(name)).await?.and_then(|image| image.id))
 }
 
-/// Makes `name` mean the image `id`.
+/// Points `name` to the image `id`.
 pub(super) async fn tag(docker: &Docker, id: &str, name: &str) -> Result<()> {
     let (repo, tag) =
         split(name).ok_or_else(|| ComposeError::BadName { what: "an image name", name: name.to_owned() })?;
@@ -40,7 +40,7 @@ pub(super) async fn tag(docker: &Docker, id: &str, name: &str) -> Result<()> {
     docker.ask(docker.client().tag_image(id, Some(options))).await
 }
 
-/// Takes a name from the image that has it. Its layers stay where they are, for later builds.
+/// Removes a name from its image. The layers are kept for later builds.
 pub(super) async fn untag(docker: &Docker, name: &str) -> Result<()> {
     let options = RemoveImageOptions { noprune: true, ..RemoveImageOptions::default() };
     docker.find(docker.client().remove_image(name, Some(options), None)).await.map(drop)
@@ -71,7 +71,7 @@ pub fn keep_name(project: &str, service: &str, release_tag: &str) -> Result<Stri
     Ok(format!("{KEEP}/{}/{}:{release_tag}", component(project), component(service)))
 }
 
-/// A part of an image name. What Docker would not take is spelled in hex.
+/// A part of an image name. Names that Docker would not accept are written in hex.
 fn component(name: &str) -> String {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let bytes = name.as_bytes();
@@ -91,14 +91,14 @@ fn component(name: &str) -> String {
     bytes.iter().fold("x0".to_owned(), |text, byte| format!("{text}{byte:02x}"))
 }
 
-/// The tag under which a rollback protects what ran before it.
+/// The tag under which a rollback protects the images that ran before it.
 pub(super) fn before(release_tag: &str) -> String {
     format!("{BEFORE}{release_tag}")
 }
 
-/// Removes the protective tags of `project` whose release tag `keeps` denies, and with them the images that have no
-/// other name. What ran before a rollback to a kept release is kept too, and images in use stay. Returns the tags
-/// that were removed.
+/// Removes the protective tags of `project` for which `keeps` returns false, and the images that have no other name.
+/// Images that ran before a rollback to a kept release are kept too, and so are images in use. Returns the removed
+/// tags.
 pub async fn prune_keep(docker: &Docker, project: &str, keeps: impl Fn(&str) -> bool) -> Result<Vec<String>> {
     let prefix = format!("{KEEP}/{}/", component(project));
     let filters = HashMap::from([("reference".to_owned(), vec![format!("{prefix}*")])]);
@@ -113,7 +113,7 @@ pub async fn prune_keep(docker: &Docker, project: &str, keeps: impl Fn(&str) -> 
         let gone = docker.client().remove_image(&name, None::<RemoveImageOptions>, None);
         match docker.find(gone).await {
             Ok(_) => removed.push(name),
-            // A container still runs it: the tag is its only name, so it stays until the next time.
+            // A container still uses it, and the tag is its only name: it is removed another time.
             Err(ComposeError::Refused { status: 409, .. }) => {}
             Err(error) => return Err(error),
         }
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_docker_would_not_take_are_spelled_out() {
+    fn names_that_docker_would_not_accept_are_written_in_hex() {
         assert_eq!(keep_name("shop", "web", "r7").unwrap(), "stagegate/keep/shop/web:r7");
         assert_eq!(keep_name("shop", "Web", "r7").unwrap(), "stagegate/keep/shop/x0576562:r7");
         assert_eq!(component("a__b-c.d"), "a__b-c.d");

@@ -1,5 +1,5 @@
-//! The journal of what is being done to the stack: written durably before each phase, so that a crash in
-//! the middle can be told, and repaired, afterwards.
+//! The journal of deploys and rollbacks: written durably before each phase, so that a crash in the middle can be
+//! detected, and repaired, afterwards.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +14,7 @@ use super::progress::DeployPhase;
 use super::undo::UndoStack;
 use system::files::write_durably;
 
-/// What was being done.
+/// The kind of action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JournalKind {
@@ -27,7 +27,7 @@ pub enum JournalKind {
 /// The last entry of the journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Journal {
-    /// What was being done.
+    /// The kind of action.
     pub kind: JournalKind,
     /// The run that did it.
     pub run: String,
@@ -39,14 +39,14 @@ pub struct Journal {
     pub phase: DeployPhase,
     /// When.
     pub at: Millis,
-    /// Image IDs that shall run, by service.
+    /// Expected image IDs, by service.
     pub images: BTreeMap<String, String>,
-    /// What image names meant before they were moved.
+    /// The images of image names before they were moved.
     pub moved: BTreeMap<String, String>,
-    /// What is taken back when it ends before any service was touched. Empty from then on.
+    /// What is undone when it ends before any service was changed. Empty from then on.
     #[serde(default, skip_serializing_if = "UndoStack::is_empty")]
     pub undo: UndoStack,
-    /// Whether it came to an end, good or bad. `false` in a file that nobody writes any more means a crash.
+    /// Whether it has ended, successfully or not. `false` without an active run means a crash.
     pub ended: bool,
 }
 
@@ -62,12 +62,12 @@ pub fn read_journal(path: &Path) -> Result<Option<Journal>> {
 }
 
 impl Journal {
-    /// Where the journal lies, given the directory of a release's kept files: beside it.
+    /// The path of the journal, given the directory of a release's stored files: beside it.
     pub fn path(keep_dir: &Path) -> PathBuf {
         keep_dir.parent().unwrap_or(keep_dir).join("journal.json")
     }
 
-    /// Whether it came to a good end: every service was well and runs the images that are written here.
+    /// Whether it ended successfully: every service was healthy and ran the images that are recorded here.
     pub fn succeeded(&self) -> bool {
         self.ended && self.phase == DeployPhase::Done
     }

@@ -1,4 +1,4 @@
-//! The lines that Docker's own log driver keeps of a service, with their times, and how they are kept.
+//! The log lines that Docker's log driver keeps of a service, with their times and the driver's options.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use super::error::{ComposeError, Result};
 use super::observe::{Instance, instances, parse_time};
 use super::transport::MAX_OUTPUT_BYTES;
 
-/// Most bytes of a log that are kept, whatever its lines are like.
+/// Most bytes of a log that are kept, however long its lines are.
 const LOG_MAX: usize = 8 << 20;
 
 /// What is kept of one service.
@@ -30,7 +30,7 @@ pub struct KeptLines {
     pub options: BTreeMap<String, String>,
 }
 
-/// The last `n` lines of each container of a service. A driver whose lines Docker cannot read gives none.
+/// The last `n` lines of each container of a service. Empty for a driver whose lines Docker cannot read.
 pub async fn kept_lines(docker: &Docker, project: &str, service: &str, n: usize) -> Result<KeptLines> {
     let mut kept = KeptLines::default();
     for one in instances(docker, project).await?.iter().filter(|one| one.service == service) {
@@ -60,7 +60,7 @@ fn both() -> LogsOptions {
 }
 
 fn late() -> ComposeError {
-    ComposeError::Unreachable { why: "its logs did not come".to_owned() }
+    ComposeError::Unreachable { why: "its logs did not arrive in time".to_owned() }
 }
 
 /// The last [`LOG_MAX`] bytes of a log, from the beginning of a line on.
@@ -80,7 +80,7 @@ pub(super) async fn last_bytes<E>(chunks: impl Stream<Item = Result<LogOutput, E
         cut = true;
     }
     if cut {
-        // The first line may begin within a secret, which would not be known by its end.
+        // The first line may begin within a secret, whose end alone could not be recognised.
         let after = kept.iter().position(|byte| *byte == b'\n').map_or(kept.len(), |at| at + 1);
         kept.drain(..after);
     }
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn of_a_log_without_end_the_last_whole_lines_are_kept() {
+    async fn only_the_last_complete_lines_of_an_endless_log_are_kept() {
         let chunk = |text: String| Ok::<_, ()>(LogOutput::StdOut { message: text.into() });
         let few = futures::stream::iter([chunk("a\nb".to_owned()), chunk("c\n".to_owned())]);
         assert_eq!(last_bytes(few).await.unwrap(), b"a\nbc\n");
@@ -122,6 +122,6 @@ mod tests {
         assert!(kept.len() <= LOG_MAX && kept.len() > LOG_MAX - 20_000);
         assert!(kept.starts_with(b"0000") && kept.ends_with(line(2_999).as_bytes()));
         let one = futures::stream::iter((0..3_000).map(|_| chunk("x".repeat(16_000))));
-        assert_eq!(last_bytes(one).await.unwrap(), b"", "a line that was cut is no line");
+        assert_eq!(last_bytes(one).await.unwrap(), b"", "a truncated line is dropped");
     }
 }

@@ -1,7 +1,7 @@
-//! The stack: what Compose makes of its files, how the engine sees it, how it is deployed and rolled back.
+//! The stack: its files as Compose interprets them, its state in the engine, deploy and rollback.
 //!
-//! The `docker compose` command acts, the engine's API observes. Nothing else in the product knows Docker.
-//! This module must not know gates, evidence, people, SQL or HTTP.
+//! The `docker compose` command is used for changes, the engine's API for observation. Nothing else in the product uses
+//! Docker. This module must not depend on gates, evidence, people, SQL or HTTP.
 
 mod clean_up;
 mod deploy;

@@ -1,4 +1,4 @@
-//! The stack as the engine sees it: containers found by Compose's labels, one judgement for each service.
+//! The stack as the engine reports it: containers found by Compose's labels, one state for each service.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -24,7 +24,7 @@ const SERVICE_LABEL: &str = "com.docker.compose.service";
 const ONE_OFF_LABEL: &str = "com.docker.compose.oneoff";
 /// Inspections at the same time.
 const AT_ONCE: usize = 8;
-/// Longest part of a log line or health check's output that is handed on, in characters.
+/// Longest part of a log line or health check output that is reported, in characters.
 const LINE_CAP: usize = 400;
 
 /// One container of a service.
@@ -44,10 +44,10 @@ pub(super) struct Instance {
     pub(super) exit_code: Option<i64>,
     pub(super) started_at: Option<Millis>,
     pub(super) ports: Vec<String>,
-    /// When the last health check began, and what it said.
+    /// When the last health check began, and its output.
     pub(super) checked_at: Option<Millis>,
     pub(super) check_said: String,
-    /// Its process runs.
+    /// Its process is running.
     pub(super) up: bool,
     /// The signal that asks it to stop.
     pub(super) stop_signal: String,
@@ -55,16 +55,16 @@ pub(super) struct Instance {
     pub(super) check: Option<HealthCommand>,
 }
 
-/// The services of `rendered` as they are now, in its order. A service with more than one container is as well
-/// as the worst of them.
+/// The services of `rendered` as they are now, in its order. A service with more than one container has
+/// the state of the worst of them.
 pub async fn snapshot(docker: &Docker, rendered: &Rendered) -> Result<Vec<Service>> {
     Ok(services(rendered, &instances(docker, &rendered.name).await?))
 }
 
-/// What a look at the engine found.
+/// The state that was read from the engine.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Seen {
-    /// The services as [`snapshot`] tells them.
+    /// The services as in [`snapshot`].
     pub services: Vec<Service>,
     /// Services with a container whose image tag has moved to another image or was removed.
     pub moved_tags: Vec<String>,
@@ -72,7 +72,7 @@ pub struct Seen {
     pub orphans: Vec<Orphan>,
 }
 
-/// As [`snapshot`], with what does not fit.
+/// As [`snapshot`], with moved tags and orphans.
 pub async fn look(docker: &Docker, rendered: &Rendered) -> Result<Seen> {
     let found = instances(docker, &rendered.name).await?;
     let is_service = |name: &str| rendered.expected().any(|expected| expected.name == name);
@@ -96,7 +96,7 @@ pub fn image_ids(services: &[Service]) -> BTreeMap<String, String> {
     known.map(|service| (service.name.clone(), service.image.clone())).collect()
 }
 
-/// Judges each expected service by its containers.
+/// The state of each expected service, from its containers.
 pub(super) fn services(rendered: &Rendered, instances: &[Instance]) -> Vec<Service> {
     rendered
         .expected()
@@ -149,7 +149,7 @@ fn rank(health: Health) -> u8 {
     }
 }
 
-/// All containers of a project, but for those of `docker compose run`.
+/// All containers of a project, except those of `docker compose run`.
 pub(super) async fn instances(docker: &Docker, project: &str) -> Result<Vec<Instance>> {
     let filters = HashMap::from([("label".to_owned(), vec![format!("{PROJECT_LABEL}={project}")])]);
     let options =
@@ -159,7 +159,7 @@ pub(super) async fn instances(docker: &Docker, project: &str) -> Result<Vec<Inst
         let id = summary.id.clone().unwrap_or_default();
         let details =
             docker.find(docker.client().inspect_container(&id, None::<InspectContainerOptions>)).await?;
-        // A container that went between the two questions is no container.
+        // A container that was removed between the two requests is ignored.
         Ok::<_, ComposeError>(details.map(|details| instance(&summary, &details)))
     }));
     let mut found: Vec<Instance> =
@@ -168,7 +168,7 @@ pub(super) async fn instances(docker: &Docker, project: &str) -> Result<Vec<Inst
     Ok(found)
 }
 
-/// Something happened to a container of the project, or to the name of an image. Running a health check is nothing that happened.
+/// Events of the project's containers and of image names. Running a health check is not one of them.
 pub(super) fn events(docker: &Docker, project: &str) -> impl Stream<Item = Result<()>> + use<> {
     const ACTIONS: [&str; 13] = [
         "create",
@@ -190,10 +190,10 @@ pub(super) fn events(docker: &Docker, project: &str) -> impl Stream<Item = Resul
         ("label".to_owned(), vec![format!("{PROJECT_LABEL}={project}")]),
         ("event".to_owned(), ACTIONS.map(str::to_owned).to_vec()),
     ]);
-    // From a moment ago: what happens while the question is on its way must not be missed.
+    // From a moment ago: an event while the request is sent must not be missed.
     let since = (now().0 / 1_000).to_string();
     let options = EventsOptions { filters: Some(filters), since: Some(since), ..EventsOptions::default() };
-    // Tags carry no label of the project, and are moved seldom.
+    // Image events carry no label of the project, and are rare.
     let tags = HashMap::from([
         ("type".to_owned(), vec!["image".to_owned()]),
         (
@@ -203,7 +203,7 @@ pub(super) fn events(docker: &Docker, project: &str) -> impl Stream<Item = Resul
     ]);
     let tags =
         EventsOptions { filters: Some(tags), since: options.since.clone(), ..EventsOptions::default() };
-    // Either one that ends, ends both: the engine is gone, or has to be asked again.
+    // The end of either stream ends both: the engine is unreachable, or the streams have to be reopened.
     let stream = |options: EventsOptions| {
         let events = docker.stream(MAX_EVENT_BYTES, |client| client.events(Some(options)));
         events.map(Some).chain(futures::stream::iter([None])).boxed()
@@ -243,7 +243,7 @@ fn instance(summary: &ContainerSummary, details: &ContainerInspectResponse) -> I
         .and_then(|config| config.healthcheck.as_ref())
         .and_then(|check| check.test.as_ref())
         .is_some_and(|test| test.first().is_some_and(|word| word != "NONE"));
-    // What publishes a port, has a health check or is to be restarted was meant to stay.
+    // A container that publishes a port, has a health check or is to be restarted is not a one-shot job.
     let one_shot = !comes_back && !publishes && !declares_check;
     let health = match status {
         Status::RUNNING => match checked {
@@ -255,7 +255,7 @@ fn instance(summary: &ContainerSummary, details: &ContainerInspectResponse) -> I
         Status::RESTARTING => Health::Restarting,
         Status::CREATED => Health::Starting,
         Status::EXITED if exit_code == Some(0) && one_shot => Health::Done,
-        // A paused container answers nobody.
+        // A paused container does not respond.
         Status::PAUSED => Health::Unhealthy,
         Status::EMPTY | Status::REMOVING | Status::EXITED | Status::DEAD | Status::STOPPING => Health::Exited,
     };
@@ -387,9 +387,9 @@ pub(super) async fn container_logs(
     let options = LogsOptions { stdout: true, stderr: true, tail: n.to_string(), ..LogsOptions::default() };
     let lines = docker.stream(MAX_OUTPUT_BYTES, |client| client.logs(id, Some(options)));
     let bytes = tokio::time::timeout(docker.patience(), super::lines::last_bytes(lines)).await;
-    let bytes =
-        bytes.map_err(|_| ComposeError::Unreachable { why: "its logs did not come".to_owned() })??;
-    // Masked as a whole first: a secret may be wider than a line.
+    let bytes = bytes
+        .map_err(|_| ComposeError::Unreachable { why: "its logs did not arrive in time".to_owned() })??;
+    // Masked as a whole first: a secret may span several lines.
     let text = redact(&String::from_utf8_lossy(&bytes));
     let lines: Vec<String> = text.lines().map(shorten).collect();
     Ok(lines.into_iter().rev().take(n).rev().collect())
@@ -426,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn the_worst_container_speaks_for_its_service() {
+    fn a_service_has_the_state_of_its_worst_container() {
         let (a, b) = (one("web", Health::Healthy), one("web", Health::Unhealthy));
         let web = summary("web", &[&a, &b]);
         assert_eq!((web.health, web.restarts, web.ports.len()), (Health::Unhealthy, 4, 1));
@@ -443,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn a_moved_name_is_no_name() {
+    fn an_id_is_not_a_tag() {
         assert!(is_bare_id("sha256:0123456789abcdef") && is_bare_id("0123456789ab"));
         assert!(!is_bare_id("shop-web") && !is_bare_id("cafe"));
     }

@@ -1,4 +1,4 @@
-//! The parts of a release as they lie on disk now: commit, configuration, env file.
+//! The parts of a release as they are on disk now: commit, configuration, env file.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,36 +15,36 @@ use runner::bounded::read_small;
 use secrets::Key;
 use system::files::off_thread;
 
-/// A rendering is asked for again after so long even if no known file changed: a Compose file may include
-/// others that are not known here.
+/// The configuration is read again after this time even if no known file has changed: a Compose file may include
+/// files that are not known here.
 const RENDER_AGE: Duration = Duration::from_secs(30);
 
 /// Most bytes of an env file.
 const ENV_CAP: u64 = 4 << 20;
 
-/// What was read.
+/// The parts that were read.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PartsSeen {
     /// Commit, config and env; those that could not be read are absent. Images and runbook are never here.
     pub parts: ReleaseComponents,
     /// Subject line of the commit; empty when there is none.
     pub subject: String,
-    /// The rendering; when the files are not valid now, the last one that was.
+    /// The configuration; when the files are not valid now, the last valid one.
     pub rendered: Option<Arc<Rendered>>,
     /// What cannot be read, one sentence each.
     pub faults: Vec<String>,
-    /// The directory is not there.
+    /// The directory does not exist.
     pub directory_missing: bool,
-    /// Permissions of the env file, when there is one.
+    /// Permissions of the env file, if there is one.
     pub env_mode: Option<u32>,
 }
 
-/// Reads the parts of one project again and again, at little cost.
+/// Reads the parts of one project repeatedly, at little cost.
 pub struct PartsReader {
     project: Project,
     key: Key,
     cache: Mutex<Option<Cached>>,
-    /// Git is asked for one reader at a time, however many people act at the same moment.
+    /// Git runs for one reader at a time, however many people act at the same moment.
     asking: Mutex<()>,
 }
 
@@ -58,8 +58,8 @@ struct Cached {
 type FileTime = Vec<(PathBuf, Option<(SystemTime, u64)>)>;
 
 impl PartsReader {
-    /// A reader for `project`. `key` belongs to this installation: it makes the digest of the env file, and of
-    /// the secrets in the configuration, tell nothing.
+    /// A reader for `project`. `key` belongs to this installation: with it the digests of the env file, and of the
+    /// secrets in the configuration, reveal nothing.
     pub fn new(project: Project, key: Key) -> Self {
         Self { project, key, cache: Mutex::new(None), asking: Mutex::new(()) }
     }
@@ -69,7 +69,7 @@ impl PartsReader {
         &self.project
     }
 
-    /// Reads the parts. What cannot be read is absent and named among the faults.
+    /// Reads the parts. A part that cannot be read is absent and reported in `faults`.
     pub async fn read(&self) -> PartsSeen {
         let mut seen = PartsSeen::default();
         let dir = self.project.dir.clone();
@@ -82,12 +82,12 @@ impl PartsReader {
             Err(fault) => seen.faults.push(fault),
         }
         seen.rendered = last_good;
-        // Without a declared env file and without a `.env`, the empty text is what Compose reads.
+        // Without a declared env file and without a `.env`, Compose reads an empty text.
         let (env, env_mode) = read_env(self.project.clone()).await;
         seen.env_mode = env_mode;
         match env {
             Ok(Some(env)) => drop(seen.parts.values.insert(ReleaseComponent::Env, self.key.digest(&env))),
-            // A file that is missing is named by whoever needs it.
+            // A missing file is reported where it is needed.
             Ok(None) => {}
             Err(fault) => seen.faults.push(fault),
         }
@@ -118,7 +118,7 @@ impl PartsReader {
             return (cached.result.clone(), cached.last_good.clone());
         }
         let result = render(&self.project, &self.key).await.map(Arc::new);
-        // Compose that gave no answer once may give one next time: that is not remembered.
+        // A timeout of Compose may be temporary: it is not cached.
         let passing = matches!(result, Err(ComposeError::ComposeStuck { .. }));
         let result = result.map_err(|error| sentence(&error));
         let before = cache.take().and_then(|cached| cached.last_good);
@@ -140,7 +140,7 @@ fn stamp_of(project: &Project) -> FileTime {
     paths.push(project.dir.clone());
     let of = |path: &Path| {
         let meta = std::fs::metadata(path).ok()?;
-        // A directory's time changes with every file made in it; only whether it is there counts.
+        // A directory's time changes with every file created in it; only its existence counts.
         let stamp = (meta.modified().ok()?, meta.len());
         Some(if meta.is_dir() { (SystemTime::UNIX_EPOCH, 0) } else { stamp })
     };

@@ -1,5 +1,5 @@
-//! Images that must stay are held by a container each, which is never started: `docker image prune -a` takes every
-//! image that no container uses, whatever its tags.
+//! Each retained image is pinned by a container that is never started: `docker image prune -a` removes every image that
+//! no container uses, whatever its tags.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -11,25 +11,25 @@ use futures::StreamExt;
 use super::docker::Docker;
 use super::error::{ComposeError, Result};
 
-/// Questions at the same time.
+/// Requests at the same time.
 const AT_ONCE: usize = 8;
-/// On holders: the project that they hold for.
+/// On pin containers: the project that they belong to.
 const HOLDS_FOR: &str = "stagegate.keep";
-/// Images that Compose builds hand its labels on to their containers; a holder must not pass for a service's.
+/// Images that Compose builds pass its labels on to their containers; a pin container must not look like a service's.
 const NOT_A_SERVICE: [(&str, &str); 3] = [
     ("com.docker.compose.project", "stagegate-keep"),
     ("com.docker.compose.service", ""),
     ("com.docker.compose.oneoff", "True"),
 ];
 
-/// Whether images are here, and how large they are.
+/// Whether images exist, and how large they are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ImagesSeen {
-    /// Those that are gone.
+    /// Those that do not exist any more.
     pub missing: BTreeSet<String>,
-    /// Those that are here and that no container can be made from.
+    /// Those that exist but from which no container can be created.
     pub unusable: BTreeSet<String>,
-    /// Bytes of each that is here, layers that it shares with others counted in.
+    /// Bytes of each existing image, including layers that it shares with others.
     pub bytes: BTreeMap<String, u64>,
 }
 
@@ -57,8 +57,8 @@ pub async fn find_images(docker: &Docker, ids: &BTreeSet<String>) -> Result<Imag
     Ok(seen)
 }
 
-/// Makes the holders of `project` those of `ids` and no others. Returns the images that no container can be made
-/// from, so that they cannot be started either.
+/// Creates and removes pin containers of `project`, so that exactly `ids` are pinned. Returns the images from which no
+/// container can be created, so that they cannot be started either.
 pub async fn pin_images(docker: &Docker, project: &str, ids: &BTreeSet<String>) -> Result<BTreeSet<String>> {
     let filters = HashMap::from([("label".to_owned(), vec![format!("{HOLDS_FOR}={project}")])]);
     let options = ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
@@ -75,10 +75,10 @@ pub async fn pin_images(docker: &Docker, project: &str, ids: &BTreeSet<String>) 
     let mut unusable = BTreeSet::new();
     for id in ids.difference(&held) {
         match make(docker, project, id).await {
-            // A name that is taken is another process holding the same at this moment.
+            // If the name is taken, another process pins the same image at this moment.
             Ok(()) | Err(ComposeError::Refused { status: 409, .. }) => {}
             Err(ComposeError::Refused { status: 400 | 404, .. }) => drop(unusable.insert(id.clone())),
-            // A full disk, say, is nothing about the image.
+            // Other errors, such as a full disk, say nothing about the image.
             Err(error) => return Err(error),
         }
     }
@@ -91,7 +91,7 @@ async fn make(docker: &Docker, project: &str, id: &str) -> Result<()> {
     let body = ContainerCreateBody {
         image: Some(id.to_owned()),
         labels: Some(labels.into_iter().collect()),
-        // It is never started, and must not need a command of the image's own.
+        // It is never started, and must not depend on a command of the image.
         entrypoint: Some(vec!["stagegate-holds-this-image".to_owned()]),
         network_disabled: Some(true),
         host_config: Some(HostConfig { network_mode: Some("none".to_owned()), ..HostConfig::default() }),

@@ -1,6 +1,6 @@
-//! Waiting until every service is well, and giving up as soon as one cannot become so.
+//! Waiting until every service is healthy, and failing as soon as one cannot become healthy.
 //!
-//! Compose's own `--wait` takes a one-shot service that ended well for a failure, so it is not used.
+//! Compose's own `--wait` treats a one-shot service that ended successfully as a failure, so it is not used.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -18,43 +18,43 @@ use super::render::Rendered;
 use super::start::Starter;
 use system::clock::now;
 
-/// A service without a health check is well once it has run for so long without a restart.
+/// A service without a health check counts as healthy once it has run for this long without a restart.
 const SETTLE: Duration = Duration::from_secs(2);
-/// An ended container may be about to be started again.
+/// A stopped container may be about to be started again.
 const ENDED_TIMEOUT: Duration = Duration::from_secs(1);
-/// A container that is not there may be about to be made.
+/// A missing container may be about to be created.
 const MISSING_TIMEOUT: Duration = Duration::from_secs(3);
-/// So many restarts while we wait are a loop.
+/// This many restarts while we wait are a restart loop.
 const LOOP: u64 = 3;
-/// Time between two looks when no event comes.
+/// Time between two checks when no event arrives.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
-/// Starting may wait for services that others depend on; this is what it may take beyond their health.
+/// Starting may wait for services that others depend on; this is the time limit in addition to their health.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
-/// Events that come together.
+/// Events within this time are handled together.
 const BURST: Duration = Duration::from_millis(20);
-/// An engine that is away for longer has failed.
+/// An engine that is unreachable for longer has failed.
 const ENGINE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How the waiting ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Waited {
-    /// Every service is well.
+    /// Every service is healthy.
     Ready,
-    /// These are not and will not be: name and reason.
+    /// These are not healthy and will not be: name and reason.
     Failing(Vec<(String, String)>),
-    /// Time is up for these.
+    /// These did not become healthy in time.
     TimedOut(Vec<String>),
-    /// These cannot be started until their containers are made again.
+    /// These cannot be started until their containers are recreated.
     Wedged(Vec<String>),
-    /// The run was told to stop.
+    /// A stop of the run was requested.
     Stopped,
-    /// The engine went away.
+    /// The engine became unreachable.
     EngineGone(String),
 }
 
-/// Starts with `starter` what is made and not yet started, and waits for the services of `rendered`. `before` are the
-/// containers as they were before anything was started: an old verdict on a container that stayed is no verdict.
-/// `changed` hears of every change. A wish to stop counts once everything was started: no service is left down.
+/// Starts created containers with `starter`, and waits for the services of `rendered`. `before` are the containers as
+/// they were before anything was started: an old health result of a container that was kept does not count. `changed`
+/// is called at every change. A requested stop is handled once everything was started: no service is left stopped.
 pub(super) async fn wait_ready(
     docker: &Docker,
     rendered: &Rendered,
@@ -65,7 +65,7 @@ pub(super) async fn wait_ready(
     mut changed: impl FnMut(Vec<Service>),
 ) -> Waited {
     let began = Instant::now();
-    // The time for becoming well counts from when the last service was started.
+    // The time limit for health counts from the start of the last service.
     let mut started_at = starter.is_none().then_some(began);
     let mut judge = Judge::new(before);
     let mut probes = HealthExecs::new(docker);
@@ -112,7 +112,7 @@ pub(super) async fn wait_ready(
                 if let Some(wedged) = starter.as_ref().and_then(Starter::wedged) {
                     return Waited::Wedged(wedged.iter().cloned().collect());
                 }
-                // What does not depend on a failing service is started all the same.
+                // Services that do not depend on a failing one are started nevertheless.
                 let settled = starter
                     .as_ref()
                     .is_none_or(|starter| starter.is_done() || starter.is_stuck(rendered, &found, &failing));
@@ -158,22 +158,22 @@ pub(super) async fn wait_ready(
     }
 }
 
-/// What is thought of a service or container.
+/// The assessment of a service or container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Opinion {
-    /// It is well.
+    /// It is healthy.
     Good,
-    /// It may become well.
+    /// It may become healthy.
     Wait,
-    /// It is not, and will not be: why.
+    /// It is not healthy and will not be: the reason.
     Bad(String),
 }
 
-/// What has to be remembered from look to look.
+/// State that is kept between two checks.
 struct Judge {
     /// Restarts, time of the last health check and of the start, of containers that were there before.
     before: BTreeMap<String, (u64, Option<Millis>, Option<Millis>)>,
-    /// Since when a container stands as it does, counted from when the waiting began.
+    /// Since when a container has been in its current state, counted from when the waiting began.
     since: HashMap<String, (Health, Option<Millis>, Duration)>,
 }
 
@@ -191,18 +191,18 @@ impl Judge {
         name: &str,
         replicas: u64,
         found: &[Instance],
-        well: impl Fn(&Instance) -> bool,
+        healthy: impl Fn(&Instance) -> bool,
         elapsed: Duration,
     ) -> Opinion {
         let own: Vec<_> = found.iter().filter(|one| one.service == name).collect();
         if (own.len() as u64) < replicas {
-            let said = "it has no container".to_owned();
-            return if elapsed > MISSING_TIMEOUT { Opinion::Bad(said) } else { Opinion::Wait };
+            let why = "container missing".to_owned();
+            return if elapsed > MISSING_TIMEOUT { Opinion::Bad(why) } else { Opinion::Wait };
         }
         let mut all = Opinion::Good;
         for one in own {
             match self.container(one, elapsed) {
-                Opinion::Wait if one.health == Health::Starting && well(one) => {}
+                Opinion::Wait if one.health == Health::Starting && healthy(one) => {}
                 Opinion::Bad(why) => return Opinion::Bad(why),
                 Opinion::Wait => all = Opinion::Wait,
                 Opinion::Good => {}
@@ -219,11 +219,11 @@ impl Judge {
         let stood = elapsed.saturating_sub(entry.2);
         let known = self.before.get(&one.id);
         let restarts = one.restarts.saturating_sub(known.map_or(0, |(restarts, ..)| *restarts));
-        // One that was there before, and was let be, has shown for long that it stays up.
+        // A container that was there before and was not restarted has already proved stable.
         let stayed = known.is_some_and(|(_, _, started)| *started == one.started_at && restarts == 0);
         let code = one.exit_code.map(|code| format!(" with exit code {code}")).unwrap_or_default();
         if restarts >= LOOP && one.health != Health::Healthy {
-            return Opinion::Bad(format!("it keeps ending{code} ({restarts} restarts)"));
+            return Opinion::Bad(format!("stops repeatedly{code} ({restarts} restarts)"));
         }
         match one.health {
             Health::Healthy | Health::Done => Opinion::Good,
@@ -231,8 +231,8 @@ impl Judge {
             Health::Unhealthy if known.is_some_and(|(_, checked, _)| *checked == one.checked_at) => {
                 Opinion::Wait
             }
-            Health::Unhealthy => Opinion::Bad("its health check fails".to_owned()),
-            Health::Exited if stood >= ENDED_TIMEOUT => Opinion::Bad(format!("it ended{code}")),
+            Health::Unhealthy => Opinion::Bad("health check fails".to_owned()),
+            Health::Exited if stood >= ENDED_TIMEOUT => Opinion::Bad(format!("stopped{code}")),
             Health::Running | Health::Starting | Health::Restarting | Health::Exited | Health::Missing => {
                 Opinion::Wait
             }
@@ -240,7 +240,7 @@ impl Judge {
     }
 }
 
-/// Whether it has run for as long as one without a health check must, by the engine's clock and ours.
+/// Whether it has run long enough for a container without a health check, by the engine's clock and ours.
 fn settled(one: &Instance) -> bool {
     let settle = i64::try_from(SETTLE.as_millis()).unwrap_or(i64::MAX);
     one.started_at.is_some_and(|started| now().0.saturating_sub(started.0) >= settle)
@@ -278,11 +278,11 @@ mod tests {
         assert_eq!(judge.container(&running, Duration::ZERO), Opinion::Wait);
         assert_eq!(judge.container(&running, SETTLE), Opinion::Good);
         let again = Instance { started_at: Some(Millis(2)), restarts: 1, ..running };
-        assert_eq!(judge.container(&again, SETTLE * 2), Opinion::Wait, "a restart begins the wait anew");
+        assert_eq!(judge.container(&again, SETTLE * 2), Opinion::Wait, "a restart begins the wait again");
     }
 
     #[test]
-    fn an_old_verdict_on_a_container_that_stayed_is_no_verdict() {
+    fn an_old_health_result_of_a_container_that_was_kept_does_not_count() {
         let old = one("a", Health::Unhealthy, 9, Some(5));
         let mut judge = Judge::new(std::slice::from_ref(&old));
         assert_eq!(judge.container(&old, Duration::ZERO), Opinion::Wait);
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn restart_loops_and_ends_are_failures() {
+    fn restart_loops_and_stopped_containers_are_failures() {
         let mut judge = Judge::new(&[]);
         assert_eq!(judge.container(&one("a", Health::Restarting, 2, None), Duration::ZERO), Opinion::Wait);
         assert!(matches!(
@@ -307,12 +307,12 @@ mod tests {
         assert_eq!(judge.container(&one("b", Health::Exited, 0, None), Duration::ZERO), Opinion::Wait);
         assert_eq!(
             judge.container(&one("b", Health::Exited, 0, None), ENDED_TIMEOUT),
-            Opinion::Bad("it ended with exit code 3".to_owned())
+            Opinion::Bad("stopped with exit code 3".to_owned())
         );
     }
 
     #[test]
-    fn a_container_too_few_is_waited_for_and_then_missed() {
+    fn a_missing_container_is_waited_for_and_then_reported() {
         let mut judge = Judge::new(&[]);
         let found = [one("a", Health::Healthy, 0, None)];
         assert_eq!(judge.service("web", 1, &found, |_| false, Duration::ZERO), Opinion::Good);
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn our_own_success_counts_while_the_engine_has_not_said_anything() {
+    fn our_own_health_check_counts_while_the_engine_has_no_result() {
         let mut judge = Judge::new(&[]);
         let well = |found: Health, judge: &mut Judge| {
             judge.service("web", 1, &[one("a", found, 0, None)], |_| true, Duration::ZERO)
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_let_be_need_not_show_again_that_it_stays_up() {
+    fn a_container_that_was_kept_does_not_have_to_settle_again() {
         let old = one("a", Health::Running, 4, None);
         let mut judge = Judge::new(std::slice::from_ref(&old));
         assert_eq!(judge.container(&old, Duration::ZERO), Opinion::Good);

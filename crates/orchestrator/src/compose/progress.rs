@@ -1,43 +1,43 @@
-//! What a deploy or a rollback says about itself while it goes on.
+//! The progress of a deploy or rollback while it runs.
 
 use domain::observed::{Health, Service};
 use domain::time::Millis;
 use serde::{Deserialize, Serialize};
 
-/// Where a deploy or rollback stands.
+/// The phase of a deploy or rollback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeployPhase {
-    /// Looking whether it can be done at all. Nothing has changed.
+    /// Checking whether it can be done at all. Nothing has changed.
     Preflight,
-    /// Building images. What runs goes on untouched.
+    /// Building images. Running services are not changed.
     Building,
-    /// Recording which images shall run and protecting them.
+    /// Recording which images are to run and protecting them.
     Pinning,
-    /// Putting the target's env file back (rollback, when asked for).
+    /// Restoring the target's env file (rollback, if requested).
     Restoring,
-    /// Undoing database migrations, or backing the database up (rollback, when asked for).
+    /// Undoing database migrations, or backing up the database (rollback, if requested).
     Migrating,
-    /// Making the images' names mean those of the target (rollback).
+    /// Pointing the image names to the images of the target (rollback).
     Retagging,
     /// Replacing containers.
     Starting,
-    /// Waiting until every service is well.
+    /// Waiting until every service is healthy.
     Probing,
-    /// Over and well.
+    /// Completed successfully.
     Done,
 }
 
 impl DeployPhase {
-    /// The words on pages.
+    /// The text on pages.
     pub fn label(self) -> &'static str {
         match self {
-            Self::Preflight => "checking first",
+            Self::Preflight => "running preflight checks",
             Self::Building => "building images",
             Self::Pinning => "pinning images",
-            Self::Restoring => "putting the env file back",
+            Self::Restoring => "restoring the env file",
             Self::Migrating => "undoing migrations",
-            Self::Retagging => "moving tags back",
+            Self::Retagging => "restoring image tags",
             Self::Starting => "starting services",
             Self::Probing => "waiting for health",
             Self::Done => "done",
@@ -53,27 +53,27 @@ impl DeployPhase {
 /// The progress of a deploy or rollback, published at every change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
-    /// Where it stands.
+    /// The current phase.
     pub phase: DeployPhase,
-    /// When that was said.
+    /// When this was published.
     pub at: Millis,
     /// Time since the beginning, milliseconds.
     pub elapsed_ms: u64,
-    /// The services and how they stand, as soon as they are known.
+    /// The services and their state, as soon as they are known.
     pub services: Vec<Service>,
 }
 
-/// A service that is not well, with what it said last.
+/// A service that is not healthy, with its last output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailingService {
     /// Its name.
     pub name: String,
-    /// How it is.
+    /// Its state.
     pub health: Health,
-    /// Exit code of its container, when that ended.
+    /// Exit code of its container, if it has stopped.
     pub exit_code: Option<i64>,
     /// Its last log lines, secrets masked.
     pub last_lines: Vec<String>,
-    /// What its last health check said, secrets masked; empty for nothing.
+    /// Output of its last health check, secrets masked; empty for none.
     pub check_said: String,
 }

@@ -1,4 +1,4 @@
-//! A Compose project as it is declared: where its files lie and how Compose is called for it.
+//! A Compose project as it is declared: where its files are and how Compose is called for it.
 
 use std::path::{Path, PathBuf};
 
@@ -6,16 +6,16 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{ComposeError, Result};
 
-/// A Compose project. Relative paths count from `dir`.
+/// A Compose project. Paths are relative to `dir`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Project {
-    /// Project name; `None` leaves it to Compose (the file's `name`, or the directory's).
+    /// Project name; `None`: the default of Compose (the file's `name`, or the directory's).
     pub name: Option<String>,
     /// The directory in which a person would type the commands.
     pub dir: PathBuf,
-    /// The Compose files in order; empty leaves it to Compose.
+    /// The Compose files in order; empty: the defaults of Compose.
     pub files: Vec<PathBuf>,
-    /// The env file; `None` leaves it to Compose, which takes `.env`.
+    /// The env file; `None`: the default of Compose, `.env`.
     pub env_file: Option<PathBuf>,
 }
 
@@ -67,12 +67,12 @@ impl Project {
         }
     }
 
-    /// Where the env file lies, or would.
+    /// Where the env file is, or would be.
     pub(super) fn env_place(&self) -> PathBuf {
         self.env_path().unwrap_or_else(|| self.base().join(".env"))
     }
 
-    /// The Compose files that are read, as far as they can be told from outside.
+    /// The Compose files that are read, as far as they can be determined without Compose.
     pub fn file_paths(&self) -> Vec<PathBuf> {
         const USUAL: [&str; 8] = [
             "compose.yaml",
@@ -90,8 +90,10 @@ impl Project {
         self.files.iter().map(|file| self.dir.join(file)).collect()
     }
 
-    /// Whether what was declared is there. Fails with [`ComposeError::DirectoryMissing`] or
-    /// [`ComposeError::EnvFileMissing`].
+    /// Checks that the declared directory and env file exist.
+    ///
+    /// # Errors
+    /// [`ComposeError::DirectoryMissing`] or [`ComposeError::EnvFileMissing`].
     pub fn check(&self) -> Result<()> {
         if !self.dir.is_dir() {
             return Err(ComposeError::DirectoryMissing { dir: self.dir.clone() });
@@ -128,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn the_command_line_names_everything_absolutely() {
+    fn the_command_line_uses_absolute_paths() {
         assert_eq!(
             project().argv(&["up", "-d"]).join(" "),
             "docker compose --ansi never --progress plain --project-name shop --env-file /srv/shop/.env.staging \
@@ -144,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn kept_files_stand_in_for_the_projects_own() {
+    fn stored_files_replace_the_projects_own() {
         let argv = project().argv_with("shop", &[Path::new("/keep/config.yaml")], &["up"]).join(" ");
         assert!(
             argv.ends_with(
@@ -156,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_directory_is_told_from_a_missing_env_file() {
+    fn a_missing_directory_differs_from_a_missing_env_file() {
         let dir = tempfile::tempdir().unwrap();
         let mut project = project();
         assert!(matches!(project.check(), Err(ComposeError::DirectoryMissing { .. })));

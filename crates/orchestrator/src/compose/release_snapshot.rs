@@ -1,7 +1,7 @@
-//! What is kept of a release so that it can be returned to: its configuration and its image IDs.
+//! What is stored of a release for a rollback: its configuration and its image IDs.
 //!
-//! The configuration is kept with its `${…}` left in place, so no value of the env file is stored; a rollback
-//! fills them in again from the env file of that day.
+//! The configuration is stored with its `${…}` references, so no value of the env file is stored; a rollback fills
+//! them in from the env file as it is then.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,25 +15,25 @@ use secrets::env_file::EnvFile;
 use secrets::redact::Secrets;
 use system::files::{off_thread, read_bounded, write_durably};
 
-/// Largest kept file that is read, bytes.
+/// Largest stored file that is read, bytes.
 const LARGEST: usize = 16 << 20;
 
-/// The tag under which a release's images are kept.
+/// The tag under which a release's images are retained.
 pub fn tag_of(release: i64) -> String {
     format!("r{release}")
 }
 
-/// Where what is kept of a release lies, below the folder of data.
+/// The directory of a release's files, below the data directory.
 pub fn keep_dir(data: &Path, release: i64) -> PathBuf {
     data.join("rollback").join(release.to_string())
 }
 
-/// The kept configuration of a release.
+/// The stored configuration of a release.
 pub(super) fn config_path(keep_dir: &Path) -> PathBuf {
     keep_dir.join("config.yaml")
 }
 
-/// The project name that is kept with a release; `None` when nothing is kept of it.
+/// The project name that is stored with a release; `None` when nothing is stored of it.
 pub async fn kept_project(keep_dir: PathBuf) -> Option<String> {
     off_thread(move || read_project(&keep_dir)).await.ok().flatten()
 }
@@ -44,7 +44,7 @@ fn read_project(keep_dir: &Path) -> Option<String> {
     if let Some(name) = images.as_ref().and_then(|images| images.get("name")).and_then(|name| name.as_str()) {
         return Some(name.to_owned());
     }
-    // Releases of old were kept without it there; a kept configuration has it in its first lines.
+    // Old releases were stored without it there; a stored configuration has it in its first lines.
     let text = String::from_utf8(read_bounded(&config_path(keep_dir), LARGEST).ok()?).ok()?;
     let name = text.lines().find_map(|line| line.strip_prefix("name:"))?.trim().trim_matches('"');
     (!name.contains('$')).then(|| name.to_owned())
@@ -54,8 +54,8 @@ fn images_path(keep_dir: &Path) -> PathBuf {
     keep_dir.join("images.yaml")
 }
 
-/// Keeps the image IDs, and the configuration where it can be kept faithfully and without secrets.
-/// Returns why the configuration was not kept, if it was not.
+/// Stores the image IDs, and the configuration if it can be stored faithfully and without secrets.
+/// Returns why the configuration was not stored, if it was not.
 pub(super) async fn keep_release(
     tool: Tool<'_>,
     project: &Project,
@@ -65,10 +65,10 @@ pub(super) async fn keep_release(
     key: &Key,
 ) -> Result<Option<String>> {
     let text = format!("{:#}\n", with_images(Some(&rendered.name), images));
-    write(images_path(keep_dir), text, "keep the image IDs").await?;
+    write(images_path(keep_dir), text, "store the image IDs").await?;
     let why = keep_config(tool, project, rendered, keep_dir, key).await?;
     if why.is_some() {
-        // A file of an earlier deploy of the same release must not pass for this one's.
+        // A file of an earlier deploy of the same release must not be mistaken for this one's.
         let path = config_path(keep_dir);
         match tokio::fs::remove_file(&path).await {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -96,10 +96,10 @@ async fn keep_config(
         Err(error) => return Ok(Some(error.to_string())),
     };
     if Secrets::of(&env, &[]).map_or(true, |secrets| secrets.redact(&text) != text) {
-        return Ok(Some("it holds values of the env file".to_owned()));
+        return Ok(Some("it contains values of the env file".to_owned()));
     }
     let path = config_path(keep_dir);
-    write(path.clone(), text, "keep the configuration").await?;
+    write(path.clone(), text, "store the configuration").await?;
     let again = render_kept(tool, project, &rendered.name, &[&path], key).await;
     Ok(match again {
         Ok(again) if again.run_digest == rendered.run_digest => None,

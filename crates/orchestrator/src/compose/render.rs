@@ -1,4 +1,4 @@
-//! The project as Compose understands it: `docker compose config`, taken apart.
+//! The project as Compose interprets it: the parsed output of `docker compose config`.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ use secrets::redact::Secrets;
 use secrets::{Key, canonical, hide};
 use system::files::off_thread;
 
-/// Compose complains in many lines; this much is enough to see what is wrong.
+/// Longest part of an error message of Compose that is shown, in characters.
 const MESSAGE_CAP: usize = 600;
 
 /// A project that Compose accepts.
@@ -23,14 +23,14 @@ pub struct Rendered {
     pub name: String,
     /// Its services in order of name; those of inactive profiles are not among them.
     pub services: Vec<RenderedService>,
-    /// Keyed digest of the whole: the same for the same configuration, wherever the checkout lies.
+    /// Keyed digest of the whole: the same for the same configuration, wherever the checkout is located.
     pub digest: String,
-    /// The configuration with secret values replaced by keyed digests: fit to be stored and compared.
+    /// The configuration with secret values replaced by keyed digests: it can be stored and compared.
     pub shown: Value,
-    /// Starting its containers is all that is to be done once they are made: no hook, provider or secret needs
-    /// Compose between the making and the running.
+    /// Created containers only have to be started: no hook, provider or secret needs Compose between creation and
+    /// start.
     pub(super) plain_start: bool,
-    /// Digest of what containers are made from. It leaves out how images are built.
+    /// Digest of what containers are created from. It does not include how images are built.
     pub(super) run_digest: String,
 }
 
@@ -41,19 +41,19 @@ pub struct RenderedService {
     pub name: String,
     /// The image as written; `None` for a service that is only built.
     pub image: Option<String>,
-    /// Whether it is built here.
+    /// Whether it is built from source.
     pub build: bool,
     /// Published ports as declared, `127.0.0.1:3000→3000`.
     pub ports: Vec<String>,
-    /// Whether the Compose file gives it a health check (its image may have one all the same).
+    /// Whether the Compose file gives it a health check (its image may have one as well).
     pub has_healthcheck: bool,
     /// The profiles it belongs to.
     pub profiles: Vec<String>,
-    /// How many containers it shall have.
+    /// The expected number of containers.
     pub replicas: u64,
-    /// Whether it mounts a volume or directory, so that it may hold data.
+    /// Whether it mounts a volume or directory, so that it may store data.
     pub keeps_data: bool,
-    /// What must be before it starts.
+    /// The conditions for its start.
     pub needs: Vec<Need>,
 }
 
@@ -68,15 +68,16 @@ impl Rendered {
         service.image.clone().unwrap_or_else(|| format!("{}-{}", self.name, service.name))
     }
 
-    /// The services that shall have containers.
+    /// The services that are expected to have containers.
     pub fn expected(&self) -> impl Iterator<Item = &RenderedService> {
         self.services.iter().filter(|service| service.replicas > 0)
     }
 }
 
-/// Asks Compose for the project's configuration. `key` hides secret values in what is kept of it.
+/// Reads the project's configuration with Compose. `key` hides secret values in what is stored of it.
 ///
-/// Fails when the directory or env file is missing, the file is not valid, or Compose is not there.
+/// # Errors
+/// When the directory or env file is missing, the file is not valid, or Compose is not installed.
 pub async fn render(project: &Project, key: &Key) -> Result<Rendered> {
     render_own(Tool::Direct, project, key).await
 }
@@ -109,19 +110,19 @@ async fn render_argv(tool: Tool<'_>, project: &Project, argv: Vec<String>, key: 
     let (env, roots) = read.await.map_err(ComposeError::io("read the project's files", &project.dir))??;
     let out = ask(tool, project, argv, &env).await?;
     let config: Value = serde_json::from_slice(&out).map_err(|error| ComposeError::ComposeInvalid {
-        message: format!("its rendering is not JSON ({error})"),
+        message: format!("the output of Docker Compose is not JSON ({error})"),
     })?;
     let values: Vec<String> = env.vars.into_iter().map(|var| var.value).collect();
     Ok(take_apart(config, &values, &roots, key))
 }
 
-/// The values as they are, and as Compose writes them in a rendering, where `$` stands for a reference.
+/// The values as they are, and as Compose prints them, with `$` escaped as `$$`.
 fn spellings(values: &[String]) -> Vec<String> {
     let doubled = values.iter().filter(|value| value.contains('$')).map(|value| value.replace('$', "$$"));
     values.iter().cloned().chain(doubled).collect()
 }
 
-/// Asks Compose something about the project and turns its complaints into errors.
+/// Runs a Compose command that reads the project, and turns its messages into errors.
 pub(super) async fn ask(
     tool: Tool<'_>,
     project: &Project,
@@ -141,19 +142,19 @@ pub(super) async fn ask(
         return Err(ComposeError::ComposeStuck { why: answer.exit.to_string() });
     }
     let message = Secrets::of(env, &[]).map_or_else(
-        |_| "its complaint cannot be shown safely".to_owned(),
-        |secrets| secrets.redact(&complaint(&answer.err)),
+        |_| "the message of Docker Compose cannot be shown, because its secrets cannot be masked".to_owned(),
+        |secrets| secrets.redact(&error_lines(&answer.err)),
     );
     Err(ComposeError::ComposeInvalid { message })
 }
 
-/// The lines that are no mere warnings, in short.
-fn complaint(text: &str) -> String {
+/// The lines that are not warnings, shortened.
+fn error_lines(text: &str) -> String {
     let lines =
         text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.contains("level=warning"));
     let mut message = lines.collect::<Vec<_>>().join("; ");
     if message.is_empty() {
-        message = "Compose did not say why".to_owned();
+        message = "Docker Compose gave no reason".to_owned();
     }
     message.chars().take(MESSAGE_CAP).collect()
 }
@@ -183,8 +184,8 @@ fn take_apart(mut config: Value, values: &[String], roots: &[String], key: &Key)
     let mut shown = config.clone();
     hide(&mut shown, &spellings(values), roots, key);
     drop_project_name(&mut shown, &name);
-    // The digests are stored with releases and evidence, so they stay made of what they always were: texts that hold a
-    // value in another spelling go in as they are. The digest is keyed and tells nothing of them.
+    // The digests are stored with releases and evidence, so their input must not change: texts with a value in another
+    // spelling are included unchanged. The digest is keyed and reveals nothing about them.
     hide(&mut config, values, roots, key);
     drop_project_name(&mut config, &name);
     let digest = key.digest(canonical(&config).as_bytes());
@@ -200,7 +201,7 @@ fn take_apart(mut config: Value, values: &[String], roots: &[String], key: &Key)
     Rendered { name, services, digest, shown, plain_start, run_digest }
 }
 
-/// A project that takes its name from its directory has it in the names of networks and volumes too.
+/// A project that is named after its directory has the name in its networks and volumes too.
 fn drop_project_name(config: &mut Value, name: &str) {
     if let Some(map) = config.as_object_mut() {
         map.remove("name");
@@ -245,7 +246,7 @@ fn one(name: &str, service: &Value) -> RenderedService {
     }
 }
 
-/// `depends_on`, which Compose completes with what a service shares with another (network, volumes, …).
+/// `depends_on`, to which Compose adds the services that a service shares something with (network, volumes, …).
 fn needs(service: &Value) -> Vec<Need> {
     let all = service.get("depends_on").and_then(Value::as_object).into_iter().flatten();
     all.map(|(name, how)| Need {
@@ -259,8 +260,8 @@ fn needs(service: &Value) -> Vec<Need> {
     .collect()
 }
 
-/// Compose itself must start what has hooks, providers or models, and what gets secrets or configs whose content
-/// lies in no file: those it copies into the container just before.
+/// Compose itself must start services with hooks, providers or models, and services with secrets or configs whose
+/// content is not in a file: Compose copies those into the container just before the start.
 fn plain_start(config: &Value) -> bool {
     const COMPOSES_OWN: [&str; 3] = ["post_start", "provider", "models"];
     let services = config.get("services").and_then(Value::as_object).into_iter().flatten();
@@ -290,7 +291,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn other_tasks_go_on_while_it_is_looked_for_the_project() {
+    async fn other_tasks_continue_while_the_project_is_read() {
         let home = tempfile::tempdir().unwrap();
         let project = Project { dir: home.path().join("none"), ..Project::default() };
         let others = tokio::spawn(async {});
@@ -298,7 +299,7 @@ mod tests {
             let missing = render(&project, &Key::from([1; 32])).await;
             assert!(matches!(missing, Err(ComposeError::DirectoryMissing { .. })), "{missing:?}");
         }
-        assert!(others.is_finished(), "the only thread of this runtime was held");
+        assert!(others.is_finished(), "the only thread of this runtime was blocked");
     }
 
     fn config(name: &str, root: &str, secret: &str) -> Value {
@@ -334,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn the_place_of_the_checkout_does_not_count_and_everything_else_does() {
+    fn the_digest_ignores_the_location_of_the_checkout_and_nothing_else() {
         let one = rendered(config("a", "/srv/a", "topsecret"), "topsecret", "/srv/a");
         let moved = rendered(config("b", "/srv/b", "topsecret"), "topsecret", "/srv/b");
         assert_eq!(one.digest, moved.digest);
@@ -350,11 +351,11 @@ mod tests {
         assert!(!all.shown.to_string().contains("secret"), "{}", all.shown);
     }
 
-    /// Releases and evidence are stored with this digest: another one voids what people signed on every installation
-    /// that is upgraded. The values were computed apart from this code, from the form that versions before the masking
-    /// of `$$` stored.
+    /// Releases and evidence are stored with this digest: a different one would invalidate sign-offs on every upgraded
+    /// installation. The values were computed independently of this code, from the form that versions before the
+    /// masking of `$$` stored.
     #[test]
-    fn the_digest_of_a_configuration_stays_what_it_was_also_with_a_dollar_in_a_secret() {
+    fn the_digest_of_a_configuration_does_not_change_even_with_a_dollar_in_a_secret() {
         let digest =
             |shown: &str, value: &str| rendered(config("a", "/srv/a", shown), value, "/srv/a").digest;
         assert_eq!(
@@ -394,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn what_compose_does_between_making_and_running_is_left_to_it() {
+    fn compose_starts_what_needs_work_between_creation_and_start() {
         let with = |path: &str, what: Value| {
             let mut value = config("shop", "/srv/a", "topsecret");
             let (parent, name) = path.rsplit_once('/').unwrap();
@@ -410,8 +411,8 @@ mod tests {
     }
 
     #[test]
-    fn warnings_are_no_complaint() {
+    fn warnings_are_not_errors() {
         let text = "time=\"x\" level=warning msg=\"V is not set\"\nyaml: line 3: bad\n";
-        assert_eq!(complaint(text), "yaml: line 3: bad");
+        assert_eq!(error_lines(text), "yaml: line 3: bad");
     }
 }

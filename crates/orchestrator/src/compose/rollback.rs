@@ -1,5 +1,5 @@
-//! Rollback: return to the images, and where it differs the configuration, of an earlier release, and prove it.
-//! Runs inside the supervisor of its run. Nothing is fetched or built, so it works without a network.
+//! Rollback: return to the images of an earlier release, and to its configuration where that differs, and verify it.
+//! Runs inside the supervisor of its run. Nothing is pulled or built, so it works without a network.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,25 +19,25 @@ use super::progress::{DeployPhase, FailingService};
 use super::project::Project;
 use super::release_snapshot::{config_path, kept_project, override_of};
 use super::render::{Rendered, render_kept, render_own};
-use super::rollout::{Creation, Rollout, Stop, missing_images, running_ids};
+use super::rollout::{Creation, Rollout, Stop, missing_images, running_ids, services_are};
 use super::tool::Tool;
 use super::undo::Undo;
 use runner::{Cmd, Exit, Outcome, Session};
 use secrets::{EnvCopy, Key};
 use system::files::write_durably;
 
-/// Where a rollback goes.
+/// The target of a rollback.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RollbackTarget {
     /// The release's tag, `r7`.
     pub release_tag: String,
     /// Image ID of each service.
     pub images: BTreeMap<String, String>,
-    /// Where its deploy kept the configuration.
+    /// Where its deploy stored the configuration.
     pub keep_dir: PathBuf,
 }
 
-/// What becomes of the database when migrations lie between.
+/// What happens to the database when there are migrations in between.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "command", rename_all = "snake_case")]
 pub enum DbChoice {
@@ -45,21 +45,21 @@ pub enum DbChoice {
     KeepSchema,
     /// This command undoes migrations. It runs first, while the services that know them still run.
     RollbackCommand(String),
-    /// The database is made again, after a backup.
+    /// The database is recreated, after a backup.
     Fresh {
-        /// The command that takes the backup.
+        /// The command that makes the backup.
         backup: String,
-        /// The command that makes the database again and fills it with its seed.
+        /// The command that recreates the database with seed data.
         fresh: String,
     },
 }
 
-/// What the stack's own commands for the database are called.
+/// The names of the stack's own database commands in messages.
 const BACKUP: &str = "The backup of the database";
-const ANEW: &str = "Making the database anew";
+const RECREATE: &str = "Recreating the database";
 
 impl DbChoice {
-    /// What runs first, while the image names still mean what runs: what it is called, and the command.
+    /// What runs first, while the image names still point to the running images: its name and the command.
     fn first(&self) -> Option<(&'static str, &str)> {
         match self {
             Self::KeepSchema => None,
@@ -68,72 +68,72 @@ impl DbChoice {
         }
     }
 
-    /// What runs when the image names mean the target's images and no service has been touched, so that
+    /// What runs when the image names point to the target's images and no service has been changed, so that
     /// `docker compose run` migrates and seeds as the target does.
     fn then(&self) -> Option<(&'static str, &str)> {
         match self {
             Self::KeepSchema | Self::RollbackCommand(_) => None,
-            Self::Fresh { fresh, .. } => Some((ANEW, fresh)),
+            Self::Fresh { fresh, .. } => Some((RECREATE, fresh)),
         }
     }
 }
 
-/// What is taken away before the target is started.
+/// What is removed before the target is started.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Clean {
     /// Nothing: only what differs is replaced.
     #[default]
     Nothing,
-    /// All containers and networks of the project; volumes stay.
+    /// All containers and networks of the project; volumes are kept.
     Containers,
-    /// The project's volumes as well, and so all that the stack has stored.
+    /// The project's volumes as well, and so all data of the stack.
     Volumes {
-        /// The command that takes a backup of the database before.
+        /// The command that makes a backup of the database before.
         backup: Option<String>,
-        /// The command that makes the database and fills it with its seed after.
+        /// The command that recreates the database with seed data afterwards.
         fill: Option<String>,
     },
 }
 
-/// What a rollback is told. Stored in the run's plan: no secrets.
+/// The input of a rollback. Stored in the run's plan: no secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RollbackWork {
     /// The project.
     pub project: Project,
-    /// Where to.
+    /// The target.
     pub target: RollbackTarget,
-    /// How long the services may take to become well, milliseconds.
+    /// How long the services may take to become healthy, milliseconds.
     pub health_timeout_ms: u64,
-    /// The services whose images change, as the person who confirmed was told.
+    /// The services whose images change, as shown to the person who confirmed.
     pub changed: Vec<String>,
-    /// The services that hold no data.
+    /// The services that store no data.
     pub stateless: Vec<String>,
-    /// What becomes of the database.
+    /// What happens to the database.
     pub db: DbChoice,
-    /// What is taken away first.
+    /// What is removed first.
     #[serde(default)]
     pub clean: Clean,
-    /// How to open the copy of the target's env file, if that file is to be put back first.
+    /// How to open the copy of the target's env file, if that file is to be restored first.
     #[serde(default)]
     pub env: Option<EnvCopy>,
 }
 
 impl RollbackWork {
-    /// Whether the database keeps the schema that it has.
+    /// Whether the database keeps its current schema.
     pub fn keeps_schema(&self) -> bool {
         self.db == DbChoice::KeepSchema && !matches!(self.clean, Clean::Volumes { .. })
     }
 }
 
-/// One service's proof.
+/// The verification of one service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proof {
     /// The service.
     pub service: String,
-    /// The image ID that it shall run.
+    /// The expected image ID.
     pub wanted: String,
-    /// The image ID that it runs; several, separated by commas, when its containers differ; empty for none.
+    /// The actual image ID; several, separated by commas, when its containers differ; empty for none.
     pub running: String,
 }
 
@@ -144,34 +144,34 @@ impl Proof {
     }
 }
 
-/// What a rollback found.
+/// The result of a rollback.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RollbackResult {
     /// The phase in which it ended.
     pub phase: DeployPhase,
-    /// Whether every service is well and runs the target's image.
+    /// Whether every service is healthy and runs the target's image.
     pub ok: bool,
-    /// Services whose target image is not here any more; then nothing was done.
+    /// Services whose target image is no longer available; then nothing was done.
     pub missing: Vec<String>,
-    /// What runs, against what shall run.
+    /// Actual and expected images.
     pub proof: Vec<Proof>,
-    /// Whether the configuration kept with the target was used, because the project's own files differ.
+    /// Whether the configuration stored with the target was used, because the project's own files differ.
     pub kept_config: bool,
     /// All services as they were at the end.
     pub services: Vec<Service>,
-    /// The services that are not well.
+    /// The services that are not healthy.
     pub failing: Vec<FailingService>,
-    /// What every service said last, before anything was replaced.
+    /// The last log lines of every service before anything was replaced.
     #[serde(default)]
     pub heard: Vec<FailingService>,
-    /// Time from the first replaced container until all were well, milliseconds: no outage was longer.
-    /// `None` when they did not become well.
+    /// Time from the first replaced container until all were healthy, milliseconds: an upper bound of the outage.
+    /// `None` when they did not become healthy.
     pub outage_ms: Option<u64>,
     /// How it ended, for people.
     pub message: String,
 }
 
-/// Carries out a rollback. The outcome's result is a [`RollbackResult`]; what ends in the preflight ends as
+/// Executes a rollback. The outcome's result is a [`RollbackResult`]; a rollback that fails in the preflight ends as
 /// [`Exit::NotStarted`] and has changed nothing.
 pub async fn rollback(session: &Session, work: &RollbackWork) -> Outcome {
     let target = &work.target;
@@ -207,9 +207,10 @@ pub async fn rollback(session: &Session, work: &RollbackWork) -> Outcome {
             result.ok = true;
             result.phase = DeployPhase::Done;
             result.message = format!(
-                "Rolled back to {}: {} services are well and run its images, proved by their IDs. All were well {} after the first was replaced.",
+                "Rolled back to {}: {} healthy and running its images, verified by image ID. All were healthy {} after \
+                 the first container was replaced.",
                 target.release_tag,
-                result.proof.len(),
+                services_are(result.proof.len()),
                 human_span(result.outage_ms.unwrap_or_default())
             );
         }
@@ -244,19 +245,19 @@ async fn run(
     if !result.missing.is_empty() {
         let names = result.missing.join(", ");
         return Err(Stop(format!(
-            "The images of {} are not here any more for {names}. Nothing was touched.",
+            "The images of {} are no longer available for {names}. Nothing was changed.",
             target.release_tag
         )));
     }
     if target.images.is_empty() {
-        return Err(Stop(format!("No images are recorded for {}. Nothing was touched.", target.release_tag)));
+        return Err(Stop(format!("No images are recorded for {}. Nothing was changed.", target.release_tag)));
     }
     let before = instances(docker, &rendered.name).await?;
     rollout.journal.project.clone_from(&rendered.name);
     rollout.journal.images.clone_from(&target.images);
     rollout.show(services(rendered, &before));
     for service in work.changed.iter().filter(|name| !work.stateless.contains(name)) {
-        session.say(&format!("{service} holds data and gets another image."));
+        session.say(&format!("{service} stores data and gets a different image."));
     }
 
     let backup = match &work.clean {
@@ -267,7 +268,7 @@ async fn run(
         rollout.enter(DeployPhase::Migrating)?;
         change_database(session, project, step).await?;
     }
-    // What is replaced takes its log with it.
+    // The log of a container is removed together with it.
     result.heard = rollout.collect_logs(docker, &before).await;
 
     let by_id = retag(rollout, docker, work, rendered, &before).await?;
@@ -285,22 +286,24 @@ async fn run(
     let emptied = match &work.clean {
         Clean::Nothing => Ok(()),
         Clean::Containers => {
-            session.say("Taking everything down; volumes stay.");
+            session.say("Removing all containers and networks; volumes are kept.");
             let argv = way.argv(project, files.as_deref(), &["down", "--remove-orphans"]);
             if let Err(Stop(why)) = rollout.down(docker, &rendered.name, argv, &project.dir).await {
-                session.say(&format!("Not everything could be taken down: {why} What can be made anew is."));
+                session.say(&format!(
+                    "Not everything could be removed: {why} Continuing: all that can be recreated is recreated."
+                ));
             }
             Ok(())
         }
         Clean::Volumes { fill, .. } => {
-            session.say("Taking everything down, volumes as well.");
+            session.say("Removing all containers, networks and volumes.");
             let argv = way.argv(project, files.as_deref(), &["down", "--remove-orphans", "--volumes"]);
             let down = rollout.down(docker, &rendered.name, argv, &project.dir).await;
-            let down = down.map_err(|Stop(why)| Stop(format!("The volumes could not all be removed: {why}")));
+            let down = down.map_err(|Stop(why)| Stop(format!("Not all volumes could be removed: {why}")));
             match (down, fill) {
                 (Ok(()), Some(command)) => {
-                    let failed = |_| Stop(format!("{ANEW} failed; the volumes are empty."));
-                    change_database(session, project, (ANEW, command)).await.map_err(failed)
+                    let failed = |_| Stop(format!("{RECREATE} failed; the volumes are empty."));
+                    change_database(session, project, (RECREATE, command)).await.map_err(failed)
                 }
                 (down, _) => down,
             }
@@ -331,19 +334,23 @@ async fn run(
         result.proof.iter().filter(|one| !one.holds()).map(|one| one.service.as_str()).collect();
     if !wrong.is_empty() {
         return Err(Stop(format!(
-            "Not running the target's image: {}. This is not a rollback.",
+            "Not running the target's image: {}. The rollback is not complete.",
             wrong.join(", ")
         )));
     }
-    // What was down had to come up again, whatever became of the volumes.
+    // Services had to be started again, whatever happened to the volumes.
     emptied?;
     if way.kept.is_some() {
-        session.say("The project's own files differ from the release's: `docker compose up -d` by hand would apply them again.");
+        session.say(
+            "The project's Compose files differ from those of the release: running `docker compose up -d` manually \
+             would apply them.",
+        );
     }
     if !by_id.is_empty() {
         let names = by_id.keys().cloned().collect::<Vec<_>>().join(", ");
         session.say(&format!(
-            "The image name of {names} cannot be moved: `docker compose up -d` by hand would replace it."
+            "The image name of {names} cannot be moved: running `docker compose up -d` manually would undo this \
+             rollback."
         ));
     }
     Ok(())
@@ -361,32 +368,32 @@ async fn change_database(
     if exit.is_success() {
         return Ok(());
     }
-    Err(Stop(format!("{what} failed ({exit}). The services were not touched.")))
+    Err(Stop(format!("{what} failed ({exit}). The services were not changed.")))
 }
 
-/// Which configuration to return with.
+/// Which configuration is used.
 struct Way {
     rendered: Rendered,
-    /// The kept configuration, where the project's own files differ from it.
+    /// The stored configuration, where the project's own files differ from it.
     kept: Option<PathBuf>,
     /// Services of the project's own files that the target does not have.
     extra: Vec<String>,
 }
 
 impl Way {
-    /// The project's own files are best: what a person types afterwards finds nothing to do. Where they have
-    /// changed since, or are broken, the configuration kept with the target is the only true one.
+    /// The project's own files are preferred: a manual `docker compose up` afterwards then changes nothing. If they
+    /// have changed since, or are invalid, the configuration stored with the target is used.
     async fn choose(session: &Session, project: &Project, target: &RollbackTarget) -> Result<Self, Stop> {
         let key = Key::from([0; 32]);
         let path = config_path(&target.keep_dir);
         let own = async || render_own(Tool::Run(session), project, &key).await;
         if !path.is_file() {
-            session.say("No configuration was kept with this release: the project's own files are used.");
+            session.say("No configuration is stored with this release. Using the project's Compose files.");
             return Ok(Self { rendered: own().await?, kept: None, extra: Vec::new() });
         }
         let files = [path.as_path()];
         let kept = async |name: &str| render_kept(Tool::Run(session), project, name, &files, &key).await;
-        // Compose takes a while to answer, so both are asked together wherever the name can be told beforehand.
+        // Compose takes a while to answer, so both are requested together if the name is known beforehand.
         let likely = match &project.name {
             Some(name) => Some(name.clone()),
             None => kept_project(target.keep_dir.clone()).await,
@@ -420,20 +427,23 @@ impl Way {
                     own.iter().flat_map(|own| &own.services).filter(|s| kept.service(&s.name).is_none());
                 let extra = extra.map(|service| service.name.clone()).collect();
                 session.say(
-                    "The Compose files have changed since: the configuration kept with the release is used.",
+                    "The Compose files have changed since this release. Using the configuration stored with it.",
                 );
                 Ok(Self { rendered: kept, kept: Some(path), extra })
             }
             (Ok(own), Err(error)) => {
-                session.say(&format!("The configuration kept with the release cannot be used ({error}): the project's own files are."));
+                session.say(&format!(
+                    "The configuration stored with the release cannot be used ({error}). Using the project's Compose \
+                     files."
+                ));
                 Ok(Self { rendered: own, kept: None, extra: Vec::new() })
             }
             (Err(error), Err(_)) => Err(error.into()),
         }
     }
 
-    /// The Compose files that stand in for the project's own, if any must. `by_id` are services whose image can be
-    /// named by its ID only.
+    /// The Compose files that replace the project's own, if any. `by_id` are services whose image can only be
+    /// referenced by its ID.
     fn files(
         &self,
         session: &Session,
@@ -460,7 +470,7 @@ impl Way {
     }
 }
 
-/// Makes the image names of the services mean the target's images, and protects what they meant before.
+/// Points the image names of the services to the target's images, and protects the images that had them before.
 /// Returns the services whose name cannot be moved: those named by digest, and those that share a name with
 /// another service whose target is another image.
 async fn retag(
@@ -498,14 +508,14 @@ async fn retag(
     let spare = before_tag(&target.release_tag);
     for one in before.iter().filter(|one| target.images.get(&one.service) != Some(&one.image)) {
         let name = keep_name(&rendered.name, &one.service, &spare)?;
-        // A container may run an image that is gone already; then there is nothing to protect.
+        // A container may run an image that was already deleted; then there is nothing to protect.
         if image_id(docker, &one.image).await?.is_some() {
             tag(docker, &one.image, &name).await?;
         }
     }
     for (name, id) in moves.iter().filter(|(name, _)| split(name).is_some()) {
         tag(docker, id, name).await?;
-        rollout.session.say(&format!("{name} is {id} again."));
+        rollout.session.say(&format!("{name} points to {id} again."));
     }
     Ok(by_id)
 }
@@ -522,7 +532,7 @@ fn prove(rendered: &Rendered, target: &RollbackTarget, found: &[Instance]) -> Ve
         .collect()
 }
 
-/// Ends the services that the target does not have. Their volumes stay.
+/// Removes the services that the target does not have. Their volumes are kept.
 async fn remove(session: &Session, project: &Project, extra: &[String]) {
     let mut sub = vec!["rm", "--stop", "--force"];
     sub.extend(extra.iter().map(String::as_str));
@@ -534,7 +544,7 @@ async fn remove(session: &Session, project: &Project, extra: &[String]) {
     let exit: Exit = session.exec(cmd).await;
     if !exit.is_success() {
         session.say(&format!(
-            "Services that the release does not have could not be ended ({exit}): {}.",
+            "Services that are not part of the release could not be removed ({exit}): {}.",
             extra.join(", ")
         ));
     }

@@ -1,4 +1,4 @@
-//! What deploy and rollback have in common: phases that are journalled and shown, starting, waiting, proving.
+//! The common part of deploy and rollback: journalled phases with progress, starting containers, waiting for health.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -24,21 +24,21 @@ use super::undo::{Undo, UndoStack};
 use runner::{Cmd, Exit, Session};
 use system::clock::now;
 
-/// Lines of a failing service that are handed on.
+/// Log lines of a failing service that are reported.
 const LAST_LINES: usize = 20;
-/// Taking everything down may take this long beside [`UP_TIMEOUT`]: services may have a long grace.
+/// Time limit for removing everything, in addition to [`UP_TIMEOUT`]: services may have a long grace period.
 const DOWN_TIMEOUT: Duration = Duration::from_secs(600);
-/// How often, and with what pause, it is looked for what has to be started again.
+/// How often, and with what pause, stopped containers are searched for and started again.
 const AGAIN_PASSES: u32 = 8;
 const AGAIN_EVERY: Duration = Duration::from_millis(500);
-/// So often containers that the engine will not start are made again.
+/// How often containers that the engine does not start are recreated.
 const WEDGED_TRIES: u32 = 2;
-/// What gathering the logs may take.
+/// Time limit for collecting the logs.
 const LOGS_TIMEOUT: Duration = Duration::from_secs(1);
-/// Starting may wait for services that others depend on; this is what it may take beyond their health.
+/// Starting may wait for services that others depend on; this is the time limit in addition to their health.
 const UP_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Why it went no further. The text is for people.
+/// Why the action stopped. The text is for people.
 #[derive(Debug)]
 pub(super) struct Stop(pub(super) String);
 
@@ -51,34 +51,34 @@ impl From<ComposeError> for Stop {
     }
 }
 
-/// What Compose is to make.
+/// The input for Compose to create containers.
 pub(super) struct Creation<'a> {
     /// The command.
     pub(super) argv: Vec<String>,
-    /// Where it is run.
+    /// The directory in which it runs.
     pub(super) dir: &'a Path,
-    /// How long services may take to become well.
+    /// How long services may take to become healthy.
     pub(super) health: Duration,
-    /// Old containers that hold no data and get a short end.
+    /// Old containers without data; they get a short grace period.
     pub(super) short: Vec<Instance>,
 }
 
-/// A deploy or rollback at work.
+/// A deploy or rollback in progress.
 pub(super) struct Rollout<'a> {
     pub(super) session: &'a Session,
     pub(super) journal: Journal,
     path: PathBuf,
     began: Instant,
     services: Vec<Service>,
-    /// The words and the place in which Compose made what is to run.
+    /// The command and directory with which Compose created the containers.
     made: Option<(Vec<String>, PathBuf)>,
-    /// The journal of a run that left something to take back.
+    /// The journal of an earlier run whose changes have not been undone yet.
     left: Option<Journal>,
-    /// The journal file is this run's.
+    /// The journal file belongs to this run.
     has_journal: bool,
-    /// What would have to be taken back if services turn out to be untouched after all.
+    /// The changes to undo if no service turns out to have been changed.
     given_up: UndoStack,
-    /// The services that were seen to fail while they were waited for.
+    /// The services that failed while they were waited for.
     seen_failing: BTreeSet<String>,
 }
 
@@ -114,19 +114,19 @@ impl<'a> Rollout<'a> {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Looking changes nothing, so it is shown and not journalled. The time is measured from here.
+    /// The preflight changes nothing, so it is shown and not journalled. The time is measured from here.
     pub(super) fn look(&mut self) {
         self.began = Instant::now();
-        self.session.say("Checking first.");
+        self.session.say("Running preflight checks.");
         self.publish();
     }
 
-    /// Begins a phase. What cannot be journalled does not happen, nor does anything after a wish to stop.
+    /// Begins a phase. Fails if it cannot be journalled, or if a stop was requested.
     pub(super) fn enter(&mut self, phase: DeployPhase) -> Result<(), Stop> {
         if let Some(exit) = self.session.stopped()
             && phase <= DeployPhase::Starting
         {
-            return Err(Stop(format!("{exit}. What runs was not touched.")));
+            return Err(Stop(format!("Not completed ({exit}). The running services were not changed.")));
         }
         if self.journal.phase == DeployPhase::Preflight {
             self.refuse_if_overtaken()?;
@@ -142,13 +142,13 @@ impl<'a> Rollout<'a> {
         Ok(())
     }
 
-    /// Notes how what is changed next is taken back, before it is changed.
+    /// Records how the next change is undone, before it is made.
     pub(super) fn will_change(&mut self, undo: impl IntoIterator<Item = Undo>) -> Result<(), Stop> {
         undo.into_iter().for_each(|undo| self.journal.undo.push(undo));
         self.write_journal()
     }
 
-    /// Replaces everything that this run noted with [`Self::will_change`] by what was really changed.
+    /// Replaces everything that this run recorded with [`Self::will_change`] by the actual changes.
     pub(super) fn has_changed(&mut self, undo: impl IntoIterator<Item = Undo>) -> Result<(), Stop> {
         self.journal.undo = self.left.as_ref().map(|left| left.undo.clone()).unwrap_or_default();
         self.will_change(undo)
@@ -160,7 +160,7 @@ impl<'a> Rollout<'a> {
         Ok(())
     }
 
-    /// From here on services are touched, and going on is the only way. Written before the first of them is.
+    /// From here on services are changed and nothing is undone. Written before the first service is changed.
     pub(super) fn begin_touching(&mut self) -> Result<(), Stop> {
         let undo = std::mem::take(&mut self.journal.undo);
         if undo.is_empty() {
@@ -174,7 +174,7 @@ impl<'a> Rollout<'a> {
         Ok(())
     }
 
-    /// What was changed can be taken back all the same when no container is another one than `before`.
+    /// If all containers are still those of `before`, the changes can be undone after all.
     pub(super) async fn untouched(&mut self, docker: &Docker, project: &str, before: &[Instance]) {
         let seen = |all: &[Instance]| -> BTreeSet<(String, bool)> {
             all.iter().map(|one| (one.id.clone(), one.up)).collect()
@@ -184,12 +184,12 @@ impl<'a> Rollout<'a> {
         }
     }
 
-    /// Takes back what was changed before any service was touched. Returns what to add to the message for people.
+    /// Undoes what was changed before any service was changed. Returns what to add to the message for people.
     pub(super) async fn take_back(&mut self) -> String {
         if self.journal.undo.is_empty() {
             return String::new();
         }
-        // A run that was cancelled is not given up meanwhile.
+        // A cancelled run must not be abandoned during this.
         let _busy = self.session.activate();
         let taken = self.journal.undo.take_back().await;
         for said in taken.done.iter().chain(&taken.failed) {
@@ -198,38 +198,39 @@ impl<'a> Rollout<'a> {
         if let Some(left) = self.left.as_mut().filter(|_| !self.has_journal) {
             left.undo.clone_from(&self.journal.undo);
             if let Err(error) = left.write(&self.path) {
-                self.session.say(&format!("What was changed back could not be noted: {error}."));
+                self.session
+                    .say(&format!("The restored changes could not be recorded in the journal: {error}."));
             }
         }
         match (taken.done.is_empty(), taken.failed.is_empty()) {
             (true, true) => String::new(),
-            // The steps before a deploy may have written the env file, and that stays.
+            // The steps before a deploy may have written the env file; that is not undone.
             (false, true) if self.journal.kind == JournalKind::Deploy => {
-                " Image names are what they were before.".to_owned()
+                " Image names were restored.".to_owned()
             }
-            (false, true) => " Image names and env file are what they were before.".to_owned(),
+            (false, true) => " Image names and env file were restored.".to_owned(),
             (_, false) => format!(
-                " Not everything could be changed back: {} The next deploy or rollback tries it again.",
+                " Not all changes could be undone: {} The next deploy or rollback tries again.",
                 taken.failed.join(" ")
             ),
         }
     }
 
-    /// The run's number is its fencing token: the store gives each a higher one. The journal names the last that
-    /// changed anything; a run that was held up, and finds a later one there, must not act on what it knew.
+    /// The run's number is its fencing token: the store gives each a higher one. The journal names the last run that
+    /// changed anything; a run that was delayed and finds a later one there must not act on outdated facts.
     fn overtaken(&self) -> Option<u64> {
         let last = read_journal(&self.path).ok()??.run.parse::<u64>().ok()?;
         (last > self.journal.run.parse::<u64>().ok()?).then_some(last)
     }
 
-    /// Fails when a later run has had the stack.
+    /// Fails when a later run has changed the stack.
     pub(super) fn refuse_if_overtaken(&mut self) -> Result<(), Stop> {
         let Some(later) = self.overtaken() else { return Ok(()) };
         self.has_journal = false;
-        Err(Stop(format!("Run {later}, which began later, has had the stack since. Nothing was touched.")))
+        Err(Stop(format!("Run {later} started later and has changed the stack since. Nothing was changed.")))
     }
 
-    /// Shows how the services stand.
+    /// Shows the state of the services.
     pub(super) fn show(&mut self, services: Vec<Service>) {
         for service in &services {
             let before = self.services.iter().find(|one| one.name == service.name);
@@ -250,7 +251,7 @@ impl<'a> Rollout<'a> {
         });
     }
 
-    /// Shows the end and notes it in the journal.
+    /// Shows the end and records it in the journal.
     pub(super) fn finish(&mut self, ok: bool) {
         if ok {
             self.journal.phase = DeployPhase::Done;
@@ -259,7 +260,7 @@ impl<'a> Rollout<'a> {
         self.close();
     }
 
-    /// The journal says that it came to an end. A journal that was never begun stays as it was.
+    /// Marks the journal as ended. A journal that this run has not written stays unchanged.
     pub(super) fn close(&mut self) {
         if !self.has_journal {
             return;
@@ -267,17 +268,17 @@ impl<'a> Rollout<'a> {
         self.journal.ended = true;
         self.journal.at = now();
         if let Err(error) = self.journal.write(&self.path) {
-            self.session.say(&format!("The end could not be noted: {error}."));
+            self.session.say(&format!("The end could not be recorded in the journal: {error}."));
         }
     }
 
-    /// Reaches the engine.
+    /// Connects to the Docker engine.
     pub(super) async fn engine(&self) -> Result<Docker, Stop> {
         Ok(Docker::connect_within(&Address::from_env(), LONG_TIMEOUT, LONG_TIMEOUT).await?)
     }
 
-    /// The words for Compose that make what is to run; where more than starting is left to do, it starts it too.
-    /// Everything is here by now, and asking a registry could only bring something else.
+    /// The Compose arguments that create the containers; when Compose has more to do than start them, it starts them
+    /// too. All images are available by now, and a registry could only deliver different ones.
     pub(super) fn making(rendered: &Rendered) -> &'static [&'static str] {
         if rendered.plain_start {
             &["create", "--no-build", "--pull", "never"]
@@ -286,7 +287,7 @@ impl<'a> Rollout<'a> {
         }
     }
 
-    /// Lets Compose make what is to run; what was stopped and could not be replaced is started again.
+    /// Lets Compose create the containers; those that were stopped and could not be replaced are started again.
     pub(super) async fn make(
         &mut self,
         docker: &Docker,
@@ -305,7 +306,7 @@ impl<'a> Rollout<'a> {
         if made.is_err()
             && let Err(Stop(why)) = self.start_again(docker, rendered, before).await
         {
-            self.session.say(&format!("What ran before could not all be started again: {why}"));
+            self.session.say(&format!("Not all containers that ran before could be started again: {why}"));
         }
         made
     }
@@ -319,8 +320,8 @@ impl<'a> Rollout<'a> {
         let _busy = self.session.activate();
         let ran = |service: &str| before.iter().any(|one| one.up && one.service == service);
         let mut refused = Ok(());
-        // More than one pass: some were asked to stop and have not ended yet, some wait for others, and what Compose
-        // had asked for when it gave up may be made only now.
+        // More than one pass: some containers are still stopping, some wait for others, and the engine may carry out
+        // requests of the failed Compose only now.
         for pass in 0..AGAIN_PASSES {
             if pass > 0 {
                 tokio::time::sleep(AGAIN_EVERY).await;
@@ -340,7 +341,7 @@ impl<'a> Rollout<'a> {
         refused
     }
 
-    /// Lets Compose take everything down.
+    /// Lets Compose remove everything.
     pub(super) async fn down(
         &self,
         docker: &Docker,
@@ -351,7 +352,7 @@ impl<'a> Rollout<'a> {
         self.compose(docker, project, argv, dir, DOWN_TIMEOUT).await
     }
 
-    /// What every service of `found` said last. An engine that is slow to tell does not hold up what follows.
+    /// The last log lines of every service of `found`. A slow engine does not delay what follows.
     pub(super) async fn collect_logs(&self, docker: &Docker, found: &[Instance]) -> Vec<FailingService> {
         let all = join_all(found.iter().map(|one| async move {
             let lines = container_logs(docker, &one.id, LAST_LINES, |text| self.session.redact(text)).await;
@@ -366,8 +367,8 @@ impl<'a> Rollout<'a> {
         tokio::time::timeout(LOGS_TIMEOUT, all).await.unwrap_or_default()
     }
 
-    /// Runs Compose. A wish to stop is kept until it is done: stopping it in the middle
-    /// leaves services down. Where it was ended all the same, it is run once more, which puts things right.
+    /// Runs Compose. A requested stop waits until it is done: stopping it in the middle leaves services stopped.
+    /// If it was ended nevertheless, it is run once more, which repairs the state.
     async fn compose(
         &self,
         docker: &Docker,
@@ -384,26 +385,26 @@ impl<'a> Rollout<'a> {
         let mut exit = self.session.exec(cmd.clone()).await;
         if !matches!(exit, Exit::Code(_) | Exit::NotStarted(_)) {
             self.session.say(&format!(
-                "Compose was interrupted ({exit}): once more, so that nothing is left half done."
+                "Docker Compose was interrupted ({exit}). Running it again, so that no container is left half replaced."
             ));
-            // It would take a container that it left half renamed for a finished one.
+            // It would mistake a container that it left half renamed for a finished one.
             self.clean_up(docker, project).await?;
             exit = self.session.exec(cmd).await;
-            // What the engine was asked for by the one that was killed may have been done only now.
+            // The engine may have carried out requests of the killed Compose only now.
             self.clean_up(docker, project).await?;
         }
         if let Some(why) = self.session.stopped() {
             self.session.say(&format!(
-                "Asked to stop ({why}); Compose was let finish first, so that services are not left down."
+                "Stop requested ({why}). Docker Compose was allowed to finish, so that no service is left stopped."
             ));
         }
         match exit {
             Exit::Code(0) => Ok(()),
-            exit => Err(Stop(format!("Compose could not replace the services ({exit})."))),
+            exit => Err(Stop(format!("Docker Compose could not replace or remove the containers ({exit})."))),
         }
     }
 
-    /// Starts what was made and waits until every service is well.
+    /// Starts the created containers and waits until every service is healthy.
     pub(super) async fn wait(
         &mut self,
         docker: &Docker,
@@ -411,7 +412,7 @@ impl<'a> Rollout<'a> {
         before: &[Instance],
         health: Duration,
     ) -> Result<(), Stop> {
-        // A wish to stop is heard in there, once every service was started.
+        // A requested stop is handled in there, once every service was started.
         let _busy = self.session.activate();
         let mut again = 0;
         let waited = loop {
@@ -421,7 +422,7 @@ impl<'a> Rollout<'a> {
             match wait_ready(docker, rendered, before, starter, health, stop, show).await {
                 Waited::Wedged(names) if again < WEDGED_TRIES => {
                     again += 1;
-                    self.make_anew(docker, rendered, &names, health).await?;
+                    self.recreate(docker, rendered, &names, health).await?;
                 }
                 waited => break waited,
             }
@@ -429,28 +430,35 @@ impl<'a> Rollout<'a> {
         Err(Stop(match waited {
             Waited::Ready => return Ok(()),
             Waited::Wedged(names) => {
-                format!("The engine cannot start {}: it takes them for started.", names.join(", "))
+                format!(
+                    "The Docker engine cannot start {}: it reports them as already started.",
+                    names.join(", ")
+                )
             }
             Waited::Failing(all) => {
                 self.seen_failing = all.iter().map(|(name, _)| name.clone()).collect();
                 let each: Vec<_> = all.into_iter().map(|(name, why)| format!("{name}: {why}")).collect();
-                format!("Not every service is well. {}.", each.join("; "))
+                format!("Not all services are healthy. {}.", each.join("; "))
             }
             Waited::TimedOut(names) => format!(
-                "Not well within {}: {}.",
+                "Not healthy within {}: {}.",
                 human_span(u64::try_from(health.as_millis()).unwrap_or(u64::MAX)),
                 names.join(", ")
             ),
             Waited::Stopped => {
                 let why = self.session.stopped().map(|exit| exit.to_string()).unwrap_or_default();
-                format!("Stopped while waiting for health ({why}). The containers were started and run on.")
+                format!(
+                    "Stopped while waiting for health ({why}). The containers were started and keep running."
+                )
             }
-            Waited::EngineGone(why) => format!("The engine went away while waiting: {why}."),
+            Waited::EngineGone(why) => {
+                format!("The Docker engine became unreachable while waiting for health: {why}.")
+            }
         }))
     }
 
-    /// Lets Compose make the containers of these services again; what they store in volumes stays with them.
-    async fn make_anew(
+    /// Lets Compose recreate the containers of these services; their volumes are kept.
+    async fn recreate(
         &self,
         docker: &Docker,
         rendered: &Rendered,
@@ -459,14 +467,14 @@ impl<'a> Rollout<'a> {
     ) -> Result<(), Stop> {
         let Some((argv, dir)) = self.made.clone() else { return Ok(()) };
         self.session.say(&format!(
-            "The engine takes {} for started and will not start them: their containers are made anew.",
+            "The Docker engine reports {} as already started and does not start them. Recreating their containers.",
             names.join(", ")
         ));
         let argv = argv.into_iter().chain(["--force-recreate".to_owned()]).chain(names.iter().cloned());
         self.compose(docker, &rendered.name, argv.collect(), &dir, health).await
     }
 
-    /// Puts right what a Compose that was killed left behind.
+    /// Cleans up what a killed Compose left behind.
     pub(super) async fn clean_up(&self, docker: &Docker, project: &str) -> Result<(), Stop> {
         for said in clean_up(docker, project).await? {
             self.session.say(&said);
@@ -474,7 +482,7 @@ impl<'a> Rollout<'a> {
         Ok(())
     }
 
-    /// How the services stand now, and for those that are not well, what they said last.
+    /// The state of all services, and the last log lines of those that are not healthy.
     pub(super) async fn state(
         &self,
         docker: &Docker,
@@ -500,12 +508,12 @@ impl<'a> Rollout<'a> {
         Ok((all, failing))
     }
 
-    /// Tells the log what failing services said.
+    /// Writes the last log lines of failing services to the log.
     pub(super) fn report(&self, failing: &[FailingService]) {
         for service in failing {
             let code = service.exit_code.map(|code| format!(", exit code {code}")).unwrap_or_default();
             self.session.say(&format!(
-                "{} is {}{code}. Its last lines:",
+                "{} is {}{code}. Last log lines:",
                 service.name,
                 service.health.label()
             ));
@@ -529,8 +537,8 @@ impl<'a> Rollout<'a> {
     }
 }
 
-/// The services that are not well, each with its health. One without a health check that was `seen` to fail and runs now
-/// is being restarted again and again: it runs for a moment each time.
+/// The services that are not healthy, each with its health. A service without a health check that was `seen` to fail
+/// and runs now is in a restart loop: it runs for a moment each time.
 fn failing_now<'a>(all: &'a [Service], seen: &BTreeSet<String>) -> Vec<(&'a Service, Health)> {
     let health = |service: &Service| match service.health {
         Health::Running if seen.contains(&service.name) => Health::Restarting,
@@ -539,7 +547,12 @@ fn failing_now<'a>(all: &'a [Service], seen: &BTreeSet<String>) -> Vec<(&'a Serv
     all.iter().map(|service| (service, health(service))).filter(|(_, health)| !health.is_good()).collect()
 }
 
-/// The image IDs that each service's containers were made from, every different one once.
+/// "1 service is", "2 services are".
+pub(super) fn services_are(n: usize) -> String {
+    if n == 1 { "1 service is".to_owned() } else { format!("{n} services are") }
+}
+
+/// The image IDs of the service's containers, each different one once.
 pub(super) fn running_ids(found: &[Instance], service: &str) -> Vec<String> {
     let mut ids: Vec<_> =
         found.iter().filter(|one| one.service == service).map(|one| one.image.clone()).collect();
@@ -548,7 +561,7 @@ pub(super) fn running_ids(found: &[Instance], service: &str) -> Vec<String> {
     ids
 }
 
-/// Refuses when an image is not there.
+/// The services whose image is missing.
 pub(super) async fn missing_images(docker: &Docker, ids: &BTreeMap<String, String>) -> Result<Vec<String>> {
     let missing = images_present(docker, ids.values()).await?;
     Ok(ids.iter().filter(|(_, id)| missing.contains(id)).map(|(service, _)| service.clone()).collect())
@@ -559,7 +572,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_service_that_keeps_ending_is_failing_also_in_the_moment_in_which_it_runs() {
+    fn a_service_in_a_restart_loop_is_failing_even_while_it_runs() {
         let service = |name: &str, health| Service {
             name: name.to_owned(),
             health,

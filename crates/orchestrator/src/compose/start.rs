@@ -1,7 +1,7 @@
-//! Starts what Compose has made, in the order that Compose would, without its pauses between one look and the next.
+//! Starts the containers that Compose has created, in the same order as Compose, but without its pauses between checks.
 //!
-//! A container is started as soon as the conditions of its service's `depends_on` hold. What has no condition left
-//! to wait for starts at once, side by side.
+//! A container is started as soon as the conditions of its service's `depends_on` are met. Containers without open
+//! conditions are started in parallel.
 
 use std::collections::BTreeSet;
 
@@ -13,12 +13,12 @@ use super::observe::Instance;
 use super::probe::Opinion;
 use super::render::{Rendered, RenderedService};
 
-/// What must be before a service starts: the values of `depends_on.*.condition` in the Compose specification.
+/// A condition for the start of a service: the values of `depends_on.*.condition` in the Compose specification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {
     /// The other has been started.
     ServiceStarted,
-    /// The other's health check agrees.
+    /// The other is healthy.
     ServiceHealthy,
     /// The other has ended with exit code 0.
     ServiceCompletedSuccessfully,
@@ -29,7 +29,7 @@ pub enum Condition {
 pub struct Need {
     /// The other service.
     pub service: String,
-    /// What must be.
+    /// The condition.
     pub condition: Condition,
 }
 
@@ -38,7 +38,7 @@ pub(super) struct Starter {
     docker: Docker,
     /// IDs of containers that were started, or found running.
     begun: BTreeSet<String>,
-    /// IDs of those on their way.
+    /// IDs of those that are being started.
     asked: BTreeSet<String>,
     tasks: JoinSet<(String, String, Result<()>)>,
     failed: Vec<(String, String)>,
@@ -74,13 +74,13 @@ impl Starter {
         &self.failed
     }
 
-    /// Services with a container that no start will help, once nothing is on its way any more: an engine that was
-    /// killed while it started one may believe for ever that it runs already. Made again, it starts.
+    /// Services with a container that cannot be started, once no start is in progress: an engine that was killed while
+    /// it started a container may report it as running forever. A recreated container starts.
     pub(super) fn wedged(&self) -> Option<&BTreeSet<String>> {
         Some(&self.wedged).filter(|wedged| self.tasks.is_empty() && !wedged.is_empty())
     }
 
-    /// Starts what may be started by now. `opinions` are those on the services of `rendered`, in its order.
+    /// Starts what can be started now. `opinions` are the assessments of the services of `rendered`, in its order.
     pub(super) fn step(&mut self, rendered: &Rendered, found: &[Instance], opinions: &[Opinion]) {
         self.begun.extend(found.iter().filter(|one| one.up).map(|one| one.id.clone()));
         for service in rendered.expected() {
@@ -101,25 +101,25 @@ impl Starter {
             self.tasks.is_empty() && rendered.expected().all(|service| self.has_begun(&service.name, found));
     }
 
-    /// Waits for one of those on their way; never ends when there is none.
+    /// Waits for one of the starts in progress; never ends when there is none.
     pub(super) async fn next(&mut self) {
         match self.tasks.join_next().await {
             Some(Ok((service, id, Ok(())))) => {
                 tracing::debug!(service, id, "started");
                 self.begun.insert(id);
             }
-            // An engine that is away is asked again.
+            // An unreachable engine is tried again.
             Some(Ok((_, id, Err(error)))) if error.is_unreachable() => drop(self.asked.remove(&id)),
             Some(Ok((service, _, Err(error)))) if is_wedged(&error) => drop(self.wedged.insert(service)),
             Some(Ok((service, _, Err(error)))) => {
-                self.failed.push((service, format!("it could not be started: {error}")));
+                self.failed.push((service, format!("could not be started: {error}")));
             }
             Some(Err(_)) => {}
             None => std::future::pending().await,
         }
     }
 
-    /// Whether nothing more can be started, because whatever is left waits for one of `failing`.
+    /// Whether nothing more can be started, because all others wait for one of `failing`.
     pub(super) fn is_stuck(
         &self,
         rendered: &Rendered,
@@ -157,7 +157,7 @@ impl Starter {
     ) -> bool {
         service.needs.iter().all(|need| {
             let Some(at) = rendered.expected().position(|other| other.name == need.service) else {
-                // Not part of this project now: Compose has refused, or does not insist.
+                // Not part of this project now: Compose has reported it, or does not require it.
                 return true;
             };
             let begun = self.has_begun(&need.service, found);
@@ -173,7 +173,7 @@ impl Starter {
     }
 }
 
-/// Whether the engine refuses to start a container because of what it left of an earlier start.
+/// Whether the engine refuses to start a container because of leftovers of an earlier start.
 fn is_wedged(error: &ComposeError) -> bool {
     let ComposeError::Refused { status: 500, message } = error else { return false };
     message.contains("task ") && message.contains("already exists")
@@ -183,7 +183,7 @@ fn is_wedged(error: &ComposeError) -> bool {
 pub(super) async fn start(docker: &Docker, id: &str) -> Result<()> {
     let none = None::<bollard::query_parameters::StartContainerOptions>;
     match docker.ask(docker.client().start_container(id, none)).await {
-        // It runs already.
+        // It is already running.
         Err(ComposeError::Refused { status: 304, .. }) => Ok(()),
         other => other,
     }
@@ -194,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_engines_own_leftovers_are_a_reason_to_make_a_container_anew() {
+    fn only_leftovers_of_the_engine_are_a_reason_to_recreate_a_container() {
         let refused = |status, message: &str| ComposeError::Refused { status, message: message.to_owned() };
         let id = "bbc6a77385b60306ec8161ff8033dcb939dc6137621cefa6baa99ab6715536fa";
         assert!(is_wedged(&refused(500, &format!("task {id}: already exists"))));

@@ -1,4 +1,4 @@
-//! Calling command-line tools for their answer, inside a run or outside of one.
+//! Calling command-line tools for their output, inside or outside a run.
 
 use std::io;
 use std::path::Path;
@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use runner::{Cmd, Exit, Session, base_environment, bounded};
 
-/// Longest time that a question to a tool may take.
+/// Time limit of a tool.
 const TIMEOUT: Duration = Duration::from_secs(20);
-/// Most bytes of an answer.
+/// Most bytes of output.
 const ANSWER_CAP: usize = 16 * 1024 * 1024;
 
-/// What a tool answered.
+/// The output of a tool.
 #[derive(Debug)]
 pub struct Answer {
     /// How it ended.
@@ -22,12 +22,12 @@ pub struct Answer {
     pub err: String,
 }
 
-/// Who calls.
+/// The caller.
 #[derive(Clone, Copy)]
 pub(super) enum Tool<'a> {
     /// The server itself.
     Direct,
-    /// A run: its supervisor wants to know every process.
+    /// A run: its supervisor must know every process.
     Run(&'a Session),
 }
 
@@ -49,7 +49,8 @@ async fn direct(argv: Vec<String>, dir: &Path) -> io::Result<Answer> {
     Ok(Answer { exit: answer.exit, out, err: answer.err })
 }
 
-/// The run's log is for what changes something: questions keep it clean, and a complaint is asked for again.
+/// The run's log is for commands that change something: reading commands write nothing to it, and a failed one is run
+/// again for its error output.
 async fn inside(session: &Session, argv: Vec<String>, dir: &Path) -> Answer {
     let ask = async |script: &str| {
         let words = ["sh", "-c", script, "sh"].into_iter().map(str::to_owned).chain(argv.iter().cloned());

@@ -1,5 +1,5 @@
-//! Connections to the Docker engine that deliver no more than is agreed. Whatever listens at the address may answer
-//! without end; such an answer ends with an error instead of filling the memory.
+//! Connections to the Docker engine with a size limit. A server at the address may answer without end; such a response
+//! ends with an error instead of filling the memory.
 
 use std::io;
 use std::path::PathBuf;
@@ -17,20 +17,20 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
-/// Most bytes of one answer. Lists of thousands of containers or images have a few.
+/// Most bytes of one response. Lists of thousands of containers or images have a few MB.
 pub(super) const MAX_ANSWER_BYTES: u64 = 32 << 20;
 /// Most bytes of one message of a stream of log lines or of a command's output. The engine cuts log lines long before.
 pub(super) const MAX_OUTPUT_BYTES: u64 = 4 << 20;
 /// Most bytes of one event. Each event carries the labels of its container.
 pub(super) const MAX_EVENT_BYTES: u64 = 1 << 20;
 
-/// Most bytes that are read at once. Several such pieces may have been read before the first message in them is looked
-/// at, and together they must stay far below what one message may have.
+/// Most bytes that are read at once. Several such pieces may have been read before the first message in them is
+/// parsed, and together they must stay far below the limit of one message.
 const READ_AHEAD_BYTES: usize = 64 << 10;
 
-/// An answer, or one message of a stream, was longer than it may be.
+/// A response, or one message of a stream, was longer than allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("more than {max_bytes} bytes came")]
+#[error("more than {max_bytes} bytes were received")]
 pub(super) struct AnswerTooLong {
     pub(super) max_bytes: u64,
 }
@@ -73,8 +73,8 @@ impl Budget {
     }
 }
 
-/// Where the engine listens. Each request has a connection of its own, and the [`Budget`] among its extensions or the
-/// usual one.
+/// Where the engine listens. Each request has its own connection, with the [`Budget`] among its extensions or the
+/// default one.
 #[derive(Debug, Clone)]
 pub(super) enum Transport {
     /// A Unix socket.
@@ -87,12 +87,12 @@ impl Transport {
     /// The transport for `host[:port][/…]`.
     pub(super) fn tcp(address: &str) -> Self {
         let host = address.split('/').next().unwrap_or_default();
-        // The colons of an IPv6 address stand in brackets.
+        // The colons of an IPv6 address are in brackets.
         let has_port = host.rsplit(']').next().is_some_and(|rest| rest.contains(':'));
         Self::Tcp(if has_port { host.to_owned() } else { format!("{host}:80") })
     }
 
-    /// Sends a request; the answer's body is read as its reader goes on.
+    /// Sends a request; the body of the response is read on demand.
     pub(super) async fn send(self, request: BollardRequest) -> Result<Response<Incoming>, Bollard> {
         match self {
             Self::Unix(path) => match UnixStream::connect(&path).await {
@@ -112,7 +112,7 @@ impl Transport {
     }
 }
 
-/// Sends a request over a connection of its own.
+/// Sends a request over its own connection.
 async fn exchange<S>(
     stream: S,
     host: HeaderValue,
@@ -125,7 +125,7 @@ where
     let io = TokioIo::new(Metered { stream, budget });
     let (mut sender, connection) =
         hyper::client::conn::http1::Builder::new().max_buf_size(READ_AHEAD_BYTES).handshake(io).await?;
-    // It ends with the answer's body, or with the stream that the connection becomes. Its error is the reader's too.
+    // It ends with the body, or with the stream that the connection becomes. The reader sees its error too.
     tokio::spawn(async move { drop(connection.with_upgrades().await) });
     if let Some(path) = request.uri().path_and_query().cloned() {
         *request.uri_mut() = Uri::from(path);

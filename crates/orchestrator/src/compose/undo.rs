@@ -1,7 +1,7 @@
-//! How what a deploy or rollback changed is taken back when it ends before any service was touched.
+//! How the changes of a deploy or rollback are undone when it ends before any service was changed.
 //!
-//! Each change is written to the journal before it is made, so that a run that died is taken back as well: by the
-//! recovery, or by the next deploy or rollback that does not come to its end either.
+//! Each change is written to the journal before it is made, so that the changes of a crashed run are undone as well: by
+//! the recovery, or by the next deploy or rollback that does not complete either.
 
 use std::fs;
 use std::io;
@@ -20,29 +20,29 @@ use system::files::off_thread;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Undo {
-    /// An image name that is given to another image.
+    /// An image name that is moved to another image.
     Name {
         /// The name.
         name: String,
         /// The image that had it; `None`: no image did.
         before: Option<String>,
-        /// The image that gets it; `None`: whatever a build makes.
+        /// The image that gets it; `None`: the result of a build.
         after: Option<String>,
     },
     /// An env file that is replaced by the one kept with a release.
     Env {
         /// The file.
         path: PathBuf,
-        /// How both copies are opened.
+        /// How both copies are decrypted.
         copy: EnvCopy,
-        /// The copy of what lay there; `None`: nothing did.
+        /// The copy of the previous file; `None`: there was none.
         before: Option<SealedAt>,
-        /// The copy of what is put there.
+        /// The copy of the new file.
         after: SealedAt,
     },
 }
 
-/// Where an encrypted copy of an env file lies.
+/// Where an encrypted copy of an env file is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SealedAt {
     /// The directory.
@@ -60,14 +60,14 @@ impl Undo {
         }
     }
 
-    /// Takes the change back. What somebody else has changed since stays. Returns what was done, for people;
+    /// Undoes the change. Changes that others have made since are kept. Returns what was done, for people;
     /// `None`: there was nothing to do.
     async fn take_back(&self, docker: Option<&Docker>) -> Result<Option<String>> {
         match self {
             Self::Name { name, before, after } => {
                 let Some(docker) = docker else {
                     let error = io::ErrorKind::NotConnected.into();
-                    return Err(ComposeError::io("change an image name back", Path::new(name))(error));
+                    return Err(ComposeError::io("restore an image name", Path::new(name))(error));
                 };
                 take_name_back(docker, name, before.as_deref(), after.as_deref()).await
             }
@@ -75,7 +75,7 @@ impl Undo {
                 let (file, copy) = (path.clone(), copy.clone());
                 let (before, after) = (before.clone(), after.clone());
                 let taken = off_thread(move || take_env_back(&file, &copy, before.as_ref(), &after)).await;
-                taken.map_err(ComposeError::io("put the env file back", path))?
+                taken.map_err(ComposeError::io("restore the env file", path))?
             }
         }
     }
@@ -96,16 +96,16 @@ async fn take_name_back(
         return Ok(None);
     }
     if after.is_some() && now.as_deref() != after {
-        return Ok(Some(format!("{name} was given to another image meanwhile and stays as it is.")));
+        return Ok(Some(format!("{name} was moved to another image in the meantime and is left unchanged.")));
     }
     match before {
         Some(id) => {
             tag(docker, id, name).await?;
-            Ok(Some(format!("{name} is {id} again.")))
+            Ok(Some(format!("{name} points to {id} again.")))
         }
         None => {
             untag(docker, name).await?;
-            Ok(Some(format!("{name} names no image again.")))
+            Ok(Some(format!("{name} was removed: no image had this name before.")))
         }
     }
 }
@@ -116,7 +116,7 @@ fn take_env_back(
     before: Option<&SealedAt>,
     after: &SealedAt,
 ) -> Result<Option<String>> {
-    let failed = |error: io::Error| ComposeError::io("put the env file back", path)(error);
+    let failed = |error: io::Error| ComposeError::io("restore the env file", path)(error);
     let open = |at: &SealedAt| copy.open(&at.dir, &at.release).map_err(|e| failed(io::Error::other(e)));
     let before = before.map(open).transpose()?;
     let now = match fs::read(path) {
@@ -128,22 +128,22 @@ fn take_env_back(
         return Ok(None);
     }
     if now.is_some() && now != Some(open(after)?) {
-        return Ok(Some(format!("{} was changed meanwhile and stays as it is.", path.display())));
+        return Ok(Some(format!("{} was changed in the meantime and is left unchanged.", path.display())));
     }
     match before {
         Some(text) => replace(path, &text).map_err(failed)?,
         None => fs::remove_file(path).map_err(failed)?,
     }
-    Ok(Some(format!("{} is what it was before.", path.display())))
+    Ok(Some(format!("{} was restored.", path.display())))
 }
 
-/// The changes that can still be taken back, oldest first.
+/// The changes that can still be undone, oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UndoStack(Vec<Undo>);
 
 impl UndoStack {
-    /// Whether there is nothing to take back.
+    /// Whether there is nothing to undo.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -164,18 +164,18 @@ impl UndoStack {
         }
     }
 
-    /// The next change to take back: the newest.
+    /// The next change to undo: the newest.
     fn pop(&mut self) -> Option<Undo> {
         self.0.pop()
     }
 
-    /// Takes everything back, the newest first. What cannot be taken back stays on the stack and does not keep the
-    /// rest from it. Returns what was done and what could not be done, for people.
+    /// Undoes everything, the newest change first. A change that cannot be undone stays on the stack and does not
+    /// prevent the others. Returns what was done and what could not be done, for people.
     pub async fn take_back(&mut self) -> TakenBack {
         let mut docker = None;
         let mut taken = TakenBack::default();
         let mut left = Vec::new();
-        // An engine that gives no answer is asked once, and not for every name.
+        // An engine that does not answer is tried once, and not for every name.
         let mut away = None;
         while let Some(undo) = self.pop() {
             if matches!(undo, Undo::Name { .. }) && docker.is_none() && away.is_none() {
@@ -185,14 +185,14 @@ impl UndoStack {
                 }
             }
             if let (Undo::Name { .. }, Some(why)) = (&undo, &away) {
-                taken.failed.push(format!("{} could not be changed back: {why}.", undo.subject()));
+                taken.failed.push(format!("{} could not be restored: {why}.", undo.subject()));
                 left.push(undo);
                 continue;
             }
             match undo.take_back(docker.as_ref()).await {
                 Ok(said) => taken.done.extend(said),
                 Err(error) => {
-                    taken.failed.push(format!("{} could not be changed back: {error}.", undo.subject()));
+                    taken.failed.push(format!("{} could not be restored: {error}.", undo.subject()));
                     left.push(undo);
                 }
             }
@@ -206,14 +206,14 @@ impl UndoStack {
 /// What [`UndoStack::take_back`] did, one sentence each.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TakenBack {
-    /// What was taken back.
+    /// What was undone.
     pub done: Vec<String>,
-    /// What could not be taken back.
+    /// What could not be undone.
     pub failed: Vec<String>,
 }
 
-/// Takes back what the run that wrote the journal last had changed before it touched any service. To be called when
-/// nothing runs and nothing else brings that run to an end.
+/// Undoes what the last run in the journal had changed before it changed any service. To be called only when no run is
+/// active and nothing else completes that run.
 ///
 /// # Errors
 /// When the journal cannot be read or written.
@@ -241,11 +241,11 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_change_is_taken_back_first_and_the_oldest_state_wins() {
+    fn the_newest_change_is_undone_first_and_the_oldest_state_wins() {
         let mut stack = UndoStack::default();
         stack.push(name("web", Some("1"), Some("2")));
         stack.push(name("db", None, Some("7")));
-        // A second run that went on from there.
+        // A second run that continued from there.
         stack.push(name("web", Some("2"), Some("3")));
         assert_eq!(stack.pop(), Some(name("db", None, Some("7"))));
         assert_eq!(stack.pop(), Some(name("web", Some("1"), Some("3"))), "what was there at the beginning");
@@ -269,7 +269,7 @@ mod tests {
         assert_eq!(serde_json::from_str::<UndoStack>(&text).unwrap(), stack);
     }
 
-    /// An env file, and how its replacement `NEW=1` by the text `OLD=1` before it is taken back.
+    /// An env file, and the change that replaces its text `NEW=1` by the earlier `OLD=1` when it is undone.
     fn env_undo(home: &Path) -> (PathBuf, Undo) {
         let (path, key) = (home.join(".env"), home.join("key"));
         let copy = EnvCopy { key, stack: "shop".into() };
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_env_file_is_taken_back_whatever_stopped_after_it_was_replaced() {
+    async fn the_env_file_is_restored_wherever_the_run_stopped() {
         let home = tempfile::tempdir().unwrap();
         let (path, undo) = env_undo(home.path());
         let run = async || {
@@ -295,18 +295,18 @@ mod tests {
         let (taken, all) = run().await;
         assert!(all && taken.done.len() == 1 && taken.failed.is_empty(), "{taken:?}");
         assert_eq!(fs::read(&path).unwrap(), b"OLD=1\n");
-        // What somebody wrote since is theirs.
+        // What another process wrote since is kept.
         fs::write(&path, "MINE=1\n").unwrap();
         let (taken, _) = run().await;
-        assert!(taken.done[0].contains("stays as it is"), "{taken:?}");
+        assert!(taken.done[0].contains("is left unchanged"), "{taken:?}");
         assert_eq!(fs::read(&path).unwrap(), b"MINE=1\n");
-        // Without its copy it stays on the stack, for the next try.
+        // Without its copy it stays on the stack, for the next attempt.
         fs::remove_dir_all(home.path().join("replaced")).unwrap();
         let (taken, all) = run().await;
         assert!(!all && taken.failed.len() == 1, "{taken:?}");
     }
 
-    /// Leaves room for `free` more open files, while the result is held. Each test is a process of its own.
+    /// Leaves room for `free` more open files, while the result is held. Each test is a separate process.
     fn few_files(free: usize) -> Vec<fs::File> {
         use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
         let limit = Rlimit { current: Some(64), ..getrlimit(Resource::Nofile) };
@@ -322,7 +322,7 @@ mod tests {
     /// The file has its new name by then, and whether that survives a power cut is not known: the directory that should
     /// be flushed cannot even be opened, since the file itself has the last number.
     #[tokio::test]
-    async fn an_env_file_whose_directory_cannot_be_flushed_is_taken_back_and_that_is_said() {
+    async fn an_env_file_whose_directory_cannot_be_flushed_is_restored_and_reported() {
         let home = tempfile::tempdir().unwrap();
         let (path, undo) = env_undo(home.path());
         fs::write(&path, "OLD=1\n").unwrap();
@@ -335,7 +335,7 @@ mod tests {
             fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left.len(), 4, "the env file, the key and two copies, but no spare: {left:?}");
 
-        // The disk still fails: it is put back all the same, and said that this is not certain.
+        // The disk still fails: the file is restored nevertheless, and reported as uncertain.
         let mut stack = UndoStack::default();
         stack.push(undo);
         let held = few_files(1);
@@ -343,7 +343,7 @@ mod tests {
         drop(held);
         assert_eq!(fs::read(&path).unwrap(), b"OLD=1\n");
         assert!(taken.done.is_empty() && taken.failed.len() == 1, "{taken:?}");
-        assert!(taken.failed[0].contains(".env could not be changed back: could not put the env file back"));
+        assert!(taken.failed[0].contains(".env could not be restored: could not restore the env file"));
         assert!(!stack.is_empty(), "the next run tries it again");
 
         // Once the disk works again there is nothing left to do.

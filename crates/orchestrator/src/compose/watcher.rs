@@ -1,4 +1,4 @@
-//! Watching the stack: one background task that always knows how it is, and since when it does not know.
+//! Watching the stack: background tasks that always hold its current state, or since when it is unknown.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,20 +19,20 @@ use super::render::Rendered;
 use secrets::Key;
 use system::clock::now;
 
-/// Everything is looked at again after so long, even if nothing seems to have happened.
+/// Everything is read again after this time, even without an event.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
-/// Events come in bursts; one look is enough for one burst.
+/// Events arrive in bursts; one read per burst is enough.
 const DEBOUNCE: Duration = Duration::from_millis(100);
-/// Time between two signs of life, and how long one may take: together less than five seconds, so that an
-/// engine that is there but stands still is noticed in time.
+/// Time between two pings, and how long one may take: together less than five seconds, so that an engine that hangs
+/// is noticed in time.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(3);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// A slow look is no lost engine: that is for the heartbeat to say.
+/// A slow request does not mean a lost engine: the heartbeat decides that.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(15);
-/// How often the files' times are looked at.
+/// How often the times of the files are checked.
 const FILES_EVERY: Duration = Duration::from_millis(250);
-/// Time between two attempts to reach an engine that is gone.
+/// Time between two attempts to reach an unreachable engine.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Watches one project on one engine until dropped.
@@ -49,7 +49,7 @@ impl Drop for Watcher {
 }
 
 impl Watcher {
-    /// Begins to watch. Must be called inside a Tokio runtime. The value is empty until the first look.
+    /// Begins to watch. Must be called inside a Tokio runtime. The value is empty until the first read.
     pub fn start(address: Address, project: Project, key: Key) -> Self {
         let (publish, seen) = watch::channel(Observed::default());
         let (parts_out, parts) = watch::channel(None);
@@ -60,21 +60,21 @@ impl Watcher {
         Self { seen, poke, tasks: [reading, looking] }
     }
 
-    /// What is observed, always the newest. The runbook's part is not in it.
+    /// The latest observed state. The runbook is not part of it.
     pub fn observed(&self) -> watch::Receiver<Observed> {
         self.seen.clone()
     }
 
-    /// Asks for a look at everything now, say because the files were just changed.
+    /// Requests that everything is read now, for example because the files were just changed.
     pub fn refresh(&self) {
         self.poke.notify_one();
     }
 }
 
-/// Reading files and asking Compose takes a while and must not delay what the engine tells.
+/// Reading files and running Compose takes a while and must not delay the state of the engine.
 async fn read_parts(reader: PartsReader, out: watch::Sender<Option<PartsSeen>>, poke: Arc<Notify>) {
     loop {
-        // Taken before the files are read: what is written meanwhile is then read once more.
+        // Taken before the files are read: a file that is written during this is then read once more.
         let file_times = FileTimes::of(reader.project()).await;
         let _ = out.send(Some(reader.read().await));
         tokio::select! {
@@ -85,7 +85,7 @@ async fn read_parts(reader: PartsReader, out: watch::Sender<Option<PartsSeen>>, 
     }
 }
 
-/// Returns when a file that the release is read from is another than it was.
+/// Returns when a file that the release is read from has changed.
 async fn changed(reader: &PartsReader, file_times: &FileTimes) {
     loop {
         sleep(FILES_EVERY).await;
@@ -109,14 +109,14 @@ impl Look {
                 Ok(docker) => {
                     docker.version().clone_into(&mut self.now.engine_version);
                     let why = self.attend(&docker).await;
-                    tracing::warn!(%why, "the Docker engine was lost");
+                    tracing::warn!(%why, "the connection to the Docker engine was lost");
                     self.lost(why);
                 }
                 Err(error) => self.lost(why_of(error)),
             }
             self.take_parts();
             self.report();
-            // A change on disk is told even while the engine is away.
+            // A change on disk is reported even while the engine is unreachable.
             tokio::select! {
                 () = sleep(RETRY) => {}
                 changed = self.parts.changed() => if changed.is_err() { return },
@@ -124,7 +124,7 @@ impl Look {
         }
     }
 
-    /// Watches an engine that answers; returns why it does not any more.
+    /// Watches an engine that responds; returns why it no longer does.
     async fn attend(&mut self, docker: &Docker) -> String {
         let gone = heartbeat(docker);
         tokio::pin!(gone);
@@ -134,7 +134,7 @@ impl Look {
                 result = self.follow(docker) => if let Err(error) = result {
                     match error {
                         ComposeError::Unreachable { why } => return why,
-                        // The engine is there and says no: that is a fault of its own, and may pass.
+                        // The engine responds with an error, which may be temporary.
                         other => {
                             self.take_parts();
                             self.now.faults.push(format!("{other}."));
@@ -147,15 +147,15 @@ impl Look {
         }
     }
 
-    /// Looks, and looks again whenever something happens. Ends when the event stream ends or the project's
-    /// name changes.
+    /// Reads the state, and again at every event. Ends when the event stream ends or the project's name
+    /// changes.
     async fn follow(&mut self, docker: &Docker) -> Result<()> {
         let rendered = loop {
             self.take_parts();
             if let Some(rendered) = self.rendered() {
                 break rendered;
             }
-            // The engine answers, but there is nothing to look for.
+            // The engine responds, but there is no valid project to look for.
             self.found(Seen::default());
             if self.parts.changed().await.is_err() {
                 return Ok(());
@@ -196,7 +196,7 @@ impl Look {
         self.parts.borrow().as_ref().and_then(|parts| parts.rendered.clone())
     }
 
-    /// Takes over what was read from disk last. The images are the engine's to tell.
+    /// Copies what was last read from disk. The images come from the engine.
     fn take_parts(&mut self) {
         let seen = self.parts.borrow_and_update().clone().unwrap_or_default();
         self.now.parts.values = seen.parts.values;
@@ -216,7 +216,7 @@ impl Look {
         self.report();
     }
 
-    /// What runs is not known while the engine is silent, so nothing is said about it.
+    /// While the engine is unreachable, the state of the containers is unknown, so none is reported.
     fn lost(&mut self, why: String) {
         self.now.unreachable_since.get_or_insert_with(now);
         self.now.unreachable_why = why;

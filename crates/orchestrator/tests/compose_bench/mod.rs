@@ -1,4 +1,4 @@
-//! What the tests of deploy and rollback stand on: a stack in a directory, runs, an engine that can be lost.
+//! Helpers for the tests of deploy and rollback: a stack in a directory, runs, an engine that can be made unreachable.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,14 +17,14 @@ use tempfile::TempDir;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OnceCell, watch};
 
-/// A value of the env file that must never be seen.
+/// A value of the env file that must never be visible.
 pub const SECRET: &str = "hunter2-hunter2-hunter2";
 
 const BASE: &str = "stagegate-test/busybox:1";
 static BASE_READY: OnceCell<()> = OnceCell::const_new();
 static NUMBER: AtomicU32 = AtomicU32::new(1);
 
-/// A stack of its own: project, directory, runs. Everything goes when it is dropped.
+/// A separate stack: project, directory, runs. Everything is removed when it is dropped.
 pub struct Bench {
     home: TempDir,
     /// Its project name.
@@ -47,12 +47,12 @@ impl Bench {
         path
     }
 
-    /// Where releases are kept.
+    /// The directory of a release's files.
     pub fn keep(&self, release: &str) -> PathBuf {
         self.home.path().join("rollback").join(release)
     }
 
-    /// Writes the stack: web is built and as healthy as `state`, job ends by itself, worker has no health check.
+    /// Writes the stack: web is built and has the health `state`, job ends by itself, worker has no health check.
     pub fn write(&self, version: &str, state: &str) {
         let compose = "\
 services:
@@ -92,7 +92,7 @@ services:
         self.edit("Dockerfile", "LABEL ", &format!("LABEL test={} ", self.project));
     }
 
-    /// Replaces a text that must be there.
+    /// Replaces a text that must exist.
     pub fn edit(&self, file: &str, from: &str, to: &str) {
         let path = self.path().join(file);
         let text = fs::read_to_string(&path).unwrap();
@@ -136,7 +136,7 @@ services:
         }
     }
 
-    /// Starts a run under a supervisor of its own.
+    /// Starts a run under its own supervisor.
     pub fn start(&self, work: Value) -> Run {
         self.launch(work, None, &supervisor())
     }
@@ -147,7 +147,7 @@ services:
         self.launch(work, None, &self.script("cut.sh", &script))
     }
 
-    /// The same, with this script, which may end in `exec "$docker" "$@"`, in place of the command `docker`.
+    /// The same, with this script instead of the command `docker`; it may end in `exec "$docker" "$@"`.
     pub fn start_with_docker(&self, work: Value, script: &str) -> Run {
         let docker = call(Command::new("sh").args(["-c", "command -v docker"]));
         self.script("docker", &format!("docker='{}'\n{script}", docker.trim()));
@@ -221,7 +221,7 @@ services:
         pairs
     }
 
-    /// Containers that hold images.
+    /// Containers that pin images.
     pub fn holders(&self) -> Vec<String> {
         let filter = format!("label=stagegate.keep={}", self.project);
         let out = self.docker(&["ps", "-aq", "--filter", &filter]);
@@ -247,7 +247,7 @@ impl Drop for Bench {
     }
 }
 
-/// A run and what it left.
+/// A run and its files.
 pub struct Run {
     pub dir: RunDir,
     reader: Reader,
@@ -274,18 +274,18 @@ impl Run {
         }
     }
 
-    /// The supervisor's process, once it is there.
+    /// The supervisor's process, once it exists.
     pub fn pid(&self) -> Option<u32> {
         self.reader.status().ok()?.pid
     }
 
-    /// Ends what the supervisor left behind, as a restarted server would, and says whether it had died.
+    /// Cleans up after the supervisor, as a restarted server would, and returns whether it had died.
     pub async fn settle(&self) -> bool {
         until("the end of the run", || self.reader.status().unwrap().state.is_over()).await;
         reconcile(self.dir.path()).await.unwrap().state == State::Interrupted
     }
 
-    /// Ends the supervisor without a word, and what it left behind as a restarted server would.
+    /// Kills the supervisor, and cleans up as a restarted server would.
     pub async fn crash(&self) {
         let pid = self.reader.status().unwrap().pid.unwrap();
         call(Command::new("kill").args(["-9", &pid.to_string()]));
@@ -315,16 +315,16 @@ impl Run {
     }
 }
 
-/// Waits for something that must happen soon.
+/// Waits for a condition that must be met soon.
 pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let began = Instant::now();
     while !holds() {
-        assert!(began.elapsed() < Duration::from_secs(60), "waited in vain for {what}");
+        assert!(began.elapsed() < Duration::from_secs(60), "timed out waiting for {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
-/// Cargo puts examples beside the tests that it builds with them.
+/// Cargo places examples beside the tests that it builds with them.
 fn supervisor() -> PathBuf {
     let exe = std::env::current_exe().unwrap();
     let found = exe.parent().and_then(Path::parent).unwrap().join("examples/supervise_compose");
@@ -338,7 +338,7 @@ fn call(command: &mut Command) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-/// Makes the base image out of Debian's static busybox, where it is not there yet.
+/// Creates the base image from Debian's static busybox, if it is missing.
 async fn prepare_base() {
     if let Err(error) = Docker::connect(&Address::from_env()).await {
         panic!("these tests need a Docker engine: {error}");
@@ -356,7 +356,7 @@ async fn prepare_base() {
     call(Command::new("sh").args(["-c", &script]));
 }
 
-/// A way to the engine that can be frozen and cut.
+/// A proxy to the engine that can be frozen and cut.
 pub struct Proxy {
     path: PathBuf,
     frozen: watch::Sender<bool>,
@@ -388,7 +388,7 @@ impl Drop for Proxy {
     }
 }
 
-/// Carries bytes both ways until one side ends; a frozen connection stays open and silent.
+/// Copies bytes in both directions until one side ends; a frozen connection stays open and silent.
 async fn carry(mut near: UnixStream, mut frozen: watch::Receiver<bool>) {
     let socket = std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
     let socket = socket.strip_prefix("unix://").unwrap_or("/var/run/docker.sock").to_owned();

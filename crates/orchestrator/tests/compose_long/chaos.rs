@@ -11,10 +11,10 @@ use serde_json::json;
 use crate::compose_bench::{Bench, Run};
 use test_support::chaos_table::{Table, number};
 
-/// After so long everything must be well again.
+/// Within this time everything must be healthy again.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Numbers that look random and come again with the same seed.
+/// Pseudo-random numbers, reproducible with the same seed.
 pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
@@ -57,7 +57,7 @@ fn kill_compose(supervisor: u32) -> bool {
     found
 }
 
-/// Strikes the run after a while. Returns whether it was hit while at work.
+/// Kills a process of the run after a while. Returns whether the run was active then.
 async fn strike(run: &Run, victim: &str, after: Duration) -> bool {
     tokio::time::sleep(after).await;
     let Some(pid) = run.pid() else { return false };
@@ -78,7 +78,7 @@ pub(super) async fn begin(bench: &Bench, turn: u64, back: bool, first: &BTreeMap
     bench.start(json!({"rollback": bench.rollback("r1", first)}))
 }
 
-/// What must hold at the end: every service runs one release's images, and nothing is left over.
+/// The expected end state: every service runs the images of one release, and nothing is left over.
 pub(super) fn whole(bench: &Bench, releases: &[&BTreeMap<String, String>]) -> Result<(), String> {
     let names: Vec<_> = bench.containers().into_iter().map(|(name, _)| name).collect();
     let wanted: Vec<_> = ["job", "web", "worker"].map(|name| format!("{}-{name}-1", bench.project)).into();
@@ -115,7 +115,7 @@ async fn chaos() {
         let died = run.settle().await;
         let journal = read_journal(&bench.keep("").join("journal.json")).unwrap().unwrap();
         let began = Instant::now();
-        // The server's rule: back to the last good, unless the journal says that all was well.
+        // The server's rule: roll back to the last good release, unless the journal records success.
         let mut said = String::new();
         let well = journal.phase == DeployPhase::Done && journal.ended;
         if died || !well {
@@ -163,7 +163,7 @@ async fn gone(bench: &Bench, good: &BTreeMap<String, String>, tries: u64, table:
             wrong.push(format!("{exit:?}: {}", result.message));
         }
         if bench.containers() != before {
-            wrong.push("containers were touched".to_owned());
+            wrong.push("containers were changed".to_owned());
         }
         table.note("rollback, image deleted", true, began.elapsed(), &wrong);
     }
@@ -192,7 +192,7 @@ async fn cut(bench: &Bench, good: &BTreeMap<String, String>, tries: u64, table: 
     }
 }
 
-/// Two runs that want one lock at the same moment: never both, and at least one.
+/// Two runs that request one lock at the same moment: never both get it, and at least one does.
 async fn races(bench: &Bench, tries: u64, table: &mut Table) {
     let inside = bench.path().join("inside");
     let command = format!("set -C; echo $$ > {0} || exit 9; sleep 0.02; rm {0}", inside.display());
@@ -208,7 +208,7 @@ async fn races(bench: &Bench, tries: u64, table: &mut Table) {
             wrong.push(format!("both held it: {exits:?}"));
         }
         if !exits.contains(&Exit::Code(0)) {
-            wrong.push(format!("nobody got it: {exits:?}"));
+            wrong.push(format!("no run got it: {exits:?}"));
         }
         table.note("two clients, one lock", true, began.elapsed(), &wrong);
     }

@@ -1,4 +1,4 @@
-//! The bundled example, in a copy that has a project and ports of its own.
+//! A copy of the bundled example with its own project and ports.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,25 +10,25 @@ use serde_json::json;
 
 use crate::compose_bench::Bench;
 
-/// The services that are built, and so differ between releases.
+/// The built services, which differ between releases.
 pub(super) const BUILT: [&str; 2] = ["backend", "frontend"];
-/// The services that hold no data.
+/// The services that store no data.
 pub(super) const STATELESS: [&str; 4] = ["backend", "frontend", "proxy", "alertmanager"];
 
 /// A copy of the example.
 pub(super) struct Example {
     pub(super) bench: Bench,
-    /// Where its API answers.
+    /// The port of its API.
     pub(super) port: u16,
 }
 
 impl Example {
-    /// Copies the example and builds it. Its npm packages and base images must be there: `.ci/example` gets them.
+    /// Copies the example and builds it. Its npm packages and base images must exist: `.ci/example` prepares them.
     pub(super) async fn copy(name: &str) -> Self {
         let bench = Bench::new(name).await;
         let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../end2end/medianest");
         let to = bench.path();
-        assert!(from.join("node_modules").is_dir(), "`.ci/example packages` comes first");
+        assert!(from.join("node_modules").is_dir(), "run `.ci/example packages` first");
         run(&to, "cp", &["-a", &format!("{}/.", from.display()), "."]);
         for made in [".env.staging", "tls", "backups"] {
             run(&to, "rm", &["-rf", made]);
@@ -45,7 +45,7 @@ impl Example {
         Self { port: *ports.first().unwrap(), bench }
     }
 
-    /// Makes what lies there the version `version`. Services that are not `well` ignore SIGTERM.
+    /// Sets the version to `version`. Services that are not `well` ignore SIGTERM.
     pub(super) fn write(&self, version: &str, well: bool) {
         let faults: &[&str] = if well { &[] } else { &["deaf"] };
         let text = json!({"version": version, "faults": faults}).to_string();
@@ -66,7 +66,7 @@ impl Example {
         run(&self.bench.path(), "env", &argv.iter().map(String::as_str).collect::<Vec<_>>());
     }
 
-    /// Gives the images of the tag `from` the tag `to` as well.
+    /// Adds the tag `to` to the images with the tag `from`.
     pub(super) fn tag(&self, from: &str, to: &str) {
         for service in BUILT {
             let image = format!("{}/{service}", self.bench.project);
@@ -75,7 +75,7 @@ impl Example {
     }
 }
 
-/// The tag that the example's images have when nobody says otherwise.
+/// The default tag of the example's images.
 pub(super) const USUAL: &str = "staging";
 
 fn free_ports() -> Vec<u16> {

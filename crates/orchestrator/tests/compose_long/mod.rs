@@ -1,4 +1,4 @@
-//! What takes minutes and is therefore run by command only: `make bench-rollback` and `make chaos`.
+//! Tests that take minutes and only run on request: `make bench-rollback` and `make chaos`.
 
 mod chaos;
 mod example;

@@ -1,5 +1,5 @@
-//! `make bench-rollback`: a rollback, and a deploy, of the bundled example against the same commands typed by hand, in
-//! the same run.
+//! `make bench-rollback`: a rollback, and a deploy, of the bundled example compared with the same commands run
+//! manually, in the same test.
 
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::example::{BUILT, Example, STATELESS, USUAL};
 use super::report;
 use test_support::chaos_table::number;
 
-/// Runs `what` while asking the port every 10 ms; returns its seconds and the longest time without an answer.
+/// Runs `what` while probing the port every 10 ms; returns its seconds and the longest time without a response.
 async fn measured(port: u16, what: impl Future<Output = ()>) -> (f64, f64) {
     let over = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&over);
@@ -36,7 +36,7 @@ async fn measured(port: u16, what: impl Future<Output = ()>) -> (f64, f64) {
     (took, prober.join().unwrap().as_secs_f64())
 }
 
-/// Docker's proxy accepts for a container that is gone, so only an answer counts.
+/// Docker's proxy accepts connections for a removed container, so only a response counts.
 fn answers(address: &SocketAddr) -> bool {
     use std::io::{Read, Write};
     let Ok(mut stream) = TcpStream::connect_timeout(address, Duration::from_millis(100)) else {
@@ -53,7 +53,7 @@ fn median(all: &[f64]) -> f64 {
     all.get(all.len() / 2).copied().unwrap_or_default()
 }
 
-/// Both sides' seconds, turn by turn.
+/// The seconds of both sides, per turn.
 #[derive(Default)]
 struct Sides {
     hand: Vec<f64>,
@@ -61,7 +61,7 @@ struct Sides {
 }
 
 impl Sides {
-    /// Prints a line of the table; gives what is written to the file.
+    /// Prints a row of the table; returns what is written to the file.
     fn report(&self, name: &str) -> Value {
         let (hand, ours) = (median(&self.hand), median(&self.ours));
         let ratio = ours / hand;
@@ -70,7 +70,7 @@ impl Sides {
     }
 }
 
-/// A deploy of a new version by hand and by Stagegate, turn by turn. The images are built beforehand, so that both
+/// Deploys of a new version, manually and by Stagegate, alternating. The images are built beforehand, so that both
 /// build from the same cache, and the same version runs before each.
 async fn deploys(example: &Example, turns: u64) -> Sides {
     let mut sides = Sides::default();
@@ -95,7 +95,7 @@ async fn deploys(example: &Example, turns: u64) -> Sides {
     sides
 }
 
-/// Rollbacks by hand and by Stagegate, turn by turn; and the longest time in each that the API gave no answer.
+/// Rollbacks, manually and by Stagegate, alternating; and the longest time in each without a response of the API.
 async fn rollbacks(example: &Example, turns: u64, well: bool) -> (Sides, Sides) {
     let bench = &example.bench;
     example.write("1.0.0", well);
@@ -106,7 +106,7 @@ async fn rollbacks(example: &Example, turns: u64, well: bool) -> (Sides, Sides) 
     let two = bench.run_deploy(&bench.deploy("r2")).await.1;
     assert!(two.ok, "{}", two.message);
     example.tag(USUAL, "new");
-    // On the way to where both begin nobody waits for services that ignore SIGTERM.
+    // The preparation does not wait for services that ignore SIGTERM.
     let prepare = |tag: &str| example.compose(tag, &["up", "-d", "--wait", "--timeout", "1"]);
     let mut work = bench.rollback("r1", &one.images);
     work.changed = BUILT.map(str::to_owned).to_vec();
@@ -118,7 +118,7 @@ async fn rollbacks(example: &Example, turns: u64, well: bool) -> (Sides, Sides) 
         let (took, outage) = measured(example.port, async { tokio::task::block_in_place(by_hand) }).await;
         all.hand.push(took);
         outages.hand.push(outage);
-        // Both sides start from the same place: the new images under the name that is in use.
+        // Both sides start from the same state: the new images under the name in use.
         example.tag("new", USUAL);
         prepare(USUAL);
         let (took, outage) = measured(example.port, async {
@@ -138,7 +138,7 @@ async fn bench_rollback() {
     let turns = number("BENCH_RUNS", 5);
     let mut all = serde_json::Map::new();
     let mut outages = Sides::default();
-    println!("{:<14} {:>12} {:>12} {:>8}", "", "by hand (s)", "Stagegate (s)", "ratio");
+    println!("{:<14} {:>12} {:>12} {:>8}", "", "manual (s)", "Stagegate (s)", "ratio");
     for (name, well) in [("well_behaved", true), ("ill_behaved", false)] {
         let example = Example::copy(if well { "fast" } else { "slow" }).await;
         let (sides, outage) = rollbacks(&example, turns, well).await;

@@ -1,5 +1,5 @@
-//! The part of `make chaos` that stops the Docker engine itself. It does so to an engine of its own, which
-//! `.ci/long` gives it, and never to one that others use.
+//! The part of `make chaos` that stops the Docker engine itself. It uses a separate engine from `.ci/long`, never one
+//! that others use.
 
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -11,10 +11,10 @@ use super::chaos::{Dice, begin, whole};
 use crate::compose_bench::Bench;
 use test_support::chaos_table::{Table, number};
 
-/// After the engine is up again, everything must be well within this.
+/// Once the engine runs again, everything must be healthy within this time.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// A Docker engine of this test's own.
+/// The Docker engine of this test.
 struct Dockerd(Child, Vec<String>);
 
 impl Dockerd {
@@ -28,7 +28,7 @@ impl Dockerd {
     async fn ready(&self) {
         let began = Instant::now();
         while Docker::connect(&Address::from_env()).await.is_err() {
-            assert!(began.elapsed() < Duration::from_secs(60), "the engine did not come up");
+            assert!(began.elapsed() < Duration::from_secs(60), "the engine did not start");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
@@ -43,7 +43,7 @@ impl Dockerd {
     }
 
     async fn again(&mut self) {
-        // A process that was killed and not yet collected passes for a living one: the engine would wait for it.
+        // A killed process that has not been reaped looks alive: the engine would wait for it.
         let containerd = self.option("--exec-root").map(|root| format!("{root}/containerd/containerd.pid"));
         for file in containerd.into_iter().chain(self.option("--pidfile")) {
             let _ = std::fs::remove_file(file);
@@ -65,7 +65,7 @@ fn run(argv: &[String]) -> Child {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs an engine of its own; make chaos"]
+#[ignore = "needs a separate engine; make chaos"]
 async fn stops() {
     let argv = std::env::var("CHAOS_DOCKERD").expect("CHAOS_DOCKERD: the command of an engine to be killed");
     let argv: Vec<String> = argv.split_whitespace().map(str::to_owned).collect();
@@ -73,7 +73,7 @@ async fn stops() {
     let mut dice = Dice(seed);
     let mut engine = Dockerd::start(&argv).await;
     let mut table = Table::default();
-    let mut anew = 0;
+    let mut recreated = 0;
     let bench = Bench::new("stops").await;
     bench.write("1", "ok");
     let one = bench.run_deploy(&bench.deploy("r1")).await.1;
@@ -88,11 +88,11 @@ async fn stops() {
         engine.kill(signal);
         engine.again().await;
         let began = Instant::now();
-        // The server's rule: back to the last good, unless the journal says that all was well. An engine that was
-        // stopped takes its containers with it, so even a finished deploy has to be brought up again.
+        // The server's rule: roll back to the last good release, unless the journal records success. A stopped engine
+        // stops its containers, so even a finished deploy has to be started again.
         run.settle().await;
         let journal = read_journal(&bench.keep("").join("journal.json")).unwrap();
-        // Where this run had not begun, the journal is that of the run before, and what that one brought stays.
+        // If this run had not begun, the journal is that of the previous run, whose result is kept.
         let done = journal.filter(|journal| {
             journal.ended && journal.phase == DeployPhase::Done && journal.release_tag == "r2"
         });
@@ -101,7 +101,7 @@ async fn stops() {
         let images = done.map_or_else(|| one.images.clone(), |journal| journal.images);
         let (exit, result, again) = bench.run_rollback(&bench.rollback(target, &images)).await;
         let took = began.elapsed();
-        anew += u32::from(again.log().contains("made anew"));
+        recreated += u32::from(again.log().contains("Recreating their containers"));
         if exit != Exit::Code(0) || !result.ok {
             wrong.push(format!("{} {}", result.message, again.log()));
         }
@@ -121,5 +121,5 @@ async fn stops() {
     }
     drop(bench);
     table.finish(None);
-    println!("containers that the engine would not start, made anew: in {anew} tries");
+    println!("containers that the engine did not start were recreated in {recreated} tries");
 }

@@ -1,9 +1,9 @@
-//! Rollbacks, and what is kept for them.
+//! Rollbacks, and what is stored for them.
 
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rollback_proves_image_ids_and_leaves_nothing_to_do_for_compose() {
+async fn a_rollback_verifies_image_ids_and_a_manual_compose_up_changes_nothing() {
     let bench = Bench::new("back").await;
     bench.write("1", "ok");
     let one = bench.run_deploy(&bench.deploy("r1")).await.1;
@@ -24,11 +24,11 @@ async fn a_rollback_proves_image_ids_and_leaves_nothing_to_do_for_compose() {
 
     let before = bench.containers();
     bench.compose(&["up", "-d"]);
-    assert_eq!(bench.containers(), before, "the same command by hand finds nothing to do");
+    assert_eq!(bench.containers(), before, "the same command run manually changes nothing");
     let docker = bench.engine().await;
     assert!(
         images_present(&docker, two.images.values()).await.unwrap().is_empty(),
-        "the way forward stays open"
+        "the newer images are kept"
     );
 }
 
@@ -54,7 +54,7 @@ async fn a_rollback_without_its_images_is_refused_before_anything_stops() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rollback_over_a_changed_compose_file_returns_to_the_kept_one() {
+async fn a_rollback_over_a_changed_compose_file_uses_the_stored_one() {
     let bench = Bench::new("config").await;
     bench.write("1", "ok");
     let one = bench.run_deploy(&bench.deploy("r1")).await.1;
@@ -74,7 +74,7 @@ async fn a_rollback_over_a_changed_compose_file_returns_to_the_kept_one() {
     );
     assert!(
         !bench.containers().iter().any(|(name, _)| name.contains("extra")),
-        "what the target lacks is gone"
+        "services that the target does not have are removed"
     );
     assert!(bench.path().join("undone.txt").exists());
 
@@ -82,13 +82,13 @@ async fn a_rollback_over_a_changed_compose_file_returns_to_the_kept_one() {
     let (_, result, run) = bench.run_rollback(&bench.rollback("r1", &one.images)).await;
     assert!(
         result.ok && result.kept_config,
-        "a broken file of today does not bar the way back: {}",
+        "an invalid current file does not prevent the rollback: {}",
         run.log()
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failed_migration_rollback_touches_no_service() {
+async fn a_failed_migration_rollback_changes_no_service() {
     let bench = Bench::new("db").await;
     bench.write("1", "ok");
     let one = bench.run_deploy(&bench.deploy("r1")).await.1;
@@ -103,7 +103,7 @@ async fn a_failed_migration_rollback_touches_no_service() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn images_that_are_held_outlive_a_prune_of_everything_unused() {
+async fn pinned_images_survive_a_prune_of_everything_unused() {
     let bench = Bench::new("held").await;
     bench.write("1", "ok");
     let one = bench.run_deploy(&bench.deploy("r1")).await.1;
@@ -115,7 +115,7 @@ async fn images_that_are_held_outlive_a_prune_of_everything_unused() {
     let seen = find_images(&docker, &ids(&one.images)).await.unwrap();
     assert!(seen.missing.is_empty() && seen.bytes.values().all(|bytes| *bytes > 0), "{seen:?}");
     assert_eq!(pin_images(&docker, &bench.project, &ids(&one.images)).await.unwrap(), BTreeSet::new());
-    // Held twice is held once, and a holder passes for no service.
+    // Pinning twice creates one container, which does not count as a service.
     assert_eq!(pin_images(&docker, &bench.project, &ids(&one.images)).await.unwrap(), BTreeSet::new());
     assert_eq!(bench.holders().len(), one.images.values().collect::<BTreeSet<_>>().len());
     assert_eq!(bench.containers().len(), 3);
@@ -133,12 +133,12 @@ async fn images_that_are_held_outlive_a_prune_of_everything_unused() {
     assert_eq!(
         pin_images(&docker, &bench.project, &gone).await.unwrap(),
         gone,
-        "nothing can be made from it"
+        "no container can be created from it"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_every_service_said_is_gathered_before_it_is_replaced() {
+async fn the_log_of_every_service_is_collected_before_it_is_replaced() {
     let bench = Bench::new("heard").await;
     bench.write("1", "ok");
     let one = bench.run_deploy(&bench.deploy("r1")).await.1;

@@ -1,9 +1,9 @@
-//! In which order services are started, and when they are well.
+//! The order in which services are started, and when they count as healthy.
 
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn services_start_in_order_and_a_failed_one_holds_back_only_those_that_wait_for_it() {
+async fn services_start_in_order_and_a_failed_one_blocks_only_those_that_wait_for_it() {
     let bench = Bench::new("order").await;
     bench.write("1", "ok");
     let one_shot = |name: &str, code: u8, more: &str| {
@@ -29,7 +29,7 @@ async fn services_start_in_order_and_a_failed_one_holds_back_only_those_that_wai
     };
     assert!(finished("first") <= started("second") && finished("second") <= started("worker"));
 
-    // What was made belongs to Compose: by hand there is nothing left to do.
+    // A manual `docker compose up` changes nothing.
     let before = bench.containers();
     bench.compose(&["up", "-d", "--no-build"]);
     assert_eq!(bench.containers(), before);
@@ -42,16 +42,16 @@ async fn services_start_in_order_and_a_failed_one_holds_back_only_those_that_wai
     bench.edit("docker-compose.yml", "COLOUR: blue", "COLOUR: red");
     bench.edit("docker-compose.yml", "\"sleep\", \"1000\"", "\"sleep\", \"1001\"");
     let two = bench.run_deploy(&bench.deploy("r2")).await.1;
-    assert!(!two.ok && two.message.contains("second: it ended with exit code 3"), "{}", two.message);
+    assert!(!two.ok && two.message.contains("second: stopped with exit code 3"), "{}", two.message);
     let health: BTreeMap<_, _> = two.services.iter().map(|s| (s.name.as_str(), s.health)).collect();
     assert!(matches!(health["web"], Health::Healthy | Health::Starting), "{health:?}");
-    assert!(started("worker").starts_with("0001"), "it waits for what failed: {health:?}");
+    assert!(started("worker").starts_with("0001"), "it waits for the failed service: {health:?}");
     let back = bench.run_rollback(&bench.rollback("r1", &one.images)).await.1;
     assert!(back.ok && back.kept_config, "{}", back.message);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_only_compose_can_hand_over_is_handed_over() {
+async fn secrets_that_only_compose_can_pass_are_passed() {
     let bench = Bench::new("secret").await;
     bench.write("1", "ok");
     bench.edit("docker-compose.yml", "  web:\n", "  web:\n    secrets: [token]\n");
@@ -64,24 +64,24 @@ async fn what_only_compose_can_hand_over_is_handed_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn our_own_probes_do_not_wait_for_the_engines_next_look() {
+async fn our_own_probes_do_not_wait_for_the_engines_next_check() {
     let bench = Bench::new("probe").await;
     bench.write("1", "ok");
     bench.edit("docker-compose.yml", "interval: 500ms", "interval: 60s");
     let began = Instant::now();
     let one = bench.run_deploy(&bench.deploy("r1")).await.1;
     assert!(one.ok && began.elapsed() < Duration::from_secs(55), "{} {:?}", one.message, began.elapsed());
-    // A command that never succeeds is not taken for one that does.
+    // A command that never succeeds does not count as a success.
     bench.write("2", "bad");
     bench.edit("docker-compose.yml", "interval: 500ms", "interval: 60s");
     let mut work = bench.deploy("r2");
     work.health_timeout_ms = 4_000;
     let two = bench.run_deploy(&work).await.1;
-    assert!(!two.ok && two.message.contains("Not well within 4.0 s: web"), "{}", two.message);
+    assert!(!two.ok && two.message.contains("Not healthy within 4.0 s: web"), "{}", two.message);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failure_keeps_nobody_from_being_started_who_does_not_wait_for_it() {
+async fn a_failure_does_not_block_services_that_do_not_wait_for_it() {
     let bench = Bench::new("apart").await;
     bench.write("1", "ok");
     let bad =
@@ -96,13 +96,13 @@ async fn a_failure_keeps_nobody_from_being_started_who_does_not_wait_for_it() {
     bench.edit("docker-compose.yml", "  worker:\n", after);
     bench.edit("docker-compose.yml", "retries: 2", "retries: 2\n      start_period: 20s");
     let one = bench.run_deploy(&bench.deploy("r1")).await.1;
-    assert!(!one.ok && one.message.contains("bad: it ended with exit code 7"), "{}", one.message);
+    assert!(!one.ok && one.message.contains("bad: stopped with exit code 7"), "{}", one.message);
     let health: BTreeMap<_, _> = one.services.iter().map(|s| (s.name.as_str(), s.health)).collect();
     assert_eq!(health["worker"], Health::Running, "{health:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_time_to_become_well_counts_from_the_last_start() {
+async fn the_health_time_limit_counts_from_the_last_start() {
     let bench = Bench::new("count").await;
     bench.write("1", "ok");
     let first = "services:\n  first:\n    image: stagegate-test/busybox:1\n    command: [\"sleep\", \"6\"]\n";
@@ -115,9 +115,9 @@ async fn the_time_to_become_well_counts_from_the_last_start() {
     assert!(one.ok, "{}", one.message);
 }
 
-/// What a Compose asked for that was then killed, the engine may do only after the leftovers were looked for.
+/// The engine may carry out a request of a killed Compose only after the leftovers were cleaned up.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_container_that_is_left_late_by_a_killed_compose_gets_its_name() {
+async fn a_late_leftover_of_a_killed_compose_gets_its_final_name() {
     let bench = Bench::new("late").await;
     bench.write("1", "ok");
     let one = bench.run_deploy(&bench.deploy("r1")).await.1;
@@ -136,6 +136,10 @@ async fn a_container_that_is_left_late_by_a_killed_compose_gets_its_name() {
     );
     let run = bench.start_with_docker(serde_json::json!({ "deploy": bench.deploy("r2") }), &script);
     assert_eq!(run.end().await, Exit::Code(0), "{}", run.log());
-    assert!(late.exists() && run.log().contains("left by a Compose that was killed"), "{}", run.log());
+    assert!(
+        late.exists() && run.log().contains("an interrupted Docker Compose had left it behind"),
+        "{}",
+        run.log()
+    );
     assert_eq!(bench.containers(), before, "{}", run.log());
 }

@@ -1,4 +1,4 @@
-//! Image names that the runbook's steps move before a deploy are restored when no service is touched.
+//! Image names that the runbook's steps move before a deploy are restored if no service is changed.
 
 use orchestrator::compose::{DeployWork, take_back_journal};
 use runner::{Plan, Reader, RunDir, State, create, launch, reconcile};
@@ -56,7 +56,7 @@ impl Bench {
         StepsRun { reader: Reader::open(dir.path()).unwrap(), dir }
     }
 
-    /// Two built services, and one whose image only steps make.
+    /// Two built services, and one whose image is only created by steps.
     fn write_three(&self, version: &str) {
         self.write_two(version);
         let job = format!("  job:\n    image: {}/job:dev\n", self.project);
@@ -73,14 +73,14 @@ impl Bench {
         ["-web", "-worker", "/job:dev"].map(|end| format!("{}{end}", self.project))
     }
 
-    /// What each of these names means now; empty for no image.
+    /// The image of each of these names; empty for none.
     fn meanings(&self) -> [String; 3] {
         self.image_names().map(|name| {
             self.docker(&["images", "-q", "--no-trunc", "--filter", &format!("reference={name}")])
         })
     }
 
-    /// Deploys the first version after the step that makes the image of job. Returns what the names mean then.
+    /// Deploys the first version after the step that creates the image of job. Returns the images of the names.
     async fn deploy_first(&self, number: u32) -> [String; 3] {
         self.write_three("1");
         let [_, _, job] = self.image_names();
@@ -98,7 +98,7 @@ impl Bench {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_step_that_fails_gives_back_the_names_that_the_steps_before_it_moved() {
+async fn a_failing_step_restores_the_names_that_earlier_steps_moved() {
     let bench = Bench::new("stepfail").await;
     let [web, worker, job] = bench.image_names();
     // Before the first deploy no image has any of the names.
@@ -108,7 +108,11 @@ async fn a_step_that_fails_gives_back_the_names_that_the_steps_before_it_moved()
     let (exit, _) = run.end().await;
     assert_eq!(exit, Exit::Code(4), "{}", run.log());
     assert_eq!(bench.meanings(), [""; 3].map(str::to_owned), "{}", run.log());
-    assert!(run.log().contains(&format!("{web} names no image again.")), "{}", run.log());
+    assert!(
+        run.log().contains(&format!("{web} was removed: no image had this name before.")),
+        "{}",
+        run.log()
+    );
 
     let first = bench.deploy_first(2).await;
     let before = bench.containers();
@@ -121,15 +125,15 @@ async fn a_step_that_fails_gives_back_the_names_that_the_steps_before_it_moved()
     assert_eq!(exit, Exit::Code(3), "{}", run.log());
     assert!(found.deploy.is_none(), "{found:?}");
     let log = run.log();
-    assert!(log.contains("“Step 2” did not succeed; nothing was deployed"), "{log}");
+    assert!(log.contains("Step “Step 2” failed. Nothing was deployed"), "{log}");
     assert_eq!(bench.meanings(), first, "{log}");
     for (name, id) in [(&web, &first[0]), (&job, &first[2])] {
-        assert!(log.contains(&format!("{name} is {id} again.")), "{log}");
+        assert!(log.contains(&format!("{name} points to {id} again.")), "{log}");
     }
-    assert!(!log.contains(&worker), "only a name that was moved is worth a line: {log}");
-    assert!(!log.contains("env file are what they were"), "the step's env file stays: {log}");
+    assert!(!log.contains(&worker), "only moved names are logged: {log}");
+    assert!(!log.contains("env file were restored"), "the step's env file is kept: {log}");
     let env = fs::read_to_string(bench.path().join(".env.staging")).unwrap();
-    assert!(env.ends_with("NOTE=written\n"), "what a step writes to the env file stays");
+    assert!(env.ends_with("NOTE=written\n"), "changes of a step to the env file are kept");
     bench.compose(&["up", "-d", "--no-build"]);
     assert_eq!(bench.containers(), before, "a hand-typed up starts a mixture");
     let journal = bench.last_journal();
@@ -137,16 +141,18 @@ async fn a_step_that_fails_gives_back_the_names_that_the_steps_before_it_moved()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deploy_that_ends_in_its_preflight_gives_back_the_names_that_steps_moved() {
+async fn a_deploy_that_fails_in_the_preflight_restores_the_names_that_steps_moved() {
     let bench = Bench::new("stepcheck").await;
     let [web, _, job] = bench.image_names();
     let first = bench.deploy_first(1).await;
     let before = bench.containers();
     let steps = [format!("{} && docker tag {web} {job}", bench.build_command("2", &web))];
     let commit = DeployWork { commit: Some("1".repeat(40)), ..bench.deploy("r2") };
-    let copy = EnvCopy { key: bench.path(), stack: "a directory is no key".to_owned() };
+    let copy = EnvCopy { key: bench.path(), stack: "a directory is not a key".to_owned() };
     let copy = DeployWork { env_copy: Some(copy), ..bench.deploy("r2") };
-    for (number, work, why) in [(2, commit, "1111111 was confirmed"), (3, copy, "No copy of the env file")] {
+    for (number, work, why) in
+        [(2, commit, "1111111 was confirmed"), (3, copy, "No encrypted copy of the env file")]
+    {
         let run = bench.start_after(number, &steps, work);
         let (exit, found) = run.end().await;
         assert!(matches!(exit, Exit::NotStarted(_)), "{exit:?} {}", run.log());
@@ -154,14 +160,14 @@ async fn a_deploy_that_ends_in_its_preflight_gives_back_the_names_that_steps_mov
         assert_eq!((result.ok, result.phase), (false, DeployPhase::Preflight));
         assert!(result.message.contains(why), "{}", result.message);
         assert_eq!(bench.meanings(), first, "{}", run.log());
-        assert!(result.message.contains("mage names are what they were before"), "{}", result.message);
+        assert!(result.message.contains("mage names were restored"), "{}", result.message);
         let journal = bench.last_journal();
         assert!(journal.run == number.to_string() && journal.ended && journal.undo.is_empty(), "{journal:?}");
     }
     bench.compose(&["up", "-d", "--no-build"]);
     assert_eq!(bench.containers(), before, "a hand-typed up starts a mixture");
 
-    // A build that fails later returns to what was there before the steps, not to what they made.
+    // A build that fails later restores the images from before the steps, not those of the steps.
     let compose = fs::read_to_string(bench.path().join("docker-compose.yml")).unwrap();
     let mut broken = steps.to_vec();
     broken.push("echo 'RUN exit 5' >> Dockerfile.worker".to_owned());
@@ -170,7 +176,7 @@ async fn a_deploy_that_ends_in_its_preflight_gives_back_the_names_that_steps_mov
     assert_eq!((exit, found.deploy.unwrap().phase), (Exit::Code(1), DeployPhase::Building), "{}", run.log());
     assert_eq!(bench.meanings(), first, "{}", run.log());
 
-    // A step that makes the project's file: names cannot be noted before it, and the deploy goes on.
+    // A step that creates the project's file: names cannot be recorded before it, and the deploy continues.
     bench.write_three("2");
     fs::write(bench.path().join("good.yml"), compose).unwrap();
     fs::write(bench.path().join("docker-compose.yml"), "services: [").unwrap();
@@ -184,7 +190,7 @@ async fn a_deploy_that_ends_in_its_preflight_gives_back_the_names_that_steps_mov
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_is_cancelled_or_killed_during_a_step_gives_the_names_back() {
+async fn a_run_that_is_cancelled_or_killed_during_a_step_restores_the_names() {
     let bench = Bench::new("stepstop").await;
     let [web, ..] = bench.image_names();
     let first = bench.deploy_first(1).await;
@@ -207,7 +213,7 @@ async fn a_run_that_is_cancelled_or_killed_during_a_step_gives_the_names_back() 
     let journal = bench.last_journal();
     assert!(journal.run == "3" && !journal.ended && !journal.undo.is_empty(), "{journal:?}");
     let taken = take_back_journal(&path).await.unwrap();
-    assert_eq!(taken.done, [format!("{web} is {} again.", first[0])]);
+    assert_eq!(taken.done, [format!("{web} points to {} again.", first[0])]);
     assert_eq!(bench.meanings(), first);
 
     // A run that was overtaken runs no step.
@@ -217,7 +223,7 @@ async fn a_run_that_is_cancelled_or_killed_during_a_step_gives_the_names_back() 
     let run = bench.start_after(4, &["touch ran".to_owned()], bench.deploy("r3"));
     let (exit, found) = run.end().await;
     assert!(matches!(exit, Exit::NotStarted(_)) && !found.deploy.unwrap().ok, "{}", run.log());
-    assert!(run.log().contains("Run 1000, which began later"), "{}", run.log());
+    assert!(run.log().contains("Run 1000 started later"), "{}", run.log());
     assert!(!bench.path().join("ran").exists());
     assert_eq!(bench.meanings(), second);
 }

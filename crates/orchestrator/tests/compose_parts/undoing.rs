@@ -1,4 +1,4 @@
-//! What was changed before any service was touched is taken back, whatever ended the run.
+//! Changes from before any service was changed are undone, however the run ended.
 
 #[path = "steps_before.rs"]
 mod steps_before;
@@ -8,12 +8,12 @@ use orchestrator::compose::{Journal, Undo, take_back_journal};
 use super::*;
 
 impl Bench {
-    /// The image that a service's name means now.
+    /// The image that a service's name points to.
     fn named(&self, service: &str) -> String {
         self.docker(&["image", "inspect", "-f", "{{.Id}}", &format!("{}-{service}", self.project)])
     }
 
-    /// A second service that is built, from a Dockerfile of its own.
+    /// A second service that is built, from its own Dockerfile.
     fn write_two(&self, version: &str) {
         self.write(version, "ok");
         let worker = "  worker:\n    image: stagegate-test/busybox:1\n";
@@ -26,7 +26,7 @@ impl Bench {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rollback_that_fails_half_way_through_the_names_gives_every_name_back() {
+async fn a_rollback_that_fails_half_way_through_the_names_restores_every_name() {
     let bench = Bench::new("undo").await;
     bench.write_two("1");
     let one = bench.run_deploy(&bench.deploy("r1")).await.1;
@@ -39,7 +39,7 @@ async fn a_rollback_that_fails_half_way_through_the_names_gives_every_name_back(
     }
     let before = bench.containers();
 
-    // The second image goes after it was seen to be there: of two names one is moved, and the other cannot be.
+    // The second image is removed after the preflight: of two names one is moved, and the other cannot be.
     let mut work = bench.rollback("r1", &one.images);
     work.db = DbChoice::RollbackCommand(format!("docker rmi -f {}", one.images["worker"]));
     let (exit, result, run) = bench.run_rollback(&work).await;
@@ -53,7 +53,7 @@ async fn a_rollback_that_fails_half_way_through_the_names_gives_every_name_back(
     for service in ["web", "worker"] {
         assert_eq!(bench.named(service), two.images[service], "{service}: {}", run.log());
     }
-    assert!(result.message.contains("are what they were before"), "{}", result.message);
+    assert!(result.message.contains("were restored"), "{}", result.message);
     assert_eq!(bench.containers(), before);
     bench.compose(&["up", "-d", "--no-build"]);
     assert_eq!(bench.containers(), before, "a hand-typed up starts a mixture");
@@ -61,7 +61,7 @@ async fn a_rollback_that_fails_half_way_through_the_names_gives_every_name_back(
     let mut journal = read_journal(&path).unwrap().unwrap();
     assert!(journal.ended && journal.undo.is_empty());
 
-    // A supervisor that died in the middle left the stack in the journal; whoever comes next takes it back.
+    // A supervisor that died in the middle left its changes in the journal; the next run undoes them.
     let web = format!("{}-web", bench.project);
     bench.docker(&["tag", &one.images["web"], &web]);
     journal.ended = false;
@@ -79,13 +79,13 @@ async fn a_rollback_that_fails_half_way_through_the_names_gives_every_name_back(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_build_that_fails_half_way_gives_every_name_back() {
+async fn a_build_that_fails_half_way_restores_every_name() {
     let bench = Bench::new("half").await;
     bench.write_two("1");
     let one = bench.run_deploy(&bench.deploy("r1")).await.1;
     assert!(one.ok);
     let before = bench.containers();
-    // Another commit than the one that was confirmed starts nothing.
+    // A commit other than the confirmed one starts nothing.
     let mut work = bench.deploy("r2");
     work.commit = Some("1111111111111111111111111111111111111111".to_owned());
     let (exit, result, _) = bench.run_deploy(&work).await;
@@ -107,7 +107,7 @@ async fn a_build_that_fails_half_way_gives_every_name_back() {
     }
     assert_eq!(bench.containers(), before);
 
-    // Everything is built, and Compose cannot make the containers: nothing was touched, so the names come back.
+    // Everything is built, and Compose cannot create the containers: no service was changed, so the names are restored.
     bench.write_two("3");
     let worker = "dockerfile: Dockerfile.worker}\n";
     bench.edit("docker-compose.yml", worker, &format!("{worker}    networks: [gone]\n"));

@@ -1,9 +1,9 @@
-//! The parts of a release on disk, and the watcher of what runs.
+//! The parts of a release on disk, and the watcher of the running stack.
 
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_parts_on_disk_are_the_same_in_another_checkout_and_move_with_their_files() {
+async fn the_parts_on_disk_are_the_same_in_another_checkout_and_change_with_their_files() {
     let (one, other) = (Bench::new("partsa").await, Bench::new("partsb").await);
     let mut read = Vec::new();
     for bench in [&one, &other] {
@@ -94,7 +94,7 @@ async fn the_watcher_notices_a_lost_or_frozen_engine_within_five_seconds_and_rec
     expect(true, 8).await;
     proxy.freeze(true);
     let frozen = expect(false, 5).await;
-    assert!(frozen.unreachable_why.contains("no answer"), "{}", frozen.unreachable_why);
+    assert!(frozen.unreachable_why.contains("no response"), "{}", frozen.unreachable_why);
     proxy.freeze(false);
     expect(true, 8).await;
     drop(proxy);

@@ -1,4 +1,4 @@
-//! Stacks of other shapes than the usual one: whatever Compose can make is deployed, and rolled back.
+//! Stacks with other features than the usual one: each is deployed and rolled back.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use orchestrator::compose::Project;
 
 use crate::compose_bench::Bench;
 
-/// Writes an image whose files say `version`.
+/// Writes an image that contains `version`.
 fn write_image(bench: &Bench, version: &str) {
     let dockerfile = format!(
         "FROM stagegate-test/busybox:1\nLABEL test={}\nRUN echo {version} > /version\n",
@@ -15,7 +15,7 @@ fn write_image(bench: &Bench, version: &str) {
     fs::write(bench.path().join("Dockerfile"), dockerfile).unwrap();
 }
 
-/// What runs of a service: container IDs, and what each says its version is.
+/// The versions of the running containers of a service.
 fn versions(bench: &Bench, service: &str) -> Vec<String> {
     let project = format!("label=com.docker.compose.project={}", bench.project);
     let label = format!("label=com.docker.compose.service={service}");
@@ -24,7 +24,7 @@ fn versions(bench: &Bench, service: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn replicas_fixed_names_shared_networks_jobs_and_profiles_go_and_come_back() {
+async fn replicas_fixed_names_shared_networks_jobs_and_profiles_are_rolled_back() {
     let bench = Bench::new("shapes").await;
     let (name, volume) = (format!("{}-the-one", bench.project), format!("{}-elsewhere", bench.project));
     bench.docker(&[
@@ -96,9 +96,9 @@ volumes:
     expect("1");
     let before = bench.containers();
     bench.compose(&["up", "-d"]);
-    assert_eq!(bench.containers(), before, "the same command by hand finds nothing to do");
+    assert_eq!(bench.containers(), before, "the same command run manually changes nothing");
 
-    // One replica more by hand is not the release's, and one less is put right.
+    // A missing replica is created again.
     bench.docker(&["rm", "-f", &before.iter().find(|(name, _)| name.contains("web")).unwrap().1]);
     let (_, back, run) = bench.run_rollback(&work).await;
     assert!(back.ok, "{} {}", back.message, run.log());
@@ -106,7 +106,7 @@ volumes:
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stack_whose_files_compose_finds_by_itself_goes_and_comes_back() {
+async fn a_stack_whose_files_compose_finds_by_itself_is_rolled_back() {
     let bench = Bench::new("found").await;
     let base = format!(
         "name: {}\nservices:\n  web:\n    build: .\n    stop_grace_period: 0s\n    command: [\"sh\", \"-c\", \"exec sleep $NAP\"]\n",
@@ -137,11 +137,11 @@ async fn a_stack_whose_files_compose_finds_by_itself_goes_and_comes_back() {
     let before = bench.containers();
     assert_eq!(before.len(), 2, "{before:?}");
     bench.docker(&["compose", "up", "-d"]);
-    assert_eq!(bench.containers(), before, "the same command by hand finds nothing to do");
+    assert_eq!(bench.containers(), before, "the same command run manually changes nothing");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_frozen_service_and_one_removed_by_hand_do_not_bar_the_way_back() {
+async fn a_paused_service_and_a_manually_removed_one_do_not_prevent_a_rollback() {
     let bench = Bench::new("frozen").await;
     bench.write("1", "ok");
     let one = bench.run_deploy(&bench.deploy("r1")).await.1;
@@ -156,7 +156,7 @@ async fn a_frozen_service_and_one_removed_by_hand_do_not_bar_the_way_back() {
     let (_, back, run) = bench.run_rollback(&bench.rollback("r1", &one.images)).await;
     assert!(back.ok, "{} {}", back.message, run.log());
     assert_eq!(versions(&bench, "web"), ["1"]);
-    // What is frozen and would not be replaced is no good either.
+    // A paused container that would not be replaced must be resumed too.
     bench.docker(&["pause", &of("worker")]);
     let (_, back, run) = bench.run_rollback(&bench.rollback("r1", &one.images)).await;
     let state = bench.docker(&["inspect", "-f", "{{.State.Status}}", &of("worker")]);
@@ -164,12 +164,12 @@ async fn a_frozen_service_and_one_removed_by_hand_do_not_bar_the_way_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_stopped_for_a_deploy_that_could_not_be_made_runs_again() {
+async fn services_stopped_by_a_failed_deploy_are_started_again() {
     let bench = Bench::new("unmade").await;
     bench.write("1", "ok");
     assert!(bench.run_deploy(&bench.deploy("r1")).await.1.ok);
     bench.write("2", "ok");
-    // The engine refuses to make this one.
+    // The engine refuses to create this one.
     let mount = "{type: bind, source: ./not-there, target: /x, bind: {create_host_path: false}}";
     bench.edit("docker-compose.yml", "  worker:\n", &format!("  worker:\n    volumes: [{mount}]\n"));
     let (_, two, run) = bench.run_deploy(&bench.deploy("r2")).await;

@@ -1,4 +1,4 @@
-//! What a step asks of Compose: files, services, and what runs inside of them.
+//! Calls of Compose in a step: files, services, and commands that run in a container.
 
 use std::path::{Path, PathBuf};
 
@@ -49,7 +49,7 @@ impl One<'_, '_> {
                     own_files &= self.look.is_compose_file(&self.look.repo.at(cwd, &file));
                     if file != "-" && !self.will_be_there(cwd, &file) {
                         let message =
-                            format!("{} names the Compose file {file}, which does not exist", self.from.what);
+                            format!("{} uses the Compose file {file}, but it does not exist", self.from.what);
                         self.tell(
                             "compose-file-missing",
                             [&file],
@@ -60,16 +60,16 @@ impl One<'_, '_> {
                 }
                 ("--env-file", Some(file)) => {
                     let full = self.look.repo.at(cwd, &file);
-                    // The stack's own env file is told once, where it belongs.
+                    // A missing env file of the stack is reported once, in another place.
                     let told = self.look.env_path.as_ref() == Some(&full);
                     if !told && !self.will_be_there(cwd, &file) {
                         let message =
-                            format!("{} names the env file {file}, which does not exist", self.from.what);
+                            format!("{} uses the env file {file}, but it does not exist", self.from.what);
                         self.tell(
                             "env-file-missing",
                             [&file],
                             message,
-                            "Make the file before this step, or correct the path.",
+                            "Create the file before this step, or correct the path.",
                         );
                     }
                 }
@@ -175,14 +175,15 @@ impl One<'_, '_> {
             return true;
         }
         let known: Vec<&str> = self.look.model.services.keys().map(String::as_str).collect();
-        let hint = format!("The Compose file has: {}.", known.join(", "));
+        let hint = format!("Correct the name. Services of the Compose file: {}.", known.join(", "));
+        let what = &self.from.what;
         let message =
-            format!("{} uses docker compose {subcommand} with {name}, which is no service", self.from.what);
+            format!("{what} runs docker compose {subcommand} {name}, but there is no service {name}");
         self.tell("service-missing", [subcommand, name], message, hint);
         false
     }
 
-    /// The package.json that npm finds in a service's container, when it can be known where it came from.
+    /// The package.json that npm finds in the container of a service, when its source is certain.
     fn package_in(&self, service: &str) -> Option<Package> {
         let service = self.look.model.service(service).filter(|s| !s.uncertain)?;
         let build = service.build.as_ref()?;
@@ -201,7 +202,7 @@ impl One<'_, '_> {
     }
 }
 
-/// The host directory that a bind mount lays over `workdir`.
+/// The host directory that is bind-mounted at `workdir`.
 fn mounted(service: &Service, workdir: &Path) -> Option<String> {
     let (from, _) = service.binds.iter().rfind(|(_, to)| to == workdir)?;
     (!from.contains('$')).then(|| from.clone())
@@ -212,12 +213,12 @@ fn copied(chain: &[&Stage], context: &Path, workdir: &Path) -> Option<PathBuf> {
     if chain.iter().any(|s| s.unknown_files) {
         return None;
     }
-    // Later copies lie over earlier ones; stages nearer to the end are later.
+    // Later copies replace earlier ones; later stages come first in `chain`.
     let copies = chain.iter().flat_map(|s| s.copies.iter().rev());
     for copy in copies {
         let to = copy.to.as_ref()?;
         if !copy.certain {
-            // `COPY package*.json ./` brings the file itself.
+            // `COPY package*.json ./` copies the file itself.
             let brings = copy.sources.iter().any(|s| s.contains("package") && s.contains(".json"));
             if to == workdir && brings {
                 let parent = Path::new(copy.sources.first()?).parent()?.to_path_buf();
@@ -231,7 +232,7 @@ fn copied(chain: &[&Stage], context: &Path, workdir: &Path) -> Option<PathBuf> {
         for source in &copy.sources {
             let full = context.join(source.trim_start_matches('/'));
             if full.is_dir() {
-                // A directory's contents land in the target.
+                // The contents of a directory are copied into the target.
                 if let Ok(below) = workdir.strip_prefix(to) {
                     let host = joined(&full, below.to_str()?)?;
                     if host.join("package.json").is_file() {

@@ -1,4 +1,4 @@
-//! What a step asks of npm and its kin: the package, and the script in it.
+//! Calls of npm, pnpm and yarn in a step: the package, and its script.
 
 use std::path::Path;
 
@@ -22,7 +22,7 @@ impl One<'_, '_> {
                         "lock-file-missing",
                         [],
                         message,
-                        "Commit the lock file that npm install writes.",
+                        "Run npm install and commit the package-lock.json that it writes.",
                     );
                 }
             }
@@ -41,7 +41,7 @@ impl One<'_, '_> {
     }
 
     pub(super) fn runner(&mut self, program: &str, args: &[Word], ground: &Ground, depth: usize) {
-        // Both also run programs of installed packages; only `run` with a name that no program has is certain.
+        // Both also run programs of installed packages; only a name that no program can have is certain.
         let [run, script, ..] = args else { return };
         let named_like_a_script = program == "pnpm" || script.text.contains(':');
         if run.text != "run"
@@ -58,7 +58,7 @@ impl One<'_, '_> {
         }
     }
 
-    /// The package that npm works with; tells when there is none.
+    /// The package that npm uses; adds a finding when there is none.
     fn package_for(&mut self, call: &NpmCall, ground: &Ground) -> Option<Package> {
         let cwd = match ground {
             Ground::Container { package, .. } => return Some(package.clone()),
@@ -72,24 +72,24 @@ impl One<'_, '_> {
         if found.is_none() && self.look.repo.exists(&dir) && !dir.join("package.json").exists() {
             let about = self.look.repo.name(&dir);
             let place = about.clone();
-            let place = if place.is_empty() { "the stack's directory".to_owned() } else { place };
-            let message = format!("{} runs npm in {place}, where there is no package.json", self.from.what);
+            let place = if place.is_empty() { "the directory of the stack".to_owned() } else { place };
+            let message = format!("{} runs npm in {place}, but there is no package.json", self.from.what);
             self.tell(
                 "package-missing",
                 [&about],
                 message,
-                "Correct the directory of the command, or of [stack].",
+                "Correct the directory of the command, or `directory` in [stack].",
             );
         }
         found
     }
 
-    /// The packages that the call is about.
+    /// The packages that the call selects.
     fn chosen(&mut self, call: &NpmCall, root: Package) -> Vec<Package> {
         if call.workspaces.is_empty() {
             return vec![root];
         }
-        // npm looks for workspaces from the root that declares them.
+        // npm searches for workspaces from the root package that declares them.
         let Some(all) = self.look.repo.workspaces(&root) else { return vec![] };
         let mut chosen = Vec::new();
         for wanted in &call.workspaces {
@@ -99,12 +99,12 @@ impl One<'_, '_> {
                 None if all.iter().any(|p| p.dir.starts_with(&path)) => {}
                 None => {
                     let message =
-                        format!("{} names the workspace {wanted}, which does not exist", self.from.what);
+                        format!("{} uses the workspace {wanted}, but it does not exist", self.from.what);
                     self.tell(
                         "workspace-missing",
                         [wanted],
                         message,
-                        "Add it to `workspaces`, or correct its name.",
+                        "Add it to `workspaces` in package.json, or correct its name.",
                     );
                 }
             }
@@ -127,7 +127,7 @@ impl One<'_, '_> {
                 "script-missing",
                 [how, script, container, &file],
                 message,
-                "Add the script, or correct its name.",
+                "Add the script to package.json, or correct its name.",
             );
             return;
         };
@@ -147,7 +147,7 @@ impl One<'_, '_> {
                 },
             };
             let mut one = One { look: &mut *self.look, from: &from, made: self.made };
-            // npm puts the programs of installed packages on the path; only scripts and files can be judged.
+            // npm adds the programs of installed packages to the path; only scripts and files can be checked.
             one.command(command, &ground, depth + 1);
         }
     }
@@ -163,7 +163,7 @@ struct NpmCall {
 }
 
 impl NpmCall {
-    /// `None` when something in it is not certain, or it says itself that the script may be missing.
+    /// `None` when a part of it is not certain, or when it allows the script to be missing.
     fn read(args: &[Word]) -> Option<NpmCall> {
         let mut call = NpmCall::default();
         let mut words = args.iter();

@@ -1,9 +1,9 @@
-//! What findings are known by. Waivers, acceptances and signatures are stored with it, so it stays: a line that
-//! changes here voids what people let through on every installation that is upgraded.
+//! The identities of findings. Waivers, acceptances and signatures are stored with them, so they must not change: a
+//! changed line in this file makes waivers invalid on every installation that is upgraded.
 
 use super::{compose, findings, runbook};
 
-/// What each finding is known by: `kind file: about, about`.
+/// The identity of each finding: `kind file: about, about`.
 fn known_by(files: &str) -> Vec<String> {
     findings(files).iter().map(|f| format!("{} {}: {}", f.kind, f.file, f.about.join(", "))).collect()
 }
@@ -15,7 +15,7 @@ fn web(more: &str) -> String {
 }
 
 #[test]
-fn what_steps_lack_is_known_by_step_and_name() {
+fn findings_of_steps_are_identified_by_step_and_name() {
     let package = "== package.json\n{\n  \"scripts\": {\n    \"a\": \"npm run b\",\n    \"c\": \"node scripts/gone.mjs\"\n  }\n}\n";
     for (files, want) in [
         (runbook("npm run missing"), "package-missing runbook.md: step:A.s1, "),
@@ -51,7 +51,7 @@ fn what_steps_lack_is_known_by_step_and_name() {
 }
 
 #[test]
-fn what_the_env_file_lacks_is_known_by_key() {
+fn findings_of_the_env_file_are_identified_by_key() {
     let env = |text: &str| format!("== .env.staging\n{text}");
     let all = compose("services:\n  web:\n    image: w\n    env_file: .env.staging");
     let keys = "== runbook.md\n## Phase 1 — Config (Gate C)\n\nRequired keys:\n- `JWT_SECRET`\n\nAcceptance (Gate C):\n- `.env.staging` is private.\n";
@@ -78,7 +78,7 @@ fn what_the_env_file_lacks_is_known_by_key() {
 }
 
 #[test]
-fn what_compose_cannot_do_is_known_by_service_and_value() {
+fn findings_of_compose_are_identified_by_service_and_value() {
     let file = "docker-compose.yml";
     for (files, want) in [
         (compose("services: [\n"), format!("compose-file-broken {file}: ")),

@@ -1,4 +1,4 @@
-//! Any bytes as `stagegate.toml`: no panic, and never accepted without a runbook.
+//! Any bytes as `stagegate.toml`: no panic, and not accepted without a runbook.
 //! `cargo +nightly fuzz run config -- -max_len=16384 -timeout=5`.
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! The `[[check]]` tables: the common keys read here, the kind's own handed to its type.
+//! The `[[check]]` tables: the common keys are read here, the keys of a kind by its type.
 
 use std::ops::Range;
 
@@ -8,6 +8,7 @@ use serde::Deserialize as _;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
+use super::old_keys::is_old;
 use super::schedule::read_schedule;
 use super::sense::make_sense;
 use super::walk::{At, Walk, suggestion};
@@ -22,39 +23,39 @@ const COMMON: [&str; 13] = [
     "retries",
     "valid_for",
     "binds",
-    "want",
+    "expect",
     "after",
     "every",
     "parallel",
     "after_deploy",
 ];
 
-/// What a check says it proves.
+/// An entry of `proves`.
 pub(super) struct Claim {
     /// `criterion`, `matrix`, `checklist`; `None` when only an id was given.
     pub target: Option<&'static str>,
     /// The id.
     pub id: At<String>,
-    /// Words that must stand in the target's text.
+    /// Words that the text of the target must contain.
     pub says: Option<At<String>>,
 }
 
-/// A check with the places that the cross-check talks about.
+/// A check with the places that the cross-check reports.
 pub(super) struct ReadCheck {
-    /// Its id; empty when it has none that can be used.
+    /// Its id; empty when it is missing or not valid.
     pub id: String,
     pub id_at: usize,
     pub step_at: usize,
     pub claims: Vec<Claim>,
-    /// The checks and steps that it names in `after`.
+    /// The checks and steps in `after`.
     pub after: Vec<At<String>>,
-    /// Whether it declares anything to prove, understood or not.
+    /// Whether it has an entry in `proves`, valid or not.
     pub claims_something: bool,
-    /// The check, when it can be used.
+    /// The check, when it is valid.
     pub check: Option<Check>,
 }
 
-/// Reads all checks and notes their mistakes.
+/// Reads all checks and reports their mistakes.
 pub(super) fn read_checks(walk: &mut Walk<'_>, root: &DeTable<'_>) -> Vec<ReadCheck> {
     let Some(value) = root.get("check") else { return vec![] };
     let DeValue::Array(items) = value.get_ref() else {
@@ -93,7 +94,7 @@ fn read_check(walk: &mut Walk<'_>, table: &DeTable<'_>, span: Range<usize>) -> R
             proves: claims.iter().map(|c| c.id.value.clone()).collect(),
             timeout_ms,
             retries,
-            // Days go by without any part of the release changing.
+            // These results can change while the release stays the same, so they expire after one day.
             valid_for_ms: valid_for_ms
                 .or(matches!(spec, CheckSpec::Tls(_) | CheckSpec::Database(_)).then_some(86_400_000)),
             binds: binds.unwrap_or_else(|| spec.default_binds()),
@@ -111,17 +112,17 @@ fn read_check(walk: &mut Walk<'_>, table: &DeTable<'_>, span: Range<usize>) -> R
     ReadCheck { id, id_at, step_at, claims, after, claims_something, check }
 }
 
-/// The id and its place; an empty one when it is missing or cannot be used.
+/// The id and its place; empty when it is missing or not valid.
 fn read_id(walk: &mut Walk<'_>, table: &DeTable<'_>, at: usize) -> (String, usize) {
     if !table.contains_key("id") {
-        walk.error(at, "this check has no `id`", "give it a short name of its own");
+        walk.error(at, "this check has no `id`", "add a short, unique id: id = \"health\"");
     }
     let Some(At { value, span }) = walk.string(table, "id") else { return (String::new(), at) };
     if is_plain(&value) {
         return (value, span.start);
     }
-    let message = format!("“{value}” cannot be a check's id");
-    walk.error(span.start, message, "use letters, digits, `-`, `_` and `.`, at most 64");
+    let message = format!("“{value}” is not a valid check id");
+    walk.error(span.start, message, "use at most 64 letters, digits, `-`, `_` and `.`");
     (String::new(), span.start)
 }
 
@@ -134,10 +135,10 @@ fn one_of_step_and_run(walk: &mut Walk<'_>, spec: &CheckSpec, at: usize) {
     let CheckSpec::Command { step, run, .. } = spec else { return };
     match (step, run) {
         (None, None) => {
-            walk.error(at, "this command check names neither `step` nor `run`", "name one of them");
+            walk.error(at, "this command check has neither `step` nor `run`", "add one of them");
         }
         (Some(_), Some(_)) => {
-            walk.error(at, "this command check names both `step` and `run`", "keep one of them");
+            walk.error(at, "this command check has both `step` and `run`", "keep only one of them");
         }
         _ => {}
     }
@@ -146,7 +147,7 @@ fn one_of_step_and_run(walk: &mut Walk<'_>, spec: &CheckSpec, at: usize) {
 fn read_claims(walk: &mut Walk<'_>, table: &DeTable<'_>) -> Vec<Claim> {
     let Some(value) = table.get("proves") else { return vec![] };
     let DeValue::Array(items) = value.get_ref() else {
-        let hint = "write proves = [{ criterion = \"A.1\", says = \"…\" }]";
+        let hint = "write proves = [{ criterion = \"A.1\", contains = \"…\" }]";
         walk.error(value.span().start, "`proves` must be a list", hint);
         return vec![];
     };
@@ -161,7 +162,7 @@ fn read_claims(walk: &mut Walk<'_>, table: &DeTable<'_>) -> Vec<Claim> {
             _ => walk.error(
                 item.span().start,
                 "an entry of `proves` must be a table or an id",
-                "write { criterion = \"A.1\", says = \"…\" }",
+                "write { criterion = \"A.1\", contains = \"…\" }",
             ),
         }
     }
@@ -170,23 +171,24 @@ fn read_claims(walk: &mut Walk<'_>, table: &DeTable<'_>) -> Vec<Claim> {
 
 fn read_claim(walk: &mut Walk<'_>, table: &DeTable<'_>, at: usize) -> Option<Claim> {
     let targets = ["criterion", "matrix", "checklist"];
-    walk.unknown_keys(table, &["criterion", "matrix", "checklist", "says"], "`proves`");
+    walk.unknown_keys(table, &["criterion", "matrix", "checklist", "contains"], "`proves`");
     let named: Vec<&'static str> = targets.into_iter().filter(|t| table.contains_key(*t)).collect();
-    let says = walk.string(table, "says");
+    let says = walk.string(table, "contains");
     match named.as_slice() {
         [target] => {
             let id = walk.string(table, target)?;
             Some(Claim { target: Some(target), id, says })
         }
         _ => {
-            let message = "an entry of `proves` names exactly one criterion, matrix or checklist";
-            walk.error(at, message, "write { criterion = \"A.1\", says = \"…\" }");
+            let message =
+                "an entry of `proves` must have exactly one of `criterion`, `matrix` and `checklist`";
+            walk.error(at, message, "write { criterion = \"A.1\", contains = \"…\" }");
             None
         }
     }
 }
 
-/// The parts, and the services whose images alone count: `image:backend` is the image of one service.
+/// The parts of `binds`, and the services of single images: `image:backend` is the image of one service.
 fn read_binds(walk: &mut Walk<'_>, table: &DeTable<'_>) -> Option<(Vec<ReleaseComponent>, Vec<String>)> {
     let names = walk.strings(table, "binds")?;
     let labels: Vec<&str> = ReleaseComponent::ALL.iter().map(|p| p.label()).collect();
@@ -200,9 +202,9 @@ fn read_binds(walk: &mut Walk<'_>, table: &DeTable<'_>) -> Option<(Vec<ReleaseCo
             None => ReleaseComponent::ALL.into_iter().find(|p| p.label() == value),
         };
         let Some(part) = part else {
-            let message = format!("`{value}` is no part of a release");
+            let message = format!("`{value}` is not a part of a release");
             let hint = match service {
-                Some(_) => "name the service: `image:backend`".to_owned(),
+                Some(_) => "add the service, such as `image:backend`".to_owned(),
                 None => suggestion(&value, &labels),
             };
             walk.error(span.start, message, hint);
@@ -218,31 +220,31 @@ fn read_binds(walk: &mut Walk<'_>, table: &DeTable<'_>) -> Option<(Vec<ReleaseCo
         }
     }
     if let (Some(at), false) = (all_images, images.is_empty()) {
-        let message = "`images` is the images of all services, and some are named beside it";
-        walk.error(at, message, "keep `images`, or the single ones");
+        let message = "`images` already includes the images of all services";
+        walk.error(at, message, "keep either `images` or the single images");
     }
     Some((parts, images))
 }
 
 fn read_want(walk: &mut Walk<'_>, table: &DeTable<'_>) -> Option<Want> {
-    let At { value, span } = walk.string(table, "want")?;
+    let At { value, span } = walk.string(table, "expect")?;
     match value.parse() {
         Ok(want) => Some(want),
         Err(error) => {
-            walk.error(span.start, format!("`want`: {error}"), "");
+            walk.error(span.start, format!("`expect`: {error}"), "");
             None
         }
     }
 }
 
-/// Reads the kind's own keys. The type stops at its first mistake, so the key it stumbled over is
-/// noted, taken out, and the rest is tried again.
+/// Reads the keys of the kind. Deserialization stops at the first mistake, so that key is reported and
+/// removed, and the rest is read again.
 fn read_spec(walk: &mut Walk<'_>, table: &DeTable<'_>, span: &Range<usize>) -> Option<CheckSpec> {
     if !table.contains_key("kind") {
         walk.error(
             span.start,
             "this check has no `kind`",
-            "name one: command, http, compose, env_file, file, git, port, tls, prometheus, grafana, logs, \
+            "add one: command, http, compose, env_file, file, git, port, tls, prometheus, grafana, logs, \
              database, drill",
         );
         return None;
@@ -262,16 +264,16 @@ fn read_spec(walk: &mut Walk<'_>, table: &DeTable<'_>, span: &Range<usize>) -> O
         let message = error.message().to_owned();
         let Some(culprit) = culprit(&rest, &message, span) else {
             let missing = quoted(&message).first().cloned().unwrap_or_default();
-            // What is missing because it was taken out above has been told already.
+            // A key that is missing because it was removed above has been reported already.
             if !spoiled.contains(&missing) {
-                walk.error(span.start, format!("this check is not complete: {message}"), "");
+                walk.error(span.start, format!("this check is incomplete: {message}"), "");
             }
             return None;
         };
         tell(walk, &rest, &culprit, &message);
         rest.remove(culprit.as_str());
         spoiled.push(culprit);
-        // Without its kind nothing more can be said, and nobody reads a list without end.
+        // Without the kind the other keys cannot be checked, and very long lists are not useful.
         if spoiled.len() > 50 || spoiled.last().is_some_and(|key| key == "kind") {
             return None;
         }
@@ -283,11 +285,11 @@ fn try_spec(table: &DeTable<'_>, span: &Range<usize>) -> Result<CheckSpec, toml:
     CheckSpec::deserialize(ValueDeserializer::from(value))
 }
 
-/// The key that the message is about: the one it names, else the one without which the message
-/// is another. `None` when a key is missing.
+/// The key that the message is about: the one in the message, else the one whose removal changes the
+/// message. `None` when a key is missing.
 fn culprit(table: &DeTable<'_>, message: &str, span: &Range<usize>) -> Option<String> {
     if message.starts_with("missing field") {
-        // It may be missing from a table within.
+        // It may be missing in an inner table.
         return table
             .iter()
             .filter(|(_, value)| matches!(value.get_ref(), DeValue::Table(_)))
@@ -299,7 +301,7 @@ fn culprit(table: &DeTable<'_>, message: &str, span: &Range<usize>) -> Option<St
         return named;
     }
     let mut keys: Vec<String> = table.keys().map(|k| k.get_ref().to_string()).collect();
-    // Without its kind every message is another, so that key is suspected last.
+    // Without the kind every message changes, so `kind` is tried last.
     keys.sort_by_key(|k| k == "kind");
     keys.into_iter().find(|key| differs_without(table, key, message, span))
 }
@@ -313,12 +315,12 @@ fn differs_without(table: &DeTable<'_>, key: &str, message: &str, span: &Range<u
     }
 }
 
-/// Notes the mistake at the key's place, or at the place within its value.
+/// Reports the mistake at the place of the key, or within its value.
 fn tell(walk: &mut Walk<'_>, table: &DeTable<'_>, culprit: &str, message: &str) {
     let Some((key, value)) = table.get_key_value(culprit) else { return };
     let names = quoted(message);
     let name = names.first().map_or("", String::as_str);
-    let expected: Vec<&str> = names.iter().skip(1).map(String::as_str).collect();
+    let expected: Vec<&str> = names.iter().skip(1).map(String::as_str).filter(|name| !is_old(name)).collect();
     if message.starts_with("unknown field") {
         let inner = value.get_ref().as_table().and_then(|t| t.get_key_value(name));
         let at = inner.map_or(key.span().start, |(k, _)| k.span().start);

@@ -1,5 +1,5 @@
-//! Does the configuration fit the runbook: every id that it names exists, and still says what it
-//! is said to prove.
+//! Does the configuration match the runbook: every id exists, and its text still contains the words that
+//! `proves` quotes.
 
 use std::collections::HashMap;
 
@@ -9,17 +9,17 @@ use super::checks::{Claim, ReadCheck};
 use super::walk::{At, Walk, suggestion};
 use crate::text::{fold, shorten, squeeze};
 
-/// Ids named by the other tables.
+/// Ids in the other tables.
 #[derive(Default)]
 pub(super) struct References {
     pub steps: Vec<At<String>>,
     pub checks: Vec<At<String>>,
     pub gates: Vec<At<String>>,
-    /// Criteria and checklist items that need a word besides their checks.
+    /// Criteria and checklist items that need an attestation in addition to their checks.
     pub items: Vec<At<String>>,
 }
 
-/// Compares; without a runbook only what the file alone can tell.
+/// Compares both; without a runbook, checks only the configuration.
 pub(super) fn cross_check(
     walk: &mut Walk<'_>,
     runbook: Option<&Runbook>,
@@ -31,14 +31,14 @@ pub(super) fn cross_check(
         let id = read.id.as_str();
         if let Some(at) = first.get(id).filter(|_| !id.is_empty()) {
             let line = walk.lines.line(*at);
-            let message = format!("a check with the id `{id}` stands already at line {line}");
-            walk.error(read.id_at, message, "give every check an id of its own");
+            let message = format!("the check id `{id}` is already used in line {line}");
+            walk.error(read.id_at, message, "give every check a unique id");
         } else {
             first.insert(id, read.id_at);
         }
         if !read.claims_something {
             let name = if id.is_empty() { "this check".to_owned() } else { format!("the check `{id}`") };
-            let hint = "say what: proves = [{ criterion = \"A.1\", says = \"…\" }]";
+            let hint = "add proves = [{ criterion = \"A.1\", contains = \"…\" }]";
             walk.error(read.id_at, format!("{name} proves nothing"), hint);
         }
     }
@@ -71,7 +71,8 @@ pub(super) fn cross_check(
         .collect();
     for At { value, span } in &references.items {
         if !items.contains(&value.as_str()) {
-            let message = format!("`attest` names `{value}`, which is no criterion or checklist item");
+            let message =
+                format!("`attest` names `{value}`, but there is no such criterion or checklist item");
             walk.error(span.start, message, ids_near(value, &items));
         }
     }
@@ -79,7 +80,7 @@ pub(super) fn cross_check(
     for At { value, span } in &references.gates {
         if !gates.contains(&value.as_str()) {
             let message = format!("the runbook has no Gate {value}");
-            walk.error(span.start, message, format!("its gates are {}", gates.join(", ")));
+            walk.error(span.start, message, format!("use one of: {}", gates.join(", ")));
         }
     }
 }
@@ -110,28 +111,28 @@ fn claim_holds(walk: &mut Walk<'_>, runbook: &Runbook, claim: &Claim) {
     let (Some(says), Some(text)) = (&claim.says, runbook.provable_text(id)) else { return };
     let wanted = fold(&says.value);
     if wanted.is_empty() {
-        walk.error(says.span.start, "`says` is empty", "name words of the text that is proved");
+        walk.error(says.span.start, "`contains` is empty", "quote words of the text that the check proves");
     } else if !fold(&text).contains(&wanted) {
-        let message = format!("`{id}` does not say “{}”", says.value);
-        let hint = format!("it says “{}”: correct the id, or `says`", shorten(&squeeze(&text), 100));
+        let message = format!("the text of `{id}` does not contain “{}”", says.value);
+        let hint = format!("the text is “{}”: correct the id or `contains`", shorten(&squeeze(&text), 100));
         walk.error(says.span.start, message, hint);
     }
 }
 
-/// The ids that share the gate or section, else all of them; never a long list.
+/// The ids of the same gate or section, else all ids; at most 12.
 pub(super) fn ids_near(id: &str, ids: &[&str]) -> String {
     if ids.is_empty() {
-        return "it has none".to_owned();
+        return "the runbook has none".to_owned();
     }
     let prefix = id.split_once('.').map_or(id, |(p, _)| p);
     let near: Vec<&str> =
         ids.iter().copied().filter(|i| i.split_once('.').is_some_and(|(p, _)| p == prefix)).collect();
     let listed = if near.is_empty() { ids } else { &near };
     let more = if listed.len() > 12 { ", …" } else { "" };
-    format!("there are {}{more}", listed[..listed.len().min(12)].join(", "))
+    format!("use one of: {}{more}", listed[..listed.len().min(12)].join(", "))
 }
 
-/// Notes the criteria that no check proves: people attest them.
+/// Adds a note for each criterion that no check proves: a person must attest it.
 pub(super) fn note_attestations(
     problems: &mut Vec<Problem>,
     runbook: &Runbook,
@@ -146,7 +147,7 @@ pub(super) fn note_attestations(
             line: criterion.line,
             column: 1,
             severity: Severity::Note,
-            message: format!("no check proves {}; a person has to attest it", criterion.id),
+            message: format!("no check proves {}: a person must attest it", criterion.id),
             hint: String::new(),
         });
     }

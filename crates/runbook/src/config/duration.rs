@@ -1,4 +1,4 @@
-//! Spans as people write them in a configuration: `90s`, `10m`, `7d`.
+//! Durations in a configuration: `90s`, `10m`, `7d`.
 
 /// Reads `500ms`, `90s`, `10m`, `2h`, `7d` into milliseconds. `None` for anything else, for zero,
 /// and for more than ten years.
@@ -23,7 +23,7 @@ mod tests {
     use super::parse_duration;
 
     #[test]
-    fn spans_are_read_with_their_unit() {
+    fn durations_are_read_with_their_unit() {
         for (text, ms) in
             [("500ms", 500), ("90s", 90_000), ("10m", 600_000), ("2 h", 7_200_000), ("7d", 604_800_000)]
         {

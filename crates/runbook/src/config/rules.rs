@@ -1,5 +1,5 @@
-//! `[attestations]`, `[waivers]` and `[checklist]`: how long people's words count, and of which parts
-//! checklist items are made.
+//! `[attestations]`, `[waivers]` and `[checklist]`: how long attestations and waivers are valid, and the parts
+//! of checklist items.
 
 use domain::item::{Proof, items};
 use domain::rules::{ChecklistPart, Rules};
@@ -10,11 +10,11 @@ use super::checks::ReadCheck;
 use super::cross::ids_near;
 use super::walk::{At, Walk, suggestion};
 
-/// The rules with the places of the ids that they name.
+/// The rules with the places of their ids.
 #[derive(Default)]
 pub(super) struct ReadRules {
     pub rules: Rules,
-    /// Items named in `[attestations]`.
+    /// Items in `[attestations]`.
     attested: Vec<At<String>>,
     /// Items of `[checklist]` and their parts.
     checklist: Vec<(At<String>, Vec<At<String>>)>,
@@ -37,15 +37,15 @@ pub(super) fn read_rules(walk: &mut Walk<'_>, root: &DeTable<'_>) -> ReadRules {
         }
     }
     if let Some(table) = walk.table(root, "waivers") {
-        walk.unknown_keys(table, &["longest"], "[waivers]");
-        read.rules.waiver_longest_ms = walk.duration(table, "longest");
+        walk.unknown_keys(table, &["max_duration"], "[waivers]");
+        read.rules.waiver_longest_ms = walk.duration(table, "max_duration");
     }
     if let Some(table) = walk.table(root, "checklist") {
         for key in table.keys() {
             let item: &str = key.get_ref();
             let Some(parts) = walk.strings(table, item) else { continue };
             if parts.is_empty() {
-                let hint = "name criteria and checks: [\"C.1\", \"check:env\"]";
+                let hint = "list criteria and checks: [\"C.1\", \"check:env\"]";
                 walk.error(key.span().start, format!("`{item}` has no parts"), hint);
             }
             let pieces: Vec<ChecklistPart> = parts.iter().map(|p| ChecklistPart::read(&p.value)).collect();
@@ -56,7 +56,7 @@ pub(super) fn read_rules(walk: &mut Walk<'_>, root: &DeTable<'_>) -> ReadRules {
     read
 }
 
-/// Every id that the tables name exists.
+/// Checks that every id in the tables exists.
 pub(super) fn check_rules(
     walk: &mut Walk<'_>,
     runbook: Option<&Runbook>,
@@ -71,7 +71,7 @@ pub(super) fn check_rules(
         let all: Vec<&str> = criteria.iter().chain(&lines).copied().collect();
         if !all.contains(&value.as_str()) {
             let message =
-                format!("`[attestations]` names `{value}`, which is no criterion or checklist item");
+                format!("`[attestations]` names `{value}`, but there is no such criterion or checklist item");
             walk.error(span.start, message, ids_near(value, &all));
         }
     }
@@ -84,15 +84,15 @@ pub(super) fn check_rules(
             .iter()
             .any(|i| i.id == *value && matches!(i.proof, Proof::GatesAccepted | Proof::SignOffs))
         {
-            let message = format!("`{value}` is computed from the gates or the sign-offs already");
-            walk.error(span.start, message, "take it out of [checklist]");
+            let message = format!("`{value}` is already computed from the gates or the sign-offs");
+            walk.error(span.start, message, "remove it from [checklist]");
         }
         for part in parts {
             match ChecklistPart::read(&part.value) {
                 ChecklistPart::Criterion(id) if !criteria.contains(&id.as_str()) => {
                     let message = format!("the runbook has no criterion `{id}`");
                     let hint = if known.contains(&id.as_str()) {
-                        format!("there is a check of that name: write “check:{id}”")
+                        format!("to use the check of that name, write “check:{id}”")
                     } else {
                         ids_near(&id, &criteria)
                     };

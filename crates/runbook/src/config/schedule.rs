@@ -1,4 +1,4 @@
-//! When a check runs by itself, in which order and beside what.
+//! When a check runs on schedule, in which order, and whether in parallel with others.
 
 use domain::check::Check;
 use domain::check::Schedule;
@@ -9,7 +9,7 @@ use toml::de::DeTable;
 use super::checks::ReadCheck;
 use super::walk::{At, Walk, suggestion};
 
-/// More often than this would be no schedule but a load.
+/// The shortest interval, milliseconds. Shorter ones would put load on the stack.
 const LEAST_EVERY_MS: u64 = 10_000;
 
 /// Reads the keys of one check.
@@ -18,7 +18,7 @@ pub(super) fn read_schedule(walk: &mut Walk<'_>, table: &DeTable<'_>, after: &[A
     if every_ms.is_some_and(|ms| ms < LEAST_EVERY_MS)
         && let Some(value) = table.get("every")
     {
-        walk.error(value.span().start, "`every` is at least 10s", "checks are not for measuring load");
+        walk.error(value.span().start, "`every` must be at least 10s", "use a longer interval");
     }
     Schedule {
         after: after.iter().map(|a| a.value.clone()).collect(),
@@ -28,15 +28,15 @@ pub(super) fn read_schedule(walk: &mut Walk<'_>, table: &DeTable<'_>, after: &[A
     }
 }
 
-/// Reads `[schedule]`: whether checks that may change something may be started by the clock.
+/// Reads `[schedule]`: whether checks that may change something may run on schedule.
 pub(super) fn read_commands_allowed(walk: &mut Walk<'_>, root: &DeTable<'_>) -> bool {
     let Some(table) = walk.table(root, "schedule") else { return false };
     walk.unknown_keys(table, &["commands"], "[schedule]");
     walk.yes_or_no(table, "commands").unwrap_or(false)
 }
 
-/// What is named in `after` exists, nothing waits for itself, and the clock starts nothing that may change
-/// something without leave.
+/// Checks that the ids in `after` exist, that no check waits for itself, and that checks that may change something
+/// run on schedule only when this is allowed.
 pub(super) fn check_schedules(
     walk: &mut Walk<'_>,
     runbook: Option<&Runbook>,
@@ -50,7 +50,7 @@ pub(super) fn check_schedules(
     for read in checks {
         for At { value, span } in &read.after {
             if !known.contains(&value.as_str()) && runbook.is_some() {
-                let message = format!("`after` names `{value}`, which is no check and no step");
+                let message = format!("`after` names `{value}`, but there is no such check or step");
                 walk.error(span.start, message, suggestion(value, &known));
             }
         }
@@ -61,16 +61,20 @@ pub(super) fn check_schedules(
         let kind = check.spec.kind();
         if kind == "drill" {
             let message = format!("the drill `{}` cannot be scheduled", check.id);
-            walk.error(read.id_at, message, "leave `every` out: people drill on purpose");
+            walk.error(read.id_at, message, "remove `every`: a person must start a drill");
         } else if !check.only_looks() && !commands_allowed {
-            let message = format!("`{}` may change something, so the clock does not start it", check.id);
-            walk.error(read.id_at, message, "leave `every` out, or write `commands = true` in [schedule]");
+            let message = format!("`{}` may change something, so it cannot run on schedule", check.id);
+            walk.error(
+                read.id_at,
+                message,
+                "remove `every`, or allow it with `commands = true` in [schedule]",
+            );
         }
     }
     let all: Vec<Check> = checks.iter().filter_map(|c| c.check.clone()).collect();
     if let Some(ids) = circle(&all) {
         let at = checks.iter().find(|c| Some(&c.id) == ids.first()).map_or(0, |c| c.id_at);
-        let message = format!("`after` goes round in a circle: {}", ids.join(", "));
-        walk.error(at, message, "let one of them go first");
+        let message = format!("`after` forms a cycle: {}", ids.join(", "));
+        walk.error(at, message, "remove `after` from one of them");
     }
 }

@@ -1,20 +1,20 @@
-//! The same for checks on data, secrets and the stack.
+//! Finds declarations that make no sense, in checks on data, secrets and the stack.
 
 use domain::check::{CheckSpec, ComposeAssert, DatabaseAssert, DatabaseSpec, EnvAssert};
 
 use super::parse_duration;
 use super::sense::Say;
 
-/// Notes a key that the question does not use: whoever wrote it expects something that does not happen.
+/// Reports a key that the `assert` does not use: the author expects an effect that it does not have.
 fn only(say: Say<'_>, key: &str, given: bool, used: bool) {
     if given && !used {
-        say(key, &format!("`{key}` means nothing for this `assert`"), "leave it out, or correct `assert`");
+        say(key, &format!("`{key}` has no effect with this `assert`"), "remove it, or correct `assert`");
     }
 }
 
 fn span(say: Say<'_>, key: &str, text: Option<&str>) {
     if text.is_some_and(|text| parse_duration(text).is_none()) {
-        say(key, &format!("`{key}` is no span of time"), "write it as 90s, 10m, 24h or 7d");
+        say(key, &format!("`{key}` is not a duration"), "write it as 90s, 10m, 24h or 7d");
     }
 }
 
@@ -22,7 +22,7 @@ pub(super) fn database(say: Say<'_>, spec: &DatabaseSpec) {
     use DatabaseAssert::{Backup, Migrations, Restore, Rows};
     let of = |asserts: &[DatabaseAssert]| asserts.contains(&spec.assert);
     if spec.service.is_none() && spec.assert != Backup {
-        say("assert", "this check names no `service`", "name the service that runs the database");
+        say("assert", "this check has no `service`", "set it to the service that runs the database");
     }
     for (key, given) in [
         ("service", spec.service.is_some()),
@@ -46,18 +46,30 @@ pub(super) fn database(say: Say<'_>, spec: &DatabaseSpec) {
         Migrations if spec.files.is_none() => {
             say(
                 "assert",
-                "this check does not say where the migrations lie",
-                "write files = \"migrations/*.mjs\"",
+                "this check has no `files`",
+                "add the files of the migrations: files = \"migrations/*.mjs\"",
             );
         }
         Migrations if spec.tool.is_some() == spec.query.is_some() => {
-            say("assert", "the applied migrations are read by a `tool` or by a `query`", "name one of them");
+            say(
+                "assert",
+                "this check must have exactly one of `tool` and `query`",
+                "keep or add one of them: it reads the applied migrations",
+            );
         }
         Rows if spec.rows.is_empty() => {
-            say("assert", "this check names no table", "write rows = { media = 10 }");
+            say(
+                "assert",
+                "this check has no `rows`",
+                "add tables with their minimum of rows: rows = { media = 10 }",
+            );
         }
         Backup | Restore if spec.path.is_none() => {
-            say("assert", "this check names no backup", "write path = \"backups/*.dump\"");
+            say(
+                "assert",
+                "this check has no `path`",
+                "add the path of the backup: path = \"backups/*.dump\"",
+            );
         }
         _ => {}
     }
@@ -93,7 +105,7 @@ pub(super) fn env_file(say: Say<'_>, spec: &CheckSpec) {
     only(say, "max_age", max_age.is_some(), is(&[EnvAssert::Rotated]));
     span(say, "max_age", max_age.as_deref());
     if *assert == EnvAssert::Rotated && max_age.is_none() {
-        say("assert", "this check names no greatest age", "write max_age = \"90d\"");
+        say("assert", "this check has no `max_age`", "add max_age = \"90d\"");
     }
 }
 

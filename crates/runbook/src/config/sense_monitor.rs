@@ -1,11 +1,11 @@
-//! Sense in the declarations of checks of what watches the stack.
+//! Finds declarations that make no sense, in checks of the monitoring of the stack.
 
 use domain::check::{CheckSpec, PrometheusAssert as Assert, Want};
 
 use super::parse_duration;
 use super::sense::Say;
 
-/// Notes spans of time that are none: a check must not fall back to another one in silence.
+/// Reports durations that are not valid: a check must not silently use a default instead.
 pub(super) fn spans(say: Say<'_>, spec: &CheckSpec) {
     let spans = match spec {
         CheckSpec::Prometheus(asked) => vec![("within", &asked.within), ("for", &asked.hold)],
@@ -17,12 +17,12 @@ pub(super) fn spans(say: Say<'_>, spec: &CheckSpec) {
         if let Some(text) = text
             && parse_duration(text).is_none()
         {
-            say(key, &format!("“{text}” is no span of time"), "write one as “30s”, “10m” or “7d”");
+            say(key, &format!("“{text}” is not a duration"), "write it as “30s”, “10m” or “7d”");
         }
     }
 }
 
-/// Notes a query that is compared with nothing, and a fired alert that nothing ends.
+/// Reports a query without a threshold, and a fired alert that is not cleared.
 pub(super) fn prometheus(say: Say<'_>, spec: &CheckSpec, want: Option<&Want>) {
     let CheckSpec::Prometheus(asked) = spec else { return };
     let needs = match asked.assert {
@@ -32,12 +32,16 @@ pub(super) fn prometheus(say: Say<'_>, spec: &CheckSpec, want: Option<&Want>) {
         Assert::Alert => ("alertmanager", asked.alertmanager.is_some()),
     };
     if !needs.1 {
-        say("assert", &format!("this question needs `{}`", needs.0), &format!("add `{}`", needs.0));
+        say("assert", &format!("this `assert` requires `{}`", needs.0), &format!("add `{}`", needs.0));
     }
     if asked.assert == Assert::Query && want.is_none() {
-        say("query", "a query without `want` proves nothing", "write want = \"< 600 ms\", or \"absent\"");
+        say("query", "a query without `expect` proves nothing", "write expect = \"< 600 ms\", or \"absent\"");
     }
     if asked.fire.is_some() && (asked.clear.is_none() || asked.alert.is_none()) {
-        say("fire", "`fire` needs the `alert` it is to raise, and `clear` to end it", "name both");
+        say(
+            "fire",
+            "`fire` requires `alert` and `clear`",
+            "set `alert` to the alert that fires, and `clear` to the command that ends it",
+        );
     }
 }

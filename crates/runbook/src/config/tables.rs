@@ -1,4 +1,4 @@
-//! The tables of the file other than the checks, and the way from the file to all of it.
+//! The tables other than the checks, and the reading of the whole file.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,32 +9,35 @@ use toml::de::DeTable;
 
 use super::checks::read_checks;
 use super::cross::{References, cross_check};
+use super::old_keys::rename_old_keys;
 use super::rules::{check_rules, read_rules};
 use super::schedule::{check_schedules, read_commands_allowed};
 use super::walk::{At, Walk, suggestion};
 use super::{Config, Deploy, OnFailedDeploy, Reading, Retention, Rollback, Stack};
 
-/// Compose files that are taken when none is named, in Compose's own order.
+/// Compose files that are used when `files` is not set, in the order of Compose.
 const USUAL_FILES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"];
 
-/// More releases than this are not kept.
+/// The largest value of `keep`.
 const MOST_KEPT: u32 = 100;
 
-/// Reads the document and the runbook that it names.
+/// Reads the document and its runbook.
 pub(super) fn read_document(path: &Path, file: &str, text: &str) -> Reading {
     let mut walk = Walk::new(text, file);
     let (root, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
         let at = error.span().map_or(0, |s| s.start);
-        walk.error(at, format!("this is no valid TOML: {}", error.message()), "");
+        walk.error(at, format!("this is not valid TOML: {}", error.message()), "");
     }
     if !errors.is_empty() {
-        // What was recovered around a mistake would only lead to more complaints.
+        // The text recovered around a mistake would only cause more errors.
         let mut problems = walk.problems;
         problems.sort_by_key(|p| (p.line, p.column));
         return Reading { config: None, runbook: None, runbook_file: file.to_owned(), problems };
     }
-    let root = root.get_ref();
+    let mut root = root.into_inner();
+    rename_old_keys(&mut walk, &mut root);
+    let root = &root;
     walk.unknown_keys(
         root,
         &[
@@ -97,8 +100,8 @@ pub(super) fn read_document(path: &Path, file: &str, text: &str) -> Reading {
 fn read_runbook(walk: &mut Walk<'_>, root: &DeTable<'_>, base: &Path) -> (Option<PathBuf>, Option<Runbook>) {
     let Some(At { value, span }) = walk.string(root, "runbook") else {
         if !root.contains_key("runbook") {
-            let hint = "write runbook = \"docs/staging-runbook.md\" above the first table";
-            walk.error(0, "the file names no `runbook`", hint);
+            let hint = "add runbook = \"docs/staging-runbook.md\" above the first table";
+            walk.error(0, "`runbook` is missing", hint);
         }
         return (None, None);
     };
@@ -107,13 +110,13 @@ fn read_runbook(walk: &mut Walk<'_>, root: &DeTable<'_>, base: &Path) -> (Option
         Ok(runbook) => (Some(path), Some(runbook)),
         Err(error) => {
             let message = format!("the runbook “{value}” cannot be read: {error}");
-            walk.error(span.start, message, "paths are relative to this file");
+            walk.error(span.start, message, "correct the path: it is relative to this file");
             (Some(path), None)
         }
     }
 }
 
-/// The server reads its own table ([`super::server_table`]); here only mistakes in it are told.
+/// The server reads its table itself ([`super::server_table`]); this function only reports mistakes in it.
 fn check_server(walk: &mut Walk<'_>, root: &DeTable<'_>) {
     let Some(table) = walk.table(root, "server") else { return };
     walk.unknown_keys(table, &["listen", "data", "public_url", "allowed_hosts", "share_host"], "[server]");
@@ -137,7 +140,7 @@ fn read_stack(walk: &mut Walk<'_>, root: &DeTable<'_>, base: &Path) -> Option<St
         "urls",
     ];
     if !root.contains_key("stack") {
-        walk.error(0, "the file has no [stack]", "say there where the Compose project is");
+        walk.error(0, "[stack] is missing", "add it with the directory and the files of the Compose project");
     }
     let table = walk.table(root, "stack")?;
     walk.unknown_keys(table, &known, "[stack]");
@@ -146,14 +149,14 @@ fn read_stack(walk: &mut Walk<'_>, root: &DeTable<'_>, base: &Path) -> Option<St
     let exists = place.is_dir();
     if let (Some(At { value, span }), false) = (&directory, exists) {
         let message = format!("the directory “{value}” does not exist");
-        walk.error(span.start, message, "paths are relative to this file");
+        walk.error(span.start, message, "correct the path: it is relative to this file");
     }
     let project = walk.string(table, "project").and_then(|p| project_name(walk, p));
     let files = read_files(walk, table, &place, exists);
     let env_file = walk.string(table, "env_file").map(|At { value, span }| {
         if exists && !place.join(&value).is_file() {
             let message = format!("the env file “{value}” does not exist yet");
-            walk.say(Severity::Note, span.start, message, "nothing can be deployed before it does");
+            walk.say(Severity::Note, span.start, message, "create it before the first deploy");
         }
         PathBuf::from(value)
     });
@@ -185,7 +188,7 @@ fn read_stack(walk: &mut Walk<'_>, root: &DeTable<'_>, base: &Path) -> Option<St
     })
 }
 
-/// Compose takes small letters, digits, `-` and `_`, with a letter or digit first.
+/// Compose accepts lowercase letters, digits, `-` and `_`, starting with a letter or digit.
 fn project_name(walk: &mut Walk<'_>, name: At<String>) -> Option<String> {
     let At { value, span } = name;
     let inside = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
@@ -193,15 +196,23 @@ fn project_name(walk: &mut Walk<'_>, name: At<String>) -> Option<String> {
     if first && value.bytes().all(inside) {
         return Some(value);
     }
-    let message = format!("“{value}” cannot be a Compose project's name");
-    walk.error(span.start, message, "use small letters, digits, `-` and `_`, a letter or digit first");
+    let message = format!("“{value}” is not a valid Compose project name");
+    walk.error(
+        span.start,
+        message,
+        "use lowercase letters, digits, `-` and `_`, starting with a letter or digit",
+    );
     None
 }
 
 fn must_exist(walk: &mut Walk<'_>, place: &Path, directory_exists: bool, file: &At<String>) {
     if directory_exists && !place.join(&file.value).is_file() {
         let message = format!("the file “{}” does not exist", file.value);
-        walk.error(file.span.start, message, "paths are relative to the stack's directory");
+        walk.error(
+            file.span.start,
+            message,
+            "correct the path: it is relative to the directory of the stack",
+        );
     }
 }
 
@@ -215,13 +226,13 @@ fn read_files(walk: &mut Walk<'_>, table: &DeTable<'_>, place: &Path, exists: bo
     let usual = USUAL_FILES.into_iter().find(|f| place.join(f).is_file());
     if usual.is_none() && exists && !table.contains_key("files") {
         let at = table.keys().next().map_or(0, |k| k.span().start);
-        let message = "the stack's directory has no Compose file";
-        walk.error(at, message, "name it: files = [\"docker-compose.yml\"]");
+        let message = "the directory of the stack has no Compose file";
+        walk.error(at, message, "set files = [\"docker-compose.yml\"] in [stack]");
     }
     usual.map(PathBuf::from).into_iter().collect()
 }
 
-/// Addresses by name, and where each is written: line and column.
+/// Addresses by name, and the place of each: line and column.
 type Urls = (BTreeMap<String, String>, BTreeMap<String, (usize, usize)>);
 
 fn read_urls(walk: &mut Walk<'_>, table: &DeTable<'_>) -> Urls {
@@ -234,8 +245,8 @@ fn read_urls(walk: &mut Walk<'_>, table: &DeTable<'_>) -> Urls {
             out.insert(name.to_owned(), value);
             places.insert(name.to_owned(), walk.lines.position(walk.text, span.start));
         } else {
-            let message = format!("`{name}` is no web address");
-            walk.error(span.start, message, "begin it with http:// or https://");
+            let message = format!("`{name}` is not a web address");
+            walk.error(span.start, message, "start it with http:// or https://");
         }
     }
     (out, places)
@@ -252,7 +263,7 @@ fn read_deploy(walk: &mut Walk<'_>, root: &DeTable<'_>, references: &mut Referen
         "db_rollback",
         "db_backup",
         "backup_before_deploy",
-        "db_fresh",
+        "db_recreate",
         "smoke",
     ];
     walk.unknown_keys(table, &known, "[deploy]");
@@ -275,12 +286,20 @@ fn read_deploy(walk: &mut Walk<'_>, root: &DeTable<'_>, references: &mut Referen
     deploy.backup_before = walk.yes_or_no(table, "backup_before_deploy").unwrap_or_default();
     if deploy.backup_before && deploy.db_backup.is_none() {
         let at = table.get("backup_before_deploy").map_or(0, |value| value.span().start);
-        walk.error(at, "`backup_before_deploy` needs `db_backup`", "say which command takes the backup");
+        walk.error(
+            at,
+            "`backup_before_deploy` requires `db_backup`",
+            "set `db_backup` to the backup command",
+        );
     }
-    if let Some(At { value, span }) = walk.string(table, "db_fresh") {
+    if let Some(At { value, span }) = walk.string(table, "db_recreate") {
         if deploy.db_backup.is_none() {
-            let message = "`db_fresh` needs `db_backup`";
-            walk.error(span.start, message, "no database is made anew without a backup before it");
+            let message = "`db_recreate` requires `db_backup`";
+            walk.error(
+                span.start,
+                message,
+                "set `db_backup`: the database is backed up before it is recreated",
+            );
         }
         deploy.db_fresh = Some(value);
     }
@@ -304,8 +323,8 @@ fn read_rollback(walk: &mut Walk<'_>, root: &DeTable<'_>, base: &Path) -> Rollba
     rollback.keep = keep as usize;
     if rollback.keep < Rollback::LEAST {
         let at = table.get("keep").map_or(0, |value| value.span().start);
-        let message = format!("`keep` is at least {}", Rollback::LEAST);
-        walk.error(at, message, "two ways back are what Gate H asks for");
+        let message = format!("`keep` must be at least {}", Rollback::LEAST);
+        walk.error(at, message, "use a larger number: Stagegate retains at least two rollback targets");
     }
     rollback
 }
@@ -317,8 +336,8 @@ fn read_retention(walk: &mut Walk<'_>, root: &DeTable<'_>) -> Retention {
         let ms = walk.duration(table, key)?;
         if ms < Retention::LEAST_MS {
             let at = table.get(key).map_or(0, |value| value.span().start);
-            let hint = "such as \"90d\"; leave the key out to keep everything";
-            walk.error(at, format!("`{key}` is at least one day"), hint);
+            let hint = "write it as \"90d\", or remove the key to keep everything";
+            walk.error(at, format!("`{key}` must be at least one day"), hint);
         }
         Some(ms)
     };

@@ -1,5 +1,5 @@
-//! Walking a parsed TOML document: typed values with their places, and every mistake noted on the
-//! way instead of ending it. Knows TOML, and nothing of what the keys mean.
+//! Reads typed values with their places from a parsed TOML document. A mistake is reported and does not stop
+//! the reading. Knows TOML, but not the meaning of the keys.
 
 use std::ops::Range;
 
@@ -17,7 +17,7 @@ pub(super) struct Walk<'a> {
     pub problems: Vec<Problem>,
 }
 
-/// A value and where it stands.
+/// A value and its place.
 pub(super) struct At<T> {
     pub value: T,
     pub span: Range<usize>,
@@ -51,19 +51,19 @@ impl<'a> Walk<'a> {
         self.error(value.span().start, message, "");
     }
 
-    /// A text value.
+    /// A string.
     pub fn string(&mut self, table: &DeTable<'_>, key: &str) -> Option<At<String>> {
         let value = table.get(key)?;
         match value.get_ref() {
             DeValue::String(text) => Some(At { value: text.to_string(), span: value.span() }),
             _ => {
-                self.wrong_type(value, key, "a text in quotes");
+                self.wrong_type(value, key, "a string in quotes");
                 None
             }
         }
     }
 
-    /// A list of texts; a single text counts as a list of one.
+    /// A list of strings; a single string counts as a list of one.
     pub fn strings(&mut self, table: &DeTable<'_>, key: &str) -> Option<Vec<At<String>>> {
         let value = table.get(key)?;
         let items = match value.get_ref() {
@@ -72,7 +72,7 @@ impl<'a> Walk<'a> {
             }
             DeValue::Array(items) => items,
             _ => {
-                self.wrong_type(value, key, "a list of texts");
+                self.wrong_type(value, key, "a list of strings");
                 return None;
             }
         };
@@ -82,7 +82,7 @@ impl<'a> Walk<'a> {
                 DeValue::String(text) => {
                     out.push(At { value: text.to_string(), span: item.span() });
                 }
-                _ => self.wrong_type(item, key, "a list of texts"),
+                _ => self.wrong_type(item, key, "a list of strings"),
             }
         }
         Some(out)
@@ -100,13 +100,13 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// A span such as `10m`, in milliseconds.
+    /// A duration such as `10m`, in milliseconds.
     pub fn duration(&mut self, table: &DeTable<'_>, key: &str) -> Option<u64> {
         let At { value, span } = self.string(table, key)?;
         let ms = super::parse_duration(&value);
         if ms.is_none() {
-            let message = format!("`{key}`: “{value}” is no span of time");
-            self.error(span.start, message, "write one as “90s”, “10m”, “2h” or “7d”");
+            let message = format!("`{key}`: “{value}” is not a duration");
+            self.error(span.start, message, "write it as “90s”, “10m”, “2h” or “7d”");
         }
         ms
     }
@@ -129,14 +129,14 @@ impl<'a> Walk<'a> {
     /// `true` or `false`.
     pub fn yes_or_no(&mut self, table: &DeTable<'_>, key: &str) -> Option<bool> {
         let value = table.get(key)?;
-        if let DeValue::Boolean(said) = value.get_ref() {
-            return Some(*said);
+        if let DeValue::Boolean(given) = value.get_ref() {
+            return Some(*given);
         }
-        self.error(value.span().start, format!("`{key}` is neither true nor false"), "write true or false");
+        self.error(value.span().start, format!("`{key}` must be a boolean"), "write true or false");
         None
     }
 
-    /// Notes every key that is none of `known`. `place` names the table in words.
+    /// Reports every key that is not in `known`. `place` is the name of the table for people.
     pub fn unknown_keys(&mut self, table: &DeTable<'_>, known: &[&str], place: &str) {
         for key in table.keys() {
             let name: &str = key.get_ref();
@@ -148,21 +148,21 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// “did you mean …”, or the list of what there is.
+/// “did you mean …?”, or the list of possible names.
 pub(super) fn suggestion(name: &str, known: &[&str]) -> String {
     let length = name.chars().count();
-    // Two letters changing places are two edits.
+    // Two swapped letters are two edits.
     let most = if length < 4 { 1 } else { (length / 3).max(2) };
     let nearest =
         known.iter().map(|k| (distance(name, k), *k)).filter(|(d, _)| *d <= most).min_by_key(|(d, _)| *d);
     match nearest {
         Some((_, near)) => format!("did you mean `{near}`?"),
         None if known.is_empty() => String::new(),
-        None => format!("known here: {}", known.join(", ")),
+        None => format!("use one of: {}", known.join(", ")),
     }
 }
 
-/// Edits between two short words. Words over 40 letters are far from everything.
+/// Edits between two short words. Words over 40 letters match nothing.
 fn distance(a: &str, b: &str) -> usize {
     if a.chars().count() > 40 || b.chars().count() > 40 {
         return usize::MAX;
@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn near_words_are_suggested_and_far_ones_listed() {
         assert_eq!(suggestion("timout", &["title", "timeout"]), "did you mean `timeout`?");
-        assert_eq!(suggestion("colour", &["id", "kind"]), "known here: id, kind");
+        assert_eq!(suggestion("colour", &["id", "kind"]), "use one of: id, kind");
         assert_eq!(distance("kitten", "sitting"), 3);
         assert_eq!(distance("", "abc"), 3);
     }

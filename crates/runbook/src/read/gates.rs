@@ -12,12 +12,12 @@ impl Reader<'_> {
         let GateHeading { id, phase, title } = heading;
         let line = self.lines.line(at);
         if let Some(first) = self.out.gate(&id) {
-            let message = format!("Gate {id} has a heading already, at line {}", first.line);
+            let message = format!("Gate {id} already has a heading in line {}", first.line);
             self.problem(
                 Severity::Error,
                 at,
                 message,
-                "give every gate a letter of its own; what stands here was added to the first one",
+                "give every gate its own letter; this section was added to the first one",
             );
             return;
         }
@@ -30,7 +30,7 @@ impl Reader<'_> {
         self.out.gates.push(Gate { id, phase: phase.unwrap_or(place), title, line });
     }
 
-    /// An acceptance bullet of the list that is being read.
+    /// A bullet of the current acceptance list.
     pub(super) fn criterion(&mut self, text: &str, at: usize) {
         let Some(pending) = &mut self.pending else { return };
         let text = squeeze(text);

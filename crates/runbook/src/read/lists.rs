@@ -50,8 +50,8 @@ impl Reader<'_> {
         self.problem(
             Severity::Warning,
             at,
-            "this list stands directly below an acceptance list and is not part of it",
-            "if it holds criteria, use the same bullets; if not, put a line of text above it",
+            "this list is directly below an acceptance list but is not part of it",
+            "if it lists criteria, use the same bullets; if not, add a line of text above it",
         );
     }
 
@@ -62,7 +62,7 @@ impl Reader<'_> {
                 Severity::Warning,
                 item.source.start,
                 "this checklist item is empty",
-                "say what must hold, or remove it",
+                "write what must be true, or remove it",
             );
             return;
         }
@@ -79,7 +79,7 @@ impl Reader<'_> {
         self.out.checklist.push(ChecklistItem { id, text, digest, line, checked });
     }
 
-    /// `Sign-offs: A / B`, wherever it stands.
+    /// `Sign-offs: A / B`, anywhere in the file.
     pub(super) fn sign_off_line(&mut self, text: &str, at: usize, rank: u8) {
         let names = sign_off_roles(text);
         if names.is_empty() {
@@ -110,12 +110,12 @@ impl Reader<'_> {
                 Severity::Warning,
                 item.source.start,
                 format!("no role was recognised in “{}”", shorten(&squeeze(&item.text), 60)),
-                "write “Backend DRI: what they answer for”",
+                "write it as “Backend DRI: duties”",
             ),
         }
     }
 
-    /// Every line of a paragraph that has blanks.
+    /// Each line of a paragraph that has blanks.
     pub(super) fn ownership_lines(&mut self, range: Range<usize>) {
         let text = self.text;
         let mut offset = range.start;
@@ -125,7 +125,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A list item: one line of the log however it is wrapped.
+    /// A list item: one line of the ownership log, even if it is wrapped.
     fn ownership_item(&mut self, range: Range<usize>) {
         let at = range.start;
         let source = self.text.get(range).unwrap_or_default();
@@ -152,14 +152,14 @@ impl Reader<'_> {
             self.problem(
                 Severity::Note,
                 item.source.start,
-                "this line has blanks to fill but stands outside the ownership log",
+                "this line has blanks to fill in but is outside the ownership log",
                 "move it under a heading with the word “Ownership”",
             );
         }
     }
 }
 
-/// Takes the bullet or number from the beginning of a list line.
+/// Removes the bullet or number from the beginning of a list line.
 fn without_marker(line: &str) -> &str {
     let line = line.trim_start_matches(['>', ' ', '\t']);
     for bullet in ["- ", "* ", "+ "] {

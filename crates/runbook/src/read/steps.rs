@@ -1,4 +1,4 @@
-//! Fences: which are commands, and the steps they hold.
+//! Fenced code blocks: which of them are commands, and their steps.
 
 use domain::digest::sha256_hex;
 use domain::runbook::{Severity, Step, StepKind};
@@ -8,7 +8,7 @@ use crate::section::speaks_of_rollback;
 use crate::shell::{Command, Fence, is_manual, read_fence, title_of};
 use crate::text::{fold, shorten};
 
-/// Whether a fence's language is a shell, and whether it shows a session with prompts.
+/// `None` if the language of a fence is not a shell; else whether it shows a session with prompts.
 fn language(info: &str) -> Option<bool> {
     let word = info.split(|c: char| c.is_whitespace() || c == ',').next().unwrap_or_default();
     let word = word.trim_matches(['{', '}', '.']).to_ascii_lowercase();
@@ -27,8 +27,8 @@ impl Reader<'_> {
                 self.problem(
                     Severity::Note,
                     at,
-                    "a fence without a language is not read as commands",
-                    "write ```bash if its lines are to be run",
+                    "a code block without a language is not read as commands",
+                    "start it with ```bash if its lines are commands",
                 );
             }
             if !closed {
@@ -37,7 +37,7 @@ impl Reader<'_> {
             return;
         };
         if !closed {
-            // Prose may have been swallowed, and prose must not be offered to be run.
+            // The block may include prose, and prose must not be run as a command.
             self.not_closed(at);
             return;
         }
@@ -85,8 +85,8 @@ impl Reader<'_> {
             });
         }
         for (line, comment) in loose_comments {
-            let message = format!("no command follows the comment “{}”", shorten(&comment, 60));
-            let hint = "a comment names the command directly below it";
+            let message = format!("there is no command below the comment “{}”", shorten(&comment, 60));
+            let hint = "a comment is the title of the command directly below it";
             self.at_line(Severity::Note, first_line + line, message, hint);
         }
     }
@@ -95,7 +95,7 @@ impl Reader<'_> {
         self.problem(
             Severity::Error,
             at,
-            "this fence is never closed, so it swallowed what follows and none of it is used",
+            "this code block is not closed, so the text after it is part of it and none of it is used",
             "close it with ``` on a line of its own",
         );
     }
@@ -104,8 +104,8 @@ impl Reader<'_> {
         self.at_line(
             Severity::Warning,
             line,
-            format!("the command of step {id} does not end within its fence"),
-            "an open quote, bracket, here-document or block swallowed the lines after it",
+            format!("the command of step {id} does not end within its code block"),
+            "close its quote, bracket, here-document or block; the lines below it were read as part of it",
         );
     }
 

@@ -1,4 +1,4 @@
-//! The view of the whole file after its last line: choices between candidates, and what is missing.
+//! Checks the file as a whole after its last line: chooses between candidates, and reports missing parts.
 
 use std::collections::HashSet;
 
@@ -9,7 +9,7 @@ use super::{Candidate, MOST_OF_A_KIND, Reader};
 use crate::matrix::read_row;
 
 impl Reader<'_> {
-    /// Settles what only the whole file can tell.
+    /// Does everything that needs the whole file.
     pub(super) fn finish(&mut self) {
         self.choose_matrix();
         self.choose_sign_offs();
@@ -17,24 +17,27 @@ impl Reader<'_> {
         self.look_at_gates();
         self.look_for_missing_parts();
         if self.unlisted_problems > 0 {
-            let message = format!("{} more problems are not listed", self.unlisted_problems);
+            let message = match self.unlisted_problems {
+                1 => "1 more problem is not listed".to_owned(),
+                more => format!("{more} more problems are not listed"),
+            };
             self.out.problems.push(Problem {
                 file: None,
                 line: 1,
                 column: 1,
                 severity: Severity::Warning,
                 message,
-                hint: "put the listed ones right first".into(),
+                hint: "fix the listed problems first".into(),
             });
         }
         self.out.problems.sort_by_key(|p| (p.line, p.column));
     }
 
-    /// The tables with the most of the four columns are the matrix.
+    /// The matrix is made of the tables with the most of the four columns.
     fn choose_matrix(&mut self) {
         let tables = std::mem::take(&mut self.tables);
         let best = tables.iter().map(|t| t.columns.score()).max().unwrap_or_default();
-        // A gate called M would own `M.1`.
+        // With a gate M, `M.1` is a criterion.
         let prefix = if self.out.gate("M").is_some() { "matrix" } else { "M" };
         for Candidate { columns, rows, at } in tables {
             if columns.score() < best {
@@ -80,8 +83,8 @@ impl Reader<'_> {
                 self.problem(
                     Severity::Warning,
                     at,
-                    format!("“{}” must sign but is no role that people can hold", role.role),
-                    "the roles are DevOps, Backend, Frontend, QA, Security, Docs, PO",
+                    format!("the sign-off role “{}” is not known to Stagegate", role.role),
+                    "known roles: DevOps, Backend, Frontend, QA, Security, Docs, PO",
                 );
             }
             self.out.signoff_roles.push(role);
@@ -104,7 +107,7 @@ impl Reader<'_> {
                 self.problem(
                     Severity::Error,
                     at,
-                    format!("these criteria are of Gate {gate}, but no heading names (Gate {gate})"),
+                    format!("these criteria belong to Gate {gate}, but no heading contains “(Gate {gate})”"),
                     format!("write a heading such as “## Phase 1 — Title (Gate {gate})” above them"),
                 );
             }
@@ -128,8 +131,8 @@ impl Reader<'_> {
             self.problem(
                 Severity::Warning,
                 at,
-                format!("Gate {} has no acceptance list, so nothing has to hold to pass it", gate.id),
-                format!("add “Acceptance (Gate {}):” and a list below it", gate.id),
+                format!("Gate {} has no acceptance list, so it has no criteria", gate.id),
+                format!("add “Acceptance (Gate {}):” with a list of criteria below it", gate.id),
             );
         }
         for pair in gates.windows(2) {
@@ -138,14 +141,19 @@ impl Reader<'_> {
             let at = self.lines.start_of(gate.line);
             if b < a {
                 let message = format!("Gate {} comes after Gate {}", gate.id, before.id);
-                self.problem(Severity::Warning, at, message, "gates are passed in the order of the file");
+                self.problem(
+                    Severity::Warning,
+                    at,
+                    message,
+                    "gates are accepted in the order of the file; move the section, or correct the letter",
+                );
             } else if b > a + 1 {
-                let message = format!("no gate stands between Gate {} and Gate {}", before.id, gate.id);
+                let message = format!("there is no gate between Gate {} and Gate {}", before.id, gate.id);
                 self.problem(
                     Severity::Note,
                     at,
                     message,
-                    "a heading in between was not recognised, or there is none",
+                    "check whether a heading between them was not recognised",
                 );
             }
         }
@@ -153,19 +161,19 @@ impl Reader<'_> {
 
     fn look_for_missing_parts(&mut self) {
         if self.text.trim().is_empty() {
-            self.problem(Severity::Error, 0, "the file is empty", "a runbook is a Markdown file");
+            self.problem(Severity::Error, 0, "the file is empty", "write the runbook in Markdown");
             return;
         }
         if self.out.gates.is_empty() {
             self.problem(
                 Severity::Error,
                 0,
-                "no heading with (Gate X) was found, so there is nothing to pass",
+                "no heading with “(Gate X)” was found, so the runbook has no gates",
                 "write a heading for each gate: “## Phase 1 — Title (Gate A)”",
             );
         }
         let missing = [
-            (self.out.steps.is_empty(), "no commands", "put them into fences that begin with ```bash"),
+            (self.out.steps.is_empty(), "no commands", "write them in code blocks that start with ```bash"),
             (
                 self.out.matrix.is_empty(),
                 "no verification matrix",
@@ -179,7 +187,7 @@ impl Reader<'_> {
             ),
             (
                 self.out.signoff_roles.is_empty(),
-                "no sign-off roles, so nobody would have to sign",
+                "no sign-off roles, so no sign-off is required",
                 "write a checklist item such as “Sign-offs: Backend / QA / PO”",
             ),
             (
@@ -195,7 +203,7 @@ impl Reader<'_> {
     }
 }
 
-/// The letter of a gate that is called by one.
+/// The letter of a gate whose id is one letter.
 fn letter(id: &str) -> Option<u8> {
     match id.as_bytes() {
         [one] if one.is_ascii_alphabetic() => Some(*one),

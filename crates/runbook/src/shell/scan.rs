@@ -1,8 +1,8 @@
-//! A line-by-line scanner of shell text: is the command complete, where does a comment begin,
-//! which variables does it want from outside. An approximation of the POSIX grammar on purpose:
-//! where it errs, it joins lines that bash would have taken apart.
+//! A line-by-line scanner of shell text: finds out whether the command is complete, where a comment begins,
+//! and which variables it needs from outside. It only approximates the POSIX grammar, on purpose:
+//! in case of doubt it joins lines that bash would split.
 
-/// What the scanner is within.
+/// The construct that the scanner is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Within {
     Single,
@@ -32,7 +32,7 @@ pub(super) struct Scanner {
     continued: bool,
     operator_last: bool,
     started: bool,
-    /// The name whose value is being read; it is declared only behind the value.
+    /// The name whose value is being read; it is declared only after the value.
     assigning: Option<String>,
     vars: Vec<String>,
     declared: std::collections::HashSet<String>,
@@ -60,7 +60,7 @@ impl Cursor<'_> {
         self.line[self.at..].starts_with(with)
     }
 
-    /// Takes the characters for which `wanted` holds.
+    /// Takes the characters that match `wanted`.
     fn take(&mut self, wanted: impl Fn(char) -> bool) -> &str {
         let start = self.at;
         while self.peek().is_some_and(&wanted) {
@@ -84,19 +84,19 @@ impl Scanner {
         self.stack.is_empty() && self.heredocs.is_empty() && !self.continued && !self.operator_last
     }
 
-    /// Whether only a trailing backslash or operator asks for more.
+    /// Whether only a trailing backslash requires another line.
     pub fn only_continued(&self) -> bool {
         self.stack.is_empty() && self.heredocs.is_empty() && !self.operator_last
     }
 
-    /// The variables wanted from outside.
+    /// The variables that are needed from outside.
     pub fn into_vars(self) -> Vec<String> {
         self.vars
     }
 
     /// Reads one more line; returns where a comment begins on it.
     pub fn line(&mut self, line: &str) -> Option<usize> {
-        // A here-document begins on the line after its announcement, so `started` tells the two apart.
+        // A here-document begins on the line after its operator; `started` distinguishes the two lines.
         if self.started && !self.heredocs.is_empty() && !self.continued {
             self.heredoc_line(line);
             return None;
@@ -107,7 +107,7 @@ impl Scanner {
             self.end_assignment();
         }
         let mut cursor = Cursor { line, at: 0 };
-        // At a command position a word may be a keyword or an assignment.
+        // At the position of a command, a word may be a keyword or an assignment.
         let mut command = !was_continued || self.operator_last;
         self.operator_last &= line.trim().is_empty() || line.trim_start().starts_with('#');
         let mut word_start = true;
@@ -188,7 +188,7 @@ impl Scanner {
             let whole = cursor.peek().is_none_or(ends_word);
             *word_start = false;
             if *command && cursor.peek() == Some('=') {
-                // The value is read first, as bash does: `A=$A` wants A from outside.
+                // The value is read first, as in bash: `A=$A` needs A from outside.
                 self.assigning = Some(word.to_owned());
                 cursor.next();
                 *command = false;
@@ -227,7 +227,7 @@ impl Scanner {
             ')' => self.close_paren(cursor),
             '&' | '|' => {
                 self.operator_last = c == '|' || cursor.peek() == Some('&') || {
-                    // The second `&` of `&&` sees the first one behind it.
+                    // The second `&` of `&&`.
                     cursor.at >= 2 && cursor.line.as_bytes()[cursor.at - 2] == b'&'
                 }
             }
@@ -262,7 +262,7 @@ impl Scanner {
         }
     }
 
-    /// Behind a `$`.
+    /// The text after a `$`.
     fn dollar(&mut self, cursor: &mut Cursor<'_>) {
         let quoted = matches!(self.stack.last(), Some(Within::Double | Within::Parameter));
         if cursor.rest_starts("((") {
@@ -304,7 +304,7 @@ impl Scanner {
         true
     }
 
-    /// Handles a word at a command position; returns whether another command may follow it.
+    /// Handles a word at the position of a command; returns whether another command may follow it.
     fn keyword(&mut self, word: &str, cursor: &mut Cursor<'_>) -> bool {
         let block = self.stack.last().copied();
         let closes = |opener: &str| matches!(block, Some(Within::Block(b)) if b == opener);
@@ -353,7 +353,7 @@ impl Scanner {
         }
     }
 
-    /// Behind `<<`.
+    /// The text after `<<`.
     fn announce_heredoc(&mut self, cursor: &mut Cursor<'_>) {
         let strip_tabs = cursor.rest_starts("-");
         if strip_tabs {
@@ -397,7 +397,7 @@ impl Scanner {
                 '$' => {
                     let depth = self.stack.len();
                     self.dollar(&mut cursor);
-                    // Only names matter here; what a substitution opens ends with the document.
+                    // Only names are relevant; constructs opened by a substitution end with the document.
                     self.stack.truncate(depth);
                 }
                 _ => {}

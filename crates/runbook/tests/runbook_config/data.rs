@@ -24,7 +24,7 @@ fn every_key_of_data_is_understood() {
 }
 
 #[test]
-fn mistakes_are_told_with_their_place() {
+fn mistakes_are_reported_with_their_places() {
     for (body, wanted) in [
         (
             "kind = 'database'\nassert = 'rows'\nservice = 'db'\nrows = { m = 1 }\nuzer = 'x'",
@@ -35,22 +35,25 @@ fn mistakes_are_told_with_their_place() {
             "kind = 'database'\nengine = 'mysql'\nassert = 'rows'\nservice = 'db'\nrows = { m = 1 }",
             "7:10 `engine` cannot be `mysql`",
         ),
-        ("kind = 'database'\nassert = 'rows'\nrows = { m = 1 }", "7:10 this check names no `service`"),
-        ("kind = 'database'\nassert = 'rows'\nservice = 'db'", "7:10 this check names no table"),
-        ("kind = 'database'\nassert = 'backup'\npath = 'b'\nexact = true", "9:9 `exact` means nothing"),
-        ("kind = 'database'\nassert = 'backup'\npath = 'b'\nmax_age = 'soon'", "9:11 `max_age` is no span"),
-        ("kind = 'database'\nassert = 'restore'\nservice = 'db'", "7:10 this check names no backup"),
+        ("kind = 'database'\nassert = 'rows'\nrows = { m = 1 }", "7:10 this check has no `service`"),
+        ("kind = 'database'\nassert = 'rows'\nservice = 'db'", "7:10 this check has no `rows`"),
+        ("kind = 'database'\nassert = 'backup'\npath = 'b'\nexact = true", "9:9 `exact` has no effect"),
+        (
+            "kind = 'database'\nassert = 'backup'\npath = 'b'\nmax_age = 'soon'",
+            "9:11 `max_age` is not a duration",
+        ),
+        ("kind = 'database'\nassert = 'restore'\nservice = 'db'", "7:10 this check has no `path`"),
         (
             "kind = 'database'\nassert = 'migrations'\nservice = 'db'\nfiles = 'm/*'",
-            "7:10 the applied migrations",
+            "7:10 this check must have exactly one of `tool` and `query`",
         ),
         (
             "kind = 'database'\nassert = 'migrations'\nservice = 'db'\ntool = 'knex'",
-            "7:10 this check does not say where",
+            "7:10 this check has no `files`",
         ),
-        ("kind = 'env_file'\nassert = 'mode'\nmin_bits = 3", "8:12 `min_bits` means nothing"),
-        ("kind = 'env_file'\nassert = 'rotated'", "7:10 this check names no greatest age"),
-        ("kind = 'compose'\nassert = 'internal'\nseconds = 3", "8:11 `seconds` means nothing"),
+        ("kind = 'env_file'\nassert = 'mode'\nmin_bits = 3", "8:12 `min_bits` has no effect"),
+        ("kind = 'env_file'\nassert = 'rotated'", "7:10 this check has no `max_age`"),
+        ("kind = 'compose'\nassert = 'internal'\nseconds = 3", "8:11 `seconds` has no effect"),
     ] {
         let told = errors(&format!("{HEAD}{body}\n"));
         assert!(told.iter().any(|t| t.contains(wanted)), "{body}\nwanted {wanted}\n{told:#?}");

@@ -1,4 +1,4 @@
-//! Checks of what watches the stack: mistakes in their declarations.
+//! Checks of the monitoring: mistakes in their declarations.
 
 use crate::{errors, load};
 
@@ -6,9 +6,9 @@ const HEAD: &str = "runbook = 'docs/staging.md'\n[stack]\n[[check]]\nid = 'a'\np
 const PROMETHEUS: &str = "kind = 'prometheus'\nurl = 'http://a/'\n";
 
 #[test]
-fn what_makes_sense_is_accepted() {
+fn valid_declarations_are_accepted() {
     for body in [
-        format!("{PROMETHEUS}assert = 'query'\nquery = 'x'\nwant = 'absent'"),
+        format!("{PROMETHEUS}assert = 'query'\nquery = 'x'\nexpect = 'absent'"),
         format!("{PROMETHEUS}assert = 'target'\njob = 'x'\nwithin = '30s'"),
         format!("{PROMETHEUS}assert = 'rule'\nalert = 'x'\nfor = '10m'"),
         format!("{PROMETHEUS}assert = 'alert'\nalertmanager = 'http://b/'"),
@@ -19,28 +19,31 @@ fn what_makes_sense_is_accepted() {
 }
 
 #[test]
-fn what_makes_no_sense_is_told() {
+fn mistakes_are_reported() {
     let prometheus = |body: &str| format!("{PROMETHEUS}{body}");
     for (body, message) in [
-        (prometheus("assert = 'target'\njob = 'x'\nwithin = 'soon'"), "“soon” is no span of time"),
-        (prometheus("assert = 'rule'\nalert = 'x'\nfor = '10 minutes'"), "“10 minutes” is no span of time"),
-        (prometheus("assert = 'target'"), "this question needs `job`"),
-        (prometheus("assert = 'rule'"), "this question needs `alert`"),
-        (prometheus("assert = 'query'\nwant = '< 1'"), "this question needs `query`"),
-        (prometheus("assert = 'alert'\nalert = 'x'"), "this question needs `alertmanager`"),
-        (prometheus("assert = 'query'\nquery = 'x'"), "a query without `want`"),
+        (prometheus("assert = 'target'\njob = 'x'\nwithin = 'soon'"), "“soon” is not a duration"),
+        (prometheus("assert = 'rule'\nalert = 'x'\nfor = '10 minutes'"), "“10 minutes” is not a duration"),
+        (prometheus("assert = 'target'"), "this `assert` requires `job`"),
+        (prometheus("assert = 'rule'"), "this `assert` requires `alert`"),
+        (prometheus("assert = 'query'\nexpect = '< 1'"), "this `assert` requires `query`"),
+        (prometheus("assert = 'alert'\nalert = 'x'"), "this `assert` requires `alertmanager`"),
+        (prometheus("assert = 'query'\nquery = 'x'"), "a query without `expect`"),
         (
             prometheus("assert = 'alert'\nalert = 'x'\nalertmanager = 'http://b/'\nfire = 'x'"),
-            "`clear` to end it",
+            "`fire` requires `alert` and `clear`",
         ),
-        (prometheus("assert = 'target'\njob = 'x'\nwant = 'absent'"), "or a query, can be “absent”"),
+        (
+            prometheus("assert = 'target'\njob = 'x'\nexpect = 'absent'"),
+            "“absent” is possible only with a pointer, a regex or a query",
+        ),
         (
             "kind = 'logs'\nsource = 'docker'\nassert = 'retention'\nkeep = '30 days'".to_owned(),
-            "“30 days” is no span of time",
+            "“30 days” is not a duration",
         ),
         (
             "kind = 'grafana'\nfile = 'd.json'\nprometheus = 'http://a/'\nfresh = '5'".to_owned(),
-            "“5” is no span of time",
+            "“5” is not a duration",
         ),
     ] {
         let found = errors(&format!("{HEAD}{body}\n"));

@@ -1,4 +1,4 @@
-//! What evidence binds to, and when checks run: the keys, and every mistake in them.
+//! `binds` and the keys of the schedule, and mistakes in them.
 
 use domain::release::ReleaseComponent;
 use runbook::Config;
@@ -18,7 +18,7 @@ fn errors(toml: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-fn a_check_says_what_it_binds_to_and_when_it_runs() {
+fn binds_and_schedule_of_a_check_are_read() {
     let file = "kind = \"file\"\npath = \"x\"\nevery = \"10m\"\nafter = [\"coverage\", \"A.s1\"]\nparallel = false\n\
                 after_deploy = true\nbinds = [\"image:api\", \"env\", \"image:db\"]\nvalid_for = \"2h\"";
     let (_dir, path) = project(&with(file, ""));
@@ -37,18 +37,18 @@ fn a_check_says_what_it_binds_to_and_when_it_runs() {
 }
 
 #[test]
-fn mistakes_are_told_with_a_way_out() {
+fn mistakes_are_reported_with_a_hint() {
     let file = "kind = \"file\"\npath = \"x\"\n";
     for (check, rest, message, hint) in [
-        ("binds = [\"image:\"]", "", "`image:` is no part", "image:backend"),
-        ("binds = [\"images\", \"image:api\"]", "", "some are named beside it", "keep `images`"),
-        ("binds = [\"image\"]", "", "`image` is no part", "images"),
+        ("binds = [\"image:\"]", "", "`image:` is not a part", "image:backend"),
+        ("binds = [\"images\", \"image:api\"]", "", "already includes the images", "keep either `images`"),
+        ("binds = [\"image\"]", "", "`image` is not a part", "images"),
         ("after = [\"coverag\"]", "", "`after` names `coverag`", "coverage"),
-        ("after = [\"extra\"]", "", "goes round in a circle: extra", "go first"),
+        ("after = [\"extra\"]", "", "forms a cycle: extra", "remove `after`"),
         ("every = \"1s\"", "", "at least 10s", ""),
-        ("every = \"often\"", "", "no span of time", "90s"),
-        ("parallel = \"yes\"", "", "neither true nor false", "true or false"),
-        ("after_deploy = 1", "", "neither true nor false", ""),
+        ("every = \"often\"", "", "not a duration", "90s"),
+        ("parallel = \"yes\"", "", "must be a boolean", "true or false"),
+        ("after_deploy = 1", "", "must be a boolean", ""),
         ("", "[schedule]\ncommand = true", "unknown key `command` in [schedule]", "commands"),
     ] {
         let found = errors(&with(&format!("{file}{check}"), rest));
@@ -60,7 +60,7 @@ fn mistakes_are_told_with_a_way_out() {
 }
 
 #[test]
-fn the_clock_starts_nothing_that_may_change_something_without_leave() {
+fn checks_that_may_change_something_run_on_schedule_only_if_allowed() {
     let command = "kind = \"command\"\nrun = \"npm run seed\"\nevery = \"10m\"";
     let found = errors(&with(command, ""));
     assert!(

@@ -11,10 +11,10 @@ fn of(body: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_new_key_is_understood() {
+fn every_key_is_understood() {
     for (body, days) in [
         (
-            "kind = 'http'\nurl = 'https://a/'\nca = 'ca.pem'\nrequests = 50\nconcurrency = 5\nmeasure = 'p99'\nwant = '< 1 s'",
+            "kind = 'http'\nurl = 'https://a/'\nca = 'ca.pem'\nrequests = 50\nconcurrency = 5\nmeasure = 'p99'\nexpect = '< 1 s'",
             None,
         ),
         (
@@ -26,17 +26,17 @@ fn every_new_key_is_understood() {
             None,
         ),
         (
-            "kind = 'http'\nurl = 'http://a/'\nrate_limit = { requests = 50, within = '5s', recovers_within = '30s' }\nconcurrency = 4\nwant = '<= 20'",
+            "kind = 'http'\nurl = 'http://a/'\nrate_limit = { requests = 50, within = '5s', recovers_within = '30s' }\nconcurrency = 4\nexpect = '<= 20'",
             None,
         ),
-        ("kind = 'http'\nurl = 'http://a/'\npointer = '/error'\nwant = 'absent'", None),
+        ("kind = 'http'\nurl = 'http://a/'\npointer = '/error'\nexpect = 'absent'", None),
         (
-            "kind = 'tls'\naddress = 'https://${web}'\nserver_name = 'web.example'\nca = 'ca.pem'\nwant = '>= 14 d'",
+            "kind = 'tls'\naddress = 'https://${web}'\nserver_name = 'web.example'\nca = 'ca.pem'\nexpect = '>= 14 d'",
             Some(86_400_000),
         ),
         ("kind = 'tls'\naddress = 'a:8443'\nvalid_for = '2h'", Some(7_200_000)),
-        ("kind = 'command'\nrun = 'x'\nvalue = { regex = 'ERROR' }\nwant = 'absent'", None),
-        ("kind = 'command'\nrun = 'x'\ntwice = { regex = 'ran (\\d+)', file = 'a.log' }", None),
+        ("kind = 'command'\nrun = 'x'\nvalue = { regex = 'ERROR' }\nexpect = 'absent'", None),
+        ("kind = 'command'\nrun = 'x'\nidempotence = { regex = 'ran (\\d+)', file = 'a.log' }", None),
         ("kind = 'git'\nassert = 'at'\nbranch = 'main'", None),
         ("kind = 'git'\nassert = 'at'\ncommit = '${COMMIT}'", None),
         ("kind = 'port'\naddress = '[::1]:${PORT}'\nopen = false", None),
@@ -52,13 +52,13 @@ fn every_new_key_is_understood() {
 }
 
 #[test]
-fn unknown_keys_and_values_of_new_tables_are_told_with_their_place() {
+fn unknown_keys_and_values_of_tables_are_reported_with_their_places() {
     for (body, wanted) in [
         (
             "kind = 'tls'\naddress = 'a'\nserver_nmae = 'b'",
             "8:1 unknown key `server_nmae` in this check (did you mean `server_name`?)",
         ),
-        ("kind = 'tls'", "3:1 this check is not complete: missing field `address` ()"),
+        ("kind = 'tls'", "3:1 this check is incomplete: missing field `address` ()"),
         (
             "kind = 'http'\nurl = 'http://a'\ngate = { en = 'X' }",
             "8:10 unknown key `en` in `gate` (did you mean `env`?)",
@@ -75,7 +75,10 @@ fn unknown_keys_and_values_of_new_tables_are_told_with_their_place() {
             "kind = 'http'\nurl = 'http://a'\nrate_limit = { requests = 'x', within = '1s', recovers_within = '1s' }",
             "8:14 `rate_limit`: invalid type",
         ),
-        ("kind = 'command'\nrun = 'x'\ntwice = { say = 'x' }", "8:11 unknown key `say` in `twice`"),
+        (
+            "kind = 'command'\nrun = 'x'\nidempotence = { say = 'x' }",
+            "8:17 unknown key `say` in `idempotence`",
+        ),
         ("kind = 'command'\nrun = 'x'\nvalue = { format = 'k7_p95' }", "8:9 `value` cannot be `k7_p95`"),
         ("kind = 'git'\nassert = 'att'", "7:10 `assert` cannot be `att` (did you mean `at`?)"),
     ] {
@@ -96,67 +99,82 @@ fn combinations_that_make_no_sense_are_errors() {
         ))
     };
     for (body, wanted) in [
-        (http("gate = { env = 'T' }\npointer = '/a'"), "8:8 `pointer` and `gate` are two questions"),
+        (
+            http("gate = { env = 'T' }\npointer = '/a'"),
+            "8:8 `pointer` and `gate` cannot be used in the same check",
+        ),
         (http("measure = 'p95'\nrequests = 0"), "9:12 `requests` must be from 1 to 100000"),
-        (http("gate = { env = 'T' }\nrequests = 5"), "9:12 `requests` has no meaning beside `gate`"),
-        (http("concurrency = 5"), "8:15 `concurrency` needs several `requests`"),
+        (http("gate = { env = 'T' }\nrequests = 5"), "9:12 `requests` has no effect together with `gate`"),
+        (http("concurrency = 5"), "8:15 `concurrency` requires at least 2 `requests`"),
         (http("requests = 9\nconcurrency = 65\nmeasure = 'max'"), "9:15 `concurrency` must be from 1 to 64"),
-        (http("want = '< 3'"), "8:8 there is nothing to compare"),
-        (http("ca = 'x.pem'"), "8:6 `ca` has no meaning for an http:// address"),
-        (http("pointer = 'a/b'"), "8:11 this is no JSON pointer"),
+        (http("expect = '< 3'"), "8:10 there is no value to compare"),
+        (http("ca = 'x.pem'"), "8:6 `ca` has no effect for an http:// address"),
+        (http("pointer = 'a/b'"), "8:11 this is not a JSON pointer"),
         (http("gate = { env = '${T}' }"), "8:16 `env` must be the name of a key"),
         (
             http("gate = { env = 'T' }\nheaders = { authorization = 'x' }"),
             "8:8 `headers` and `gate` both set Authorization",
         ),
-        (http("gate = { env = 'T' }\nstatus = [200, 401]"), "9:10 this code means let in and refused"),
-        (http("gate = { env = 'T', refused = [204] }"), "8:31 a code from 200 to 299 does not mean refused"),
-        (http("cors = { allowed = '*' }"), "8:20 `allowed` is no origin"),
-        (http("cors = { allowed = 'https://a/b' }"), "8:20 `allowed` is no origin"),
+        (
+            http("gate = { env = 'T' }\nstatus = [200, 401]"),
+            "9:10 this status code means both accepted and refused",
+        ),
+        (
+            http("gate = { env = 'T', refused = [204] }"),
+            "8:31 a status code from 200 to 299 is not a refusal",
+        ),
+        (http("cors = { allowed = '*' }"), "8:20 `allowed` is not an origin"),
+        (http("cors = { allowed = 'https://a/b' }"), "8:20 `allowed` is not an origin"),
         (
             http("cors = { allowed = 'https://a', foreign = 'https://a/' }"),
-            "8:43 the foreign origin is the allowed one",
+            "8:43 `foreign` is the same origin as `allowed`",
         ),
         (limit("1", "1s", "2s"), "8:27 `requests` must be from 2 to 100000"),
-        (limit("5", "soon", "2s"), "8:39 “soon” is no span of time"),
-        (limit("5", "10s", "2m"), "8:14 the check's `timeout` ends before"),
-        (limit("5", "1s", "2s") + "\nstatus = [429]", "9:10 beside `rate_limit` an answer 429"),
-        (http("measure = 'p95'\nwant = 'absent'"), "9:8 only what a pointer or a regex looks for"),
-        (command("value = { format = 'junit' }\nwant = 'absent'"), "9:8 “absent” needs a pointer or a regex"),
-        (command("want = 'absent'"), "8:8 “absent” needs a `value`"),
+        (limit("5", "soon", "2s"), "8:39 “soon” is not a duration"),
+        (limit("5", "10s", "2m"), "8:14 `timeout` is shorter than"),
+        (limit("5", "1s", "2s") + "\nstatus = [429]", "9:10 `status` cannot include 429"),
+        (http("measure = 'p95'\nexpect = 'absent'"), "9:10 “absent” is possible only with"),
         (
-            command("value = { regex = 'a', pointer = '/a' }\nwant = 'absent'"),
-            "8:9 `value` names more than one way",
+            command("value = { format = 'junit' }\nexpect = 'absent'"),
+            "9:10 “absent” requires a pointer or a regex",
+        ),
+        (command("expect = 'absent'"), "8:10 “absent” requires `value`"),
+        (
+            command("value = { regex = 'a', pointer = '/a' }\nexpect = 'absent'"),
+            "8:9 `value` has more than one of",
         ),
         (command("value = { regex = 'a' }"), "8:19 the regular expression has no group"),
-        (command("value = { regex = '(' }"), "8:19 this is no regular expression"),
-        (command("twice = {}"), "8:9 `twice` says how"),
-        (command("twice = { says = 'x', regex = '(x)' }"), "8:9 `twice` says how"),
-        (command("twice = { says = 'x' }\nvalue = { pointer = '/a' }"), "8:9 beside `twice` no other value"),
+        (command("value = { regex = '(' }"), "8:19 this is not a valid regular expression"),
+        (command("idempotence = {}"), "8:15 `idempotence` must have exactly one"),
         (
-            "kind = 'command'\nstep = 'A.s1'\ntwice = { says = 'x' }".to_owned(),
-            "8:9 `twice` runs a command of its own",
+            command("idempotence = { contains = 'x', regex = '(x)' }"),
+            "8:15 `idempotence` must have exactly one",
         ),
-        (git("assert = 'at'"), "7:10 `at` names exactly one"),
-        (git("assert = 'at'\ntag = 'a'\nbranch = 'b'"), "7:10 `at` names exactly one"),
-        (git("assert = 'at'\ncommit = 'main'"), "8:10 `commit` is no commit"),
-        (git("assert = 'clean'\ntag = 'a'"), "8:7 `tag` has no meaning here"),
-        (git("assert = 'clean'\npath = 'a'"), "8:8 `path` has no meaning here"),
-        (git("assert = 'untracked'"), "7:10 `untracked` needs a `path`"),
-        ("kind = 'port'\naddress = 'localhost'".to_owned(), "7:11 `address` is no host:port"),
         (
-            "kind = 'port'\naddress = 'a:1'\nopen = false\nwant = '< 3 ms'".to_owned(),
-            "9:8 a port that must be closed",
+            command("idempotence = { contains = 'x' }\nvalue = { pointer = '/a' }"),
+            "8:15 `value` and `expect` have no effect",
+        ),
+        (
+            "kind = 'command'\nstep = 'A.s1'\nidempotence = { contains = 'x' }".to_owned(),
+            "8:15 `idempotence` works only with `run`",
+        ),
+        (git("assert = 'at'"), "7:10 `at` requires exactly one"),
+        (git("assert = 'at'\ntag = 'a'\nbranch = 'b'"), "7:10 `at` requires exactly one"),
+        (git("assert = 'at'\ncommit = 'main'"), "8:10 `commit` is not a commit id"),
+        (git("assert = 'clean'\ntag = 'a'"), "8:7 `tag` has no effect"),
+        (git("assert = 'clean'\npath = 'a'"), "8:8 `path` has no effect"),
+        (git("assert = 'untracked'"), "7:10 `untracked` requires `path`"),
+        ("kind = 'port'\naddress = 'localhost'".to_owned(), "7:11 `address` is not host:port"),
+        (
+            "kind = 'port'\naddress = 'a:1'\nopen = false\nexpect = '< 3 ms'".to_owned(),
+            "9:10 a port that must be closed",
         ),
         ("kind = 'tls'\naddress = 'http://a'".to_owned(), "7:11 an http:// address has no certificate"),
         (
-            "kind = 'tls'\naddress = 'a'\nwant = '>= 5 %'".to_owned(),
-            "8:8 a certificate's value is the time left",
+            "kind = 'tls'\naddress = 'a'\nexpect = '>= 5 %'".to_owned(),
+            "8:10 the value of a certificate check is the remaining time",
         ),
-        (
-            "kind = 'tls'\naddress = 'a'\nwant = 'absent'".to_owned(),
-            "8:8 only what a pointer or a regex looks for",
-        ),
+        ("kind = 'tls'\naddress = 'a'\nexpect = 'absent'".to_owned(), "8:10 “absent” is possible only with"),
     ] {
         let found = of(&body);
         if found.len() != 1 || !found[0].starts_with(wanted) {

@@ -1,9 +1,9 @@
-//! How runs end: by themselves, by a cancel, by time, by the cap; and that nothing of them is left.
+//! How runs end: by themselves, by a cancel, a time limit or an output limit; and that no process is left.
 
 use super::*;
 
 #[tokio::test]
-async fn hostile_children_are_all_gone_within_five_seconds_of_a_cancel() {
+async fn hostile_children_are_all_ended_within_five_seconds_of_a_cancel() {
     let bench = Bench::new();
     let sleeps: Vec<_> = (0..6).map(odd_sleep).collect();
     let script = format!(
@@ -56,23 +56,23 @@ async fn a_timeout_of_the_run_and_of_one_command_end_it() {
     plan.work = json!({"argv": ["sleep", "60"], "timeout_ms": 300});
     let run = bench.start(&plan);
     assert_eq!(run.end().await, Exit::Timeout);
-    assert_eq!(run.lines(Stream::Notice), ["Stopping: stopped: it took too long."]);
+    assert_eq!(run.lines(Stream::Notice), ["Stopping the command: time limit exceeded."]);
 }
 
 #[tokio::test]
 async fn shielded_work_still_runs_after_a_cancel() {
     let bench = Bench::new();
     let mut plan = bench.plan("run", "");
-    plan.work = json!({"argv": ["bash", "-c", "echo ready; sleep 60"], "after": ["bash", "-c", "sleep 0.3; echo put right"]});
+    plan.work = json!({"argv": ["bash", "-c", "echo ready; sleep 60"], "after": ["bash", "-c", "sleep 0.3; echo cleaned up"]});
     let run = bench.start(&plan);
     run.says("ready").await;
     cancel(run.dir.path(), "Dana").unwrap();
     assert_eq!(run.end().await, Exit::Cancelled { by: "Dana".into() });
-    assert_eq!(run.lines(Stream::Out), ["ready", "put right"]);
+    assert_eq!(run.lines(Stream::Out), ["ready", "cleaned up"]);
 }
 
 #[tokio::test]
-async fn too_much_output_ends_the_run_at_the_cap() {
+async fn too_much_output_ends_the_run_at_the_limit() {
     let bench = Bench::new();
     let mut plan = bench.plan("run", "yes");
     plan.output_cap = 1_000_000;
@@ -83,7 +83,7 @@ async fn too_much_output_ends_the_run_at_the_cap() {
 }
 
 #[tokio::test]
-async fn commands_side_by_side_do_not_end_each_other() {
+async fn parallel_commands_do_not_end_each_other() {
     let bench = Bench::new();
     let mut plan = bench.plan("run", "");
     plan.work = json!({"each": [["bash", "-c", "exit 1"], ["bash", "-c", "sleep 0.8; echo later; exit 2"]]});
@@ -95,7 +95,7 @@ async fn commands_side_by_side_do_not_end_each_other() {
 }
 
 #[tokio::test]
-async fn background_processes_neither_hang_a_run_nor_outlive_it() {
+async fn background_processes_neither_block_a_run_nor_outlive_it() {
     let bench = Bench::new();
     let (holds, daemon) = (odd_sleep(20), odd_sleep(21));
     let begin = Instant::now();
@@ -105,7 +105,7 @@ async fn background_processes_neither_hang_a_run_nor_outlive_it() {
     assert!(begin.elapsed() < Duration::from_secs(8));
     assert_eq!((with_word(&holds), with_word(&daemon)), (vec![], vec![]));
     let notices = run.lines(Stream::Notice).join("\n");
-    assert!(notices.contains("Ending background processes") && notices.contains("sleep ("), "{notices}");
+    assert!(notices.contains("Stopping background processes") && notices.contains("sleep ("), "{notices}");
 }
 
 #[tokio::test]
@@ -120,8 +120,8 @@ async fn a_cancel_before_the_start_means_that_nothing_is_done() {
 }
 
 #[tokio::test]
-async fn a_full_disk_stops_the_run_and_is_told() {
-    // Needs the right to mount; elsewhere the rule is covered by the writer alone.
+async fn a_full_disk_stops_the_run_and_is_reported() {
+    // Needs permission to mount; elsewhere only the test of the writer covers this.
     let bench = Bench::new();
     let small = bench.path().join("small");
     fs::create_dir(&small).unwrap();
@@ -130,7 +130,7 @@ async fn a_full_disk_stops_the_run_and_is_told() {
         .arg(&small)
         .output();
     if !mounted.is_ok_and(|out| out.status.success()) {
-        test_support::tools::missing("the right to mount");
+        test_support::tools::missing("permission to mount");
         return;
     }
     let dir = create(&small, &bench.plan("run", "yes")).unwrap();

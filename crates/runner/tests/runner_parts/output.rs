@@ -1,9 +1,9 @@
-//! What a run writes: lines, streams, secrets, and who reads along.
+//! The output of a run: lines, streams, secrets, and readers.
 
 use super::*;
 
 #[tokio::test]
-async fn two_hundred_thousand_lines_come_through_in_order() {
+async fn two_hundred_thousand_lines_arrive_in_order() {
     let bench = Bench::new();
     let mut plan = bench.plan("run", "seq 1 200000");
     plan.env_file = Some(bench.path().join("env"));
@@ -94,7 +94,7 @@ async fn secrets_reach_no_file_of_the_run_in_any_form() {
 }
 
 #[tokio::test]
-async fn a_line_without_an_end_is_seen_while_it_is_written() {
+async fn an_unfinished_line_is_visible_while_it_is_written() {
     let bench = Bench::new();
     let run = bench.start(
         &bench.plan("run", "printf 'Password: '; sleep 0.7; echo x; printf '1%%\\r2%%\\r3%%'; sleep 0.7"),
@@ -108,7 +108,7 @@ async fn a_line_without_an_end_is_seen_while_it_is_written() {
 }
 
 #[tokio::test]
-async fn long_lines_and_bytes_that_are_no_text_are_shown_folded_and_marked() {
+async fn long_lines_and_invalid_text_are_folded_and_marked() {
     let bench = Bench::new();
     let script = r"head -c 1000000 /dev/zero | tr '\0' x; echo; printf 'a\xff\xfeb\e]0;title\a\n'; printf '%070000d\rshort\n' 1";
     let (run, exit) = bench.run(script).await;
@@ -141,7 +141,7 @@ async fn a_second_reader_sees_all_that_the_first_saw_and_the_end() {
 }
 
 #[tokio::test]
-async fn a_secret_that_the_output_cap_cuts_in_two_is_not_shown_in_part() {
+async fn a_secret_that_the_output_limit_cuts_in_two_is_not_shown_in_part() {
     let bench = Bench::new();
     fs::write(bench.path().join("env"), "JWT_SECRET=Tr0ub4dor3-correct\n").unwrap();
     let mut plan = bench.plan("run", "printf 0123456789; printf %s \"$JWT_SECRET\"; sleep 5");

@@ -1,4 +1,4 @@
-//! Runs and servers: who outlives whom, and who holds the lock.
+//! Runs and servers: runs outlive servers, and the lock of a run.
 
 use super::*;
 
@@ -35,7 +35,11 @@ async fn a_killed_supervisor_means_interrupted_and_its_leftovers_are_ended() {
         (holder.run.as_str(), holder.holder.as_str(), holder.what.as_str()),
         ("run", "Dana", "a test")
     );
-    assert_eq!(reconcile(run.dir.path()).await.unwrap().state, State::Running, "a living run is left alone");
+    assert_eq!(
+        reconcile(run.dir.path()).await.unwrap().state,
+        State::Running,
+        "an active run is not changed"
+    );
     kill_9(run.reader.status().unwrap().pid.unwrap());
     let killed = Instant::now();
     while run.reader.status().unwrap().state != State::Interrupted {
@@ -43,13 +47,13 @@ async fn a_killed_supervisor_means_interrupted_and_its_leftovers_are_ended() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert_eq!(lock_holder(&lock).unwrap(), None, "the lock is free as soon as its holder is dead");
-    assert!(!with_word(&sleep).is_empty(), "the children go on until somebody reconciles");
+    assert!(!with_word(&sleep).is_empty(), "the children continue until the run is reconciled");
     assert_eq!(reconcile(run.dir.path()).await.unwrap().state, State::Interrupted);
     assert_eq!(with_word(&sleep), NOBODY);
     assert_eq!(run.reader.status().unwrap().state, State::Interrupted);
     let until = Instant::now() + Duration::from_secs(5);
     while with_word(&odd_sleep(41)).is_empty() {
-        assert!(Instant::now() < until, "another run was hurt");
+        assert!(Instant::now() < until, "another run was affected");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     cancel(other.dir.path(), "test").unwrap();
@@ -57,7 +61,7 @@ async fn a_killed_supervisor_means_interrupted_and_its_leftovers_are_ended() {
 }
 
 #[tokio::test]
-async fn of_two_claimants_one_gets_the_lock_and_the_other_is_told_who() {
+async fn of_two_runs_one_gets_the_lock_and_the_other_names_the_holder() {
     let bench = Bench::new();
     let lock = bench.path().join("lock");
     assert_eq!(lock_holder(&lock).unwrap(), None);
@@ -68,7 +72,7 @@ async fn of_two_claimants_one_gets_the_lock_and_the_other_is_told_who() {
     plan.id = "two".into();
     plan.lock = Some(LockSpec { path: lock.clone(), holder: "Robin".into() });
     let two = bench.start(&plan);
-    assert_eq!(two.end().await, Exit::NotStarted("held by Dana for a test (run one)".into()));
+    assert_eq!(two.end().await, Exit::NotStarted("locked by Dana for a test (run one)".into()));
     assert_eq!(lock_holder(&lock).unwrap().unwrap().holder, "Dana");
     cancel(one.dir.path(), "test").unwrap();
     one.over().await;

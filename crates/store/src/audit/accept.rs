@@ -1,4 +1,4 @@
-//! Vouching for records that differ, as they are now, on the word of whoever owns the machine.
+//! Accepting the current state of records that differ from the audit log, with a command on the server.
 
 use domain::time::Millis;
 use sqlx::SqliteConnection;
@@ -8,17 +8,17 @@ use super::schema::{self, SCHEMA};
 use super::{Event, Outcome, Row, append, derived, rows};
 use crate::StoreError;
 
-/// Longest reason, in characters: an event names the reason and the rows.
+/// Maximum length of the reason in characters: an event contains the reason and the names of rows.
 pub const LONGEST_REASON: usize = 300;
-/// Characters of one event that name rows; where there are more rows, there are more events.
+/// Maximum number of characters for the names of rows in one event; more rows need more events.
 const ROWS_TEXT: usize = 600;
 
-/// Vouches for the rows that `faults` name, as they are now, computes those of derived tables again, and makes triggers
-/// and indexes as the migrations make them. The events
-/// name each row and the reason. Whether the log itself is whole must be known before.
+/// Makes the audit log cover the current state of the rows named in `faults`, recomputes rows of derived tables, and
+/// restores triggers and indexes to those of the migrations. The events name each row and the reason. The chain of the
+/// log itself must be verified before.
 ///
 /// # Errors
-/// Fails when the store refuses.
+/// Fails when the store cannot be written.
 pub async fn accept(
     conn: &mut SqliteConnection,
     faults: &[Fault],
@@ -35,14 +35,14 @@ pub async fn accept(
             }
         }
         let subject = if part.len() == 1 { "1 record".to_owned() } else { format!("{} records", part.len()) };
-        let detail = format!("from the console: {reason} — as they are now: {}", named(part));
+        let detail = format!("from the console: {reason}; accepted in the current state: {}", named(part));
         let event = Event::new(at, None, "records.accept", subject).outcome(Outcome::Done).detail(detail);
         events.push(append(&mut *conn, &event).await?);
     }
     Ok(events)
 }
 
-/// Cuts `faults` into parts that one event can name each.
+/// Splits `faults` into parts that fit into one event each.
 fn parts(faults: &[Fault]) -> Vec<&[Fault]> {
     let most = usize::try_from(rows::PER_EVENT).unwrap_or(usize::MAX);
     let mut parts = Vec::new();
@@ -75,11 +75,11 @@ fn named(faults: &[Fault]) -> String {
         let (these, after) = rest.split_at(run);
         rest = after;
         let what = match first.kind {
-            _ if first.table == SCHEMA => "as the program makes it",
+            _ if first.table == SCHEMA => "restored to its definition",
             FaultKind::Inserted => "inserted",
             FaultKind::Changed => "changed",
             FaultKind::Removed => "deleted",
-            FaultKind::Derived => "computed again",
+            FaultKind::Derived => "recomputed",
         };
         match these.last().filter(|last| last.entry != first.entry) {
             Some(last) => out.push(format!("{} to {} ({what})", first.row(), last.entry)),
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_follow_one_another_are_named_together() {
+    fn consecutive_rows_are_named_together() {
         let mut faults: Vec<Fault> = (5..=80).map(|entry| changed("evidence", entry)).collect();
         faults.push(changed("evidence", 90));
         faults.push(Fault {
@@ -109,7 +109,7 @@ mod tests {
         faults.push(Fault { kind: FaultKind::Inserted, ..changed("sign_off", 3) });
         assert_eq!(
             named(&faults),
-            "evidence 5 to 80 (changed), evidence 90 (changed), evidence_group of release 2, check unit (computed again), \
+            "evidence 5 to 80 (changed), evidence 90 (changed), evidence_group of release 2, check unit (recomputed), \
              sign_off 3 (inserted)"
         );
         assert_eq!(parts(&faults).len(), 1);

@@ -1,4 +1,4 @@
-//! Comparing rows with what the log vouches for: the ones a judgement rests on, or all of them.
+//! Comparing rows with the digests in the audit log: the rows that a judgement depends on, or all rows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,46 +11,46 @@ use super::schema::SCHEMA;
 use super::{Broken, VerifyError};
 use crate::StoreError;
 
-/// Faults that are named; where there are more, a few tell enough.
+/// Maximum number of faults that are listed.
 pub(super) const NAMED: usize = 20;
-/// Rows read at once by a full pass.
+/// Rows read at once by a full comparison.
 const BATCH: i64 = 500;
-/// Events looked at at once: each may vouch for hundreds of rows.
+/// Events read at once: each may cover hundreds of rows.
 const EVENTS: usize = 20;
-/// Newest rows of each table that [`recent`] looks at.
+/// Number of newest rows of each table that [`recent`] compares.
 const NEWEST: i64 = 100;
-/// Newest rows of each scope that [`recent`] looks at.
+/// Number of newest rows of each scope that [`recent`] compares.
 pub const OF_A_SCOPE: i64 = 50;
 
 /// What is wrong with a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FaultKind {
-    /// It was inserted by another way than the program.
+    /// It was inserted by a program other than Stagegate.
     Inserted,
-    /// It is another one than the log vouches for.
+    /// It differs from its digest in the log.
     Changed,
-    /// It was removed by another way than the program.
+    /// It was deleted by a program other than Stagegate.
     Removed,
-    /// It is computed from other rows, which give another one.
+    /// It is computed from other rows and differs from the result of the computation.
     Derived,
 }
 
-/// A row that the audit log does not vouch for.
+/// A row that does not match the audit log.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fault {
-    /// Its table; `schema` where it is a trigger, an index or a view.
+    /// Its table; `schema` for a trigger, an index or a view.
     pub table: &'static str,
-    /// Its number; of a table that is computed from others, the number of the release or event it is about; 0 of the
+    /// Its id; in a table that is computed from others, the id of the release or event it is about; 0 for the
     /// schema.
     pub entry: i64,
     /// What is wrong.
     pub kind: FaultKind,
-    /// The check that it is about, where that belongs to its name; of the schema, the object: `trigger evidence_added`.
+    /// The check that it is about, if its name includes one; for the schema, the object: `trigger evidence_added`.
     pub check: String,
 }
 
 impl Fault {
-    /// The row in words: `sign_off 3`; `evidence_group of release 2, check unit`.
+    /// The name of the row: `sign_off 3`; `evidence_group of release 2, check unit`.
     pub fn row(&self) -> String {
         let Fault { table, entry, kind, check } = self;
         match kind {
@@ -77,14 +77,14 @@ impl std::fmt::Display for Fault {
     }
 }
 
-/// The rows that a judgement rests on beside the newest of each table: (table, value of its scope).
+/// The rows that a judgement depends on in addition to the newest of each table: (table, value of its scope).
 pub type Scopes = BTreeSet<(&'static str, String)>;
 
-/// Compares the newest rows of every table, everybody, and the newest rows of each of `scopes`. Its cost follows
-/// `scopes`, not the age of the store.
+/// Compares the newest rows of every table, all people, and the newest rows of each of `scopes`. Its cost depends on
+/// `scopes`, not on the age of the store.
 ///
 /// # Errors
-/// Fails when the store cannot be read, or when an event that vouches for such a row is not as it was written.
+/// Fails when the store cannot be read, or when an event that covers such a row was changed.
 pub async fn recent(db: &SqlitePool, scopes: &Scopes) -> Result<Vec<Fault>, VerifyError> {
     let mut tx = db.begin().await?;
     let mut found = Found::default();
@@ -121,10 +121,10 @@ pub async fn recent(db: &SqlitePool, scopes: &Scopes) -> Result<Vec<Fault>, Veri
     Ok(found.faults.into_iter().take(NAMED).collect())
 }
 
-/// Compares the rows of one table that have these numbers.
+/// Compares the rows of one table with these ids.
 ///
 /// # Errors
-/// As [`recent`].
+/// See [`recent`].
 pub async fn these(db: &SqlitePool, table: &str, entries: &[i64]) -> Result<Vec<Fault>, VerifyError> {
     let table = super::rows::table(table)?;
     let mut tx = db.begin().await?;
@@ -138,8 +138,8 @@ pub async fn these(db: &SqlitePool, table: &str, entries: &[i64]) -> Result<Vec<
     Ok(found.faults.into_iter().take(NAMED).collect())
 }
 
-/// Whether the log vouches for a row as it is: the last that the log has on it is its digest, and the event that
-/// carries the digest is as it was written.
+/// Whether a row matches the log: its digest is the last one that the log has for it, and the event with the digest
+/// was not changed.
 ///
 /// # Errors
 /// Fails when the store cannot be read.
@@ -162,17 +162,17 @@ pub async fn vouches_for(conn: &mut SqliteConnection, table: &str, entry: i64) -
     }
 }
 
-/// What a comparison has come to so far.
+/// The result of a comparison so far.
 #[derive(Default)]
 struct Found {
     faults: BTreeSet<Fault>,
-    /// The events that vouch for the rows.
+    /// The events that cover the rows.
     events: BTreeSet<i64>,
 }
 
 impl Found {
-    /// Compares rows with what is known of some of them (entry, event, digest; the newest word on an entry first), and
-    /// looks the others up.
+    /// Compares rows with known digests of some of them (entry, event, digest; the newest of an entry first), and
+    /// reads the digests of the others.
     async fn compare(
         &mut self,
         conn: &mut SqliteConnection,
@@ -190,8 +190,8 @@ impl Found {
             last.entry(entry).or_insert((seq, digest));
         }
         for entry in there.keys().chain(last.keys()).copied().collect::<BTreeSet<i64>>() {
-            let said = match last.remove(&entry) {
-                Some(said) => Some(said),
+            let digest = match last.remove(&entry) {
+                Some(digest) => Some(digest),
                 None => {
                     sqlx::query_as(
                         "SELECT seq, digest FROM audit_row WHERE kind = ? AND entry = ? ORDER BY seq DESC LIMIT 1",
@@ -213,15 +213,15 @@ impl Found {
                 table,
                 entry,
                 row.as_ref(),
-                said.as_ref().map(|(_, digest)| digest.as_str()),
+                digest.as_ref().map(|(_, digest)| digest.as_str()),
             ));
-            self.events.extend(said.map(|(seq, _)| seq));
+            self.events.extend(digest.map(|(seq, _)| seq));
         }
         Ok(())
     }
 }
 
-/// Whether events and what they vouch for are as they were written; their places in the chain are verified elsewhere.
+/// Whether events and the rows that they cover are unchanged; their positions in the chain are verified elsewhere.
 async fn events_hold(conn: &mut SqliteConnection, events: &BTreeSet<i64>) -> Result<(), VerifyError> {
     let events: Vec<i64> = events.iter().copied().collect();
     for some in events.chunks(EVENTS) {
@@ -253,15 +253,15 @@ async fn these_hold(conn: &mut SqliteConnection, events: &[i64]) -> Result<(), V
         holds(&row, rows.get(&seq).map_or(&[], Vec::as_slice)).map_err(wrong)?;
     }
     match missing.first() {
-        Some(seq) => Err(Broken { seq: *seq, why: "it is missing".to_owned() }.into()),
+        Some(seq) => Err(Broken { seq: *seq, why: "this event is missing".to_owned() }.into()),
         None => Ok(()),
     }
 }
 
-/// Whether a row of the log has the hash of its content, and vouches for `rows`.
+/// Whether an event of the log matches its hash and covers exactly `rows`.
 pub(super) fn holds(row: &Row, rows: &[Vouched]) -> Result<(), &'static str> {
     if row.rows_digest != digest_of(rows) {
-        return Err("the rows it vouches for are others than were written with it");
+        return Err("the records it covers were changed");
     }
     if row.hash != event::hash(row.seq, &row.event, &row.prev_hash, &row.rows_digest) {
         return Err("its content does not match its hash");
@@ -279,7 +279,7 @@ fn fault(table: &Table, entry: i64, row: Option<&Vouched>, digest: Option<&str>)
     kind.map(|kind| Fault { table: table.name, entry, kind, check: String::new() })
 }
 
-/// Compares every row of every table, some at a time. Returns how many there are, and the first faults.
+/// Compares all rows of all tables in batches. Returns the number of rows and the first faults.
 ///
 /// # Errors
 /// Fails when the store cannot be read.
@@ -287,10 +287,10 @@ pub async fn all(db: &SqlitePool) -> Result<(u64, Vec<Fault>), StoreError> {
     up_to(NAMED, db).await
 }
 
-/// The same, with every fault however many there are.
+/// The same, with all faults.
 ///
 /// # Errors
-/// As [`all`].
+/// See [`all`].
 pub async fn every_fault(db: &SqlitePool) -> Result<Vec<Fault>, StoreError> {
     Ok(up_to(usize::MAX, db).await?.1)
 }
@@ -301,7 +301,7 @@ async fn up_to(most: usize, db: &SqlitePool) -> Result<(u64, Vec<Fault>), StoreE
     for table in &TABLES {
         let mut after = i64::MIN;
         while faults.len() < most {
-            // Rows and what is known of them are read at the same moment.
+            // Rows and their digests are read in the same transaction.
             let mut tx = db.begin().await?;
             let rows = sqlx::query(table.after).bind(after).bind(BATCH).fetch_all(&mut *tx).await?;
             let mut found = BTreeMap::new();
@@ -314,7 +314,7 @@ async fn up_to(most: usize, db: &SqlitePool) -> Result<(u64, Vec<Fault>), StoreE
                 Some(last) if full => *last,
                 _ => i64::MAX,
             };
-            // Of several words on a row the last counts.
+            // If a row has several digests, the last one counts.
             let known: Vec<(i64, String)> = sqlx::query_as(
                 "SELECT entry, digest FROM audit_row a WHERE kind = ?1 AND entry > ?2 AND entry <= ?3
                    AND digest <> '' AND seq = (SELECT max(seq) FROM audit_row b WHERE b.kind = ?1 AND b.entry = a.entry)

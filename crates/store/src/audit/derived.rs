@@ -1,10 +1,10 @@
-//! Comparing tables that triggers fill with what they are computed from: somebody who changes a count there, and no
-//! row that the log vouches for, would turn a red check green.
+//! Comparing tables that are filled by triggers with the rows they are computed from. Without this, a changed count in
+//! such a table could make a failed check look passed, although all rows match the log.
 //!
-//! Retention removes evidence of scheduled checks, but never a row that `evidence_group` names. So its three numbers
-//! are exactly what the rows that are left give, before and after. Only the count of failures may be higher than these
-//! rows give, and only once retention has removed evidence at all; lower it is never. Of `evidence_runner` the rows of
-//! people are exact, since retention removes no evidence that a person collected; a row of the clock may stay behind.
+//! Retention removes evidence of scheduled checks, but never a row that `evidence_group` names. So its three ids
+//! always match the remaining rows. Only the number of failures may be higher than in the remaining rows, and only
+//! after retention has removed evidence; it is never lower. In `evidence_runner` the rows of people are exact, because
+//! retention removes no evidence that a person collected; a row of the scheduler may remain without evidence.
 
 mod evidence;
 
@@ -18,12 +18,12 @@ use super::check::{Fault, FaultKind, NAMED};
 use super::schema;
 use crate::StoreError;
 
-/// Newest releases whose standing [`recent`] looks at.
+/// Number of newest releases whose state [`recent`] compares.
 const NEWEST: i64 = 100;
 /// Releases compared at once by [`all`].
 const BATCH: i64 = 50;
 
-/// Where one release stands, out of its events.
+/// The state of one release, computed from its events.
 macro_rules! standing {
     () => {
         "WITH expected AS (
@@ -50,7 +50,7 @@ macro_rules! intents {
     };
 }
 
-/// One row when a release stands otherwise than its events say.
+/// One row if the stored state of a release differs from its events.
 const STANDING_FAULTS: &str = concat!(
     standing!(),
     ", stored AS (SELECT release, state, deploy, deployed_at, point_at FROM release_standing WHERE release = ?1)
@@ -60,7 +60,7 @@ const STANDING_FAULTS: &str = concat!(
                            EXCEPT SELECT release, state, deploy, deployed_at, point_at FROM expected)"
 );
 
-/// Events that are open intents and not listed as such, or listed and none.
+/// Events that are open intents but not listed as such, or listed but not open intents.
 const INTENT_FAULTS: &str = concat!(
     intents!(),
     " SELECT seq FROM (SELECT seq FROM expected EXCEPT SELECT seq FROM open_intent)
@@ -68,8 +68,8 @@ const INTENT_FAULTS: &str = concat!(
       ORDER BY seq LIMIT 100"
 );
 
-/// Compares what the judgement of `judged` rests on, and where `releases` and the newest ones stand. Its cost follows
-/// the evidence of that one release and the number of `releases`, not the age of the store.
+/// Compares the derived rows of the release `judged`, and the states of `releases` and of the newest releases. Its cost
+/// depends on the evidence of that one release and the number of `releases`, not on the age of the store.
 ///
 /// # Errors
 /// Fails when the store cannot be read.
@@ -97,7 +97,7 @@ pub async fn recent(
     Ok(faults.into_iter().take(NAMED).collect())
 }
 
-/// Compares every derived table with what it is computed from, some releases at a time, and the triggers that fill
+/// Compares all derived tables with the rows they are computed from, in batches of releases, and the triggers that fill
 /// them with those of the migrations.
 ///
 /// # Errors
@@ -121,7 +121,7 @@ pub async fn all(db: &SqlitePool) -> Result<Vec<Fault>, StoreError> {
         let Some(last) = releases.last().copied() else { break };
         drop(tx);
         for release in releases {
-            // What is compared is of one moment; between two releases others get their turn.
+            // One transaction per release, so that others can write in between.
             let mut tx = db.begin().await?;
             evidence_faults(&mut tx, release, &mut faults).await?;
             standing(&mut tx, release, &mut faults).await?;
@@ -162,8 +162,8 @@ async fn standing(
     Ok(())
 }
 
-/// Computes the derived rows that a fault names again. Of a count that retention may have made higher than the rows
-/// give, the higher number stays.
+/// Recomputes the derived rows that a fault names. A count that may be higher than the remaining rows because of
+/// retention is not lowered.
 pub(super) async fn compute_again(conn: &mut SqliteConnection, fault: &Fault) -> Result<(), StoreError> {
     let steps: &[&'static str] = match fault.table {
         "evidence_group" => {

@@ -1,4 +1,4 @@
-//! One event: its fields, how they are made safe to print, and its hash.
+//! Audit events: their fields, escaping for safe output, and their hash.
 
 use domain::digest::digest_fields;
 use domain::facts::Actor;
@@ -6,28 +6,28 @@ use domain::time::Millis;
 
 use crate::StoreError;
 
-/// Longest action, name and subject, in characters.
+/// Maximum length of action, name and subject, in characters.
 const SHORT: usize = 200;
-/// Longest detail, in characters.
+/// Maximum length of the detail, in characters.
 const LONG: usize = 1000;
 
-/// How far an action came.
+/// The outcome of an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// It is about to be done.
     Intent,
     /// It was done.
     Done,
-    /// It was not allowed.
+    /// It was refused.
     Refused,
-    /// It was allowed and did not succeed.
+    /// It was allowed but failed.
     Failed,
 }
 
 impl Outcome {
     const ALL: [Outcome; 4] = [Outcome::Intent, Outcome::Done, Outcome::Refused, Outcome::Failed];
 
-    /// The word in the store and on pages.
+    /// The value in the store and on pages.
     pub fn slug(self) -> &'static str {
         match self {
             Outcome::Intent => "intent",
@@ -55,9 +55,9 @@ pub struct Event {
     pub actor: Option<i64>,
     /// Their name at the time; "not signed in" for people who are not; empty for Stagegate itself.
     pub actor_name: String,
-    /// What, in the form `deploy.start`.
+    /// The action, in the form `deploy.start`.
     pub act: String,
-    /// On what.
+    /// The subject of the action.
     pub subject: String,
     /// On which release.
     pub release: Option<i64>,
@@ -65,9 +65,9 @@ pub struct Event {
     pub run: Option<i64>,
     /// For an outcome: `seq` of the intent that it belongs to.
     pub intent: Option<i64>,
-    /// How far it came.
+    /// The outcome.
     pub outcome: Outcome,
-    /// Particulars, short, never a secret.
+    /// Details, short, without secrets.
     pub detail: String,
 }
 
@@ -100,7 +100,7 @@ impl Event {
         self
     }
 
-    /// The same, with particulars.
+    /// The same, with details.
     pub fn detail(mut self, detail: impl Into<String>) -> Event {
         self.detail = detail.into();
         self
@@ -112,7 +112,7 @@ impl Event {
         self
     }
 
-    /// The form that is stored: escaped, and no longer than allowed.
+    /// The form that is stored: escaped and truncated to the maximum length.
     pub(super) fn cleaned(&self) -> Event {
         Event {
             actor_name: short(&self.actor_name, SHORT),
@@ -127,13 +127,13 @@ impl Event {
 /// An event in the chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// Number in the chain, from 1, without gaps.
+    /// Position in the chain, from 1, without gaps.
     pub seq: i64,
     /// The event as stored.
     pub event: Event,
     /// Hash of the row before it; [`super::GENESIS`] for the first.
     pub prev_hash: String,
-    /// Digest of the rows that it vouches for; empty for none.
+    /// Digest of the rows that it covers; may be empty.
     pub rows_digest: String,
     /// Its own hash.
     pub hash: String,
@@ -142,7 +142,7 @@ pub struct Row {
 /// Hash of a row over all its fields, each with its length, so that no two rows have the same input.
 pub(super) fn hash(seq: i64, event: &Event, prev_hash: &str, rows_digest: &str) -> String {
     let number = |n: Option<i64>| n.map(|n| n.to_string()).unwrap_or_default();
-    // The first field names the layout of the others. An event that vouches for no row has the first one.
+    // The first field names the layout of the others. An event that covers no rows has layout 1.
     let (layout, rows) = match rows_digest {
         "" => ("stagegate-audit-1", None),
         rows => ("stagegate-audit-2", Some(rows)),
@@ -173,9 +173,9 @@ fn short(text: &str, longest: usize) -> String {
     escape(&out)
 }
 
-/// `text` on one line and as it reads: control characters, line separators and characters that turn the
-/// direction of writing become `\n`, `\r`, `\t` or `\u{…}`, and a backslash is doubled, so that no text can
-/// pass for another.
+/// `text` on one line without hidden characters: control characters, line separators and characters that change the
+/// writing direction become `\n`, `\r`, `\t` or `\u{…}`, and a backslash is doubled, so that a text cannot
+/// look like another.
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -226,7 +226,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_text_can_forge_a_line_or_pass_for_another() {
+    fn no_text_can_forge_a_line_or_look_like_another() {
         for (text, shown) in [
             ("plain – ≥ 65 %", "plain – ≥ 65 %"),
             ("a\r\nb", "a\\r\\nb"),
@@ -240,14 +240,14 @@ mod tests {
     }
 
     #[test]
-    fn long_details_are_cut_and_say_so() {
+    fn long_details_are_truncated_with_an_ellipsis() {
         let event = Event::new(Millis(1), None, "x", "y").detail("ä".repeat(5000)).cleaned();
         assert_eq!(event.detail.chars().count(), LONG + 1);
         assert!(event.detail.ends_with('…'));
     }
 
     #[test]
-    fn every_field_moves_the_hash() {
+    fn every_field_changes_the_hash() {
         let base = Event::new(Millis(1), None, "a.b", "s");
         let mut all = vec![
             hash(1, &base, "p", ""),
@@ -271,7 +271,7 @@ mod tests {
             change(&mut event);
             all.push(hash(1, &event, "p", ""));
         }
-        // As written by every version so far: a change here would break each chain there is.
+        // As written by all versions so far: a change would break all existing chains.
         assert_eq!(all[0], "e9ad130cb701680c316811448dc1e229ee25ade01f1e25ba464070d1503b7e14");
         let count = all.len();
         all.sort();

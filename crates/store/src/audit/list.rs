@@ -1,4 +1,4 @@
-//! Reading the log for pages.
+//! Reading events of the log.
 
 use domain::time::Millis;
 use sqlx::SqliteExecutor;
@@ -6,12 +6,12 @@ use sqlx::SqliteExecutor;
 use super::{Event, Outcome, Row};
 use crate::StoreError;
 
-/// Which events are wanted; `None` means any.
+/// Filter for events; `None` means any.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Filter<'a> {
     /// By this person.
     pub actor: Option<i64>,
-    /// This action, or with a trailing `.` every action that begins so: `deploy.`.
+    /// This action; with a trailing `.` all actions with this prefix: `deploy.`.
     pub act: Option<&'a str>,
     /// On this release.
     pub release: Option<i64>,
@@ -19,11 +19,11 @@ pub struct Filter<'a> {
     pub run: Option<i64>,
     /// With this outcome.
     pub outcome: Option<Outcome>,
-    /// Older than the event with this `seq`; where the page before ended.
+    /// Older than the event with this `seq`, the last one of the previous page.
     pub before: Option<i64>,
 }
 
-/// Events, newest first, at most `limit`. The next page is asked for with `before` = the last row's `seq`.
+/// Events, newest first, at most `limit`. For the next page, set `before` to the last row's `seq`.
 pub async fn list(
     db: impl SqliteExecutor<'_>,
     filter: Filter<'_>,
@@ -53,7 +53,7 @@ pub async fn list(
     rows.into_iter().map(Stored::read).collect()
 }
 
-/// The event with this number.
+/// The event with this `seq`.
 pub(super) async fn one(db: impl SqliteExecutor<'_>, seq: i64) -> Result<Option<Row>, StoreError> {
     let row = sqlx::query_as!(
         Stored,
@@ -67,7 +67,7 @@ pub(super) async fn one(db: impl SqliteExecutor<'_>, seq: i64) -> Result<Option<
     row.map(Stored::read).transpose()
 }
 
-/// Events after `seq`, oldest first, at most `limit`, as they lie in the table.
+/// Events after `seq`, oldest first, at most `limit`, as stored in the table.
 pub(super) async fn after(
     db: impl SqliteExecutor<'_>,
     seq: i64,
@@ -85,7 +85,7 @@ pub(super) async fn after(
     .await?)
 }
 
-/// The events whose numbers are in the JSON list `seqs`.
+/// The events whose `seq` is in the JSON list `seqs`.
 pub(super) async fn these(db: impl SqliteExecutor<'_>, seqs: &str) -> Result<Vec<Stored>, StoreError> {
     Ok(sqlx::query_as!(
         Stored,

@@ -1,11 +1,11 @@
-//! The audit log: every action before it is done and after, every refusal, in a chain of hashes.
+//! The audit log: every action before and after it is executed, and every refusal, in a chain of hashes.
 //!
-//! Each row's hash covers its own fields and the hash of the row before it, so a row that was edited, removed,
-//! put in or moved breaks the chain at that place. An event also carries the digests of the rows of other tables
+//! Each row's hash covers its own fields and the hash of the row before it, so a row that was changed, deleted,
+//! inserted or moved breaks the chain at that position. An event also contains the digests of the rows of other tables
 //! that were written with it ([`recent`] and [`all_rows`] compare them). Tables that are computed from those are
-//! compared with what they are computed from ([`recent_derived`], [`all_derived`]). Whoever can write the file can also write
-//! a whole new chain; against that, verification compares with a [`Noted`] head kept elsewhere. The row hashes are
-//! fit to be the leaves of a Merkle tree whose signed heads take that place.
+//! compared with the rows they are computed from ([`recent_derived`], [`all_derived`]). A person who can write the file
+//! can also write a whole new chain. To detect that, verification compares the chain with a [`Noted`] head that is kept
+//! elsewhere. The row hashes can be used as leaves of a Merkle tree with signed heads later.
 
 mod accept;
 mod check;
@@ -34,11 +34,11 @@ use sqlx::SqliteConnection;
 
 use crate::StoreError;
 
-/// What the first row carries in place of a row before it.
+/// The previous hash of the first row.
 pub const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
-/// Appends an event to the chain. Must run in a transaction of [`crate::Store::write`], which admits one
-/// writer at a time; so two events can never follow the same row. The event vouches for the rows that its
+/// Appends an event to the chain. Must run in a transaction of [`crate::Store::write`], which allows only one
+/// writer at a time, so that two events can never follow the same row. The event covers the rows that its
 /// transaction has written so far.
 pub async fn append(conn: &mut SqliteConnection, event: &Event) -> Result<Row, StoreError> {
     let event = event.cleaned();

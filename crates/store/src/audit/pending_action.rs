@@ -1,4 +1,4 @@
-//! An action in progress: its intent is on the disk before anything happens, its outcome after.
+//! An action in progress: its intent is stored before anything happens, its outcome afterwards.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -11,26 +11,26 @@ use super::{Event, Filter, Outcome, Row, append, list};
 use crate::{Store, StoreError};
 use system::clock::now;
 
-/// An action whose intent is written. It ends with [`PendingAction::done`] or [`PendingAction::failed`]; one that is dropped before
-/// is recorded as failed, so that no intent stays without an outcome unless the server itself dies.
+/// An action whose intent is stored. It ends with [`PendingAction::done`] or [`PendingAction::failed`]. If it is
+/// dropped before, it is recorded as failed, so that every intent gets an outcome unless the server itself stops.
 #[derive(Debug)]
-#[must_use = "an act ends with done() or failed()"]
+#[must_use = "an action ends with done() or failed()"]
 pub struct PendingAction {
     store: Store,
     event: Event,
     intent: i64,
     open: bool,
-    /// The outcome that is written when the action is dropped.
+    /// The outcome that is recorded if the action is dropped.
     late: (Outcome, &'static str),
 }
 
-/// What is written of an action that was dropped before its end.
-const BROKEN_OFF: (Outcome, &str) = (Outcome::Failed, "broken off before it was finished");
-/// Longest pause between two attempts to write a late outcome.
+/// The outcome of an action that was dropped before its end.
+const BROKEN_OFF: (Outcome, &str) = (Outcome::Failed, "aborted before it was finished");
+/// Maximum pause between two attempts to store a late outcome.
 const MAX_PAUSE: Duration = Duration::from_secs(60);
 
 impl PendingAction {
-    /// Writes the intent and returns once it is durable. When this fails, the action must not be done.
+    /// Stores the intent and returns when it is durable. If this fails, the action must not be executed.
     pub async fn begin(store: &Store, event: Event) -> Result<PendingAction, StoreError> {
         let event = Event { outcome: Outcome::Intent, intent: None, ..event };
         let mut beginning =
@@ -54,35 +54,35 @@ impl PendingAction {
         self.intent
     }
 
-    /// Names the run that the action started; the outcome carries it.
+    /// Sets the run that the action started; the outcome contains it.
     pub fn in_run(&mut self, run: i64) {
         self.event.run = Some(run);
     }
 
-    /// What the action is about has happened and goes on by itself, such as a run whose supervisor is at work: from here
-    /// on it is recorded as done, as soon as that can be stored.
+    /// The action has taken effect and continues independently, such as a run whose supervisor has started: from now
+    /// on it is recorded as done if it is dropped.
     pub fn has_happened(&mut self) {
         self.late = (Outcome::Done, "recorded late");
     }
 
-    /// Names the release that the action made or chose; the outcome carries it.
+    /// Sets the release that the action created or selected; the outcome contains it.
     pub fn on_release(&mut self, release: i64) {
         self.event.release = Some(release);
     }
 
-    /// Writes that the action was done, in the transaction of its changes: both are kept or neither. When that
-    /// transaction is undone after all, the action is recorded as failed.
+    /// Records that the action was done, in the transaction of its changes: both are kept or neither. If that
+    /// transaction is rolled back, the action is recorded as failed.
     pub async fn done(
         self,
         conn: &mut SqliteConnection,
         at: Millis,
         detail: &str,
     ) -> Result<Row, StoreError> {
-        // Still open: only after the commit is it known whether this row stays. Dropping `self` looks then.
+        // Still open: only the commit decides whether this row is kept. `drop` checks that.
         append(conn, &self.outcome(Outcome::Done, at, detail)).await
     }
 
-    /// Writes that the action failed, in a transaction of its own, with the reason in words fit for pages.
+    /// Records that the action failed, in its own transaction, with a reason that can be shown to people.
     pub async fn failed(mut self, at: Millis, why: &str) -> Result<Row, StoreError> {
         let event = self.outcome(Outcome::Failed, at, why);
         let row = self.store.write(move |tx| Box::pin(async move { append(tx, &event).await })).await?;
@@ -103,7 +103,7 @@ impl Drop for PendingAction {
         let (outcome, detail) = self.late;
         let event = self.outcome(outcome, now(), detail);
         let store = self.store.clone();
-        // Inside a job this queues behind the job's own commit, and so sees what became of it.
+        // Inside a job this is queued after the job's own commit, so it sees its result.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
                 let mut pause = Duration::from_millis(100);
@@ -114,7 +114,10 @@ impl Drop for PendingAction {
                     match settled {
                         Ok(()) | Err(StoreError::Closed) => return,
                         Err(error) => {
-                            tracing::error!(error = ?error, "the outcome of an act could not be written yet");
+                            tracing::error!(
+                                error = ?error,
+                                "the outcome of an action could not be recorded; trying again"
+                            );
                         }
                     }
                     tokio::time::sleep(pause).await;
@@ -125,12 +128,12 @@ impl Drop for PendingAction {
     }
 }
 
-/// An intent on its way to the disk. Whoever stops waiting for it does not do the action, so an intent that is written
-/// all the same gets its outcome.
+/// An intent that is being stored. If the caller stops waiting, the action is not executed, so an intent that is stored
+/// nevertheless gets an outcome.
 struct Beginning {
     store: Store,
     event: Event,
-    /// Number and hash of the row, once it is written.
+    /// `seq` and hash of the row, when it is written.
     written: Arc<OnceLock<(i64, String)>>,
     open: bool,
 }
@@ -144,7 +147,7 @@ impl Drop for Beginning {
         let store = self.store.clone();
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
-                // Queued behind the intent, which is written or never will be by then.
+                // Queued after the intent, so by then it is either written or never will be.
                 let settled = store
                     .write(move |tx| {
                         Box::pin(async move {
@@ -152,7 +155,7 @@ impl Drop for Beginning {
                             let filter = Filter { before: Some(seq + 1), ..Filter::default() };
                             let there = list(&mut *tx, filter, 1).await?.pop();
                             if there.is_some_and(|row| row.seq == *seq && row.hash == *hash) {
-                                let detail = "broken off before it began".to_owned();
+                                let detail = "aborted before it began".to_owned();
                                 let outcome = Outcome::Failed;
                                 let event = Event { outcome, at: now(), intent: Some(*seq), detail, ..event };
                                 settle(tx, &event).await?;
@@ -164,14 +167,14 @@ impl Drop for Beginning {
                 if let Err(error) = settled
                     && !matches!(error, StoreError::Closed)
                 {
-                    tracing::error!(error = ?error, "the outcome of an act could not be written");
+                    tracing::error!(error = ?error, "the outcome of an action could not be recorded");
                 }
             });
         }
     }
 }
 
-/// Appends `event`, the outcome of an intent, unless the intent has one.
+/// Appends `event`, the outcome of an intent, unless the intent already has one.
 async fn settle(conn: &mut SqliteConnection, event: &Event) -> Result<(), StoreError> {
     let outcomes = sqlx::query_scalar!(
         r#"SELECT count(*) AS "n!: i64" FROM audit_event WHERE intent = ?"#,
@@ -185,8 +188,8 @@ async fn settle(conn: &mut SqliteConnection, event: &Event) -> Result<(), StoreE
     Ok(())
 }
 
-/// Gives every intent that has no outcome one, and returns how many there were. To be called once at start-up:
-/// they were under way when the server died.
+/// Records an outcome for every intent without one, and returns how many there were. To be called once at start-up:
+/// these actions were in progress when the server stopped.
 pub async fn settle_orphans(conn: &mut SqliteConnection, at: Millis) -> Result<usize, StoreError> {
     let orphans = sqlx::query_scalar!(r#"SELECT seq AS "seq!: i64" FROM open_intent ORDER BY seq"#)
         .fetch_all(&mut *conn)
@@ -199,7 +202,7 @@ pub async fn settle_orphans(conn: &mut SqliteConnection, at: Millis) -> Result<u
             intent: Some(intent.seq),
             outcome: Outcome::Failed,
             detail: "the server stopped before its outcome was known".to_owned(),
-            // Read back as stored; taking the escapes away keeps them from being escaped twice.
+            // Stored texts are escaped; unescaping prevents that they are escaped twice.
             actor_name: unescape(&intent.event.actor_name),
             act: unescape(&intent.event.act),
             subject: unescape(&intent.event.subject),

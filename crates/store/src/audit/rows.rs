@@ -1,9 +1,9 @@
-//! The digests of rows that audit events carry, so that a row written behind the program's back shows.
+//! The digests of rows in audit events, which show rows that were written outside of Stagegate.
 //!
-//! Triggers that exist on the writer's connection alone note which rows its jobs write. The event that is
-//! appended next in the same transaction carries their digests; rows that no event speaks of get one of their own
-//! when the job ends. Whoever writes to the file by another way fires no such trigger, so what they wrote has no
-//! digest in the log, or another one.
+//! Triggers that exist only on the writer's connection record which rows its jobs write. The next event
+//! in the same transaction contains their digests; rows without such an event get their own event
+//! when the job ends. Other programs that write to the file do not fire these triggers, so their rows have no
+//! digest in the log, or a different one.
 
 use domain::digest::digest_fields;
 use sqlx::sqlite::SqliteRow;
@@ -13,25 +13,25 @@ use super::{Event, Outcome, append};
 use crate::StoreError;
 use system::clock::now;
 
-/// Rows that one event carries at most, where the program chooses how many: a check of a few rows then reads few.
+/// Maximum number of rows per event where the number can be chosen, so that comparing a few rows reads only few.
 pub const PER_EVENT: i64 = 500;
 
-/// A table whose rows the log vouches for.
+/// A table whose rows are covered by the log.
 #[derive(Debug)]
 pub(super) struct Table {
     /// Its name.
     pub name: &'static str,
-    /// The column by which its rows are looked at together.
+    /// The column by which its rows are selected together.
     pub scope: Option<&'static str>,
-    /// The row with a number.
+    /// The row with an id.
     pub one: &'static str,
-    /// The newest rows, at most a number of them.
+    /// The newest rows, up to a limit.
     pub newest: &'static str,
     /// The newest rows of one scope; empty without one.
     pub scoped: &'static str,
-    /// Rows after a number, in order.
+    /// Rows after an id, in order.
     pub after: &'static str,
-    /// Whether a row that is gone is a fault. It is none where a row only gives something until it is used.
+    /// Whether a deleted row is a fault. It is not for rows that are only needed until they are used.
     pub stays: bool,
 }
 
@@ -64,9 +64,9 @@ macro_rules! table {
 /// The table of one-time links.
 const LINK: &str = "link";
 
-/// Everything that a judgement rests on, and one-time links, which give an account.
+/// All tables that a judgement depends on, and one-time links, which give access to accounts.
 pub(super) static TABLES: [Table; 16] = [
-    // The password's hash and the roles are part of a person. Number 0 is the clock, which is nobody.
+    // The password's hash and the roles are part of a person. Id 0 is the scheduler, which is not a person.
     table!(
         "person",
         "SELECT *, (SELECT group_concat(role) FROM (SELECT role FROM person_role WHERE person = person.id \
@@ -97,20 +97,20 @@ pub(super) fn table(name: &str) -> Result<&'static Table, StoreError> {
     TABLES.iter().find(|t| t.name == name).ok_or(StoreError::Damaged { what: "audit_row.kind" })
 }
 
-/// A row as the log knows it.
+/// A row as covered by the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Vouched {
     /// Its table.
     pub kind: String,
-    /// Its number.
+    /// Its id.
     pub entry: i64,
     /// Value of the table's scope.
     pub scope: String,
-    /// Digest of its content; empty once the program removed it.
+    /// Digest of its content; empty if Stagegate deleted it.
     pub digest: String,
 }
 
-/// Digest of what an event vouches for; empty for nothing. `rows` are in order of table and number.
+/// Digest of the rows that an event covers; empty without rows. `rows` are sorted by table and id.
 pub(super) fn digest_of(rows: &[Vouched]) -> String {
     if rows.is_empty() {
         return String::new();
@@ -120,8 +120,8 @@ pub(super) fn digest_of(rows: &[Vouched]) -> String {
     digest_fields(std::iter::once("stagegate-rows-1".to_owned()).chain(fields))
 }
 
-/// The row as the log would know it: a digest over its named fields. Empty fields are left out, so that a column
-/// that is added later changes no digest of rows that say nothing in it.
+/// The row as the log covers it: with a digest over its named fields. Empty fields are left out, so that a column
+/// that is added later does not change the digest of rows in which it is empty.
 pub(super) fn vouched(table: &Table, row: &SqliteRow) -> Result<Vouched, StoreError> {
     let mut entry = 0;
     let mut scope = String::new();
@@ -141,7 +141,7 @@ pub(super) fn vouched(table: &Table, row: &SqliteRow) -> Result<Vouched, StoreEr
                 }
                 format!("i{number}")
             }
-            // Its bits: a printed number may round.
+            // As bits, because a printed number may be rounded.
             "REAL" => format!("r{:016x}", row.try_get_unchecked::<f64, _>(at)?.to_bits()),
             _ => format!("t{}", row.try_get_unchecked::<String, _>(at)?),
         };
@@ -157,7 +157,7 @@ pub(super) fn vouched(table: &Table, row: &SqliteRow) -> Result<Vouched, StoreEr
     Ok(Vouched { kind: table.name.to_owned(), entry, scope, digest })
 }
 
-/// Makes a connection the writer's: from now on it notes the rows it writes.
+/// Prepares the writer's connection: from now on it records the rows that it writes.
 pub(crate) async fn prepare(conn: &mut SqliteConnection) -> Result<(), StoreError> {
     let mut sql = String::from(
         "CREATE TEMP TABLE IF NOT EXISTS unvouched (kind TEXT NOT NULL, entry INTEGER NOT NULL,
@@ -172,7 +172,7 @@ pub(crate) async fn prepare(conn: &mut SqliteConnection) -> Result<(), StoreErro
     for table in &TABLES {
         on(table.name, table.name, "INSERT", "", "NEW.id");
         on(table.name, table.name, "UPDATE", "", "NEW.id");
-        // Links that were used or have expired are removed by the hundred; what they could do is over.
+        // Used and expired links are deleted in bulk; they have no effect any more.
         let usable =
             "WHEN OLD.used_at IS NULL AND OLD.withdrawn_at IS NULL AND OLD.expires_at > unixepoch() * 1000";
         on(table.name, table.name, "DELETE", if table.name == LINK { usable } else { "" }, "OLD.id");
@@ -184,7 +184,7 @@ pub(crate) async fn prepare(conn: &mut SqliteConnection) -> Result<(), StoreErro
     Ok(())
 }
 
-/// Takes what was written since the last event of this transaction, in order of table and number.
+/// Takes the rows written since the last event of this transaction, sorted by table and id.
 pub(super) async fn take_pending(conn: &mut SqliteConnection) -> Result<Vec<Vouched>, StoreError> {
     let pending: Vec<(String, i64)> =
         sqlx::query_as("SELECT kind, entry FROM unvouched ORDER BY kind, entry")
@@ -214,7 +214,7 @@ pub(super) async fn take_pending(conn: &mut SqliteConnection) -> Result<Vec<Vouc
     Ok(rows)
 }
 
-/// Stores what the event `seq` vouches for.
+/// Stores the rows that the event `seq` covers.
 pub(super) async fn store(conn: &mut SqliteConnection, seq: i64, rows: &[Vouched]) -> Result<(), StoreError> {
     for row in rows {
         sqlx::query!(
@@ -231,7 +231,7 @@ pub(super) async fn store(conn: &mut SqliteConnection, seq: i64, rows: &[Vouched
     Ok(())
 }
 
-/// Ends a job of the writer: rows that no event of it speaks of get one.
+/// Ends a job of the writer: rows that are not covered by one of its events get their own event.
 pub(crate) async fn seal(conn: &mut SqliteConnection) -> Result<(), StoreError> {
     let pending: Vec<(String, i64)> =
         sqlx::query_as("SELECT kind, count(*) FROM unvouched GROUP BY kind ORDER BY kind")
@@ -245,8 +245,8 @@ pub(crate) async fn seal(conn: &mut SqliteConnection) -> Result<(), StoreError> 
     append(conn, &event).await.map(|_| ())
 }
 
-/// Vouches for the rows of a database from before row digests were kept. Happens once for each table, when the first
-/// version that keeps them opens it: afterwards a row without a digest is one that the program did not write.
+/// Adds the rows of a database of an earlier version, without row digests, to the log. This happens once per table,
+/// when the first version with row digests opens it; afterwards a row without a digest was not written by Stagegate.
 pub(crate) async fn adopt(conn: &mut SqliteConnection) -> Result<(), StoreError> {
     use sqlx::Connection as _;
     let begun: bool = sqlx::query_scalar(
@@ -264,7 +264,7 @@ pub(crate) async fn adopt(conn: &mut SqliteConnection) -> Result<(), StoreError>
         }
     }
     if lacks_links(&mut tx).await? && adopt_table(&mut tx, table(LINK)?).await? == 0 {
-        // That there was none is on record too: a link that turns up later is not taken for an old one.
+        // That there were none is recorded too, so that a link that appears later is not taken for an old one.
         let event = Event::new(now(), None, ADOPT, LINK).outcome(Outcome::Done).detail("no rows");
         append(&mut tx, &event).await?;
     }
@@ -279,20 +279,21 @@ pub(crate) async fn adopt(conn: &mut SqliteConnection) -> Result<(), StoreError>
             note(&mut tx, "run", *run).await?;
         }
         let event = Event::new(now(), None, ADOPT, RUNNING_RUNS).outcome(Outcome::Done);
-        append(&mut tx, &event.detail(format!("{} rows", runs.len()))).await?;
+        let count = if runs.len() == 1 { "1 row".to_owned() } else { format!("{} rows", runs.len()) };
+        append(&mut tx, &event.detail(count)).await?;
     }
     tx.commit().await?;
     Ok(())
 }
 
-/// What the event of an adoption is called.
+/// The action of the event that adds existing rows to the log.
 const ADOPT: &str = "records.adopt";
-/// What the event is called that vouches for the row of a run from its start on.
+/// The action of the event that covers the row of a run from its start.
 pub const RUN_CREATE: &str = "run.create";
-/// The runs that went on when the first version came that vouches for them from their start.
+/// The runs that were in progress at the upgrade to the first version that covers runs from their start.
 const RUNNING_RUNS: &str = "running runs";
 
-/// Whether the log is older than the version that vouches for links. A log without events is new.
+/// Whether the log is older than the version that covers links. A log without events is new.
 async fn lacks_links(conn: &mut SqliteConnection) -> Result<bool, StoreError> {
     Ok(sqlx::query_scalar(
         "SELECT EXISTS (SELECT 1 FROM audit_event) AND NOT EXISTS (SELECT 1 FROM audit_row WHERE kind = ?1)
@@ -304,7 +305,7 @@ async fn lacks_links(conn: &mut SqliteConnection) -> Result<bool, StoreError> {
     .await?)
 }
 
-/// Whether the log is older than the version that vouches for runs from their start.
+/// Whether the log is older than the version that covers runs from their start.
 async fn lacks_running_runs(conn: &mut SqliteConnection) -> Result<bool, StoreError> {
     Ok(sqlx::query_scalar(
         "SELECT EXISTS (SELECT 1 FROM audit_event) AND NOT EXISTS (SELECT 1 FROM audit_event WHERE act = ?1)
@@ -317,7 +318,7 @@ async fn lacks_running_runs(conn: &mut SqliteConnection) -> Result<bool, StoreEr
     .await?)
 }
 
-/// Vouches for every row of a table as it is now, and returns how many there are.
+/// Adds the current state of all rows of a table to the log, and returns how many there are.
 async fn adopt_table(conn: &mut SqliteConnection, table: &Table) -> Result<usize, StoreError> {
     let mut count = 0;
     let mut last = i64::MIN;
@@ -336,7 +337,7 @@ async fn adopt_table(conn: &mut SqliteConnection, table: &Table) -> Result<usize
     }
 }
 
-/// Has the next event vouch for a row as it is now.
+/// Makes the next event cover the current state of a row.
 pub(super) async fn note(conn: &mut SqliteConnection, kind: &str, entry: i64) -> Result<(), StoreError> {
     sqlx::query("INSERT OR IGNORE INTO unvouched VALUES (?, ?)").bind(kind).bind(entry).execute(conn).await?;
     Ok(())

@@ -1,7 +1,7 @@
-//! Whether triggers, indexes and views are those of the migrations.
+//! Comparing triggers, indexes and views with those of the migrations.
 //!
-//! Triggers fill the tables that judgements read, and unique indexes keep out what must not be there twice. Without
-//! one of them nothing that is stored differs at first, and what is stored later is wrong.
+//! Triggers fill the tables that judgements read, and unique indexes prevent duplicates. If one of them is missing,
+//! stored rows do not differ at first, but rows that are stored later may be wrong.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,17 +11,17 @@ use tokio::sync::OnceCell;
 use super::check::{Fault, FaultKind};
 use crate::{MIGRATOR, StoreError};
 
-/// What a fault of this kind has in place of the name of a table.
+/// Used instead of a table name in faults of the schema.
 pub(super) const SCHEMA: &str = "schema";
 
 /// Type and name of an object, and the SQL that makes it.
 type Objects = BTreeMap<(String, String), String>;
 
-/// What the migrations make.
+/// The objects that the migrations create.
 static EXPECTED: OnceCell<Objects> = OnceCell::const_new();
 
-/// Triggers, indexes and views that are missing, that are others than the migrations make, or that were added. An
-/// index or view that was added changes nothing that is stored or read, and is no fault.
+/// Triggers, indexes and views that are missing, that differ from those of the migrations, or that were added. An
+/// added index or view does not change what is stored or read, and is not a fault.
 ///
 /// # Errors
 /// Fails when the store cannot be read.
@@ -47,7 +47,7 @@ pub(super) async fn faults(conn: &mut SqliteConnection) -> Result<BTreeSet<Fault
         .collect())
 }
 
-/// Makes the object that a fault names as the migrations make it, or removes it where they make none.
+/// Restores the object that a fault names to that of the migrations, or drops it if the migrations do not create it.
 pub(super) async fn put_right(conn: &mut SqliteConnection, fault: &Fault) -> Result<(), StoreError> {
     let Some((kind, name)) = fault.check.split_once(' ') else { return Ok(()) };
     let kind = match kind {
@@ -65,8 +65,8 @@ pub(super) async fn put_right(conn: &mut SqliteConnection, fault: &Fault) -> Res
     Ok(())
 }
 
-/// What the migrations make of an empty database. SQLite rewrites the text of an object when a table is renamed, so
-/// the migrations' own text does not tell.
+/// The objects that the migrations create in an empty database. SQLite rewrites the SQL of an object when a table is
+/// renamed, so the SQL of the migrations cannot be compared directly.
 async fn expected() -> Result<&'static Objects, StoreError> {
     EXPECTED
         .get_or_try_init(|| async {
@@ -80,7 +80,7 @@ async fn expected() -> Result<&'static Objects, StoreError> {
 }
 
 async fn objects(conn: &mut SqliteConnection) -> Result<Objects, StoreError> {
-    // Without a text it is an index that SQLite makes for a constraint of a table.
+    // An object without SQL is an index that SQLite creates for a constraint.
     let rows: Vec<(String, String, String)> = sqlx::query_as(
         "SELECT type, name, sql FROM sqlite_master WHERE type IN ('trigger', 'index', 'view') AND sql IS NOT NULL",
     )
@@ -89,7 +89,7 @@ async fn objects(conn: &mut SqliteConnection) -> Result<Objects, StoreError> {
     Ok(rows.into_iter().map(|(kind, name, sql)| ((kind, name), sql)).collect())
 }
 
-/// The text without what versions of SQLite write differently.
+/// The SQL without characters that versions of SQLite write differently.
 fn plain(sql: &str) -> String {
     sql.chars().filter(|c| !c.is_whitespace() && *c != '"').collect()
 }

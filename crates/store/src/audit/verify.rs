@@ -1,4 +1,4 @@
-//! Checking the chain, some events at a time: from its first row, or from the place where it was verified last.
+//! Verifying the chain in batches: from its first row, or from the last checkpoint.
 
 use std::collections::VecDeque;
 use std::str::FromStr;
@@ -11,13 +11,13 @@ use crate::StoreError;
 
 /// Events read at once.
 const BATCH: i64 = 1000;
-/// Rows that events vouch for, read at once.
+/// Covered rows read at once.
 const ROWS: i64 = 2000;
 
-/// The last row of a chain: whoever keeps one elsewhere can tell later that nothing before it changed.
+/// The last row of a chain. With a copy that is kept elsewhere, later changes of earlier events can be detected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
-    /// Its number; 0 for an empty log.
+    /// Its `seq`; 0 for an empty log.
     pub seq: i64,
     /// Its hash.
     pub hash: String,
@@ -29,10 +29,10 @@ impl std::fmt::Display for Head {
     }
 }
 
-/// A head that was noted elsewhere: a hash, and the number of its event where that was noted too.
+/// A head that was noted elsewhere: a hash, and the `seq` of its event if that was noted too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Noted {
-    /// The event's number.
+    /// The event's `seq`.
     pub seq: Option<i64>,
     /// Its hash.
     pub hash: String,
@@ -44,9 +44,9 @@ impl From<Head> for Noted {
     }
 }
 
-/// A text is no noted head.
+/// The text is not a noted head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("expected 64 hex digits, with or without the event's number and a colon before them (4711:9f86…)")]
+#[error("expected 64 hex digits, optionally preceded by the event number and a colon (4711:9f86…)")]
 pub struct UnreadableHead;
 
 impl FromStr for Noted {
@@ -65,29 +65,29 @@ impl FromStr for Noted {
     }
 }
 
-/// A chain that holds.
+/// The result for a valid chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifyReport {
-    /// How many events it has.
+    /// Number of events.
     pub events: u64,
     /// Its end.
     pub head: Head,
 }
 
-/// The place where a chain does not hold.
+/// The position at which the chain is broken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the audit log is broken at event {seq}: {why}")]
 pub struct Broken {
-    /// The number of the first event that is wrong or missing.
+    /// The `seq` of the first event that is wrong or missing.
     pub seq: i64,
-    /// What is wrong, one phrase.
+    /// The reason, one phrase.
     pub why: String,
 }
 
-/// The chain does not hold, or could not be read.
+/// The chain is broken, or could not be read.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum VerifyError {
-    /// It does not hold.
+    /// It is broken.
     #[error(transparent)]
     Broken(#[from] Broken),
     /// It could not be read.
@@ -105,8 +105,8 @@ fn broken(seq: i64, why: &str) -> VerifyError {
     Broken { seq, why: why.to_owned() }.into()
 }
 
-/// Checks the whole chain: that it is as long as it once was, and that it still contains the event up to which it
-/// was verified last.
+/// Verifies the whole chain, including that it was not shortened and that it still contains the event of the last
+/// checkpoint.
 ///
 /// # Errors
 /// Fails at the first event that is wrong or missing, and when the store cannot be read.
@@ -116,27 +116,27 @@ pub async fn verify(db: &SqlitePool) -> Result<VerifyReport, VerifyError> {
     walk(db, start, known.map(Noted::from).as_slice()).await
 }
 
-/// [`verify`], and that the chain contains `noted`, a head that was kept elsewhere. This also tells a tail that was
-/// cut with all its traces, and a chain that was written again.
+/// Like [`verify`], and checks that the chain contains `noted`, a head that was kept elsewhere. This also detects an
+/// end that was cut off without traces, and a rewritten chain.
 ///
 /// # Errors
-/// As [`verify`].
+/// See [`verify`].
 pub async fn verify_against(db: &SqlitePool, noted: &Noted) -> Result<VerifyReport, VerifyError> {
     let mut wanted: Vec<Noted> = checkpoint(db).await?.map(Noted::from).into_iter().collect();
     wanted.push(noted.clone());
     walk(db, Head { seq: 0, hash: GENESIS.to_owned() }, &wanted).await
 }
 
-/// Checks that `head`, where the chain was verified before, is still there, and the chain from there on.
+/// Checks that `head`, up to which the chain was verified before, still exists, and verifies the chain from there on.
 ///
 /// # Errors
-/// As [`verify`].
+/// See [`verify`].
 pub async fn verify_since(db: &SqlitePool, head: &Head) -> Result<VerifyReport, VerifyError> {
     if head.seq > 0 {
         match list::one(db, head.seq).await? {
-            None => return Err(broken(head.seq, "it was verified before and is missing now")),
+            None => return Err(broken(head.seq, "this event was verified before and is now missing")),
             Some(row) if row.hash != head.hash => {
-                return Err(broken(head.seq, "it is not the event that was verified before"));
+                return Err(broken(head.seq, "this is not the event that was verified before"));
             }
             Some(_) => {}
         }
@@ -144,25 +144,25 @@ pub async fn verify_since(db: &SqlitePool, head: &Head) -> Result<VerifyReport, 
     walk(db, head.clone(), &[]).await
 }
 
-/// The rows that events vouch for, in the order of the events, read some at a time: one event may vouch for hundreds.
+/// The rows that events cover, in the order of the events, read in batches: one event may cover hundreds.
 struct VouchedRows {
-    /// The last one that was read: event, table, number.
+    /// The last one that was read: event, table, id.
     after: (i64, String, i64),
-    /// Number of the last event to read rows for.
+    /// `seq` of the last event to read rows for.
     last: i64,
     read: VecDeque<(i64, Vouched)>,
     is_all_read: bool,
 }
 
 impl VouchedRows {
-    /// Those of the events after one, up to another.
+    /// The rows of the events after `seq`, up to `last`.
     fn after(seq: i64, last: i64) -> VouchedRows {
-        // No table has an empty name, so the first one comes after this.
+        // No table has an empty name, so the first row comes after this.
         let after = (seq.saturating_add(1), String::new(), i64::MIN);
         VouchedRows { after, last, read: VecDeque::new(), is_all_read: false }
     }
 
-    /// Those of the events up to this one that were not given out before.
+    /// The rows of the events up to `seq` that were not returned before.
     async fn up_to(&mut self, conn: &mut SqliteConnection, seq: i64) -> Result<Vec<Vouched>, StoreError> {
         let mut rows = Vec::new();
         loop {
@@ -200,7 +200,7 @@ async fn walk(db: &SqlitePool, start: Head, wanted: &[Noted]) -> Result<VerifyRe
     let mut found = vec![false; wanted.len()];
     let mut highest = 0;
     loop {
-        // The counter, events and what they vouch for are of the same moment; between two reads others get their turn.
+        // The counter, events and covered rows are read in one transaction; others can write between two batches.
         let mut tx = db.begin().await?;
         highest = highest.max(
             sqlx::query_scalar!(
@@ -216,25 +216,25 @@ async fn walk(db: &SqlitePool, start: Head, wanted: &[Noted]) -> Result<VerifyRe
         for stored in events {
             let seq = head.seq + 1;
             if stored.seq != seq {
-                return Err(broken(seq, "it is missing"));
+                return Err(broken(seq, "this event is missing"));
             }
             let row = stored.read().map_err(|_| broken(seq, "its outcome is unknown"))?;
             if row.prev_hash != head.hash {
-                return Err(broken(seq, "it does not follow the event before it"));
+                return Err(broken(seq, "this event does not follow the event before it"));
             }
             let rows = vouched.up_to(&mut tx, seq).await?;
             check::holds(&row, &rows).map_err(|why| broken(seq, why))?;
             head = Head { seq, hash: row.hash };
             for (noted, found) in wanted.iter().zip(found.iter_mut()) {
                 if noted.seq == Some(head.seq) && noted.hash != head.hash {
-                    return Err(broken(seq, "it is not the event that was noted"));
+                    return Err(broken(seq, "this event does not have the noted hash"));
                 }
                 *found |= noted.hash == head.hash;
             }
         }
         if !full {
             if !vouched.up_to(&mut tx, i64::MAX).await?.is_empty() {
-                return Err(broken(head.seq + 1, "rows are vouched for by an event that does not exist"));
+                return Err(broken(head.seq + 1, "records are covered by an event that does not exist"));
             }
             break;
         }
@@ -242,12 +242,12 @@ async fn walk(db: &SqlitePool, start: Head, wanted: &[Noted]) -> Result<VerifyRe
         tokio::task::yield_now().await;
     }
     if head.seq < highest {
-        return Err(broken(head.seq + 1, "it and those after it are missing"));
+        return Err(broken(head.seq + 1, "this event and all later events are missing"));
     }
     for (noted, found) in wanted.iter().zip(found) {
         match noted.seq {
             Some(seq) if seq > head.seq => {
-                return Err(broken(head.seq + 1, &format!("event {seq} was noted and is missing")));
+                return Err(broken(head.seq + 1, &format!("event {seq} was noted but is missing")));
             }
             None if !found => {
                 let why = "the event with the noted hash is missing: the end of the log was cut or rewritten";

@@ -1,4 +1,4 @@
-//! Tables that are computed from others: what differs from its source, and what retention leaves.
+//! Tables that are computed from others: differences from their source, and the effect of retention.
 
 use domain::evidence::{Evidence, Finding, Outcome as Found};
 use domain::release::ReleaseComponents;
@@ -11,7 +11,7 @@ use store::{Store, StoreError, evidence, retention};
 use super::rows::filled;
 use test_support::intruder::Intruder;
 
-/// Adds evidence of the check `unit` on release 1, collected by the clock.
+/// Adds evidence of the check `unit` on release 1, collected by the scheduler.
 async fn add(store: &Store, outcome: Found) -> i64 {
     let finding = Finding { outcome, value: None, saw: "x".into(), wanted: "x".into(), next: String::new() };
     let found = Evidence {
@@ -31,11 +31,11 @@ async fn add(store: &Store, outcome: Found) -> i64 {
 async fn faults(store: &Store) -> Vec<String> {
     let all = audit::all_derived(store.readers()).await.unwrap();
     let recent = audit::recent_derived(store.readers(), Some(1), &[1].into()).await.unwrap();
-    assert_eq!(all, recent, "both ways of looking must agree");
+    assert_eq!(all, recent, "both comparisons must agree");
     all.iter().map(audit::Fault::row).collect()
 }
 
-/// Accepts whatever differs.
+/// Accepts all differences.
 async fn accept_all(store: &Store) {
     let found = audit::all_derived(store.readers()).await.unwrap();
     store
@@ -63,11 +63,11 @@ async fn derived_rows_match_through_passes_failures_and_retention() {
         })
         .await
         .unwrap();
-    // One that a person collected, and of the clock's 4 that passed and 8 that did not 3 and 4 are left.
+    // Left are one row collected by a person and, of the scheduler's 4 passed and 8 other rows, 3 and 4.
     assert_eq!(faults(&store).await, Vec::<String>::new());
     let mut intruder = Intruder::at(store.file()).await;
     for (change, is_found) in [
-        // Higher than what is left: retention removed some that did not pass.
+        // Higher than in the remaining rows, because retention removed rows that did not pass.
         ("UPDATE evidence_group SET not_passed = not_passed + 1", false),
         ("UPDATE evidence_group SET not_passed = 4", true),
         ("UPDATE evidence_group SET last_pass = last_pass + 1", true),
@@ -105,7 +105,7 @@ async fn every_derived_table_is_compared() {
         let mut intruder = Intruder::at(store.file()).await;
         intruder.run(change).await;
         assert_eq!(faults(&store).await, [named], "{change}");
-        // Computed again, it matches.
+        // After it is recomputed, it matches.
         accept_all(&store).await;
         assert_eq!(faults(&store).await, Vec::<String>::new(), "{change}");
     }
@@ -145,7 +145,7 @@ async fn triggers_and_indexes_are_those_of_the_migrations() {
         accept_all(&store).await;
         assert_eq!(faults(&store).await, Vec::<String>::new(), "{change}");
     }
-    // An index more changes nothing that is stored or read.
+    // An additional index does not change what is stored or read.
     sqlx::raw_sql("CREATE INDEX evidence_by_saw ON evidence (saw)").execute(&mut conn).await.unwrap();
     assert_eq!(faults(&store).await, Vec::<String>::new());
 }

@@ -1,4 +1,4 @@
-//! Rows that were written behind the program's back.
+//! Rows that were written outside of Stagegate.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ use store::{
 };
 use tempfile::TempDir;
 
-/// Tables, and a change of a row of each that the schema's own checks let pass.
+/// Tables, each with a change of a row that the schema's own checks allow.
 const TABLES: [(&str, &str); 14] = [
     ("person", "disabled = 1"),
     ("release", "subject = 'another'"),
@@ -38,7 +38,7 @@ const TABLES: [(&str, &str); 14] = [
     ("change", "at = at + 1"),
 ];
 
-/// A store with a row in every table, all written by the program.
+/// A store with a row in every table, all written by Stagegate.
 pub async fn filled() -> (TempDir, Store) {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).await.unwrap();
@@ -184,7 +184,7 @@ pub async fn filled() -> (TempDir, Store) {
     (dir, store)
 }
 
-/// A connection of somebody who has the file and knows how to drop triggers.
+/// A connection of a person who has the file and drops the triggers.
 pub async fn intruder(store: &Store) -> SqliteConnection {
     let mut conn =
         SqliteConnectOptions::new().filename(store.file()).foreign_keys(false).connect().await.unwrap();
@@ -205,7 +205,7 @@ fn scopes() -> Scopes {
         .collect()
 }
 
-/// What both ways of looking find; they must agree.
+/// The faults that both comparisons find; they must agree.
 async fn faults(store: &Store) -> Vec<(String, FaultKind)> {
     let all = audit::all_rows(store.readers()).await.unwrap().1;
     let recent = audit::recent(store.readers(), &scopes()).await.unwrap();
@@ -214,19 +214,19 @@ async fn faults(store: &Store) -> Vec<(String, FaultKind)> {
 }
 
 #[tokio::test]
-async fn what_the_program_wrote_matches_and_every_row_has_its_event() {
+async fn rows_of_stagegate_match_and_every_row_has_its_event() {
     let (_dir, store) = filled().await;
     assert_eq!(faults(&store).await, []);
     let (rows, _) = audit::all_rows(store.readers()).await.unwrap();
     assert_eq!(rows, 15);
     let events = audit::list(store.readers(), audit::Filter::default(), 10).await.unwrap();
-    assert_eq!(events.len(), 1, "one event speaks of all that the job wrote: {events:?}");
+    assert_eq!(events.len(), 1, "one event covers all rows of the job: {events:?}");
     assert_eq!(events[0].rows_digest.len(), 64);
     audit::verify(store.readers()).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_row_that_is_inserted_changed_or_deleted_behind_the_program_is_found_in_every_table() {
+async fn a_row_inserted_changed_or_deleted_outside_of_stagegate_is_found_in_every_table() {
     for (table, change) in TABLES {
         let columns = match table {
             "person" => "name, login || 'x', password_hash, disabled, created_at",
@@ -262,7 +262,7 @@ async fn a_row_that_is_inserted_changed_or_deleted_behind_the_program_is_found_i
 }
 
 #[tokio::test]
-async fn roles_and_incidents_belong_to_what_is_vouched_for() {
+async fn roles_and_incidents_are_covered() {
     for (sql, table) in [
         ("INSERT INTO person_role VALUES (1, 'po')", "person"),
         ("DELETE FROM person_role", "person"),
@@ -276,7 +276,7 @@ async fn roles_and_incidents_belong_to_what_is_vouched_for() {
 }
 
 #[tokio::test]
-async fn a_row_with_a_forged_entry_in_the_log_is_found_by_the_event_that_is_to_vouch_for_it() {
+async fn a_row_with_a_forged_log_entry_is_found_by_its_event() {
     let (_dir, store) = filled().await;
     let mut conn = intruder(&store).await;
     sqlx::raw_sql(
@@ -292,7 +292,7 @@ async fn a_row_with_a_forged_entry_in_the_log_is_found_by_the_event_that_is_to_v
 }
 
 #[tokio::test]
-async fn writes_of_others_are_noticed_and_own_ones_are_not() {
+async fn writes_of_others_are_detected_and_own_writes_are_not() {
     let (_dir, store) = filled().await;
     let before = store.others().await.unwrap();
     store
@@ -304,7 +304,7 @@ async fn writes_of_others_are_noticed_and_own_ones_are_not() {
     sqlx::raw_sql("UPDATE sign_off SET choice = 'go'").execute(&mut conn).await.unwrap();
     let after = store.others().await.unwrap();
     assert!(after.writes > before.writes && after.lost.is_none(), "{after:?}");
-    // The last event, forged with a hash that fits it.
+    // The last event, forged with a matching hash.
     sqlx::raw_sql("UPDATE audit_event SET hash = iif(hash LIKE 'f%', 'e', 'f') || substr(hash, 2)")
         .execute(&mut conn)
         .await
@@ -346,7 +346,7 @@ async fn old_database(dir: &TempDir) {
 }
 
 #[tokio::test]
-async fn rows_from_before_are_vouched_for_once_at_the_upgrade() {
+async fn old_rows_are_added_to_the_log_once_at_the_upgrade() {
     let dir = tempfile::tempdir().unwrap();
     old_database(&dir).await;
     let store = Store::open(dir.path()).await.unwrap();
@@ -370,7 +370,7 @@ async fn rows_from_before_are_vouched_for_once_at_the_upgrade() {
     .unwrap();
     drop(conn);
     store.close().await;
-    // Opening it again vouches for nothing.
+    // Opening it again adds no rows to the log.
     let store = Store::open(dir.path()).await.unwrap();
     assert_eq!(faults(&store).await, [("sign_off".to_owned(), FaultKind::Inserted)]);
 }
@@ -396,7 +396,7 @@ async fn opens(store: &Store, token: String) -> bool {
 }
 
 #[tokio::test]
-async fn links_from_before_are_vouched_for_once_at_the_upgrade() {
+async fn old_links_are_added_to_the_log_once_at_the_upgrade() {
     let vouches_already = format!(
         "INSERT INTO audit_event (seq, at, actor_name, act, subject, outcome, detail, prev_hash, hash, rows_digest)
          VALUES (1, 1, '', 'x', '', 'done', '', '{}', '{}', '{}')",
@@ -423,7 +423,7 @@ async fn links_from_before_are_vouched_for_once_at_the_upgrade() {
         let adopted: Vec<&str> = events.iter().rev().skip(1).map(|e| e.event.subject.as_str()).collect();
         assert_eq!(adopted, ["link", "running runs"], "{events:?}");
         store.close().await;
-        // One that turns up afterwards is none of those.
+        // One that appears afterwards is not one of those.
         let mut conn =
             SqliteConnectOptions::new().filename(dir.path().join("stagegate.db")).connect().await.unwrap();
         sqlx::raw_sql(AssertSqlSafe(old_link(&"b".repeat(64)))).execute(&mut conn).await.unwrap();
@@ -437,7 +437,7 @@ async fn links_from_before_are_vouched_for_once_at_the_upgrade() {
 }
 
 #[tokio::test]
-async fn runs_that_go_on_at_the_upgrade_are_vouched_for_once() {
+async fn runs_in_progress_are_added_to_the_log_once_at_the_upgrade() {
     let (dir, store) = filled().await;
     store.close().await;
     let running = |id: i64| {
@@ -454,17 +454,17 @@ async fn runs_that_go_on_at_the_upgrade_are_vouched_for_once() {
     };
     insert(700).await;
     let store = Store::open(dir.path()).await.unwrap();
-    assert_eq!(faults(&store).await, [], "it went on when the new version came");
+    assert_eq!(faults(&store).await, [], "it was in progress at the upgrade");
     insert(701).await;
     let inserted = [("run".to_owned(), FaultKind::Inserted)];
     assert_eq!(faults(&store).await, inserted);
     store.close().await;
     let store = Store::open(dir.path()).await.unwrap();
-    assert_eq!(faults(&store).await, inserted, "a restart takes it for no old one");
+    assert_eq!(faults(&store).await, inserted, "a restart does not take it for an old one");
 }
 
 #[tokio::test]
-async fn a_link_that_was_withdrawn_cannot_be_put_back() {
+async fn a_withdrawn_link_cannot_be_restored() {
     use store::links::{self, Link, LinkKind};
     let (_dir, store) = filled().await;
     let link = Link {

@@ -1,5 +1,5 @@
-//! One open invitation for a login, also for people who invite at the same moment, and passwords that are replaced
-//! only if they are still the ones that were looked at.
+//! Only one open invitation per login, also for simultaneous requests, and passwords that are replaced only if they
+//! have not changed since they were read.
 
 use sqlx::Connection as _;
 use sqlx::migrate::Migrate as _;
@@ -42,7 +42,7 @@ async fn of_many_who_invite_the_same_person_at_once_one_succeeds() {
     assert_eq!(told.count(), 19, "{results:?}");
     let first = results.into_iter().find_map(Result::ok).unwrap();
 
-    // Who has seen that invitation replaces it, however long it is over.
+    // A request that has seen that invitation replaces it, even if it has expired.
     let seen = invitations::pending(store.readers(), " BOB ").await.unwrap();
     assert_eq!(seen.as_ref().map(|p| p.expires_at), Some(Millis(100)));
     let second = invite(&store, seen.clone()).await.unwrap();
@@ -68,7 +68,7 @@ async fn of_several_open_invitations_of_an_earlier_version_the_newest_stays() {
         conn.apply("_sqlx_migrations", migration).await.unwrap();
     }
     let mut sql = String::new();
-    // Two of the same millisecond, a used one, and one for somebody else.
+    // Two of the same millisecond, a used one, and one for another person.
     for (hash, login, created, used) in [
         ("a", "bob", 1, ""),
         ("b", "bob", 3, ""),
@@ -95,7 +95,7 @@ async fn of_several_open_invitations_of_an_earlier_version_the_newest_stays() {
 }
 
 #[tokio::test]
-async fn a_password_is_replaced_only_if_it_is_the_one_that_was_looked_at() {
+async fn a_password_is_replaced_only_if_it_has_not_changed_since_it_was_read() {
     let (_dir, store) = fresh().await;
     let id = ada(&store).await;
     let hash = async || {

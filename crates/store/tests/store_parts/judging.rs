@@ -1,4 +1,4 @@
-//! What is read to judge a release says the same as all of its evidence would.
+//! The evidence that is read for a judgement gives the same result as all evidence.
 
 use domain::check::{Check, CheckSpec, GitAssert};
 use domain::facts::Facts;
@@ -54,7 +54,7 @@ fn any_parts(seed: &mut u64) -> ReleaseComponents {
 }
 
 #[tokio::test]
-async fn the_newest_evidence_and_the_counts_say_what_all_evidence_says() {
+async fn the_newest_evidence_and_the_counts_give_the_same_result_as_all_evidence() {
     let (_dir, store) = fresh().await;
     let by = ada(&store).await;
     let new = async |commit: &'static str| {
@@ -96,7 +96,7 @@ async fn the_newest_evidence_and_the_counts_say_what_all_evidence_says() {
             if dice(&mut seed, 10) == 0 {
                 found.threshold_digest = "another".into();
             }
-            // What an older release was found to be ends before this one begins.
+            // The evidence of an older release ends before this one begins.
             if round > 3 {
                 found.release = current;
             }
@@ -148,7 +148,7 @@ async fn the_newest_evidence_and_the_counts_say_what_all_evidence_says() {
 }
 
 #[tokio::test]
-async fn a_release_stands_where_its_events_say_whatever_their_number() {
+async fn the_state_of_a_release_follows_its_events_whatever_their_number() {
     let (_dir, store) = fresh().await;
     let by = ada(&store).await;
     let good = release(&store, by, "aaa").await;
@@ -167,7 +167,7 @@ async fn a_release_stands_where_its_events_say_whatever_their_number() {
     assert_eq!(releases::healthy_last(store.readers(), None).await.unwrap().unwrap().id, good);
     assert_eq!(releases::healthy_last(store.readers(), Some(good)).await.unwrap(), None);
     let named = releases::needed(store.readers(), 3, &[77]).await.unwrap();
-    assert!(named.iter().any(|r| r.id == 77), "what is spoken of is there");
+    assert!(named.iter().any(|r| r.id == 77), "named releases are included");
     let derived: Vec<(i64, String)> =
         sqlx::query_as("SELECT release, state FROM release_standing ORDER BY release")
             .fetch_all(store.readers())
@@ -224,7 +224,7 @@ async fn the_run_before_a_crash_is_found_among_any_number_of_later_ones() {
     assert_eq!(runs::list(db, filter, 10).await.unwrap().len(), 1);
 }
 
-/// Every query that a decision, a write or a page asks is answered by an index, in the order that is wanted.
+/// Every query of a decision, a write or a page uses an index that also gives the order.
 #[tokio::test]
 async fn no_query_of_a_decision_reads_a_whole_table() {
     let (_dir, store) = fresh().await;

@@ -28,11 +28,11 @@ async fn pages_lead_to_the_oldest_row_and_back_to_the_newest() {
     assert_eq!(page(&store, all, None, Cursor::Before(3)).await, (vec![2, 1], pages(Some(2), None)));
     assert_eq!(page(&store, all, None, Cursor::After(2)).await, (vec![5, 4, 3], pages(Some(5), Some(3))));
     assert_eq!(page(&store, all, None, Cursor::After(5)).await, (vec![8, 7, 6], pages(None, Some(6))));
-    // What is left above is shown with what lies below it.
+    // If the newest page is not full, it is filled with older rows.
     assert_eq!(page(&store, all, None, Cursor::After(7)).await, (vec![8, 7, 6], pages(None, Some(6))));
     assert_eq!(page(&store, all, None, Cursor::After(99)).await, (vec![8, 7, 6], pages(None, Some(6))));
     assert_eq!(page(&store, all, None, Cursor::Before(1)).await, (vec![], pages(None, None)));
-    // Rows that are added meanwhile move nothing.
+    // Rows that are added in the meantime do not shift a page.
     run(&store, "unit", 9).await;
     assert_eq!(page(&store, all, None, Cursor::Before(6)).await, (vec![5, 4, 3], pages(Some(5), Some(3))));
 }
@@ -85,7 +85,7 @@ async fn a_page_of_a_long_list_reads_no_more_than_the_page() {
 }
 
 #[tokio::test]
-async fn what_retention_looks_at_is_found_by_an_index() {
+async fn queries_of_retention_use_an_index() {
     let (_dir, store) = fresh().await;
     for (sql, by) in [
         (

@@ -46,7 +46,7 @@ fn invitation(expires_at: i64) -> Link {
 }
 
 #[tokio::test]
-async fn a_link_opens_once_even_for_many_at_the_same_time() {
+async fn a_link_works_once_even_for_many_requests_at_the_same_time() {
     let (_dir, store) = fresh().await;
     let token = Token::generate().unwrap();
     let hash = token.hash();
@@ -133,7 +133,7 @@ async fn sessions_end_by_time_by_sign_out_and_by_person() {
         sessions.create(session).await.unwrap();
     }
     sessions.delete(&out.id).await.unwrap();
-    // A request that was under way when its session ended must not bring it back.
+    // A request that was in progress when its session ended must not restore it.
     sessions.save(&out).await.unwrap();
     assert!(sessions.load(&out.id).await.unwrap().is_none());
     let but = sessions::id_hash(&kept.id);
@@ -156,7 +156,7 @@ async fn a_session_is_looked_up_once_until_something_is_written() {
     store.readers().close().await;
     assert_eq!(sessions.person_of(&session.id).await.unwrap(), Some(person), "no query is needed");
     write!(store, |tx| people::set_disabled(tx, person, true).await).unwrap();
-    assert!(sessions.load(&session.id).await.is_err(), "after a write it is asked for again");
+    assert!(sessions.load(&session.id).await.is_err(), "after a write it is read again");
 }
 
 #[tokio::test]
@@ -177,7 +177,7 @@ async fn no_session_outlives_its_longest_time_however_busy() {
 }
 
 #[tokio::test]
-async fn a_session_that_was_written_or_changed_without_the_key_signs_nobody_in() {
+async fn a_session_that_was_written_or_changed_without_the_key_is_rejected() {
     let (_dir, store) = fresh().await;
     let person = ada(&store).await;
     let sessions = Sessions::new(store.clone(), Key::from([7; 32]));
@@ -187,7 +187,7 @@ async fn a_session_that_was_written_or_changed_without_the_key_signs_nobody_in()
     }
     let forged = record(person, 60);
     let mut conn = raw(&store).await;
-    // With the code of another row, since it has to have one.
+    // With the HMAC of another row, because a row must have one.
     sqlx::query(
         "INSERT INTO session (id_hash, person, data, created_at, expires_at, mac)
          SELECT ?1, person, data, created_at, expires_at, mac FROM session WHERE id_hash = ?2",
@@ -206,11 +206,11 @@ async fn a_session_that_was_written_or_changed_without_the_key_signs_nobody_in()
             .await
             .unwrap();
     }
-    // Nothing is believed from before.
+    // Without cached sessions.
     let sessions = Sessions::new(store.clone(), Key::from([7; 32]));
     for bad in [&forged, &changed, &longer] {
         assert!(sessions.load(&bad.id).await.unwrap().is_none());
-        // Saving does not make it good.
+        // Saving does not make it valid.
         sessions.save(bad).await.unwrap();
         assert!(sessions.load(&bad.id).await.unwrap().is_none());
     }

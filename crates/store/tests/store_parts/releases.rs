@@ -1,4 +1,4 @@
-//! Releases, what happened to them, and their migrations.
+//! Releases, their events and their migrations.
 
 use super::*;
 
@@ -63,7 +63,7 @@ async fn the_newest_list_of_migrations_counts() {
     list(&["m2", "m3"], 20).await;
     assert_eq!(known().await.map(|m| m.len()), Some(2));
     happened(&store, one, What::RolledBackTo { migrations: None }, 30).await.unwrap();
-    assert_eq!(known().await, None, "after that rollback nobody knows");
+    assert_eq!(known().await, None, "unknown after that rollback");
 }
 
 #[tokio::test]
@@ -80,7 +80,7 @@ async fn the_last_change_of_each_thing_is_known() {
 }
 
 #[tokio::test]
-async fn the_schedule_is_nobody() {
+async fn the_scheduler_is_not_a_person() {
     let (_dir, store) = fresh().await;
     let read = store.readers();
     assert!(people::list(read).await.unwrap().is_empty());
@@ -102,7 +102,7 @@ async fn the_schedule_is_nobody() {
 }
 
 #[tokio::test]
-async fn the_images_of_a_release_are_settled_by_its_first_deploy() {
+async fn the_images_of_a_release_are_set_by_its_first_deploy() {
     let (_dir, store) = fresh().await;
     let by = ada(&store).await;
     let one = release(&store, by, "aaa").await;

@@ -1,4 +1,4 @@
-//! Runs, the evidence that judging gets of them, and requests that come twice.
+//! Runs, the evidence that a judgement reads, and repeated requests.
 
 use super::*;
 
@@ -63,7 +63,7 @@ async fn one_key_starts_one_run() {
 }
 
 #[tokio::test]
-async fn judging_gets_the_last_of_each_check_and_what_counts_of_the_release() {
+async fn a_judgement_reads_the_last_evidence_of_each_check_and_what_counts_for_the_release() {
     let (_dir, store) = fresh().await;
     let by = ada(&store).await;
     let [old, new] = [release(&store, by, "aaa").await, release(&store, by, "bbb").await];

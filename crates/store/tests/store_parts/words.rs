@@ -1,4 +1,4 @@
-//! What people said and what was found: kept for good, and read back as written.
+//! Attestations, waivers, acceptances, sign-offs, decisions and evidence: append-only, and read back as written.
 
 use super::*;
 
@@ -54,13 +54,13 @@ async fn append_only_tables_refuse_update_delete_and_replace() {
             );
         }
     }
-    // The triggers are the database's, so any other program meets them too.
+    // The triggers are part of the database, so they apply to other programs too.
     let mut other = raw(&store).await;
     assert!(sqlx::query("DELETE FROM sign_off").execute(&mut other).await.is_err());
     assert!(sqlx::query("DELETE FROM person").execute(&mut other).await.is_err());
 }
 
-/// Adds one of each word and evidence; returns how many tables were written and read back the same.
+/// Adds one row of each kind; returns how many tables were written and read back unchanged.
 async fn words(store: &Store, by: i64, release: i64, run: i64) -> usize {
     let by_name = "Ada".to_owned();
     let found = Evidence {

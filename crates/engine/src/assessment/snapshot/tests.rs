@@ -1,4 +1,4 @@
-//! A write is followed by reading what it touched, and nothing else.
+//! After a write, only the parts that it changed are read again.
 
 use domain::evidence::{Finding, Outcome};
 use domain::release::ReleaseComponents;
@@ -112,7 +112,7 @@ async fn happened(tx: &mut Connection) -> Result<i64, StoreError> {
     store::incidents::add(tx, &incident).await
 }
 
-/// The parts that `now` does not share with `before`: those that were read again.
+/// The parts that were read again: those that `now` does not share with `before`.
 fn read_again(before: &StoreSnapshot, now: &StoreSnapshot) -> Vec<&'static str> {
     let parts = [
         ("people", Arc::ptr_eq(&before.people, &now.people)),
@@ -130,7 +130,7 @@ fn read_again(before: &StoreSnapshot, now: &StoreSnapshot) -> Vec<&'static str> 
 }
 
 #[tokio::test]
-async fn only_what_a_write_touched_is_read_again() {
+async fn only_changed_parts_are_read_again() {
     let (_dir, store) = store().await;
     let mut before = StoreSnapshot::load(&store, 3, &StoreSnapshot::default()).await.unwrap();
     let mut touched = async || {
@@ -158,12 +158,12 @@ async fn only_what_a_write_touched_is_read_again() {
         store::changes::add(tx, &change).await
     });
     assert_eq!(touched().await, ["changes"]);
-    // What decisions do not need.
+    // Rows that decisions do not need.
     write!(store, |tx| store::audit::append(tx, &Event::new(Millis(4), None, "x", "y")).await);
     assert_eq!(touched().await, <[&str; 0]>::default());
     write!(store, |tx| store::links::withdraw_setup(tx).await);
     assert_eq!(touched().await, <[&str; 0]>::default());
-    // Several at once, and a job that was undone.
+    // Several parts at once, and a transaction that was rolled back.
     write!(store, |tx| {
         waived(&mut *tx).await?;
         start(tx, "third").await
@@ -180,7 +180,7 @@ async fn only_what_a_write_touched_is_read_again() {
 }
 
 #[tokio::test]
-async fn what_another_process_writes_is_read_again_too() {
+async fn writes_of_another_process_are_read_too() {
     let (_dir, store) = store().await;
     let before = StoreSnapshot::load(&store, 3, &StoreSnapshot::default()).await.unwrap();
     let mut other = sqlx::sqlite::SqliteConnectOptions::new().filename(store.file()).connect().await.unwrap();
@@ -191,7 +191,7 @@ async fn what_another_process_writes_is_read_again_too() {
 }
 
 #[tokio::test]
-async fn another_current_release_brings_all_that_is_about_it() {
+async fn a_new_current_release_reads_its_parts_again() {
     let (_dir, store) = store().await;
     let before = StoreSnapshot::load(&store, 3, &StoreSnapshot::default()).await.unwrap();
     write!(store, |tx| {

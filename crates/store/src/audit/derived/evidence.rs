@@ -1,7 +1,7 @@
-//! What `evidence_group` and `evidence_runner` have to hold for one release, computed from its evidence.
+//! The expected rows of `evidence_group` and `evidence_runner` for one release, computed from its evidence.
 //!
-//! The evidence is read row by row and counted here: SQL would sort all of it, and the memory for that follows the
-//! number of rows. What is kept here follows the number of groups.
+//! The evidence is read row by row and counted here, because SQL would sort all of it, with memory proportional to the
+//! number of rows. Here the memory is proportional to the number of groups.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -11,12 +11,12 @@ use sqlx::SqliteConnection;
 use crate::StoreError;
 use crate::people::SCHEDULE;
 
-/// What makes rows one group: check, declaration, parts that are those of the release, images.
+/// The key of a group: check, declaration, parts equal to those of the release, images.
 type GroupKey = (String, String, String, String);
 /// A check, and who ran it.
 type RunnerKey = (String, i64);
 
-/// What a group says of its rows.
+/// The derived values of a group.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Group {
     not_passed: i64,
@@ -26,7 +26,7 @@ struct Group {
 }
 
 impl Group {
-    /// Counts one more row. Rows come in the order of their numbers, as the triggers see them.
+    /// Adds a row. Rows must be added in the order of their ids, as the triggers see them.
     fn add(&mut self, id: i64, passed: bool) {
         if passed {
             self.last_pass = Some(id);
@@ -38,25 +38,25 @@ impl Group {
         }
     }
 
-    /// The same but for the count.
+    /// Whether everything except the count is the same.
     fn names_the_same(&self, other: &Group) -> bool {
         Group { not_passed: other.not_passed, ..*self } == *other
     }
 }
 
-/// The derived rows of one release as its evidence gives them.
+/// The derived rows of one release, computed from its evidence.
 pub(super) struct Expected {
     groups: BTreeMap<GroupKey, Group>,
     /// With the first run of each.
     runners: BTreeMap<RunnerKey, i64>,
-    /// Retention has removed evidence: counts may be higher than the rows that are left give.
+    /// Retention has removed evidence, so counts may be higher than in the remaining rows.
     is_pruned: bool,
 }
 
 impl Expected {
     /// Reads the evidence of a release.
     pub(super) async fn of(conn: &mut SqliteConnection, release: i64) -> Result<Expected, StoreError> {
-        // The parts of evidence are long and there are few different ones.
+        // The parts of evidence are long, but there are only few different values.
         let shapes: Vec<(String, String, String)> = sqlx::query_as(
             "SELECT d.parts, iif(d.parts ->> '$.values.commit' = r.parts ->> '$.values.commit', 'commit ', '')
                     || iif(d.parts ->> '$.values.config' = r.parts ->> '$.values.config', 'config ', '')
@@ -81,7 +81,7 @@ impl Expected {
         .bind(release)
         .fetch(conn);
         while let Some((id, check, digest, passed, parts, by, run)) = rows.try_next().await? {
-            // Both reads are of one transaction, so the parts of every row are there.
+            // Both reads are in one transaction, so the parts of every row exist.
             let Some((same, images)) = shapes.get(&parts).cloned() else { continue };
             let first = expected.runners.entry((check.clone(), by)).or_insert(run);
             *first = run.min(*first);
@@ -90,7 +90,7 @@ impl Expected {
         Ok(expected)
     }
 
-    /// Checks whose groups are others.
+    /// Checks whose groups differ.
     pub(super) async fn wrong_groups(
         &self,
         conn: &mut SqliteConnection,
@@ -114,7 +114,7 @@ impl Expected {
             .collect())
     }
 
-    /// Checks whose runners are others. The run is only shown: it must be one of theirs.
+    /// Checks whose runners differ. The run is only for display; it must be a run of that person.
     pub(super) async fn wrong_runners(
         &self,
         conn: &mut SqliteConnection,
@@ -138,7 +138,7 @@ impl Expected {
         Ok(missing.chain(wrong.map(|(key, _)| key)).map(|key| key.0.clone()).collect())
     }
 
-    /// Stores the groups as they should be. A count that retention may have made higher stays.
+    /// Stores the expected groups. A count that may be higher because of retention is not lowered.
     pub(super) async fn store_groups(
         &self,
         conn: &mut SqliteConnection,
@@ -165,13 +165,13 @@ impl Expected {
         Ok(())
     }
 
-    /// Stores the runners as they should be.
+    /// Stores the expected runners.
     pub(super) async fn store_runners(
         &self,
         conn: &mut SqliteConnection,
         release: i64,
     ) -> Result<(), StoreError> {
-        // A row of the clock may stay behind when retention has removed its evidence.
+        // A row of the scheduler may remain after retention has removed its evidence.
         sqlx::query(
             "DELETE FROM evidence_runner AS s WHERE release = ? AND (by <> ? OR NOT ?)
                AND NOT EXISTS (SELECT 1 FROM evidence e WHERE e.run = s.run AND e.release = s.release
