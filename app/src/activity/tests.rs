@@ -1,6 +1,6 @@
 //! The audit log as HTML.
 
-use domain::page::Pages;
+use domain::paging::Pages;
 use engine::view::{ActivityPage, ActivityRow, Permission, Storage, Verification};
 
 use super::activity_view;

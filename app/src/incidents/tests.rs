@@ -1,7 +1,7 @@
 //! Incidents as HTML.
 
 use domain::incident::{Incident, LastWords, Moment, Note, NoteKind, Report};
-use domain::page::Pages;
+use domain::paging::Pages;
 use engine::view::{IncidentPage, IncidentRow, IncidentsPage, Permission};
 
 use super::{incident_view, incidents_view};

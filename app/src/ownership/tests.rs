@@ -1,6 +1,6 @@
 //! The ownership log as HTML.
 
-use domain::page::Pages;
+use domain::paging::Pages;
 use domain::runbook::OwnershipLine;
 use engine::view::{
     OwnershipEntry, OwnershipFieldView, OwnershipHistory, OwnershipLineView, OwnershipPage, Permission,

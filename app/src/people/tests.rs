@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::facts::Actor;
-use domain::page::Pages;
+use domain::paging::Pages;
 use domain::role::Role;
 use engine::view::{Invitation, InvitationState};
 use engine::view::{InvitationsPage, LinkView, PersonView};

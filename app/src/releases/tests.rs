@@ -1,7 +1,7 @@
 //! Releases as HTML.
 
 use domain::facts::{Choice, Decision};
-use domain::page::Pages;
+use domain::paging::Pages;
 use domain::release::{Release, ReleaseState};
 use engine::view::{
     DrillFigures, DrillView, EnvSince, HeadView, Permission, ReleaseRow, ReleasesPage, RunState,

@@ -2,7 +2,7 @@
 
 use domain::evidence::Outcome;
 use domain::log::{LogLine, Span, Stream};
-use domain::page::Pages;
+use domain::paging::Pages;
 use engine::view::{FailingService, Permission, RunPage, RunState, RunsPage};
 use leptos::prelude::*;
 

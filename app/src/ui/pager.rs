@@ -1,6 +1,6 @@
 //! The links between the pages of a list.
 
-use domain::page::{Cursor, Pages};
+use domain::paging::{Cursor, Pages};
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 

@@ -21,7 +21,7 @@ pub mod log;
 pub mod observed;
 pub mod observed_changes;
 pub mod ownership;
-pub mod page;
+pub mod paging;
 pub mod pattern;
 pub mod policy;
 pub mod preflight;

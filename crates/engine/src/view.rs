@@ -16,7 +16,7 @@ pub use releases::{
 };
 
 use domain::facts::Actor;
-use domain::page::Pages;
+use domain::paging::Pages;
 use domain::runbook::Problem;
 use domain::time::Millis;
 pub use store::links::{Invitation, InvitationState};

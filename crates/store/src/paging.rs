@@ -1,7 +1,7 @@
 //! Pages of long lists: the ids of the rows on a page, by key. The cost of a page does not depend on the length of the
 //! list.
 
-use domain::page::{Cursor, Pages};
+use domain::paging::{Cursor, Pages};
 use sqlx::SqliteConnection;
 
 use super::StoreError;

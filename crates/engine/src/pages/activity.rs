@@ -1,7 +1,7 @@
 //! The audit log as a page, and the result of its verification.
 
 use domain::facts::Actor;
-use domain::page::Cursor;
+use domain::paging::Cursor;
 use domain::policy;
 
 use crate::Engine;

@@ -2,7 +2,7 @@
 
 use domain::facts::Actor;
 use domain::incident::{Incident, Note, cause, follow_ups, markdown};
-use domain::page::Cursor;
+use domain::paging::Cursor;
 
 use crate::Engine;
 use crate::error::Error;

@@ -2,7 +2,7 @@
 
 use domain::facts::Actor;
 use domain::ownership::markdown;
-use domain::page::Cursor;
+use domain::paging::Cursor;
 use domain::release::ReleaseState;
 use domain::runbook::{Field, FieldKind, OwnershipLine};
 use domain::time::human_span;

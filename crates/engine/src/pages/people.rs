@@ -1,7 +1,7 @@
 //! People, and one-time links before they are used.
 
 use domain::facts::Actor;
-use domain::page::Cursor;
+use domain::paging::Cursor;
 
 use crate::Engine;
 use crate::actions::token_hash;

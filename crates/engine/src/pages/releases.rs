@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::facts::{Actor, Decision};
 use domain::observed::Observed;
-use domain::page::Cursor;
+use domain::paging::Cursor;
 use domain::release::{Release, ReleaseComponent, short_commit};
 use store::Connection;
 

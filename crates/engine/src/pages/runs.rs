@@ -7,7 +7,7 @@ use domain::evidence::Outcome;
 use domain::facts::Actor;
 use domain::log::LogLine;
 use domain::observed::Service;
-use domain::page::Cursor;
+use domain::paging::Cursor;
 
 use crate::Engine;
 use crate::assessment::snapshot::changes_the_stack;

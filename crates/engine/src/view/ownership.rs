@@ -1,6 +1,6 @@
 //! The ownership log.
 
-use domain::page::Pages;
+use domain::paging::Pages;
 use domain::time::Millis;
 
 use super::Permission;

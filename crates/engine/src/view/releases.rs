@@ -84,7 +84,7 @@ pub struct ReleasesPage {
     /// A page of the releases, newest first.
     pub releases: Vec<ReleaseRow>,
     /// Links to the pages before and after this one.
-    pub pages: domain::page::Pages,
+    pub pages: domain::paging::Pages,
     /// The deploy button.
     pub deploy: Permission,
     /// A deploy backs up the database first.

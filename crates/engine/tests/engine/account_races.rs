@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use auth::passwords::{Cost, Passwords};
-use domain::page::Cursor;
+use domain::paging::Cursor;
 use domain::role::Role;
 use engine::{Access, Engine, ErrorKind};
 use store::audit::Outcome;

@@ -1,6 +1,6 @@
 //! Admins and accounts: the requested end state, password confirmation, and the end of invitations.
 
-use domain::page::Cursor;
+use domain::paging::Cursor;
 use domain::role::Role;
 use domain::time::Millis;
 use engine::{Access, ErrorKind};

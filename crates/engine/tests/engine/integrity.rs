@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::judge::BlockerKind;
-use domain::page::Cursor;
+use domain::paging::Cursor;
 use engine::view::RunState;
 use store::people::SCHEDULE;
 use store::{evidence, runs};

@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use domain::evidence::{Evidence, Finding, Outcome as Found};
-use domain::page::Cursor;
+use domain::paging::Cursor;
 use domain::release::ReleaseComponents;
 use domain::time::Millis;
 use engine::{Engine, Rotation};

@@ -121,7 +121,7 @@ async fn a_clean_restart_recreates_everything_with_docker() {
     assert_eq!(states, [(4, open), (3, left), (2, open), (1, ReleaseState::Deployed)]);
     // The logs of the old containers are kept with the incident.
     let devops = actor(&engine, "devops").await;
-    let incidents = engine.incidents(&devops, domain::page::Cursor::Newest).await.unwrap().rows;
+    let incidents = engine.incidents(&devops, domain::paging::Cursor::Newest).await.unwrap().rows;
     let incident = engine.incident(&devops, incidents[0].incident.id).await.unwrap();
     let report = &incident.row.incident.report;
     assert!(report.others.iter().all(|words| !words.lines.join("\n").contains(SECRET)));

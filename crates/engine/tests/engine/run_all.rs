@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::evidence::Outcome as Found;
-use domain::page::Cursor;
+use domain::paging::Cursor;
 use engine::view::RunState;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 

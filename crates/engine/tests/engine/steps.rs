@@ -105,7 +105,7 @@ async fn steps_that_a_person_must_not_run_are_refused_and_recorded() {
     assert_eq!(refused.len(), 6);
     assert!(refused.iter().all(|r| r.event.act == "step.run" && !r.event.detail.is_empty()));
     let devops = actor(&engine, "devops").await;
-    let page = engine.activity(&devops, domain::page::Cursor::Newest).await.unwrap();
+    let page = engine.activity(&devops, domain::paging::Cursor::Newest).await.unwrap();
     assert!(page.rows.iter().any(|r| r.outcome == "refused" && r.actor == "Docs" && r.subject == "A.s1"));
 }
 

@@ -1,6 +1,6 @@
 //! Pages of lists: older and newer, with and without a filter, while rows are added.
 
-use domain::page::{Cursor, Pages};
+use domain::paging::{Cursor, Pages};
 use store::paging::{self, Paged};
 
 use super::*;
