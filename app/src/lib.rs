@@ -19,9 +19,13 @@ pub mod live;
 #[cfg(feature = "ssr")]
 pub mod matrix;
 #[cfg(feature = "ssr")]
+mod navigation;
+#[cfg(feature = "ssr")]
 pub mod notices;
 #[cfg(feature = "ssr")]
 pub mod ownership;
+#[cfg(feature = "ssr")]
+mod pages;
 #[cfg(feature = "ssr")]
 pub mod people;
 #[cfg(feature = "ssr")]

@@ -1,6 +1,7 @@
-//! The document around every page: head, header, navigation, notices and routes. It only loads the verdict and the
-//! number of to-dos from the engine; each page loads its own data.
+//! The document around every page: head, header and notices. It only loads the verdict from the engine; each page
+//! loads its own data.
 
+use domain::pages::Page;
 use http::header::CONTENT_SECURITY_POLICY;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
@@ -11,21 +12,12 @@ use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use leptos_axum::ResponseOptions;
 use leptos_meta::{HashedStylesheet, MetaTags, Title, provide_meta_context};
-use leptos_router::components::{Route, Router, Routes};
-use leptos_router::{SsrMode, path};
+use leptos_router::components::{Router, Routes};
 
-use crate::activity::ActivityPage;
-use crate::board::BoardPage;
-use crate::gates::GatePage;
-use crate::incidents::{IncidentPage, IncidentsPage};
 use crate::live::Live;
-use crate::matrix::MatrixPage;
-use crate::ownership::{FieldHistoryPage, OwnershipPage};
-use crate::people::{AccountPage, LinkPage, PeoplePage, SignInPage, SignOut};
-use crate::releases::{ReleasePage, ReleasesPage};
-use crate::runbook::RunbookPage;
-use crate::runs::{RunPage, RunsPage};
-use crate::signoffs::SignOffsPage;
+use crate::navigation::navigation;
+use crate::pages::PageRoutes;
+use crate::people::SignOut;
 use crate::ssr::{Flash, RequestContext};
 use crate::ui::{Icon, envelope, escaped, icon};
 
@@ -103,24 +95,7 @@ pub fn App() -> impl IntoView {
             {notice}
             <Router>
                 <Routes fallback=NotFound>
-                    <Route path=path!("/") view=BoardPage ssr=SsrMode::Async />
-                    <Route path=path!("/gates/:id") view=GatePage ssr=SsrMode::Async />
-                    <Route path=path!("/matrix") view=MatrixPage ssr=SsrMode::Async />
-                    <Route path=path!("/sign-offs") view=SignOffsPage ssr=SsrMode::Async />
-                    <Route path=path!("/ownership") view=OwnershipPage ssr=SsrMode::Async />
-                    <Route path=path!("/ownership/:id") view=FieldHistoryPage ssr=SsrMode::Async />
-                    <Route path=path!("/releases") view=ReleasesPage ssr=SsrMode::Async />
-                    <Route path=path!("/releases/:id") view=ReleasePage ssr=SsrMode::Async />
-                    <Route path=path!("/incidents") view=IncidentsPage ssr=SsrMode::Async />
-                    <Route path=path!("/incidents/:id") view=IncidentPage ssr=SsrMode::Async />
-                    <Route path=path!("/runs") view=RunsPage ssr=SsrMode::Async />
-                    <Route path=path!("/runs/:id") view=RunPage ssr=SsrMode::Async />
-                    <Route path=path!("/activity") view=ActivityPage ssr=SsrMode::Async />
-                    <Route path=path!("/runbook") view=RunbookPage ssr=SsrMode::Async />
-                    <Route path=path!("/people") view=PeoplePage ssr=SsrMode::Async />
-                    <Route path=path!("/account") view=AccountPage ssr=SsrMode::Async />
-                    <Route path=path!("/sign-in") view=SignInPage ssr=SsrMode::Async />
-                    <Route path=path!("/link/:token") view=LinkPage ssr=SsrMode::Async />
+                    <PageRoutes />
                 </Routes>
             </Router>
         </main>
@@ -152,7 +127,7 @@ fn NotFound() -> impl IntoView {
             "The address may be wrong, or the item may have been removed from the runbook."
         </p>
         <p>
-            <a class="btn" href="/">"Go to the board"</a>
+            <a class="btn" href=Page::Board.href()>"Go to the board"</a>
         </p>
     }
 }
@@ -173,72 +148,6 @@ fn notice(flash: &Flash) -> AnyView {
     .into_any()
 }
 
-/// The pages of the navigation.
-const PAGES: [(&str, &str); 10] = [
-    ("/", "Board"),
-    ("/matrix", "Matrix"),
-    ("/sign-offs", "Sign-offs"),
-    ("/ownership", "Ownership"),
-    ("/releases", "Releases"),
-    ("/incidents", "Incidents"),
-    ("/runs", "Runs"),
-    ("/activity", "Activity"),
-    ("/runbook", "Runbook"),
-    ("/people", "People"),
-];
-
-fn is_here(href: &str, path: &str) -> bool {
-    let path = path.split(['?', '#']).next().unwrap_or_default();
-    match href {
-        "/" => path == "/" || path.starts_with("/gates/"),
-        _ => path.strip_prefix(href).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
-    }
-}
-
-fn navigation(context: &RequestContext) -> AnyView {
-    let path = context.path.as_str();
-    let links = PAGES
-        .iter()
-        .map(|(href, label)| {
-            let current = is_here(href, path).then_some("page");
-            let count = (*href == "/").then(|| inbox_count(context.clone()));
-            view! { <a href=*href aria-current=current>{*label} {count}</a> }
-        })
-        .collect_view();
-    view! { <nav class="top__nav" aria-label="Pages">{links}</nav> }.into_any()
-}
-
-/// The number of to-dos of the signed-in person.
-fn inbox_count(context: RequestContext) -> AnyView {
-    let waiting = async move {
-        let top = context.engine.top(context.actor()?).await?;
-        Ok::<_, engine::Error>(top.waiting)
-    };
-    view! {
-        <Suspense>
-            {Suspend::new(async move { waiting.await.ok().map(count_badge) })}
-        </Suspense>
-    }
-    .into_any()
-}
-
-/// The element is always present, so that it can be updated while the page is open.
-fn count_badge(waiting: usize) -> AnyView {
-    let spoken = match waiting {
-        1 => "1 to-do waiting for you".to_owned(),
-        n => format!("{n} to-dos waiting for you"),
-    };
-    let shown = (waiting > 0).then(|| {
-        view! {
-            <span class="count num" title=spoken.clone()>
-                <span aria-hidden="true">{waiting}</span>
-                <span class="visually-hidden">{spoken.clone()}</span>
-            </span>
-        }
-    });
-    view! { <span data-live="inbox-count">{shown}</span> }.into_any()
-}
-
 /// The run shown on the page, so that the event stream includes its progress.
 fn run_of(path: &str) -> Option<i64> {
     path.strip_prefix("/runs/")?.split(['?', '#', '/']).next()?.parse().ok()
@@ -247,7 +156,7 @@ fn run_of(path: &str) -> Option<i64> {
 fn header(context: RequestContext) -> AnyView {
     let stack = context.engine.stack_name();
     let brand = view! {
-        <a class="top__brand" href="/">
+        <a class="top__brand" href=Page::Board.href()>
             {icon(Icon::Gate)}
             <span class="clip">{stack}</span>
         </a>
@@ -259,12 +168,12 @@ fn header(context: RequestContext) -> AnyView {
     view! {
         <header class="top">
             {brand}
-            {navigation(&context)}
             <div class="top__end">
                 {pill(context.clone())}
                 <Live run=run />
                 {person(&context)}
             </div>
+            {navigation(&context)}
         </header>
     }
     .into_any()
@@ -290,7 +199,7 @@ fn verdict_pill(go: bool, label: String, line: &str) -> AnyView {
     let (class, shape) = if go { ("pill pill--go", Icon::Check) } else { ("pill pill--no-go", Icon::Cross) };
     let spoken = format!("Verdict: {line}");
     view! {
-        <a class=class href="/" data-live="verdict-pill" aria-label=spoken>
+        <a class=class href=Page::Board.href() data-live="verdict-pill" aria-label=spoken>
             {icon(shape)}
             {label}
         </a>
@@ -309,7 +218,7 @@ fn person(context: &RequestContext) -> AnyView {
             <summary>{icon(Icon::Person)} <span class="clip">{name}</span></summary>
             <div class="menu__panel">
                 <p class="small muted">{roles}</p>
-                <a class="btn" href="/account">"Account and password"</a>
+                <a class="btn" href=Page::Account.href()>"Account and password"</a>
                 <button type="button" class="btn needs-js" data-theme-toggle="">
                     "Switch between light and dark"
                 </button>
@@ -341,38 +250,9 @@ mod tests {
     }
 
     #[test]
-    fn the_navigation_marks_exactly_one_page_for_every_address() {
-        for path in ["/", "/gates/A", "/runs/7?x=1", "/runs", "/runbook", "/sign-offs#QA"] {
-            let marked = PAGES.iter().filter(|(href, _)| is_here(href, path)).count();
-            assert_eq!(marked, 1, "{path}");
-        }
-        assert!(!is_here("/runs", "/runsx"));
-    }
-
-    #[test]
-    fn the_number_of_to_dos_is_readable_and_absent_when_there_are_none() {
-        let html = |n| crate::ui::samples::html(move || count_badge(n));
-        assert!(html(1).contains("1 to-do waiting for you"));
-        assert!(html(3).contains("3 to-dos waiting for you"));
-        assert!(html(0).contains("data-live=\"inbox-count\"") && !html(0).contains("count num"));
-    }
-
-    #[test]
     fn only_a_run_page_follows_a_run() {
         assert_eq!(run_of("/runs/12#L3"), Some(12));
         assert_eq!(run_of("/runs"), None);
         assert_eq!(run_of("/gates/12"), None);
-    }
-
-    #[test]
-    fn every_page_of_the_policy_has_a_route_and_no_other_page_has_one() {
-        use domain::policy::{RULES, RouteKind};
-        let mut routes: Vec<String> =
-            leptos_axum::generate_route_list(App).iter().map(|r| r.path().to_owned()).collect();
-        let mut pages: Vec<String> =
-            RULES.iter().filter(|r| r.kind == RouteKind::Page).map(|r| r.path.to_owned()).collect();
-        routes.sort_unstable();
-        pages.sort_unstable();
-        assert_eq!(routes, pages);
     }
 }

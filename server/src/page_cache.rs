@@ -16,7 +16,7 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use domain::facts::Actor;
-use domain::policy::{RouteKind, rule_for};
+use domain::pages;
 use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY};
 use http::response::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -126,14 +126,10 @@ pub async fn share(State(cache): State<PageCache>, mut request: Request, next: N
 fn key_of(request: &Request) -> Option<Key> {
     let context = request.extensions().get::<RequestContext>()?;
     let Actor { id, name, roles } = context.actor.as_ref()?;
-    let path = request.uri().path();
-    let is_page = rule_for(path).is_some_and(|rule| rule.kind == RouteKind::Page);
-    // Content that is shown once, or concerns a person's own account, is not cached.
-    let shared = is_page
+    let page = pages::Page::at(request.uri().path());
+    let shared = page.is_some_and(pages::Page::is_cacheable)
         && *request.method() == Method::GET
-        && context.flash.is_none()
-        && !["/sign-in", "/account", "/people"].contains(&path)
-        && !path.starts_with("/link/");
+        && context.flash.is_none();
     shared.then(|| Key {
         path: context.path.clone(),
         person: *id,

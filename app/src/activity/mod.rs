@@ -6,6 +6,7 @@ mod acts;
 #[cfg(test)]
 mod tests;
 
+use domain::pages::Page;
 use engine::view::{ActivityPage as ActivityView, ActivityRow};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
@@ -40,7 +41,7 @@ pub fn activity_view(here: &Here, page: &ActivityView) -> AnyView {
         events_table(&page.rows)
     };
     view! {
-        <Title text="Activity" />
+        <Title text=Page::Activity.title() />
         {page_head(
             "Activity",
             view! {

@@ -13,6 +13,7 @@ mod work;
 #[cfg(test)]
 mod tests;
 
+use domain::pages::Page;
 use engine::view::BoardView;
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -35,7 +36,7 @@ pub fn BoardPage() -> impl IntoView {
 /// The layout of the board.
 pub fn board_view(here: &Here, board: &BoardView) -> AnyView {
     view! {
-        <Title text="Board" />
+        <Title text=Page::Board.title() />
         <h1 class="visually-hidden">{format!("Board of {}", board.stack)}</h1>
         {report::head(board)}
         {alerts::alerts(here, board)}

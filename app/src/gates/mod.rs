@@ -9,6 +9,7 @@ mod step;
 #[cfg(test)]
 mod tests;
 
+use domain::pages::Page;
 use engine::view::GatePage as GatePageView;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
@@ -63,7 +64,7 @@ pub fn gate_view(here: &Here, page: &GatePageView) -> AnyView {
     let beside = view! { {neighbours(page)} <span data-live="gate-run">{run_all}</span> };
     let title = view! { {format!("Gate {}: ", gate.id)} {code_text(&gate.title)} };
     view! {
-        <Title text=format!("Gate {}", gate.id) />
+        <Title text=Page::Gate.title_of(&gate.id) />
         {page_head(title, under, beside)}
         <div class="split">
             <div class="stack">{criteria(here, page)} {steps(here, page)}</div>

@@ -6,6 +6,7 @@ mod page;
 #[cfg(test)]
 mod tests;
 
+use domain::pages::Page;
 use engine::view::{IncidentRow, IncidentsPage as IncidentsPageView};
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -37,7 +38,7 @@ pub fn incidents_view(page: &IncidentsPageView) -> AnyView {
         incident_list(&page.rows)
     };
     view! {
-        <Title text="Incidents" />
+        <Title text=Page::Incidents.title() />
         {page_head("Incidents", (), ())}
         {card("incident-list", "Newest first", (), body)}
         {pager("/incidents", "Pages of the list", page.pages)}

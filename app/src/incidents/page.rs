@@ -1,6 +1,7 @@
 //! One incident: the facts in order, then cause and follow-ups.
 
 use domain::incident::{LastWords, Note, cause, follow_ups, outage_lines};
+use domain::pages::Page;
 use engine::Error;
 use engine::view::{IncidentPage as IncidentPageView, Permission};
 use leptos::prelude::*;
@@ -29,7 +30,7 @@ pub fn IncidentPage() -> impl IntoView {
 pub fn incident_view(here: &Here, page: &IncidentPageView) -> AnyView {
     let incident = &page.row.incident;
     let report = &incident.report;
-    let title = format!("Incident {}", incident.id);
+    let title = Page::Incident.title_of(incident.id);
     let under = view! {
         <div class="row">
             {state_badge(&page.row)} <span class="muted wrap">{report.message.clone()}</span>

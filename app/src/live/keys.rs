@@ -2,13 +2,13 @@
 
 use std::cell::Cell;
 
+use domain::pages::Page;
 use js_sys::Date;
 use leptos::prelude::{document, window};
 use wasm_bindgen::JsCast;
 use web_sys::{Element, Event, KeyboardEvent};
 
 use super::js::{call, listen};
-use super::words::page_of;
 
 /// How long after `g` a letter is accepted, milliseconds.
 const TIMEOUT: f64 = 1_500.0;
@@ -31,8 +31,8 @@ pub(super) fn start() {
             {
                 call(&list, "showModal");
             }
-        } else if follows && let Some(page) = page_of(&key) {
-            let _ = window().location().set_href(page);
+        } else if follows && let Some(page) = Page::with_key(&key) {
+            let _ = window().location().set_href(page.href());
         }
     });
 }

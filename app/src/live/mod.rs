@@ -76,9 +76,8 @@ pub fn Live(
     let _ = run;
     let sign_in =
         move || (link.get() == Link::SignedOut).then(|| view! { <a class="small" href="">"Sign in"</a> });
-    let keys = words::KEYS
-        .iter()
-        .map(|(keys, what)| view! { <dt><kbd>{*keys}</kbd></dt><dd>{*what}</dd> })
+    let keys = words::shortcuts()
+        .map(|(keys, what)| view! { <dt><kbd>{keys}</kbd></dt><dd>{what}</dd> })
         .collect_view();
     view! {
         <span class=move || link.get().class() role="status">{move || link.get().word()}</span>

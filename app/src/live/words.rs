@@ -1,33 +1,11 @@
 //! Texts and comparisons of the live page that need no browser.
 
-/// The keyboard shortcuts and what they do, as their list shows them.
-pub const KEYS: [(&str, &str); 10] = [
-    ("g b", "Board"),
-    ("g m", "Matrix"),
-    ("g s", "Sign-offs"),
-    ("g o", "Ownership"),
-    ("g r", "Releases"),
-    ("g u", "Runs"),
-    ("g a", "Activity"),
-    ("g k", "Runbook"),
-    ("g p", "People"),
-    ("?", "Keyboard shortcuts"),
-];
+use domain::pages::Page;
 
-/// The page that `g` followed by `key` opens.
-pub fn page_of(key: &str) -> Option<&'static str> {
-    Some(match key {
-        "b" => "/",
-        "m" => "/matrix",
-        "s" => "/sign-offs",
-        "o" => "/ownership",
-        "r" => "/releases",
-        "u" => "/runs",
-        "a" => "/activity",
-        "k" => "/runbook",
-        "p" => "/people",
-        _ => return None,
-    })
+/// The keyboard shortcuts and what they do, as their list shows them.
+pub fn shortcuts() -> impl Iterator<Item = (String, &'static str)> {
+    let pages = Page::ALL.iter().filter_map(|page| Some((format!("g {}", page.key()?), page.title())));
+    pages.chain([("?".to_owned(), "Keyboard shortcuts")])
 }
 
 /// A point in time in the reader's time zone.
@@ -113,10 +91,10 @@ mod tests {
     }
 
     #[test]
-    fn every_listed_key_opens_a_page() {
-        for (keys, _) in KEYS.iter().filter(|(keys, _)| keys.starts_with("g ")) {
-            assert!(page_of(&keys[2..]).is_some_and(|p| p.starts_with('/')), "{keys}");
-        }
-        assert_eq!(page_of("x"), None);
+    fn every_page_with_a_key_is_listed() {
+        let listed: Vec<(String, &str)> = shortcuts().collect();
+        assert_eq!(listed.first(), Some(&("g b".to_owned(), "Board")));
+        assert_eq!(listed.last(), Some(&("?".to_owned(), "Keyboard shortcuts")));
+        assert_eq!(listed.len(), Page::ALL.iter().filter(|page| page.key().is_some()).count() + 1);
     }
 }

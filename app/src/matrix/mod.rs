@@ -4,6 +4,7 @@
 mod tests;
 
 use domain::item::Standing;
+use domain::pages::Page;
 use engine::view::{MatrixPage as MatrixPageView, MatrixRowView};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
@@ -59,7 +60,7 @@ pub fn matrix_view(here: &Here, page: &MatrixPageView) -> AnyView {
         page.rows.iter().map(|r| row(here, r)).collect_view().into_any()
     };
     view! {
-        <Title text="Matrix" />
+        <Title text=Page::Matrix.title() />
         {page_head(
             "Verification matrix",
             under,

@@ -1,5 +1,6 @@
 //! All values of one field of the ownership log.
 
+use domain::pages::Page;
 use engine::view::OwnershipHistory;
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -42,7 +43,7 @@ pub fn history_view(history: &OwnershipHistory) -> AnyView {
     };
     let back = view! { <a class="small" href=format!("/ownership#{id}")>"Ownership log"</a> };
     view! {
-        <Title text="Field history" />
+        <Title text=Page::FieldHistory.title() />
         {page_head("Field history", view! { <p class="muted">{code_text(&label_of(&history.field))}</p> }, back)}
         {card("entries", "Newest first", (), body)}
         {pager(&format!("/ownership/{id}"), "Pages of the history", history.pages)}

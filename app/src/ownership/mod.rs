@@ -6,6 +6,7 @@ mod history;
 #[cfg(test)]
 mod tests;
 
+use domain::pages::Page;
 use domain::runbook::{Field, FieldKind, blanks};
 use engine::view::{OwnershipFieldView, OwnershipLineView, OwnershipPage as OwnershipPageView, Permission};
 use leptos::prelude::*;
@@ -51,7 +52,7 @@ pub fn ownership_view(here: &Here, page: &OwnershipPageView) -> AnyView {
         page.lines.iter().map(|l| line(here, l, &page.fill)).collect_view().into_any()
     };
     view! {
-        <Title text="Ownership" />
+        <Title text=Page::Ownership.title() />
         {page_head("Ownership log", under, export)}
         {body}
     }

@@ -1,6 +1,7 @@
 //! The account page of the signed-in person: roles, password, sign-out.
 
 use domain::facts::Actor;
+use domain::pages::Page;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use leptos_meta::Title;
@@ -27,7 +28,7 @@ pub fn account_view(here: &Here, actor: &Actor) -> AnyView {
         roles(&actor.roles)
     };
     view! {
-        <Title text="Account" />
+        <Title text=Page::Account.title() />
         {page_head(actor.name.clone(), (), ())}
         <div class="split">
             <section class="card">

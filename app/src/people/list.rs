@@ -1,6 +1,7 @@
 //! Role assignments; for admins also invitations, roles, password resets and disabling accounts.
 
 use domain::facts::Actor;
+use domain::pages::Page;
 use domain::policy::may;
 use domain::role::Role;
 use engine::Access;
@@ -45,7 +46,7 @@ pub fn people_view(here: &Here, me: &Actor, people: &[PersonView], invitations: 
     let headings: &[_] =
         if is_admin { &["Name", "Login", "Roles", "Added", "Actions"] } else { &["Name", "Roles"] };
     view! {
-        <Title text="People" />
+        <Title text=Page::People.title() />
         {page_head("People", read_only, ())}
         {link}
         {holders(people)}

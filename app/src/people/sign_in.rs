@@ -1,5 +1,6 @@
 //! The sign-in page. The message is the same for a wrong name and a wrong password.
 
+use domain::pages::Page;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use leptos_meta::Title;
@@ -38,7 +39,7 @@ pub fn sign_in_view(here: &Here, next: &str, is_new: bool, already: Option<&str>
         view! { <p class="small muted">{text} <a href="/">"Go to the board"</a></p> }
     });
     view! {
-        <Title text="Sign in" />
+        <Title text=Page::SignIn.title() />
         <div class="auth stack">
             <h1>"Sign in"</h1>
             {first}

@@ -11,6 +11,7 @@ mod tests;
 pub(crate) use acts::{CleanRestart, Deploy, Drill, OpenRelease, RollBack};
 pub use release::{ReleasePage, release_view};
 
+use domain::pages::Page;
 use engine::view::ReleasesPage as ReleasesPageView;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
@@ -89,7 +90,7 @@ pub fn releases_view(here: &Here, page: &ReleasesPageView) -> AnyView {
     // After a failed deploy, offer the rollback before another deploy.
     let both = if page.failed_deploy.is_some() { [back, directory] } else { [directory, back] };
     view! {
-        <Title text="Releases" />
+        <Title text=Page::Releases.title() />
         {page_head("Releases", (), ())}
         {failed}
         {running}

@@ -1,5 +1,6 @@
 //! One release: its parts, images, migrations, runs and decisions.
 
+use domain::pages::Page;
 use domain::release::ReleaseComponent;
 use engine::Error;
 use engine::view::ReleaseRow;
@@ -36,7 +37,7 @@ pub fn release_view(row: &ReleaseRow) -> AnyView {
         run_table(&row.runs, None)
     };
     view! {
-        <Title text=format!("Release {}", release.name()) />
+        <Title text=Page::Release.title_of(release.name()) />
         {page_head(format!("Release {}", release.name()), under, back)}
         <div class="split">
             <div class="stack">

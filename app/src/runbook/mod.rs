@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use domain::pages::Page;
 use domain::runbook::{Problem, Runbook, Severity, StepKind};
 use engine::view::{RunbookPage as RunbookView, StepView};
 use leptos::prelude::*;
@@ -28,7 +29,7 @@ pub fn runbook_view(here: &Here, page: &RunbookView) -> AnyView {
     let (rollback, other): (Vec<&StepView>, Vec<&StepView>) =
         page.loose_steps.iter().partition(|s| s.step.kind == StepKind::Rollback);
     view! {
-        <Title text="Runbook" />
+        <Title text=Page::Runbook.title() />
         {page_head(
             view! { {code_text(&title)} },
             view! { <p class="small muted mono wrap">{page.path.clone()}</p> },

@@ -1,5 +1,6 @@
 //! The list of runs.
 
+use domain::pages::Page;
 use engine::view::RunsPage as RunsPageView;
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -49,7 +50,7 @@ pub fn runs_view(kind: &str, page: &RunsPageView) -> AnyView {
         view! { <section class="card">{run_table(&page.rows, None)}</section> }.into_any()
     };
     view! {
-        <Title text="Runs" />
+        <Title text=Page::Runs.title() />
         {page_head(
             "Runs",
             view! { <p class="lede">"Every command, check, deploy and rollback, newest first."</p> },

@@ -1,5 +1,6 @@
 //! The page of a run: details, progress, outcome and terminal.
 
+use domain::pages::Page;
 use domain::time::human_span;
 use engine::Error;
 use engine::view::{Permission, RunPage as RunPageView, RunState, RunView};
@@ -63,7 +64,7 @@ pub fn run_view(here: &Here, page: &RunPageView) -> AnyView {
     // Without scripts, the page reloads itself while the run is in progress.
     let again = running.then(|| view! { <noscript><meta http-equiv="refresh" content="3" /></noscript> });
     view! {
-        <Title text=format!("Run {}: {}", run.id, run.title) />
+        <Title text=Page::Run.title_of(format!("{}: {}", run.id, run.title)) />
         {page_head(run.title.clone(), under, beside)}
         <div data-live="run-progress">{running.then(|| progress(run))}</div>
         <div class="stack" data-live="run-outcome">{outcome(here, page)}</div>

@@ -9,6 +9,7 @@ mod tests;
 
 use domain::facts::SignOff;
 use domain::item::ItemState;
+use domain::pages::Page;
 use engine::view::SignOffPage;
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -59,7 +60,7 @@ pub fn sign_offs_view(here: &Here, page: &SignOffPage) -> AnyView {
         view! { <div class="signs">{cards}</div> }.into_any()
     };
     view! {
-        <Title text="Sign-offs" />
+        <Title text=Page::SignOffs.title() />
         {page_head("Go / No-Go", under, ())}
         {before(page)}
         <section class="stack stack--tight" aria-labelledby="signs">

@@ -33,6 +33,8 @@ pub enum Icon {
     Rocket,
     /// Started, next.
     Arrow,
+    /// Opens the menu.
+    Menu,
     /// The logo of the product.
     Gate,
 }
@@ -58,6 +60,7 @@ impl Icon {
             Icon::Back => "M6.2 3.2 2.8 6.6 6.2 10M3 6.6h6.4a3.6 3.6 0 0 1 0 7.2H7",
             Icon::Rocket => "M8 13.6V5.2M4.4 8.2 8 4.4l3.6 3.8M3.4 2.2h9.2",
             Icon::Arrow => "M3 8h9.4M8.8 4.2 12.6 8l-3.8 3.8",
+            Icon::Menu => "M2.5 4h11M2.5 8h11M2.5 12h11",
             Icon::Gate => "M3.2 14V3M12.8 14V3M3.2 5h9.6M5.6 9.6l1.8 1.8L11 7.8",
         }
     }

@@ -21,6 +21,7 @@ pub mod log;
 pub mod observed;
 pub mod observed_changes;
 pub mod ownership;
+pub mod pages;
 pub mod paging;
 pub mod pattern;
 pub mod policy;

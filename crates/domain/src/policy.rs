@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::pages::Page;
 use crate::role::Role;
 
 /// Who may use a route.
@@ -65,39 +66,21 @@ const WAIVERS: Who = Who::Roles(&[Role::Security, Role::Po]);
 const PO: Who = Who::Roles(&[Role::Po]);
 const ADMIN: Who = Who::Roles(&[Role::Admin]);
 
-/// The table.
-pub const RULES: &[Rule] = &[
+/// Everything that is not a page.
+const OTHER_RULES: &[Rule] = &[
     // Without a session.
-    rule("/sign-in", RouteKind::Page, Who::Anyone),
-    rule("/link/{token}", RouteKind::Page, Who::Anyone),
     rule("/healthz", RouteKind::File, Who::Anyone),
     rule("/pkg/{*rest}", RouteKind::File, Who::Anyone),
     rule("/favicon.svg", RouteKind::File, Who::Anyone),
     rule("/api/sign_in", RouteKind::Action, Who::Anyone),
     rule("/api/use_link", RouteKind::Action, Who::Anyone),
-    // Pages.
-    rule("/", RouteKind::Page, Who::SignedIn),
+    // Files and streams.
     rule("/board.json", RouteKind::File, Who::SignedIn),
-    rule("/gates/{id}", RouteKind::Page, Who::SignedIn),
-    rule("/matrix", RouteKind::Page, Who::SignedIn),
-    rule("/sign-offs", RouteKind::Page, Who::SignedIn),
-    rule("/ownership", RouteKind::Page, Who::SignedIn),
-    rule("/ownership/{id}", RouteKind::Page, Who::SignedIn),
     rule("/ownership.md", RouteKind::File, Who::SignedIn),
-    rule("/releases", RouteKind::Page, Who::SignedIn),
-    rule("/releases/{id}", RouteKind::Page, Who::SignedIn),
-    rule("/incidents", RouteKind::Page, Who::SignedIn),
-    rule("/incidents/{id}", RouteKind::Page, Who::SignedIn),
     rule("/incidents/{id}/report.md", RouteKind::File, Who::SignedIn),
-    rule("/runs", RouteKind::Page, Who::SignedIn),
-    rule("/runs/{id}", RouteKind::Page, Who::SignedIn),
     rule("/runs/{id}/log", RouteKind::File, Who::SignedIn),
     rule("/runs/{id}/lines", RouteKind::Stream, Who::SignedIn),
     rule("/events", RouteKind::Stream, Who::SignedIn),
-    rule("/activity", RouteKind::Page, Who::SignedIn),
-    rule("/runbook", RouteKind::Page, Who::SignedIn),
-    rule("/people", RouteKind::Page, Who::SignedIn),
-    rule("/account", RouteKind::Page, Who::SignedIn),
     // Actions.
     rule("/api/sign_out", RouteKind::Action, Who::SignedIn),
     rule("/api/change_password", RouteKind::Action, Who::SignedIn),
@@ -127,6 +110,26 @@ pub const RULES: &[Rule] = &[
     rule("/api/disable_person", RouteKind::Action, ADMIN),
     rule("/api/verify_everything", RouteKind::Action, ADMIN),
 ];
+
+const RULE_COUNT: usize = Page::ALL.len() + OTHER_RULES.len();
+
+const fn table() -> [Rule; RULE_COUNT] {
+    let mut rules = [rule("", RouteKind::Page, Who::Anyone); RULE_COUNT];
+    let mut at = 0;
+    while at < RULE_COUNT {
+        rules[at] = if at < Page::ALL.len() {
+            let page = Page::ALL[at];
+            rule(page.path(), RouteKind::Page, page.readers())
+        } else {
+            OTHER_RULES[at - Page::ALL.len()]
+        };
+        at += 1;
+    }
+    rules
+}
+
+/// The table: the pages of [`crate::pages`], then everything else.
+pub const RULES: &[Rule] = &table();
 
 /// The rule for a request path; `None` means refused.
 pub fn rule_for(path: &str) -> Option<&'static Rule> {
@@ -174,7 +177,8 @@ pub fn who_may(act: &str) -> String {
     }
 }
 
-fn matches(pattern: &str, path: &str) -> bool {
+/// Whether a path matches the pattern of a [`Rule`].
+pub(crate) fn matches(pattern: &str, path: &str) -> bool {
     let mut wanted = pattern.split('/');
     let mut given = path.split('/');
     loop {
@@ -223,7 +227,18 @@ mod tests {
     #[test]
     fn no_path_is_listed_twice() {
         for (i, rule) in RULES.iter().enumerate() {
+            assert!(!rule.path.is_empty());
             assert!(RULES[i + 1..].iter().all(|r| r.path != rule.path), "{}", rule.path);
+        }
+    }
+
+    #[test]
+    fn pages_have_the_readers_of_their_row_and_no_row_hides_another() {
+        let rules = RULES.iter().filter(|r| r.kind == RouteKind::Page).map(|r| (r.path, r.who));
+        let pages = Page::ALL.iter().map(|page| (page.path(), page.readers()));
+        assert_eq!(rules.collect::<Vec<_>>(), pages.collect::<Vec<_>>());
+        for rule in RULES {
+            assert_eq!(rule_for(rule.path), Some(rule), "{}", rule.path);
         }
     }
 
