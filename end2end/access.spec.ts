@@ -45,6 +45,12 @@ for (const colorScheme of ["light", "dark"] as const) {
       await page.evaluate(() => document.querySelectorAll("details").forEach((d) => (d.open = true)));
       await look(path);
     }
+    const phone = await people.signIn(devops, { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true, colorScheme, reducedMotion: "reduce" });
+    await phone.page.goto("/");
+    await phone.page.getByRole("button", { name: "Menu" }).click();
+    await expect(phone.page.getByRole("link", { name: "Sign-offs", exact: true })).toBeVisible();
+    await look("/ with the menu open", phone.page);
+    await phone.context.close();
     const { context, page: door } = await people.stranger("stranger", { colorScheme, reducedMotion: "reduce" });
     await door.goto("/sign-in");
     await look("/sign-in", door);
@@ -108,4 +114,50 @@ test("pages fit on a phone without horizontal scrolling", async () => {
   }
   expect(wide).toEqual([]);
   await phone.context.close();
+});
+
+test("on a phone, the menu opens every page of the navigation without scripts", async () => {
+  const phone = await people.signIn(devops, { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true, javaScriptEnabled: false });
+  const page = phone.page;
+  const menu = page.getByRole("button", { name: "Menu" });
+  const pagesNav = page.getByRole("navigation", { name: "Pages", exact: true });
+  const links = pagesNav.getByRole("link");
+  await page.goto("/");
+  await expect(links).toHaveCount(0);
+  await menu.click();
+  await expect(links.first()).toBeVisible();
+  await page.keyboard.press("Escape");
+  await expect(links).toHaveCount(0);
+  await expect(menu).toBeFocused();
+  await menu.click();
+  const addresses: string[] = [];
+  for (const link of await links.all()) {
+    addresses.push((await link.getAttribute("href"))!);
+    expect((await link.boundingBox())!.height).toBeGreaterThanOrEqual(44);
+  }
+  expect(addresses).toEqual(expect.arrayContaining(["/", "/sign-offs", "/releases", "/runs", "/people"]));
+  for (const address of addresses) {
+    await page.goto("/account");
+    await menu.click();
+    await pagesNav.locator(`a[href="${address}"]`).click();
+    await expect(page).toHaveURL(new RegExp(`${address}$`));
+    await menu.click();
+    const current = pagesNav.locator('[aria-current="page"]');
+    await expect(current).toHaveCount(1);
+    await expect(current).toHaveAttribute("href", address);
+  }
+  await phone.context.close();
+});
+
+test("on a wide screen, all groups of the navigation are visible", async () => {
+  const page = devops.page;
+  await page.goto("/gates/A");
+  const pagesNav = page.getByRole("navigation", { name: "Pages", exact: true });
+  await expect(pagesNav.getByRole("button")).toHaveCount(0);
+  for (const group of ["Release", "Operations", "Records", "Administration"]) {
+    await expect(pagesNav.getByRole("list", { name: group, exact: true })).toBeVisible();
+  }
+  await expect(pagesNav.locator('[aria-current="page"]')).toHaveText(/^Board/);
+  await pagesNav.getByRole("link", { name: "Matrix" }).click();
+  await expect(page).toHaveURL(/\/matrix$/);
 });
