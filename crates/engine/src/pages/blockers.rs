@@ -1,7 +1,9 @@
 //! Blockers with the people who can resolve them, and waivers with their last day.
 
 use domain::facts::{Actor, Choice};
+use domain::item::Item;
 use domain::judge::{Blocker, BlockerKind};
+use domain::pages::Page;
 use domain::role::Role;
 
 use crate::assessment::Assessment;
@@ -38,7 +40,7 @@ impl Assessment {
         match &blocker.kind {
             BlockerKind::Gate(id) => {
                 if self.offer_accept(actor, id).reason().is_none() {
-                    return Some((format!("Accept gate {id}"), format!("/gates/{id}#acceptance")));
+                    return Some((format!("Accept gate {id}"), acceptance_href(id)));
                 }
                 let gate = self.judgement.gate(id)?;
                 let word = gate
@@ -46,17 +48,15 @@ impl Assessment {
                     .iter()
                     .find(|i| i.takes_word() && i.attestation.is_none() && !i.is_satisfied());
                 let may = self.offer_attest(actor, id).reason().is_none();
-                word.filter(|_| may)
-                    .map(|i| (format!("Attest {}", i.item.id), format!("/gates/{id}#{}", i.item.id)))
+                word.filter(|_| may).map(|i| (format!("Attest {}", i.item.id), self.item_href(&i.item)))
             }
             BlockerKind::SignOffs => self.judgement.sign_offs.iter().find_map(|view| {
                 let role = view.role.filter(|_| view.counts() != Some(Choice::Go))?;
                 let may = self.offer_sign(actor, role, Choice::Go).reason().is_none();
-                let at = format!("/sign-offs#{}", sign_anchor(&view.name));
-                may.then(|| (format!("Sign as {}", view.name), at))
+                may.then(|| (format!("Sign as {}", view.name), sign_href(&view.name)))
             }),
             BlockerKind::Release => (self.offer_deploy(actor).reason().is_none())
-                .then(|| ("Deploy".to_owned(), "/releases".to_owned())),
+                .then(|| ("Deploy".to_owned(), Page::Releases.href().to_owned())),
             BlockerKind::Runbook | BlockerKind::Stack | BlockerKind::Audit => None,
         }
     }
@@ -71,10 +71,7 @@ impl Assessment {
                     ends: ending(&waiver, self.now),
                     days_left: days_left(&waiver, self.now),
                     needed: self.judgement.verdict.waived.iter().any(|w| w.id == waiver.id),
-                    href: match &item.item.gate {
-                        Some(gate) => format!("/gates/{gate}#{}", item.item.id),
-                        None => format!("/sign-offs#{}", item.item.id),
-                    },
+                    href: self.item_href(&item.item),
                     waiver,
                 })
             })
@@ -82,16 +79,33 @@ impl Assessment {
         out.sort_by_key(|w| (w.waiver.until, w.waiver.id));
         out
     }
+
+    /// The address of an item on the page of its gate; items outside of gates are on the page of the sign-offs.
+    pub(crate) fn item_href(&self, item: &Item) -> String {
+        let gate = item.gate.as_ref().filter(|gate| self.judgement.gate(gate).is_some());
+        let page = gate.map_or_else(|| Page::SignOffs.href().to_owned(), |gate| Page::Gate.href_of(gate));
+        format!("{page}#{}", item.id)
+    }
 }
 
 /// The page where a blocker can be resolved.
 fn place(blocker: &Blocker) -> String {
     match &blocker.kind {
-        BlockerKind::Runbook => "/runbook".to_owned(),
-        BlockerKind::Release => "/releases".to_owned(),
-        BlockerKind::Stack => "/#services".to_owned(),
-        BlockerKind::Gate(id) => format!("/gates/{id}"),
-        BlockerKind::SignOffs => "/sign-offs".to_owned(),
-        BlockerKind::Audit => "/activity".to_owned(),
+        BlockerKind::Runbook => Page::Runbook.href().to_owned(),
+        BlockerKind::Release => Page::Releases.href().to_owned(),
+        BlockerKind::Stack => format!("{}#services", Page::Board.href()),
+        BlockerKind::Gate(id) => Page::Gate.href_of(id),
+        BlockerKind::SignOffs => Page::SignOffs.href().to_owned(),
+        BlockerKind::Audit => Page::Activity.href().to_owned(),
     }
+}
+
+/// The address of the form that accepts a gate.
+pub(crate) fn acceptance_href(gate: &str) -> String {
+    format!("{}#acceptance", Page::Gate.href_of(gate))
+}
+
+/// The address of the form for a role's sign-off.
+pub(crate) fn sign_href(role: &str) -> String {
+    format!("{}#{}", Page::SignOffs.href(), sign_anchor(role))
 }

@@ -4,6 +4,7 @@ use domain::facts::{Actor, Choice};
 use domain::gate::GateState;
 use domain::item::Standing;
 use domain::observed::Observed;
+use domain::pages::Page;
 use domain::release::{Release, ReleaseState};
 use domain::role::Role;
 use domain::runbook::StepKind;
@@ -95,7 +96,7 @@ fn expiring(assessment: &Assessment) -> Vec<Expiring> {
             let Some(check) = assessment.stack.check(&state.check) else { continue };
             let Some(expiry) = expiry(assessment, check, state).filter(|e| e.soon) else { continue };
             if !out.iter().any(|e| e.title == check.title) {
-                let href = format!("/gates/{}", gate.id);
+                let href = Page::Gate.href_of(&gate.id);
                 out.push(Expiring { title: check.title.clone(), at: expiry.at, href });
             }
         }
@@ -131,7 +132,7 @@ fn waiting(assessment: &Assessment, actor: &Actor) -> Vec<Waiting> {
         let owners = first.map(|g| g.owners.clone()).unwrap_or_default();
         for role in owners {
             let id = first.map(|g| g.id.clone()).unwrap_or_default();
-            ask(role, format!("start with gate {id}"), format!("/gates/{id}"));
+            ask(role, format!("start with gate {id}"), Page::Gate.href_of(&id));
         }
         return out;
     }
@@ -145,7 +146,7 @@ fn waiting(assessment: &Assessment, actor: &Actor) -> Vec<Waiting> {
             n => format!("gate {}: {n} criteria open", gate.id),
         };
         for role in &gate.owners {
-            ask(*role, what.clone(), format!("/gates/{}", gate.id));
+            ask(*role, what.clone(), Page::Gate.href_of(&gate.id));
         }
         return out;
     }
@@ -156,12 +157,12 @@ fn waiting(assessment: &Assessment, actor: &Actor) -> Vec<Waiting> {
                 (_, false) => "re-confirm the sign-off",
                 _ => "sign off",
             };
-            ask(role, what.to_owned(), "/sign-offs".to_owned());
+            ask(role, what.to_owned(), Page::SignOffs.href().to_owned());
         }
     }
     // The verdict is Go only when every role has signed Go: only the decision is missing now.
     if assessment.judgement.decision.is_none() && assessment.judgement.verdict.is_go() {
-        ask(Role::Po, "record the decision".to_owned(), "/sign-offs".to_owned());
+        ask(Role::Po, "record the decision".to_owned(), Page::SignOffs.href().to_owned());
     }
     out
 }

@@ -2,6 +2,7 @@
 
 use domain::facts::{Actor, Choice};
 use domain::item::{ChecklistPartState, ItemState};
+use domain::pages::Page;
 use domain::role::Role;
 use domain::rules::ChecklistPart;
 
@@ -62,7 +63,7 @@ fn part_view(assessment: &Assessment, state: &ChecklistPartState) -> PartView {
         ChecklistPart::Criterion(id) => {
             let item = assessment.judgement.item(id).map(|i| &i.item);
             let gate = item.and_then(|i| i.gate.clone());
-            (item.map(|i| i.text.clone()), gate.map(|g| format!("/gates/{g}#{id}")))
+            (item.map(|i| i.text.clone()), gate.map(|g| format!("{}#{id}", Page::Gate.href_of(g))))
         }
         ChecklistPart::Check(id) => {
             let check = assessment.stack.check(id);
@@ -71,8 +72,8 @@ fn part_view(assessment: &Assessment, state: &ChecklistPartState) -> PartView {
                 gates.flat_map(|g| &g.items).find(|i| c.proves.contains(&i.item.id)).map(|i| &i.item)
             });
             let href = match proved.and_then(|i| Some((i.gate.as_ref()?, &i.id))) {
-                Some((gate, item)) => Some(format!("/gates/{gate}#{item}")),
-                None => check.map(|_| "/matrix".to_owned()),
+                Some((gate, item)) => Some(format!("{}#{item}", Page::Gate.href_of(gate))),
+                None => check.map(|_| Page::Matrix.href().to_owned()),
             };
             (check.map(|c| c.title.clone()), href)
         }

@@ -3,12 +3,14 @@
 
 use domain::facts::{Actor, Choice, Waiver};
 use domain::item::ItemState;
+use domain::pages::Page;
 use domain::policy;
 use domain::time::{DAY_MS, Millis, human_span};
 
 use crate::Engine;
 use crate::assessment::Assessment;
 use crate::error::Error;
+use crate::pages::blockers::{acceptance_href, sign_href};
 use crate::view::{Todo, TopView};
 
 /// A to-do reminds of a waiver or an attestation this long before it expires.
@@ -37,7 +39,7 @@ impl Assessment {
     }
 
     fn decision_todo(&self, actor: &Actor) -> Option<Todo> {
-        let href = "/sign-offs#decision".to_owned();
+        let href = format!("{}#decision", Page::SignOffs.href());
         let decided = self.judgement.decision.as_ref().map(|d| d.choice);
         let fallen = self.judgement.fallen.as_ref().filter(|f| f.decision.choice == Choice::Go);
         if self.offer_decide(actor, Choice::Go).reason().is_none() && decided.is_none() {
@@ -57,7 +59,7 @@ impl Assessment {
             if view.counts().is_some() || self.offer_sign(actor, role, Choice::Go).reason().is_some() {
                 continue;
             }
-            let href = format!("/sign-offs#{}", crate::view::sign_anchor(&view.name));
+            let href = sign_href(&view.name);
             let (what, why) = match view.stale.first() {
                 Some(first) => (format!("Re-confirm as {}", view.name), first.clone()),
                 None => (
@@ -83,7 +85,7 @@ impl Assessment {
                 todos.push(Todo {
                     what: format!("Accept gate {}", gate.id),
                     why: why.to_owned(),
-                    href: format!("/gates/{}#acceptance", gate.id),
+                    href: acceptance_href(&gate.id),
                 });
             }
         }
@@ -94,19 +96,19 @@ impl Assessment {
                 continue;
             }
             let items: Vec<&ItemState> = gate.items.iter().collect();
-            todos.extend(self.attestation_todos(actor, &gate.id, &items, &format!("/gates/{}", gate.id)));
+            todos.extend(self.attestation_todos(actor, &gate.id, &items));
             turn &= gate.is_decision || gate.items.iter().all(ItemState::is_satisfied);
         }
         if !turn {
             return todos;
         }
         let loose: Vec<&ItemState> = self.judgement.loose_items.iter().collect();
-        todos.extend(self.attestation_todos(actor, "", &loose, "/sign-offs"));
+        todos.extend(self.attestation_todos(actor, "", &loose));
         todos
     }
 
     /// One to-do for all attestations that a gate needs, and one for each attestation that expires soon.
-    fn attestation_todos(&self, actor: &Actor, gate: &str, items: &[&ItemState], page: &str) -> Vec<Todo> {
+    fn attestation_todos(&self, actor: &Actor, gate: &str, items: &[&ItemState]) -> Vec<Todo> {
         if self.offer_attest(actor, gate).reason().is_some() {
             return vec![];
         }
@@ -120,7 +122,7 @@ impl Assessment {
                 _ => "these criteria require an attestation".to_owned(),
             };
             let what = format!("Attest {}", ids.join(", "));
-            todos.push(Todo { what, why, href: format!("{page}#{}", first.item.id) });
+            todos.push(Todo { what, why, href: self.item_href(&first.item) });
         }
         for item in items.iter().filter(|i| i.takes_word()) {
             let Some(word) = &item.attestation else { continue };
@@ -129,7 +131,7 @@ impl Assessment {
             if left <= SOON_MS && valid > SOON_MS {
                 let why = format!("the attestation expires in {}", human_span(left));
                 let what = format!("Attest {} again", item.item.id);
-                todos.push(Todo { what, why, href: format!("{page}#{}", item.item.id) });
+                todos.push(Todo { what, why, href: self.item_href(&item.item) });
             }
         }
         todos
@@ -157,10 +159,7 @@ impl Assessment {
             if withdrawn || !item.item.says(&waiver.text_digest) {
                 continue;
             }
-            let href = match &item.item.gate {
-                Some(gate) => format!("/gates/{gate}#{}", item.item.id),
-                None => format!("/sign-offs#{}", item.item.id),
-            };
+            let href = self.item_href(&item.item);
             let needed = item.waiver.is_some() && item.word() == "waived";
             if needed && waiver.until.since(self.now) <= SOON_MS {
                 let what = format!("The waiver of {} expires {}", waiver.item, ending(waiver, self.now));
