@@ -1,6 +1,7 @@
 //! The document around every page: head, header and notices. It only loads the verdict from the engine; each page
 //! loads its own data.
 
+use domain::action::Action;
 use domain::pages::Page;
 use http::header::CONTENT_SECURITY_POLICY;
 use http::request::Parts;
@@ -223,7 +224,7 @@ fn person(context: &RequestContext) -> AnyView {
                     "Switch between light and dark"
                 </button>
                 <form method="post" action=SignOut::url()>
-                    {envelope(context, "sign_out")} <button type="submit" class="btn">"Sign out"</button>
+                    {envelope(context, Action::SignOut.name())} <button type="submit" class="btn">"Sign out"</button>
                 </form>
             </div>
         </details>

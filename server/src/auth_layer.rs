@@ -9,7 +9,8 @@ use axum::body::Body;
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
-use domain::policy::{RouteKind, admits, rule_for};
+use domain::action::Action;
+use domain::policy::{RouteKind, admits, rule_for, who_may};
 use engine::Engine;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use tower_sessions::Session;
@@ -95,13 +96,13 @@ pub async fn authenticate(
                 let back = referer(request.headers());
                 engine.note_refusal(actor, &path).await;
                 match rule.kind {
-                    RouteKind::Action => refuse_action(&context, &back, &path),
+                    RouteKind::Action(action) => refuse_action(&context, &back, action),
                     _ => StatusCode::FORBIDDEN.into_response(),
                 }
             }
         };
     }
-    if rule.kind == RouteKind::Action {
+    if matches!(rule.kind, RouteKind::Action(_)) {
         let limit = if context.actor.is_some() { BODY } else { STRANGERS_BODY };
         request = match with_whole_body(request, limit).await {
             Ok(request) => request,
@@ -204,14 +205,10 @@ fn referer(headers: &HeaderMap) -> String {
 
 /// A user without the role pressed a button that should have been disabled: redirects them back and
 /// shows the reason.
-fn refuse_action(context: &RequestContext, back: &str, path: &str) -> Response {
-    let act = path.trim_start_matches("/api/");
+fn refuse_action(context: &RequestContext, back: &str, action: Action) -> Response {
     context.leave_notice(Flash {
         ok: false,
-        text: format!(
-            "Not done: your roles do not allow this. Only {} can do it.",
-            domain::policy::who_may(act)
-        ),
+        text: format!("Not done: your roles do not allow this. Only {} can do it.", who_may(action)),
         form: String::new(),
         fields: Default::default(),
     });

@@ -30,7 +30,7 @@ fn is_segment(segment: &str) -> bool {
 /// The methods that this path accepts, in the form of an `Allow` header.
 fn methods(path: &str) -> &'static str {
     match rule_for(path).map(|rule| rule.kind) {
-        Some(RouteKind::Action) => "POST",
+        Some(RouteKind::Action(_)) => "POST",
         // A HEAD request would hold a stream open.
         Some(RouteKind::Stream) => "GET",
         Some(RouteKind::Page | RouteKind::File) | None => "GET, HEAD",

@@ -24,6 +24,8 @@ pub fn check<'a>(served: impl IntoIterator<Item = &'a str>) -> Result<(), Routes
 
 #[cfg(test)]
 mod tests {
+    use domain::action::Action;
+
     use super::*;
 
     #[test]
@@ -34,5 +36,15 @@ mod tests {
         assert!(check(served.clone()).unwrap_err().to_string().contains("/secret has no policy"));
         served.retain(|p| *p != "/secret" && *p != "/api/deploy");
         assert!(check(served).unwrap_err().to_string().contains("/api/deploy has a policy but"));
+    }
+
+    #[test]
+    fn each_action_has_its_server_function() {
+        let served: BTreeSet<&str> =
+            leptos::server_fn::axum::server_fn_paths().map(|(path, _)| path).collect();
+        assert_eq!(served, Action::ALL.iter().map(|action| action.path()).collect());
+        let mut all: Vec<&str> = RULES.iter().map(|r| r.path).collect();
+        all.push("/api/rename_action");
+        assert!(check(all).unwrap_err().to_string().contains("/api/rename_action has no policy"));
     }
 }

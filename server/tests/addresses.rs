@@ -216,7 +216,7 @@ async fn unsupported_methods_are_refused_and_not_recorded() {
     for rule in RULES {
         let path = rule.path.replace("{id}", "999").replace("{token}", "none").replace("{*rest}", "none.js");
         let wrong: &[&str] = match rule.kind {
-            RouteKind::Action => &["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "TRACE"],
+            RouteKind::Action(_) => &["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "TRACE"],
             RouteKind::Stream => &["POST", "HEAD", "OPTIONS", "PUT", "DELETE"],
             RouteKind::Page | RouteKind::File => &["POST", "OPTIONS", "PUT", "DELETE", "PATCH"],
         };
@@ -226,7 +226,7 @@ async fn unsupported_methods_are_refused_and_not_recorded() {
             assert_eq!(status(&answer), 405, "{method} {path}: {answer}");
             assert!(answer.contains("\r\nallow: "), "{method} {path}: {answer}");
         }
-        if rule.kind == RouteKind::Action {
+        if matches!(rule.kind, RouteKind::Action(_)) {
             // With the cookie of a user who was tricked into following a link.
             let answer = server.get(&docs, &path).await;
             assert_eq!(answer.status().as_u16(), 405, "GET {path}");

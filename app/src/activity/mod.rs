@@ -6,6 +6,7 @@ mod acts;
 #[cfg(test)]
 mod tests;
 
+use domain::action::Action;
 use domain::pages::Page;
 use engine::view::{ActivityPage as ActivityView, ActivityRow};
 use leptos::prelude::*;
@@ -61,7 +62,7 @@ pub fn activity_view(here: &Here, page: &ActivityView) -> AnyView {
 fn verification(here: &Here, page: &ActivityView) -> AnyView {
     let chain = &page.chain;
     let button = page.verify.as_ref().map(|offer| {
-        let (form, action) = ("verify_everything", VerifyEverything::url());
+        let (form, action) = (Action::VerifyEverything.name(), VerifyEverything::url());
         post_button(here, form, action, &[], "Verify everything now", "btn--small", offer)
     });
     let running = chain.running_since.map(|since| {

@@ -1,5 +1,6 @@
 //! The verdict, the most prominent part of the board, with all blockers.
 
+use domain::action::Action;
 use domain::facts::Choice;
 use domain::judge::Verdict;
 use engine::view::{BlockerView, BoardView};
@@ -78,7 +79,15 @@ fn about(here: &Here, board: &BoardView) -> AnyView {
 fn open_button(here: &Here, board: &BoardView) -> AnyView {
     let label = "Open a release from HEAD";
     let shown = [("commit", board.shown.commit.as_str()), ("shown", board.shown.digest.as_str())];
-    post_button(here, "open_release", OpenRelease::url(), &shown, label, "btn--small", &board.open)
+    post_button(
+        here,
+        Action::OpenRelease.name(),
+        OpenRelease::url(),
+        &shown,
+        label,
+        "btn--small",
+        &board.open,
+    )
 }
 
 fn blockers(board: &BoardView, blockers: &[BlockerView]) -> AnyView {

@@ -1,11 +1,12 @@
 //! The active waivers, on the board until they expire.
 
+use domain::action::Action;
 use engine::view::{BoardView, WaiverView};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 
 use crate::gates::EndWaiver;
-use crate::ui::{Here, Icon, badge, card, icon, post_button};
+use crate::ui::{Here, Icon, badge, card, form_name, icon, post_button};
 
 /// The card; empty if there are no waivers.
 pub(super) fn waivers(here: &Here, board: &BoardView) -> AnyView {
@@ -46,7 +47,7 @@ fn waiver(here: &Here, board: &BoardView, view: &WaiverView) -> AnyView {
             <div class="no-print">
                 {post_button(
                     here,
-                    &format!("end_waiver:{}", waiver.item),
+                    &form_name(Action::EndWaiver, &waiver.item),
                     EndWaiver::url(),
                     &[("item", &waiver.item), ("waiver", &waiver.id.to_string())],
                     view! { {icon(Icon::Flag)} {format!("End waiver for {}", waiver.item)} },

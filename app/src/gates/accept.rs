@@ -1,5 +1,6 @@
 //! The acceptance of a gate: accepted, withdrawn, possible, or the reason why it is not possible.
 
+use domain::action::Action;
 use domain::gate::GateState;
 use engine::view::GatePage;
 use leptos::prelude::*;
@@ -7,7 +8,8 @@ use leptos::server_fn::ServerFn;
 
 use super::acts::AcceptGate;
 use crate::ui::{
-    Here, Icon, confirm_form, envelope, gate_badge, hidden, icon, note_field, offer_button, roles, time,
+    Here, Icon, confirm_form, envelope, form_name, gate_badge, hidden, icon, note_field, offer_button, roles,
+    time,
 };
 
 /// The card beside the criteria.
@@ -114,7 +116,7 @@ fn missing(page: &GatePage) -> Option<AnyView> {
 /// being written is not lost.
 fn accept_form(here: &Here, page: &GatePage) -> AnyView {
     let gate = &page.gate;
-    let form = format!("accept_gate:{}", gate.id);
+    let form = form_name(Action::AcceptGate, &gate.id);
     let label = format!("Accept gate {}", gate.id);
     let panel = || {
         view! {

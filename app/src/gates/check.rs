@@ -1,5 +1,6 @@
 //! A check: its threshold, its last evidence, its history, its Run button.
 
+use domain::action::Action;
 use domain::item::Standing;
 use domain::time::{Millis, human_span};
 use engine::view::CheckView;
@@ -8,7 +9,7 @@ use leptos::server_fn::ServerFn;
 
 use crate::runs::RunCheck;
 use crate::ui::{
-    Here, Icon, badge, check_line, expiry_line, history_dots, icon, post_button, run_progress,
+    Here, Icon, badge, check_line, expiry_line, form_name, history_dots, icon, post_button, run_progress,
     standing_badge, trend_plot,
 };
 
@@ -19,7 +20,7 @@ pub fn check_card(here: &Here, view: &CheckView, now: impl Into<Option<Millis>>)
     let label = if view.state.standing == Standing::Missing { "Run check" } else { "Run again" };
     let button = post_button(
         here,
-        &format!("run_check:{}", check.id),
+        &form_name(Action::RunCheck, &check.id),
         RunCheck::url(),
         &[("check", &check.id), ("shown", &view.digest)],
         view! { {icon(Icon::Play)} {label} },

@@ -1,5 +1,6 @@
 //! A criterion: its state, its evidence, and the buttons that change it.
 
+use domain::action::Action;
 use domain::facts::{Attestation, Waiver};
 use domain::item::{ItemState, Proof, Status};
 use domain::time::{Millis, human_span};
@@ -10,8 +11,8 @@ use leptos::server_fn::ServerFn;
 use super::acts::{Attest, EndWaiver, Waive};
 use super::check_card;
 use crate::ui::{
-    Here, Icon, code_text, confirm_form, envelope, hidden, icon, item_badge, note_field, offer_button,
-    password_field, post_button, roles, text_field, time, web_link,
+    Here, Icon, code_text, confirm_form, envelope, form_name, hidden, icon, item_badge, note_field,
+    offer_button, password_field, post_button, roles, text_field, time, web_link,
 };
 
 /// A criterion with its evidence and its buttons.
@@ -153,7 +154,7 @@ pub fn attest_form(here: &Here, offer: &Permission, state: &ItemState) -> Option
     if !state.takes_word() {
         return None;
     }
-    let form = format!("attest:{}", item.id);
+    let form = form_name(Action::Attest, &item.id);
     let shown = state.last_word().map_or(0, |attestation| attestation.id).to_string();
     let given = state.attestation.is_some();
     let label = if given { "Withdraw attestation" } else { "Attest" };
@@ -207,7 +208,7 @@ fn waive_form(here: &Here, page: &GatePage, state: &ItemState) -> Option<AnyView
         let number = waiver.id.to_string();
         return Some(post_button(
             here,
-            &format!("end_waiver:{}", item.id),
+            &form_name(Action::EndWaiver, &item.id),
             EndWaiver::url(),
             &[("item", &item.id), ("waiver", &number)],
             view! { {icon(Icon::Flag)} "End waiver" },
@@ -218,7 +219,7 @@ fn waive_form(here: &Here, page: &GatePage, state: &ItemState) -> Option<AnyView
     if state.is_satisfied() || matches!(item.proof, Proof::SignOffs | Proof::GatesAccepted) {
         return None;
     }
-    let form = format!("waive:{}", item.id);
+    let form = form_name(Action::Waive, &item.id);
     let until = format!("{form}:until");
     let own = page
         .not_waivable

@@ -9,6 +9,7 @@ mod step;
 #[cfg(test)]
 mod tests;
 
+use domain::action::Action;
 use domain::pages::Page;
 use engine::view::GatePage as GatePageView;
 use leptos::prelude::*;
@@ -23,7 +24,9 @@ pub use step::step_card;
 use crate::board::satisfied_text;
 use crate::runs::RunGate;
 use crate::ssr::page;
-use crate::ui::{Here, Icon, card, code_text, empty, gate_badge, icon, page_head, param, post_button, roles};
+use crate::ui::{
+    Here, Icon, card, code_text, empty, form_name, gate_badge, icon, page_head, param, post_button, roles,
+};
 
 /// The page of one gate.
 #[component]
@@ -53,7 +56,7 @@ pub fn gate_view(here: &Here, page: &GatePageView) -> AnyView {
     let run_all = (!page.checks.is_empty()).then(|| {
         post_button(
             here,
-            &format!("run_gate:{}", gate.id),
+            &form_name(Action::RunGate, &gate.id),
             RunGate::url(),
             &[("gate", &gate.id), ("shown", &page.run_all_digest)],
             view! { {icon(Icon::Play)} "Run all checks" },

@@ -1,5 +1,6 @@
 //! A step of the runbook: its command, its last run, its Run button.
 
+use domain::action::Action;
 use domain::runbook::StepKind;
 use domain::time::Millis;
 use engine::view::{RunState, StepView};
@@ -7,7 +8,7 @@ use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 
 use crate::runs::RunStep;
-use crate::ui::{Here, Icon, badge, chips, code_text, icon, post_button, run_line, run_progress};
+use crate::ui::{Here, Icon, badge, chips, code_text, form_name, icon, post_button, run_line, run_progress};
 
 /// A step with its Run button. `now` is the time of rendering, where known.
 pub fn step_card(here: &Here, view: &StepView, now: impl Into<Option<Millis>>, primary: bool) -> AnyView {
@@ -17,7 +18,7 @@ pub fn step_card(here: &Here, view: &StepView, now: impl Into<Option<Millis>>, p
     let class = if primary { "btn--primary" } else { "" };
     let button = post_button(
         here,
-        &format!("run_step:{}", step.id),
+        &form_name(Action::RunStep, &step.id),
         RunStep::url(),
         &[("step", &step.id), ("digest", &step.digest)],
         view! { {icon(Icon::Play)} {label} },

@@ -1,5 +1,6 @@
 //! One incident: the facts in order, then cause and follow-ups.
 
+use domain::action::Action;
 use domain::incident::{LastWords, Note, cause, follow_ups, outage_lines};
 use domain::pages::Page;
 use engine::Error;
@@ -11,8 +12,8 @@ use leptos_meta::Title;
 use super::{AddFollowUp, FinishFollowUp, NameCause, state_badge};
 use crate::ssr::page;
 use crate::ui::{
-    Here, Icon, card, envelope, hidden, icon, lines, note_field, offer_button, page_head, param, post_button,
-    text_field, time,
+    Here, Icon, card, envelope, form_name, hidden, icon, lines, note_field, offer_button, page_head, param,
+    post_button, text_field, time,
 };
 
 /// The page of one incident.
@@ -112,7 +113,7 @@ fn notes(here: &Here, page: &IncidentPageView) -> AnyView {
         Some(note) => view! { <p class="wrap">{note.text.clone()}</p> {signed(note)} }.into_any(),
         None => view! { <p class="warn">"The cause is not recorded yet."</p> }.into_any(),
     };
-    let form = format!("name_cause:{id}");
+    let form = form_name(Action::NameCause, &id);
     let cause_form = view! {
         <form class="form no-print" method="post" action=NameCause::url()>
             {envelope(here, &form)} {hidden(&[("incident", &id), ("shown", &shown)])}
@@ -123,7 +124,7 @@ fn notes(here: &Here, page: &IncidentPageView) -> AnyView {
     let all = follow_ups(&page.notes);
     let list = all.iter().map(|(note, done)| follow_up(here, &id, note, *done, &page.note)).collect_view();
     let none = all.is_empty().then(|| view! { <p class="muted">"None yet."</p> });
-    let form = format!("add_follow_up:{id}");
+    let form = form_name(Action::AddFollowUp, &id);
     let follow_form = view! {
         <form class="form no-print" method="post" action=AddFollowUp::url()>
             {envelope(here, &form)} {hidden(&[("incident", &id)])}
@@ -158,7 +159,7 @@ fn follow_up(here: &Here, incident: &str, note: &Note, done: Option<&Note>, offe
         None => {
             let number = note.id.to_string();
             let fields = [("incident", incident), ("follow_up", number.as_str())];
-            let form = format!("finish_follow_up:{number}");
+            let form = form_name(Action::FinishFollowUp, &number);
             post_button(here, &form, FinishFollowUp::url(), &fields, "Mark as done", "btn--small", offer)
         }
     };

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use domain::action::Action;
 use domain::item::Standing;
 use domain::pages::Page;
 use engine::view::{MatrixPage as MatrixPageView, MatrixRowView};
@@ -13,7 +14,7 @@ use leptos_meta::Title;
 use crate::gates::check_card;
 use crate::runs::RunGate;
 use crate::ssr::page;
-use crate::ui::{Here, Icon, badge, chips, code_text, empty, icon, page_head, post_button};
+use crate::ui::{Here, Icon, badge, chips, code_text, empty, form_name, icon, page_head, post_button};
 
 /// The page of the verification matrix.
 #[component]
@@ -28,7 +29,7 @@ pub fn MatrixPage() -> impl IntoView {
 pub fn matrix_view(here: &Here, page: &MatrixPageView) -> AnyView {
     let run_all = post_button(
         here,
-        "run_gate:matrix",
+        &form_name(Action::RunGate, "matrix"),
         RunGate::url(),
         &[("gate", "matrix"), ("shown", &page.run_all_digest)],
         view! { {icon(Icon::Play)} "Run all checks" },

@@ -6,6 +6,7 @@ mod history;
 #[cfg(test)]
 mod tests;
 
+use domain::action::Action;
 use domain::pages::Page;
 use domain::runbook::{Field, FieldKind, blanks};
 use engine::view::{OwnershipFieldView, OwnershipLineView, OwnershipPage as OwnershipPageView, Permission};
@@ -18,7 +19,8 @@ pub use self::history::FieldHistoryPage;
 use self::history::shown_value;
 use crate::ssr::page;
 use crate::ui::{
-    Here, Icon, badge, code_text, empty, envelope, hidden, icon, offer_button, page_head, post_button, time,
+    Here, Icon, badge, code_text, empty, envelope, form_name, hidden, icon, offer_button, page_head,
+    post_button, time,
 };
 
 /// The page of the ownership log.
@@ -116,7 +118,7 @@ fn hint(kind: FieldKind) -> &'static str {
 
 fn field(here: &Here, view: &OwnershipFieldView, fill: &Permission) -> AnyView {
     let field = &view.field;
-    let form = format!("fill_field:{}", field.id);
+    let form = form_name(Action::FillField, &field.id);
     let typed = here.draft(&form, "value");
     let now = view.history.first().map(|e| e.value.clone()).unwrap_or_default();
     let value = if typed.is_empty() { now.clone() } else { typed };

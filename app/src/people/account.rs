@@ -1,5 +1,6 @@
 //! The account page of the signed-in person: roles, password, sign-out.
 
+use domain::action::Action;
 use domain::facts::Actor;
 use domain::pages::Page;
 use leptos::prelude::*;
@@ -9,9 +10,9 @@ use leptos_meta::Title;
 use super::acts::{ChangePassword, SignOut};
 use super::{Secret, new_password, secret_field};
 use crate::ssr::page;
-use crate::ui::{Here, envelope, page_head, roles};
+use crate::ui::{Here, envelope, form_name, page_head, roles};
 
-const FORM: &str = "change_password";
+const FORM: &str = Action::ChangePassword.name();
 
 /// The page.
 #[component]
@@ -55,7 +56,7 @@ pub fn account_view(here: &Here, actor: &Actor) -> AnyView {
                 </section>
                 <section class="card">
                     <form class="form card__body" method="post" action=SignOut::url()>
-                        {envelope(here, "sign_out:account")}
+                        {envelope(here, &form_name(Action::SignOut, "account"))}
                         <p class="row">
                             <button type="submit" class="btn">"Sign out in this browser"</button>
                         </p>

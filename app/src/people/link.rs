@@ -1,5 +1,6 @@
 //! The page of a one-time link. Opening the page does not redeem the link, because link previews open it too.
 
+use domain::action::Action;
 use engine::view::LinkView;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
@@ -10,7 +11,7 @@ use super::{login_field, new_password};
 use crate::ssr::page;
 use crate::ui::{Here, envelope, hidden, param, text_field};
 
-const FORM: &str = "use_link";
+const FORM: &str = Action::UseLink.name();
 
 /// The page of a one-time link.
 #[component]

@@ -1,5 +1,6 @@
 //! Role assignments; for admins also invitations, roles, password resets and disabling accounts.
 
+use domain::action::Action;
 use domain::facts::Actor;
 use domain::pages::Page;
 use domain::policy::may;
@@ -15,11 +16,11 @@ use super::acts::{DisablePerson, Invite, ResetPerson, SetRoles, WithdrawInvitati
 use super::login_field;
 use crate::ssr::page;
 use crate::ui::{
-    Here, Icon, badge, card, confirm_form, cursor, envelope, hidden, page_head, pager, password_field,
-    post_button, roles, table, text_field, time,
+    Here, Icon, badge, card, confirm_form, cursor, envelope, form_name, hidden, page_head, pager,
+    password_field, post_button, roles, table, text_field, time,
 };
 
-const INVITE: &str = "invite";
+const INVITE: &str = Action::Invite.name();
 
 /// The page; `?before=` and `?after=` select the page of the invitations.
 #[component]
@@ -35,7 +36,7 @@ pub fn PeoplePage() -> impl IntoView {
 
 /// Renders the people for the signed-in person `me`.
 pub fn people_view(here: &Here, me: &Actor, people: &[PersonView], invitations: &InvitationsPage) -> AnyView {
-    let is_admin = may("set_roles", &me.roles);
+    let is_admin = may(Action::SetRoles, &me.roles);
     let invite = is_admin.then(|| invite_card(here));
     let invited = is_admin.then(|| invitations_card(here, invitations));
     let link = here.flash.as_ref().filter(|f| f.ok).and_then(|f| one_time_link(&f.text)).map(link_card);
@@ -116,7 +117,7 @@ fn row(here: &Here, me: &Actor, person: &PersonView, is_admin: bool) -> AnyView 
 fn change(here: &Here, me: &Actor, person: &PersonView) -> AnyView {
     let id = person.actor.id.to_string();
     let name = person.actor.name.clone();
-    let set_form = format!("set_roles:{id}");
+    let set_form = form_name(Action::SetRoles, &id);
     let set = || {
         let held: Vec<&str> = person.actor.roles.iter().map(|r| r.slug()).collect();
         // The selection of the refused form, otherwise the current roles.
@@ -132,7 +133,7 @@ fn change(here: &Here, me: &Actor, person: &PersonView) -> AnyView {
         }
         .into_any()
     };
-    let reset_form = format!("reset_person:{id}");
+    let reset_form = form_name(Action::ResetPerson, &id);
     let reset = || {
         view! {
             <form class="form" method="post" action=ResetPerson::url()>
@@ -148,7 +149,7 @@ fn change(here: &Here, me: &Actor, person: &PersonView) -> AnyView {
         }
         .into_any()
     };
-    let access_form = format!("disable_person:{id}");
+    let access_form = form_name(Action::DisablePerson, &id);
     let access = || {
         let (text, new_access, class, button) = if person.disabled {
             (
@@ -225,7 +226,7 @@ fn invitation(here: &Here, invitation: &Invitation) -> AnyView {
         InvitationState::Open => {
             let button = post_button(
                 here,
-                &format!("withdraw_invitation:{}", invitation.id),
+                &form_name(Action::WithdrawInvitation, &invitation.id),
                 WithdrawInvitation::url(),
                 &[("invitation", &invitation.id)],
                 "Withdraw",

@@ -1,5 +1,6 @@
 //! The sign-in page. The message is the same for a wrong name and a wrong password.
 
+use domain::action::Action;
 use domain::pages::Page;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
@@ -10,7 +11,7 @@ use super::{Secret, login_field, secret_field};
 use crate::ssr::{local_path, page};
 use crate::ui::{Here, envelope, hidden};
 
-const FORM: &str = "sign_in";
+const FORM: &str = Action::SignIn.name();
 
 /// The page; `?next=` is the page to open after signing in.
 #[component]

@@ -1,5 +1,6 @@
 //! The rollback drill: a planned rollback and return, which shows that a rollback works.
 
+use domain::action::Action;
 use engine::view::{DrillView, ReleasesPage};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
@@ -14,7 +15,7 @@ pub(super) fn drill(here: &Here, page: &ReleasesPage) -> AnyView {
     let panel = || {
         view! {
             <form class="form" method="post" action=Drill::url()>
-                {envelope(here, "drill")} {hidden(&[("shown", &view.digest)])}
+                {envelope(here, Action::Drill.name())} {hidden(&[("shown", &view.digest)])}
                 <p class="strong">{format!("Roll back to release {target} and return?")}</p>
                 <p class="small">
                     "The stack is rolled back and verified, then returned to the release that runs now. Its services are replaced twice. The database keeps its schema. Both directions are timed, and the availability of the stack is recorded."

@@ -11,6 +11,7 @@ mod tests;
 pub(crate) use acts::{CleanRestart, Deploy, Drill, OpenRelease, RollBack};
 pub use release::{ReleasePage, release_view};
 
+use domain::action::Action;
 use domain::pages::Page;
 use engine::view::ReleasesPage as ReleasesPageView;
 use leptos::prelude::*;
@@ -82,7 +83,7 @@ pub fn releases_view(here: &Here, page: &ReleasesPageView) -> AnyView {
         {changed}
         <div class="row row--top">
             {deploy_confirm(here, &page.observed, &page.shown, &page.deploy, page.backup, "btn--primary")}
-            {post_button(here, "open_release", OpenRelease::url(), &[("commit", &page.shown.commit), ("shown", &page.shown.digest)], "Open a release from HEAD", "", &page.open)}
+            {post_button(here, Action::OpenRelease.name(), OpenRelease::url(), &[("commit", &page.shown.commit), ("shown", &page.shown.digest)], "Open a release from HEAD", "", &page.open)}
         </div>
     };
     let directory = card("rel-directory", "Checkout", (), directory);

@@ -1,5 +1,6 @@
 //! The clean restart: recreates all containers from the images of a release that was healthy.
 
+use domain::action::Action;
 use engine::view::RestartOffer;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
@@ -9,7 +10,7 @@ use crate::ui::{Here, Icon, card, choices, confirm_form, envelope, hidden, icon,
 
 /// The card with the button.
 pub(super) fn restart(here: &Here, restart: &RestartOffer) -> AnyView {
-    const FORM: &str = "clean_restart";
+    const FORM: &str = Action::CleanRestart.name();
     let RestartOffer { target, offer, digest, .. } = restart;
     let name = target.as_ref().map(|target| target.name()).unwrap_or_default();
     let panel = || {

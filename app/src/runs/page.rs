@@ -1,5 +1,6 @@
 //! The page of a run: details, progress, outcome and terminal.
 
+use domain::action::Action;
 use domain::pages::Page;
 use domain::time::human_span;
 use engine::Error;
@@ -14,7 +15,7 @@ use super::tail::tail;
 use super::terminal::Terminal;
 use crate::ssr::page;
 use crate::ui::{
-    Here, Icon, health_badge, icon, page_head, param, post_button, run_badge, since, span, time,
+    Here, Icon, form_name, health_badge, icon, page_head, param, post_button, run_badge, since, span, time,
 };
 
 /// The page of one run.
@@ -79,7 +80,7 @@ fn cancel(here: &Here, run: i64, offer: &Permission) -> AnyView {
     let number = run.to_string();
     post_button(
         here,
-        &format!("cancel_run:{run}"),
+        &form_name(Action::CancelRun, run),
         CancelRun::url(),
         &[("run", &number)],
         view! { {icon(Icon::Stop)} "Cancel run" },

@@ -1,5 +1,6 @@
 //! The Product Owner's decision.
 
+use domain::action::Action;
 use domain::facts::Choice;
 use engine::view::{Permission, SignOffPage};
 use leptos::prelude::*;
@@ -11,6 +12,8 @@ use crate::ui::{
     Here, Icon, badge, confirm_form, envelope, hidden, icon, lines, note_field, offer_button, password_field,
     time,
 };
+
+const FORM: &str = Action::Decide.name();
 
 /// The current decision, and the form to record one.
 pub(super) fn decision_card(here: &Here, page: &SignOffPage) -> AnyView {
@@ -97,21 +100,14 @@ fn form(here: &Here, page: &SignOffPage) -> AnyView {
     let panel = || {
         view! {
             <form class="form" method="post" action=Decide::url()>
-                {envelope(here, "decide")}
+                {envelope(here, FORM)}
                 {hidden(&[("digest", &page.judgement.digest), ("shown", &shown)])}
-                {choices(here, "decide", &page.decide_go, &page.decide_no_go)}
-                {note_field(here, "decide", "note", "Note", "The reason, in one sentence.", true)}
-                {password_field("decide")} {offer_button("Record decision", "btn--primary", &either)}
+                {choices(here, FORM, &page.decide_go, &page.decide_no_go)}
+                {note_field(here, FORM, "note", "Note", "The reason, in one sentence.", true)}
+                {password_field(FORM)} {offer_button("Record decision", "btn--primary", &either)}
             </form>
         }
         .into_any()
     };
-    confirm_form(
-        here,
-        "decide",
-        view! { {icon(Icon::Flag)} "Record decision" },
-        "btn--primary",
-        &either,
-        panel,
-    )
+    confirm_form(here, FORM, view! { {icon(Icon::Flag)} "Record decision" }, "btn--primary", &either, panel)
 }

@@ -1,5 +1,6 @@
 //! The sign-off of one role: its state, why it is not valid, and the form to sign off.
 
+use domain::action::Action;
 use domain::facts::{Choice, ShownRow, SignOff};
 use domain::judge::SignOffView;
 use domain::role::Role;
@@ -9,8 +10,8 @@ use leptos::server_fn::ServerFn;
 
 use super::acts::SignOff as SignOffForm;
 use crate::ui::{
-    Here, Icon, badge, code_text, confirm_form, envelope, hidden, icon, lines, note_field, offer_button,
-    password_field, time,
+    Here, Icon, badge, code_text, confirm_form, envelope, form_name, hidden, icon, lines, note_field,
+    offer_button, password_field, time,
 };
 
 /// The card of one sign-off role.
@@ -141,7 +142,7 @@ fn sign_form(here: &Here, page: &SignOffPage, role: Role, name: &str, last: Opti
     if let Some(why) = either.reason() {
         return view! { <p class="small muted">{why.to_owned()}</p> }.into_any();
     }
-    let form = format!("sign_off:{}", role.slug());
+    let form = form_name(Action::SignOff, role.slug());
     let shown = last.map_or(0, |signed| signed.id).to_string();
     let label =
         if last.is_some() { format!("Sign off again as {name}") } else { format!("Sign off as {name}") };

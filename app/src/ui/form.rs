@@ -1,5 +1,8 @@
 //! Forms: the hidden fields that every form sends, and buttons that show why an action is not possible.
 
+use std::fmt::Display;
+
+use domain::action::Action;
 use domain::digest::sha256_hex;
 use engine::view::Permission;
 use leptos::nonce::Nonce;
@@ -13,6 +16,12 @@ pub fn random_key() -> String {
     let mut key = sha256_hex(Nonce::new().as_bytes());
     key.truncate(32);
     key
+}
+
+/// The name of a form whose page has several for the same action: `attest:A.1`. A form that is the only one of its
+/// action has the action's name.
+pub fn form_name(action: Action, subject: impl Display) -> String {
+    format!("{}:{subject}", action.name())
 }
 
 /// The hidden fields that every form sends: idempotency key, the page to return to, the form's name.

@@ -17,8 +17,8 @@ pub use badge::{badge, gate_badge, health_badge, item_badge, release_badge, run_
 pub use blocker::blocker_line;
 pub use evidence::{check_line, expiry_line, finding, history_dots};
 pub use form::{
-    choices, confirm, confirm_form, envelope, hidden, note_field, offer_button, password_field, post_button,
-    random_key, text_field,
+    choices, confirm, confirm_form, envelope, form_name, hidden, note_field, offer_button, password_field,
+    post_button, random_key, text_field,
 };
 pub use frame::{Here, Place, card, empty, error_page, page_head, param};
 pub use icon::{Icon, icon};

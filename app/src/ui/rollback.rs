@@ -1,5 +1,6 @@
 //! The deploy and rollback buttons. Their confirmations name all effects before anything is done.
 
+use domain::action::Action;
 use domain::observed::Observed;
 use domain::release::short_commit;
 use engine::view::{EnvSince, Permission, RollbackOffer, Shown};
@@ -7,7 +8,8 @@ use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 
 use super::{
-    Here, Icon, chips, choices, confirm_form, envelope, hidden, icon, lines, offer_button, text_field, time,
+    Here, Icon, chips, choices, confirm_form, envelope, form_name, hidden, icon, lines, offer_button,
+    text_field, time,
 };
 use crate::releases::{Deploy, RollBack};
 
@@ -38,7 +40,7 @@ pub fn rollback_confirm(here: &Here, offer: &RollbackOffer, class: &str) -> AnyV
     let commit = offer.target.short_commit();
     let label = format!("Roll back to {commit}");
     let target = offer.target.id.to_string();
-    let form = format!("roll_back:{target}");
+    let form = form_name(Action::RollBack, &target);
     let panel = || {
         let services = if offer.services.is_empty() {
             view! { <p class="small">"The images of all services stay the same."</p> }.into_any()
@@ -159,7 +161,7 @@ pub fn deploy_confirm(
     backup: bool,
     class: &str,
 ) -> AnyView {
-    const FORM: &str = "deploy";
+    const FORM: &str = Action::Deploy.name();
     let commit = short_commit((!shown.commit.is_empty()).then_some(shown.commit.as_str()));
     let services: Vec<String> = observed.services.iter().map(|s| s.name.clone()).collect();
     let label = format!("Deploy {commit}");

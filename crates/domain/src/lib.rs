@@ -3,6 +3,7 @@
 //! The crate has no I/O, no clock and no runtime, so the same rules run on the server and in the browser, and
 //! they cannot fail for external reasons.
 
+pub mod action;
 pub mod blocked_since;
 pub mod canonical;
 pub mod check;

@@ -1,13 +1,12 @@
 //! Who may do what: one table for all pages, actions, streams and files of the server.
 //! Everything that is not in the table is refused.
 
-use serde::{Deserialize, Serialize};
-
+use crate::action::Action;
 use crate::pages::Page;
 use crate::role::Role;
 
 /// Who may use a route.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Who {
     /// Anyone, signed in or not.
     Anyone,
@@ -22,12 +21,12 @@ pub enum Who {
 }
 
 /// What kind of route it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RouteKind {
     /// A page, read with GET.
     Page,
     /// A server function that changes something, POST only.
-    Action,
+    Action(Action),
     /// The event stream, or data read by an island.
     Stream,
     /// A file: styles, WASM, images; a log or a report to download.
@@ -35,7 +34,7 @@ pub enum RouteKind {
 }
 
 /// One row of the table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rule {
     /// Path; `{x}` matches one segment, a trailing `{*rest}` matches the rest.
     pub path: &'static str,
@@ -49,31 +48,12 @@ const fn rule(path: &'static str, kind: RouteKind, who: Who) -> Rule {
     Rule { path, kind, who }
 }
 
-const OPERATORS: Who = Who::Roles(&[Role::DevOps, Role::Backend, Role::Frontend, Role::Qa, Role::Security]);
-const DEPLOYERS: Who = Who::Roles(&[Role::DevOps, Role::Backend]);
-const ROLLBACK_ROLES: Who =
-    Who::Roles(&[Role::DevOps, Role::Backend, Role::Frontend, Role::Qa, Role::Security, Role::Po]);
-const DRIS: Who = Who::Roles(&[
-    Role::DevOps,
-    Role::Backend,
-    Role::Frontend,
-    Role::Qa,
-    Role::Security,
-    Role::Docs,
-    Role::Po,
-]);
-const WAIVERS: Who = Who::Roles(&[Role::Security, Role::Po]);
-const PO: Who = Who::Roles(&[Role::Po]);
-const ADMIN: Who = Who::Roles(&[Role::Admin]);
-
-/// Everything that is not a page.
-const OTHER_RULES: &[Rule] = &[
+/// The routes that are neither pages nor actions.
+const OTHER_ROUTES: &[Rule] = &[
     // Without a session.
     rule("/healthz", RouteKind::File, Who::Anyone),
     rule("/pkg/{*rest}", RouteKind::File, Who::Anyone),
     rule("/favicon.svg", RouteKind::File, Who::Anyone),
-    rule("/api/sign_in", RouteKind::Action, Who::Anyone),
-    rule("/api/use_link", RouteKind::Action, Who::Anyone),
     // Files and streams.
     rule("/board.json", RouteKind::File, Who::SignedIn),
     rule("/ownership.md", RouteKind::File, Who::SignedIn),
@@ -81,55 +61,30 @@ const OTHER_RULES: &[Rule] = &[
     rule("/runs/{id}/log", RouteKind::File, Who::SignedIn),
     rule("/runs/{id}/lines", RouteKind::Stream, Who::SignedIn),
     rule("/events", RouteKind::Stream, Who::SignedIn),
-    // Actions.
-    rule("/api/sign_out", RouteKind::Action, Who::SignedIn),
-    rule("/api/change_password", RouteKind::Action, Who::SignedIn),
-    rule("/api/open_release", RouteKind::Action, OPERATORS),
-    rule("/api/run_step", RouteKind::Action, OPERATORS),
-    rule("/api/run_check", RouteKind::Action, OPERATORS),
-    rule("/api/run_gate", RouteKind::Action, OPERATORS),
-    rule("/api/cancel_run", RouteKind::Action, OPERATORS),
-    rule("/api/deploy", RouteKind::Action, DEPLOYERS),
-    rule("/api/roll_back", RouteKind::Action, ROLLBACK_ROLES),
-    rule("/api/clean_restart", RouteKind::Action, ROLLBACK_ROLES),
-    rule("/api/drill", RouteKind::Action, DEPLOYERS),
-    rule("/api/name_cause", RouteKind::Action, DRIS),
-    rule("/api/add_follow_up", RouteKind::Action, DRIS),
-    rule("/api/finish_follow_up", RouteKind::Action, DRIS),
-    rule("/api/attest", RouteKind::Action, Who::GateOwner),
-    rule("/api/accept_gate", RouteKind::Action, Who::GateOwner),
-    rule("/api/waive", RouteKind::Action, WAIVERS),
-    rule("/api/end_waiver", RouteKind::Action, WAIVERS),
-    rule("/api/sign_off", RouteKind::Action, Who::Signer),
-    rule("/api/decide", RouteKind::Action, PO),
-    rule("/api/fill_field", RouteKind::Action, DRIS),
-    rule("/api/invite", RouteKind::Action, ADMIN),
-    rule("/api/withdraw_invitation", RouteKind::Action, ADMIN),
-    rule("/api/set_roles", RouteKind::Action, ADMIN),
-    rule("/api/reset_person", RouteKind::Action, ADMIN),
-    rule("/api/disable_person", RouteKind::Action, ADMIN),
-    rule("/api/verify_everything", RouteKind::Action, ADMIN),
 ];
 
-const RULE_COUNT: usize = Page::ALL.len() + OTHER_RULES.len();
+const RULE_COUNT: usize = Page::ALL.len() + Action::ALL.len() + OTHER_ROUTES.len();
+
+/// The table: the pages of [`crate::pages`], the actions of [`crate::action`], then everything else.
+pub const RULES: &[Rule] = &table();
 
 const fn table() -> [Rule; RULE_COUNT] {
-    let mut rules = [rule("", RouteKind::Page, Who::Anyone); RULE_COUNT];
-    let mut at = 0;
-    while at < RULE_COUNT {
-        rules[at] = if at < Page::ALL.len() {
-            let page = Page::ALL[at];
+    let mut rules = [OTHER_ROUTES[0]; RULE_COUNT];
+    let mut i = 0;
+    while i < RULE_COUNT {
+        rules[i] = if i < Page::ALL.len() {
+            let page = Page::ALL[i];
             rule(page.path(), RouteKind::Page, page.readers())
+        } else if i < Page::ALL.len() + Action::ALL.len() {
+            let action = Action::ALL[i - Page::ALL.len()];
+            rule(action.path(), RouteKind::Action(action), action.who())
         } else {
-            OTHER_RULES[at - Page::ALL.len()]
+            OTHER_ROUTES[i - Page::ALL.len() - Action::ALL.len()]
         };
-        at += 1;
+        i += 1;
     }
     rules
 }
-
-/// The table: the pages of [`crate::pages`], then everything else.
-pub const RULES: &[Rule] = &table();
 
 /// The rule for a request path; `None` means refused.
 pub fn rule_for(path: &str) -> Option<&'static Rule> {
@@ -148,24 +103,19 @@ pub fn admits(who: Who, roles: Option<&[Role]>) -> bool {
     }
 }
 
-/// Whether a person with `roles` may use the action `/api/<name>`; pages disable refused actions.
-pub fn may(act: &str, roles: &[Role]) -> bool {
-    RULES
-        .iter()
-        .find(|r| r.path.strip_prefix("/api/") == Some(act))
-        .is_some_and(|r| admits(r.who, Some(roles)))
+/// Whether a person with `roles` may do this; pages disable refused actions.
+pub fn may(action: Action, roles: &[Role]) -> bool {
+    admits(action.who(), Some(roles))
 }
 
-/// Who may use the action `/api/<name>`, as text: `DevOps or Backend`.
-pub fn who_may(act: &str) -> String {
-    match RULES.iter().find(|r| r.path.strip_prefix("/api/") == Some(act)).map(|r| r.who) {
-        // Actions that are not in the table are refused for all users.
-        None => "Stagegate itself".to_owned(),
-        Some(Who::Anyone) => "anyone".to_owned(),
-        Some(Who::SignedIn) => "signed-in users".to_owned(),
-        Some(Who::GateOwner) => "the owners of the gate".to_owned(),
-        Some(Who::Signer) => "holders of the role".to_owned(),
-        Some(Who::Roles(roles)) => {
+/// Who may do this, as text: `DevOps or Backend`.
+pub fn who_may(action: Action) -> String {
+    match action.who() {
+        Who::Anyone => "anyone".to_owned(),
+        Who::SignedIn => "signed-in users".to_owned(),
+        Who::GateOwner => "the owners of the gate".to_owned(),
+        Who::Signer => "holders of the role".to_owned(),
+        Who::Roles(roles) => {
             let names: Vec<&str> = roles.iter().map(|r| r.label()).collect();
             match names.split_last() {
                 Some((last, rest)) if !rest.is_empty() => {
@@ -211,15 +161,17 @@ mod tests {
 
     #[test]
     fn every_role_is_admitted_to_actions_as_in_the_table() {
-        for rule in RULES.iter().filter(|r| r.kind == RouteKind::Action) {
-            assert_eq!(admits(rule.who, None), rule.who == Who::Anyone, "{}", rule.path);
+        for action in Action::ALL.iter().copied() {
+            let rule = rule_for(action.path()).unwrap();
+            assert_eq!((rule.kind, rule.who), (RouteKind::Action(action), action.who()));
+            assert_eq!(admits(rule.who, None), rule.who == Who::Anyone, "{action:?}");
             for role in Role::ALL {
                 let want = match rule.who {
                     Who::Anyone | Who::SignedIn => true,
                     Who::GateOwner | Who::Signer => role != Role::Admin,
                     Who::Roles(roles) => roles.contains(&role),
                 };
-                assert_eq!(admits(rule.who, Some(&[role])), want, "{} {role}", rule.path);
+                assert_eq!(may(action, &[role]), want, "{action:?} {role}");
             }
         }
     }
@@ -244,11 +196,8 @@ mod tests {
 
     #[test]
     fn only_sign_in_and_links_are_actions_without_a_session() {
-        let open: Vec<&str> = RULES
-            .iter()
-            .filter(|r| r.kind == RouteKind::Action && r.who == Who::Anyone)
-            .map(|r| r.path)
-            .collect();
-        assert_eq!(open, ["/api/sign_in", "/api/use_link"]);
+        let is_open = |action: &Action| admits(action.who(), None);
+        let open: Vec<Action> = Action::ALL.iter().copied().filter(is_open).collect();
+        assert_eq!(open, [Action::SignIn, Action::UseLink]);
     }
 }

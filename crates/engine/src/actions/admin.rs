@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use domain::action::Action;
 use domain::facts::Actor;
 use domain::policy;
 use domain::role::Role;
@@ -60,20 +61,20 @@ struct NewLink {
 }
 
 impl Engine {
-    /// Confirms the password of an admin. A person who may not do `act` is refused without a password check, even if
+    /// Confirms the password of an admin. A person who may not do `action` is refused without a password check, even if
     /// their roles change meanwhile.
     async fn ask_admin(
         &self,
         ctx: &Ctx,
-        act: &str,
+        action: Action,
         password: &str,
         not_done: &str,
     ) -> Result<Permission, Error> {
-        let may = self.actor(ctx.actor.id).is_some_and(|me| policy::may(act, &me.roles));
+        let may = self.actor(ctx.actor.id).is_some_and(|me| policy::may(action, &me.roles));
         if may {
             self.confirm_password(ctx, password, not_done).await?;
         }
-        Ok(when(may, || format!("Only {} can do this.", policy::who_may(act))))
+        Ok(when(may, || format!("Only {} can do this.", policy::who_may(action))))
     }
 
     /// The facts for an admin's action, and the admin with their current roles: they may have lost roles since the
@@ -101,13 +102,13 @@ impl Engine {
             return Err(Error::invalid("The name and the login must each have 1 to 200 characters."));
         }
         let replaces = invitations::pending(self.store().readers(), &login).await?;
-        let asked = self.ask_admin(ctx, "invite", password, "no invitation was created").await?;
+        let asked = self.ask_admin(ctx, Action::Invite, password, "no invitation was created").await?;
         let _turn = self.in_turn().await?;
         let (assessment, me) = self.admin_facts(ctx);
         let taken = assessment.snapshot.people.iter().any(|p| p.login == login);
         let allowed = all([
             asked,
-            assessment.may(&me, "invite"),
+            assessment.may(&me, Action::Invite),
             when(!taken, || format!("The login “{login}” is taken.")),
         ]);
         let ends_one = replaces.as_ref().is_some_and(|pending| pending.expires_at > self.now());
@@ -144,7 +145,7 @@ impl Engine {
         };
         let found = found.ok_or_else(|| Error::not_found("This invitation"))?;
         let allowed = all([
-            assessment.may(&me, "withdraw_invitation"),
+            assessment.may(&me, Action::WithdrawInvitation),
             when(found.state != InvitationState::Joined, || {
                 format!("{} has already joined. End their access instead.", found.name)
             }),
@@ -173,13 +174,13 @@ impl Engine {
 
     /// Creates a link with which a person can choose a new password. Their old password and sessions end now.
     pub async fn reset_person(&self, ctx: &Ctx, person: i64, password: &str) -> Result<Done, Error> {
-        let asked = self.ask_admin(ctx, "reset_person", password, "the password was not reset").await?;
+        let asked = self.ask_admin(ctx, Action::ResetPerson, password, "the password was not reset").await?;
         let _turn = self.in_turn().await?;
         let (assessment, me) = self.admin_facts(ctx);
         let who = find(&assessment, person)?;
         let allowed = all([
             asked,
-            assessment.may(&me, "reset_person"),
+            assessment.may(&me, Action::ResetPerson),
             when(person != ctx.actor.id, || {
                 "You cannot reset your own password. Change it on the Account page.".to_owned()
             }),
@@ -238,7 +239,7 @@ impl Engine {
         password: &str,
     ) -> Result<Done, Error> {
         let (roles, shown) = (in_order(parse_roles(roles)?), in_order(parse_roles(shown)?));
-        let asked = self.ask_admin(ctx, "set_roles", password, "no role was changed").await?;
+        let asked = self.ask_admin(ctx, Action::SetRoles, password, "no role was changed").await?;
         let _turn = self.in_turn().await?;
         let (assessment, me) = self.admin_facts(ctx);
         let who = find(&assessment, person)?;
@@ -247,7 +248,7 @@ impl Engine {
         let last = is_last_admin(&assessment, person) && !roles.contains(&Role::Admin);
         let allowed = all([
             asked,
-            assessment.may(&me, "set_roles"),
+            assessment.may(&me, Action::SetRoles),
             when(shown == now_held || roles == now_held, || {
                 format!(
                     "The roles of {} have changed since this page was shown; they are now: {}. Nothing was saved. Check your choice and save again.",
@@ -290,7 +291,7 @@ impl Engine {
         access: Access,
         password: &str,
     ) -> Result<Done, Error> {
-        let asked = self.ask_admin(ctx, "disable_person", password, "access was not changed").await?;
+        let asked = self.ask_admin(ctx, Action::DisablePerson, password, "access was not changed").await?;
         let _turn = self.in_turn().await?;
         let (assessment, me) = self.admin_facts(ctx);
         let who = find(&assessment, person)?;
@@ -298,7 +299,7 @@ impl Engine {
         let is_so = who.disabled == disable;
         let allowed = all([
             asked,
-            assessment.may(&me, "disable_person"),
+            assessment.may(&me, Action::DisablePerson),
             when(person != ctx.actor.id, || "You cannot end your own access.".to_owned()),
             when(!(disable && is_last_admin(&assessment, person)), || {
                 "The access of the last admin cannot be ended. Give the Admin role to another person first."

@@ -1,5 +1,6 @@
 //! Accepting gates, attesting and waiving items.
 
+use domain::action::Action;
 use domain::facts::{Acceptance, Actor, Attestation, Waiver};
 use domain::item::{ItemState, Proof};
 use domain::policy;
@@ -211,7 +212,7 @@ impl Engine {
         let assessment = self.assessment();
         let state = assessment.find_item(item)?;
         let allowed = all([
-            assessment.may(&ctx.actor, "end_waiver"),
+            assessment.may(&ctx.actor, Action::EndWaiver),
             match &state.waiver {
                 None => Permission::Denied("This criterion has no active waiver.".to_owned()),
                 Some(now) => when(now.id == waiver, || {
@@ -288,7 +289,7 @@ impl Engine {
                     "You are running the check “{check}” (run {}). The person who runs a check cannot waive its \
                      result. Ask another person with the role {}.",
                     run.id,
-                    policy::who_may("waive")
+                    policy::who_may(Action::Waive)
                 ));
             }
         }

@@ -1,5 +1,6 @@
 //! What people add to an incident: its cause, follow-ups, and the completion of a follow-up.
 
+use domain::action::Action;
 use domain::incident::{Note, NoteKind};
 
 use super::{Ctx, said};
@@ -84,7 +85,7 @@ impl Engine {
             }
             NoteKind::FollowUp => crate::view::Permission::Allowed,
         };
-        let allowed = all([assessment.may(&ctx.actor, "name_cause"), open]);
+        let allowed = all([assessment.may(&ctx.actor, Action::NameCause), open]);
         let about = match kind {
             NoteKind::Done(id) => id.to_string(),
             _ => String::new(),

@@ -1,5 +1,6 @@
 //! Filling the ownership log. Nothing is overwritten: every value stays in the field's history.
 
+use domain::action::Action;
 use domain::ownership::check_value;
 
 use super::Ctx;
@@ -28,7 +29,7 @@ impl Engine {
         let last = entries.first();
         let is_so = last.is_some_and(|e| e.value == value);
         let allowed = all([
-            assessment.may(&ctx.actor, "fill_field"),
+            assessment.may(&ctx.actor, Action::FillField),
             when(is_so || last.map_or(0, |e| e.id) == shown, || match last {
                 None => {
                     "The field has changed since this page was shown. Review it and try again.".to_owned()

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use domain::action::Action;
 use domain::check::Check;
 use domain::release::{ReleaseComponents, ReleaseState};
 
@@ -129,7 +130,7 @@ impl Engine {
             .into_iter()
             .any(|r| r.kind == RunKind::Check && r.subject == subject);
         let allowed = all([
-            assessment.may(&ctx.actor, "run_gate"),
+            assessment.may(&ctx.actor, Action::RunGate),
             when(!checks.is_empty(), || "There are no checks to run.".to_owned()),
             when(!running, || "These checks are already running.".to_owned()),
             assessment.directory_is_there(),
@@ -222,7 +223,7 @@ impl Engine {
         let assessment = self.assessment();
         let is_running = assessment.snapshot.runs.goes_on(run);
         let allowed = all([
-            assessment.may(&ctx.actor, "cancel_run"),
+            assessment.may(&ctx.actor, Action::CancelRun),
             when(is_running, || "This run has ended.".to_owned()),
         ]);
         self.execute(ctx, "run.cancel", &format!("run {run}"), &[], allowed, async |begun| {

@@ -5,6 +5,7 @@ pub(crate) mod snapshot;
 
 use std::sync::Arc;
 
+use domain::action::Action;
 use domain::facts::{Actor, Facts};
 use domain::judge::{Judgement, judge};
 use domain::observed::Observed;
@@ -111,11 +112,11 @@ impl Assessment {
     }
 
     /// Whether the policy table allows this person the action.
-    pub(crate) fn may(&self, actor: &Actor, act: &str) -> Permission {
-        if policy::may(act, &actor.roles) {
+    pub(crate) fn may(&self, actor: &Actor, action: Action) -> Permission {
+        if policy::may(action, &actor.roles) {
             Permission::Allowed
         } else {
-            Permission::Denied(format!("Only {} can do this.", policy::who_may(act)))
+            Permission::Denied(format!("Only {} can do this.", policy::who_may(action)))
         }
     }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use domain::action::Action;
 use domain::facts::{Actor, Choice};
 use domain::gate::GateState;
 use domain::item::ItemState;
@@ -51,7 +52,12 @@ impl Assessment {
     }
 
     pub(crate) fn offer_deploy(&self, actor: &Actor) -> Permission {
-        all([self.may(actor, "deploy"), self.stack_works(), self.engine_answers(), self.nothing_changes()])
+        all([
+            self.may(actor, Action::Deploy),
+            self.stack_works(),
+            self.engine_answers(),
+            self.nothing_changes(),
+        ])
     }
 
     /// The command that backs up the database before a deploy; none before the first deploy, when there is nothing to
@@ -69,7 +75,7 @@ impl Assessment {
         });
         let earlier = self.rollbacks(actor).into_iter().find(|r| current.is_none_or(|c| c.id != r.target.id));
         let offer = all([
-            self.may(actor, "drill"),
+            self.may(actor, Action::Drill),
             self.stack_works(),
             self.engine_answers(),
             self.nothing_changes(),
@@ -86,7 +92,7 @@ impl Assessment {
 
     pub(crate) fn offer_open(&self, actor: &Actor) -> Permission {
         all([
-            self.may(actor, "open_release"),
+            self.may(actor, Action::OpenRelease),
             self.stack_works(),
             when(self.release().is_none() || !self.moved_parts().is_empty(), || {
                 "The checkout has not changed since the current release was opened.".to_owned()
@@ -106,7 +112,7 @@ impl Assessment {
             when(!step.deploys(), || {
                 "This step starts the stack. Use Deploy instead: it pins the images, so that you can roll back.".to_owned()
             }),
-            self.may(actor, "run_step"),
+            self.may(actor, Action::RunStep),
             when(running.is_none(), || {
                 format!("This step is already running (run {}).", running.unwrap_or_default())
             }),
@@ -122,7 +128,7 @@ impl Assessment {
             when(can_be_run, || {
                 "A drill records the result of this check. Start one on the Releases page.".to_owned()
             }),
-            self.may(actor, "run_check"),
+            self.may(actor, Action::RunCheck),
             when(running.is_none(), || "This check is already running.".to_owned()),
             self.directory_is_there(),
         ])
@@ -173,7 +179,7 @@ impl Assessment {
     }
 
     pub(crate) fn offer_waive(&self, actor: &Actor) -> Permission {
-        self.may(actor, "waive")
+        self.may(actor, Action::Waive)
     }
 
     /// Whether this person ran none of the checks that a waiver of the item would waive: a person must not waive the
@@ -185,7 +191,7 @@ impl Assessment {
             let ran = ran.map(|r| format!("“{}” (run {})", r.check, r.run)).unwrap_or_default();
             format!(
                 "You ran the check {ran}. The person who ran a check cannot waive its result. Ask another person with the role {}.",
-                policy::who_may("waive")
+                policy::who_may(Action::Waive)
             )
         })
     }
@@ -236,7 +242,7 @@ impl Assessment {
     pub(crate) fn offer_decide(&self, actor: &Actor, choice: Choice) -> Permission {
         let verdict = &self.judgement.verdict;
         all([
-            self.may(actor, "decide"),
+            self.may(actor, Action::Decide),
             when(self.release().is_some(), || "No release is open yet.".to_owned()),
             when(choice == Choice::NoGo || verdict.is_go(), || {
                 let first = verdict.blockers.first().map_or("", |b| b.what.as_str());
@@ -310,7 +316,7 @@ impl Assessment {
             services: target.parts.changed_services(running),
             migrations,
             offer: all([
-                self.may(actor, "roll_back"),
+                self.may(actor, Action::RollBack),
                 self.engine_answers(),
                 when(missing.is_empty(), || {
                     format!("The images of {} no longer exist on this host.", missing.join(", "))

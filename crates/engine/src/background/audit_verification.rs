@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
+use domain::action::Action;
 use domain::time::Millis;
 use tokio::sync::OwnedMutexGuard;
 
@@ -291,7 +292,8 @@ impl Engine {
     /// # Errors
     /// The rules refuse it, or the store cannot be written.
     pub async fn verify_now(&self, ctx: &Ctx) -> Result<Done, Error> {
-        let allowed = all([self.assessment().may(&ctx.actor, "verify_everything"), self.may_verify_now()]);
+        let allowed =
+            all([self.assessment().may(&ctx.actor, Action::VerifyEverything), self.may_verify_now()]);
         self.execute(ctx, "audit.verify", "everything", &[], allowed, async |begun| {
             let done = Done {
                 to: "/activity".to_owned(),

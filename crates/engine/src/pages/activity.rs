@@ -1,5 +1,6 @@
 //! The audit log as a page, and the result of its verification.
 
+use domain::action::Action;
 use domain::facts::Actor;
 use domain::paging::Cursor;
 use domain::policy;
@@ -40,7 +41,7 @@ impl Engine {
             rows,
             pages,
             chain: self.verification(),
-            verify: policy::may("verify_everything", &actor.roles).then(|| self.may_verify_now()),
+            verify: policy::may(Action::VerifyEverything, &actor.roles).then(|| self.may_verify_now()),
             storage: self.storage(),
             retention: self.stack().retention.words(),
         })

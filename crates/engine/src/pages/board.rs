@@ -1,5 +1,6 @@
 //! The board: can we go?
 
+use domain::action::Action;
 use domain::facts::{Actor, Choice};
 use domain::gate::GateState;
 use domain::item::Standing;
@@ -53,7 +54,7 @@ impl Engine {
             inbox: assessment.inbox(actor),
             blockers: assessment.blockers(actor, &assessment.judgement.verdict.blockers),
             waivers: assessment.waivers(),
-            end_waiver: assessment.may(actor, "end_waiver"),
+            end_waiver: assessment.may(actor, Action::EndWaiver),
             waiting,
             moved_on: assessment.moved_on(),
             problems: assessment.stack.problems.clone(),

@@ -1,5 +1,6 @@
 //! A gate: its criteria, its steps, its checks.
 
+use domain::action::Action;
 use domain::check::Check;
 use domain::evidence::{expires_at, expires_soon};
 use domain::facts::Actor;
@@ -171,7 +172,7 @@ pub(crate) fn expiry(assessment: &Assessment, check: &Check, state: &CheckState)
 /// The button that runs several checks.
 pub(crate) fn run_all_offer(assessment: &Assessment, actor: &Actor, checks: usize) -> Permission {
     crate::assessment::all([
-        assessment.may(actor, "run_gate"),
+        assessment.may(actor, Action::RunGate),
         when(checks > 0, || "There are no checks to run.".to_owned()),
     ])
 }

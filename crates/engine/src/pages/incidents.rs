@@ -1,5 +1,6 @@
 //! Incidents: the list, one of them, and its report as Markdown.
 
+use domain::action::Action;
 use domain::facts::Actor;
 use domain::incident::{Incident, Note, cause, follow_ups, markdown};
 use domain::paging::Cursor;
@@ -31,7 +32,7 @@ impl Engine {
         Ok(IncidentPage {
             row: incident_row(&incident, &notes, |id| name_of(&names, id)),
             notes,
-            note: assessment.may(actor, "name_cause"),
+            note: assessment.may(actor, Action::NameCause),
         })
     }
 

@@ -1,5 +1,6 @@
 //! The ownership log: typed fields, their history, suggested values, and the export as Markdown.
 
+use domain::action::Action;
 use domain::facts::Actor;
 use domain::ownership::markdown;
 use domain::paging::Cursor;
@@ -38,7 +39,7 @@ impl Engine {
         let all: Vec<&OwnershipFieldView> = lines.iter().flat_map(|l| &l.fields).collect();
         let filled = all.iter().filter(|f| !f.history.is_empty()).count();
         let filled = (filled, all.len());
-        Ok(OwnershipPage { filled, lines, fill: assessment.may(actor, "fill_field") })
+        Ok(OwnershipPage { filled, lines, fill: assessment.may(actor, Action::FillField) })
     }
 
     /// A page of all values that were ever entered in a field.

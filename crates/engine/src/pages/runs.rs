@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use domain::action::Action;
 use domain::evidence::Outcome;
 use domain::facts::Actor;
 use domain::log::LogLine;
@@ -94,7 +95,7 @@ impl Engine {
             failing,
             proof,
             cancel: all([
-                assessment.may(actor, "cancel_run"),
+                assessment.may(actor, Action::CancelRun),
                 when(view.state == RunState::Running, || "This run has ended.".to_owned()),
             ]),
             follow_ups: run_follow_ups::of_run(self.store().readers(), id)

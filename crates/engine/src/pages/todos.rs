@@ -1,6 +1,7 @@
 //! The to-dos of one person: the actions that they can take now, the most urgent first. They are computed from
 //! the same permissions as the buttons, so nothing is listed that would be refused.
 
+use domain::action::Action;
 use domain::facts::{Actor, Choice, Waiver};
 use domain::item::ItemState;
 use domain::pages::Page;
@@ -47,7 +48,7 @@ impl Assessment {
             let why = why.unwrap_or_else(|| "every gate is accepted and every role has signed Go".to_owned());
             return Some(Todo { what: "Record the decision".to_owned(), why, href });
         }
-        let fallen = fallen.filter(|_| policy::may("decide", &actor.roles) && decided.is_none())?;
+        let fallen = fallen.filter(|_| policy::may(Action::Decide, &actor.roles) && decided.is_none())?;
         let what = "The Go decision is no longer valid".to_owned();
         Some(Todo { what, why: fallen.why.join("; "), href })
     }
@@ -139,7 +140,7 @@ impl Assessment {
 
     /// Waivers that expire soon or expired recently, for people who may waive.
     fn waiver_todos(&self, actor: &Actor) -> Vec<Todo> {
-        if !policy::may("waive", &actor.roles) {
+        if !policy::may(Action::Waive, &actor.roles) {
             return vec![];
         }
         let mut todos = Vec::new();
