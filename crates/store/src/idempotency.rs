@@ -5,6 +5,7 @@ use serde_json::Value;
 use sqlx::SqliteConnection;
 
 use super::{StoreError, json};
+use crate::audit::AuditAction;
 
 /// What to do with a request that has a key.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,7 +28,7 @@ pub struct NewClaim<'a> {
     /// Who sent the form: person id.
     pub person: i64,
     /// The action.
-    pub act: &'a str,
+    pub action: AuditAction,
     /// Digest of the submitted form.
     pub params_digest: &'a str,
     /// The attempt that claims it.
@@ -38,12 +39,13 @@ pub struct NewClaim<'a> {
 
 /// Claims a key for one request. Must be durable ([`super::Store::write`] has returned) before the action begins.
 pub async fn claim(conn: &mut SqliteConnection, new: &NewClaim<'_>) -> Result<Claim, StoreError> {
+    let action = new.action.name();
     let done = sqlx::query!(
         "INSERT INTO idempotency (key, person, act, params_digest, owner, created_at) VALUES (?, ?, ?, ?, ?, ?)
          ON CONFLICT (key) DO NOTHING",
         new.key,
         new.person,
-        new.act,
+        action,
         new.params_digest,
         new.owner,
         new.at.0
@@ -58,7 +60,7 @@ pub async fn claim(conn: &mut SqliteConnection, new: &NewClaim<'_>) -> Result<Cl
             .fetch_one(conn)
             .await?;
     let theirs = (row.person, row.act.as_str(), row.params_digest.as_str());
-    if theirs != (new.person, new.act, new.params_digest) {
+    if theirs != (new.person, action, new.params_digest) {
         return Ok(Claim::Mismatch);
     }
     Ok(match row.answer {

@@ -19,7 +19,7 @@ pub enum FollowUpKind {
 }
 
 impl FollowUpKind {
-    const ALL: [FollowUpKind; 4] = [
+    pub(crate) const ALL: [FollowUpKind; 4] = [
         FollowUpKind::Recovery,
         FollowUpKind::AutomaticRollback,
         FollowUpKind::Validation,

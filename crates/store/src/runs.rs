@@ -22,7 +22,7 @@ pub enum RunKind {
 }
 
 impl RunKind {
-    const ALL: [RunKind; 5] =
+    pub(crate) const ALL: [RunKind; 5] =
         [RunKind::Step, RunKind::Check, RunKind::Deploy, RunKind::Rollback, RunKind::Drill];
 
     /// The kind with this value.

@@ -8,8 +8,8 @@ use domain::time::Millis;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, SqliteConnection};
 use store::audit::{
-    self, Event, Filter, GENESIS, Head, Noted, Outcome, PendingAction, VerifyError, VerifyReport, verify,
-    verify_against, verify_since,
+    self, AuditAction, Event, Filter, GENESIS, Head, Noted, Outcome, PendingAction, VerifyError,
+    VerifyReport, verify, verify_against, verify_since,
 };
 use store::{Store, StoreError};
 use tempfile::TempDir;
@@ -23,7 +23,9 @@ async fn log_of(events: i64) -> (TempDir, Store) {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).await.unwrap();
     for n in 1..=events {
-        append(&store, Event::new(Millis(n), None, "gate.accept", format!("gate {n}"))).await.unwrap();
+        append(&store, Event::new(Millis(n), None, AuditAction::GateAccept, format!("gate {n}")))
+            .await
+            .unwrap();
     }
     (dir, store)
 }
@@ -58,7 +60,7 @@ async fn the_chain_has_no_gaps_and_verifies() {
     for n in 0..64_i64 {
         let store = store.clone();
         writers.spawn(async move {
-            let event = Event::new(Millis(n), None, "run.start", "x");
+            let event = Event::new(Millis(n), None, AuditAction::RunCreate, "x");
             store
                 .write(move |tx| {
                     Box::pin(async move {
@@ -123,7 +125,7 @@ async fn every_kind_of_tampering_is_found_at_its_position() {
 async fn a_rewritten_chain_is_found_by_a_head_kept_elsewhere() {
     let (_dir, store) = log_of(3).await;
     let witness = Noted::from(verify(store.readers()).await.unwrap().head);
-    append(&store, Event::new(Millis(9), None, "a", "b")).await.unwrap();
+    append(&store, Event::new(Millis(9), None, AuditAction::RunEnd, "b")).await.unwrap();
     assert_eq!(verify_against(store.readers(), &witness).await.unwrap().events, 4);
     let mut conn = intruder(&store).await;
     sqlx::raw_sql("DELETE FROM audit_event; DELETE FROM sqlite_sequence WHERE name = 'audit_event'")
@@ -134,7 +136,7 @@ async fn a_rewritten_chain_is_found_by_a_head_kept_elsewhere() {
     let cut = verify_against(store.readers(), &witness).await;
     assert!(matches!(cut, Err(VerifyError::Broken(b)) if b.seq == 1));
     for n in 1..=4 {
-        append(&store, Event::new(Millis(n), None, "nothing", "happened")).await.unwrap();
+        append(&store, Event::new(Millis(n), None, AuditAction::RunEnd, "happened")).await.unwrap();
     }
     let rewritten = verify_against(store.readers(), &witness).await;
     assert!(matches!(rewritten, Err(VerifyError::Broken(b)) if b.seq == 3));
@@ -151,7 +153,7 @@ async fn rewrite(store: &Store, from: i64, to: i64) {
     .await
     .unwrap();
     for n in from..=to {
-        append(store, Event::new(Millis(n), None, "nothing", "happened")).await.unwrap();
+        append(store, Event::new(Millis(n), None, AuditAction::RunEnd, "happened")).await.unwrap();
     }
 }
 
@@ -184,7 +186,7 @@ async fn a_noted_hash_finds_a_cut_tail_a_rewritten_suffix_and_a_forged_last_row(
 async fn verification_continues_from_the_checkpoint() {
     let (_dir, store) = log_of(5).await;
     let head = verify(store.readers()).await.unwrap().head;
-    append(&store, Event::new(Millis(9), None, "a", "b")).await.unwrap();
+    append(&store, Event::new(Millis(9), None, AuditAction::RunEnd, "b")).await.unwrap();
     let report = verify_since(store.readers(), &head).await.unwrap();
     assert_eq!((report.events, report.head.seq), (6, 6));
     let mut conn = intruder(&store).await;
@@ -210,7 +212,7 @@ async fn the_database_itself_refuses_gaps_and_forks() {
 async fn an_action_records_its_intent_before_and_its_outcome_after() {
     let (_dir, store) = log_of(0).await;
     let ada = Actor { id: 1, name: "Ada".into(), roles: vec![] };
-    let event = Event::new(Millis(1), Some(&ada), "deploy.start", "#3").on_release(Some(3));
+    let event = Event::new(Millis(1), Some(&ada), AuditAction::DeployStart, "#3").on_release(Some(3));
     let mut act = PendingAction::begin(&store, event).await.unwrap();
     let before = audit::list(store.readers(), Filter::default(), 10).await.unwrap();
     assert_eq!((before.len(), before[0].event.outcome), (1, Outcome::Intent));
@@ -223,7 +225,9 @@ async fn an_action_records_its_intent_before_and_its_outcome_after() {
         (Outcome::Done, Some(1), Some(8), Some(3))
     );
     assert_eq!((done.actor_name.as_str(), done.at, rows.len()), ("Ada", Millis(2), 2));
-    let act = PendingAction::begin(&store, Event::new(Millis(3), Some(&ada), "x.y", "z")).await.unwrap();
+    let act = PendingAction::begin(&store, Event::new(Millis(3), Some(&ada), AuditAction::StepRun, "z"))
+        .await
+        .unwrap();
     act.failed(Millis(4), "the stack is gone").await.unwrap();
     let rows = audit::list(store.readers(), Filter::default(), 1).await.unwrap();
     assert_eq!((rows[0].event.outcome, rows[0].event.intent), (Outcome::Failed, Some(3)));
@@ -233,9 +237,13 @@ async fn an_action_records_its_intent_before_and_its_outcome_after() {
 #[tokio::test]
 async fn an_action_that_is_undone_or_dropped_is_recorded_as_failed() {
     let (_dir, store) = log_of(0).await;
-    let act = PendingAction::begin(&store, Event::new(Millis(1), None, "a.b", "c")).await.unwrap();
+    let act = PendingAction::begin(&store, Event::new(Millis(1), None, AuditAction::GateAccept, "c"))
+        .await
+        .unwrap();
     drop(act);
-    let act = PendingAction::begin(&store, Event::new(Millis(1), None, "a.b", "d")).await.unwrap();
+    let act = PendingAction::begin(&store, Event::new(Millis(1), None, AuditAction::GateAccept, "d"))
+        .await
+        .unwrap();
     let undone: Result<(), StoreError> = store
         .write(move |_tx| {
             Box::pin(async move {
@@ -258,7 +266,9 @@ async fn an_action_that_is_undone_or_dropped_is_recorded_as_failed() {
 #[tokio::test]
 async fn an_action_whose_transaction_is_undone_after_its_outcome_is_recorded_as_failed() {
     let (_dir, store) = log_of(0).await;
-    let act = PendingAction::begin(&store, Event::new(Millis(1), None, "a.b", "c")).await.unwrap();
+    let act = PendingAction::begin(&store, Event::new(Millis(1), None, AuditAction::GateAccept, "c"))
+        .await
+        .unwrap();
     let undone: Result<(), StoreError> = store
         .write(move |tx| {
             Box::pin(async move {
@@ -281,8 +291,12 @@ async fn an_action_whose_transaction_is_undone_after_its_outcome_is_recorded_as_
 #[tokio::test]
 async fn intents_of_a_stopped_server_get_an_outcome_at_the_next_start() {
     let (dir, store) = log_of(0).await;
-    append(&store, Event::new(Millis(1), None, "deploy.start", "C:\\x\n")).await.unwrap();
-    let act = PendingAction::begin(&store, Event::new(Millis(2), None, "a.b", "c")).await.unwrap();
+    // An intent of another version.
+    let event = Event::new(Millis(1), None, AuditAction::DeployStart, "C:\\x\n");
+    append(&store, Event { act: "stack\\start".into(), ..event }).await.unwrap();
+    let act = PendingAction::begin(&store, Event::new(Millis(2), None, AuditAction::GateAccept, "c"))
+        .await
+        .unwrap();
     store.write(move |tx| Box::pin(async move { act.done(tx, Millis(3), "").await })).await.unwrap();
     store.close().await;
     let store = Store::open(dir.path()).await.unwrap();
@@ -293,6 +307,7 @@ async fn intents_of_a_stopped_server_get_an_outcome_at_the_next_start() {
     // Newest first; since it was opened again, the log has an event that records that there are no links.
     let first = rows.last().unwrap();
     assert_eq!((first.seq, &rows[0].event.subject), (1, &first.event.subject));
+    assert_eq!((rows[0].event.act.as_str(), first.event.act.as_str()), ("stack\\\\start", "stack\\\\start"));
     assert_eq!(settle().await, 0);
     assert_eq!(broken_at(&store).await, None);
 }
@@ -301,14 +316,15 @@ async fn intents_of_a_stopped_server_get_an_outcome_at_the_next_start() {
 async fn an_action_does_not_begin_when_the_log_cannot_be_written() {
     let (_dir, store) = log_of(0).await;
     store.close().await;
-    let act = PendingAction::begin(&store, Event::new(Millis(1), None, "a.b", "c")).await;
+    let act = PendingAction::begin(&store, Event::new(Millis(1), None, AuditAction::GateAccept, "c")).await;
     assert!(matches!(act, Err(StoreError::Closed)));
 }
 
 #[tokio::test]
 async fn an_intent_has_one_outcome() {
     let (_dir, store) = log_of(1).await;
-    let outcome = |o| Event { intent: Some(1), ..Event::new(Millis(2), None, "a", "b").outcome(o) };
+    let outcome =
+        |o| Event { intent: Some(1), ..Event::new(Millis(2), None, AuditAction::RunEnd, "b").outcome(o) };
     append(&store, outcome(Outcome::Failed)).await.unwrap();
     assert!(matches!(append(&store, outcome(Outcome::Done)).await, Err(StoreError::Refused(_))));
 }
@@ -320,7 +336,8 @@ async fn pages_follow_one_another_and_filters_select() {
     for (act, actor) in
         [("deploy.start", Some(&ada)), ("deploy_x", None), ("sign.in", Some(&ada)), ("deploy.end", None)]
     {
-        append(&store, Event::new(Millis(1), actor, act, "s").outcome(Outcome::Done)).await.unwrap();
+        let event = Event::new(Millis(1), actor, AuditAction::RunEnd, "s").outcome(Outcome::Done);
+        append(&store, Event { act: act.into(), ..event }).await.unwrap();
     }
     let seqs = async |filter, limit| {
         let rows = audit::list(store.readers(), filter, limit).await.unwrap();
@@ -333,5 +350,6 @@ async fn pages_follow_one_another_and_filters_select() {
     assert_eq!(seqs(Filter { act: Some("sign.in"), ..Filter::default() }, 9).await, [3]);
     assert!(seqs(Filter { outcome: Some(Outcome::Refused), ..Filter::default() }, 9).await.is_empty());
     let rows = audit::list(store.readers(), Filter::default(), 9).await.unwrap();
+    assert_eq!(rows[2].event.act, "deploy_x", "a name that is not in AuditAction is read as text");
     assert_eq!(rows[3].event.actor_name, "Ada\\r\\nroot", "a name cannot forge a line");
 }

@@ -10,7 +10,7 @@ use domain::release::{ReleaseComponent, ReleaseComponents};
 use domain::role::Role;
 use domain::time::Millis;
 use serde_json::{Value, json};
-use store::audit::{self, Event, Outcome};
+use store::audit::{self, AuditAction, Event, Outcome};
 use store::people::{self, SCHEDULE, SCHEDULE_NAME};
 use store::releases::{self, NewRelease, ReleaseEvent, What};
 use store::runs::{self, Ending, NewRun, RunKind, RunOutcome};
@@ -310,18 +310,15 @@ async fn all_events(store: &Store, by: i64, count: usize, first: i64) {
         let write = store.write(move |tx| {
             Box::pin(async move {
                 for number in numbers {
+                    let at = Millis(first + i64::try_from(number).unwrap());
+                    let subject = format!("check {}", number % 20);
                     let event = Event {
-                        at: Millis(first + i64::try_from(number).unwrap()),
                         actor: Some(by),
                         actor_name: "Ada".into(),
-                        act: "check.run".into(),
-                        subject: format!("check {}", number % 20),
-                        release: None,
-                        run: None,
-                        intent: None,
-                        outcome: Outcome::Done,
-                        detail: "1 of 1 checks passed; exit code 0".into(),
-                    };
+                        ..Event::new(at, None, AuditAction::CheckRun, subject)
+                    }
+                    .outcome(Outcome::Done)
+                    .detail("1 of 1 checks passed; exit code 0");
                     audit::append(&mut *tx, &event).await?;
                 }
                 Ok::<_, StoreError>(())

@@ -18,6 +18,7 @@ use crate::error::Error;
 use crate::view::{Done, Permission};
 use auth::tokens::Token;
 use store::StoreError;
+use store::audit::AuditAction;
 use store::invitations::{self, InvitationError, Pending};
 use store::links::{self, InvitationState, Link, LinkKind};
 use store::people::{self, Person, PersonError, role_names};
@@ -114,7 +115,7 @@ impl Engine {
         let ends_one = replaces.as_ref().is_some_and(|pending| pending.expires_at > self.now());
         let slugs: Vec<&str> = roles.iter().map(|r| r.slug()).collect();
         let params = [name.as_str(), &slugs.join(",")];
-        self.execute(ctx, "person.invite", &login, &params, allowed, async |begun| {
+        self.execute(ctx, AuditAction::PersonInvite, &login, &params, allowed, async |begun| {
             let new = NewLink {
                 link: Link {
                     kind: LinkKind::Invite,
@@ -150,25 +151,35 @@ impl Engine {
                 format!("{} has already joined. End their access instead.", found.name)
             }),
         ]);
-        self.execute(ctx, "person.invite.withdraw", &found.login, &[invitation], allowed, async |begun| {
-            let done = Done {
-                to: "/people".to_owned(),
-                said: format!("The invitation for {} is withdrawn. Its link no longer works.", found.name),
-            };
-            let (id, now) = (found.id.clone(), self.now());
-            let because = format!("withdrawn by {}", ctx.actor.name);
-            let (name, was_open) = (found.name.clone(), found.state == InvitationState::Open);
-            self.try_store_done(begun, done, String::new(), move |tx| {
-                Box::pin(async move {
-                    // The holder of the link does not wait for the turn: they may have just joined.
-                    if !links::withdraw_invitation(tx, &id, &because, now).await? && was_open {
-                        return Err(InvitationError::NotOpen(name));
-                    }
-                    Ok(())
+        self.execute(
+            ctx,
+            AuditAction::PersonInviteWithdraw,
+            &found.login,
+            &[invitation],
+            allowed,
+            async |begun| {
+                let done = Done {
+                    to: "/people".to_owned(),
+                    said: format!(
+                        "The invitation for {} is withdrawn. Its link no longer works.",
+                        found.name
+                    ),
+                };
+                let (id, now) = (found.id.clone(), self.now());
+                let because = format!("withdrawn by {}", ctx.actor.name);
+                let (name, was_open) = (found.name.clone(), found.state == InvitationState::Open);
+                self.try_store_done(begun, done, String::new(), move |tx| {
+                    Box::pin(async move {
+                        // The holder of the link does not wait for the turn: they may have just joined.
+                        if !links::withdraw_invitation(tx, &id, &because, now).await? && was_open {
+                            return Err(InvitationError::NotOpen(name));
+                        }
+                        Ok(())
+                    })
                 })
-            })
-            .await
-        })
+                .await
+            },
+        )
         .await
     }
 
@@ -186,7 +197,7 @@ impl Engine {
             }),
             when(!who.disabled, || format!("{} has no access. Give access first.", who.name)),
         ]);
-        self.execute(ctx, "person.reset", &who.login, &[], allowed, async |begun| {
+        self.execute(ctx, AuditAction::PersonReset, &who.login, &[], allowed, async |begun| {
             let new = NewLink {
                 link: reset_link(who, LinkKind::Reset, Some(ctx.actor.id), self.now()),
                 detail: String::new(),
@@ -260,7 +271,7 @@ impl Engine {
         ]);
         let (wanted, before) = (slugs(&roles), slugs(&now_held));
         let params = [wanted.as_str(), &slugs(&shown)];
-        self.execute(ctx, "person.roles", &who.login, &params, allowed, async |begun| {
+        self.execute(ctx, AuditAction::PersonRoles, &who.login, &params, allowed, async |begun| {
             let done = Done {
                 to: "/people".to_owned(),
                 said: format!("Roles of {}: {}.", who.name, role_names(&roles)),
@@ -306,8 +317,8 @@ impl Engine {
                     .to_owned()
             }),
         ]);
-        let act = if disable { "person.disable" } else { "person.enable" };
-        self.execute(ctx, act, &who.login, &[], allowed, async |begun| {
+        let action = if disable { AuditAction::PersonDisable } else { AuditAction::PersonEnable };
+        self.execute(ctx, action, &who.login, &[], allowed, async |begun| {
             let state = match (disable, is_so) {
                 (true, false) => "can no longer sign in",
                 (true, true) => "already has no access; nothing was changed",

@@ -13,6 +13,7 @@ use crate::Engine;
 use crate::error::Error;
 use crate::view::Done;
 use auth::short_reference;
+use store::audit::AuditAction;
 use store::idempotency::{self, Claim};
 use store::runs::{self, RunState};
 use store::{Store, StoreError};
@@ -137,7 +138,7 @@ impl Engine {
     pub(super) async fn claim(
         &self,
         ctx: &Ctx,
-        name: &str,
+        action: AuditAction,
         subject: &str,
         params: &[&str],
     ) -> Result<Claimed, Error> {
@@ -152,7 +153,7 @@ impl Engine {
                 owner: owner.clone(),
                 answered: Arc::default(),
             };
-            let (key, person, act) = (ctx.key.clone(), ctx.actor.id, name.to_owned());
+            let (key, person) = (ctx.key.clone(), ctx.actor.id);
             let (digest, owner, now) = (digest.clone(), owner.clone(), self.now());
             let claim: Claim = self
                 .store()
@@ -161,7 +162,7 @@ impl Engine {
                         let new = idempotency::NewClaim {
                             key: &key,
                             person,
-                            act: &act,
+                            action,
                             params_digest: &digest,
                             owner: &owner,
                             at: now,

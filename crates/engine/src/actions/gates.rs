@@ -12,6 +12,7 @@ use crate::Engine;
 use crate::assessment::{Assessment, all, when};
 use crate::error::Error;
 use crate::view::{Done, Permission};
+use store::audit::AuditAction;
 use store::run_follow_ups::{self, FollowUpKind};
 use store::{acceptances, attestations, releases, waivers};
 
@@ -31,7 +32,7 @@ impl Engine {
         ]);
         let release = assessment.release().cloned();
         let done = self
-            .execute(ctx, "gate.accept", gate, &[digest, &note], allowed, async |begun| {
+            .execute(ctx, AuditAction::GateAccept, gate, &[digest, &note], allowed, async |begun| {
                 let release = release.ok_or_else(|| Error::refused("No release is open yet."))?;
                 let word = Acceptance {
                     id: 0,
@@ -129,8 +130,8 @@ impl Engine {
         ]);
         let release = assessment.release().map(|r| r.id);
         let params = [text_digest, if holds { "1" } else { "0" }, &note, &link];
-        let name = if holds { "item.attest" } else { "item.attest.withdraw" };
-        self.execute(ctx, name, item, &params, allowed, async |begun| {
+        let action = if holds { AuditAction::ItemAttest } else { AuditAction::ItemAttestWithdraw };
+        self.execute(ctx, action, item, &params, allowed, async |begun| {
             let word = Attestation {
                 id: 0,
                 item: item.to_owned(),
@@ -182,7 +183,7 @@ impl Engine {
         let state = assessment.find_item(item)?;
         let allowed = all([before, self.offer_waiver(&assessment, &ctx.actor, state, text_digest).await]);
         let params = [text_digest, &reason, until];
-        self.execute(ctx, "item.waive", item, &params, allowed, async |begun| {
+        self.execute(ctx, AuditAction::ItemWaive, item, &params, allowed, async |begun| {
             let waiver = Waiver {
                 id: 0,
                 item: item.to_owned(),
@@ -224,7 +225,7 @@ impl Engine {
                 }),
             },
         ]);
-        self.execute(ctx, "item.waive.end", item, &[&waiver.to_string()], allowed, async |begun| {
+        self.execute(ctx, AuditAction::ItemWaiveEnd, item, &[&waiver.to_string()], allowed, async |begun| {
             let now = self.now();
             let waiver = Waiver {
                 id: 0,

@@ -8,13 +8,14 @@ use crate::Engine;
 use crate::assessment::{all, when};
 use crate::error::Error;
 use crate::view::Done;
+use store::audit::AuditAction;
 use store::incidents::add_note;
 
 /// Something to be added to an incident.
 struct NewNote {
     kind: NoteKind,
     text: String,
-    act: &'static str,
+    action: AuditAction,
     /// The message after it is recorded.
     said: &'static str,
     /// The cause that was shown, 0 for none.
@@ -29,7 +30,7 @@ impl Engine {
         let note = NewNote {
             kind: NoteKind::Cause,
             text,
-            act: "incident.cause",
+            action: AuditAction::IncidentCause,
             said: "The cause is recorded.",
             shown,
         };
@@ -42,7 +43,7 @@ impl Engine {
         let note = NewNote {
             kind: NoteKind::FollowUp,
             text,
-            act: "incident.follow_up",
+            action: AuditAction::IncidentFollowUp,
             said: "The follow-up is recorded.",
             shown: 0,
         };
@@ -54,7 +55,7 @@ impl Engine {
         let note = NewNote {
             kind: NoteKind::Done(follow_up),
             text: String::new(),
-            act: "incident.done",
+            action: AuditAction::IncidentDone,
             said: "The follow-up is done.",
             shown: 0,
         };
@@ -62,7 +63,7 @@ impl Engine {
     }
 
     async fn note_incident(&self, ctx: &Ctx, incident: i64, new: NewNote) -> Result<Done, Error> {
-        let NewNote { kind, text, act, said, shown } = new;
+        let NewNote { kind, text, action, said, shown } = new;
         let _turn = self.in_turn().await?;
         let assessment = self.assessment();
         self.find_incident(incident).await?;
@@ -91,7 +92,7 @@ impl Engine {
             _ => String::new(),
         };
         let subject = format!("incident {incident}");
-        self.execute(ctx, act, &subject, &[&text, &about], allowed, async |begun| {
+        self.execute(ctx, action, &subject, &[&text, &about], allowed, async |begun| {
             let note = Note {
                 id: 0,
                 incident,

@@ -38,7 +38,7 @@ use crate::Engine;
 use crate::error::Error;
 use crate::view::{Done, Permission};
 use claims::Claimed;
-use store::audit::{self, Event, Outcome, PendingAction};
+use store::audit::{self, AuditAction, Event, Outcome, PendingAction};
 use store::{StoreError, idempotency, people as people_store};
 
 /// Who does an action, and with which form.
@@ -68,7 +68,7 @@ impl Engine {
     pub(crate) async fn execute<F, Fut>(
         &self,
         ctx: &Ctx,
-        name: &str,
+        action: AuditAction,
         subject: &str,
         params: &[&str],
         allowed: Permission,
@@ -83,11 +83,11 @@ impl Engine {
             return Err(Error::invalid("The form is incomplete. Reload the page and try again."));
         }
         // A repeated key is answered before the rules are checked: they may refuse now because of the first time.
-        let claim = match self.claim(ctx, name, subject, params).await? {
+        let claim = match self.claim(ctx, action, subject, params).await? {
             Claimed::Answered(answer) => return Ok(answer),
             Claimed::Held(claim) => claim,
         };
-        let result = self.perform_claimed(ctx, name, subject, allowed, claim.answer_stored(), body).await;
+        let result = self.perform_claimed(ctx, action, subject, allowed, claim.answer_stored(), body).await;
         claim.end().await;
         self.refresh_or_later().await;
         result
@@ -96,7 +96,7 @@ impl Engine {
     async fn perform_claimed<F, Fut>(
         &self,
         ctx: &Ctx,
-        name: &str,
+        action: AuditAction,
         subject: &str,
         allowed: Permission,
         answered: Arc<AtomicBool>,
@@ -107,7 +107,7 @@ impl Engine {
         Fut: Future<Output = Result<Done, Error>>,
     {
         let release = self.snapshot().current;
-        let event = Event::new(self.now(), Some(&ctx.actor), name, subject).on_release(release);
+        let event = Event::new(self.now(), Some(&ctx.actor), action, subject).on_release(release);
         if let Permission::Denied(why) = allowed {
             let refusal = event.outcome(Outcome::Refused).detail(why.clone());
             self.append_event(refusal).await?;
@@ -190,7 +190,7 @@ impl Engine {
 
     /// Records that a person tried to open a page that their roles do not allow.
     pub async fn note_refusal(&self, actor: &Actor, path: &str) {
-        let event = Event::new(self.now(), Some(actor), "door.refused", path)
+        let event = Event::new(self.now(), Some(actor), AuditAction::RouteRefused, path)
             .outcome(Outcome::Refused)
             .detail("not allowed by the access policy");
         if let Err(error) = self.append_event(event).await {

@@ -8,6 +8,7 @@ use crate::Engine;
 use crate::assessment::{all, when};
 use crate::error::Error;
 use crate::view::Done;
+use store::audit::AuditAction;
 use store::ownership::{self, Entry, add};
 
 impl Engine {
@@ -40,7 +41,7 @@ impl Engine {
                 ),
             }),
         ]);
-        self.execute(ctx, "ownership.fill", field, &[&value], allowed, async |begun| {
+        self.execute(ctx, AuditAction::OwnershipFill, field, &[&value], allowed, async |begun| {
             let entry = Entry {
                 id: 0,
                 field: field.to_owned(),

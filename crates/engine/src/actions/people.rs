@@ -10,7 +10,7 @@ use crate::error::{Error, sentence};
 use crate::view::{Done, LinkView};
 use auth::passwords::check_rule;
 use auth::tokens::Token;
-use store::audit::{self, Event, Outcome};
+use store::audit::{self, AuditAction, Event, Outcome};
 use store::links::{self, Link, LinkError, LinkKind};
 use store::people::{self, PersonError};
 use store::sessions;
@@ -54,7 +54,7 @@ impl Engine {
     /// Records the attempt to use a link that does not match the audit log.
     async fn note_forged_link(&self, link: i64) {
         tracing::error!(link, "a one-time link was refused: its row does not match the audit log");
-        let mut event = Event::new(self.now(), None, "link.use", format!("link {link}"))
+        let mut event = Event::new(self.now(), None, AuditAction::LinkUse, format!("link {link}"))
             .outcome(Outcome::Refused)
             .detail("this link does not match the audit log: its row was written outside of Stagegate");
         event.actor_name = SOMEBODY.to_owned();
@@ -121,8 +121,8 @@ impl Engine {
                         None => None,
                     };
                     let actor = person.as_ref().map(|p| p.actor());
-                    let event =
-                        Event::new(now, actor.as_ref(), "link.use", link.kind.slug()).outcome(Outcome::Done);
+                    let event = Event::new(now, actor.as_ref(), AuditAction::LinkUse, link.kind.slug())
+                        .outcome(Outcome::Done);
                     audit::append(tx, &event).await?;
                     Ok::<_, LinkUse>((person, credentials.and_then(|c| c.password_hash)))
                 })
@@ -147,7 +147,7 @@ impl Engine {
         let hash = self.passwords().hash(new.to_owned()).await?;
         let signed_in = SignedIn::new(ctx.actor.clone(), Some(&hash));
         let allowed = crate::view::Permission::Allowed;
-        let done = self.execute(ctx, "password.change", &me.login, &[], allowed, async |begun| {
+        let done = self.execute(ctx, AuditAction::PasswordChange, &me.login, &[], allowed, async |begun| {
             let id = ctx.actor.id;
             let done = Done { to: "/account".to_owned(), said: "Your password has been changed.".to_owned() };
             self.try_store_done(begun, done, String::new(), move |tx| {
@@ -182,7 +182,7 @@ impl Engine {
             made_by: None,
             expires_at: self.now().plus(LINK_LIFE_MS),
         };
-        self.make_link(link, "link.setup").await
+        self.make_link(link, AuditAction::LinkSetup).await
     }
 
     /// Adds a person from the command line or for the demo. Returns the path of a one-time link.
@@ -194,7 +194,7 @@ impl Engine {
                     people::create(&mut *tx, &person.name, &person.login, &person.roles, now).await?;
                     let because = "the person was added from the command line";
                     links::withdraw_invitations_to(&mut *tx, &person.login, because, now).await?;
-                    let event = Event::new(now, None, "person.add", &person.login)
+                    let event = Event::new(now, None, AuditAction::PersonAdd, &person.login)
                         .outcome(Outcome::Done)
                         .detail("from the console");
                     audit::append(tx, &event).await?;
@@ -213,7 +213,7 @@ impl Engine {
         let who = people::by_login(self.store().readers(), &login)
             .await?
             .ok_or_else(|| Error::not_found(format!("The login “{login}”")))?;
-        self.make_link(reset_link(&who, kind, None, self.now()), "link.make").await
+        self.make_link(reset_link(&who, kind, None, self.now()), AuditAction::LinkMake).await
     }
 
     /// Sets roles from the command line.
@@ -238,7 +238,7 @@ impl Engine {
                         links::withdraw_made_by(&mut *tx, id, NO_LONGER_ADMIN, now).await?;
                     }
                     let slugs: Vec<&str> = roles.iter().map(|r| r.slug()).collect();
-                    let event = Event::new(now, None, "person.roles", &login)
+                    let event = Event::new(now, None, AuditAction::PersonRoles, &login)
                         .outcome(Outcome::Done)
                         .detail(format!("from the console: {}", slugs.join(", ")));
                     audit::append(tx, &event).await?;
@@ -250,7 +250,7 @@ impl Engine {
         Ok(())
     }
 
-    async fn make_link(&self, link: Link, act: &'static str) -> Result<String, Error> {
+    async fn make_link(&self, link: Link, action: AuditAction) -> Result<String, Error> {
         let token = Token::generate().map_err(Error::internal)?;
         let (hash, now) = (token.hash(), self.now());
         self.store()
@@ -265,7 +265,7 @@ impl Engine {
                         None => links::withdraw_setup(&mut *tx).await?,
                     };
                     links::create(&mut *tx, &hash, &link, now).await?;
-                    let event = Event::new(now, None, act, &link.login).outcome(Outcome::Done);
+                    let event = Event::new(now, None, action, &link.login).outcome(Outcome::Done);
                     audit::append(tx, &event).await.map(|_| ())
                 })
             })

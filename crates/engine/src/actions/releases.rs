@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::view::{Done, EnvSince, RestartOffer, Shown};
 use orchestrator::compose::{Clean, DbChoice, DeployWork, RollbackTarget, RollbackWork, keep_dir, tag_of};
 use secrets::EnvCopy;
+use store::audit::AuditAction;
 use store::runs::RunKind;
 use supervisor::{BeforeDeploy, Work};
 use system::files::off_thread;
@@ -71,7 +72,7 @@ impl Engine {
         let params = [shown.digest.as_str()];
         self.execute(
             ctx,
-            "release.open",
+            AuditAction::ReleaseOpen,
             &assessment.observed.subject,
             &params,
             allowed,
@@ -95,7 +96,7 @@ impl Engine {
         let backup = !wish.without_backup;
         let how = if backup { "" } else { "without backup" };
         let params = [how, wish.shown.digest.as_str()];
-        self.execute(ctx, "deploy.start", &assessment.stack.name, &params, allowed, async |begun| {
+        self.execute(ctx, AuditAction::DeployStart, &assessment.stack.name, &params, allowed, async |begun| {
             // A release that was deployed before keeps its images; a new build is a new release.
             let release = match assessment.release() {
                 Some(r) if r.state == ReleaseState::Opened && assessment.moved_parts().is_empty() => r.id,
@@ -173,7 +174,7 @@ impl Engine {
         let subject = target.name();
         let shown = wish.shown.as_deref().unwrap_or_default();
         let params = [wish.database.as_str(), wish.env.as_str(), shown];
-        self.execute(ctx, "rollback.start", &subject, &params, allowed, async |begun| {
+        self.execute(ctx, AuditAction::RollbackStart, &subject, &params, allowed, async |begun| {
             let mut rollback = self.rollback_work(&assessment, &target, offer.services.clone(), db);
             rollback.env = env;
             let title = format!("Roll back to release {}", target.name());
@@ -192,15 +193,23 @@ impl Engine {
         let RestartOffer { target, offer, digest, .. } = assessment.offer_restart(&ctx.actor);
         let allowed = all([offer, as_shown(&wish.shown, &digest, "The plan of this restart")]);
         let subject = target.as_ref().map(Release::name).unwrap_or_default();
-        self.execute(ctx, "restart.start", &subject, &[&wish.volumes, &wish.shown], allowed, async |begun| {
-            let target = target.clone().ok_or_else(|| Error::refused("There is no release to start."))?;
-            let changed = target.parts.changed_services(&assessment.observed.parts);
-            let mut work = self.rollback_work(&assessment, &target, changed, DbChoice::KeepSchema);
-            let volumes = if matches!(clean, Clean::Volumes { .. }) { ", with empty volumes" } else { "" };
-            work.clean = clean;
-            let title = format!("Clean restart on release {}{volumes}", target.name());
-            self.start(ctx, begun, self.return_plan(&assessment, &target, title, work)).await
-        })
+        self.execute(
+            ctx,
+            AuditAction::RestartStart,
+            &subject,
+            &[&wish.volumes, &wish.shown],
+            allowed,
+            async |begun| {
+                let target = target.clone().ok_or_else(|| Error::refused("There is no release to start."))?;
+                let changed = target.parts.changed_services(&assessment.observed.parts);
+                let mut work = self.rollback_work(&assessment, &target, changed, DbChoice::KeepSchema);
+                let volumes =
+                    if matches!(clean, Clean::Volumes { .. }) { ", with empty volumes" } else { "" };
+                work.clean = clean;
+                let title = format!("Clean restart on release {}{volumes}", target.name());
+                self.start(ctx, begun, self.return_plan(&assessment, &target, title, work)).await
+            },
+        )
         .await
     }
 
@@ -272,7 +281,7 @@ impl Engine {
         let now = assessment.drill_digest(target.as_ref());
         let allowed = all([offer, as_shown(shown, &now, "The plan of this drill")]);
         let subject = target.as_ref().map(Release::name).unwrap_or_default();
-        self.execute(ctx, "drill.start", &subject, &[shown], allowed, async |begun| {
+        self.execute(ctx, AuditAction::DrillStart, &subject, &[shown], allowed, async |begun| {
             let missing = || Error::refused("There is no earlier release to roll back to.");
             let target = target.clone().ok_or_else(missing)?;
             let current = assessment.release().cloned().ok_or_else(missing)?;

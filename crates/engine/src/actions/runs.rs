@@ -16,8 +16,7 @@ use crate::error::Error;
 use crate::view::{Done, Permission};
 use runner::{self, LockSpec, Plan};
 use store::StoreError;
-use store::audit::rows::RUN_CREATE;
-use store::audit::{self, Event, Outcome};
+use store::audit::{self, AuditAction, Event, Outcome};
 use store::releases::{self, NewRelease};
 use store::run_follow_ups;
 use store::runs::{self, NewRun, Run, RunKind};
@@ -41,8 +40,8 @@ pub(crate) struct Start {
 
 /// Checks that are run together.
 pub(crate) struct CheckRun<'a> {
-    /// The action's name in the audit log.
-    pub act: &'a str,
+    /// The action in the audit log.
+    pub action: AuditAction,
     /// What the run is about: a check, a gate, the matrix, the schedule.
     pub subject: &'a str,
     pub gate: Option<String>,
@@ -69,7 +68,7 @@ impl Engine {
                 "The command in the runbook has changed since this page was shown. Read it again before you run it.".to_owned()
             }),
         ]);
-        self.execute(ctx, "step.run", step, &[digest], allowed, async |begun| {
+        self.execute(ctx, AuditAction::StepRun, step, &[digest], allowed, async |begun| {
             let judged_by: Vec<_> = assessment
                 .stack
                 .checks
@@ -112,7 +111,8 @@ impl Engine {
         ]);
         let (title, gate) = (found.title.clone(), gate_of(&assessment, &found));
         let checks = vec![found];
-        let run = CheckRun { act: "check.run", subject: check, gate, title, checks, setup: vec![] };
+        let run =
+            CheckRun { action: AuditAction::CheckRun, subject: check, gate, title, checks, setup: vec![] };
         self.run_checks(ctx, &assessment, run, allowed).await
     }
 
@@ -142,7 +142,7 @@ impl Engine {
             format!("All checks of gate {gate}")
         };
         let gate = (!of_matrix).then(|| gate.to_owned());
-        let run = CheckRun { act: "gate.run", subject: &subject, gate, title, checks, setup };
+        let run = CheckRun { action: AuditAction::GateRun, subject: &subject, gate, title, checks, setup };
         self.run_checks(ctx, &assessment, run, allowed).await
     }
 
@@ -154,10 +154,10 @@ impl Engine {
         run: CheckRun<'_>,
         allowed: Permission,
     ) -> Result<Done, Error> {
-        let CheckRun { act, subject, gate, title, checks, setup } = run;
+        let CheckRun { action, subject, gate, title, checks, setup } = run;
         let digests: Vec<String> = checks.iter().map(Check::threshold_digest).collect();
         let params: Vec<&str> = digests.iter().map(String::as_str).collect();
-        self.execute(ctx, act, subject, &params, allowed, async |begun| {
+        self.execute(ctx, action, subject, &params, allowed, async |begun| {
             let points = rollback_images(assessment);
             let timeout_ms = checks
                 .iter()
@@ -195,7 +195,7 @@ impl Engine {
         };
         self.execute(
             ctx,
-            "migrations.list",
+            AuditAction::MigrationsList,
             &format!("release {release}"),
             &[],
             Permission::Allowed,
@@ -226,7 +226,7 @@ impl Engine {
             assessment.may(&ctx.actor, Action::CancelRun),
             when(is_running, || "This run has ended.".to_owned()),
         ]);
-        self.execute(ctx, "run.cancel", &format!("run {run}"), &[], allowed, async |begun| {
+        self.execute(ctx, AuditAction::RunCancel, &format!("run {run}"), &[], allowed, async |begun| {
             let (dir, by) = (self.run_dir(run).await?, ctx.actor.name.clone());
             let cancelled = off_thread(move || runner::cancel(dir.path(), &by)).await;
             cancelled.map_err(Error::internal)??;
@@ -273,7 +273,7 @@ impl Engine {
         let (kind, subject, gate) = (start.kind, start.subject.clone(), start.gate.clone());
         let (title, release) = (start.title.clone(), start.release);
         let stored_key = key.clone();
-        let started = Event::new(at, Some(&ctx.actor), RUN_CREATE, start.subject.clone());
+        let started = Event::new(at, Some(&ctx.actor), AuditAction::RunCreate, start.subject.clone());
         let started = started.on_release(Some(release)).outcome(Outcome::Done).detail(start.title.clone());
         let id: i64 = self
             .store()

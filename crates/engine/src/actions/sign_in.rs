@@ -15,7 +15,7 @@ use auth::passwords::{LONGEST, Turn, Verdict};
 use auth::refusals::{Entry, Refusals};
 use auth::throttle::{Confirmations, Guess, Wait};
 use store::StoreError;
-use store::audit::{self, Event, Outcome};
+use store::audit::{self, AuditAction, Event, Outcome};
 use store::{people, sessions};
 
 /// A login has at most so many characters.
@@ -181,8 +181,9 @@ impl Engine {
     }
 
     async fn record_refusal(&self, subject: &str, detail: String) {
-        let mut event =
-            Event::new(self.now(), None, "session.sign_in", subject).outcome(Outcome::Refused).detail(detail);
+        let mut event = Event::new(self.now(), None, AuditAction::SessionSignIn, subject)
+            .outcome(Outcome::Refused)
+            .detail(detail);
         event.actor_name = SOMEBODY.to_owned();
         if let Err(error) = self.append_quietly(event).await {
             // The answer stays the same for the client.
@@ -192,7 +193,8 @@ impl Engine {
 
     /// Records a sign-in, if the password is still the one with this hash; returns whether it is.
     async fn note_signed_in(&self, login: &str, actor: &Actor, hash: String) -> Result<bool, Error> {
-        let event = Event::new(self.now(), Some(actor), "session.sign_in", login).outcome(Outcome::Done);
+        let event =
+            Event::new(self.now(), Some(actor), AuditAction::SessionSignIn, login).outcome(Outcome::Done);
         let typed = login.to_owned();
         let noted = self.store().write(move |tx| {
             Box::pin(async move {
@@ -224,7 +226,8 @@ impl Engine {
     /// # Errors
     /// The event could not be stored.
     pub async fn note_sign_out(&self, actor: &Actor) -> Result<(), Error> {
-        let event = Event::new(self.now(), Some(actor), "session.sign_out", "").outcome(Outcome::Done);
+        let event =
+            Event::new(self.now(), Some(actor), AuditAction::SessionSignOut, "").outcome(Outcome::Done);
         match self.append_quietly(event).await {
             Err(StoreError::Full) => {
                 tracing::error!(name = %actor.name, "the disk is full: a sign-out is not in the audit log");
@@ -286,7 +289,7 @@ impl Engine {
                 Err(error)
             }
             Ok((Verdict::Wrong, _) | (_, None)) => {
-                let event = Event::new(self.now(), Some(&ctx.actor), "password.confirm", &me.login)
+                let event = Event::new(self.now(), Some(&ctx.actor), AuditAction::PasswordConfirm, &me.login)
                     .outcome(Outcome::Refused)
                     .detail("wrong password");
                 self.append_event(event).await?;

@@ -8,6 +8,7 @@ use crate::Engine;
 use crate::assessment::{Assessment, all, when};
 use crate::error::Error;
 use crate::view::{Done, Permission};
+use store::audit::AuditAction;
 use store::{decisions, sign_offs};
 
 impl Engine {
@@ -56,7 +57,7 @@ impl Engine {
         // sign-off is stored. A sign-off that was refused before the password check stays refused.
         let _turn = self.in_turn().await?;
         let allowed = all([before, offer(&self.assessment())]);
-        self.execute(ctx, "release.sign", role.slug(), &params, allowed, async |begun| {
+        self.execute(ctx, AuditAction::ReleaseSign, role.slug(), &params, allowed, async |begun| {
             // New evidence may have arrived since: only the evidence that was shown may be signed.
             let now = self.assessment();
             let release = now.release().map(|r| r.id);
@@ -123,7 +124,7 @@ impl Engine {
         let params = [choice.slug(), &note, digest];
         let _turn = self.in_turn().await?;
         let allowed = all([before, offer(&self.assessment())]);
-        self.execute(ctx, "release.decide", choice.slug(), &params, allowed, async |begun| {
+        self.execute(ctx, AuditAction::ReleaseDecide, choice.slug(), &params, allowed, async |begun| {
             let assessment = self.assessment();
             let release = assessment.release().map(|r| r.id);
             if offer(&assessment).reason().is_some() {

@@ -19,6 +19,7 @@ use crate::assessment::snapshot::StoreSnapshot;
 use crate::assessment::{all, when};
 use crate::error::Error;
 use crate::view::{Done, Permission, Verification};
+use store::audit::AuditAction;
 use store::audit::{self, Fault, Head, Scopes, VerifyError};
 use store::{Others, StoreError};
 
@@ -294,7 +295,7 @@ impl Engine {
     pub async fn verify_now(&self, ctx: &Ctx) -> Result<Done, Error> {
         let allowed =
             all([self.assessment().may(&ctx.actor, Action::VerifyEverything), self.may_verify_now()]);
-        self.execute(ctx, "audit.verify", "everything", &[], allowed, async |begun| {
+        self.execute(ctx, AuditAction::AuditVerify, "everything", &[], allowed, async |begun| {
             let done = Done {
                 to: "/activity".to_owned(),
                 said: "The verification has started. Its result appears on this page.".to_owned(),

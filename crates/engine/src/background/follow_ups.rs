@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind};
 use crate::view::FollowUpView;
 use orchestrator::compose::{Address, Docker};
 use store::StoreError;
-use store::audit::{self, Event, Outcome};
+use store::audit::{self, AuditAction, Event, Outcome};
 use store::people::SCHEDULE;
 use store::run_follow_ups::{self, FollowUp, FollowUpKind, FollowUpState};
 use store::runs::{self, Run};
@@ -256,7 +256,7 @@ pub(crate) fn not_done_event(
     at: domain::time::Millis,
     because: &str,
 ) -> Event {
-    let mut event = Event::new(at, None, &format!("{}.none", kind.slug()), format!("run {}", run.id))
+    let mut event = Event::new(at, None, AuditAction::not_done(kind), format!("run {}", run.id))
         .on_release(run.release)
         .in_run(Some(run.id))
         .outcome(Outcome::Failed)

@@ -14,7 +14,7 @@ use crate::Engine;
 use crate::error::Error;
 use crate::view::Storage;
 use runbook::Retention;
-use store::audit::{self, Event, Outcome};
+use store::audit::{self, AuditAction, Event, Outcome};
 use store::{self, StoreError, retention};
 use system::files::off_thread;
 
@@ -306,7 +306,7 @@ fn before(now: Millis, ms: u64) -> Millis {
 
 fn event(now: Millis, what: &str, first: i64, last: i64) -> Event {
     let subject = format!("{what} {first} to {last}");
-    Event::new(now, None, "retention.prune", subject).outcome(Outcome::Done)
+    Event::new(now, None, AuditAction::RetentionPrune, subject).outcome(Outcome::Done)
 }
 
 /// Bytes of a file, or of everything in a directory. Entries that cannot be read count as 0.

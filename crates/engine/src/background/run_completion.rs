@@ -14,7 +14,7 @@ use crate::error::Error;
 use orchestrator::compose::Journal;
 use runbook::OnFailedDeploy;
 use runner::{self, Exit, Reader, RunDir, RunnerError, State, Status, reconcile};
-use store::audit::{self, Event, Outcome};
+use store::audit::{self, AuditAction, Event, Outcome};
 use store::releases::{self, ReleaseEvent, What};
 use store::run_follow_ups::{self, FollowUpKind};
 use store::runs::{self, Ending, Run, RunKind, RunOutcome};
@@ -150,7 +150,8 @@ impl Engine {
                 // The interruption cannot be stored with its consequences. At least the run must not stay "running".
                 tracing::error!(run = id, error = ?error, "the end of an interrupted run cannot be stored completely; storing only its row");
                 let now = self.now();
-                let mut event = Event::new(now, None, "run.end", format!("run {id}")).in_run(Some(id));
+                let mut event =
+                    Event::new(now, None, AuditAction::RunEnd, format!("run {id}")).in_run(Some(id));
                 event = event.outcome(Outcome::Failed).detail(interrupted_words(Some(&because)));
                 self.store()
                     .write(move |tx| {
@@ -350,17 +351,14 @@ fn outcome_of(run: &Run, exit: &Exit, checks: &[CheckFinding]) -> RunOutcome {
 
 fn audit_event(run: &Run, at: domain::time::Millis, outcome: Outcome, detail: String) -> Event {
     Event {
-        at,
         actor: Some(run.by),
         actor_name: run.by_name.clone(),
-        act: format!("{}.end", run.kind.slug()),
-        subject: run.subject.clone(),
-        release: run.release,
-        run: Some(run.id),
-        intent: None,
-        outcome,
-        detail,
+        ..Event::new(at, None, AuditAction::end_of(run.kind), run.subject.clone())
     }
+    .on_release(run.release)
+    .in_run(Some(run.id))
+    .outcome(outcome)
+    .detail(detail)
 }
 
 async fn interrupted(

@@ -18,6 +18,7 @@ use crate::assessment::snapshot::StoreSnapshot;
 use crate::error::Error;
 use crate::stack::Stack;
 use crate::view::Permission;
+use store::audit::AuditAction;
 use store::people::{SCHEDULE, SCHEDULE_NAME};
 use store::runs::{Run, RunKind};
 
@@ -89,8 +90,14 @@ impl Scheduler {
             session: String::new(),
         };
         let title = format!("Scheduled: {}", ids.join(", "));
-        let run =
-            CheckRun { act: "schedule.run", subject: "schedule", gate: None, title, checks, setup: vec![] };
+        let run = CheckRun {
+            action: AuditAction::ScheduleRun,
+            subject: "schedule",
+            gate: None,
+            title,
+            checks,
+            setup: vec![],
+        };
         self.engine.run_checks(&ctx, &assessment, run, Permission::Allowed).await.map(|_| ())
     }
 
@@ -130,7 +137,7 @@ impl Engine {
         }
         let title = format!("Validation after the {what} (run {})", run.id);
         let run_of = CheckRun {
-            act: "validation.run",
+            action: AuditAction::ValidationRun,
             subject: "validation",
             gate: None,
             title,

@@ -10,7 +10,7 @@ use domain::time::Millis;
 use engine::Return;
 use engine::view::RunState;
 use store::StoreError;
-use store::audit::{Event, Outcome};
+use store::audit::{AuditAction, Event, Outcome};
 
 use crate::support::bench::{Bench, board, ended, log, run_id, until};
 use test_support::chaos_table::{Table, number};
@@ -119,7 +119,7 @@ async fn a_server_starts_on_a_full_disk_although_actions_were_left_open() {
     };
     // It is not closed: as after a kill, its files are as they were.
     let killed = bench.start().await;
-    let open = Event::new(Millis(1), None, "gate.accept", "gate A").outcome(Outcome::Intent);
+    let open = Event::new(Millis(1), None, AuditAction::GateAccept, "gate A").outcome(Outcome::Intent);
     killed
         .store()
         .write(move |tx| Box::pin(async move { store::audit::append(tx, &open).await }))
@@ -130,7 +130,8 @@ async fn a_server_starts_on_a_full_disk_although_actions_were_left_open() {
     let refused = killed
         .store()
         .write(|tx| {
-            let more = Event::new(Millis(2), None, "gate.accept", "x".repeat(5_000)).outcome(Outcome::Done);
+            let more = Event::new(Millis(2), None, AuditAction::GateAccept, "x".repeat(5_000))
+                .outcome(Outcome::Done);
             Box::pin(async move { store::audit::append(tx, &more).await })
         })
         .await;

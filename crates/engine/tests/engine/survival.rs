@@ -9,6 +9,7 @@ use engine::view::RunState;
 use engine::{Engine, ErrorKind};
 use sqlx::ConnectOptions as _;
 use sqlx::sqlite::SqliteConnectOptions;
+use store::audit::AuditAction;
 use store::idempotency::{self, NewClaim};
 use store::{StoreError, runs};
 
@@ -146,7 +147,7 @@ async fn claims_of_a_dead_server_are_settled_by_the_next_one() {
                 let new = NewClaim {
                     key: "lost",
                     person,
-                    act: "ownership.fill",
+                    action: AuditAction::OwnershipFill,
                     params_digest: &params,
                     owner: "a server that died",
                     at: Millis(1),

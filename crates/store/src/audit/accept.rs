@@ -5,7 +5,7 @@ use sqlx::SqliteConnection;
 
 use super::check::{Fault, FaultKind};
 use super::schema::{self, SCHEMA};
-use super::{Event, Outcome, Row, append, derived, rows};
+use super::{AuditAction, Event, Outcome, Row, append, derived, rows};
 use crate::StoreError;
 
 /// Maximum length of the reason in characters: an event contains the reason and the names of rows.
@@ -36,7 +36,8 @@ pub async fn accept(
         }
         let subject = if part.len() == 1 { "1 record".to_owned() } else { format!("{} records", part.len()) };
         let detail = format!("from the console: {reason}; accepted in the current state: {}", named(part));
-        let event = Event::new(at, None, "records.accept", subject).outcome(Outcome::Done).detail(detail);
+        let event =
+            Event::new(at, None, AuditAction::RecordsAccept, subject).outcome(Outcome::Done).detail(detail);
         events.push(append(&mut *conn, &event).await?);
     }
     Ok(events)

@@ -4,6 +4,7 @@ use domain::digest::digest_fields;
 use domain::facts::Actor;
 use domain::time::Millis;
 
+use super::AuditAction;
 use crate::StoreError;
 
 /// Maximum length of action, name and subject, in characters.
@@ -55,7 +56,7 @@ pub struct Event {
     pub actor: Option<i64>,
     /// Their name at the time; "not signed in" for people who are not; empty for Stagegate itself.
     pub actor_name: String,
-    /// The action, in the form `deploy.start`.
+    /// The name of the action ([`AuditAction::name`]). An event that was read can have the name of another version.
     pub act: String,
     /// The subject of the action.
     pub subject: String,
@@ -73,12 +74,12 @@ pub struct Event {
 
 impl Event {
     /// An intent by `actor` (`None`: Stagegate itself); the other fields are set with the methods below.
-    pub fn new(at: Millis, actor: Option<&Actor>, act: &str, subject: impl Into<String>) -> Event {
+    pub fn new(at: Millis, actor: Option<&Actor>, action: AuditAction, subject: impl Into<String>) -> Event {
         Event {
             at,
             actor: actor.map(|a| a.id),
             actor_name: actor.map(|a| a.name.clone()).unwrap_or_default(),
-            act: act.to_owned(),
+            act: action.name().to_owned(),
             subject: subject.into(),
             release: None,
             run: None,
@@ -241,14 +242,15 @@ mod tests {
 
     #[test]
     fn long_details_are_truncated_with_an_ellipsis() {
-        let event = Event::new(Millis(1), None, "x", "y").detail("ä".repeat(5000)).cleaned();
+        let event =
+            Event::new(Millis(1), None, AuditAction::GateAccept, "y").detail("ä".repeat(5000)).cleaned();
         assert_eq!(event.detail.chars().count(), LONG + 1);
         assert!(event.detail.ends_with('…'));
     }
 
     #[test]
     fn every_field_changes_the_hash() {
-        let base = Event::new(Millis(1), None, "a.b", "s");
+        let base = Event { act: "a.b".into(), ..Event::new(Millis(1), None, AuditAction::GateAccept, "s") };
         let mut all = vec![
             hash(1, &base, "p", ""),
             hash(2, &base, "p", ""),

@@ -8,6 +8,7 @@
 //! elsewhere. The row hashes can be used as leaves of a Merkle tree with signed heads later.
 
 mod accept;
+mod action;
 mod check;
 mod checkpoint;
 mod derived;
@@ -19,6 +20,7 @@ mod schema;
 mod verify;
 
 pub use accept::{LONGEST_REASON, accept};
+pub use action::AuditAction;
 pub use check::vouches_for;
 pub use check::{Fault, FaultKind, OF_A_SCOPE, Scopes, all as all_rows, every_fault, recent, these};
 pub use checkpoint::{checkpoint, set_checkpoint};

@@ -9,7 +9,7 @@ use domain::digest::digest_fields;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Column as _, Row as _, SqliteConnection, TypeInfo as _, ValueRef as _};
 
-use super::{Event, Outcome, append};
+use super::{AuditAction, Event, Outcome, append};
 use crate::StoreError;
 use system::clock::now;
 
@@ -241,7 +241,7 @@ pub(crate) async fn seal(conn: &mut SqliteConnection) -> Result<(), StoreError> 
         return Ok(());
     }
     let what: Vec<String> = pending.iter().map(|(kind, n)| format!("{kind} ({n})")).collect();
-    let event = Event::new(now(), None, "records.write", what.join(", ")).outcome(Outcome::Done);
+    let event = Event::new(now(), None, AuditAction::RecordsWrite, what.join(", ")).outcome(Outcome::Done);
     append(conn, &event).await.map(|_| ())
 }
 
@@ -265,7 +265,8 @@ pub(crate) async fn adopt(conn: &mut SqliteConnection) -> Result<(), StoreError>
     }
     if lacks_links(&mut tx).await? && adopt_table(&mut tx, table(LINK)?).await? == 0 {
         // That there were none is recorded too, so that a link that appears later is not taken for an old one.
-        let event = Event::new(now(), None, ADOPT, LINK).outcome(Outcome::Done).detail("no rows");
+        let event =
+            Event::new(now(), None, AuditAction::RecordsAdopt, LINK).outcome(Outcome::Done).detail("no rows");
         append(&mut tx, &event).await?;
     }
     if lacks_running_runs(&mut tx).await? {
@@ -278,7 +279,7 @@ pub(crate) async fn adopt(conn: &mut SqliteConnection) -> Result<(), StoreError>
         for run in &runs {
             note(&mut tx, "run", *run).await?;
         }
-        let event = Event::new(now(), None, ADOPT, RUNNING_RUNS).outcome(Outcome::Done);
+        let event = Event::new(now(), None, AuditAction::RecordsAdopt, RUNNING_RUNS).outcome(Outcome::Done);
         let count = if runs.len() == 1 { "1 row".to_owned() } else { format!("{} rows", runs.len()) };
         append(&mut tx, &event.detail(count)).await?;
     }
@@ -286,10 +287,6 @@ pub(crate) async fn adopt(conn: &mut SqliteConnection) -> Result<(), StoreError>
     Ok(())
 }
 
-/// The action of the event that adds existing rows to the log.
-const ADOPT: &str = "records.adopt";
-/// The action of the event that covers the row of a run from its start.
-pub const RUN_CREATE: &str = "run.create";
 /// The runs that were in progress at the upgrade to the first version that covers runs from their start.
 const RUNNING_RUNS: &str = "running runs";
 
@@ -300,7 +297,7 @@ async fn lacks_links(conn: &mut SqliteConnection) -> Result<bool, StoreError> {
            AND NOT EXISTS (SELECT 1 FROM audit_event WHERE act = ?2 AND subject = ?1)",
     )
     .bind(LINK)
-    .bind(ADOPT)
+    .bind(AuditAction::RecordsAdopt.name())
     .fetch_one(conn)
     .await?)
 }
@@ -311,8 +308,8 @@ async fn lacks_running_runs(conn: &mut SqliteConnection) -> Result<bool, StoreEr
         "SELECT EXISTS (SELECT 1 FROM audit_event) AND NOT EXISTS (SELECT 1 FROM audit_event WHERE act = ?1)
            AND NOT EXISTS (SELECT 1 FROM audit_event WHERE act = ?2 AND subject = ?3)",
     )
-    .bind(RUN_CREATE)
-    .bind(ADOPT)
+    .bind(AuditAction::RunCreate.name())
+    .bind(AuditAction::RecordsAdopt.name())
     .bind(RUNNING_RUNS)
     .fetch_one(conn)
     .await?)
@@ -330,7 +327,7 @@ async fn adopt_table(conn: &mut SqliteConnection, table: &Table) -> Result<usize
             note(&mut *conn, table.name, row.try_get("id")?).await?;
         }
         let detail = format!("rows {first} to {end}, written before row digests were kept");
-        let event = Event::new(now(), None, ADOPT, table.name).outcome(Outcome::Done);
+        let event = Event::new(now(), None, AuditAction::RecordsAdopt, table.name).outcome(Outcome::Done);
         append(&mut *conn, &event.detail(detail)).await?;
         count += ids.len();
         last = end;

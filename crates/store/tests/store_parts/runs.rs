@@ -1,5 +1,7 @@
 //! Runs, the evidence that a judgement reads, and repeated requests.
 
+use store::audit::AuditAction;
+
 use super::*;
 
 #[tokio::test]
@@ -104,22 +106,23 @@ async fn a_judgement_reads_the_last_evidence_of_each_check_and_what_counts_for_t
 async fn of_fifty_equal_requests_exactly_one_is_fresh() {
     let (_dir, store) = fresh().await;
     let by = ada(&store).await;
-    let new = move |key: &'static str, act: &'static str, params_digest: &'static str| NewClaim {
+    let new = move |key: &'static str, action: AuditAction, params_digest: &'static str| NewClaim {
         key,
         person: by,
-        act,
+        action,
         params_digest,
         owner: "one",
         at: Millis(1),
     };
-    let claim = async |store: Store, key: &'static str, act: &'static str, digest: &'static str| {
-        write!(store, |tx| idempotency::claim(tx, &new(key, act, digest)).await).unwrap()
+    let claim = async |store: Store, key: &'static str, action: AuditAction, digest: &'static str| {
+        write!(store, |tx| idempotency::claim(tx, &new(key, action, digest)).await).unwrap()
     };
     let mut callers = tokio::task::JoinSet::new();
     for _ in 0..50 {
         let store = store.clone();
         callers.spawn(async move {
-            write!(store, |tx| idempotency::claim(tx, &new("k", "deploy", "d")).await).unwrap()
+            write!(store, |tx| idempotency::claim(tx, &new("k", AuditAction::DeployStart, "d")).await)
+                .unwrap()
         });
     }
     let claims = callers.join_all().await;
@@ -131,15 +134,15 @@ async fn of_fifty_equal_requests_exactly_one_is_fresh() {
     let answer = json!({"to": "/", "said": "Deployed."});
     let stored = answer.clone();
     write!(store, |tx| idempotency::complete(tx, "k", &stored).await).unwrap();
-    assert_eq!(claim(store.clone(), "k", "deploy", "d").await, Claim::Replay(answer));
-    assert_eq!(claim(store.clone(), "k", "deploy", "other").await, Claim::Mismatch);
-    assert_eq!(claim(store.clone(), "k", "roll_back", "d").await, Claim::Mismatch);
+    assert_eq!(claim(store.clone(), "k", AuditAction::DeployStart, "d").await, Claim::Replay(answer));
+    assert_eq!(claim(store.clone(), "k", AuditAction::DeployStart, "other").await, Claim::Mismatch);
+    assert_eq!(claim(store.clone(), "k", AuditAction::RollbackStart, "d").await, Claim::Mismatch);
     let twice = write!(store, |tx| idempotency::complete(tx, "k", &json!(1)).await);
     assert!(matches!(twice, Err(StoreError::Refused(_))));
     let unclaimed = write!(store, |tx| idempotency::complete(tx, "none", &json!(1)).await);
     assert!(matches!(unclaimed, Err(StoreError::Refused(_))));
-    assert_eq!(claim(store.clone(), "l", "deploy", "d").await, Claim::Fresh);
+    assert_eq!(claim(store.clone(), "l", AuditAction::DeployStart, "d").await, Claim::Fresh);
     write!(store, |tx| idempotency::abandon(tx, "l").await).unwrap();
-    assert_eq!(claim(store.clone(), "l", "deploy", "d").await, Claim::Fresh);
+    assert_eq!(claim(store.clone(), "l", AuditAction::DeployStart, "d").await, Claim::Fresh);
     assert_eq!(write!(store, |tx| idempotency::prune(tx, Millis(2)).await).unwrap(), 1);
 }

@@ -1,5 +1,7 @@
 //! Attestations, waivers, acceptances, sign-offs, decisions and evidence: append-only, and read back as written.
 
+use store::audit::AuditAction;
+
 use super::*;
 
 #[tokio::test]
@@ -21,8 +23,12 @@ async fn append_only_tables_refuse_update_delete_and_replace() {
         store::migration_lists::add(tx, release, run, &["m1".to_owned()], Millis(1)).await
     })
     .unwrap();
-    write!(store, |tx| store::audit::append(tx, &store::audit::Event::new(Millis(1), None, "a", "b")).await)
-        .unwrap();
+    write!(store, |tx| store::audit::append(
+        tx,
+        &store::audit::Event::new(Millis(1), None, AuditAction::RunEnd, "b")
+    )
+    .await)
+    .unwrap();
     for table in [
         "release",
         "release_event",

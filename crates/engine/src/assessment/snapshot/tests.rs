@@ -7,7 +7,7 @@ use sqlx::ConnectOptions as _;
 use tempfile::TempDir;
 
 use super::*;
-use store::audit::Event;
+use store::audit::{AuditAction, Event};
 use store::releases::{NewRelease, ReleaseEvent, What};
 use store::runs::NewRun;
 
@@ -159,7 +159,8 @@ async fn only_changed_parts_are_read_again() {
     });
     assert_eq!(touched().await, ["changes"]);
     // Rows that decisions do not need.
-    write!(store, |tx| store::audit::append(tx, &Event::new(Millis(4), None, "x", "y")).await);
+    write!(store, |tx| store::audit::append(tx, &Event::new(Millis(4), None, AuditAction::RunEnd, "y"))
+        .await);
     assert_eq!(touched().await, <[&str; 0]>::default());
     write!(store, |tx| store::links::withdraw_setup(tx).await);
     assert_eq!(touched().await, <[&str; 0]>::default());
