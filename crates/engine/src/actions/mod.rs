@@ -4,27 +4,23 @@
 pub(crate) mod accept_records;
 pub(crate) mod action_tasks;
 mod address;
-mod admin;
 mod automatic;
 pub(crate) mod claims;
 pub(crate) mod confirmed;
 mod gates;
+mod identity;
 mod incidents;
 mod ownership;
-mod people;
 pub(crate) mod releases;
 mod runs;
-mod sign_in;
 mod sign_offs;
 
-pub use admin::Access;
 use automatic::KEY_PREFIX;
 pub(crate) use automatic::{Attempt, follow_up_of, key_of};
-pub use people::NewPerson;
-pub(crate) use people::token_hash;
+pub(crate) use identity::token_hash;
+pub use identity::{Access, NewPerson, Origin, SignedIn};
 pub use releases::{Deployment, Restart, Return};
 pub(crate) use runs::CheckRun;
-pub use sign_in::{Origin, SignedIn};
 
 use std::future::Future;
 use std::sync::Arc;

@@ -7,8 +7,8 @@ use std::sync::atomic::Ordering;
 
 use domain::facts::Actor;
 
-use super::Ctx;
 use crate::Engine;
+use crate::actions::Ctx;
 use crate::error::{Error, sentence};
 use auth::browsers;
 use auth::passwords::{LONGEST, Turn, Verdict};

@@ -10,9 +10,9 @@ use domain::facts::Actor;
 use domain::policy;
 use domain::role::Role;
 
-use super::people::{LINK_LIFE_MS, NO_LONGER_ADMIN, parse_roles, reset_link};
-use super::{Begun, Ctx};
+use super::links::{LINK_LIFE_MS, NO_LONGER_ADMIN, parse_roles, reset_link};
 use crate::Engine;
+use crate::actions::{Begun, Ctx};
 use crate::assessment::{Assessment, all, when};
 use crate::error::Error;
 use crate::view::{Done, Permission};

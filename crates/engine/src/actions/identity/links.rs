@@ -3,9 +3,9 @@
 use domain::role::Role;
 use domain::time::Millis;
 
-use super::Ctx;
 use super::sign_in::{SOMEBODY, SignedIn};
 use crate::Engine;
+use crate::actions::Ctx;
 use crate::error::{Error, sentence};
 use crate::view::{Done, LinkView};
 use auth::passwords::check_rule;
