@@ -48,7 +48,7 @@ for (const colorScheme of ["light", "dark"] as const) {
     const phone = await people.signIn(devops, { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true, colorScheme, reducedMotion: "reduce" });
     await phone.page.goto("/");
     await phone.page.getByRole("button", { name: "Menu" }).click();
-    await expect(phone.page.getByRole("link", { name: "Sign-offs", exact: true })).toBeVisible();
+    await expect(phone.page.getByRole("navigation", { name: "Pages", exact: true }).getByRole("link").first()).toBeVisible();
     await look("/ with the menu open", phone.page);
     await phone.context.close();
     const { context, page: door } = await people.stranger("stranger", { colorScheme, reducedMotion: "reduce" });
