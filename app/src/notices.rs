@@ -14,9 +14,9 @@ const SESSIONS_BYTES: usize = 8 << 20;
 /// Largest notice of a signed-in user, bytes. A larger one loses the typed text, not its message.
 const SESSION_NOTICE_BYTES: usize = 256 << 10;
 /// Memory for the notices of browsers without a session, bytes.
-const STRANGERS_BYTES: usize = 1 << 20;
+const ANONYMOUS_BYTES: usize = 1 << 20;
 /// Largest notice of a browser without a session, bytes.
-const STRANGER_NOTICE_BYTES: usize = 2 << 10;
+const ANONYMOUS_NOTICE_BYTES: usize = 2 << 10;
 /// Memory of an entry without its texts, bytes.
 const ENTRY_BYTES: usize = 256;
 
@@ -26,7 +26,7 @@ pub enum Owner {
     /// A session, identified by the hash of its id.
     Session(String),
     /// A browser without a session, identified by the random value of its notice cookie.
-    Stranger(String),
+    Anonymous(String),
 }
 
 /// The notices that were not shown yet. Clones share them.
@@ -44,7 +44,7 @@ impl std::fmt::Debug for Notices {
 #[derive(Default)]
 struct Shelves {
     sessions: Mutex<Shelf>,
-    strangers: Mutex<Shelf>,
+    anonymous: Mutex<Shelf>,
 }
 
 impl Notices {
@@ -60,8 +60,8 @@ impl Notices {
             Owner::Session(key) => {
                 (locked(&self.shelves.sessions), key, SESSION_NOTICE_BYTES, SESSIONS_BYTES)
             }
-            Owner::Stranger(key) => {
-                (locked(&self.shelves.strangers), key, STRANGER_NOTICE_BYTES, STRANGERS_BYTES)
+            Owner::Anonymous(key) => {
+                (locked(&self.shelves.anonymous), key, ANONYMOUS_NOTICE_BYTES, ANONYMOUS_BYTES)
             }
         };
         shelf.put(key, trimmed(notice, largest), room, Instant::now());
@@ -84,7 +84,7 @@ impl Notices {
     fn shelf<'a>(&'a self, owner: &'a Owner) -> (MutexGuard<'a, Shelf>, &'a str) {
         match owner {
             Owner::Session(key) => (locked(&self.shelves.sessions), key),
-            Owner::Stranger(key) => (locked(&self.shelves.strangers), key),
+            Owner::Anonymous(key) => (locked(&self.shelves.anonymous), key),
         }
     }
 }
@@ -182,8 +182,8 @@ mod tests {
         Owner::Session(key.to_owned())
     }
 
-    fn stranger(key: &str) -> Owner {
-        Owner::Stranger(key.to_owned())
+    fn anonymous(key: &str) -> Owner {
+        Owner::Anonymous(key.to_owned())
     }
 
     #[test]
@@ -191,7 +191,7 @@ mod tests {
         let notices = Notices::new();
         notices.put(&session("a"), notice("hello", ""));
         assert_eq!(notices.take(&session("b")), None);
-        assert_eq!(notices.take(&stranger("a")), None);
+        assert_eq!(notices.take(&anonymous("a")), None);
         assert_eq!(notices.peek(&session("a")).unwrap().text, "hello");
         assert_eq!(notices.take(&session("a")).unwrap().text, "hello");
         assert_eq!(notices.take(&session("a")), None);
@@ -202,14 +202,14 @@ mod tests {
         let notices = Notices::new();
         notices.put(&session("a"), notice("kept", "typed"));
         for n in 0..50_000 {
-            notices.put(&stranger(&format!("s{n}")), notice(&"é".repeat(3_000), &"x".repeat(100_000)));
+            notices.put(&anonymous(&format!("s{n}")), notice(&"é".repeat(3_000), &"x".repeat(100_000)));
         }
-        let shelf = locked(&notices.shelves.strangers);
-        assert!(shelf.bytes <= STRANGERS_BYTES, "{}", shelf.bytes);
+        let shelf = locked(&notices.shelves.anonymous);
+        assert!(shelf.bytes <= ANONYMOUS_BYTES, "{}", shelf.bytes);
         assert_eq!(shelf.entries.len(), shelf.ages.len());
         drop(shelf);
-        assert_eq!(notices.take(&stranger("s0")), None);
-        assert!(notices.take(&stranger("s49999")).unwrap().text.len() <= STRANGER_NOTICE_BYTES);
+        assert_eq!(notices.take(&anonymous("s0")), None);
+        assert!(notices.take(&anonymous("s49999")).unwrap().text.len() <= ANONYMOUS_NOTICE_BYTES);
         assert_eq!(notices.take(&session("a")).unwrap().fields["login"], "typed");
     }
 

@@ -93,7 +93,7 @@ impl RequestContext {
         }
         match Token::generate() {
             Ok(token) => {
-                self.notices.put(&Owner::Stranger(token.reveal().to_owned()), notice);
+                self.notices.put(&Owner::Anonymous(token.reveal().to_owned()), notice);
                 self.set_cookie(&self.notice_cookie.holding(token.reveal()));
             }
             // The response is more important than its notice.

@@ -12,19 +12,17 @@ use axum::response::{IntoResponse, Redirect, Response};
 use domain::action::Action;
 use domain::policy::{RouteKind, admits, rule_for, who_may};
 use engine::Engine;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use tower_sessions::Session;
 
 use crate::connections::Client;
 
-/// The session key of the person's id.
-pub const PERSON: &str = "person";
 /// Header with which the live island re-reads a page; such a read does not use up the notice.
 pub const LIVE: &str = "x-stagegate-live";
-/// Longest body that is read from a user who is not signed in, bytes: a password form.
-const STRANGERS_BODY: usize = 16 << 10;
-/// Longest body that is read from a user who is signed in, bytes.
-const BODY: usize = 512 << 10;
+/// Longest body that is read from a user who is not signed in: a password form.
+const MAX_ANONYMOUS_BODY_BYTES: usize = 16 << 10;
+/// Longest body that is read from a user who is signed in.
+const MAX_BODY_BYTES: usize = 512 << 10;
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -40,44 +38,12 @@ pub struct AuthLayer {
 }
 
 /// Finds the user of a request and refuses what the policy table does not allow.
-pub async fn authenticate(
-    State(authenticate): State<AuthLayer>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let engine = &authenticate.engine;
-    let Some(session) = request.extensions().get::<Session>().cloned() else {
-        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+pub async fn authenticate(State(layer): State<AuthLayer>, mut request: Request, next: Next) -> Response {
+    let mut context = match identify(&layer, request.extensions(), request.uri()).await {
+        Ok(context) => context,
+        Err(unavailable) => return unavailable,
     };
-    let person: Option<i64> = match session.get(PERSON).await {
-        Ok(person) => person,
-        Err(error) => {
-            tracing::error!(%error, "the session could not be read");
-            return (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "Sessions cannot be read at the moment. Try again later.\n",
-            )
-                .into_response();
-        }
-    };
-    let actor = person.and_then(|id| engine.actor(id));
     let path = request.uri().path().to_owned();
-    let uri = request.uri();
-    let ip = request
-        .extensions()
-        .get::<ConnectInfo<SocketAddr>>()
-        .map(|c| c.0.ip().to_canonical().to_string())
-        .unwrap_or_default();
-    let mut context = RequestContext {
-        engine: engine.clone(),
-        actor,
-        session,
-        flash: None,
-        notices: authenticate.notices.clone(),
-        notice_cookie: authenticate.notice_cookie,
-        path: uri.path_and_query().map_or("/", |p| p.as_str()).to_owned(),
-        ip,
-    };
     let Some(rule) = rule_for(&path) else {
         // Not in the table: only the “not found” page may answer, and only to a read.
         request.extensions_mut().insert(context);
@@ -89,21 +55,10 @@ pub async fn authenticate(
     }
     let wants_page = rule.kind == RouteKind::Page && *request.method() == Method::GET;
     if !admits(rule.who, context.actor.as_ref().map(|a| a.roles.as_slice())) {
-        return match &context.actor {
-            None if wants_page => Redirect::to(&sign_in_path(request.uri())).into_response(),
-            None => (StatusCode::UNAUTHORIZED, "Please sign in.\n").into_response(),
-            Some(actor) => {
-                let back = referer(request.headers());
-                engine.note_refusal(actor, &path).await;
-                match rule.kind {
-                    RouteKind::Action(action) => refuse_action(&context, &back, action),
-                    _ => StatusCode::FORBIDDEN.into_response(),
-                }
-            }
-        };
+        return refuse(&context, request.headers(), request.uri(), rule.kind, wants_page).await;
     }
     if matches!(rule.kind, RouteKind::Action(_)) {
-        let limit = if context.actor.is_some() { BODY } else { STRANGERS_BODY };
+        let limit = if context.actor.is_some() { MAX_BODY_BYTES } else { MAX_ANONYMOUS_BODY_BYTES };
         request = match with_whole_body(request, limit).await {
             Ok(request) => request,
             Err(refusal) => return refusal,
@@ -116,10 +71,58 @@ pub async fn authenticate(
     }
     request.extensions_mut().insert(context);
     let mut response = next.run(request).await;
-    if used_cookie && let Ok(gone) = HeaderValue::from_str(&authenticate.notice_cookie.gone()) {
+    if used_cookie && let Ok(gone) = HeaderValue::from_str(&layer.notice_cookie.gone()) {
         response.headers_mut().append(header::SET_COOKIE, gone);
     }
     response
+}
+
+/// The context of a request, with the person of its session. Other credentials that a request may carry belong here.
+///
+/// # Errors
+/// The response if sessions cannot be read.
+async fn identify(layer: &AuthLayer, extensions: &Extensions, uri: &Uri) -> Result<RequestContext, Response> {
+    let Some(session) = extensions.get::<Session>().cloned() else {
+        return Err(StatusCode::INTERNAL_SERVER_ERROR.into_response());
+    };
+    let person = app::people::person_of_session(&session).await.map_err(|error| {
+        tracing::error!(%error, "the session could not be read");
+        let text = "Sessions cannot be read at the moment. Try again later.\n";
+        (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+    })?;
+    let peer = extensions.get::<ConnectInfo<SocketAddr>>();
+    Ok(RequestContext {
+        engine: layer.engine.clone(),
+        actor: person.and_then(|id| layer.engine.actor(id)),
+        session,
+        flash: None,
+        notices: layer.notices.clone(),
+        notice_cookie: layer.notice_cookie,
+        path: uri.path_and_query().map_or("/", |p| p.as_str()).to_owned(),
+        ip: peer.map(|c| c.0.ip().to_canonical().to_string()).unwrap_or_default(),
+    })
+}
+
+/// The answer to a request that the policy table does not allow.
+async fn refuse(
+    context: &RequestContext,
+    headers: &HeaderMap,
+    uri: &Uri,
+    kind: RouteKind,
+    wants_page: bool,
+) -> Response {
+    let Some(actor) = &context.actor else {
+        return match wants_page {
+            true => Redirect::to(&sign_in_path(uri)).into_response(),
+            false => (StatusCode::UNAUTHORIZED, "Please sign in.\n").into_response(),
+        };
+    };
+    let path = uri.path();
+    context.engine.note_refusal(actor, path).await;
+    match kind {
+        RouteKind::Action(action) => refuse_action(context, &referer(headers), action),
+        _ => StatusCode::FORBIDDEN.into_response(),
+    }
 }
 
 /// The notice that waits for this user, and whether its cookie is no longer needed.
@@ -135,7 +138,7 @@ fn notice_for(context: &RequestContext, headers: &HeaderMap, is_live_read: bool)
         return (Some(notice), false);
     }
     match context.notice_cookie.of(headers) {
-        Some(value) => (find(&Owner::Stranger(value)), !is_live_read),
+        Some(value) => (find(&Owner::Anonymous(value)), !is_live_read),
         None => (None, false),
     }
 }

@@ -32,7 +32,7 @@ pub enum Command {
     Serve(Serve),
     /// Check a runbook and its stagegate.toml; list what is recognised and all problems
     Check(Check),
-    /// Add users, set their roles, create one-time links to reset a password
+    /// Add people, set their roles, create one-time links to reset a password
     User {
         /// The action.
         #[command(subcommand)]
@@ -116,7 +116,7 @@ pub struct Serve {
     /// Address and port to listen on [default: 127.0.0.1:4400]
     #[arg(long, env = "STAGEGATE_LISTEN")]
     pub listen: Option<SocketAddr>,
-    /// The URL that users open, if there is a proxy in front: https://go.example.com
+    /// The URL that people open, if there is a proxy in front: https://go.example.com
     #[arg(long, env = "STAGEGATE_PUBLIC_URL")]
     pub public_url: Option<String>,
     /// Another host name to accept, such as go.example.com or go.example.com:4400; may be repeated
@@ -128,7 +128,7 @@ pub struct Serve {
     /// Directory with the files of the web pages [default: beside the binary]
     #[arg(long, env = "STAGEGATE_SITE")]
     pub site: Option<PathBuf>,
-    /// Create demo users for all roles, each with a one-time sign-in link (loopback addresses only)
+    /// Create demo accounts for all roles, each with a one-time sign-in link (loopback addresses only)
     #[arg(long, env = "STAGEGATE_DEMO")]
     pub demo: bool,
 }
@@ -194,7 +194,7 @@ pub struct Monitoring {
 /// `stagegate user`.
 #[derive(Debug, Clone, Subcommand)]
 pub enum User {
-    /// Add a user and print a one-time link for choosing a password
+    /// Add a person and print a one-time link for choosing a password
     Add {
         /// The stack.
         #[command(flatten)]
@@ -208,17 +208,17 @@ pub enum User {
         #[arg(long = "role")]
         roles: Vec<String>,
     },
-    /// Set the roles of a user; roles that are not listed are removed
+    /// Set the roles of a person; roles that are not listed are removed
     Roles {
         /// The stack.
         #[command(flatten)]
         stack: Stack,
         /// The login name
         login: String,
-        /// The new roles of the user
+        /// The new roles of the person
         roles: Vec<String>,
     },
-    /// Print a one-time link for choosing a new password; ends the user's sessions
+    /// Print a one-time link for choosing a new password; ends the person's sessions
     Reset {
         /// The stack.
         #[command(flatten)]

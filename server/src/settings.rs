@@ -22,7 +22,7 @@ pub struct Settings {
     pub share_host: bool,
     /// Directory with the files of the web pages.
     pub site: PathBuf,
-    /// Create the demo users.
+    /// Create the demo accounts.
     pub demo: bool,
 }
 
@@ -31,7 +31,7 @@ pub struct Settings {
 pub enum SettingsError {
     /// `--demo` on an address that others can reach.
     #[error(
-        "--demo prints sign-in links for demo users, so it is only allowed on loopback addresses, not on {0}"
+        "--demo prints sign-in links for demo accounts, so it is only allowed on loopback addresses, not on {0}"
     )]
     DemoInPublic(SocketAddr),
     /// The files of the web pages are missing.

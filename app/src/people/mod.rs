@@ -13,6 +13,7 @@ use leptos::prelude::*;
 
 pub use account::{AccountPage, account_view};
 pub(crate) use acts::SignOut;
+pub use acts::session::person as person_of_session;
 pub use link::{LinkPage, link_view};
 pub use list::{PeoplePage, people_view};
 pub use sign_in::{SignInPage, sign_in_view};

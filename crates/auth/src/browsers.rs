@@ -1,6 +1,6 @@
-//! Browsers in which a user has signed in. The sign-in sets a cookie; with it, guesses at that login are counted for
+//! Browsers in which a user has signed in. The sign-in sets a cookie; with it, attempts at that login are counted for
 //! this browser alone. Behind a proxy all users have the same address, and an attacker there must not lock the owner
-//! out. The cookie grants no access: whoever has it gets the same number of guesses as the owner.
+//! out. The cookie grants no access: whoever has it gets the same number of attempts as the owner.
 
 use domain::time::Millis;
 

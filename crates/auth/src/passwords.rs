@@ -8,8 +8,8 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
+pub use super::queue::Priority;
 use super::queue::Queue;
-pub use super::queue::Turn;
 use super::tokens::NoRandomness;
 
 /// Shortest password, in characters.
@@ -29,7 +29,7 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// The cost in use: about 150 ms of one core and 64 MiB for each guess.
+    /// The cost in use: about 150 ms of one core and 64 MiB for each attempt.
     pub const STANDARD: Cost = Cost { memory_kib: 64 * 1024, passes: 3, lanes: 1 };
 }
 
@@ -220,7 +220,7 @@ impl Passwords {
     /// has a one-time link, so they have priority over sign-ins.
     pub async fn hash(&self, password: String) -> Result<String, PasswordError> {
         let argon2 = argon2(self.inner.cost)?;
-        self.off_thread(Turn::SignedIn, move || {
+        self.off_thread(Priority::SignedIn, move || {
             argon2.hash_password(password.as_bytes()).map(|h| h.to_string()).map_err(failed)
         })
         .await
@@ -232,13 +232,13 @@ impl Passwords {
         &self,
         typed: String,
         stored: Option<String>,
-        turn: Turn,
+        priority: Priority,
     ) -> Result<Verdict, PasswordError> {
         let cost = self.inner.cost;
         let exists = stored.is_some();
         let stored = stored.unwrap_or_else(|| self.inner.nobody.clone());
         let argon2 = argon2(cost)?;
-        self.off_thread(turn, move || {
+        self.off_thread(priority, move || {
             let hash = PasswordHash::new(&stored).map_err(failed)?;
             // A text beyond the longest password is cut before hashing; it cannot match.
             let typed: String = typed.chars().take(LONGEST + 1).collect();
@@ -258,10 +258,10 @@ impl Passwords {
 
     async fn off_thread<T: Send + 'static>(
         &self,
-        turn: Turn,
+        priority: Priority,
         work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
     ) -> Result<T, PasswordError> {
-        let permit = self.inner.queue.enter(turn).await.map_err(|_| PasswordError::Busy)?;
+        let permit = self.inner.queue.enter(priority).await.map_err(|_| PasswordError::Busy)?;
         // The permit moves to the thread: a caller that is dropped does not free it before the hash is done.
         let work = tokio::task::spawn_blocking(move || {
             let result = work();

@@ -1,6 +1,6 @@
 //! The queue for password hashing. One password is hashed at a time, so a flood of requests must not lock others out:
-//! users who are signed in come first, then sign-ins from a place where the person has signed in before, then others,
-//! each network in turn.
+//! users who are signed in come first, then sign-ins from where the person has signed in before, then others, each
+//! network in turn.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -8,29 +8,29 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::oneshot;
 
-use super::throttle::network;
+use super::network::network;
 
 /// Hashes at the same time: each takes a core and its memory.
-const AT_ONCE: usize = 1;
+const MAX_RUNNING: usize = 1;
 /// Waiting requests of each of the first two kinds.
-const MAY_WAIT: usize = 64;
-/// Waiting requests of strangers, all networks together.
-const STRANGERS_MAY_WAIT: usize = 32;
+const MAX_WAITING: usize = 64;
+/// Waiting sign-ins from unknown origins, all networks together.
+const MAX_WAITING_UNKNOWN: usize = 32;
 
 /// For whom a password is hashed or compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Turn {
+pub enum Priority {
     /// A user who is signed in or has a one-time link.
     SignedIn,
-    /// A sign-in from a place where this person has signed in before.
-    Familiar,
+    /// A sign-in from a network or browser where this person has signed in before.
+    KnownOrigin,
     /// Any other sign-in, by its address.
-    Stranger(IpAddr),
+    UnknownOrigin(IpAddr),
 }
 
 /// The queue is full, or the place was given to another request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Crowded;
+pub(super) struct QueueFull;
 
 /// The queue before the hasher.
 #[derive(Debug, Default)]
@@ -42,11 +42,11 @@ pub(super) struct Queue {
 struct State {
     running: usize,
     signed_in: VecDeque<Waiting>,
-    familiar: VecDeque<Waiting>,
-    strangers: HashMap<IpAddr, VecDeque<Waiting>>,
+    known: VecDeque<Waiting>,
+    unknown: HashMap<IpAddr, VecDeque<Waiting>>,
     /// Networks with waiting requests, the next one first.
     networks: VecDeque<IpAddr>,
-    waiting_strangers: usize,
+    waiting_unknown: usize,
 }
 
 type Waiting = oneshot::Sender<Permit>;
@@ -58,20 +58,20 @@ pub(super) struct Permit {
 }
 
 impl Queue {
-    /// Waits for the turn.
-    pub(super) async fn enter(self: &Arc<Self>, turn: Turn) -> Result<Permit, Crowded> {
+    /// Waits for a permit.
+    pub(super) async fn enter(self: &Arc<Self>, priority: Priority) -> Result<Permit, QueueFull> {
         let answer = {
             let mut state = self.locked();
-            if state.running < AT_ONCE {
+            if state.running < MAX_RUNNING {
                 state.running += 1;
                 return Ok(Permit { queue: Some(self.clone()) });
             }
             let (sender, answer) = oneshot::channel();
-            state.push(turn, sender)?;
+            state.push(priority, sender)?;
             answer
         };
         // A dropped sender means that the place was given to another request.
-        answer.await.map_err(|_| Crowded)
+        answer.await.map_err(|_| QueueFull)
     }
 
     fn locked(&self) -> MutexGuard<'_, State> {
@@ -81,7 +81,7 @@ impl Queue {
     fn next(self: &Arc<Self>) {
         let mut state = self.locked();
         state.running -= 1;
-        while state.running < AT_ONCE
+        while state.running < MAX_RUNNING
             && let Some(waiting) = state.pop()
         {
             match waiting.send(Permit { queue: Some(self.clone()) }) {
@@ -102,18 +102,18 @@ impl Drop for Permit {
 }
 
 impl State {
-    fn push(&mut self, turn: Turn, waiting: Waiting) -> Result<(), Crowded> {
-        let queue = match turn {
-            Turn::SignedIn => &mut self.signed_in,
-            Turn::Familiar => &mut self.familiar,
-            Turn::Stranger(ip) => {
-                self.push_stranger(network(ip), waiting);
+    fn push(&mut self, priority: Priority, waiting: Waiting) -> Result<(), QueueFull> {
+        let queue = match priority {
+            Priority::SignedIn => &mut self.signed_in,
+            Priority::KnownOrigin => &mut self.known,
+            Priority::UnknownOrigin(ip) => {
+                self.push_unknown(network(ip), waiting);
                 return Ok(());
             }
         };
         queue.retain(|other| !other.is_closed());
-        if queue.len() >= MAY_WAIT {
-            return Err(Crowded);
+        if queue.len() >= MAX_WAITING {
+            return Err(QueueFull);
         }
         queue.push_back(waiting);
         Ok(())
@@ -121,23 +121,23 @@ impl State {
 
     /// A full queue drops the oldest request of the network with the most requests: so a flooding network displaces
     /// its own requests, and its newest still has a chance.
-    fn push_stranger(&mut self, network: IpAddr, waiting: Waiting) {
-        if self.waiting_strangers >= STRANGERS_MAY_WAIT {
-            let longest = self.strangers.iter().max_by_key(|(_, queue)| queue.len()).map(|(ip, _)| *ip);
+    fn push_unknown(&mut self, network: IpAddr, waiting: Waiting) {
+        if self.waiting_unknown >= MAX_WAITING_UNKNOWN {
+            let longest = self.unknown.iter().max_by_key(|(_, queue)| queue.len()).map(|(ip, _)| *ip);
             if let Some(longest) = longest {
                 self.pop_of(longest);
             }
         }
-        let queue = self.strangers.entry(network).or_default();
+        let queue = self.unknown.entry(network).or_default();
         if queue.is_empty() {
             self.networks.push_back(network);
         }
         queue.push_back(waiting);
-        self.waiting_strangers += 1;
+        self.waiting_unknown += 1;
     }
 
     fn pop(&mut self) -> Option<Waiting> {
-        if let Some(waiting) = self.signed_in.pop_front().or_else(|| self.familiar.pop_front()) {
+        if let Some(waiting) = self.signed_in.pop_front().or_else(|| self.known.pop_front()) {
             return Some(waiting);
         }
         let network = self.networks.front().copied()?;
@@ -150,13 +150,13 @@ impl State {
     }
 
     fn pop_of(&mut self, network: IpAddr) -> Option<Waiting> {
-        let queue = self.strangers.get_mut(&network)?;
+        let queue = self.unknown.get_mut(&network)?;
         let waiting = queue.pop_front();
         if waiting.is_some() {
-            self.waiting_strangers -= 1;
+            self.waiting_unknown -= 1;
         }
         if queue.is_empty() {
-            self.strangers.remove(&network);
+            self.unknown.remove(&network);
             self.networks.retain(|other| *other != network);
         }
         waiting
@@ -172,15 +172,15 @@ mod tests {
     }
 
     /// The order in which these requests get the permit, when all wait behind one that hashes.
-    async fn order(turns: &[(&'static str, Turn)]) -> Vec<&'static str> {
+    async fn order(priorities: &[(&'static str, Priority)]) -> Vec<&'static str> {
         let queue = Arc::new(Queue::default());
-        let first = queue.enter(Turn::SignedIn).await.unwrap();
+        let first = queue.enter(Priority::SignedIn).await.unwrap();
         let order = Arc::new(Mutex::new(vec![]));
         let mut tasks = vec![];
-        for (name, turn) in turns {
-            let (queue, order, name, turn) = (queue.clone(), order.clone(), *name, *turn);
+        for (name, priority) in priorities {
+            let (queue, order, name, priority) = (queue.clone(), order.clone(), *name, *priority);
             tasks.push(tokio::spawn(async move {
-                if let Ok(permit) = queue.enter(turn).await {
+                if let Ok(permit) = queue.enter(priority).await {
                     order.lock().unwrap().push(name);
                     drop(permit);
                 }
@@ -193,46 +193,46 @@ mod tests {
             task.await.unwrap();
         }
         let state = queue.locked();
-        assert_eq!((state.running, state.waiting_strangers, state.networks.len()), (0, 0, 0));
+        assert_eq!((state.running, state.waiting_unknown, state.networks.len()), (0, 0, 0));
         order.lock().unwrap().clone()
     }
 
     #[tokio::test]
-    async fn people_who_are_known_come_before_strangers() {
-        let turns = [
-            ("stranger", Turn::Stranger(ip(1))),
-            ("familiar", Turn::Familiar),
-            ("stranger", Turn::Stranger(ip(1))),
-            ("signed in", Turn::SignedIn),
+    async fn known_origins_come_before_unknown_ones() {
+        let priorities = [
+            ("unknown", Priority::UnknownOrigin(ip(1))),
+            ("known", Priority::KnownOrigin),
+            ("unknown", Priority::UnknownOrigin(ip(1))),
+            ("signed in", Priority::SignedIn),
         ];
-        assert_eq!(order(&turns).await, ["signed in", "familiar", "stranger", "stranger"]);
+        assert_eq!(order(&priorities).await, ["signed in", "known", "unknown", "unknown"]);
     }
 
     #[tokio::test]
     async fn each_network_has_its_turn() {
-        let mut turns = vec![("flood", Turn::Stranger(ip(1))); 100];
-        turns.push(("honest", Turn::Stranger(ip(2))));
-        let order = order(&turns).await;
-        assert_eq!(order.len(), STRANGERS_MAY_WAIT);
+        let mut priorities = vec![("flood", Priority::UnknownOrigin(ip(1))); 100];
+        priorities.push(("honest", Priority::UnknownOrigin(ip(2))));
+        let order = order(&priorities).await;
+        assert_eq!(order.len(), MAX_WAITING_UNKNOWN);
         assert_eq!(order[1], "honest", "{order:?}");
     }
 
     #[tokio::test]
     async fn the_newest_request_of_a_flood_is_not_the_one_that_is_dropped() {
-        let mut turns = vec![("old", Turn::Stranger(ip(1))); STRANGERS_MAY_WAIT];
-        turns.push(("new", Turn::Stranger(ip(1))));
-        let order = order(&turns).await;
-        assert_eq!((order.len(), order.last().copied()), (STRANGERS_MAY_WAIT, Some("new")));
+        let mut priorities = vec![("old", Priority::UnknownOrigin(ip(1))); MAX_WAITING_UNKNOWN];
+        priorities.push(("new", Priority::UnknownOrigin(ip(1))));
+        let order = order(&priorities).await;
+        assert_eq!((order.len(), order.last().copied()), (MAX_WAITING_UNKNOWN, Some("new")));
     }
 
     #[tokio::test]
     async fn a_dropped_request_does_not_block_others() {
         let queue = Arc::new(Queue::default());
-        let first = queue.enter(Turn::SignedIn).await.unwrap();
-        for turn in [Turn::SignedIn, Turn::Familiar, Turn::Stranger(ip(1))] {
+        let first = queue.enter(Priority::SignedIn).await.unwrap();
+        for priority in [Priority::SignedIn, Priority::KnownOrigin, Priority::UnknownOrigin(ip(1))] {
             let gone = tokio::spawn({
                 let queue = queue.clone();
-                async move { queue.enter(turn).await.map(drop) }
+                async move { queue.enter(priority).await.map(drop) }
             });
             tokio::task::yield_now().await;
             gone.abort();
@@ -240,7 +240,7 @@ mod tests {
         }
         let last = tokio::spawn({
             let queue = queue.clone();
-            async move { queue.enter(Turn::Stranger(ip(2))).await.map(drop) }
+            async move { queue.enter(Priority::UnknownOrigin(ip(2))).await.map(drop) }
         });
         tokio::task::yield_now().await;
         drop(first);

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use domain::time::Millis;
 
-use super::throttle::network;
+use super::network::network;
 
 /// The time for which a network gets one row, milliseconds.
 pub const WINDOW_MS: u64 = 60 * 60 * 1000;

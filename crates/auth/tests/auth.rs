@@ -1,10 +1,11 @@
-//! Passwords, tokens, and the rate limits for guesses.
+//! Passwords, tokens, and the rate limits for attempts.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails fails its test")]
 
 use std::net::IpAddr;
 
-use auth::passwords::{Cost, PasswordError, Passwords, Turn, Verdict, Weak, check_rule};
-use auth::throttle::{Confirmations, Throttle};
+use auth::confirmations::Confirmations;
+use auth::passwords::{Cost, PasswordError, Passwords, Priority, Verdict, Weak, check_rule};
+use auth::throttle::Throttle;
 use auth::tokens::Token;
 use domain::time::Millis;
 
@@ -37,14 +38,14 @@ async fn the_right_password_is_accepted_and_a_missing_person_has_none() {
     let hash = passwords.hash("correct horse".into()).await.unwrap();
     assert_ne!(hash, passwords.hash("correct horse".into()).await.unwrap(), "salts differ");
     let verify = async |typed: &str, stored: Option<&String>| {
-        passwords.verify(typed.into(), stored.cloned(), Turn::SignedIn).await.unwrap()
+        passwords.verify(typed.into(), stored.cloned(), Priority::SignedIn).await.unwrap()
     };
     assert_eq!(verify("correct horse", Some(&hash)).await, Verdict::Right);
     assert_eq!(verify("correct hors", Some(&hash)).await, Verdict::Wrong);
     assert_eq!(verify("", Some(&hash)).await, Verdict::Wrong);
     assert_eq!(verify("correct horse", None).await, Verdict::Wrong);
     assert_eq!(verify(&"x".repeat(1_000_000), Some(&hash)).await, Verdict::Wrong);
-    let unreadable = passwords.verify("x".into(), Some("$argon2id$rubbish".into()), Turn::SignedIn).await;
+    let unreadable = passwords.verify("x".into(), Some("$argon2id$rubbish".into()), Priority::SignedIn).await;
     assert!(matches!(unreadable, Err(PasswordError::Hash(_))));
 }
 
@@ -52,9 +53,13 @@ async fn the_right_password_is_accepted_and_a_missing_person_has_none() {
 async fn a_hash_of_another_cost_must_be_replaced() {
     let old = Passwords::new(CHEAP).unwrap().hash("correct horse".into()).await.unwrap();
     let passwords = Passwords::new(Cost { passes: 2, ..CHEAP }).unwrap();
-    let verdict = passwords.verify("correct horse".into(), Some(old.clone()), Turn::Familiar).await.unwrap();
+    let verdict =
+        passwords.verify("correct horse".into(), Some(old.clone()), Priority::KnownOrigin).await.unwrap();
     assert_eq!(verdict, Verdict::RightButRehash);
-    assert_eq!(passwords.verify("wrong".into(), Some(old), Turn::Familiar).await.unwrap(), Verdict::Wrong);
+    assert_eq!(
+        passwords.verify("wrong".into(), Some(old), Priority::KnownOrigin).await.unwrap(),
+        Verdict::Wrong
+    );
 }
 
 #[tokio::test]
@@ -70,12 +75,15 @@ async fn a_flood_of_sign_ins_is_refused_and_recovers() {
     let mut flood = tokio::task::JoinSet::new();
     for _ in 0..100 {
         let passwords = passwords.clone();
-        flood.spawn(async move { passwords.verify("x".into(), None, Turn::Stranger(ip(1))).await });
+        flood.spawn(async move { passwords.verify("x".into(), None, Priority::UnknownOrigin(ip(1))).await });
     }
     let results = flood.join_all().await;
     assert!(results.iter().any(|r| matches!(r, Err(PasswordError::Busy))));
     assert!(results.iter().filter(|r| r.is_ok()).count() >= 32);
-    assert!(passwords.verify("x".into(), None, Turn::Stranger(ip(1))).await.is_ok(), "places are freed");
+    assert!(
+        passwords.verify("x".into(), None, Priority::UnknownOrigin(ip(1))).await.is_ok(),
+        "places are freed"
+    );
 }
 
 #[test]
@@ -98,7 +106,7 @@ fn ip(n: u8) -> IpAddr {
     IpAddr::from([10, 0, 0, n])
 }
 
-/// Guesses every `step` milliseconds for `span`, and returns how many were let through.
+/// Tries every `step` milliseconds for `span`, and returns how many were let through.
 fn attack(
     throttle: &mut Throttle,
     span: i64,
@@ -108,26 +116,26 @@ fn attack(
     (0..span / step)
         .filter(|n| {
             let (login, from) = with(*n);
-            throttle.guess(&login, from, Millis(n * step)).is_ok()
+            throttle.attempt(&login, from, None, Millis(n * step)).is_ok()
         })
         .count()
 }
 
 #[test]
-fn each_wrong_guess_doubles_the_wait() {
+fn each_wrong_attempt_doubles_the_wait() {
     let mut throttle = Throttle::new();
     let mut now = Millis(0);
     for wait in [500, 1000, 2000, 4000, 8000, 16_000] {
-        assert!(throttle.guess("ada", ip(1), now).is_ok(), "{now:?}");
-        assert_eq!(throttle.guess("ada", ip(1), now).unwrap_err().for_ms, wait);
+        assert!(throttle.attempt("ada", ip(1), None, now).is_ok(), "{now:?}");
+        assert_eq!(throttle.attempt("ada", ip(1), None, now).unwrap_err().for_ms, wait);
         let almost = now.plus(wait - 1);
-        assert_eq!(throttle.guess("ada", ip(1), almost).unwrap_err().for_ms, 1);
+        assert_eq!(throttle.attempt("ada", ip(1), None, almost).unwrap_err().for_ms, 1);
         now = now.plus(wait);
     }
 }
 
 #[test]
-fn guesses_are_limited_by_account() {
+fn attempts_are_limited_by_account() {
     for (what, most, with) in [
         ("one account, one address", 7, (|_| ("ada".into(), ip(1))) as fn(i64) -> (String, IpAddr)),
         ("one account, typed in many ways", 7, |n| (["ada", " ADA ", "Ada"][(n % 3) as usize].into(), ip(1))),
@@ -151,22 +159,27 @@ fn guesses_are_limited_by_account() {
 fn the_owner_gets_in_from_another_address_during_an_attack() {
     let mut throttle = Throttle::new();
     for n in 0..10_000 {
-        let _ = throttle.guess("ada", ip((n % 5) as u8), Millis(n * 100));
+        let _ = throttle.attempt("ada", ip((n % 5) as u8), None, Millis(n * 100));
     }
     let now = Millis(10_000 * 100);
-    assert!(throttle.guess("ada", ip(1), now).is_err());
-    let guess = throttle.guess("ADA", ip(99), now).unwrap();
-    throttle.succeeded(guess);
-    // From now on the address is familiar, and not even an attack from everywhere affects it.
+    assert!(throttle.attempt("ada", ip(1), None, now).is_err());
+    let attempt = throttle.attempt("ADA", ip(99), None, now).unwrap();
+    throttle.succeeded(attempt);
+    // From now on the address is known, and not even an attack from everywhere affects it.
     for n in 0..10_000 {
-        let _ = throttle.guess("ada", IpAddr::from([11, 0, (n / 250) as u8, (n % 250) as u8]), now.plus(n));
+        let _ = throttle.attempt(
+            "ada",
+            IpAddr::from([11, 0, (n / 250) as u8, (n % 250) as u8]),
+            None,
+            now.plus(n),
+        );
     }
-    assert!(throttle.guess("ada", IpAddr::from([12, 0, 0, 1]), now.plus(20_000)).is_err());
-    assert!(throttle.guess("ada", ip(99), now.plus(20_000)).is_ok());
+    assert!(throttle.attempt("ada", IpAddr::from([12, 0, 0, 1]), None, now.plus(20_000)).is_err());
+    assert!(throttle.attempt("ada", ip(99), None, now.plus(20_000)).is_ok());
 }
 
 #[test]
-fn a_known_browser_has_guesses_of_its_own_wherever_it_is() {
+fn a_known_browser_has_attempts_of_its_own_wherever_it_is() {
     let key = secrets::Key::from([1; 32]);
     let browser = |now| {
         let cookie = auth::browsers::value(&key, "ada", now).unwrap();
@@ -174,96 +187,96 @@ fn a_known_browser_has_guesses_of_its_own_wherever_it_is() {
     };
     let (own, stolen) = (browser(Millis(0)), browser(Millis(0)));
     let mut throttle = Throttle::new();
-    // All users have the same address, which is familiar for the owner as well.
-    throttle.remember("ada", ip(1), Millis(0));
+    // All users have the same address, which is known for the owner as well.
+    throttle.add_known_network("ada", ip(1), Millis(0));
     attack(&mut throttle, HOUR / 2, 100, |_| ("ada".into(), ip(1)));
-    assert!(throttle.guess("ada", ip(1), Millis(HOUR / 2)).is_err());
-    assert!(throttle.guess_in("ada", ip(1), Some(own), Millis(HOUR / 2)).is_ok());
-    // With such a cookie there are ten guesses an hour, and other browsers are not affected.
+    assert!(throttle.attempt("ada", ip(1), None, Millis(HOUR / 2)).is_err());
+    assert!(throttle.attempt("ada", ip(1), Some(own), Millis(HOUR / 2)).is_ok());
+    // With such a cookie there are ten attempts an hour, and other browsers are not affected.
     let mut heard = 0;
     for n in 0..10_000 {
-        let tried = throttle.guess_in("ada", ip(2), Some(stolen), Millis(HOUR / 2 + n * 350));
+        let tried = throttle.attempt("ada", ip(2), Some(stolen), Millis(HOUR / 2 + n * 350));
         heard += usize::from(tried.is_ok());
     }
     assert_eq!(heard, 10);
     let later = Millis(HOUR / 2 + 20 * 60 * 1000);
-    let guess = throttle.guess_in("ada", ip(3), Some(own), later).unwrap();
-    assert!(guess.is_familiar());
-    throttle.succeeded(guess);
+    let attempt = throttle.attempt("ada", ip(3), Some(own), later).unwrap();
+    assert!(attempt.is_from_known_origin());
+    throttle.succeeded(attempt);
 }
 
 #[test]
-fn an_address_known_from_before_the_start_is_familiar() {
+fn a_network_that_was_added_is_known() {
     let mut throttle = Throttle::new();
-    throttle.remember("Ada", ip(9), Millis(0));
+    throttle.add_known_network("Ada", ip(9), Millis(0));
     attack(&mut throttle, HOUR, 100, |n| ("ada".into(), ip((n % 8) as u8)));
     assert_eq!(attack(&mut throttle, HOUR, 100, |_| ("ada".into(), ip(9))), 10, "its own ten");
     let month = Millis(31 * 24 * HOUR);
     for n in 0..10 {
-        let _ = throttle.guess("ada", IpAddr::from([12, 0, 0, n]), month);
+        let _ = throttle.attempt("ada", IpAddr::from([12, 0, 0, n]), None, month);
     }
-    assert!(throttle.guess("ada", ip(9), month).is_err(), "familiar for thirty days, not forever");
+    assert!(throttle.attempt("ada", ip(9), None, month).is_err(), "known for thirty days, not forever");
 }
 
 #[test]
-fn guesses_at_other_accounts_do_not_lock_out_users_at_the_same_address() {
+fn attempts_at_other_accounts_do_not_lock_out_users_at_the_same_address() {
     let mut throttle = Throttle::new();
     for n in 0..500 {
-        let _ = throttle.guess(&format!("u{n}"), ip(1), Millis(n * 10));
+        let _ = throttle.attempt(&format!("u{n}"), ip(1), None, Millis(n * 10));
     }
-    assert!(throttle.guess("ada", ip(1), Millis(5_000)).is_ok());
+    assert!(throttle.attempt("ada", ip(1), None, Millis(5_000)).is_ok());
 }
 
 #[test]
-fn a_guess_that_could_not_be_checked_does_not_count() {
+fn an_attempt_that_could_not_be_checked_does_not_count() {
     let mut throttle = Throttle::new();
-    throttle.remember("bob", ip(2), Millis(0));
+    throttle.add_known_network("bob", ip(2), Millis(0));
     for n in 0..100 {
         for (login, from) in [("ada", ip(1)), ("bob", ip(2))] {
-            let guess = throttle.guess(login, from, Millis(n)).unwrap();
-            assert_eq!(guess.is_familiar(), login == "bob");
-            throttle.take_back(guess);
+            let attempt = throttle.attempt(login, from, None, Millis(n)).unwrap();
+            assert_eq!(attempt.is_from_known_origin(), login == "bob");
+            throttle.release(attempt);
         }
     }
-    assert!(throttle.guess("ada", ip(3), Millis(200)).is_ok());
+    assert!(throttle.attempt("ada", ip(3), None, Millis(200)).is_ok());
 }
 
 #[test]
 fn confirmations_count_by_person_and_session() {
     let mut confirmations = Confirmations::default();
-    let wrong = (0..HOUR / 100).filter(|n| confirmations.guess(1, "a", Millis(n * 100)).is_ok()).count();
+    let wrong = (0..HOUR / 100).filter(|n| confirmations.attempt(1, "a", Millis(n * 100)).is_ok()).count();
     assert_eq!(wrong, 10, "ten wrong ones an hour in one session");
     let now = Millis(HOUR - 1);
-    assert!(confirmations.guess(1, "a", now).is_err());
+    assert!(confirmations.attempt(1, "a", now).is_err());
     for (person, session) in [(1, "b"), (2, "a")] {
-        let guess = confirmations.guess(person, session, now).unwrap();
+        let attempt = confirmations.attempt(person, session, now).unwrap();
         assert!(
-            confirmations.guess(person, session, now).is_err(),
-            "parallel guesses do not exceed the limit"
+            confirmations.attempt(person, session, now).is_err(),
+            "parallel attempts do not exceed the limit"
         );
-        confirmations.take_back(&guess);
-        let guess = confirmations.guess(person, session, now).unwrap();
-        confirmations.succeeded(&guess);
-        assert!(confirmations.guess(person, session, now).is_ok(), "right ones are not counted");
+        confirmations.release(&attempt);
+        let attempt = confirmations.attempt(person, session, now).unwrap();
+        confirmations.succeeded(&attempt);
+        assert!(confirmations.attempt(person, session, now).is_ok(), "right ones are not counted");
     }
 }
 
 #[test]
-fn right_guesses_are_not_counted() {
+fn right_attempts_are_not_counted() {
     let mut throttle = Throttle::new();
     for n in 0..200 {
-        let guess = throttle.guess(&format!("u{}", n % 20), ip(1), Millis(n)).unwrap();
-        throttle.succeeded(guess);
+        let attempt = throttle.attempt(&format!("u{}", n % 20), ip(1), None, Millis(n)).unwrap();
+        throttle.succeeded(attempt);
     }
-    let wrong = throttle.guess("u1", ip(1), Millis(500)).unwrap();
+    let wrong = throttle.attempt("u1", ip(1), None, Millis(500)).unwrap();
     drop(wrong);
-    assert!(throttle.guess("u1", ip(1), Millis(600)).is_err());
+    assert!(throttle.attempt("u1", ip(1), None, Millis(600)).is_err());
 }
 
 #[test]
-fn parallel_guesses_do_not_exceed_the_limit() {
+fn parallel_attempts_do_not_exceed_the_limit() {
     let mut throttle = Throttle::new();
-    let at_once = (0..100).filter(|_| throttle.guess("ada", ip(1), Millis(0)).is_ok()).count();
+    let at_once = (0..100).filter(|_| throttle.attempt("ada", ip(1), None, Millis(0)).is_ok()).count();
     assert_eq!(at_once, 1);
 }
 
@@ -272,16 +285,16 @@ fn invented_names_do_not_fill_the_memory_or_free_the_attacker() {
     let mut throttle = Throttle::new();
     for n in 0..100_000_u32 {
         let [_, b, c, d] = n.to_be_bytes();
-        let _ = throttle.guess(&format!("u{n}"), IpAddr::from([20, b, c, d]), Millis(i64::from(n)));
+        let _ = throttle.attempt(&format!("u{n}"), IpAddr::from([20, b, c, d]), None, Millis(i64::from(n)));
     }
-    assert!(throttle.remembered() <= 3 * 20_000 + 3, "{}", throttle.remembered());
-    assert!(throttle.guess("u99999", IpAddr::from([20, 1, 134, 159]), Millis(100_000)).is_err());
+    assert!(throttle.entries() <= 3 * 20_000 + 3, "{}", throttle.entries());
+    assert!(throttle.attempt("u99999", IpAddr::from([20, 1, 134, 159]), None, Millis(100_000)).is_err());
 }
 
 #[test]
 fn the_wait_is_shown_as_text() {
     let mut throttle = Throttle::new();
-    let _guess = throttle.guess("ada", ip(1), Millis(0)).unwrap();
-    let wait = throttle.guess("ada", ip(1), Millis(0)).unwrap_err();
+    let _attempt = throttle.attempt("ada", ip(1), None, Millis(0)).unwrap();
+    let wait = throttle.attempt("ada", ip(1), None, Millis(0)).unwrap_err();
     assert_eq!(wait.to_string(), "too many attempts; try again in 1 s");
 }

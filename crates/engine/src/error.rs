@@ -151,6 +151,12 @@ impl From<auth::passwords::PasswordError> for Error {
     }
 }
 
+impl From<auth::RetryAfter> for Error {
+    fn from(retry_after: auth::RetryAfter) -> Error {
+        Error::throttled(sentence(&retry_after.to_string()))
+    }
+}
+
 impl From<runner::RunnerError> for Error {
     fn from(error: runner::RunnerError) -> Error {
         Error::internal(format!("{error:?}"))

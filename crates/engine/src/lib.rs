@@ -24,7 +24,7 @@ use domain::time::Millis;
 use tokio::sync::watch;
 
 pub use actions::accept_records::AcceptError;
-pub use actions::{Access, Ctx, Deployment, NewPerson, Origin, Restart, Return, SignedIn};
+pub use actions::{Access, Ctx, Deployment, NewPerson, Origin, Proof, Restart, Return, SignedIn};
 pub use auth::passwords::SHORTEST as SHORTEST_PASSWORD;
 pub use auth::tokens::Token;
 pub use background::housekeeping::Tidied;
@@ -33,14 +33,16 @@ pub use error::{Error, ErrorKind};
 pub use secrets::KeyError;
 pub use stack::kept_env;
 pub use stack_urls::{StackUrl, UrlRefusal};
+pub use store::sessions::PERSON_KEY as SESSION_PERSON;
 pub use store::sessions::id_hash as session_hash;
 pub use view::Done;
 
 use assessment::Assessment;
 use assessment::snapshot::StoreSnapshot;
+use auth::confirmations::Confirmations;
 use auth::passwords::{Cost, Passwords};
 use auth::refusals::Refusals;
-use auth::throttle::{Confirmations, Throttle};
+use auth::throttle::Throttle;
 use background::audit_verification::AuditState;
 use background::observer::Observation;
 use retained_images::RetainedImages;

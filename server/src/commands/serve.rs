@@ -92,10 +92,10 @@ async fn server_or_signal(
     }
 }
 
-/// Prints the links that the first users need.
+/// Prints the links that the first people need.
 async fn greet(engine: &Engine, base: &str, demo: bool) -> Result<(), Box<dyn Error>> {
     if demo {
-        say!("\nDemo users; each link works once and asks you to choose a password:");
+        say!("\nDemo accounts; each link works once and asks you to choose a password:");
         for person in demo_people() {
             let roles: Vec<&str> = person.roles.iter().map(|r| r.label()).collect();
             let path = match engine.is_known(&person.login) {
@@ -108,7 +108,7 @@ async fn greet(engine: &Engine, base: &str, demo: bool) -> Result<(), Box<dyn Er
     } else if engine.is_new() {
         let path = engine.setup_link().await?;
         say!(
-            "\nThere are no users yet. Use this link to create the first admin; it is valid for seven days:"
+            "\nThere are no accounts yet. Use this link to create the first admin; it is valid for seven days:"
         );
         say!("  {base}{path}\n");
     }

@@ -1,4 +1,4 @@
-//! `stagegate user`: manages users from the console, for the administrator of the host.
+//! `stagegate user`: manages people from the console, for the administrator of the host.
 
 use std::process::ExitCode;
 
@@ -19,7 +19,7 @@ pub async fn run(action: User) -> CommandResult {
             let name = name.unwrap_or_else(|| login.clone());
             let path = engine.add_person(&NewPerson { name, login: login.clone(), roles }).await?;
             console::line(format_args!(
-                "User {login} was added. One-time link, valid for seven days:\n  {path}"
+                "The person {login} was added. One-time link, valid for seven days:\n  {path}"
             ))?;
             console::line(format_args!(
                 "Add the server's address in front of it, such as http://stagegate.localhost:4400."

@@ -250,7 +250,7 @@ fn spawn(dir: &Path, is_new: bool) -> (Child, String, Option<String>) {
     });
     let mut base = None;
     let mut setup = None;
-    // The setup link is printed last, and only when there are no users.
+    // The setup link is printed last, and only when there are no accounts.
     while let Ok(line) = lines.recv_timeout(Duration::from_secs(30)) {
         if let Some(at) = line.find("http://") {
             let url = line[at..].split_whitespace().next().unwrap().to_owned();

@@ -11,14 +11,14 @@ mod gates;
 mod identity;
 mod incidents;
 mod ownership;
+mod quiet_events;
 pub(crate) mod releases;
 mod runs;
 mod sign_offs;
 
 use automatic::KEY_PREFIX;
 pub(crate) use automatic::{Attempt, follow_up_of, key_of};
-pub(crate) use identity::token_hash;
-pub use identity::{Access, NewPerson, Origin, SignedIn};
+pub use identity::{Access, NewPerson, Origin, Proof, SignedIn};
 pub use releases::{Deployment, Restart, Return};
 pub(crate) use runs::CheckRun;
 

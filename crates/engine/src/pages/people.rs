@@ -4,10 +4,9 @@ use domain::facts::Actor;
 use domain::paging::Cursor;
 
 use crate::Engine;
-use crate::actions::token_hash;
 use crate::error::Error;
 use crate::view::{InvitationsPage, LinkView, PersonView};
-use store::links::{self, Link, LinkError};
+use store::links;
 use store::{StoreError, paging};
 
 /// Invitations on a page.
@@ -59,30 +58,5 @@ impl Engine {
     pub async fn link(&self, token: &str) -> Result<LinkView, Error> {
         let link = self.open_link(token).await?;
         self.link_view(link).await
-    }
-
-    /// A link that can be used and that matches the audit log.
-    pub(crate) async fn open_link(&self, token: &str) -> Result<Link, LinkError> {
-        let hash = token_hash(token);
-        let mut db = self.store().readers().acquire().await?;
-        let link = links::look(&mut *db, &hash, self.now()).await?;
-        links::check_origin(&mut db, &hash).await?;
-        Ok(link)
-    }
-
-    pub(crate) async fn link_view(&self, link: Link) -> Result<LinkView, Error> {
-        // A person who was just added on the console may be missing from the snapshot; they have no password yet.
-        if link.person.is_some_and(|id| self.snapshot().people.iter().all(|p| p.id != id)) {
-            self.up_to_date().await?;
-        }
-        let snapshot = self.snapshot();
-        let person = link.person.and_then(|id| snapshot.people.iter().find(|p| p.id == id));
-        // Signing requires a password, so a person without one chooses it with the first link.
-        let wants_password = link.kind != links::LinkKind::SignIn || person.is_some_and(|p| !p.ready);
-        let (name, login) = match person {
-            Some(p) => (p.name.clone(), p.login.clone()),
-            None => (link.name, link.login),
-        };
-        Ok(LinkView { kind: link.kind.slug().to_owned(), name, login, wants_password })
     }
 }

@@ -11,7 +11,7 @@ use store::links::{self, InvitationState};
 use store::people;
 
 use super::people::{link_in, token};
-use crate::support::bench::{Bench, PASSWORD, actor, add, audit_is_whole};
+use crate::support::bench::{Bench, PASSWORD, actor, add, audit_is_whole, by_link, by_password};
 
 const OTHER: &str = "another long password";
 
@@ -64,7 +64,7 @@ async fn of_two_admins_who_invite_one_login_at_once_one_is_refused() {
         let all = engine.invitations(&a.actor, Cursor::Newest).await.unwrap().rows;
         let open: Vec<_> = all.iter().filter(|i| i.login == login).map(|i| &i.state).collect();
         assert_eq!(open, [&InvitationState::Open]);
-        engine.use_link(token(&link_in(&won)), "", "", PASSWORD, "").await.unwrap();
+        engine.sign_in(by_link(token(&link_in(&won)), "", "", PASSWORD), "").await.unwrap();
     }
     other.close().await;
     audit_is_whole(&engine).await;
@@ -81,8 +81,8 @@ async fn an_invitation_for_a_login_that_is_already_taken_adds_no_second_person()
     // The same link twice, at once.
     let path = invite("grace").await;
     let (one, two) = tokio::join!(
-        engine.use_link(token(&path), "", "", PASSWORD, ""),
-        engine.use_link(token(&path), "", "", OTHER, "")
+        engine.sign_in(by_link(token(&path), "", "", PASSWORD), ""),
+        engine.sign_in(by_link(token(&path), "", "", OTHER), "")
     );
     assert!(one.is_ok() != two.is_ok(), "{one:?} {two:?}");
     assert!([one, two].into_iter().find_map(Result::err).unwrap().public().contains("already been used"));
@@ -92,7 +92,7 @@ async fn an_invitation_for_a_login_that_is_already_taken_adds_no_second_person()
     let add = engine.store().write(|tx| {
         Box::pin(async move { people::create(tx, "Linus", "linus", &[], domain::time::Millis(1)).await })
     });
-    let (used, added) = tokio::join!(engine.use_link(token(&path), "", "", PASSWORD, ""), add);
+    let (used, added) = tokio::join!(engine.sign_in(by_link(token(&path), "", "", PASSWORD), ""), add);
     added.unwrap();
     let refused = used.unwrap_err();
     assert!(
@@ -103,7 +103,7 @@ async fn an_invitation_for_a_login_that_is_already_taken_adds_no_second_person()
     // Whoever adds the person from the command line ends the invitation.
     let path = invite("ada").await;
     add_from_console(&bench, "ada").await;
-    let ended = engine.use_link(token(&path), "", "", PASSWORD, "").await.unwrap_err();
+    let ended = engine.sign_in(by_link(token(&path), "", "", PASSWORD), "").await.unwrap_err();
     assert!(ended.public().contains("withdrawn"), "{ended}");
     audit_is_whole(&engine).await;
 }
@@ -152,7 +152,7 @@ async fn renewing_a_hash_at_sign_in_does_not_replace_a_changed_password() {
     for (login, changed) in [("qa", Some(OTHER)), ("docs", None)] {
         let signs_in = {
             let engine = engine.clone();
-            tokio::spawn(async move { engine.sign_in(login, PASSWORD, "10.0.1.1").await })
+            tokio::spawn(async move { engine.sign_in(by_password(login, PASSWORD), "10.0.1.1").await })
         };
         tokio::time::sleep(Duration::from_millis(40)).await;
         change_password(&engine, login, changed).await;
@@ -165,11 +165,11 @@ async fn renewing_a_hash_at_sign_in_does_not_replace_a_changed_password() {
         );
         assert!(late.is_err(), "{login}: the password was changed before the sign-in was recorded");
         assert!(
-            engine.sign_in(login, PASSWORD, "10.0.1.2").await.is_err(),
+            engine.sign_in(by_password(login, PASSWORD), "10.0.1.2").await.is_err(),
             "{login}: the old password still works"
         );
     }
-    engine.sign_in("qa", OTHER, "10.0.1.3").await.unwrap();
+    engine.sign_in(by_password("qa", OTHER), "10.0.1.3").await.unwrap();
     audit_is_whole(&engine).await;
 }
 
@@ -178,16 +178,16 @@ async fn a_sign_in_is_refused_if_the_password_changes_meanwhile() {
     let bench = Bench::new("session-race");
     let engine = bench.start().await;
     let link = engine.person_link("docs", links::LinkKind::Reset).await.unwrap();
-    let by_link = engine.use_link(token(&link), "", "", PASSWORD, "").await.unwrap();
-    let by_password = engine.sign_in("qa", PASSWORD, "10.0.4.1").await.unwrap();
+    let by_link = engine.sign_in(by_link(token(&link), "", "", PASSWORD), "").await.unwrap();
+    let by_password = engine.sign_in(by_password("qa", PASSWORD), "10.0.4.1").await.unwrap();
     let (_, by_change) =
         engine.change_password(&bench.by(&engine, "po").await, PASSWORD, OTHER).await.unwrap();
     for (login, who) in [("docs", by_link), ("qa", by_password), ("po", by_change)] {
-        assert!(engine.has_same_password(&who).await.unwrap(), "{login}");
+        assert!(engine.is_still_valid(&who).await.unwrap(), "{login}");
         change_password(&engine, login, Some("a third long password")).await;
-        assert!(!engine.has_same_password(&who).await.unwrap(), "{login}: changed");
+        assert!(!engine.is_still_valid(&who).await.unwrap(), "{login}: changed");
         change_password(&engine, login, None).await;
-        assert!(!engine.has_same_password(&who).await.unwrap(), "{login}: reset");
+        assert!(!engine.is_still_valid(&who).await.unwrap(), "{login}: reset");
     }
     audit_is_whole(&engine).await;
 }
@@ -197,9 +197,9 @@ async fn concurrent_sign_ins_of_one_person_succeed_although_each_renews_the_hash
     let bench = Bench::new("rehash-twice");
     let engine = bench.start().await;
     let (a, b, c) = tokio::join!(
-        engine.sign_in("qa", PASSWORD, "10.0.2.1"),
-        engine.sign_in("qa", PASSWORD, "10.0.2.2"),
-        engine.sign_in("qa", PASSWORD, "10.0.2.3")
+        engine.sign_in(by_password("qa", PASSWORD), "10.0.2.1"),
+        engine.sign_in(by_password("qa", PASSWORD), "10.0.2.2"),
+        engine.sign_in(by_password("qa", PASSWORD), "10.0.2.3")
     );
     for signed_in in [a, b, c] {
         signed_in.unwrap();
@@ -221,7 +221,10 @@ async fn a_reset_during_a_password_change_takes_precedence() {
     let refused = changes.await.unwrap().unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Conflict);
     assert!(refused.public().contains("nothing was saved"), "{refused}");
-    assert!(engine.sign_in("qa", OTHER, "10.0.3.1").await.is_err(), "the account can be used again");
+    assert!(
+        engine.sign_in(by_password("qa", OTHER), "10.0.3.1").await.is_err(),
+        "the account can be used again"
+    );
     audit_is_whole(&engine).await;
 }
 

@@ -8,7 +8,7 @@ use store::links::{self, InvitationState, Link, LinkKind};
 use store::{StoreError, sessions};
 
 use super::people::{link_in, token};
-use crate::support::bench::{Bench, PASSWORD, actor, add, audit_is_whole};
+use crate::support::bench::{Bench, PASSWORD, actor, add, audit_is_whole, by_link, by_password};
 
 fn words(roles: &[&str]) -> Vec<String> {
     roles.iter().map(|r| (*r).to_owned()).collect()
@@ -138,7 +138,7 @@ async fn every_admin_action_and_a_waiver_require_the_password_and_report_what_wa
     let admin = actor(&engine, "admin").await;
     assert!(engine.invitations(&admin, Cursor::Newest).await.unwrap().rows.is_empty());
     assert_eq!(engine.actor(qa).unwrap().roles, [Role::Qa]);
-    assert!(engine.sign_in("qa", PASSWORD, "10.0.0.4").await.is_ok());
+    assert!(engine.sign_in(by_password("qa", PASSWORD), "10.0.0.4").await.is_ok());
     // A person who is not an admin is refused, regardless of the password.
     let other = engine.reset_person(&bench.by(&engine, "qa").await, admin.id, "").await.unwrap_err();
     assert!(other.public().contains("Admin"), "{other}");
@@ -172,13 +172,13 @@ async fn invitations_are_listed_withdrawn_and_replaced() {
 
     // A new one replaces the old one.
     let newer = invite("Grace").await;
-    let old = engine.use_link(token(&grace), "", "", PASSWORD, "").await.unwrap_err();
+    let old = engine.sign_in(by_link(token(&grace), "", "", PASSWORD), "").await.unwrap_err();
     assert!(old.public().contains("withdrawn"), "{old}");
     assert_eq!(
         state("grace").await,
         [InvitationState::Open, InvitationState::Withdrawn("replaced by a newer invitation".into())]
     );
-    engine.use_link(token(&newer), "", "", PASSWORD, "").await.unwrap();
+    engine.sign_in(by_link(token(&newer), "", "", PASSWORD), "").await.unwrap();
     assert_eq!(state("grace").await[0], InvitationState::Joined);
     let joined = engine.invitations(&admin, Cursor::Newest).await.unwrap().rows[0].id.clone();
     let late = engine.withdraw_invitation(&bench.by(&engine, "admin").await, &joined).await.unwrap_err();
@@ -193,7 +193,7 @@ async fn invitations_are_listed_withdrawn_and_replaced() {
     }
     assert_eq!(state("linus").await, [InvitationState::Withdrawn("withdrawn by Admin".into())]);
     assert!(engine.link(token(&linus)).await.unwrap_err().public().contains("withdrawn"));
-    assert!(engine.use_link(token(&linus), "", "", PASSWORD, "").await.is_err());
+    assert!(engine.sign_in(by_link(token(&linus), "", "", PASSWORD), "").await.is_err());
     let none = engine.withdraw_invitation(&bench.by(&engine, "admin").await, "0000000000000000").await;
     assert_eq!(none.unwrap_err().kind(), ErrorKind::NotFound);
     audit_is_whole(&engine).await;
@@ -277,7 +277,7 @@ async fn links_are_withdrawn_with_the_admin_who_created_them_and_stay_withdrawn(
             }
         }
         for link in [&invited, &reset] {
-            let ended = engine.use_link(token(link), "", "", PASSWORD, "").await.unwrap_err();
+            let ended = engine.sign_in(by_link(token(link), "", "", PASSWORD), "").await.unwrap_err();
             assert!(ended.public().contains("withdrawn"), "{way}: {ended}");
         }
         let all = engine.invitations(&actor(&engine, "admin").await, Cursor::Newest).await.unwrap().rows;
@@ -296,19 +296,19 @@ async fn a_reset_ends_the_old_password_at_once() {
     let engine = bench.start().await;
     let qa = actor(&engine, "qa").await.id;
     let link = link_in(&engine.reset_person(&bench.by(&engine, "admin").await, qa, PASSWORD).await.unwrap());
-    assert!(engine.sign_in("qa", PASSWORD, "10.0.0.5").await.is_err());
+    assert!(engine.sign_in(by_password("qa", PASSWORD), "10.0.0.5").await.is_err());
     let view = engine.link(token(&link)).await.unwrap();
     assert!(view.wants_password);
-    engine.use_link(token(&link), "", "", "another long one", "").await.unwrap();
-    assert!(engine.sign_in("qa", "another long one", "10.0.0.6").await.is_ok());
+    engine.sign_in(by_link(token(&link), "", "", "another long one"), "").await.unwrap();
+    assert!(engine.sign_in(by_password("qa", "another long one"), "10.0.0.6").await.is_ok());
     // From the console too.
     engine.person_link("docs", LinkKind::Reset).await.unwrap();
-    assert!(engine.sign_in("docs", PASSWORD, "10.0.0.5").await.is_err());
+    assert!(engine.sign_in(by_password("docs", PASSWORD), "10.0.0.5").await.is_err());
     // The link would be shown to a session that ends with the reset.
     let admin = bench.by(&engine, "admin").await;
     let own = engine.reset_person(&admin, admin.actor.id, PASSWORD).await.unwrap_err();
     assert!(own.public().contains("Account page"), "{own}");
-    assert!(engine.sign_in("admin", PASSWORD, "10.0.0.5").await.is_ok());
+    assert!(engine.sign_in(by_password("admin", PASSWORD), "10.0.0.5").await.is_ok());
     audit_is_whole(&engine).await;
 }
 

@@ -13,7 +13,7 @@ use domain::facts::Actor;
 use domain::role::Role;
 use domain::time::Millis;
 use engine::view::{BoardView, RunPage, RunState, Shown};
-use engine::{Ctx, Deployment, Done, Engine, Error, NewPerson};
+use engine::{Ctx, Deployment, Done, Engine, Error, NewPerson, Proof};
 use store::people;
 use store::runs::{NewRun, RunKind};
 use tempfile::TempDir;
@@ -452,4 +452,14 @@ pub fn deploy_row(by: i64, key: Option<&'static str>) -> NewRun<'static> {
         at: Millis(1),
         key,
     }
+}
+
+/// A password as the proof at sign-in.
+pub fn by_password<'a>(login: &'a str, password: &'a str) -> Proof<'a> {
+    Proof::Password { login, password }
+}
+
+/// A one-time link as the proof at sign-in.
+pub fn by_link<'a>(token: &'a str, name: &'a str, login: &'a str, password: &'a str) -> Proof<'a> {
+    Proof::Link { token, name, login, password }
 }

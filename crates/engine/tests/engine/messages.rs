@@ -6,8 +6,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use auth::RetryAfter;
 use auth::passwords::{PasswordError, Weak};
-use auth::throttle::Wait;
 use auth::tokens::NoRandomness;
 use domain::ownership::BadValue;
 use domain::role::{Role, UnknownRole};
@@ -114,7 +114,7 @@ fn accounts_links_and_passwords() {
             Weak::Common => Weak::Common,
             Weak::OwnName => Weak::OwnName,
         ),
-        format!("Wait: {}; {}\n", Wait { for_ms: 1_500 }, Wait { for_ms: 300_000 }),
+        format!("RetryAfter: {}; {}\n", RetryAfter { for_ms: 1_500 }, RetryAfter { for_ms: 300_000 }),
         format!("UnknownRole: {}\n", UnknownRole("king".into())),
     ];
     compare("accounts", &all.concat());

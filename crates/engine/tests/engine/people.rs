@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use domain::role::Role;
 use engine::{Access, ErrorKind};
+use store::audit::Outcome;
 use store::links::LinkKind;
 use store::sessions;
 
-use crate::support::bench::{Bench, PASSWORD, actor, add, audit_is_whole, step_digest};
+use crate::support::bench::{Bench, PASSWORD, actor, add, audit_is_whole, by_link, by_password, step_digest};
 
 /// The files below `dir` that contain these bytes.
 fn files_with(dir: &std::path::Path, bytes: &[u8]) -> Vec<std::path::PathBuf> {
@@ -44,14 +45,14 @@ async fn the_setup_link_adds_the_first_admin_once() {
     let link = engine.setup_link().await.unwrap();
     assert!(engine.link(token(&old)).await.is_err(), "an earlier setup link still works");
     assert!(engine.link(token(&link)).await.unwrap().wants_password);
-    let weak = engine.use_link(token(&link), "Ada", "ada", "short", "").await.unwrap_err();
+    let weak = engine.sign_in(by_link(token(&link), "Ada", "ada", "short"), "").await.unwrap_err();
     assert_eq!(weak.kind(), ErrorKind::Invalid);
-    let ada = engine.use_link(token(&link), " Ada ", "Ada@Home", PASSWORD, "").await.unwrap().actor;
+    let ada = engine.sign_in(by_link(token(&link), " Ada ", "Ada@Home", PASSWORD), "").await.unwrap().actor;
     assert_eq!((ada.name.as_str(), ada.roles.as_slice()), ("Ada", &[Role::Admin][..]));
     assert!(!engine.is_new());
-    let again = engine.use_link(token(&link), "Eve", "eve", PASSWORD, "").await.unwrap_err();
+    let again = engine.sign_in(by_link(token(&link), "Eve", "eve", PASSWORD), "").await.unwrap_err();
     assert!(again.public().contains("already been used"), "{again}");
-    assert!(engine.sign_in("ada@home", PASSWORD, "127.0.0.1").await.is_ok());
+    assert!(engine.sign_in(by_password("ada@home", PASSWORD), "127.0.0.1").await.is_ok());
     audit_is_whole(&engine).await;
 }
 
@@ -61,7 +62,7 @@ async fn a_setup_link_does_not_work_once_a_person_exists() {
     let engine = bench.open().await;
     let link = engine.setup_link().await.unwrap();
     add(&engine, "Ada", "ada", &[Role::Admin]).await;
-    assert!(engine.use_link(token(&link), "Eve", "eve", PASSWORD, "").await.is_err());
+    assert!(engine.sign_in(by_link(token(&link), "Eve", "eve", PASSWORD), "").await.is_err());
     assert_eq!(engine.people(&actor(&engine, "ada").await).await.unwrap().len(), 1);
 }
 
@@ -78,7 +79,7 @@ async fn an_invited_person_gets_their_roles_and_the_link_is_shown_once() {
     let view = engine.link(token(&path)).await.unwrap();
     assert_eq!((view.kind.as_str(), view.login.as_str(), view.wants_password), ("invite", "grace", true));
     // The invited person can choose neither login nor roles.
-    let grace = engine.use_link(token(&path), "Root", "root", PASSWORD, "").await.unwrap().actor;
+    let grace = engine.sign_in(by_link(token(&path), "Root", "root", PASSWORD), "").await.unwrap().actor;
     assert_eq!((grace.name.as_str(), grace.roles.as_slice()), ("Grace", &[Role::Qa, Role::Docs][..]));
     let twice = engine.invite(&bench.by(&engine, "admin").await, "Grace", "grace", &roles, PASSWORD).await;
     assert!(twice.unwrap_err().public().contains("taken"));
@@ -117,13 +118,15 @@ async fn admins_set_roles_which_take_effect_immediately() {
 async fn sign_in_does_not_reveal_logins_and_limits_guesses() {
     let bench = Bench::new("sign-in");
     let engine = bench.start().await;
-    assert_eq!(engine.sign_in(" QA ", PASSWORD, "10.0.0.1").await.unwrap().actor.name, "QA");
-    let wrong = engine.sign_in("security", "not the password", "10.0.0.2").await.unwrap_err();
-    let nobody = engine.sign_in("nobody", "not the password", "10.0.0.3").await.unwrap_err();
+    assert_eq!(engine.sign_in(by_password(" QA ", PASSWORD), "10.0.0.1").await.unwrap().actor.name, "QA");
+    let wrong = engine.sign_in(by_password("security", "not the password"), "10.0.0.2").await.unwrap_err();
+    let nobody = engine.sign_in(by_password("nobody", "not the password"), "10.0.0.3").await.unwrap_err();
     assert_eq!((wrong.kind(), wrong.public()), (nobody.kind(), nobody.public()));
     let mut kinds = vec![];
     for _ in 0..4 {
-        kinds.push(engine.sign_in("security", "not the password", "10.0.0.2").await.unwrap_err().kind());
+        kinds.push(
+            engine.sign_in(by_password("security", "not the password"), "10.0.0.2").await.unwrap_err().kind(),
+        );
     }
     assert!(kinds.contains(&ErrorKind::Throttled), "{kinds:?}");
     let rows = audit_is_whole(&engine).await;
@@ -140,15 +143,36 @@ async fn sign_in_does_not_reveal_logins_and_limits_guesses() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_link_signs_in_while_passwords_are_refused_and_is_recorded_once() {
+    let bench = Bench::new("link-throttled");
+    let engine = bench.start().await;
+    let ip = "10.0.0.2";
+    let mut throttled = false;
+    for _ in 0..5 {
+        let refused = engine.sign_in(by_password("qa", "not the password"), ip).await.unwrap_err();
+        throttled |= refused.kind() == ErrorKind::Throttled;
+    }
+    assert!(throttled, "the password is limited");
+    let link = engine.person_link("qa", LinkKind::SignIn).await.unwrap();
+    assert_eq!(engine.sign_in(by_link(token(&link), "", "", ""), ip).await.unwrap().actor.name, "QA");
+    let again = engine.sign_in(by_link(token(&link), "", "", ""), ip).await.unwrap_err();
+    assert_eq!(again.kind(), ErrorKind::NotFound, "a used link is not a throttled password");
+    let rows = audit_is_whole(&engine).await;
+    let done =
+        |act: &str| rows.iter().filter(|r| r.event.act == act && r.event.outcome == Outcome::Done).count();
+    assert_eq!((done("link.use"), done("session.sign_in")), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_password_typed_in_the_login_field_is_recorded_nowhere() {
     let bench = Bench::new("mistyped");
     let engine = bench.start().await;
     const MISTYPED: &str = "my dearest pass phrase";
     // Refused because of a wrong name, then, still waiting, because of too many attempts.
     for _ in 0..3 {
-        engine.sign_in(MISTYPED, PASSWORD, "10.0.0.7").await.unwrap_err();
+        engine.sign_in(by_password(MISTYPED, PASSWORD), "10.0.0.7").await.unwrap_err();
     }
-    engine.sign_in("qa", "not the password", "10.0.0.8").await.unwrap_err();
+    engine.sign_in(by_password("qa", "not the password"), "10.0.0.8").await.unwrap_err();
     let rows = audit_is_whole(&engine).await;
     let tries: Vec<_> = rows.iter().filter(|r| r.event.act == "session.sign_in").collect();
     let of = |subject: &str| tries.iter().filter(|r| r.event.subject == subject).count();
@@ -170,8 +194,8 @@ async fn a_disabled_person_can_neither_sign_in_nor_act() {
         .unwrap();
     assert!(engine.actor(held.actor.id).is_none());
     // From another address than the sign-in below: the wait after a refused guess applies to its address.
-    assert!(engine.sign_in("qa", PASSWORD, "10.0.0.9").await.is_err());
-    assert!(engine.use_link(token(&link), "", "", "", "").await.is_err());
+    assert!(engine.sign_in(by_password("qa", PASSWORD), "10.0.0.9").await.is_err());
+    assert!(engine.sign_in(by_link(token(&link), "", "", ""), "").await.is_err());
     // A request that was in progress at that moment.
     let digest = step_digest(&engine, "A.s1").await;
     assert_eq!(engine.run_step(&held, "A.s1", &digest).await.unwrap_err().kind(), ErrorKind::Refused);
@@ -181,7 +205,7 @@ async fn a_disabled_person_can_neither_sign_in_nor_act() {
         .set_access(&bench.by(&engine, "admin").await, held.actor.id, Access::Given, PASSWORD)
         .await
         .unwrap();
-    assert!(engine.sign_in("qa", PASSWORD, "127.0.0.1").await.is_ok());
+    assert!(engine.sign_in(by_password("qa", PASSWORD), "127.0.0.1").await.is_ok());
     audit_is_whole(&engine).await;
 }
 
@@ -260,7 +284,7 @@ async fn a_link_that_was_inserted_into_the_database_gives_no_account() {
     };
     let (good, changed) = (invite("grace").await, invite("mallory").await);
     let used = invite("ada").await;
-    engine.use_link(token(&used), "", "", PASSWORD, "").await.unwrap();
+    engine.sign_in(by_link(token(&used), "", "", PASSWORD), "").await.unwrap();
     let people = engine.people(&actor(&engine, "admin").await).await.unwrap().len();
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(engine.store().file());
     let mut conn = options.connect().await.unwrap();
@@ -284,11 +308,11 @@ async fn a_link_that_was_inserted_into_the_database_gives_no_account() {
     for bad in [forged.reveal(), token(&changed), token(&used)] {
         let looked = engine.link(bad).await.unwrap_err();
         assert!(looked.public().contains("not made by Stagegate"), "{looked}");
-        let refused = engine.use_link(bad, "", "", PASSWORD, "").await.unwrap_err();
+        let refused = engine.sign_in(by_link(bad, "", "", PASSWORD), "").await.unwrap_err();
         assert!(refused.public().contains("ask an admin"), "{refused}");
     }
     assert_eq!(engine.people(&actor(&engine, "admin").await).await.unwrap().len(), people);
-    let grace = engine.use_link(token(&good), "", "", PASSWORD, "").await.unwrap();
+    let grace = engine.sign_in(by_link(token(&good), "", "", PASSWORD), "").await.unwrap();
     assert_eq!(grace.actor.roles, [Role::Qa]);
     let rows = audit_is_whole(&engine).await;
     let told: Vec<_> = rows

@@ -1,11 +1,23 @@
-//! Who people are: sign-in, one-time links, the administration of people, and the confirmation of an action by the
-//! password.
+//! Who people are: proof of identity, sign-in and sessions, re-authentication, one-time links, and the administration
+//! of people.
 
+mod account;
+mod console;
+mod invitations;
+mod link_proof;
 mod links;
+mod origin;
+mod password_proof;
 mod people;
+mod proof;
+mod proven;
+mod reauthentication;
+mod refusal_log;
+mod sessions;
 mod sign_in;
 
-pub use links::NewPerson;
-pub(crate) use links::token_hash;
+pub use console::NewPerson;
+pub use origin::Origin;
 pub use people::Access;
-pub use sign_in::{Origin, SignedIn};
+pub use proof::Proof;
+pub use sessions::SignedIn;

@@ -10,17 +10,14 @@ use domain::facts::Actor;
 use domain::policy;
 use domain::role::Role;
 
-use super::links::{LINK_LIFE_MS, NO_LONGER_ADMIN, parse_roles, reset_link};
+use super::links::{NO_LONGER_ADMIN, NewLink, reset_link};
 use crate::Engine;
-use crate::actions::{Begun, Ctx};
+use crate::actions::Ctx;
 use crate::assessment::{Assessment, all, when};
 use crate::error::Error;
 use crate::view::{Done, Permission};
-use auth::tokens::Token;
-use store::StoreError;
 use store::audit::AuditAction;
-use store::invitations::{self, InvitationError, Pending};
-use store::links::{self, InvitationState, Link, LinkKind};
+use store::links::{self, LinkKind};
 use store::people::{self, Person, PersonError, role_names};
 use store::sessions;
 
@@ -48,23 +45,10 @@ impl Access {
     }
 }
 
-/// A one-time link to be shown once.
-struct NewLink {
-    link: Link,
-    /// For the audit log.
-    detail: String,
-    /// Text shown after the link.
-    note: String,
-    /// The instruction for a repeated request.
-    again: &'static str,
-    /// The invitation that this one replaces.
-    replaces: Option<Pending>,
-}
-
 impl Engine {
     /// Confirms the password of an admin. A person who may not do `action` is refused without a password check, even if
     /// their roles change meanwhile.
-    async fn ask_admin(
+    pub(super) async fn ask_admin(
         &self,
         ctx: &Ctx,
         action: Action,
@@ -80,107 +64,11 @@ impl Engine {
 
     /// The facts for an admin's action, and the admin with their current roles: they may have lost roles since the
     /// request came in. The caller must hold the turn ([`Engine::in_turn`]).
-    fn admin_facts(&self, ctx: &Ctx) -> (Arc<Assessment>, Actor) {
+    pub(super) fn admin_facts(&self, ctx: &Ctx) -> (Arc<Assessment>, Actor) {
         let assessment = self.assessment();
         let without_roles = || Actor { roles: vec![], ..ctx.actor.clone() };
         let me = assessment.snapshot.actor(ctx.actor.id).unwrap_or_else(without_roles);
         (assessment, me)
-    }
-
-    /// Invites a person: the answer contains a one-time link, shown once. An open invitation for the same login is
-    /// replaced, unless it was made after this request arrived.
-    pub async fn invite(
-        &self,
-        ctx: &Ctx,
-        name: &str,
-        login: &str,
-        roles: &[String],
-        password: &str,
-    ) -> Result<Done, Error> {
-        let roles = parse_roles(roles)?;
-        let (name, login) = (name.trim().to_owned(), people::normal_login(login));
-        if [&name, &login].iter().any(|text| text.is_empty() || text.chars().count() > 200) {
-            return Err(Error::invalid("The name and the login must each have 1 to 200 characters."));
-        }
-        let replaces = invitations::pending(self.store().readers(), &login).await?;
-        let asked = self.ask_admin(ctx, Action::Invite, password, "no invitation was created").await?;
-        let _turn = self.in_turn().await?;
-        let (assessment, me) = self.admin_facts(ctx);
-        let taken = assessment.snapshot.people.iter().any(|p| p.login == login);
-        let allowed = all([
-            asked,
-            assessment.may(&me, Action::Invite),
-            when(!taken, || format!("The login “{login}” is taken.")),
-        ]);
-        let ends_one = replaces.as_ref().is_some_and(|pending| pending.expires_at > self.now());
-        let slugs: Vec<&str> = roles.iter().map(|r| r.slug()).collect();
-        let params = [name.as_str(), &slugs.join(",")];
-        self.execute(ctx, AuditAction::PersonInvite, &login, &params, allowed, async |begun| {
-            let new = NewLink {
-                link: Link {
-                    kind: LinkKind::Invite,
-                    person: None,
-                    name: name.clone(),
-                    login: login.clone(),
-                    roles: roles.clone(),
-                    made_by: Some(ctx.actor.id),
-                    expires_at: self.now().plus(LINK_LIFE_MS),
-                },
-                detail: format!("as {}", slugs.join(", ")),
-                note: if ends_one { " The earlier invitation no longer works." } else { "" }.to_owned(),
-                again: "To get a new link, invite the person again.",
-                replaces,
-            };
-            self.give_link(begun, new).await
-        })
-        .await
-    }
-
-    /// Withdraws an invitation: its link no longer works.
-    pub async fn withdraw_invitation(&self, ctx: &Ctx, invitation: &str) -> Result<Done, Error> {
-        let _turn = self.in_turn().await?;
-        let (assessment, me) = self.admin_facts(ctx);
-        let found = {
-            let mut db = self.store().readers().acquire().await.map_err(StoreError::from)?;
-            links::invitation(&mut db, invitation, self.now()).await?
-        };
-        let found = found.ok_or_else(|| Error::not_found("This invitation"))?;
-        let allowed = all([
-            assessment.may(&me, Action::WithdrawInvitation),
-            when(found.state != InvitationState::Joined, || {
-                format!("{} has already joined. End their access instead.", found.name)
-            }),
-        ]);
-        self.execute(
-            ctx,
-            AuditAction::PersonInviteWithdraw,
-            &found.login,
-            &[invitation],
-            allowed,
-            async |begun| {
-                let done = Done {
-                    to: "/people".to_owned(),
-                    said: format!(
-                        "The invitation for {} is withdrawn. Its link no longer works.",
-                        found.name
-                    ),
-                };
-                let (id, now) = (found.id.clone(), self.now());
-                let because = format!("withdrawn by {}", ctx.actor.name);
-                let (name, was_open) = (found.name.clone(), found.state == InvitationState::Open);
-                self.try_store_done(begun, done, String::new(), move |tx| {
-                    Box::pin(async move {
-                        // The holder of the link does not wait for the turn: they may have just joined.
-                        if !links::withdraw_invitation(tx, &id, &because, now).await? && was_open {
-                            return Err(InvitationError::NotOpen(name));
-                        }
-                        Ok(())
-                    })
-                })
-                .await
-            },
-        )
-        .await
     }
 
     /// Creates a link with which a person can choose a new password. Their old password and sessions end now.
@@ -208,36 +96,6 @@ impl Engine {
             self.give_link(begun, new).await
         })
         .await
-    }
-
-    async fn give_link(&self, begun: Begun, new: NewLink) -> Result<Done, Error> {
-        let NewLink { link, detail, note, again, replaces } = new;
-        let token = Token::generate().map_err(Error::internal)?;
-        let path = format!("/link/{}", token.reveal());
-        let (hash, now) = (token.hash(), self.now());
-        // The answer that is stored for a repeated key contains no link: the link is never stored.
-        let kept =
-            Done { to: "/people".to_owned(), said: format!("The link has already been shown. {again}") };
-        let name = link.name.clone();
-        self.try_store_done(begun, kept, detail, move |tx| {
-            Box::pin(async move {
-                if let Some(person) = link.person {
-                    links::withdraw_of(&mut *tx, person).await?;
-                    people::clear_password(&mut *tx, person).await?;
-                    sessions::end_all(&mut *tx, person, None).await?;
-                }
-                if link.kind == LinkKind::Invite {
-                    return invitations::replace(tx, &hash, &link, replaces.as_ref(), now).await;
-                }
-                links::create(tx, &hash, &link, now).await?;
-                Ok(())
-            })
-        })
-        .await?;
-        Ok(Done {
-            to: "/people".to_owned(),
-            said: format!("One-time link for {name}, shown only now: {path}{note}"),
-        })
     }
 
     /// Sets the roles of a person to `roles`, if their roles are still those in `shown`. The last admin stays an admin.
@@ -356,6 +214,13 @@ fn find(assessment: &Assessment, person: i64) -> Result<&Person, Error> {
 fn is_last_admin(assessment: &Assessment, person: i64) -> bool {
     let admins = assessment.snapshot.holders(Role::Admin);
     admins.len() == 1 && admins[0].id == person
+}
+
+pub(super) fn parse_roles(words: &[String]) -> Result<Vec<Role>, Error> {
+    words
+        .iter()
+        .map(|w| w.parse().map_err(|e: domain::role::UnknownRole| Error::invalid(e.to_string())))
+        .collect()
 }
 
 fn in_order(mut roles: Vec<Role>) -> Vec<Role> {
