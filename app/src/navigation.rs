@@ -20,7 +20,7 @@ fn bar(here: Option<Page>, count: impl Fn(&'static str) -> AnyView) -> AnyView {
     let current = here.and_then(Page::entry);
     let link = |page: Page| {
         let marked = (current == Some(page)).then_some("page");
-        let count = (page == Page::Board).then(|| count("inbox-count"));
+        let count = (page == Page::Board).then(|| count("todo-count"));
         view! {
             <li>
                 <a href=page.href() aria-current=marked>
@@ -142,12 +142,12 @@ mod tests {
 
     #[test]
     fn the_number_of_to_dos_is_readable_and_absent_when_there_are_none() {
-        let html = |n| html(move || count_badge("inbox-count", n));
+        let html = |n| html(move || count_badge("todo-count", n));
         assert!(html(1).contains("1 to-do waiting for you"));
         assert!(html(3).contains("3 to-dos waiting for you"));
-        assert!(html(0).contains("data-live=\"inbox-count\"") && !html(0).contains("count num"));
+        assert!(html(0).contains("data-live=\"todo-count\"") && !html(0).contains("count num"));
         // Each region is updated by its name.
-        for region in ["inbox-count", "menu-count"] {
+        for region in ["todo-count", "menu-count"] {
             assert_eq!(rendered("/").matches(&format!("data-live=\"{region}\"")).count(), 1);
         }
     }

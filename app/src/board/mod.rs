@@ -3,9 +3,9 @@
 mod alerts;
 mod drift;
 mod gates;
-mod inbox;
 mod report;
 mod stack;
+mod todos;
 mod verdict;
 mod waivers;
 mod work;
@@ -40,7 +40,7 @@ pub fn board_view(here: &Here, board: &BoardView) -> AnyView {
         <h1 class="visually-hidden">{format!("Board of {}", board.stack)}</h1>
         {report::head(board)}
         {alerts::alerts(here, board)}
-        {inbox::inbox(board)}
+        {todos::todos(board)}
         {verdict::banner(here, board)}
         {work::running(board)}
         {gate_row(&board.judgement.gates, None)}

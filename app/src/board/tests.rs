@@ -101,7 +101,7 @@ fn the_printed_report_names_who_accepted_and_who_signed() {
 #[test]
 fn to_dos_are_shown_before_the_verdict() {
     let mut busy = board();
-    busy.inbox = vec![Todo {
+    busy.todos = vec![Todo {
         what: "Accept gate A".into(),
         why: "every criterion <holds>".into(),
         href: "/gates/A#acceptance".into(),

@@ -280,7 +280,7 @@ pub fn board() -> BoardView {
         observed,
         running: vec![],
         recent: vec![run(7, RunState::Failed)],
-        inbox: vec![],
+        todos: vec![],
         blockers: vec![],
         waivers: vec![],
         end_waiver: Permission::Allowed,

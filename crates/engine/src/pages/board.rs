@@ -51,7 +51,7 @@ impl Engine {
             release,
             running,
             recent,
-            inbox: assessment.inbox(actor),
+            todos: assessment.todos(actor),
             blockers: assessment.blockers(actor, &assessment.judgement.verdict.blockers),
             waivers: assessment.waivers(),
             end_waiver: assessment.may(actor, Action::EndWaiver),

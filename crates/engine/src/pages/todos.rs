@@ -23,14 +23,14 @@ impl Engine {
     /// The content of the page header for this person.
     pub async fn top(&self, actor: &Actor) -> Result<TopView, Error> {
         let assessment = self.assessment();
-        let waiting = assessment.inbox(actor).len();
+        let waiting = assessment.todos(actor).len();
         Ok(TopView { verdict: assessment.judgement.verdict.clone(), waiting })
     }
 }
 
 impl Assessment {
     /// The to-dos of this person.
-    pub(crate) fn inbox(&self, actor: &Actor) -> Vec<Todo> {
+    pub(crate) fn todos(&self, actor: &Actor) -> Vec<Todo> {
         let mut todos = Vec::new();
         todos.extend(self.decision_todo(actor));
         todos.extend(self.signature_todos(actor));

@@ -28,7 +28,7 @@ pub struct BoardView {
     /// The last few runs that ended.
     pub recent: Vec<RunView>,
     /// The to-dos of the current user, most urgent first.
-    pub inbox: Vec<Todo>,
+    pub todos: Vec<Todo>,
     /// The reasons for No-Go, with the people who can resolve them.
     pub blockers: Vec<BlockerView>,
     /// The active waivers, the first to expire first.

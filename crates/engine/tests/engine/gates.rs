@@ -137,15 +137,15 @@ async fn security_waives_with_a_reason_and_an_end_but_not_results_of_its_own_run
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_person_sees_their_to_dos_and_blockers_name_people() {
-    let bench = Bench::new("inbox");
+    let bench = Bench::new("todos");
     let engine = bench.start().await;
     bench.write("note.txt", "here");
     bench.step(&engine, "qa", "A.s1").await;
     let waits = async |login: &str| {
         let page = engine.board(&actor(&engine, login).await).await.unwrap();
         let top = engine.top(&actor(&engine, login).await).await.unwrap();
-        assert_eq!(top.waiting, page.inbox.len(), "the count is that of the list");
-        page.inbox.into_iter().map(|t| t.what).collect::<Vec<_>>()
+        assert_eq!(top.waiting, page.todos.len(), "the count is that of the list");
+        page.todos.into_iter().map(|t| t.what).collect::<Vec<_>>()
     };
     assert_eq!(waits("backend").await, ["Attest A.2"]);
     assert!(waits("qa").await.is_empty() && waits("po").await.is_empty());
