@@ -208,7 +208,7 @@ fn verdict_pill(go: bool, label: String, line: &str) -> AnyView {
     .into_any()
 }
 
-/// Name, roles, account, theme, sign-out.
+/// Name, roles, account, theme, keyboard shortcuts, sign-out.
 fn person(context: &RequestContext) -> AnyView {
     let Some(actor) = &context.actor else { return ().into_any() };
     let name = actor.name.clone();
@@ -222,6 +222,9 @@ fn person(context: &RequestContext) -> AnyView {
                 <a class="btn" href=Page::Account.href()>"Account and password"</a>
                 <button type="button" class="btn needs-js" data-theme-toggle="">
                     "Switch between light and dark"
+                </button>
+                <button type="button" class="btn needs-js" data-keys-open="">
+                    "Keyboard shortcuts"
                 </button>
                 <form method="post" action=SignOut::url()>
                     {envelope(context, Action::SignOut.name())} <button type="submit" class="btn">"Sign out"</button>

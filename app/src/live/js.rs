@@ -12,6 +12,26 @@ pub(crate) fn listen(target: &EventTarget, name: &str, handler: impl FnMut(Event
     closure.forget();
 }
 
+/// Whether the event comes from an element that matches `selector`, or from inside of one.
+pub(crate) fn comes_from(event: &Event, selector: &str) -> bool {
+    event
+        .target()
+        .and_then(|t| t.dyn_into::<Element>().ok())
+        .is_some_and(|e| e.closest(selector).is_ok_and(|found| found.is_some()))
+}
+
+/// A choice of the reader that this browser has stored.
+pub(crate) fn stored(key: &str) -> Option<String> {
+    leptos::prelude::window().local_storage().ok()??.get_item(key).ok()?
+}
+
+/// Stores a choice of the reader in this browser, if it allows that.
+pub(crate) fn store(key: &str, value: &str) {
+    if let Ok(Some(storage)) = leptos::prelude::window().local_storage() {
+        let _ = storage.set_item(key, value);
+    }
+}
+
 /// Calls `then` after `ms` milliseconds.
 pub(crate) fn later(ms: i32, then: impl FnOnce() + 'static) {
     let then = Closure::once_into_js(then);

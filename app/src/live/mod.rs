@@ -86,6 +86,10 @@ pub fn Live(
             <form class="stack" method="dialog">
                 <h2>"Keyboard shortcuts"</h2>
                 <dl class="kv">{keys}</dl>
+                <label class="check">
+                    <input type="checkbox" id="keys-on" checked=true autocomplete="off" />
+                    <span>"Use these shortcuts in this browser"</span>
+                </label>
                 <button class="btn">"Close"</button>
             </form>
         </dialog>

@@ -15,6 +15,11 @@ const STOPS: &str = "a[href],button,summary,[tabindex]";
 /// Fields for text or choices.
 const FIELDS: &str = "input:not([type=hidden]),textarea,select";
 
+/// Messages that screen readers announce when they appear.
+const MESSAGES: &str = "[role=alert],[role=status]";
+/// Messages that were announced before their region was replaced.
+const ANNOUNCED: &str = "[data-announced]";
+
 /// Updates every `data-live` region of the page to its content in `fresh`.
 pub(super) fn swap(fresh: &Document) {
     let page = document();
@@ -31,6 +36,7 @@ pub(super) fn swap(fresh: &Document) {
             continue;
         }
         keep_open(old, &new);
+        silence(old, &new, ANNOUNCED);
         if without_keys(&old.outer_html()) != without_keys(&new.outer_html()) {
             exchange(old, &new, &page);
         }
@@ -74,6 +80,24 @@ fn keep_open(old: &Element, new: &Element) {
     }
 }
 
+/// A message of `new` that the page shows already, as one of `shown` in `old`, is not announced again: it loses its
+/// role.
+fn silence(old: &Element, new: &Element, shown: &str) {
+    for message in with_self(new, MESSAGES) {
+        let text = message.text_content();
+        if with_self(old, shown).any(|m| m.text_content() == text) {
+            let _ = message.remove_attribute("role");
+            let _ = message.set_attribute("data-announced", "");
+        }
+    }
+}
+
+/// The elements of a region that match, the region itself included.
+fn with_self(region: &Element, selector: &str) -> impl Iterator<Item = Element> + use<> {
+    let itself = region.matches(selector).unwrap_or(false).then(|| region.clone());
+    itself.into_iter().chain(elements(region.query_selector_all(selector)))
+}
+
 fn exchange(old: &Element, new: &Element, page: &Document) {
     let focused = page.active_element().filter(|e| old.contains(Some(e)));
     let place = focused.and_then(|focused| {
@@ -81,6 +105,7 @@ fn exchange(old: &Element, new: &Element, page: &Document) {
         Some((at, focused.text_content()))
     });
     own_keys(new);
+    silence(old, new, MESSAGES);
     let _ = old.replace_with_with_node_1(new);
     if let Some((at, label)) = place
         && let Some(next) = elements(new.query_selector_all(STOPS)).nth(at)
