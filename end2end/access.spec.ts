@@ -1,9 +1,9 @@
 // Accessibility: axe checks every page in light and dark; keyboard use; small screens.
 import AxeBuilder from "@axe-core/playwright";
 import { expect, test } from "@playwright/test";
-import { startStep } from "./support/acts.ts";
+import { notice, startStep } from "./support/acts.ts";
 import { Complaints } from "./support/complaints.ts";
-import { People, type Person } from "./support/people.ts";
+import { form, People, type Person } from "./support/people.ts";
 import { Small } from "./support/small.ts";
 
 let small: Small;
@@ -102,6 +102,75 @@ test("keyboard shortcuts change the page, but not while a text is typed", async 
   await page.keyboard.type("gm?");
   await expect(page).toHaveURL(/\/ownership$/);
   await expect(page.locator('input[name="value"]:visible').first()).toHaveValue("gm?");
+});
+
+test("keyboard shortcuts can be turned off and on again with the keyboard, and the browser remembers it", async () => {
+  const page = devops.page;
+  const live = page.locator('.live[role="status"]');
+  const list = page.locator("dialog#keys");
+  const choice = list.getByRole("checkbox", { name: "Use these shortcuts in this browser" });
+  const openFromMenu = async () => {
+    await page.locator("header .menu > summary").press("Enter");
+    await page.getByRole("button", { name: "Keyboard shortcuts" }).press("Enter");
+    await expect(list).toBeVisible();
+  };
+  await page.goto("/");
+  await expect(live).toHaveText("live");
+  await page.keyboard.press("?");
+  await expect(choice).toBeChecked();
+  await choice.press("Space");
+  await expect(choice).not.toBeChecked();
+  await page.keyboard.press("Escape");
+  await page.reload();
+  await expect(live).toHaveText("live");
+  for (const key of ["?", "g", "m"]) await page.keyboard.press(key);
+  // The list is open only now, so the keys before did nothing.
+  await expect(list).toBeHidden();
+  await openFromMenu();
+  await expect(page).toHaveURL(/\/$/);
+  await expect(choice).not.toBeChecked();
+  await choice.press("Space");
+  await page.keyboard.press("Escape");
+  await expect(list).toBeHidden();
+  await page.keyboard.press("?");
+  await expect(list).toBeVisible();
+  await expect(choice).toBeChecked();
+  await page.keyboard.press("Escape");
+});
+
+test("a refused form moves the focus to the message, and the field refers to it", async () => {
+  const page = devops.page;
+  await page.goto("/account");
+  const fields = form(page, "change_password");
+  await expect(fields.locator("[name=password]")).toHaveAccessibleDescription(/^At least \d+ characters/);
+  await fields.locator("[name=old]").fill("not the password of anyone");
+  await fields.locator("[name=password]").fill("a phrase of several words");
+  await fields.locator("[name=again]").fill("a phrase of several words");
+  await fields.getByRole("button").click();
+  await expect(notice(page)).toContainText("The password is wrong");
+  await expect(notice(page)).toBeFocused();
+  await expect(page.getByRole("alert")).toHaveCount(0);
+  await expect(fields.locator("[name=old]")).toHaveAttribute("aria-invalid", "true");
+  await expect(fields.locator("[name=old]")).toHaveAccessibleDescription(/The password is wrong/);
+  await expect(fields.locator("[aria-invalid]")).toHaveCount(1);
+  // The next stop is in the page below, not in the navigation.
+  await page.keyboard.press("Tab");
+  await expect(fields.locator("[name=old]")).toBeFocused();
+});
+
+test("a refused form moves the focus without scripts too, and keeps what was entered", async () => {
+  const { context, page } = await people.stranger("no scripts", { javaScriptEnabled: false });
+  await page.goto("/sign-in");
+  const fields = form(page, "sign_in");
+  await fields.locator("[name=login]").fill("nobody");
+  await fields.locator("[name=password]").fill("not the password of anyone");
+  await fields.getByRole("button").click();
+  await expect(notice(page)).toContainText("Name or password is wrong");
+  await expect(notice(page)).toBeFocused();
+  await expect(fields.locator("[name=login]")).toHaveValue("nobody");
+  await expect(fields.locator("[aria-invalid]")).toHaveCount(1);
+  await expect(fields.locator("[name=password]")).toHaveAttribute("aria-invalid", "true");
+  await context.close();
 });
 
 test("pages fit on a phone without horizontal scrolling", async () => {

@@ -175,7 +175,7 @@ mod tests {
 
     fn notice(text: &str, typed: &str) -> Flash {
         let fields = [("login".to_owned(), typed.to_owned())].into();
-        Flash { ok: false, text: text.to_owned(), form: "f".to_owned(), fields }
+        Flash { ok: false, text: text.to_owned(), form: "f".to_owned(), fields, field: None }
     }
 
     fn session(key: &str) -> Owner {

@@ -20,7 +20,7 @@ use crate::navigation::navigation;
 use crate::pages::PageRoutes;
 use crate::people::SignOut;
 use crate::ssr::{Flash, RequestContext};
-use crate::ui::{Icon, envelope, escaped, icon};
+use crate::ui::{Icon, NOTICE_TEXT, envelope, escaped, icon};
 
 /// Sets the selected theme before the first paint and marks the document as running scripts. The selection is stored in
 /// the browser under `stagegate-theme` (`light` or `dark`; if it is absent, the system setting applies).
@@ -133,17 +133,25 @@ fn NotFound() -> impl IntoView {
     }
 }
 
-/// The message of the last action.
+/// The message of the last action. A refusal takes the focus, so that it is read out and the next Tab leads into the
+/// page. It is not an alert as well: some screen readers would announce it twice.
 fn notice(flash: &Flash) -> AnyView {
-    let (class, role, shape) = if flash.ok {
-        ("notice notice--ok", "status", Icon::Check)
-    } else {
-        ("notice notice--error", "alert", Icon::Cross)
-    };
+    let shape = if flash.ok { Icon::Check } else { Icon::Cross };
     let text = flash.text.clone();
+    let text = view! { <p class="wrap" id=NOTICE_TEXT>{icon(shape)} " " {text}</p> };
+    if flash.ok {
+        return view! { <div class="notice notice--ok" role="status" id="notice">{text}</div> }.into_any();
+    }
     view! {
-        <div class=class role=role id="notice">
-            <p class="wrap">{icon(shape)} " " {text}</p>
+        <div
+            class="notice notice--error"
+            role="group"
+            aria-labelledby=NOTICE_TEXT
+            id="notice"
+            tabindex="-1"
+            autofocus=true
+        >
+            {text}
         </div>
     }
     .into_any()
@@ -245,6 +253,23 @@ mod tests {
         assert!(policy.contains("script-src 'nonce-abc' 'strict-dynamic' 'wasm-unsafe-eval';"));
         assert!(!policy.contains("unsafe-inline") && !policy.contains("'unsafe-eval'"));
         assert!(content_policy("").contains("script-src 'none'"));
+    }
+
+    #[test]
+    fn a_refusal_takes_the_focus_and_is_no_alert_as_well() {
+        let html = |ok| {
+            let flash = Flash { ok, text: "<b>".to_owned(), ..Flash::default() };
+            let out = crate::ui::samples::html(move || notice(&flash));
+            crate::ui::snapshot::assert_references(&out);
+            assert!(out.contains("id=\"notice\"") && out.contains("id=\"notice-text\""), "{out}");
+            assert!(out.contains("&lt;b&gt;"), "{out}");
+            out
+        };
+        let refused = html(false);
+        assert!(refused.contains("tabindex=\"-1\"") && refused.contains(" autofocus"), "{refused}");
+        assert!(!refused.contains("alert") && !refused.contains("status"), "{refused}");
+        let done = html(true);
+        assert!(done.contains("role=\"status\"") && !done.contains("autofocus"), "{done}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::future::Future;
 
 use domain::facts::Actor;
 use engine::Token;
-use engine::{Ctx, Done, Engine, Error, ErrorKind};
+use engine::{Ctx, Done, Engine, Error, ErrorKind, FormField};
 use http::request::Parts;
 use leptos::prelude::*;
 use leptos_axum::ResponseOptions;
@@ -180,7 +180,7 @@ fn cookie<'a>(headers: &'a http::HeaderMap, name: &str) -> Option<&'a str> {
 }
 
 /// The message of an action on the next page.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Flash {
     /// `true`: done; `false`: refused or failed.
     pub ok: bool,
@@ -190,6 +190,8 @@ pub struct Flash {
     pub form: String,
     /// The values entered in that form, so that they can be shown again. Never passwords.
     pub fields: BTreeMap<String, String>,
+    /// The field that a refusal is about, if it is about one.
+    pub field: Option<FormField>,
 }
 
 /// Renders a page: loads its data and shows the view, or the error with its HTTP status.
@@ -276,12 +278,13 @@ pub async fn finish(
 ) -> Result<(), AppError> {
     let (to, flash) = match answer {
         Ok(done) => {
-            let flash = Flash { ok: true, text: done.said, form: envelope.form, fields: BTreeMap::new() };
+            let flash = Flash { ok: true, text: done.said, form: envelope.form, ..Flash::default() };
             (done.to, flash)
         }
         Err(error) => {
             let fields = fields.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-            let flash = Flash { ok: false, text: error.public(), form: envelope.form, fields };
+            let flash =
+                Flash { ok: false, text: error.public(), form: envelope.form, fields, field: error.field() };
             (local_path(&envelope.back), flash)
         }
     };

@@ -212,8 +212,7 @@ fn refuse_action(context: &RequestContext, back: &str, action: Action) -> Respon
     context.leave_notice(Flash {
         ok: false,
         text: format!("Not done: your roles do not allow this. Only {} can do it.", who_may(action)),
-        form: String::new(),
-        fields: Default::default(),
+        ..Flash::default()
     });
     Redirect::to(back).into_response()
 }

@@ -11,8 +11,8 @@ use leptos::server_fn::ServerFn;
 use super::acts::{Attest, EndWaiver, Waive};
 use super::check_card;
 use crate::ui::{
-    Here, Icon, code_text, confirm_form, envelope, form_name, hidden, icon, item_badge, note_field,
-    offer_button, password_field, post_button, roles, text_field, time, web_link,
+    FieldAttributes, Here, Icon, code_text, confirm_form, envelope, field, form_name, hidden, icon,
+    item_badge, note_field, offer_button, password_field, post_button, roles, text_field, time, web_link,
 };
 
 /// A criterion with its evidence and its buttons.
@@ -220,7 +220,6 @@ fn waive_form(here: &Here, page: &GatePage, state: &ItemState) -> Option<AnyView
         return None;
     }
     let form = form_name(Action::Waive, &item.id);
-    let until = format!("{form}:until");
     let own = page
         .not_waivable
         .iter()
@@ -229,6 +228,22 @@ fn waive_form(here: &Here, page: &GatePage, state: &ItemState) -> Option<AnyView
     let offer = match (&page.waive, own) {
         (Permission::Allowed, Some(no)) => no,
         (offer, _) => offer.clone(),
+    };
+    let until = |attributes: FieldAttributes| {
+        view! {
+            <input
+                type="date"
+                id=attributes.id
+                name="until"
+                min=page.now.date()
+                max=page.waive_until.clone()
+                value=here.draft(&form, "until")
+                required=true
+                aria-describedby=attributes.described_by
+                aria-invalid=attributes.invalid
+            />
+        }
+        .into_any()
     };
     let panel = || {
         view! {
@@ -242,19 +257,8 @@ fn waive_form(here: &Here, page: &GatePage, state: &ItemState) -> Option<AnyView
                     "The reason is shown with the verdict and your name.",
                     true,
                 )}
-                <div class="field">
-                    <label for=until.clone()>"Last valid day (UTC)"</label>
-                    <input
-                        type="date"
-                        id=until.clone()
-                        name="until"
-                        min=page.now.date()
-                        max=page.waive_until.clone()
-                        value=here.draft(&form, "until")
-                        required=true
-                    />
-                </div>
-                {password_field(&form)}
+                {field(here, &form, "until", "Last valid day (UTC)", "", until)}
+                {password_field(here, &form)}
                 {offer_button("Waive", "btn--primary", &offer)}
             </form>
         }

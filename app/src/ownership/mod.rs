@@ -19,8 +19,8 @@ pub use self::history::FieldHistoryPage;
 use self::history::shown_value;
 use crate::ssr::page;
 use crate::ui::{
-    Here, Icon, badge, code_text, empty, envelope, form_name, hidden, icon, offer_button, page_head,
-    post_button, time,
+    FieldAttributes, Here, Icon, badge, code_text, empty, envelope, form_name, hidden, hint_id, icon,
+    offer_button, page_head, post_button, time,
 };
 
 /// The page of the ownership log.
@@ -124,6 +124,10 @@ fn field(here: &Here, view: &OwnershipFieldView, fill: &Permission) -> AnyView {
     let value = if typed.is_empty() { now.clone() } else { typed };
     let shown = view.history.first().map_or(0, |e| e.id).to_string();
     let label = label_of(field);
+    let hint = hint(field.kind);
+    let attributes = FieldAttributes::new(here, &form, "value", form.clone(), !hint.is_empty());
+    let hint =
+        (!hint.is_empty()).then(|| view! { <span class="field__hint" id=hint_id(&form)>{hint}</span> });
     let suggestion = view.suggestion.as_ref().filter(|s| **s != now).map(|suggestion| {
         let button = post_button(
             here,
@@ -153,18 +157,20 @@ fn field(here: &Here, view: &OwnershipFieldView, fill: &Permission) -> AnyView {
                         <div class="grow">
                             <input
                                 type=input_type(field.kind)
-                                id=form.clone()
+                                id=attributes.id
                                 name="value"
                                 value=value
                                 required=true
                                 maxlength="200"
                                 disabled=fill.reason().is_some()
                                 autocomplete="off"
+                                aria-describedby=attributes.described_by
+                                aria-invalid=attributes.invalid
                             />
                         </div>
                         {offer_button("Save", "", fill)}
                     </div>
-                    <span class="field__hint">{hint(field.kind)}</span>
+                    {hint}
                 </div>
             </form>
             <div class="stack stack--tight" data-live=format!("field-{}", field.id)>

@@ -37,8 +37,8 @@ pub fn account_view(here: &Here, actor: &Actor) -> AnyView {
                     <h2>"Change password"</h2>
                 </div>
                 <form class="form card__body" method="post" action=ChangePassword::url()>
-                    {envelope(here, FORM)} {secret_field(FORM, "old", "Current password", Secret::Present)}
-                    {new_password(FORM)}
+                    {envelope(here, FORM)} {secret_field(here, FORM, "old", "Current password", Secret::Present)}
+                    {new_password(here, FORM)}
                     <p class="row">
                         <button type="submit" class="btn btn--primary">"Change password"</button>
                     </p>

@@ -51,7 +51,7 @@ pub fn link_view(here: &Here, token: &str, link: &LinkView) -> AnyView {
     let who = if is_setup {
         view! {
             {text_field(here, FORM, "name", "Your name", "Other people see this name.", true)}
-            {login_field(here, FORM, Some("You sign in with it. It can be an e-mail address."))}
+            {login_field(here, FORM, "You sign in with it. It can be an e-mail address.")}
         }
         .into_any()
     } else {
@@ -72,7 +72,7 @@ pub fn link_view(here: &Here, token: &str, link: &LinkView) -> AnyView {
         }
         .into_any()
     };
-    let password = link.wants_password.then(|| new_password(FORM));
+    let password = link.wants_password.then(|| new_password(here, FORM));
     view! {
         <Title text=title.clone() />
         <div class="auth stack">

@@ -127,7 +127,7 @@ fn change(here: &Here, me: &Actor, person: &PersonView) -> AnyView {
         view! {
             <form class="form" method="post" action=SetRoles::url()>
                 {envelope(here, &set_form)} {hidden(&[("person", &id), ("shown", &held.join(","))])}
-                {role_boxes(&name, |role| ticked.contains(&role.slug()))} {password_field(&set_form)}
+                {role_boxes(&name, |role| ticked.contains(&role.slug()))} {password_field(here, &set_form)}
                 <button type="submit" class="btn btn--primary">"Save roles"</button>
             </form>
         }
@@ -143,7 +143,7 @@ fn change(here: &Here, me: &Actor, person: &PersonView) -> AnyView {
                         "The password of {name} stops working immediately, and all of their sessions end. The next page shows a one-time link for choosing a new password.",
                     )}
                 </p>
-                {password_field(&reset_form)}
+                {password_field(here, &reset_form)}
                 <button type="submit" class="btn btn--danger">{format!("Reset password of {name}")}</button>
             </form>
         }
@@ -171,7 +171,7 @@ fn change(here: &Here, me: &Actor, person: &PersonView) -> AnyView {
                 {envelope(here, &access_form)}
                 {hidden(&[("person", &id), ("access", new_access.slug())])}
                 <p class="small">{text}</p>
-                {password_field(&access_form)}
+                {password_field(here, &access_form)}
                 <button type="submit" class=class>{button}</button>
             </form>
         }
@@ -295,8 +295,8 @@ fn invite_card(here: &Here) -> AnyView {
             </div>
             <form class="form card__body" method="post" action=Invite::url()>
                 {envelope(here, INVITE)} {text_field(here, INVITE, "name", "Name", "", true)}
-                {login_field(here, INVITE, Some("The person signs in with it."))}
-                {role_boxes("the new person", was_ticked)} {password_field(INVITE)}
+                {login_field(here, INVITE, "The person signs in with it.")}
+                {role_boxes("the new person", was_ticked)} {password_field(here, INVITE)}
                 <p class="row">
                     <button type="submit" class="btn btn--primary">"Invite"</button>
                 </p>

@@ -18,7 +18,7 @@ pub use link::{LinkPage, link_view};
 pub use list::{PeoplePage, people_view};
 pub use sign_in::{SignInPage, sign_in_view};
 
-use crate::ui::Here;
+use crate::ui::{Here, field};
 
 /// The purpose of a password field; browsers and password managers use it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,63 +30,63 @@ pub(crate) enum Secret {
 }
 
 /// A labelled password field. It is never filled in again.
-fn secret_field(form: &str, name: &'static str, label: &'static str, secret: Secret) -> AnyView {
-    let id = format!("{form}:{name}");
+fn secret_field(here: &Here, form: &str, name: &'static str, label: &str, secret: Secret) -> AnyView {
     let (autocomplete, shortest, hint) = match secret {
-        Secret::Present => ("current-password", None, None),
+        Secret::Present => ("current-password", None, String::new()),
         Secret::New => {
             let shortest = engine::SHORTEST_PASSWORD;
-            let hint = (name == "password")
-                .then(|| format!("At least {shortest} characters. A phrase of several words works best."));
+            let hint = match name {
+                "password" => {
+                    format!("At least {shortest} characters. A phrase of several words works best.")
+                }
+                _ => String::new(),
+            };
             ("new-password", Some(shortest.to_string()), hint)
         }
     };
-    let hint = hint.map(|hint| view! { <span class="field__hint">{hint}</span> });
-    view! {
-        <div class="field">
-            <label for=id.clone()>{label}</label>
+    field(here, form, name, label, &hint, |attributes| {
+        view! {
             <input
                 type="password"
-                id=id.clone()
+                id=attributes.id
                 name=name
                 required=true
                 minlength=shortest
                 autocomplete=autocomplete
+                aria-describedby=attributes.described_by
+                aria-invalid=attributes.invalid
             />
-            {hint}
-        </div>
-    }
-    .into_any()
+        }
+        .into_any()
+    })
 }
 
 /// A new password, twice.
-fn new_password(form: &str) -> AnyView {
+fn new_password(here: &Here, form: &str) -> AnyView {
     view! {
-        {secret_field(form, "password", "New password", Secret::New)}
-        {secret_field(form, "again", "Repeat new password", Secret::New)}
+        {secret_field(here, form, "password", "New password", Secret::New)}
+        {secret_field(here, form, "again", "Repeat new password", Secret::New)}
     }
     .into_any()
 }
 
 /// The field for the login name, filled with the value of a refused form.
-fn login_field(here: &Here, form: &str, hint: Option<&'static str>) -> AnyView {
-    let id = format!("{form}:login");
-    let hint = hint.map(|hint| view! { <span class="field__hint">{hint}</span> });
-    view! {
-        <div class="field">
-            <label for=id.clone()>"Login"</label>
+fn login_field(here: &Here, form: &str, hint: &str) -> AnyView {
+    field(here, form, "login", "Login", hint, |attributes| {
+        view! {
             <input
                 type="text"
-                id=id.clone()
+                id=attributes.id
                 name="login"
                 value=here.draft(form, "login")
                 required=true
                 autocomplete="username"
                 autocapitalize="none"
                 spellcheck="false"
+                aria-describedby=attributes.described_by
+                aria-invalid=attributes.invalid
             />
-            {hint}
-        </div>
-    }
-    .into_any()
+        }
+        .into_any()
+    })
 }

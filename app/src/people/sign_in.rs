@@ -48,8 +48,8 @@ pub fn sign_in_view(here: &Here, next: &str, is_new: bool, already: Option<&str>
                 <form class="form card__body" method="post" action=SignIn::url()>
                     {envelope(here, FORM)}
                     {hidden(&[("next", next)])}
-                    {login_field(here, FORM, None)}
-                    {secret_field(FORM, "password", "Password", Secret::Present)}
+                    {login_field(here, FORM, "")}
+                    {secret_field(here, FORM, "password", "Password", Secret::Present)}
                     <button type="submit" class="btn btn--primary btn--big">"Sign in"</button>
                 </form>
             </section>

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use domain::facts::Actor;
 use domain::paging::Pages;
 use domain::role::Role;
+use engine::FormField;
 use engine::view::{Invitation, InvitationState};
 use engine::view::{InvitationsPage, LinkView, PersonView};
 
 use super::{account_view, link_view, people_view, sign_in_view};
 use crate::ssr::Flash;
 use crate::ui::samples::{NOW, here, html};
-use crate::ui::snapshot::assert_page;
+use crate::ui::snapshot::{assert_page, assert_references};
 
 fn actor(id: i64, name: &str, roles: &[Role]) -> Actor {
     Actor { id, name: name.into(), roles: roles.to_vec() }
@@ -37,6 +38,7 @@ fn sign_in_needs_no_script_and_has_one_message_for_every_mistake() {
         text: "Name or password is wrong.".into(),
         form: "sign_in".into(),
         fields: BTreeMap::from([("login".to_owned(), "ada\"><script>".to_owned())]),
+        field: Some(FormField::Password),
     });
     let out = html(|| sign_in_view(&place, "/gates/A", false, None));
     assert_page("sign-in", &out);
@@ -115,6 +117,7 @@ fn refused_roles_keep_the_selection_and_send_the_current_roles() {
         text: "The roles changed.".into(),
         form: "set_roles:2".into(),
         fields: BTreeMap::from([("roles".to_owned(), "po,docs".to_owned())]),
+        field: None,
     });
     let out = html(|| people_view(&place, &me, &team(), &none()));
     let form = out.split("<form").find(|f| f.contains("set_roles:2")).unwrap();
@@ -181,6 +184,7 @@ fn a_one_time_link_is_shown_only_from_the_message_of_the_action() {
         text: "One-time link for Grace, shown only now: /link/abc".into(),
         form: "invite".into(),
         fields: BTreeMap::new(),
+        field: None,
     });
     let out = html(|| people_view(&place, &me, &team(), &none()));
     assert!(out.contains("href=\"/link/abc\"") && out.contains("Copy this link now"), "{out}");
@@ -197,15 +201,19 @@ fn a_refused_invitation_keeps_the_entered_values() {
         text: "The login is taken.".into(),
         form: "invite".into(),
         fields: fields.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
+        field: Some(FormField::Login),
     });
     let out = html(|| people_view(&place, &me, &[], &none()));
     assert!(out.contains("value=\"Linus\"") && out.contains("value=\"linus\""), "{out}");
     assert_eq!(out.matches(" checked").count(), 2, "{out}");
+    let invalid: Vec<&str> = out.split("<input").filter(|i| i.contains("aria-invalid=\"true\"")).collect();
+    assert!(matches!(invalid[..], [login] if login.contains("name=\"login\"")), "{invalid:?}");
 }
 
 #[test]
 fn the_account_page_requires_the_current_password_and_the_new_one_twice() {
     let out = html(|| account_view(&here("/account"), &actor(2, "Grace", &[])));
+    assert_references(&out);
     assert_eq!(out.matches("type=\"password\"").count(), 3, "{out}");
     assert!(out.contains("You have no role yet") && out.contains("action=\"/api/sign_out\""), "{out}");
 }

@@ -102,6 +102,7 @@ fn a_refused_deploy_form_is_open_with_the_previous_choice() {
         text: "HEAD has moved".into(),
         form: "deploy".into(),
         fields: [("without_backup".to_owned(), "true".to_owned())].into(),
+        field: None,
     });
     let out = html(|| releases_view(&here, &page));
     assert!(out.contains("value=\"true\" checked"), "{out}");
@@ -201,6 +202,7 @@ fn choices_and_typed_text_are_kept_after_a_refusal() {
         text: "To confirm, type the name".into(),
         form: "clean_restart".into(),
         fields: fields.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
+        field: None,
     });
     let out = html(|| releases_view(&here, &page));
     for part in ["value=\"remove\" checked", "value=\"Sampel\"", "value=\"keep\">"] {

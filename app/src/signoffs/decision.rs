@@ -104,7 +104,7 @@ fn form(here: &Here, page: &SignOffPage) -> AnyView {
                 {hidden(&[("digest", &page.judgement.digest), ("shown", &shown)])}
                 {choices(here, FORM, &page.decide_go, &page.decide_no_go)}
                 {note_field(here, FORM, "note", "Note", "The reason, in one sentence.", true)}
-                {password_field(FORM)} {offer_button("Record decision", "btn--primary", &either)}
+                {password_field(here, FORM)} {offer_button("Record decision", "btn--primary", &either)}
             </form>
         }
         .into_any()

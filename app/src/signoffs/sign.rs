@@ -171,7 +171,7 @@ fn sign_form(here: &Here, page: &SignOffPage, role: Role, name: &str, last: Opti
                     "Conditions for a Go",
                     "Required for a No-Go: what must change. Leave empty for a Go.",
                     false,
-                )} {password_field(&form)}
+                )} {password_field(here, &form)}
                 {offer_button(format!("Sign off as {name}"), "btn--primary", &either)}
             </form>
         }

@@ -9,7 +9,6 @@ use leptos::nonce::Nonce;
 use leptos::prelude::*;
 
 use super::frame::{Here, Place};
-use super::text::escaped;
 
 /// 128 random bits in hex: an idempotency key.
 pub fn random_key() -> String {
@@ -149,80 +148,4 @@ pub fn choices(here: &Here, form: &str, name: &'static str, all: &[(&'static str
         }
     };
     view! { <div class="choices choices--lines">{all.iter().map(one).collect_view()}</div> }.into_any()
-}
-
-/// A labelled text field, filled with the value of a refused form.
-pub fn text_field(
-    here: &Here,
-    form: &str,
-    name: &'static str,
-    label: &str,
-    hint: &str,
-    required: bool,
-) -> AnyView {
-    let id = format!("{form}:{name}");
-    let hint = (!hint.is_empty()).then(|| {
-        let hint = hint.to_owned();
-        view! { <span class="field__hint">{hint}</span> }
-    });
-    view! {
-        <div class="field">
-            <label for=id.clone()>{label.to_owned()}</label>
-            <input
-                type="text"
-                id=id.clone()
-                name=name
-                value=here.draft(form, name)
-                required=required
-                autocomplete="off"
-            />
-            {hint}
-        </div>
-    }
-    .into_any()
-}
-
-/// A labelled text area for a few sentences, filled with the value of a refused form.
-pub fn note_field(
-    here: &Here,
-    form: &str,
-    name: &'static str,
-    label: &str,
-    hint: &str,
-    required: bool,
-) -> AnyView {
-    let id = format!("{form}:{name}");
-    let hint = (!hint.is_empty()).then(|| {
-        let hint = hint.to_owned();
-        view! { <span class="field__hint">{hint}</span> }
-    });
-    view! {
-        <div class="field">
-            <label for=id.clone()>{label.to_owned()}</label>
-            <textarea id=id.clone() name=name rows="3" required=required>
-                // The view macro does not escape the text of a textarea.
-                {escaped(&here.draft(form, name))}
-            </textarea>
-            {hint}
-        </div>
-    }
-    .into_any()
-}
-
-/// The password field of actions that require the password again, such as a sign-off.
-pub fn password_field(form: &str) -> AnyView {
-    let id = format!("{form}:password");
-    view! {
-        <div class="field">
-            <label for=id.clone()>"Confirm with your password"</label>
-            <input
-                type="password"
-                id=id.clone()
-                name="password"
-                required=true
-                autocomplete="current-password"
-            />
-        </div>
-    }
-    .into_any()
 }

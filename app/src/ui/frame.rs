@@ -42,6 +42,13 @@ impl Here {
             .unwrap_or_default()
     }
 
+    /// Whether the message is about the field `name` of `form`.
+    pub fn is_invalid(&self, form: &str, name: &str) -> bool {
+        self.flash
+            .as_ref()
+            .is_some_and(|f| !f.ok && f.form == form && f.field.is_some_and(|field| field.name() == name))
+    }
+
     /// Whether `form` was just refused, so that its panel is opened again.
     pub fn refused(&self, form: &str) -> bool {
         self.flash.as_ref().is_some_and(|f| !f.ok && f.form == form)

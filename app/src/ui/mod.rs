@@ -3,6 +3,7 @@
 mod badge;
 mod blocker;
 mod evidence;
+mod field;
 mod form;
 mod frame;
 mod icon;
@@ -16,9 +17,9 @@ mod text;
 pub use badge::{badge, gate_badge, health_badge, item_badge, release_badge, run_badge, standing_badge};
 pub use blocker::blocker_line;
 pub use evidence::{check_line, expiry_line, finding, history_dots};
+pub use field::{FieldAttributes, NOTICE_TEXT, field, hint_id, note_field, password_field, text_field};
 pub use form::{
-    choices, confirm, confirm_form, envelope, form_name, hidden, note_field, offer_button, password_field,
-    post_button, random_key, text_field,
+    choices, confirm, confirm_form, envelope, form_name, hidden, offer_button, post_button, random_key,
 };
 pub use frame::{Here, Place, card, empty, error_page, page_head, param};
 pub use icon::{Icon, icon};

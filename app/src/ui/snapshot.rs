@@ -1,8 +1,11 @@
 //! Compares pages with committed snapshots. Each element is on a line of its own, so that differences are readable.
 
+use super::NOTICE_TEXT;
+
 /// Compares a page with `app/snapshots/<name>.snap`. After an intended change, run the test with `INSTA_UPDATE=always`,
 /// which writes a new snapshot, and review the difference before you commit it.
 pub fn assert_page(name: &str, html: &str) {
+    assert_references(html);
     insta::with_settings!({
         snapshot_path => "../../snapshots",
         prepend_module_to_snapshot => false,
@@ -10,6 +13,19 @@ pub fn assert_page(name: &str, html: &str) {
     }, {
         insta::assert_snapshot!(name, outline(html));
     });
+}
+
+/// Every id that an attribute refers to exists, once. The message of the last action is outside of the views.
+pub fn assert_references(html: &str) {
+    for attribute in [" aria-describedby=\"", " aria-labelledby=\"", " for=\""] {
+        for rest in html.split(attribute).skip(1) {
+            let ids = rest.split('"').next().unwrap_or_default();
+            assert_ne!(ids, "", "{attribute} refers to nothing");
+            for id in ids.split(' ').filter(|id| *id != NOTICE_TEXT) {
+                assert_eq!(html.matches(&format!(" id=\"{id}\"")).count(), 1, "{attribute}{ids}: {html}");
+            }
+        }
+    }
 }
 
 /// The document as an outline: one element per line, its content indented below it. End tags, comments and the paths of

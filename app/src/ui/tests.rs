@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use domain::evidence::Outcome;
+use engine::FormField;
 use engine::view::{Permission, RunState};
 use leptos::prelude::*;
 
 use super::samples::{self, NOW, here, html};
+use super::snapshot::assert_references;
 use super::*;
 use crate::ssr::Flash;
 
@@ -47,6 +49,7 @@ fn entered_values_are_shown_again_escaped_and_only_in_their_own_form() {
         text: "too short".into(),
         form: "attest:A.1".into(),
         fields: BTreeMap::from([("note".to_owned(), "</textarea><script>x".to_owned())]),
+        field: None,
     });
     let mine = html(|| note_field(&place, "attest:A.1", "note", "Note", "", true));
     assert!(mine.contains("&lt;/textarea&gt;&lt;script&gt;x</textarea>"), "{mine}");
@@ -56,6 +59,36 @@ fn entered_values_are_shown_again_escaped_and_only_in_their_own_form() {
     assert!(open.contains(" open"), "{open}");
     let shut = html(|| confirm_form(&place, "attest:A.2", "x", "", &Permission::Allowed, || ().into_any()));
     assert!(!shut.contains(" open"), "{shut}");
+}
+
+#[test]
+fn a_field_refers_to_its_hint_and_to_the_message_that_is_about_it() {
+    let mut place = here("/gates/A");
+    let field = |place: &Here, form: &str, name: &'static str, hint: &str| {
+        let out = html(|| text_field(place, form, name, "Link", hint, false));
+        assert_references(&out);
+        out
+    };
+    assert!(!field(&place, "attest:A.1", "link", "").contains("aria-"), "nothing describes it");
+    let hinted = field(&place, "attest:A.1", "link", "Optional.");
+    assert!(hinted.contains("aria-describedby=\"attest:A.1:link:hint\""), "{hinted}");
+    assert!(!hinted.contains("aria-invalid"), "{hinted}");
+
+    place.flash = Some(Flash {
+        text: "A link must start with https://".into(),
+        form: "attest:A.1".into(),
+        field: Some(FormField::Link),
+        ..Flash::default()
+    });
+    let refused = field(&place, "attest:A.1", "link", "Optional.");
+    assert!(refused.contains("aria-describedby=\"notice-text attest:A.1:link:hint\""), "{refused}");
+    assert!(refused.contains("aria-invalid=\"true\""), "{refused}");
+    for (form, name) in [("attest:A.1", "note"), ("attest:A.2", "link")] {
+        let other = field(&place, form, name, "");
+        assert!(!other.contains("aria-"), "{form} {name}: {other}");
+    }
+    let password = html(|| password_field(&place, "attest:A.1"));
+    assert!(!password.contains("aria-"), "{password}");
 }
 
 #[test]

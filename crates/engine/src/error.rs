@@ -23,17 +23,91 @@ pub enum ErrorKind {
     Internal,
 }
 
+/// A field of a form that an error can be about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FormField {
+    /// What somebody has verified or decided.
+    Note,
+    /// Why something is waived.
+    Reason,
+    /// The last valid day of a waiver.
+    Until,
+    /// The link of an attestation.
+    Link,
+    /// The comment of a sign-off.
+    Comment,
+    /// The conditions under which a No-Go becomes a Go.
+    Conditions,
+    /// The value of a field of the ownership log.
+    Value,
+    /// The text of a cause or follow-up.
+    Text,
+    /// The stack's name, typed to confirm what cannot be undone.
+    StackName,
+    /// A person's name.
+    Name,
+    /// A person's login.
+    Login,
+    /// The password.
+    Password,
+    /// The password that is replaced by a new one.
+    CurrentPassword,
+    /// The new password, entered again.
+    RepeatedPassword,
+}
+
+impl FormField {
+    /// All fields.
+    pub const ALL: [FormField; 14] = [
+        FormField::Note,
+        FormField::Reason,
+        FormField::Until,
+        FormField::Link,
+        FormField::Comment,
+        FormField::Conditions,
+        FormField::Value,
+        FormField::Text,
+        FormField::StackName,
+        FormField::Name,
+        FormField::Login,
+        FormField::Password,
+        FormField::CurrentPassword,
+        FormField::RepeatedPassword,
+    ];
+
+    /// The name under which forms send it.
+    pub fn name(self) -> &'static str {
+        match self {
+            FormField::Note => "note",
+            FormField::Reason => "reason",
+            FormField::Until => "until",
+            FormField::Link => "link",
+            FormField::Comment => "comment",
+            FormField::Conditions => "would_change",
+            FormField::Value => "value",
+            FormField::Text => "text",
+            FormField::StackName => "typed",
+            FormField::Name => "name",
+            FormField::Login => "login",
+            FormField::Password => "password",
+            FormField::CurrentPassword => "old",
+            FormField::RepeatedPassword => "again",
+        }
+    }
+}
+
 /// Why an action was not done.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{public}")]
 pub struct Error {
     kind: ErrorKind,
     public: String,
+    field: Option<FormField>,
 }
 
 impl Error {
     fn new(kind: ErrorKind, public: impl Into<String>) -> Error {
-        Error { kind, public: public.into() }
+        Error { kind, public: public.into(), field: None }
     }
 
     /// The object does not exist: `run 12 was not found`.
@@ -83,6 +157,17 @@ impl Error {
         )
     }
 
+    /// The same error, about this field of the form.
+    #[must_use]
+    pub fn in_field(self, field: FormField) -> Error {
+        Error { field: Some(field), ..self }
+    }
+
+    /// The field of the form that it is about, if it is about one.
+    pub fn field(&self) -> Option<FormField> {
+        self.field
+    }
+
     /// Its kind.
     pub fn kind(&self) -> ErrorKind {
         self.kind
@@ -115,6 +200,9 @@ impl From<store::people::PersonError> for Error {
             changed @ (PersonError::RolesChanged(_) | PersonError::PasswordChanged) => {
                 Error::conflict(sentence(&changed.to_string()))
             }
+            taken @ PersonError::LoginTaken(_) => {
+                Error::invalid(sentence(&taken.to_string())).in_field(FormField::Login)
+            }
             last @ PersonError::LastAdmin => Error::refused(sentence(&last.to_string())),
             other => Error::invalid(sentence(&other.to_string())),
         }
@@ -126,7 +214,9 @@ impl From<store::invitations::InvitationError> for Error {
         use store::invitations::InvitationError;
         match error {
             InvitationError::Store(e) => e.into(),
-            taken @ InvitationError::LoginTaken(_) => Error::refused(sentence(&taken.to_string())),
+            taken @ InvitationError::LoginTaken(_) => {
+                Error::refused(sentence(&taken.to_string())).in_field(FormField::Login)
+            }
             other => Error::conflict(sentence(&other.to_string())),
         }
     }

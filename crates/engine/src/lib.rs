@@ -29,7 +29,7 @@ pub use auth::passwords::SHORTEST as SHORTEST_PASSWORD;
 pub use auth::tokens::Token;
 pub use background::housekeeping::Tidied;
 pub use background::retention::{Pruned, Rotation};
-pub use error::{Error, ErrorKind};
+pub use error::{Error, ErrorKind, FormField};
 pub use secrets::KeyError;
 pub use stack::kept_env;
 pub use stack_urls::{StackUrl, UrlRefusal};

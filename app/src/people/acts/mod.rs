@@ -15,7 +15,7 @@ pub(super) use invitations::{Invite, WithdrawInvitation};
 pub(super) use link::UseLink;
 pub(super) use sign_in::SignIn;
 
-use engine::{Done, Error};
+use engine::{Done, Error, FormField};
 
 use crate::ssr::local_path;
 
@@ -26,7 +26,8 @@ fn same(password: &str, again: &str) -> Result<(), Error> {
     } else {
         Err(Error::invalid(
             "The two passwords are different. Nothing was changed. Enter the same password twice.",
-        ))
+        )
+        .in_field(FormField::RepeatedPassword))
     }
 }
 

@@ -10,7 +10,7 @@ use super::address::address;
 use super::{Ctx, said};
 use crate::Engine;
 use crate::assessment::{Assessment, all, when};
-use crate::error::Error;
+use crate::error::{Error, FormField};
 use crate::view::{Done, Permission};
 use store::audit::AuditAction;
 use store::run_follow_ups::{self, FollowUpKind};
@@ -20,7 +20,7 @@ impl Engine {
     /// Accepts a gate. `digest` is the one that the page showed: if the gate has changed since, it must be reviewed
     /// first.
     pub async fn accept_gate(&self, ctx: &Ctx, gate: &str, digest: &str, note: &str) -> Result<Done, Error> {
-        let note = said(note, "a note on what was accepted", 2_000)?;
+        let note = said(FormField::Note, note, "a note on what was accepted", 2_000)?;
         let _turn = self.in_turn().await?;
         let assessment = self.assessment();
         let shown = assessment.judgement.gate(gate).is_some_and(|g| g.digest == digest);
@@ -105,8 +105,8 @@ impl Engine {
         link: &str,
         shown: i64,
     ) -> Result<Done, Error> {
-        let note = said(note, "what you have verified", 2_000)?;
-        let link = address(link)?;
+        let note = said(FormField::Note, note, "what you have verified", 2_000)?;
+        let link = address(link).map_err(|e| e.in_field(FormField::Link))?;
         let _turn = self.in_turn().await?;
         let assessment = self.assessment();
         let state = assessment.find_item(item)?;
@@ -168,10 +168,11 @@ impl Engine {
         until: &str,
         password: &str,
     ) -> Result<Done, Error> {
-        let reason = said(reason, "the reason", 2_000)?;
+        let reason = said(FormField::Reason, reason, "the reason", 2_000)?;
         let now = self.now();
         let assessment = self.assessment();
-        let end = end_of_day(until, now, assessment.stack.rules.waiver_longest())?;
+        let longest = assessment.stack.rules.waiver_longest();
+        let end = end_of_day(until, now, longest).map_err(|e| e.in_field(FormField::Until))?;
         let state = assessment.find_item(item)?;
         let before = self.offer_waiver(&assessment, &ctx.actor, state, text_digest).await;
         if before.reason().is_none() {

@@ -6,7 +6,7 @@ use domain::incident::{Note, NoteKind};
 use super::{Ctx, said};
 use crate::Engine;
 use crate::assessment::{all, when};
-use crate::error::Error;
+use crate::error::{Error, FormField};
 use crate::view::Done;
 use store::audit::AuditAction;
 use store::incidents::add_note;
@@ -26,7 +26,7 @@ impl Engine {
     /// Records the cause. The last cause counts; earlier ones stay readable. `shown` is the number of the cause that
     /// the page showed, 0 for none: a cause that was recorded since is not replaced without being seen.
     pub async fn name_cause(&self, ctx: &Ctx, incident: i64, text: &str, shown: i64) -> Result<Done, Error> {
-        let text = said(text, "the cause", 2_000)?;
+        let text = said(FormField::Text, text, "the cause", 2_000)?;
         let note = NewNote {
             kind: NoteKind::Cause,
             text,
@@ -39,7 +39,7 @@ impl Engine {
 
     /// Adds a follow-up.
     pub async fn add_follow_up(&self, ctx: &Ctx, incident: i64, text: &str) -> Result<Done, Error> {
-        let text = said(text, "the follow-up", 500)?;
+        let text = said(FormField::Text, text, "the follow-up", 500)?;
         let note = NewNote {
             kind: NoteKind::FollowUp,
             text,

@@ -31,7 +31,7 @@ use futures::future::BoxFuture;
 use store::Connection;
 
 use crate::Engine;
-use crate::error::Error;
+use crate::error::{Error, FormField};
 use crate::view::{Done, Permission};
 use claims::Claimed;
 use store::audit::{self, AuditAction, Event, Outcome, PendingAction};
@@ -196,16 +196,17 @@ impl Engine {
     }
 }
 
-/// A text that must not be empty: trimmed, at most `longest` characters.
-pub(crate) fn said(text: &str, what: &str, longest: usize) -> Result<String, Error> {
+/// The text of a field that must not be empty: trimmed, at most `longest` characters.
+pub(crate) fn said(field: FormField, text: &str, what: &str, longest: usize) -> Result<String, Error> {
     let text = text.trim();
     if text.is_empty() {
-        return Err(Error::invalid(format!("Please enter {what}.")));
+        return Err(Error::invalid(format!("Please enter {what}.")).in_field(field));
     }
     if text.chars().count() > longest {
         return Err(Error::invalid(format!(
             "The text is too long. Please enter {what} with at most {longest} characters."
-        )));
+        ))
+        .in_field(field));
     }
     Ok(text.to_owned())
 }

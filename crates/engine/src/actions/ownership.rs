@@ -6,7 +6,7 @@ use domain::ownership::check_value;
 use super::Ctx;
 use crate::Engine;
 use crate::assessment::{all, when};
-use crate::error::Error;
+use crate::error::{Error, FormField};
 use crate::view::Done;
 use store::audit::AuditAction;
 use store::ownership::{self, Entry, add};
@@ -25,7 +25,8 @@ impl Engine {
             .flat_map(|l| &l.fields)
             .find(|f| f.id == field)
             .ok_or_else(|| Error::not_found(format!("Field {field}")))?;
-        let value = check_value(found.kind, value).map_err(|e| Error::invalid(e.to_string()))?;
+        let value = check_value(found.kind, value)
+            .map_err(|e| Error::invalid(e.to_string()).in_field(FormField::Value))?;
         let entries = ownership::history(self.store().readers(), field, 1).await?;
         let last = entries.first();
         let is_so = last.is_some_and(|e| e.value == value);

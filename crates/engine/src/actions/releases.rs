@@ -7,7 +7,7 @@ use super::runs::{Start, rollback_images};
 use crate::Engine;
 use crate::actions::confirmed::as_shown;
 use crate::assessment::{Assessment, all, when};
-use crate::error::Error;
+use crate::error::{Error, FormField};
 use crate::view::{Done, EnvSince, RestartOffer, Shown};
 use orchestrator::compose::{Clean, DbChoice, DeployWork, RollbackTarget, RollbackWork, keep_dir, tag_of};
 use secrets::EnvCopy;
@@ -353,7 +353,8 @@ fn confirm_by_name(assessment: &Assessment, typed: &str, why: &str) -> Result<()
     if typed.trim() == name {
         return Ok(());
     }
-    Err(Error::invalid(format!("{why} To confirm, type the stack's name: {name}")))
+    Err(Error::invalid(format!("{why} To confirm, type the stack's name: {name}"))
+        .in_field(FormField::StackName))
 }
 
 fn env_choice(assessment: &Assessment, env: &str) -> Result<Option<EnvCopy>, Error> {

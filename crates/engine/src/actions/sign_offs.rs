@@ -6,7 +6,7 @@ use domain::role::Role;
 use super::{Ctx, said};
 use crate::Engine;
 use crate::assessment::{Assessment, all, when};
-use crate::error::Error;
+use crate::error::{Error, FormField};
 use crate::view::{Done, Permission};
 use store::audit::AuditAction;
 use store::{decisions, sign_offs};
@@ -32,8 +32,8 @@ impl Engine {
         let choice = Choice::from_slug(choice).ok_or_else(|| Error::invalid("Please choose Go or No-Go."))?;
         let (comment, would_change) = match choice {
             Choice::NoGo => (
-                said(comment, "the reason for the No-Go", 2_000)?,
-                said(would_change, "what would change the No-Go", 2_000)?,
+                said(FormField::Comment, comment, "the reason for the No-Go", 2_000)?,
+                said(FormField::Conditions, would_change, "what would change the No-Go", 2_000)?,
             ),
             // A Go has no `would_change`.
             Choice::Go => (comment.trim().chars().take(2_000).collect(), String::new()),
@@ -105,7 +105,7 @@ impl Engine {
         password: &str,
     ) -> Result<Done, Error> {
         let choice = Choice::from_slug(choice).ok_or_else(|| Error::invalid("Please choose Go or No-Go."))?;
-        let note = said(note, "the reason for the decision", 2_000)?;
+        let note = said(FormField::Note, note, "the reason for the decision", 2_000)?;
         let offer = |assessment: &Assessment| {
             all([
                 assessment.offer_decide(&ctx.actor, choice),

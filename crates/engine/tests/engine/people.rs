@@ -46,6 +46,7 @@ async fn the_setup_link_adds_the_first_admin_once() {
     assert!(engine.link(token(&old)).await.is_err(), "an earlier setup link still works");
     assert!(engine.link(token(&link)).await.unwrap().wants_password);
     let weak = engine.sign_in(by_link(token(&link), "Ada", "ada", "short"), "").await.unwrap_err();
+    assert_eq!(weak.field(), Some(engine::FormField::Password));
     assert_eq!(weak.kind(), ErrorKind::Invalid);
     let ada = engine.sign_in(by_link(token(&link), " Ada ", "Ada@Home", PASSWORD), "").await.unwrap().actor;
     assert_eq!((ada.name.as_str(), ada.roles.as_slice()), ("Ada", &[Role::Admin][..]));

@@ -35,6 +35,7 @@ async fn a_sign_off_requires_role_password_and_current_evidence_and_one_person_c
     assert!(early.public().contains("not deployed yet"), "{early}");
     let wrong = sign("qa", "qa", "no-go", &digest, "a guess of mine").await.unwrap_err();
     assert!(wrong.public().contains("password is wrong"), "{wrong}");
+    assert_eq!(wrong.field(), Some(engine::FormField::Password));
     let old = sign("backend", "backend", "no-go", "0000", PASSWORD).await.unwrap_err();
     assert!(old.public().contains("changed since"), "{old}");
     let other = sign("backend", "qa", "no-go", &digest, PASSWORD).await.unwrap_err();

@@ -1,9 +1,10 @@
 //! What people change on their own account.
 
+use super::password_proof::weak_password;
 use super::sessions::SignedIn;
 use crate::Engine;
 use crate::actions::Ctx;
-use crate::error::{Error, sentence};
+use crate::error::{Error, FormField};
 use crate::view::Done;
 use auth::passwords::check_rule;
 use store::audit::AuditAction;
@@ -14,10 +15,16 @@ impl Engine {
     /// Changes the person's own password; all their sessions end. The server renews the current session with the
     /// second value that this returns.
     pub async fn change_password(&self, ctx: &Ctx, old: &str, new: &str) -> Result<(Done, SignedIn), Error> {
-        let current = self.confirm_password(ctx, old, "your password was not changed").await?;
+        let current =
+            self.confirm_password(ctx, old, "your password was not changed").await.map_err(|e| {
+                match e.field() {
+                    Some(FormField::Password) => e.in_field(FormField::CurrentPassword),
+                    _ => e,
+                }
+            })?;
         let snapshot = self.snapshot();
         let me = snapshot.people.iter().find(|p| p.id == ctx.actor.id).ok_or_else(Error::signed_out)?;
-        check_rule(new, &me.login, &me.name).map_err(|w| Error::invalid(sentence(&w.to_string())))?;
+        check_rule(new, &me.login, &me.name).map_err(weak_password)?;
         let hash = self.passwords().hash(new.to_owned()).await?;
         let signed_in = SignedIn::new(ctx.actor.clone(), Some(&hash));
         let allowed = crate::view::Permission::Allowed;

@@ -5,7 +5,7 @@ use super::people::parse_roles;
 use crate::Engine;
 use crate::actions::Ctx;
 use crate::assessment::{all, when};
-use crate::error::Error;
+use crate::error::{Error, FormField};
 use crate::view::Done;
 use domain::action::Action;
 use store::StoreError;
@@ -27,8 +27,12 @@ impl Engine {
     ) -> Result<Done, Error> {
         let roles = parse_roles(roles)?;
         let (name, login) = (name.trim().to_owned(), people::normal_login(login));
-        if [&name, &login].iter().any(|text| text.is_empty() || text.chars().count() > 200) {
-            return Err(Error::invalid("The name and the login must each have 1 to 200 characters."));
+        let is_bad = |text: &str| text.is_empty() || text.chars().count() > 200;
+        let bad = [(FormField::Name, &name), (FormField::Login, &login)];
+        if let Some((field, _)) = bad.into_iter().find(|(_, text)| is_bad(text)) {
+            return Err(
+                Error::invalid("The name and the login must each have 1 to 200 characters.").in_field(field)
+            );
         }
         let replaces = invitations::pending(self.store().readers(), &login).await?;
         let asked = self.ask_admin(ctx, Action::Invite, password, "no invitation was created").await?;
@@ -62,6 +66,7 @@ impl Engine {
             self.give_link(begun, new).await
         })
         .await
+        .map_err(|e| if taken { e.in_field(FormField::Login) } else { e })
     }
 
     /// Withdraws an invitation: its link no longer works.

@@ -2,7 +2,7 @@
 
 use super::proven::{Credential, Outcome, Proven};
 use crate::Engine;
-use crate::error::Error;
+use crate::error::{Error, FormField, sentence};
 use auth::passwords::{Priority, Verdict};
 use store::people;
 
@@ -44,4 +44,9 @@ impl Engine {
         });
         Ok(renewed.await?.then_some(new))
     }
+}
+
+/// The refusal of a new password that breaks a rule.
+pub(super) fn weak_password(rule: impl std::fmt::Display) -> Error {
+    Error::invalid(sentence(&rule.to_string())).in_field(FormField::Password)
 }

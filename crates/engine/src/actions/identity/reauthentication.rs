@@ -5,7 +5,7 @@ use store::audit::AuditAction;
 
 use crate::Engine;
 use crate::actions::Ctx;
-use crate::error::Error;
+use crate::error::{Error, FormField};
 use auth::confirmations::Confirmations;
 use auth::passwords::{Priority, Verdict};
 use store::audit::{Event, Outcome};
@@ -22,7 +22,8 @@ impl Engine {
         not_done: &str,
     ) -> Result<String, Error> {
         if password.is_empty() {
-            return Err(Error::invalid(format!("Please enter your password; {not_done}.")));
+            return Err(Error::invalid(format!("Please enter your password; {not_done}."))
+                .in_field(FormField::Password));
         }
         let snapshot = self.snapshot();
         let me = snapshot.people.iter().find(|p| p.id == ctx.actor.id).ok_or_else(Error::signed_out)?;
@@ -44,7 +45,8 @@ impl Engine {
                     .outcome(Outcome::Refused)
                     .detail("wrong password");
                 self.append_event(event).await?;
-                Err(Error::refused(format!("The password is wrong; {not_done}. Type your password again.")))
+                Err(Error::refused(format!("The password is wrong; {not_done}. Type your password again."))
+                    .in_field(FormField::Password))
             }
             Ok((Verdict::Right | Verdict::RightButRehash, Some(hash))) => {
                 self.confirmations().succeeded(&attempt);

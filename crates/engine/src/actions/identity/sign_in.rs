@@ -12,7 +12,7 @@ use super::proof::Proof;
 use super::proven::{Credential, Outcome as ProofOutcome, Proven};
 use super::sessions::SignedIn;
 use crate::Engine;
-use crate::error::Error;
+use crate::error::{Error, FormField};
 use auth::browsers;
 use auth::passwords::Priority;
 use auth::throttle::Attempt;
@@ -35,7 +35,8 @@ impl Engine {
         from: impl Into<Origin<'a>>,
     ) -> Result<SignedIn, Error> {
         let from = from.into();
-        let is_wrong = || Error::refused("Name or password is wrong.");
+        // Always the same field: it must not reveal which of the two is wrong.
+        let is_wrong = || Error::refused("Name or password is wrong.").in_field(FormField::Password);
         if !proof.fits() {
             self.note_refusal_of(None, address(from.ip), WRONG).await;
             return Err(is_wrong());
