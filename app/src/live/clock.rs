@@ -10,7 +10,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Document, Element};
 
 use super::js::elements;
-use super::words::{Local, spoken};
+use super::words::{Local, relative_time};
 
 thread_local! {
     /// How far the server's clock is ahead of this one, milliseconds.
@@ -19,7 +19,7 @@ thread_local! {
 
 /// Updates all times now, and the counters every second.
 pub(super) fn start() {
-    dress(&document());
+    show_times(&document());
     let every = Closure::<dyn FnMut()>::new(|| {
         let page = document();
         if !page.hidden() {
@@ -45,12 +45,12 @@ fn now() -> f64 {
 
 /// Writes the current values of all times and counters of a document. Applied to the page and to its newer
 /// copy, it makes the two comparable.
-pub(super) fn dress(page: &Document) {
+pub(super) fn show_times(page: &Document) {
     let at = now();
     let today = local(at);
     for time in elements(page.query_selector_all("time[data-t]")) {
         if let Some(t) = attribute(&time, "data-t") {
-            set_text(&time, &spoken(local(t), today));
+            set_text(&time, &relative_time(local(t), today));
         }
     }
     count(page, at);

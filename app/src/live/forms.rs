@@ -15,7 +15,7 @@ pub(super) fn start() {
     // The back button restores the page as it was left, with its busy forms.
     listen(&window(), "pageshow", |event| {
         if flag(&event, "persisted") {
-            wake();
+            reset();
         }
     });
 }
@@ -44,7 +44,7 @@ fn sent(event: Event) {
     later(0, move || button.set_disabled(true));
 }
 
-fn wake() {
+fn reset() {
     for form in elements(document().query_selector_all("form[data-busy]")) {
         let _ = form.remove_attribute(BUSY);
     }

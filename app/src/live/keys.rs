@@ -33,16 +33,16 @@ pub(super) fn start() {
             open_list();
         }
     });
-    let led = Cell::new(0.0);
+    let leader_at = Cell::new(0.0);
     listen(&document(), "keydown", move |event| {
         let Some(press) = event.dyn_ref::<KeyboardEvent>() else { return };
         if press.ctrl_key() || press.meta_key() || press.alt_key() || is_typing(&event) || !is_on() {
             return;
         }
         let key = press.key();
-        let follows = Date::now() - led.replace(0.0) < TIMEOUT;
+        let follows = Date::now() - leader_at.replace(0.0) < TIMEOUT;
         if key == "g" {
-            led.set(Date::now());
+            leader_at.set(Date::now());
         } else if key == "?" {
             open_list();
         } else if follows && let Some(page) = Page::with_key(&key) {

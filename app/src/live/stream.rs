@@ -17,7 +17,7 @@ use super::{clock, swap};
 /// Changes within this time after the first one cause one read, milliseconds.
 const BURST_MS: i32 = 150;
 /// Pause before a refused connection is retried, milliseconds.
-const AGAIN_MS: i32 = 3_000;
+const RETRY_MS: i32 = 3_000;
 
 /// Is called with the number of lines of a run and whether it has ended.
 type Listener = Box<dyn Fn(u64, bool)>;
@@ -116,7 +116,7 @@ impl Stream {
         if refused {
             self.close();
             let here = self.clone();
-            later(AGAIN_MS, move || {
+            later(RETRY_MS, move || {
                 // The answer shows whether the session has ended.
                 here.read_soon();
                 here.open();
@@ -158,7 +158,7 @@ impl Stream {
                 if here.read().await.is_err() {
                     here.missed.set(true);
                     let again = here.clone();
-                    later(AGAIN_MS, move || {
+                    later(RETRY_MS, move || {
                         if again.missed.replace(false) {
                             again.read_soon();
                         }

@@ -23,8 +23,8 @@ const ANNOUNCED: &str = "[data-announced]";
 /// Updates every `data-live` region of the page to its content in `fresh`.
 pub(super) fn swap(fresh: &Document) {
     let page = document();
-    clock::dress(&page);
-    clock::dress(fresh);
+    clock::show_times(&page);
+    clock::show_times(fresh);
     if page.title() != fresh.title() {
         page.set_title(&fresh.title());
     }
@@ -104,7 +104,7 @@ fn exchange(old: &Element, new: &Element, page: &Document) {
         let at = elements(old.query_selector_all(STOPS)).position(|e| e == focused)?;
         Some((at, focused.text_content()))
     });
-    own_keys(new);
+    renew_keys(new);
     silence(old, new, MESSAGES);
     let _ = old.replace_with_with_node_1(new);
     if let Some((at, label)) = place
@@ -117,7 +117,7 @@ fn exchange(old: &Element, new: &Element, page: &Document) {
 }
 
 /// Gives each form its own idempotency key: the answer to a live read is the same for all open pages of a user.
-fn own_keys(region: &Element) {
+fn renew_keys(region: &Element) {
     for field in elements(region.query_selector_all("input[name=key]")) {
         if let Some(key) = random_hex::<16>() {
             let _ = field.set_attribute("value", &key);

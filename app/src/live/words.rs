@@ -28,7 +28,7 @@ pub struct Local {
 }
 
 /// A time in short form, relative to `now`: `today 14:02`, `Tuesday 14:02`, `2026-03-01 14:02`.
-pub fn spoken(at: Local, now: Local) -> String {
+pub fn relative_time(at: Local, now: Local) -> String {
     const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
     let clock = format!("{:02}:{:02}", at.hour, at.minute);
     match now.day - at.day {
@@ -62,16 +62,16 @@ mod tests {
     #[test]
     fn times_are_shown_relative_to_now() {
         let now = local(100, 9);
-        assert_eq!(spoken(local(100, 14), now), "today 14:02");
-        assert_eq!(spoken(local(99, 23), now), "yesterday 23:02");
-        assert_eq!(spoken(local(95, 14), now), "Tuesday 14:02");
+        assert_eq!(relative_time(local(100, 14), now), "today 14:02");
+        assert_eq!(relative_time(local(99, 23), now), "yesterday 23:02");
+        assert_eq!(relative_time(local(95, 14), now), "Tuesday 14:02");
         assert_eq!(
-            spoken(local(93, 14), now),
+            relative_time(local(93, 14), now),
             "2026-03-01 14:02",
             "after a week, the name of the day is ambiguous"
         );
         assert_eq!(
-            spoken(local(101, 14), now),
+            relative_time(local(101, 14), now),
             "2026-03-01 14:02",
             "times in the future are shown as a date"
         );
