@@ -39,7 +39,7 @@ pub fn check_card(here: &Here, view: &CheckView, now: impl Into<Option<Millis>>)
                 <span class="small muted">
                     <span class="mono">{check.id.clone()}</span>
                     ", "
-                    {check.spec.kind().replace('_', " ")}
+                    {check.spec.kind().label()}
                     {want.map(|w| format!(", {w}"))}
                     {rhythm}
                 </span>

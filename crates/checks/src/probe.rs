@@ -126,7 +126,16 @@ async fn one_attempt(probe: &Probe<'_>) -> Finding {
         CheckSpec::Database(spec) => spec.assert == DatabaseAssert::Restore,
         // The alert that it triggered must be cleared again.
         CheckSpec::Prometheus(spec) => spec.fire.is_some(),
-        _ => false,
+        CheckSpec::Http { .. }
+        | CheckSpec::Compose { .. }
+        | CheckSpec::EnvFile { .. }
+        | CheckSpec::File { .. }
+        | CheckSpec::Git { .. }
+        | CheckSpec::Port { .. }
+        | CheckSpec::Drill {}
+        | CheckSpec::Tls(_)
+        | CheckSpec::Grafana(_)
+        | CheckSpec::Logs(_) => false,
     };
     let patience = if ends_itself { probe.left() + Duration::from_secs(30) } else { probe.left() };
     let looked = async {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 mod data;
+mod kind;
 mod monitor;
 mod report;
 mod schedule;
@@ -12,6 +13,7 @@ mod want;
 mod web;
 
 pub use data::{DatabaseAssert, DatabaseEngine, DatabaseSpec, MigrationTool};
+pub use kind::CheckKind;
 pub use monitor::{GrafanaSpec, LogAssert, LogSource, LogsSpec, PrometheusAssert, PrometheusSpec};
 pub use report::{ReportFormat, Twice, ValueSource};
 pub use schedule::Schedule;
@@ -110,7 +112,7 @@ impl Declaration {
     }
 }
 
-/// The kinds of check and their settings.
+/// The keys of each kind of check. What a kind itself declares is in [`CheckKind`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum CheckSpec {
@@ -295,25 +297,6 @@ pub enum CheckSpec {
 }
 
 impl CheckSpec {
-    /// Its name in `stagegate.toml`.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            CheckSpec::Command { .. } => "command",
-            CheckSpec::Http { .. } => "http",
-            CheckSpec::Compose { .. } => "compose",
-            CheckSpec::EnvFile { .. } => "env_file",
-            CheckSpec::File { .. } => "file",
-            CheckSpec::Git { .. } => "git",
-            CheckSpec::Port { .. } => "port",
-            CheckSpec::Drill {} => "drill",
-            CheckSpec::Tls(_) => "tls",
-            CheckSpec::Prometheus(_) => "prometheus",
-            CheckSpec::Grafana(_) => "grafana",
-            CheckSpec::Logs(_) => "logs",
-            CheckSpec::Database(_) => "database",
-        }
-    }
-
     /// The parts that evidence of this kind depends on when the declaration names none.
     pub fn default_binds(&self) -> Vec<ReleaseComponent> {
         match self {
@@ -339,11 +322,6 @@ impl CheckSpec {
                 DatabaseAssert::Backup => vec![],
             },
         }
-    }
-
-    /// Whether the check can be run. A drill is only recorded.
-    pub fn can_be_run(&self) -> bool {
-        !matches!(self, CheckSpec::Drill {})
     }
 
     /// The runbook step that it evaluates, if any.

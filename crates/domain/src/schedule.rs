@@ -2,37 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::check::{Check, CheckSpec, PrometheusAssert};
+use crate::check::{Check, CheckSpec};
 use crate::evidence::Evidence;
 use crate::time::Millis;
 
-/// Kinds of check that only read. All other kinds are assumed to change something.
-const READ_ONLY_KINDS: [&str; 10] =
-    ["http", "compose", "env_file", "file", "git", "port", "tls", "prometheus", "grafana", "logs"];
-
 impl Check {
-    /// Whether running it changes nothing, so that it may run automatically.
-    pub fn only_looks(&self) -> bool {
-        let harmless = match &self.spec {
-            // Testing a rate limit sends many requests.
-            CheckSpec::Http { rate_limit: Some(_), .. } => false,
-            CheckSpec::Http { method, .. } => method
-                .as_deref()
-                .is_none_or(|m| ["GET", "HEAD", "OPTIONS"].iter().any(|safe| m.eq_ignore_ascii_case(safe))),
-            CheckSpec::Prometheus(spec) => spec.assert != PrometheusAssert::Alert,
-            _ => true,
-        };
-        READ_ONLY_KINDS.contains(&self.spec.kind()) && harmless
-    }
-
     /// Whether other checks may run at the same time. Other checks disturb requests that are counted or timed, and
     /// commands may change the same files, so those run alone unless declared otherwise.
     pub fn runs_beside_others(&self) -> bool {
-        let counted = match &self.spec {
-            CheckSpec::Http { requests, measure, .. } => requests.is_some_and(|n| n > 1) || measure.is_some(),
-            _ => false,
-        };
-        self.schedule.parallel.unwrap_or(self.only_looks() && !counted)
+        let counted = matches!(
+            &self.spec,
+            CheckSpec::Http { requests, measure, .. } if requests.is_some_and(|n| n > 1) || measure.is_some()
+        );
+        self.schedule.parallel.unwrap_or(self.spec.only_reads() && !counted)
     }
 }
 

@@ -540,7 +540,7 @@ fn which_checks_run_automatically_and_in_parallel() {
     let of = |declared: &str| {
         let mut check = check("c", &[]);
         check.spec = serde_json::from_str(declared).unwrap();
-        (check.only_looks(), check.runs_beside_others())
+        (check.spec.only_reads(), check.runs_beside_others())
     };
     assert_eq!(of(r#"{"kind":"http","url":"http://x"}"#), (true, true));
     assert_eq!(of(r#"{"kind":"http","url":"http://x","method":"post"}"#), (false, false));

@@ -11,6 +11,7 @@ mod schedule;
 mod sense;
 mod sense_data;
 mod sense_monitor;
+mod sense_web;
 mod tables;
 mod walk;
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use domain::check::{Check, CheckSpec, Want};
+use domain::check::{Check, CheckKind, CheckSpec, Want};
 use domain::release::ReleaseComponent;
 use serde::Deserialize as _;
 use toml::Spanned;
@@ -85,8 +85,7 @@ fn read_check(walk: &mut Walk<'_>, table: &DeTable<'_>, span: Range<usize>) -> R
     let want = read_want(walk, table);
     let check = read_spec(walk, table, &span).map(|spec| {
         one_of_step_and_run(walk, &spec, span.start);
-        let usual = if matches!(spec, CheckSpec::Command { .. }) { 900_000 } else { 60_000 };
-        let timeout_ms = timeout.unwrap_or(usual);
+        let timeout_ms = timeout.unwrap_or(spec.kind().default_timeout_ms());
         make_sense(walk, table, span.start, &spec, want.as_ref(), timeout_ms);
         Check {
             id: id.clone(),
@@ -94,9 +93,7 @@ fn read_check(walk: &mut Walk<'_>, table: &DeTable<'_>, span: Range<usize>) -> R
             proves: claims.iter().map(|c| c.id.value.clone()).collect(),
             timeout_ms,
             retries,
-            // These results can change while the release stays the same, so they expire after one day.
-            valid_for_ms: valid_for_ms
-                .or(matches!(spec, CheckSpec::Tls(_) | CheckSpec::Database(_)).then_some(86_400_000)),
+            valid_for_ms: valid_for_ms.or(spec.kind().default_valid_for_ms()),
             binds: binds.unwrap_or_else(|| spec.default_binds()),
             images: images.unwrap_or_default(),
             schedule,
@@ -241,12 +238,8 @@ fn read_want(walk: &mut Walk<'_>, table: &DeTable<'_>) -> Option<Want> {
 /// removed, and the rest is read again.
 fn read_spec(walk: &mut Walk<'_>, table: &DeTable<'_>, span: &Range<usize>) -> Option<CheckSpec> {
     if !table.contains_key("kind") {
-        walk.error(
-            span.start,
-            "this check has no `kind`",
-            "add one: command, http, compose, env_file, file, git, port, tls, prometheus, grafana, logs, \
-             database, drill",
-        );
+        let kinds: Vec<&str> = CheckKind::ALL.iter().map(|kind| kind.name()).collect();
+        walk.error(span.start, "this check has no `kind`", format!("add one: {}", kinds.join(", ")));
         return None;
     }
     let mut rest: DeTable<'_> = table

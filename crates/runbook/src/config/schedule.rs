@@ -58,11 +58,10 @@ pub(super) fn check_schedules(
         if check.schedule.every_ms.is_none() {
             continue;
         }
-        let kind = check.spec.kind();
-        if kind == "drill" {
-            let message = format!("the drill `{}` cannot be scheduled", check.id);
+        if !check.spec.can_be_run() {
+            let message = format!("the {} `{}` cannot be scheduled", check.spec.kind(), check.id);
             walk.error(read.id_at, message, "remove `every`: a person must start a drill");
-        } else if !check.only_looks() && !commands_allowed {
+        } else if !check.spec.only_reads() && !commands_allowed {
             let message = format!("`{}` may change something, so it cannot run on schedule", check.id);
             walk.error(
                 read.id_at,

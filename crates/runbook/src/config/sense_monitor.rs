@@ -1,19 +1,13 @@
 //! Finds declarations that make no sense, in checks of the monitoring of the stack.
 
-use domain::check::{CheckSpec, PrometheusAssert as Assert, Want};
+use domain::check::{GrafanaSpec, LogsSpec, PrometheusAssert as Assert, PrometheusSpec, Want};
 
 use super::parse_duration;
 use super::sense::Say;
 
 /// Reports durations that are not valid: a check must not silently use a default instead.
-pub(super) fn spans(say: Say<'_>, spec: &CheckSpec) {
-    let spans = match spec {
-        CheckSpec::Prometheus(asked) => vec![("within", &asked.within), ("for", &asked.hold)],
-        CheckSpec::Grafana(asked) => vec![("fresh", &asked.fresh)],
-        CheckSpec::Logs(asked) => vec![("fresh", &asked.fresh), ("keep", &asked.keep)],
-        _ => vec![],
-    };
-    for (key, text) in spans {
+fn durations(say: Say<'_>, keys: &[(&str, &Option<String>)]) {
+    for (key, text) in keys {
         if let Some(text) = text
             && parse_duration(text).is_none()
         {
@@ -22,9 +16,17 @@ pub(super) fn spans(say: Say<'_>, spec: &CheckSpec) {
     }
 }
 
+pub(super) fn grafana(say: Say<'_>, asked: &GrafanaSpec) {
+    durations(say, &[("fresh", &asked.fresh)]);
+}
+
+pub(super) fn logs(say: Say<'_>, asked: &LogsSpec) {
+    durations(say, &[("fresh", &asked.fresh), ("keep", &asked.keep)]);
+}
+
 /// Reports a query without a threshold, and a fired alert that is not cleared.
-pub(super) fn prometheus(say: Say<'_>, spec: &CheckSpec, want: Option<&Want>) {
-    let CheckSpec::Prometheus(asked) = spec else { return };
+pub(super) fn prometheus(say: Say<'_>, asked: &PrometheusSpec, want: Option<&Want>) {
+    durations(say, &[("within", &asked.within), ("for", &asked.hold)]);
     let needs = match asked.assert {
         Assert::Target => ("job", asked.job.is_some()),
         Assert::Rule => ("alert", asked.alert.is_some()),
