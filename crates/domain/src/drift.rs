@@ -163,78 +163,102 @@ fn containers(facts: &Facts<'_>, out: &mut Vec<Drift>) {
     }
 }
 
+/// What has changed in the directory since the release was opened.
+struct FileChanges<'a> {
+    facts: &'a Facts<'a>,
+    release: &'a Release,
+}
+
 fn files(facts: &Facts<'_>, release: &Release, out: &mut Vec<Drift>) {
-    let observed = &facts.observed.parts;
-    let deployed = !release.parts.images.is_empty();
-    let moved = |part: ReleaseComponent| {
-        let now = observed.values.get(&part)?;
-        (release.parts.values.get(&part) != Some(now)).then(|| now.clone())
-    };
-    let since = |part: ReleaseComponent, now: &str| became(facts.changes, &part_key(part), now);
-    let effect_of = |part: ReleaseComponent| {
-        let ids = bound(facts, part, None);
-        if release.state != ReleaseState::Opened {
-            format!("Blocks nothing: the board still shows release {}.", release.name())
+    let changes = FileChanges { facts, release };
+    out.extend(changes.env());
+    out.extend(changes.env_mode());
+    out.extend(changes.commit());
+    out.extend(changes.config());
+}
+
+impl FileChanges<'_> {
+    /// The observed value of a component that differs from the release, and since when.
+    fn moved(&self, part: ReleaseComponent) -> Option<(String, Option<Millis>)> {
+        let now = self.facts.observed.parts.values.get(&part)?;
+        let differs = self.release.parts.values.get(&part) != Some(now);
+        differs.then(|| (now.clone(), became(self.facts.changes, &part_key(part), now)))
+    }
+
+    /// The effect of a change that does not block.
+    fn effect(&self, part: ReleaseComponent) -> String {
+        let ids = bound(self.facts, part, None);
+        if self.release.state != ReleaseState::Opened {
+            format!("Blocks nothing: the board still shows release {}.", self.release.name())
         } else if ids.is_empty() {
             "No check depends on it. The next run opens a new release.".to_owned()
         } else {
             format!("Stale checks: {}. The next run opens a new release.", ids.join(", "))
         }
-    };
-    if let Some(now) = moved(ReleaseComponent::Env) {
-        out.push(Drift {
+    }
+
+    fn env(&self) -> Option<Drift> {
+        let (_, since) = self.moved(ReleaseComponent::Env)?;
+        let deployed = !self.release.parts.images.is_empty();
+        Some(Drift {
             kind: DriftKind::Env,
             subject: String::new(),
             what: "the env file has changed since the release was opened".to_owned(),
-            since: since(ReleaseComponent::Env, &now),
+            since,
             next: "Deploy to apply the change, or restore the file.".to_owned(),
             effect: if deployed {
-                blocks_go(&bound(facts, ReleaseComponent::Env, None))
+                blocks_go(&bound(self.facts, ReleaseComponent::Env, None))
             } else {
-                effect_of(ReleaseComponent::Env)
+                self.effect(ReleaseComponent::Env)
             },
             blocks: deployed,
-        });
+        })
     }
-    if let Some((mode, ids)) = env_mode(facts) {
-        out.push(Drift {
+
+    fn env_mode(&self) -> Option<Drift> {
+        let (mode, ids) = env_mode(self.facts)?;
+        Some(Drift {
             kind: DriftKind::EnvMode,
             subject: String::new(),
             what: format!("the env file has mode {}, which is less strict than required", mode_text(mode)),
-            since: became(facts.changes, MODE_KEY, &mode_text(mode)),
+            since: became(self.facts.changes, MODE_KEY, &mode_text(mode)),
             next: "Restrict its permissions: chmod 600.".to_owned(),
             effect: format!("Blocks Go until this is resolved. Stale checks: {}.", ids.join(", ")),
             blocks: true,
-        });
+        })
     }
-    if let Some(now) = moved(ReleaseComponent::Commit) {
-        let then = short_commit(release.parts.get(ReleaseComponent::Commit).as_deref());
+
+    fn commit(&self) -> Option<Drift> {
+        let (now, since) = self.moved(ReleaseComponent::Commit)?;
+        let then = short_commit(self.release.parts.get(ReleaseComponent::Commit).as_deref());
         let here = short_commit(Some(&now));
         let what = if then == here {
             format!("the uncommitted changes on top of {here} differ from those of the release")
         } else {
             format!("HEAD is at {here}, the release is at {then}")
         };
-        out.push(Drift {
+        Some(Drift {
             kind: DriftKind::Commit,
             subject: String::new(),
             what,
-            since: since(ReleaseComponent::Commit, &now),
+            since,
             next: "To evaluate the change, open a release from HEAD or deploy.".to_owned(),
-            effect: effect_of(ReleaseComponent::Commit),
+            effect: self.effect(ReleaseComponent::Commit),
             blocks: false,
-        });
+        })
     }
-    if let Some(now) = moved(ReleaseComponent::Config) {
-        out.push(Drift {
+
+    fn config(&self) -> Option<Drift> {
+        let (_, since) = self.moved(ReleaseComponent::Config)?;
+        Some(Drift {
             kind: DriftKind::Config,
             subject: String::new(),
             what: "the Compose configuration in the directory differs from that of the release".to_owned(),
-            since: since(ReleaseComponent::Config, &now),
+            since,
             next: "To evaluate the change, open a release from HEAD or deploy.".to_owned(),
-            effect: effect_of(ReleaseComponent::Config),
+            effect: self.effect(ReleaseComponent::Config),
             blocks: false,
-        });
+        })
     }
 }
 

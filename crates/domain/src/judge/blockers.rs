@@ -12,108 +12,92 @@ fn labels(roles: &[Role]) -> Vec<String> {
     roles.iter().map(|r| r.label().to_owned()).collect()
 }
 
+fn blocker(kind: BlockerKind, what: impl Into<String>, details: Vec<String>, owners: &[Role]) -> Blocker {
+    Blocker { kind, what: what.into(), details, owners: labels(owners), since: None }
+}
+
 pub(super) fn blockers_before_signing(
     facts: &Facts<'_>,
     gates: &[GateView],
     loose: &[ItemState],
     drift: &[String],
 ) -> Vec<Blocker> {
-    let devops = || labels(&[Role::DevOps]);
     let mut out = Vec::new();
-    let mut push = |kind, what: String, details: Vec<String>, owners| {
-        out.push(Blocker { kind, what, details, owners, since: None });
-    };
-    if !facts.integrity.is_empty() {
-        let advice = "Restore the data directory from the last good backup, or undo the change. If the change was \
-                      intended, accept it with `stagegate verify --accept`. `stagegate verify` checks every record.";
-        let details = facts.integrity.iter().cloned().chain([advice.to_owned()]).collect();
-        push(
-            BlockerKind::Audit,
-            "The stored records do not match the audit log".into(),
-            details,
-            labels(&[Role::Admin]),
-        );
-    }
+    out.extend(damaged_records(facts));
     if facts.runbook.gates.is_empty() {
-        push(BlockerKind::Runbook, "The runbook has no gates".into(), vec![], labels(&[Role::Docs]));
+        out.push(blocker(BlockerKind::Runbook, "The runbook has no gates", vec![], &[Role::Docs]));
     }
     if facts.observed.unreachable_since.is_some() {
-        push(
-            BlockerKind::Stack,
-            "The Docker engine cannot be reached".into(),
-            vec![facts.observed.unreachable_why.clone()],
-            devops(),
-        );
+        let why = vec![facts.observed.unreachable_why.clone()];
+        out.push(blocker(BlockerKind::Stack, "The Docker engine cannot be reached", why, &[Role::DevOps]));
     }
-    match facts.release.map(|r| r.state) {
-        None => push(BlockerKind::Release, "No release is open".into(), vec![], devops()),
-        Some(ReleaseState::Opened) => {
-            push(BlockerKind::Release, "The release is not deployed yet".into(), vec![], devops())
-        }
-        Some(ReleaseState::Failed) => {
-            push(BlockerKind::Release, "The deploy of this release failed".into(), vec![], devops())
-        }
-        Some(ReleaseState::RolledBackFrom) => push(
-            BlockerKind::Release,
-            "This release was rolled back and is marked bad".into(),
-            vec![],
-            devops(),
-        ),
-        Some(ReleaseState::Deployed) => {
-            let bad: Vec<String> = facts
-                .observed
-                .services
-                .iter()
-                .filter(|s| !s.health.is_good())
-                .map(|s| format!("{} is {}", s.name, s.health.label()))
-                .collect();
-            if !bad.is_empty() && facts.observed.unreachable_since.is_none() {
-                push(BlockerKind::Stack, bad.join(", "), vec![], devops());
-            }
-        }
-    }
+    out.extend(release_not_running(facts));
     if !drift.is_empty() {
-        push(
-            BlockerKind::Stack,
-            "The running stack differs from the release".into(),
-            drift.to_vec(),
-            devops(),
-        );
+        let what = "The running stack differs from the release";
+        out.push(blocker(BlockerKind::Stack, what, drift.to_vec(), &[Role::DevOps]));
     }
-    for gate in gates.iter().filter(|g| !g.is_decision && g.state != GateState::Accepted) {
-        let open: Vec<&ItemState> = gate.items.iter().filter(|i| !i.is_satisfied()).collect();
-        let what = if open.is_empty() {
-            format!("Gate {} is ready to be accepted", gate.id)
-        } else {
-            let all = gate.items.len();
-            let noun = if all == 1 { "criterion" } else { "criteria" };
-            format!("Gate {}: {} of {all} {noun} open", gate.id, open.len())
-        };
-        push(BlockerKind::Gate(gate.id.clone()), what, complaints(&open), labels(&gate.owners));
-    }
-    // Items that depend on sign-offs or other gates are listed with those; one line is enough for the rest.
-    let open_of = |items: &[ItemState]| -> Vec<ItemState> {
-        let own = |i: &&ItemState| {
-            !matches!(i.item.proof, Proof::SignOffs | Proof::GatesAccepted) && !i.only_follows()
-        };
-        items.iter().filter(own).filter(|i| !i.is_satisfied()).cloned().collect()
-    };
-    let checklist_owners = || labels(&[Role::Qa, Role::Po]);
+    out.extend(gates.iter().filter(|g| !g.is_decision && g.state != GateState::Accepted).map(not_accepted));
     for gate in gates.iter().filter(|g| g.is_decision) {
-        let open = open_of(&gate.items);
-        if !open.is_empty() {
-            let what = format!("Gate {}: {} open", gate.id, checklist_items(open.len()));
-            let details = complaints(&open.iter().collect::<Vec<_>>());
-            push(BlockerKind::Gate(gate.id.clone()), what, details, checklist_owners());
-        }
+        let kind = BlockerKind::Gate(gate.id.clone());
+        out.extend(open_checklist(kind, &format!("Gate {}: ", gate.id), &gate.items));
     }
-    let open = open_of(loose);
-    if !open.is_empty() {
-        let what = format!("{} open", checklist_items(open.len()));
-        let details = complaints(&open.iter().collect::<Vec<_>>());
-        push(BlockerKind::SignOffs, what, details, checklist_owners());
-    }
+    out.extend(open_checklist(BlockerKind::SignOffs, "", loose));
     out
+}
+
+fn damaged_records(facts: &Facts<'_>) -> Option<Blocker> {
+    const ADVICE: &str = "Restore the data directory from the last good backup, or undo the change. If the change was \
+                          intended, accept it with `stagegate verify --accept`. `stagegate verify` checks every record.";
+    if facts.integrity.is_empty() {
+        return None;
+    }
+    let details = facts.integrity.iter().cloned().chain([ADVICE.to_owned()]).collect();
+    let what = "The stored records do not match the audit log";
+    Some(blocker(BlockerKind::Audit, what, details, &[Role::Admin]))
+}
+
+/// Why the release does not run as it should.
+fn release_not_running(facts: &Facts<'_>) -> Option<Blocker> {
+    let what = match facts.release.map(|r| r.state) {
+        None => "No release is open",
+        Some(ReleaseState::Opened) => "The release is not deployed yet",
+        Some(ReleaseState::Failed) => "The deploy of this release failed",
+        Some(ReleaseState::RolledBackFrom) => "This release was rolled back and is marked bad",
+        Some(ReleaseState::Deployed) => return services_not_healthy(facts),
+    };
+    Some(blocker(BlockerKind::Release, what, vec![], &[Role::DevOps]))
+}
+
+fn services_not_healthy(facts: &Facts<'_>) -> Option<Blocker> {
+    let services = facts.observed.services.iter().filter(|s| !s.health.is_good());
+    let bad: Vec<String> = services.map(|s| format!("{} is {}", s.name, s.health.label())).collect();
+    // What was observed before the engine became unreachable says nothing about now.
+    let known = !bad.is_empty() && facts.observed.unreachable_since.is_none();
+    known.then(|| blocker(BlockerKind::Stack, bad.join(", "), vec![], &[Role::DevOps]))
+}
+
+fn not_accepted(gate: &GateView) -> Blocker {
+    let open: Vec<&ItemState> = gate.items.iter().filter(|i| !i.is_satisfied()).collect();
+    let what = if open.is_empty() {
+        format!("Gate {} is ready to be accepted", gate.id)
+    } else {
+        let all = gate.items.len();
+        let noun = if all == 1 { "criterion" } else { "criteria" };
+        format!("Gate {}: {} of {all} {noun} open", gate.id, open.len())
+    };
+    blocker(BlockerKind::Gate(gate.id.clone()), what, complaints(&open), &gate.owners)
+}
+
+/// The open items of a checklist. Items that depend on sign-offs or other gates are listed with those.
+fn open_checklist(kind: BlockerKind, place: &str, items: &[ItemState]) -> Option<Blocker> {
+    let own =
+        |i: &&ItemState| !matches!(i.item.proof, Proof::SignOffs | Proof::GatesAccepted) && !i.only_follows();
+    let open: Vec<&ItemState> = items.iter().filter(own).filter(|i| !i.is_satisfied()).collect();
+    if open.is_empty() {
+        return None;
+    }
+    let what = format!("{place}{} open", checklist_items(open.len()));
+    Some(blocker(kind, what, complaints(&open), &[Role::Qa, Role::Po]))
 }
 
 fn checklist_items(n: usize) -> String {

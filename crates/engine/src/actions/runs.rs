@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use domain::action::Action;
 use domain::check::Check;
 use domain::release::{ReleaseComponents, ReleaseState};
+use domain::time::Millis;
 
 use super::claims::free_run_key;
 use super::{Attempt, follow_up_of};
@@ -267,19 +268,41 @@ impl Engine {
     pub(crate) async fn start(&self, ctx: &Ctx, begun: Begun, start: Start) -> Result<Done, Error> {
         let Begun { mut act, key, answered } = begun;
         let at = self.now();
+        let release = start.release;
+        let id = self.store_run(ctx, &key, &start, at).await?;
+        // From here on the run is followed whatever happens: otherwise its row would stay "running" for ever.
+        let followed = Followed { engine: self.clone(), run: id };
+        act.in_run(id);
+        act.on_release(release);
+        if let Err(public) = self.launch(ctx, id, start).await {
+            self.store_launch_failure(id, at).await?;
+            act.failed(self.now(), &public.public()).await?;
+            return Err(public);
+        }
+        drop(followed);
+        // The run continues even if its start cannot be stored now: recording it late is not a failure.
+        act.has_happened();
+        let done = Done { to: format!("/runs/{id}"), said: String::new() };
+        let begun = Begun { act, key, answered };
+        let stored = self.store_done(begun, done.clone(), String::new(), |_| Box::pin(async { Ok(()) }));
+        if let Err(error) = stored.await {
+            tracing::error!(run = id, %error, "the start of a run could not be recorded yet; it is recorded later");
+        }
+        Ok(done)
+    }
+
+    /// Stores the run's row with its event in the audit log. Returns its number.
+    async fn store_run(&self, ctx: &Ctx, key: &str, start: &Start, at: Millis) -> Result<i64, Error> {
         let (by, by_name) = (ctx.actor.id, ctx.actor.name.clone());
-        let job = Job { parts: start.parts, work: start.work };
-        let work = serde_json::to_value(&job).map_err(Error::internal)?;
         let (kind, subject, gate) = (start.kind, start.subject.clone(), start.gate.clone());
         let (title, release) = (start.title.clone(), start.release);
-        let stored_key = key.clone();
+        let key = key.to_owned();
         let started = Event::new(at, Some(&ctx.actor), AuditAction::RunCreate, start.subject.clone());
         let started = started.on_release(Some(release)).outcome(Outcome::Done).detail(start.title.clone());
-        let id: i64 = self
-            .store()
+        self.store()
             .write(move |tx| {
                 Box::pin(async move {
-                    let run_key = free_run_key(&mut *tx, &stored_key).await?;
+                    let run_key = free_run_key(&mut *tx, &key).await?;
                     let new = NewRun {
                         kind,
                         subject: &subject,
@@ -294,24 +317,25 @@ impl Engine {
                     let run = runs::start(&mut *tx, &new).await?;
                     // The end of a run is accepted only for a row that matches the audit log.
                     audit::append(&mut *tx, &started.in_run(Some(run))).await?;
-                    if let Some(follow_up) = follow_up_of(&stored_key) {
+                    if let Some(follow_up) = follow_up_of(&key) {
                         run_follow_ups::started(tx, follow_up, run, at).await?;
                     }
                     Ok(run)
                 })
             })
             .await
-            .map_err(|e: StoreError| Error::from(e))?;
-        // From here on the run is followed whatever happens: otherwise its row would stay "running" for ever.
-        let followed = Followed { engine: self.clone(), run: id };
-        act.in_run(id);
-        act.on_release(release);
+            .map_err(|e: StoreError| Error::from(e))
+    }
+
+    /// Creates the run's directory and starts its supervisor.
+    async fn launch(&self, ctx: &Ctx, id: i64, start: Start) -> Result<(), Error> {
+        let job = Job { parts: start.parts, work: start.work };
         let stack = self.stack();
         let mut plan = Plan {
             env_file: stack.project.env_file.clone(),
             public_keys: stack.public_keys.clone(),
             timeout_ms: start.timeout_ms,
-            work,
+            work: serde_json::to_value(&job).map_err(Error::internal)?,
             lock: start.locks.then(|| LockSpec {
                 path: self.paths().data.join("stack.lock"),
                 holder: ctx.actor.name.clone(),
@@ -324,32 +348,21 @@ impl Engine {
             plan.env_file = plan.env_file.filter(|f| f.is_file());
             runner::create(&runs, &plan).and_then(|dir| runner::launch(&exe, &dir))
         };
-        let launched = off_thread(launch).await.map_err(Error::internal).and_then(|done| Ok(done?));
-        if let Err(public) = launched {
-            let because = "its supervisor did not start";
-            self.store()
-                .write(move |tx| {
-                    Box::pin(async move {
-                        runs::interrupt(&mut *tx, id, because, at).await?;
-                        // The caller counts the attempt.
-                        run_follow_ups::reopen(tx, id, because, 0).await
-                    })
+        off_thread(launch).await.map_err(Error::internal)?.map_err(Error::from)
+    }
+
+    async fn store_launch_failure(&self, id: i64, at: Millis) -> Result<(), Error> {
+        const BECAUSE: &str = "its supervisor did not start";
+        self.store()
+            .write(move |tx| {
+                Box::pin(async move {
+                    runs::interrupt(&mut *tx, id, BECAUSE, at).await?;
+                    // The caller counts the attempt.
+                    run_follow_ups::reopen(tx, id, BECAUSE, 0).await
                 })
-                .await
-                .map_err(|e: StoreError| Error::from(e))?;
-            act.failed(self.now(), &public.public()).await?;
-            return Err(public);
-        }
-        drop(followed);
-        // The run continues even if its start cannot be stored now: recording it late is not a failure.
-        act.has_happened();
-        let done = Done { to: format!("/runs/{id}"), said: String::new() };
-        let begun = Begun { act, key, answered };
-        let stored = self.store_done(begun, done.clone(), String::new(), |_| Box::pin(async { Ok(()) }));
-        if let Err(error) = stored.await {
-            tracing::error!(run = id, %error, "the start of a run could not be recorded yet; it is recorded later");
-        }
-        Ok(done)
+            })
+            .await
+            .map_err(|e: StoreError| Error::from(e))
     }
 }
 

@@ -422,21 +422,16 @@ async fn store_end(
     if !runs::end(&mut *tx, run.id, &ending).await? {
         return Ok(false);
     }
-    let mut detail = exit.to_string();
     if findings.migrations.is_none() && !matches!(exit, Exit::Cancelled { .. }) {
         let because = format!("run {} did not list the migrations ({exit})", run.id);
         run_follow_ups::retry_migration_list(&mut *tx, run.id, &because, now).await?;
     }
     if let Some(release) = run.release {
         if run.kind == RunKind::Deploy {
-            let deployed = findings.deploy.as_ref().filter(|d| d.ok && !d.images.is_empty());
-            let what = match deployed {
-                Some(d) => {
-                    parts.images = d.images.clone();
-                    What::Deployed { images: d.images.clone(), migrations: d.migrations.clone() }
-                }
-                None => What::Failed,
-            };
+            let what = deployed(&findings);
+            if let What::Deployed { images, .. } = &what {
+                parts.images = images.clone();
+            }
             releases::record(&mut *tx, &release_event(run, release, what, at)).await?;
         }
         if run.kind == RunKind::Rollback {
@@ -444,15 +439,7 @@ async fn store_end(
             incident::open(&mut *tx, run, from.as_ref(), &findings, at).await?;
         }
         if findings.rollback.as_ref().is_some_and(|r| r.ok) {
-            let mut migrations = None;
-            let from = releases::ran_last(&mut *tx).await?.filter(|r| r.id != release);
-            if let Some(from) = from {
-                let what = What::RolledBackFrom;
-                releases::record(&mut *tx, &release_event(run, from.id, what, at)).await?;
-                migrations = from.migrations.filter(|_| keeps_schema);
-            }
-            let what = What::RolledBackTo { migrations };
-            releases::record(&mut *tx, &release_event(run, release, what, at)).await?;
+            record_rollback(&mut *tx, run, release, keeps_schema, at).await?;
         }
         if let Some(names) = &findings.migrations {
             migration_lists::add(&mut *tx, release, run.id, names, at).await?;
@@ -472,17 +459,48 @@ async fn store_end(
             store::evidence::add(&mut *tx, &evidence).await?;
         }
     }
-    let message = findings.deploy.as_ref().map(|d| &d.message);
-    let message = message.or(findings.rollback.as_ref().map(|r| &r.message));
-    let message = message.or(findings.drill.as_ref().map(|d| &d.message));
-    if let Some(message) = message {
-        detail = message.clone();
-    } else if !findings.checks.is_empty() {
-        detail = format!("{}; {detail}", sum_up(&findings.checks));
-    }
+    let detail = what_happened(&findings, &exit);
     let audited = match outcome {
         RunOutcome::Passed => Outcome::Done,
         _ => Outcome::Failed,
     };
     audit::append(tx, &audit_event(run, now, audited, detail)).await.map(|_| true)
+}
+
+/// What a deploy did to its release.
+fn deployed(findings: &Findings) -> What {
+    match findings.deploy.as_ref().filter(|d| d.ok && !d.images.is_empty()) {
+        Some(d) => What::Deployed { images: d.images.clone(), migrations: d.migrations.clone() },
+        None => What::Failed,
+    }
+}
+
+/// Records a successful rollback on the release that ran before, and on its target.
+async fn record_rollback(
+    tx: &mut store::Connection,
+    run: &Run,
+    target: i64,
+    keeps_schema: bool,
+    at: domain::time::Millis,
+) -> Result<(), StoreError> {
+    let mut migrations = None;
+    let from = releases::ran_last(&mut *tx).await?.filter(|r| r.id != target);
+    if let Some(from) = from {
+        releases::record(&mut *tx, &release_event(run, from.id, What::RolledBackFrom, at)).await?;
+        migrations = from.migrations.filter(|_| keeps_schema);
+    }
+    let what = What::RolledBackTo { migrations };
+    releases::record(&mut *tx, &release_event(run, target, what, at)).await.map(|_| ())
+}
+
+/// One line for the audit log.
+fn what_happened(findings: &Findings, exit: &Exit) -> String {
+    let message = findings.deploy.as_ref().map(|d| &d.message);
+    let message = message.or(findings.rollback.as_ref().map(|r| &r.message));
+    let message = message.or(findings.drill.as_ref().map(|d| &d.message));
+    match message {
+        Some(message) => message.clone(),
+        None if findings.checks.is_empty() => exit.to_string(),
+        None => format!("{}; {exit}", sum_up(&findings.checks)),
+    }
 }

@@ -21,6 +21,23 @@ const USUAL_FILES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.y
 /// The largest value of `keep`.
 const MOST_KEPT: u32 = 100;
 
+/// The keys and tables of the document.
+const KEYS: [&str; 13] = [
+    "runbook",
+    "attest",
+    "server",
+    "stack",
+    "deploy",
+    "rollback",
+    "retention",
+    "gates",
+    "schedule",
+    "attestations",
+    "waivers",
+    "checklist",
+    "check",
+];
+
 /// Reads the document and its runbook.
 pub(super) fn read_document(path: &Path, file: &str, text: &str) -> Reading {
     let mut walk = Walk::new(text, file);
@@ -37,26 +54,12 @@ pub(super) fn read_document(path: &Path, file: &str, text: &str) -> Reading {
     }
     let mut root = root.into_inner();
     rename_old_keys(&mut walk, &mut root);
-    let root = &root;
-    walk.unknown_keys(
-        root,
-        &[
-            "runbook",
-            "attest",
-            "server",
-            "stack",
-            "deploy",
-            "rollback",
-            "retention",
-            "gates",
-            "schedule",
-            "attestations",
-            "waivers",
-            "checklist",
-            "check",
-        ],
-        "the file",
-    );
+    read_tables(walk, &root, path, file)
+}
+
+/// Reads the tables of a document that is valid TOML, and compares them with the runbook.
+fn read_tables(mut walk: Walk<'_>, root: &DeTable<'_>, path: &Path, file: &str) -> Reading {
+    walk.unknown_keys(root, &KEYS, "the file");
     let base = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let (runbook_path, runbook) = read_runbook(&mut walk, root, base);
     check_server(&mut walk, root);
