@@ -11,7 +11,7 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use engine::Engine;
+use engine::{Engine, KeptEnv};
 
 use crate::cli::{Cli, Command, Stack};
 use crate::{console, settings};
@@ -36,7 +36,10 @@ pub fn run(cli: Cli) -> CommandResult {
         Command::User { action } => runtime()?.block_on(user::run(action)),
         Command::Prune(args) => runtime()?.block_on(prune::run(&args)),
         Command::Monitoring(args) => monitoring::run(&args),
-        Command::EnvCopy { stack, release, replaced } => env_copy(&stack, release, replaced),
+        Command::EnvCopy { stack, release, replaced } => {
+            let which = if replaced { KeptEnv::Replaced } else { KeptEnv::OfRelease };
+            env_copy(&stack, release, which)
+        }
         Command::Verify(args) => runtime()?.block_on(verify::run(&args)),
     }
 }
@@ -58,9 +61,9 @@ async fn open(stack: &Stack) -> Result<Engine, Box<dyn Error>> {
 }
 
 /// Needs no server and no database, so it also works when neither is available.
-fn env_copy(stack: &Stack, release: i64, replaced: bool) -> CommandResult {
+fn env_copy(stack: &Stack, release: i64, which: KeptEnv) -> CommandResult {
     let (config, data) = settings::stack_paths(stack, &settings::read_file(&stack.config)?)?;
-    let text = engine::kept_env(&config, &data, release, replaced)?;
+    let text = engine::kept_env(&config, &data, release, which)?;
     console::bytes(&text)?;
     Ok(ExitCode::SUCCESS)
 }

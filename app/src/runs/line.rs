@@ -36,15 +36,30 @@ fn cube(point: u8) -> u8 {
     if most > 3 { hue + 8 } else { hue }
 }
 
+/// How a span looks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SpanStyle {
+    /// Index into the 256-colour palette; `None` is the default colour.
+    pub colour: Option<u8>,
+    /// Bold.
+    pub bold: bool,
+    /// Dimmed.
+    pub dim: bool,
+    /// Italic.
+    pub italic: bool,
+    /// Underlined.
+    pub underline: bool,
+}
+
 /// The classes of a span, in one string.
-pub fn span_class(colour: Option<u8>, bold: bool, dim: bool, italic: bool, underline: bool) -> String {
+pub fn span_class(style: SpanStyle) -> String {
     let mut class = String::new();
     let classes = [
-        colour.map(colour_class),
-        bold.then_some("bold"),
-        dim.then_some("dim"),
-        italic.then_some("italic"),
-        underline.then_some("underline"),
+        style.colour.map(colour_class),
+        style.bold.then_some("bold"),
+        style.dim.then_some("dim"),
+        style.italic.then_some("italic"),
+        style.underline.then_some("underline"),
     ];
     for name in classes.into_iter().flatten() {
         if !class.is_empty() {
@@ -102,8 +117,10 @@ mod tests {
 
     #[test]
     fn a_plain_span_has_no_class_and_a_styled_one_has_all() {
-        assert_eq!(span_class(None, false, false, false, false), "");
-        assert_eq!(span_class(Some(2), true, true, true, true), "fg-2 bold dim italic underline");
+        assert_eq!(span_class(SpanStyle::default()), "");
+        let all = SpanStyle { colour: Some(2), bold: true, dim: true, italic: true, underline: true };
+        assert_eq!(span_class(all), "fg-2 bold dim italic underline");
+        assert_eq!(span_class(SpanStyle { italic: true, ..SpanStyle::default() }), "italic");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use domain::log::{LogLine, Stream};
 use leptos::prelude::*;
 
-use super::line::{clock, line_class, span_class};
+use super::line::{SpanStyle, clock, line_class, span_class};
 
 /// The id of the static tail; the terminal replaces it once it can show the same lines.
 pub(super) const TAIL_ID: &str = "run-tail";
@@ -22,7 +22,13 @@ fn line(line: &LogLine) -> AnyView {
         .spans
         .iter()
         .map(|s| {
-            let class = span_class(s.fg, s.bold, s.dim, s.italic, s.underline);
+            let class = span_class(SpanStyle {
+                colour: s.fg,
+                bold: s.bold,
+                dim: s.dim,
+                italic: s.italic,
+                underline: s.underline,
+            });
             let text = s.text.clone();
             if class.is_empty() {
                 text.into_any()

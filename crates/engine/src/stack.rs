@@ -167,18 +167,29 @@ fn env_copy(config: &Config) -> Option<EnvCopy> {
     })
 }
 
-/// The copy of the env file of a release, or, if `replaced`, the env file that a rollback to it has replaced. Reads
-/// only files, so it works without a running server.
+/// Which env file [`kept_env`] reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeptEnv {
+    /// The one with which the release was deployed.
+    OfRelease,
+    /// The one that the last rollback to the release has replaced.
+    Replaced,
+}
+
+/// An env file that is kept with a release. Reads only files, so it works without a running server.
 ///
 /// # Errors
 /// The configuration cannot be used, or there is no such copy. The message is for people.
-pub fn kept_env(config: &Path, data: &Path, release: i64, replaced: bool) -> Result<Vec<u8>, StartError> {
+pub fn kept_env(config: &Path, data: &Path, release: i64, which: KeptEnv) -> Result<Vec<u8>, StartError> {
     let loaded =
         Config::load(config).map_err(|problems| StartError::Config { file: config.to_owned(), problems })?;
     let copy = env_copy(&loaded.config).ok_or_else(|| {
         Error::invalid("No copies of the env file are kept: [rollback] has no env_copy_key.")
     })?;
     let keep = keep_dir(data, release);
-    let opened = if replaced { open_replaced(&copy, &keep) } else { copy.open(&keep, &tag_of(release)) };
+    let opened = match which {
+        KeptEnv::OfRelease => copy.open(&keep, &tag_of(release)),
+        KeptEnv::Replaced => open_replaced(&copy, &keep),
+    };
     opened.map_err(|error| Error::unavailable(sentence(&error.to_string())).into())
 }

@@ -2,13 +2,16 @@
 
 use std::process::ExitCode;
 
+use engine::PruneMode;
+
 use super::{CommandResult, open};
 use crate::cli::Prune;
 use crate::console;
 
 pub(super) async fn run(args: &Prune) -> CommandResult {
     let engine = open(&args.stack).await?;
-    let pruned = engine.prune(args.dry_run).await?;
+    let mode = if args.dry_run { PruneMode::Count } else { PruneMode::Remove };
+    let pruned = engine.prune(mode).await?;
     engine.close().await;
     let settings = pruned.settings.words();
     if settings.is_empty() {
@@ -19,7 +22,10 @@ pub(super) async fn run(args: &Prune) -> CommandResult {
         return Ok(ExitCode::SUCCESS);
     }
     console::line(format_args!("Retention: {}.", settings.join(", ")))?;
-    let word = if args.dry_run { "Would remove" } else { "Removed" };
+    let word = match mode {
+        PruneMode::Count => "Would remove",
+        PruneMode::Remove => "Removed",
+    };
     console::line(format_args!(
         "{word} the logs of {} ({} bytes).",
         counted(pruned.runs, "run"),

@@ -7,7 +7,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Document, Element, HtmlElement};
 
 use crate::live::js::{flag, number, text};
-use crate::runs::line::{clock, line_class, span_class};
+use crate::runs::line::{SpanStyle, clock, line_class, span_class};
 
 struct Row {
     n: u64,
@@ -124,9 +124,13 @@ impl Rows {
         let Some(body) = self.element("span", "log-t") else { return };
         let spans = js_sys::Reflect::get(line, &"p".into()).unwrap_or_default();
         for span in spans.dyn_ref::<Array>().map(|a| a.iter()).into_iter().flatten() {
-            let colour = number(&span, "f").map(|f| f as u8);
-            let class =
-                span_class(colour, flag(&span, "b"), flag(&span, "d"), flag(&span, "i"), flag(&span, "u"));
+            let class = span_class(SpanStyle {
+                colour: number(&span, "f").map(|f| f as u8),
+                bold: flag(&span, "b"),
+                dim: flag(&span, "d"),
+                italic: flag(&span, "i"),
+                underline: flag(&span, "u"),
+            });
             let content = text(&span, "t");
             if class.is_empty() {
                 let _ = body.append_child(&self.document.create_text_node(&content));

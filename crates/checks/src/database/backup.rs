@@ -26,10 +26,22 @@ const AGAIN: &str = "Make a new backup, and check the output of the backup comma
 /// The format of a backup, detected from its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Form {
-    /// Compressed with gzip.
-    pub(super) packed: bool,
-    /// In the custom format of pg_dump; else SQL.
-    pub(super) custom: bool,
+    pub(super) dump: Dump,
+    pub(super) compression: Compression,
+}
+
+/// What pg_dump wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dump {
+    Sql,
+    /// The custom format, for pg_restore.
+    Custom,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Compression {
+    None,
+    Gzip,
 }
 
 /// The newest backup.
@@ -45,11 +57,11 @@ pub(super) async fn probe(probe: &Probe<'_>, spec: &DatabaseSpec) -> Finding {
     let wanted = wanted(spec);
     match find(probe, spec, &wanted).await {
         Ok(found) => {
-            let kind = match (found.form.custom, found.form.packed) {
-                (true, false) => "pg_dump custom format",
-                (true, true) => "pg_dump custom format, compressed",
-                (false, false) => "complete SQL",
-                (false, true) => "complete SQL, compressed",
+            let kind = match (found.form.dump, found.form.compression) {
+                (Dump::Custom, Compression::None) => "pg_dump custom format",
+                (Dump::Custom, Compression::Gzip) => "pg_dump custom format, compressed",
+                (Dump::Sql, Compression::None) => "complete SQL",
+                (Dump::Sql, Compression::Gzip) => "complete SQL, compressed",
             };
             with_value(passed(wanted, format!("{}, {kind}", found.shown)), found.bytes as f64)
         }
@@ -130,7 +142,7 @@ async fn whole(probe: &Probe<'_>, path: &Path) -> Result<Form, Bad> {
     let unread = |error: io::Error| Bad::Unseen(format!("the file cannot be read ({})", error.kind()));
     let (head, tail) = ends(path).map_err(unread)?;
     if !head.starts_with(GZIP) {
-        return judge(&head, &tail, false);
+        return judge(&head, &tail, Compression::None);
     }
     let ask = async |script: &str| {
         let mut cmd = Cmd::new(["bash", "-c", script, "bash", &path.to_string_lossy()]);
@@ -145,19 +157,19 @@ async fn whole(probe: &Probe<'_>, path: &Path) -> Result<Form, Bad> {
         other => return Err(Bad::Unseen(format!("the file could not be decompressed ({other})"))),
     }
     let (_, head) = ask("gzip -dc -- \"$1\" 2>/dev/null | head -c 16").await;
-    judge(&head, &tail, true)
+    judge(&head, &tail, Compression::Gzip)
 }
 
-fn judge(head: &[u8], tail: &[u8], packed: bool) -> Result<Form, Bad> {
+fn judge(head: &[u8], tail: &[u8], compression: Compression) -> Result<Form, Bad> {
     if head.is_empty() {
         return Err(Bad::Broken("the compressed file is empty"));
     }
     if head.starts_with(HEADER) {
-        return Ok(Form { packed, custom: true });
+        return Ok(Form { dump: Dump::Custom, compression });
     }
     let tail = String::from_utf8_lossy(tail);
     if ENDS.iter().any(|end| tail.contains(end)) {
-        return Ok(Form { packed, custom: false });
+        return Ok(Form { dump: Dump::Sql, compression });
     }
     let sql = head.starts_with(b"--") || String::from_utf8_lossy(head).trim_start().starts_with("--");
     Err(Bad::Broken(if sql {

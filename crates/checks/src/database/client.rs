@@ -6,6 +6,7 @@ use std::time::Duration;
 use domain::check::DatabaseSpec;
 
 use super::super::probe::Probe;
+use super::backup::{Compression, Dump, Form};
 use runner::{Cmd, Exit};
 
 /// Most bytes of a result.
@@ -91,19 +92,28 @@ impl<'a> Client<'a> {
         self.probe.session.exec(cmd).await
     }
 
-    /// Restores a file into a database. `packed`: compressed with gzip; `custom`: in the custom format of pg_dump.
-    pub(super) async fn restore(&self, file: &Path, database: &str, packed: bool, custom: bool) -> Exit {
-        let tool: Vec<&str> = if custom {
-            let user = self.user.as_str();
-            vec!["pg_restore", "--exit-on-error", "--no-owner", "--no-privileges", "-U", user, "-d", database]
-        } else {
+    /// Restores a file of this format into a database.
+    pub(super) async fn restore(&self, file: &Path, form: Form, database: &str) -> Exit {
+        let user = self.user.as_str();
+        let tool = match form.dump {
+            Dump::Custom => {
+                vec![
+                    "pg_restore",
+                    "--exit-on-error",
+                    "--no-owner",
+                    "--no-privileges",
+                    "-U",
+                    user,
+                    "-d",
+                    database,
+                ]
+            }
             // The output of a dump is not needed; its errors are on standard error.
-            self.psql(database, &["-o", "/dev/null"])
+            Dump::Sql => self.psql(database, &["-o", "/dev/null"]),
         };
-        let script = if packed {
-            "set -o pipefail; f=$1; shift; gzip -dc -- \"$f\" | \"$@\""
-        } else {
-            "f=$1; shift; exec \"$@\" <\"$f\""
+        let script = match form.compression {
+            Compression::Gzip => "set -o pipefail; f=$1; shift; gzip -dc -- \"$f\" | \"$@\"",
+            Compression::None => "f=$1; shift; exec \"$@\" <\"$f\"",
         };
         let start = ["bash", "-c", script, "bash", &file.to_string_lossy()].map(str::to_owned);
         let argv = start.into_iter().chain(self.argv(&tool)).collect();

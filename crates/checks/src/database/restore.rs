@@ -11,7 +11,7 @@ use domain::evidence::Finding;
 
 use super::super::finding::{count_of, failed, names, passed, unknown, with_value};
 use super::super::probe::Probe;
-use super::backup;
+use super::backup::{self, Compression, Dump};
 use super::client::{Client, ident};
 use runner::{Cmd, Exit};
 use system::clock::now_ms;
@@ -32,7 +32,7 @@ pub(super) async fn probe(probe: &Probe<'_>, spec: &DatabaseSpec, client: &Clien
         Ok(backup) => backup,
         Err(finding) => return *finding,
     };
-    if !backup.form.custom
+    if backup.form.dump == Dump::Sql
         && let Some(finding) = leaves(probe, &backup, wanted).await
     {
         return finding;
@@ -71,7 +71,7 @@ async fn rehearse(
     wanted: &str,
 ) -> Finding {
     let shown = &backup.shown;
-    match client.restore(&backup.path, name, backup.form.packed, backup.form.custom).await {
+    match client.restore(&backup.path, backup.form, name).await {
         Exit::Code(0) => {}
         Exit::Code(code) if code < 125 => {
             let saw = format!("{shown}: the restore failed (exit code {code})");
@@ -188,7 +188,10 @@ fn compare(exact: bool, wanted: &str, shown: &str, restored: &Tables, source: &T
 
 /// Rejects a dump that would leave the temporary database: restoring it would write elsewhere.
 async fn leaves(probe: &Probe<'_>, backup: &backup::Backup, wanted: &str) -> Option<Finding> {
-    let read = if backup.form.packed { "gzip -dc -- \"$1\"" } else { "cat -- \"$1\"" };
+    let read = match backup.form.compression {
+        Compression::Gzip => "gzip -dc -- \"$1\"",
+        Compression::None => "cat -- \"$1\"",
+    };
     // Everything is read, so that the writer is not interrupted; exit code 1 means that nothing was found.
     let script = format!("set -o pipefail; {read} | grep -caE \"$2\"");
     let mut cmd = Cmd::new(["bash", "-c", &script, "bash", &backup.path.to_string_lossy(), LEAVES]);

@@ -19,6 +19,22 @@ const FOREIGN: &str = "https://foreign.invalid";
 /// Methods that browsers send although they are not listed.
 const SIMPLE: [&str; 3] = ["GET", "HEAD", "POST"];
 
+/// What a browser sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sent {
+    Request,
+    Preflight,
+}
+
+impl Sent {
+    fn label(self) -> &'static str {
+        match self {
+            Sent::Request => "request",
+            Sent::Preflight => "preflight",
+        }
+    }
+}
+
 /// The origins that are tried, and what the preflight requests.
 struct Trial<'a> {
     allowed: String,
@@ -46,14 +62,14 @@ pub(super) async fn probe(
     };
     let wanted = format!("{} allowed, with and without preflight; other origins refused", trial.allowed);
     let mut seen = Seen::default();
-    for preflight in [false, true] {
-        let way = if preflight { "preflight" } else { "request" };
-        match send(probe, client, question, &trial, &trial.allowed, preflight).await {
-            Ok(answer) => trial.allowed_faults(question, &answer, preflight, &mut seen),
+    for sent in [Sent::Request, Sent::Preflight] {
+        let way = sent.label();
+        match send(probe, client, question, &trial, &trial.allowed, sent).await {
+            Ok(answer) => trial.allowed_faults(question, &answer, sent, &mut seen),
             Err((saw, next)) => seen.miss(format!("{way} from {}: {saw}", trial.allowed), next),
         }
         for (origin, words) in &trial.strangers {
-            match send(probe, client, question, &trial, origin, preflight).await {
+            match send(probe, client, question, &trial, origin, sent).await {
                 Ok(answer) => foreign_faults(&answer, origin, words, way, &mut seen),
                 Err((saw, next)) => seen.miss(format!("{way} from {origin}: {saw}"), next),
             }
@@ -106,14 +122,17 @@ async fn send(
     question: &Question,
     trial: &Trial<'_>,
     origin: &str,
-    preflight: bool,
+    sent: Sent,
 ) -> Result<Answer, Refused> {
     let bad = || ("the declared headers are not valid".to_owned(), "Correct `cors`.".to_owned());
     // A browser sends neither the page's headers nor its keys with a preflight.
-    let mut headers = if preflight { HeaderMap::new() } else { question.headers.clone() };
+    let mut headers = match sent {
+        Sent::Preflight => HeaderMap::new(),
+        Sent::Request => question.headers.clone(),
+    };
     headers.insert("origin", HeaderValue::from_str(origin).map_err(|_| bad())?);
     let mut method = question.method.clone();
-    if preflight {
+    if sent == Sent::Preflight {
         method = Method::OPTIONS;
         let asked = HeaderValue::from_str(&trial.method).map_err(|_| bad())?;
         headers.insert(HeaderName::from_static("access-control-request-method"), asked);
@@ -138,13 +157,12 @@ async fn send(
 }
 
 impl Trial<'_> {
-    fn allowed_faults(&self, question: &Question, answer: &Answer, preflight: bool, seen: &mut Seen) {
-        let way = if preflight { "preflight" } else { "request" };
-        let whose = format!("{way} from {}", self.allowed);
-        if preflight && !(200..300).contains(&answer.status) {
+    fn allowed_faults(&self, question: &Question, answer: &Answer, sent: Sent, seen: &mut Seen) {
+        let whose = format!("{} from {}", sent.label(), self.allowed);
+        if sent == Sent::Preflight && !(200..300).contains(&answer.status) {
             return seen.fault(format!("{whose}: status {}", answer.status));
         }
-        if !preflight {
+        if sent == Sent::Request {
             match question.expected.fault(answer) {
                 Ok(None) => {}
                 Ok(Some(fault)) => return seen.fault(format!("{whose}: {fault}")),
@@ -172,7 +190,7 @@ impl Trial<'_> {
         if self.cors.credentials && header(answer, "access-control-allow-credentials").concat() != "true" {
             seen.fault(format!("{whose} may not send cookies: no access-control-allow-credentials: true"));
         }
-        if preflight {
+        if sent == Sent::Preflight {
             let listed = |name: &str, wanted: &str| {
                 let all = header(answer, name).join(",");
                 let wildcard = !self.cors.credentials;

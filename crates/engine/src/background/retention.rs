@@ -47,10 +47,19 @@ enum Kind {
     Evidence,
 }
 
+/// What a pass does with the data that exceeds the retention settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PruneMode {
+    /// It removes the data.
+    Remove,
+    /// It counts what would be removed.
+    Count,
+}
+
 /// The limits of a pass.
 #[derive(Debug, Clone, Copy)]
 struct Pass {
-    dry_run: bool,
+    mode: PruneMode,
     /// Maximum number of retained rows that are read, of each kind.
     max_kept: usize,
 }
@@ -64,13 +73,13 @@ pub struct Rotation {
 }
 
 impl Engine {
-    /// Removes the data that exceeds the retention settings, or counts it if `dry_run`. Each batch is an event of the
+    /// Removes the data that exceeds the retention settings, or counts it. Each batch is an event of the
     /// audit log.
     ///
     /// # Errors
     /// The store or the disk cannot be read or written. Batches that were already removed stay removed and recorded.
-    pub async fn prune(&self, dry_run: bool) -> Result<Pruned, Error> {
-        let pass = Pass { dry_run, max_kept: usize::MAX };
+    pub async fn prune(&self, mode: PruneMode) -> Result<Pruned, Error> {
+        let pass = Pass { mode, max_kept: usize::MAX };
         self.prune_from(pass, &mut Rotation::default()).await
     }
 
@@ -80,7 +89,8 @@ impl Engine {
     /// # Errors
     /// As [`Engine::prune`].
     pub async fn prune_daily(&self, rotation: &mut Rotation) -> Result<Pruned, Error> {
-        let pruned = self.prune_from(Pass { dry_run: false, max_kept: KEPT_LOOKED_AT }, rotation).await?;
+        let pruned =
+            self.prune_from(Pass { mode: PruneMode::Remove, max_kept: KEPT_LOOKED_AT }, rotation).await?;
         self.remove_leftovers(rotation).await?;
         Ok(pruned)
     }
@@ -92,7 +102,7 @@ impl Engine {
         let mut referred = retention::referred_releases(self.store().readers()).await?;
         // Releases with retained files for a rollback.
         referred.extend(self.kept_dirs().await);
-        if !pass.dry_run {
+        if pass.mode == PruneMode::Remove {
             self.measure_runs().await?;
         }
         if let Some(ms) = settings.runs_ms {
@@ -105,7 +115,7 @@ impl Engine {
             rotation.evidence =
                 self.prune_kind(Kind::Evidence, before(now, ms), &referred, pass, from, &mut pruned).await?;
         }
-        if !pass.dry_run {
+        if pass.mode == PruneMode::Remove {
             self.measure().await;
             if pruned.runs + pruned.evidence > 0 {
                 self.refresh().await?;
@@ -141,7 +151,7 @@ impl Engine {
                     Kind::Evidence => retention::evidence(db, before, referred, &old).await?,
                 };
                 kept += old.len() - ids.len();
-                self.remove(kind, ids, pass.dry_run, pruned).await?;
+                self.remove(kind, ids, pass.mode, pruned).await?;
             }
             if at_end {
                 return Ok(0);
@@ -152,12 +162,12 @@ impl Engine {
         }
     }
 
-    /// Removes a batch, or counts it if `dry_run`.
+    /// Removes a batch, or counts it.
     async fn remove(
         &self,
         kind: Kind,
         ids: Vec<i64>,
-        dry_run: bool,
+        mode: PruneMode,
         pruned: &mut Pruned,
     ) -> Result<(), Error> {
         let (Some(first), Some(last)) = (ids.first().copied(), ids.last().copied()) else { return Ok(()) };
@@ -184,7 +194,7 @@ impl Engine {
                 ("evidence", "evidence", detail)
             }
         };
-        if dry_run {
+        if mode == PruneMode::Count {
             return Ok(());
         }
         let event = event(now, what, first, last).detail(detail);

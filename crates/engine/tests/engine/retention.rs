@@ -7,7 +7,7 @@ use domain::evidence::{Evidence, Finding, Outcome as Found};
 use domain::paging::Cursor;
 use domain::release::ReleaseComponents;
 use domain::time::Millis;
-use engine::{Engine, Rotation};
+use engine::{Engine, PruneMode, Rotation};
 use store::links::{self, Link, LinkKind};
 use store::people::SCHEDULE;
 use store::releases::{self, NewRelease};
@@ -129,21 +129,21 @@ async fn retention_removes_data_that_is_not_needed_and_records_it() {
     let newest = old_run(&engine, SCHEDULE, "unit", last, 60).await;
 
     // Without a setting everything is kept.
-    let none = engine.prune(false).await.unwrap();
+    let none = engine.prune(PruneMode::Remove).await.unwrap();
     assert_eq!((none.runs, none.evidence), (0, 0));
     engine.close().await;
     let config = fs::read_to_string(bench.dir().join("stagegate.toml")).unwrap();
     bench.write("stagegate.toml", &format!("{config}\n[retention]\nruns = \"90d\"\nevidence = \"90d\"\n"));
     let engine = bench.open().await;
 
-    let dry = engine.prune(true).await.unwrap();
+    let dry = engine.prune(PruneMode::Count).await.unwrap();
     // The manual run is old too, but its evidence is not scheduled. Ten rows of the check always stay.
     assert_eq!((dry.runs, dry.run_bytes, dry.evidence), (15, 15_000, 7));
     assert!(there(&engine, &of_old).into_iter().all(|there| there), "a dry run removes nothing");
     let before = evidence::of_check(engine.store().readers(), "unit", 100).await.unwrap().len();
     assert_eq!(before, 17);
 
-    let done = engine.prune(false).await.unwrap();
+    let done = engine.prune(PruneMode::Remove).await.unwrap();
     assert_eq!((done.runs, done.run_bytes, done.evidence), (dry.runs, dry.run_bytes, dry.evidence));
     assert!(there(&engine, &of_old).into_iter().all(|there| !there));
     assert_eq!(there(&engine, &[by_hand, of_signed, newest]), [false, true, true]);
@@ -164,7 +164,7 @@ async fn retention_removes_data_that_is_not_needed_and_records_it() {
     assert!(events.iter().any(|e| e.detail.contains("logs of 15 runs, 15000 bytes")), "{events:?}");
     assert!(activity.storage.is_some() && activity.retention.len() == 2);
     // A second pass finds nothing.
-    let again = engine.prune(false).await.unwrap();
+    let again = engine.prune(PruneMode::Remove).await.unwrap();
     assert_eq!((again.runs, again.evidence), (0, 0));
     // And no row can be removed in another way.
     let refused = engine
@@ -214,8 +214,8 @@ async fn a_release_that_stays_for_months_loses_only_repeated_results() {
     .await;
     let judged = board(&engine).await.judgement.digest;
 
-    let dry = engine.prune(true).await.unwrap();
-    let done = engine.prune(false).await.unwrap();
+    let dry = engine.prune(PruneMode::Count).await.unwrap();
+    let done = engine.prune(PruneMode::Remove).await.unwrap();
     assert_eq!((done.runs, done.evidence), (dry.runs, dry.evidence));
     let mut left: Vec<i64> = evidence::of_check(engine.store().readers(), "unit", 100)
         .await
@@ -231,7 +231,7 @@ async fn a_release_that_stays_for_months_loses_only_repeated_results() {
     assert_eq!(done.runs, 41 - 8);
     assert_eq!(board(&engine).await.judgement.digest, judged);
     assert_eq!(engine.verify_everything().await.unwrap().problems, Vec::<String>::new());
-    let again = engine.prune(false).await.unwrap();
+    let again = engine.prune(PruneMode::Remove).await.unwrap();
     assert_eq!((again.runs, again.evidence), (0, 0));
 }
 
@@ -250,7 +250,7 @@ async fn the_daily_pass_reads_rows_and_removes_leftover_directories() {
     for _ in 0..3 {
         release(&engine, devops.id).await;
     }
-    let pruned = engine.prune(false).await.unwrap();
+    let pruned = engine.prune(PruneMode::Remove).await.unwrap();
     assert_eq!((pruned.runs, pruned.run_bytes), (2, 2_000), "the last of its kind stays");
     // A directory whose removal was recorded but failed, one that belongs to no run, and a file.
     let at = |name: &str| engine.paths().runs.join(name);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use domain::release::ReleaseState;
 use engine::view::{EnvSince, RunState};
-use engine::{Restart, Return, kept_env};
+use engine::{KeptEnv, Restart, Return, kept_env};
 
 use crate::support::bench::{Bench, SECRET, actor, audit_is_whole, board, ended, log, run_id, until};
 
@@ -289,8 +289,11 @@ async fn an_env_file_is_restored_from_its_encrypted_copy_with_docker() {
     let shown = log(&page);
     assert!(!shown.contains(SECRET) && !shown.contains("correct-horse"), "{shown}");
     // The replaced env file is kept as well, and both can be read without a server.
-    let kept = |replaced| kept_env(&bench.dir().join("stagegate.toml"), &bench.data(), 1, replaced).unwrap();
-    assert_eq!((kept(false), kept(true)), (first.into_bytes(), second.into_bytes()));
+    let kept = |which| kept_env(&bench.dir().join("stagegate.toml"), &bench.data(), 1, which).unwrap();
+    assert_eq!(
+        (kept(KeptEnv::OfRelease), kept(KeptEnv::Replaced)),
+        (first.into_bytes(), second.into_bytes())
+    );
     audit_is_whole(&engine).await;
 }
 
