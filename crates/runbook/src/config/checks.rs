@@ -30,10 +30,32 @@ const COMMON: [&str; 13] = [
     "after_deploy",
 ];
 
+/// What an entry of `proves` names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ClaimTarget {
+    Criterion,
+    MatrixRow,
+    ChecklistItem,
+}
+
+impl ClaimTarget {
+    const ALL: [ClaimTarget; 3] =
+        [ClaimTarget::Criterion, ClaimTarget::MatrixRow, ClaimTarget::ChecklistItem];
+
+    /// Its key in the entry.
+    fn key(self) -> &'static str {
+        match self {
+            ClaimTarget::Criterion => "criterion",
+            ClaimTarget::MatrixRow => "matrix",
+            ClaimTarget::ChecklistItem => "checklist",
+        }
+    }
+}
+
 /// An entry of `proves`.
 pub(super) struct Claim {
-    /// `criterion`, `matrix`, `checklist`; `None` when only an id was given.
-    pub target: Option<&'static str>,
+    /// `None` when only an id was given.
+    pub target: Option<ClaimTarget>,
     /// The id.
     pub id: At<String>,
     /// Words that the text of the target must contain.
@@ -167,14 +189,14 @@ fn read_claims(walk: &mut Walk<'_>, table: &DeTable<'_>) -> Vec<Claim> {
 }
 
 fn read_claim(walk: &mut Walk<'_>, table: &DeTable<'_>, at: usize) -> Option<Claim> {
-    let targets = ["criterion", "matrix", "checklist"];
     walk.unknown_keys(table, &["criterion", "matrix", "checklist", "contains"], "`proves`");
-    let named: Vec<&'static str> = targets.into_iter().filter(|t| table.contains_key(*t)).collect();
+    let named: Vec<ClaimTarget> =
+        ClaimTarget::ALL.into_iter().filter(|target| table.contains_key(target.key())).collect();
     let says = walk.string(table, "contains");
     match named.as_slice() {
         [target] => {
-            let id = walk.string(table, target)?;
-            Some(Claim { target: Some(target), id, says })
+            let id = walk.string(table, target.key())?;
+            Some(Claim { target: Some(*target), id, says })
         }
         _ => {
             let message =

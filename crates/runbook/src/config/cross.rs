@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use domain::runbook::{Problem, Runbook, Severity};
 
-use super::checks::{Claim, ReadCheck};
+use super::checks::{Claim, ClaimTarget, ReadCheck};
 use super::walk::{At, Walk, suggestion};
 use crate::text::{fold, shorten, squeeze};
 
@@ -98,10 +98,10 @@ fn claim_holds(walk: &mut Walk<'_>, runbook: &Runbook, claim: &Claim) {
     let rows = || runbook.matrix.iter().map(|r| r.id.as_str());
     let items = || runbook.checklist.iter().map(|c| c.id.as_str());
     let (what, ids): (&str, Vec<&str>) = match claim.target {
-        Some("criterion") => ("criterion", criteria().collect()),
-        Some("matrix") => ("matrix row", rows().collect()),
-        Some("checklist") => ("checklist item", items().collect()),
-        _ => ("criterion, row or item", criteria().chain(rows()).chain(items()).collect()),
+        Some(ClaimTarget::Criterion) => ("criterion", criteria().collect()),
+        Some(ClaimTarget::MatrixRow) => ("matrix row", rows().collect()),
+        Some(ClaimTarget::ChecklistItem) => ("checklist item", items().collect()),
+        None => ("criterion, row or item", criteria().chain(rows()).chain(items()).collect()),
     };
     if !ids.contains(&id) {
         let message = format!("the runbook has no {what} `{id}`");
