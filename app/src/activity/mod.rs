@@ -8,7 +8,7 @@ mod tests;
 
 use domain::action::Action;
 use domain::pages::Page;
-use engine::view::{ActivityPage as ActivityView, ActivityRow};
+use engine::view::{ActionOutcome, ActivityPage as ActivityView, ActivityRow};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use leptos_meta::Title;
@@ -171,12 +171,11 @@ fn line(row: &ActivityRow) -> AnyView {
     } else {
         row.actor.clone().into_any()
     };
-    let outcome = match row.outcome.as_str() {
-        "done" => badge("done", Icon::Check, "Done"),
-        "refused" => badge("inconclusive", Icon::Stop, "Refused"),
-        "failed" => badge("failed", Icon::Cross, "Failed"),
-        "intent" => badge("neutral", Icon::Arrow, "Started"),
-        other => badge("neutral", Icon::Circle, other),
+    let outcome = match row.outcome {
+        ActionOutcome::Done => badge("done", Icon::Check, "Done"),
+        ActionOutcome::Refused => badge("inconclusive", Icon::Stop, "Refused"),
+        ActionOutcome::Failed => badge("failed", Icon::Cross, "Failed"),
+        ActionOutcome::Intent => badge("neutral", Icon::Arrow, "Started"),
     };
     let release =
         row.release.map(|id| view! { <a href=format!("/releases/{id}")>{format!("release #{id}")}</a> " " });

@@ -1,13 +1,13 @@
 //! The audit log as HTML.
 
 use domain::paging::Pages;
-use engine::view::{ActivityPage, ActivityRow, Permission, Storage, Verification};
+use engine::view::{ActionOutcome, ActivityPage, ActivityRow, Permission, Storage, Verification};
 
 use super::activity_view;
 use crate::ui::samples::{NOW, here, html};
 use crate::ui::snapshot::assert_page;
 
-fn row(seq: i64, outcome: &str) -> ActivityRow {
+fn row(seq: i64, outcome: ActionOutcome) -> ActivityRow {
     ActivityRow {
         seq,
         at: NOW,
@@ -16,7 +16,7 @@ fn row(seq: i64, outcome: &str) -> ActivityRow {
         subject: "A".into(),
         release: Some(3),
         run: Some(42),
-        outcome: outcome.into(),
+        outcome,
         detail: "a <b>note".into(),
         hash: "0123456789abcdef".into(),
     }
@@ -24,7 +24,7 @@ fn row(seq: i64, outcome: &str) -> ActivityRow {
 
 fn log(chain: Verification) -> ActivityPage {
     ActivityPage {
-        rows: vec![row(9, "refused"), row(8, "intent")],
+        rows: vec![row(9, ActionOutcome::Refused), row(8, ActionOutcome::Intent)],
         pages: Pages { newer: None, older: Some(8) },
         chain,
         verify: None,

@@ -3,7 +3,7 @@
 
 use domain::runbook::Severity;
 use domain::time::human_span;
-use engine::view::BoardView;
+use engine::view::{BoardView, RunKind};
 use leptos::prelude::*;
 
 use crate::ui::{
@@ -23,10 +23,10 @@ pub(super) fn alerts(here: &Here, board: &BoardView) -> AnyView {
 
 fn failed_deploy(here: &Here, board: &BoardView) -> Option<AnyView> {
     let run = board.failed_deploy.as_ref()?;
-    let title = match run.kind.as_str() {
-        "rollback" => "The rollback failed",
-        "drill" => "The rollback drill failed",
-        _ => "The deploy failed",
+    let title = match run.kind {
+        RunKind::Rollback => "The rollback failed",
+        RunKind::Drill => "The rollback drill failed",
+        RunKind::Deploy | RunKind::Step | RunKind::Check => "The deploy failed",
     };
     let back = match &board.rollback {
         Some(offer) => view! {

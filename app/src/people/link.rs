@@ -1,7 +1,7 @@
 //! The page of a one-time link. Opening the page does not redeem the link, because link previews open it too.
 
 use domain::action::Action;
-use engine::view::LinkView;
+use engine::view::{LinkKind, LinkView};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use leptos_meta::Title;
@@ -25,20 +25,22 @@ pub fn LinkPage() -> impl IntoView {
 
 /// Renders the link.
 pub fn link_view(here: &Here, token: &str, link: &LinkView) -> AnyView {
-    let is_setup = link.kind == "setup";
-    let (title, about, button) = match link.kind.as_str() {
-        "setup" => (
+    let is_setup = link.kind == LinkKind::Setup;
+    let (title, about, button) = match link.kind {
+        LinkKind::Setup => (
             "Set up Stagegate".to_owned(),
             "You will be the first admin. Afterwards, invite the other people. The Admin role alone does not allow any action on a release: that requires another role.",
             "Create my account".to_owned(),
         ),
-        "invite" => (format!("Welcome, {}", link.name), "Choose a password to join.", "Join".to_owned()),
-        "reset" => (
+        LinkKind::Invite => {
+            (format!("Welcome, {}", link.name), "Choose a password to join.", "Join".to_owned())
+        }
+        LinkKind::Reset => (
             format!("New password for {}", link.name),
             "Your old password no longer works.",
             "Set password and sign in".to_owned(),
         ),
-        _ => (
+        LinkKind::SignIn => (
             format!("Sign in as {}", link.name),
             if link.wants_password {
                 "Choose a password. You need it to confirm sign-offs."

@@ -7,7 +7,7 @@ use domain::paging::Pages;
 use domain::role::Role;
 use engine::FormField;
 use engine::view::{Invitation, InvitationState};
-use engine::view::{InvitationsPage, LinkView, PersonView};
+use engine::view::{InvitationsPage, LinkKind, LinkView, PersonView};
 
 use super::{account_view, link_view, people_view, sign_in_view};
 use crate::ssr::Flash;
@@ -26,8 +26,8 @@ fn team() -> Vec<PersonView> {
     vec![person(actor(1, "Ada", &[Role::Admin])), person(actor(2, "Grace <b>", &[Role::Qa]))]
 }
 
-fn link(kind: &str, wants_password: bool) -> LinkView {
-    LinkView { kind: kind.into(), name: "Ada".into(), login: "ada".into(), wants_password }
+fn link(kind: LinkKind, wants_password: bool) -> LinkView {
+    LinkView { kind, name: "Ada".into(), login: "ada".into(), wants_password }
 }
 
 #[test]
@@ -54,18 +54,23 @@ fn a_new_installation_says_where_to_find_the_first_link() {
 
 #[test]
 fn a_sign_in_link_is_redeemed_by_a_button_and_not_by_opening_it() {
-    let out = html(|| link_view(&here("/link/t0k"), "t0k", &link("sign-in", false)));
+    let out = html(|| link_view(&here("/link/t0k"), "t0k", &link(LinkKind::SignIn, false)));
     assert!(out.contains(">Sign in as Ada<") && out.contains("action=\"/api/use_link\""), "{out}");
     assert!(out.contains("name=\"token\" value=\"t0k\"") && !out.contains("type=\"password\""), "{out}");
 }
 
 #[test]
 fn a_new_password_is_entered_twice_and_only_the_first_admin_enters_a_name() {
-    for (kind, names) in [("setup", true), ("invite", false), ("reset", false), ("sign-in", false)] {
+    for (kind, names) in [
+        (LinkKind::Setup, true),
+        (LinkKind::Invite, false),
+        (LinkKind::Reset, false),
+        (LinkKind::SignIn, false),
+    ] {
         let out = html(|| link_view(&here("/link/t"), "t", &link(kind, true)));
-        assert_eq!(out.matches("autocomplete=\"new-password\"").count(), 2, "{kind} {out}");
-        assert_eq!(out.contains("name=\"name\""), names, "{kind} {out}");
-        assert_eq!(out.matches("name=\"login\"").count(), 1, "{kind} {out}");
+        assert_eq!(out.matches("autocomplete=\"new-password\"").count(), 2, "{kind:?} {out}");
+        assert_eq!(out.contains("name=\"name\""), names, "{kind:?} {out}");
+        assert_eq!(out.matches("name=\"login\"").count(), 1, "{kind:?} {out}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! The list of runs.
 
 use domain::pages::Page;
-use engine::view::RunsPage as RunsPageView;
+use engine::view::{RunKind, RunsPage as RunsPageView};
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
@@ -9,30 +9,35 @@ use leptos_router::hooks::use_query_map;
 use crate::ssr::page;
 use crate::ui::{cursor, empty, page_head, pager, run_table};
 
-/// The kinds of the filter.
-const KINDS: [(&str, &str); 5] =
-    [("", "All"), ("step", "Steps"), ("check", "Checks"), ("deploy", "Deploys"), ("rollback", "Rollbacks")];
+/// The kinds of the filter; `None` shows all.
+const KINDS: [(Option<RunKind>, &str); 5] = [
+    (None, "All"),
+    (Some(RunKind::Step), "Steps"),
+    (Some(RunKind::Check), "Checks"),
+    (Some(RunKind::Deploy), "Deploys"),
+    (Some(RunKind::Rollback), "Rollbacks"),
+];
 
 /// The page of all runs; `?kind=` shows one kind, `?before=` and `?after=` select a page.
 #[component]
 pub fn RunsPage() -> impl IntoView {
     let query = use_query_map().with_untracked(|q| q.get("kind")).unwrap_or_default();
-    let kind = KINDS.iter().map(|(slug, _)| *slug).find(|slug| *slug == query).unwrap_or_default();
+    let asked = RunKind::from_slug(&query);
+    let kind = KINDS.iter().find_map(|(kind, _)| kind.filter(|kind| Some(*kind) == asked));
     let cursor = cursor();
     page(move |context| async move {
-        let wanted = (!kind.is_empty()).then_some(kind);
-        let runs = context.engine.runs(context.actor()?, wanted, cursor).await?;
+        let runs = context.engine.runs(context.actor()?, kind, cursor).await?;
         Ok(runs_view(kind, &runs))
     })
 }
 
 /// The layout of the list.
-pub fn runs_view(kind: &str, page: &RunsPageView) -> AnyView {
+pub fn runs_view(kind: Option<RunKind>, page: &RunsPageView) -> AnyView {
     let tabs = KINDS
         .iter()
-        .map(|(slug, label)| {
-            let href = address(slug);
-            let current = (*slug == kind).then_some("page");
+        .map(|(each, label)| {
+            let href = address(*each);
+            let current = (*each == kind).then_some("page");
             view! { <a href=href aria-current=current>{*label}</a> }
         })
         .collect_view();
@@ -64,8 +69,8 @@ pub fn runs_view(kind: &str, page: &RunsPageView) -> AnyView {
 }
 
 /// The address of the list of one kind, or of all.
-fn address(kind: &str) -> String {
-    if kind.is_empty() { "/runs".to_owned() } else { format!("/runs?kind={kind}") }
+fn address(kind: Option<RunKind>) -> String {
+    kind.map_or_else(|| "/runs".to_owned(), |kind| format!("/runs?kind={}", kind.slug()))
 }
 
 /// `1 check`, `3 checks`.

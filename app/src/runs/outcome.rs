@@ -2,7 +2,7 @@
 //! verification of a rollback.
 
 use domain::evidence::{Evidence, Outcome};
-use engine::view::{FailingService, FollowUpView, RunPage, RunState};
+use engine::view::{FailingService, FollowUpState, FollowUpView, RunKind, RunPage, RunState};
 use leptos::prelude::*;
 
 use crate::ui::{Here, Icon, badge, finding, follow_up_words, icon, rollback_confirm, rollback_words, table};
@@ -16,7 +16,7 @@ pub(super) fn outcome(here: &Here, page: &RunPage) -> AnyView {
 }
 
 fn went_wrong(here: &Here, page: &RunPage) -> AnyView {
-    let changes_stack = matches!(page.run.kind.as_str(), "deploy" | "rollback" | "drill");
+    let changes_stack = matches!(page.run.kind, RunKind::Deploy | RunKind::Rollback | RunKind::Drill);
     let title = match page.run.state {
         RunState::Running | RunState::Passed => return ().into_any(),
         RunState::Interrupted => "Interrupted: the outcome is unknown. Check the stack before you continue.",
@@ -65,9 +65,12 @@ fn follow_ups(all: &[FollowUpView]) -> AnyView {
     let each = all
         .iter()
         .map(|f| {
-            let started = f.started.map(|run| {
-                view! { <a href=format!("/runs/{run}")>{format!("run {run}")}</a> }
-            });
+            let started = match &f.state {
+                FollowUpState::Started(run) => {
+                    Some(view! { <a href=format!("/runs/{run}")>{format!("run {run}")}</a> })
+                }
+                FollowUpState::Pending(_) | FollowUpState::NotDone(_) => None,
+            };
             view! {
                 <dt>{f.label.clone()}</dt>
                 <dd class="wrap">{follow_up_words(f)} " " {started}</dd>

@@ -167,7 +167,7 @@ fn facts(page: &RunPageView) -> AnyView {
                 {command}
                 <dl class="kv">
                     <dt>"Run"</dt>
-                    <dd>{format!("{}, {}", run.id, run.kind)}</dd>
+                    <dd>{format!("{}, {}", run.id, run.kind.slug())}</dd>
                     {subject}
                     <dt>"Started"</dt>
                     <dd>{time(run.started_at)} " by " {run.by_name.clone()}</dd>

@@ -3,7 +3,7 @@
 use domain::evidence::Outcome;
 use domain::log::{LogLine, Span, Stream};
 use domain::paging::Pages;
-use engine::view::{FailingService, Permission, RunPage, RunState, RunsPage};
+use engine::view::{FailingService, Permission, RunKind, RunPage, RunState, RunsPage};
 use leptos::prelude::*;
 
 use super::tail::tail;
@@ -16,9 +16,9 @@ fn line(n: u64, text: &str, stream: Stream) -> LogLine {
     LogLine { n, at_ms: 1_250, stream, spans: vec![span], truncated: n == 9 }
 }
 
-fn page(kind: &str, state: RunState) -> RunPage {
+fn page(kind: RunKind, state: RunState) -> RunPage {
     let mut run = samples::run(12, state);
-    run.kind = kind.into();
+    run.kind = kind;
     RunPage {
         run,
         command: "npm test && echo \"<done>\"".into(),
@@ -42,7 +42,7 @@ fn shown(page: &RunPage) -> String {
 
 #[test]
 fn a_log_line_shows_its_number_its_time_and_its_stream() {
-    let lines = page("step", RunState::Failed).tail;
+    let lines = page(RunKind::Step, RunState::Failed).tail;
     let out = html(|| tail(12, 10, &lines));
     assert!(out.contains("&lt;script&gt;alert(1)") && !out.contains("<script>"), "{out}");
     for part in [
@@ -65,17 +65,17 @@ fn an_empty_log_has_a_message() {
 
 #[test]
 fn a_running_command_can_be_cancelled_and_its_page_reloads_without_scripts() {
-    let out = shown(&page("step", RunState::Running));
+    let out = shown(&page(RunKind::Step, RunState::Running));
     assert!(out.contains("action=\"/api/cancel_run\"") && out.contains("name=\"run\" value=\"12\""), "{out}");
     assert!(out.contains("<noscript><meta http-equiv=\"refresh\" content=\"3\""), "{out}");
     assert!(out.contains("data-expected=\"8000\""), "{out}");
-    let over = shown(&page("step", RunState::Passed));
+    let over = shown(&page(RunKind::Step, RunState::Passed));
     assert!(!over.contains("cancel_run") && !over.contains("http-equiv"), "{over}");
 }
 
 #[test]
 fn a_denied_cancel_shows_the_reason() {
-    let mut running = page("step", RunState::Running);
+    let mut running = page(RunKind::Step, RunState::Running);
     running.cancel = Permission::Denied("Only DevOps can do this.".into());
     let out = shown(&running);
     assert!(out.contains("Only DevOps can do this.") && !out.contains("action=\"/api/cancel_run\""), "{out}");
@@ -83,7 +83,7 @@ fn a_denied_cancel_shows_the_reason() {
 
 #[test]
 fn a_failed_deploy_shows_the_logs_of_the_services_and_the_rollback() {
-    let mut failed = page("deploy", RunState::Failed);
+    let mut failed = page(RunKind::Deploy, RunState::Failed);
     failed.failing = vec![FailingService {
         name: "backend".into(),
         health: "unhealthy".into(),
@@ -106,7 +106,7 @@ fn a_failed_deploy_shows_the_logs_of_the_services_and_the_rollback() {
 
 #[test]
 fn the_rollback_verification_names_the_service_with_a_different_image() {
-    let mut back = page("rollback", RunState::Failed);
+    let mut back = page(RunKind::Rollback, RunState::Failed);
     back.proof = vec![
         ("api".into(), "sha256:1".into(), "sha256:1".into()),
         ("web".into(), "sha256:2".into(), String::new()),
@@ -118,7 +118,7 @@ fn the_rollback_verification_names_the_service_with_a_different_image() {
 
 #[test]
 fn the_evidence_of_a_run_is_shown() {
-    let mut checked = page("check", RunState::Failed);
+    let mut checked = page(RunKind::Check, RunState::Failed);
     checked.evidence = vec![samples::evidence(Outcome::Fail, 50.0)];
     let out = shown(&checked);
     assert!(
@@ -129,7 +129,7 @@ fn the_evidence_of_a_run_is_shown() {
 
 #[test]
 fn the_terminal_is_outside_of_the_live_regions() {
-    let out = shown(&page("step", RunState::Running));
+    let out = shown(&page(RunKind::Step, RunState::Running));
     let island = out.find("<leptos-island").unwrap_or_else(|| panic!("no island in {out}"));
     let before = &out[..island];
     assert!(before.rfind("class=\"terminal\"") > before.rfind("</section>"), "{out}");
@@ -141,15 +141,15 @@ fn the_terminal_is_outside_of_the_live_regions() {
 fn the_list_links_to_each_run_and_marks_the_kind() {
     let pages = Pages { newer: Some(7), older: Some(5) };
     let page = RunsPage { rows: vec![samples::run(7, RunState::Failed)], pages };
-    let out = html(|| runs_view("check", &page));
+    let out = html(|| runs_view(Some(RunKind::Check), &page));
     assert_page("runs", &out);
     let none = RunsPage { rows: vec![], pages: Pages::default() };
-    assert!(html(|| runs_view("", &none).into_any()).contains("No runs to show"));
+    assert!(html(|| runs_view(None, &none).into_any()).contains("No runs to show"));
 }
 
 #[test]
 fn a_removed_log_is_announced() {
-    let mut pruned = page("check", RunState::Passed);
+    let mut pruned = page(RunKind::Check, RunState::Passed);
     pruned.pruned_at = Some(samples::NOW);
     let out = html(|| run_view(&here("/runs/12"), &pruned));
     assert!(out.contains("Log removed on ") && out.contains(" by log retention"), "{out}");

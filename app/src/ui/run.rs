@@ -1,7 +1,7 @@
 //! Runs as one line, as a table, and with progress.
 
 use domain::time::{Millis, human_span};
-use engine::view::{RunState, RunView};
+use engine::view::{FollowUpState, RunState, RunView};
 use leptos::prelude::*;
 
 use super::table::table;
@@ -107,10 +107,10 @@ pub fn run_table(runs: &[RunView], now: impl Into<Option<Millis>>) -> AnyView {
 
 /// The state of an automatic action: `was not done: run 7 was started first`.
 pub fn follow_up_words(follow_up: &engine::view::FollowUpView) -> String {
-    let words = match follow_up.state.as_str() {
-        "pending" => "is pending",
-        "started" => "started",
-        _ => "was not done",
+    let (words, because) = match &follow_up.state {
+        FollowUpState::Pending(because) => ("is pending", because.as_str()),
+        FollowUpState::Started(_) => ("started", ""),
+        FollowUpState::NotDone(because) => ("was not done", because.as_str()),
     };
-    if follow_up.because.is_empty() { words.to_owned() } else { format!("{words}: {}", follow_up.because) }
+    if because.is_empty() { words.to_owned() } else { format!("{words}: {because}") }
 }

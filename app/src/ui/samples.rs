@@ -15,7 +15,7 @@ use domain::runbook::{ChecklistItem, Criterion, Gate, MatrixRow, Runbook, Signof
 use domain::time::Millis;
 use engine::view::{
     BlockerView, BoardView, CheckView, EnvSince, GatePage, MatrixPage, MatrixRowView, Permission,
-    RestartOffer, RollbackOffer, RunState, RunView, Shown, SignOffPage, StepView, Waiting,
+    RestartOffer, RollbackOffer, RunKind, RunState, RunView, Shown, SignOffPage, StepView, Waiting,
 };
 use leptos::prelude::*;
 
@@ -198,7 +198,7 @@ fn facts<'a>(
 pub fn run(id: i64, state: RunState) -> RunView {
     RunView {
         id,
-        kind: "step".into(),
+        kind: RunKind::Step,
         subject: "A.s1".into(),
         title: "npm ci".into(),
         release: Some(3),

@@ -19,7 +19,10 @@ use domain::facts::Actor;
 use domain::paging::Pages;
 use domain::runbook::Problem;
 use domain::time::Millis;
-pub use store::links::{Invitation, InvitationState};
+pub use store::audit::Outcome as ActionOutcome;
+pub use store::links::{Invitation, InvitationState, LinkKind};
+pub use store::run_follow_ups::FollowUpState;
+pub use store::runs::RunKind;
 
 /// Whether a button works for the current user, and if not, why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,8 +48,8 @@ impl Permission {
 pub struct RunView {
     /// Its number.
     pub id: i64,
-    /// `step`, `check`, `deploy`, `rollback`, `drill`.
-    pub kind: String,
+    /// Its kind.
+    pub kind: RunKind,
     /// The step, check or release it is about.
     pub subject: String,
     /// One line for people.
@@ -136,12 +139,8 @@ pub struct FollowUpView {
     pub label: String,
     /// The run that it follows.
     pub run: i64,
-    /// `pending`, `started` or `not done`.
-    pub state: String,
-    /// Why it was not done, or what it is waiting for; may be empty.
-    pub because: String,
-    /// The run that it started.
-    pub started: Option<i64>,
+    /// Its state.
+    pub state: FollowUpState,
 }
 
 /// A service that made a deploy fail.
@@ -216,8 +215,8 @@ pub struct ActivityRow {
     pub release: Option<i64>,
     /// In which run.
     pub run: Option<i64>,
-    /// `intent`, `done`, `refused`, `failed`.
-    pub outcome: String,
+    /// Its outcome.
+    pub outcome: ActionOutcome,
     /// Details.
     pub detail: String,
     /// The row's hash.
@@ -289,8 +288,8 @@ pub struct RunbookPage {
 /// A one-time link, before it is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkView {
-    /// `setup`, `invite`, `sign-in`, `reset`.
-    pub kind: String,
+    /// What it is for.
+    pub kind: LinkKind,
     /// The name of the person it was made for; empty for the setup link.
     pub name: String,
     /// The login of the person it was made for; empty for the setup link.

@@ -273,17 +273,10 @@ fn system(follow_up: &FollowUp, name: &str) -> Ctx {
 
 /// A follow-up as pages show it.
 pub(crate) fn follow_up_view(follow_up: &FollowUp) -> FollowUpView {
-    let (state, because, started) = match &follow_up.state {
-        FollowUpState::Pending(because) => ("pending", because.clone(), None),
-        FollowUpState::Started(run) => ("started", String::new(), Some(*run)),
-        FollowUpState::NotDone(because) => ("not done", because.clone(), None),
-    };
     FollowUpView {
         label: follow_up.kind.label().to_owned(),
         run: follow_up.run,
-        state: state.to_owned(),
-        because,
-        started,
+        state: follow_up.state.clone(),
     }
 }
 

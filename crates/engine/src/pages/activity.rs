@@ -32,7 +32,7 @@ impl Engine {
                 subject: row.event.subject,
                 release: row.event.release,
                 run: row.event.run,
-                outcome: row.event.outcome.slug().to_owned(),
+                outcome: row.event.outcome,
                 detail: row.event.detail,
                 hash: row.hash,
             })

@@ -33,12 +33,17 @@ const LINE: usize = runner::FOLD_BYTES;
 
 impl Engine {
     /// A page of the runs, of one kind or of all.
-    pub async fn runs(&self, _actor: &Actor, kind: Option<&str>, cursor: Cursor) -> Result<RunsPage, Error> {
+    pub async fn runs(
+        &self,
+        _actor: &Actor,
+        kind: Option<RunKind>,
+        cursor: Cursor,
+    ) -> Result<RunsPage, Error> {
         let assessment = self.assessment();
         let progress = self.progress(&assessment).await;
         let mut db = self.store().readers().acquire().await.map_err(StoreError::from)?;
         let list = if kind.is_some() { paging::RUNS_OF_KIND } else { paging::RUNS };
-        let (ids, pages) = paging::page(&mut db, list, kind, cursor, ROWS).await?;
+        let (ids, pages) = paging::page(&mut db, list, kind.map(RunKind::slug), cursor, ROWS).await?;
         let mut rows = Vec::with_capacity(ids.len());
         for id in ids {
             rows.extend(
@@ -154,7 +159,7 @@ impl Engine {
             if state == RunState::Running { progress.of(run.id) } else { summary(run, state) };
         RunView {
             id: run.id,
-            kind: run.kind.slug().to_owned(),
+            kind: run.kind,
             subject: run.subject.clone(),
             title: run.title.clone(),
             release: run.release,

@@ -7,7 +7,7 @@ use domain::facts::Choice;
 use domain::gate::GateState;
 use domain::release::{ReleaseComponent, ReleaseState};
 use engine::Return;
-use engine::view::{BoardView, RunState};
+use engine::view::{BoardView, RunKind, RunState};
 
 use crate::support::bench::{
     Bench, PASSWORD, SECRET, actor, audit_is_whole, board, ended, log, run_id, until,
@@ -199,7 +199,7 @@ async fn a_drill_goes_back_and_returns_with_docker() {
     let done = bench.drill(&engine, "devops").await.unwrap();
     let page = ended(&engine, run_id(&done)).await;
     assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
-    assert_eq!(page.run.kind, "drill");
+    assert_eq!(page.run.kind, RunKind::Drill);
     for (service, wanted, running) in &page.proof {
         assert_eq!((wanted, running), (&before.parts.images[service], wanted));
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::release::ReleaseState;
 use engine::ErrorKind;
-use engine::view::RunState;
+use engine::view::{RunKind, RunState};
 use engine::{Deployment, Return};
 
 use crate::support::bench::{Bench, actor, audit_is_whole, board, ended, log, run_id, until};
@@ -80,7 +80,7 @@ async fn a_failed_deploy_is_rolled_back_automatically_if_configured_with_docker(
     })
     .await;
     let page = ended(&engine, return_run).await;
-    assert_eq!((page.run.state, page.run.kind.as_str()), (RunState::Passed, "rollback"), "{}", log(&page));
+    assert_eq!((page.run.state, page.run.kind), (RunState::Passed, RunKind::Rollback), "{}", log(&page));
     let now = board(&engine).await;
     assert_eq!(now.release.map(|r| r.id), Some(one.id));
 

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use domain::release::ReleaseState;
-use engine::view::RunState;
+use engine::view::{FollowUpState, RunState};
 
 use crate::support::bench::{Bench, board, ended, log, run_id, until};
 
@@ -42,9 +42,9 @@ async fn migrations_are_listed_after_steps_failed_deploys_and_acceptance_with_do
         follow_ups.into_iter().find(|f| f.label == "Migration list")
     };
     until("a failed attempt", Duration::from_secs(30), || async {
-        listing()
-            .await
-            .is_some_and(|f| f.state == "pending" && f.because.contains("did not list the migrations"))
+        listing().await.is_some_and(
+            |f| matches!(f.state, FollowUpState::Pending(why) if why.contains("did not list the migrations")),
+        )
     })
     .await;
     bench.write("applied.txt", "m1\nm2\nm3\n");

@@ -78,7 +78,7 @@ async fn an_invited_person_gets_their_roles_and_the_link_is_shown_once() {
     let again = engine.invite(&ctx, "Grace", "grace", &roles, PASSWORD).await.unwrap();
     assert!(!again.said.contains("/link/") && again.said.contains("already been shown"), "{}", again.said);
     let view = engine.link(token(&path)).await.unwrap();
-    assert_eq!((view.kind.as_str(), view.login.as_str(), view.wants_password), ("invite", "grace", true));
+    assert_eq!((view.kind, view.login.as_str(), view.wants_password), (LinkKind::Invite, "grace", true));
     // The invited person can choose neither login nor roles.
     let grace = engine.sign_in(by_link(token(&path), "Root", "root", PASSWORD), "").await.unwrap().actor;
     assert_eq!((grace.name.as_str(), grace.roles.as_slice()), ("Grace", &[Role::Qa, Role::Docs][..]));

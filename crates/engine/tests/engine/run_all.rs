@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::evidence::Outcome as Found;
 use domain::paging::Cursor;
-use engine::view::RunState;
+use engine::view::{RunKind, RunState};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::bench::{Bench, actor, audit_is_whole, board, ended, log, run_id, step_digest, until};
@@ -147,7 +147,7 @@ async fn a_due_check_is_started_once_and_never_while_another_run_is_in_progress(
     let engine = bench.start().await;
     let qa = actor(&engine, "qa").await;
     let scheduled = async || {
-        let runs = engine.runs(&qa, Some("check"), Cursor::Newest).await.unwrap().rows;
+        let runs = engine.runs(&qa, Some(RunKind::Check), Cursor::Newest).await.unwrap().rows;
         runs.into_iter().filter(|r| r.subject == "schedule").collect::<Vec<_>>()
     };
     // No release is open, so nothing is due; the step opens one, and the schedule waits for the step.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::evidence::Outcome as Found;
 use engine::ErrorKind;
-use engine::view::RunState;
+use engine::view::{ActionOutcome, RunState};
 use store::audit::Outcome;
 use store::evidence;
 
@@ -106,7 +106,11 @@ async fn steps_that_a_person_must_not_run_are_refused_and_recorded() {
     assert!(refused.iter().all(|r| r.event.act == "step.run" && !r.event.detail.is_empty()));
     let devops = actor(&engine, "devops").await;
     let page = engine.activity(&devops, domain::paging::Cursor::Newest).await.unwrap();
-    assert!(page.rows.iter().any(|r| r.outcome == "refused" && r.actor == "Docs" && r.subject == "A.s1"));
+    assert!(
+        page.rows
+            .iter()
+            .any(|r| r.outcome == ActionOutcome::Refused && r.actor == "Docs" && r.subject == "A.s1")
+    );
 }
 
 #[test]

@@ -72,7 +72,7 @@ impl Engine {
         let link = self.open_link(token).await?;
         let LinkView { kind, name: made_for, login: made_login, wants_password } =
             self.link_view(link).await?;
-        let (name, login) = if kind == LinkKind::Setup.slug() {
+        let (name, login) = if kind == LinkKind::Setup {
             (name.trim().to_owned(), people::normal_login(login))
         } else {
             (made_for, made_login)

@@ -53,7 +53,7 @@ impl Engine {
             Some(p) => (p.name.clone(), p.login.clone()),
             None => (link.name, link.login),
         };
-        Ok(LinkView { kind: link.kind.slug().to_owned(), name, login, wants_password })
+        Ok(LinkView { kind: link.kind, name, login, wants_password })
     }
 
     /// Stores a new link and answers with its address, which is shown only now.
