@@ -24,7 +24,7 @@ pub(crate) async fn accept_gate(
     .await
 }
 
-/// Attests a criterion (`holds` = `yes`), or withdraws the attestation (`no`).
+/// Attests a criterion, or withdraws the attestation; `holds` is an `AttestationChoice`.
 #[server(prefix = "/api", endpoint = "attest")]
 pub(crate) async fn attest(
     item: String,
@@ -40,16 +40,7 @@ pub(crate) async fn attest(
     let typed = (note.clone(), link.clone());
     let fields = [("note", typed.0.as_str()), ("link", typed.1.as_str())];
     act(Envelope { key, back, form }, &fields, |engine, ctx| async move {
-        let holds = match holds.as_str() {
-            "yes" => true,
-            "no" => false,
-            _ => {
-                return Err(engine::Error::invalid(
-                    "The attestation has no valid answer. State whether the criterion is met: yes or no.",
-                ));
-            }
-        };
-        engine.attest(&ctx, &item, &digest, holds, &note, &link, shown).await
+        engine.attest(&ctx, &item, &digest, holds.parse()?, &note, &link, shown).await
     })
     .await
 }

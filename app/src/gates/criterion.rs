@@ -1,6 +1,7 @@
 //! A criterion: its state, its evidence, and the buttons that change it.
 
 use domain::action::Action;
+use domain::choice::AttestationChoice;
 use domain::facts::{Attestation, Waiver};
 use domain::item::{ItemState, Proof, Status};
 use domain::time::{Millis, human_span};
@@ -160,7 +161,7 @@ pub fn attest_form(here: &Here, offer: &Permission, state: &ItemState) -> Option
     let label = if given { "Withdraw attestation" } else { "Attest" };
     let class = if given { "btn--small" } else { "btn--small btn--primary" };
     let panel = || {
-        let holds = if given { "no" } else { "yes" };
+        let holds = if given { AttestationChoice::Withdraw } else { AttestationChoice::Attest };
         let fields = if given {
             view! {
                 {hidden(&[("link", "")])}
@@ -192,7 +193,12 @@ pub fn attest_form(here: &Here, offer: &Permission, state: &ItemState) -> Option
         view! {
             <form class="form" method="post" action=Attest::url()>
                 {envelope(here, &form)}
-                {hidden(&[("item", &item.id), ("digest", &item.digest), ("holds", holds), ("shown", &shown)])}
+                {hidden(&[
+                    ("item", &item.id),
+                    ("digest", &item.digest),
+                    ("holds", holds.value()),
+                    ("shown", &shown),
+                ])}
                 {fields} {offer_button(submit, "btn--primary", offer)}
             </form>
         }

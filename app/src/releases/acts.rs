@@ -2,6 +2,9 @@
 
 #![allow(clippy::too_many_arguments, reason = "a form has as many fields as it needs")]
 
+use std::str::FromStr;
+
+use domain::choice::NotAChoice;
 use engine::view::Shown;
 use leptos::prelude::*;
 
@@ -57,7 +60,7 @@ pub(crate) async fn drill(
         .await
 }
 
-/// Recreates all containers with the release that was `shown`; `volumes` is `keep` or `remove`. To remove them, the
+/// Recreates all containers with the release that was `shown`; `volumes` is a `VolumesChoice`. To remove them, the
 /// stack's name must be `typed`.
 #[server(prefix = "/api", endpoint = "clean_restart")]
 pub(crate) async fn clean_restart(
@@ -68,17 +71,17 @@ pub(crate) async fn clean_restart(
     back: String,
     form: String,
 ) -> Result<(), AppError> {
-    let wish = engine::Restart { volumes, typed, shown };
-    let typed_in = wish.clone();
-    let fields = [("volumes", typed_in.volumes.as_str()), ("typed", typed_in.typed.as_str())];
+    let entered = (volumes.clone(), typed.clone());
+    let fields = [("volumes", entered.0.as_str()), ("typed", entered.1.as_str())];
     act(Envelope { key, back, form }, &fields, |engine, ctx| async move {
+        let wish = engine::Restart { volumes: chosen(&volumes)?, typed, shown };
         engine.clean_restart(&ctx, &wish).await
     })
     .await
 }
 
-/// Rolls back to a release; `database` is `keep`, `rollback` or `fresh`. For `fresh`, the stack's name must be
-/// `typed`. `env` is `keep` or `back`.
+/// Rolls back to a release; `database` is a `DatabaseChoice`, `env` an `EnvChoice`. For a new database, the stack's
+/// name must be `typed`.
 #[server(prefix = "/api", endpoint = "roll_back")]
 pub(crate) async fn roll_back(
     release: i64,
@@ -90,17 +93,34 @@ pub(crate) async fn roll_back(
     back: String,
     form: String,
 ) -> Result<(), AppError> {
-    let wish = engine::Return { release, database, env, typed, shown: Some(shown) };
-    let typed_in = wish.clone();
-    let fields = [
-        ("database", typed_in.database.as_str()),
-        ("env", typed_in.env.as_str()),
-        ("typed", typed_in.typed.as_str()),
-    ];
-    act(
-        Envelope { key, back, form },
-        &fields,
-        |engine, ctx| async move { engine.roll_back(&ctx, &wish).await },
-    )
+    let entered = (database.clone(), env.clone(), typed.clone());
+    let fields =
+        [("database", entered.0.as_str()), ("env", entered.1.as_str()), ("typed", entered.2.as_str())];
+    act(Envelope { key, back, form }, &fields, |engine, ctx| async move {
+        let (database, env) = (chosen(&database)?, chosen(&env)?);
+        let wish = engine::Return { release, database, env, typed, shown: Some(shown) };
+        engine.roll_back(&ctx, &wish).await
+    })
     .await
+}
+
+/// The choice with this value. A form without a choice sends none: then nothing is changed.
+fn chosen<T: FromStr<Err = NotAChoice> + Default>(value: &str) -> Result<T, engine::Error> {
+    if value.is_empty() { Ok(T::default()) } else { Ok(value.parse()?) }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::choice::{DatabaseChoice, VolumesChoice};
+
+    use super::*;
+
+    #[test]
+    fn a_form_without_a_choice_changes_nothing_and_a_wrong_value_is_refused() {
+        assert_eq!(chosen::<DatabaseChoice>("").unwrap(), DatabaseChoice::Keep);
+        assert_eq!(chosen::<DatabaseChoice>("fresh").unwrap(), DatabaseChoice::Fresh);
+        let wrong = chosen::<VolumesChoice>("removed").unwrap_err();
+        assert_eq!(wrong.kind(), engine::ErrorKind::Invalid);
+        assert_eq!(wrong.public(), "Please choose what happens to the volumes.");
+    }
 }

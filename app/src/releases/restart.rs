@@ -1,6 +1,7 @@
 //! The clean restart: recreates all containers from the images of a release that was healthy.
 
 use domain::action::Action;
+use domain::choice::VolumesChoice;
 use engine::view::RestartOffer;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
@@ -51,10 +52,11 @@ fn volumes(here: &Here, form: &str, restart: &RestartOffer) -> AnyView {
         }
     };
     let hint = format!("Only to remove the volumes: type {} to confirm.", restart.stack);
+    let both = [(VolumesChoice::Keep.value(), "Keep them"), (VolumesChoice::Remove.value(), remove)];
     view! {
         <fieldset class="fieldset">
             <legend>"Volumes, including the database"</legend>
-            {choices(here, form, "volumes", &[("keep", "Keep them"), ("remove", remove)])}
+            {choices(here, form, "volumes", &both)}
             <div class="asked">{text_field(here, form, "typed", "The stack's name", &hint, false)}</div>
         </fieldset>
     }

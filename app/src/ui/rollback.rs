@@ -1,6 +1,7 @@
 //! The deploy and rollback buttons. Their confirmations name all effects before anything is done.
 
 use domain::action::Action;
+use domain::choice::{DatabaseChoice, EnvChoice};
 use domain::observed::Observed;
 use domain::release::short_commit;
 use engine::view::{EnvSince, Permission, RollbackOffer, Shown};
@@ -75,7 +76,7 @@ pub fn rollback_confirm(here: &Here, offer: &RollbackOffer, class: &str) -> AnyV
 
 /// The choices for the database; shown only when there is something to decide.
 fn database(here: &Here, form: &str, offer: &RollbackOffer) -> AnyView {
-    let keep = || hidden(&[("database", "keep")]);
+    let keep = || hidden(&[("database", DatabaseChoice::Keep.value())]);
     let names = match &offer.migrations {
         Some(names) if names.is_empty() => return keep(),
         Some(names) => view! {
@@ -101,16 +102,16 @@ fn database(here: &Here, form: &str, offer: &RollbackOffer) -> AnyView {
     const FRESH: &str =
         "Back up, then recreate the database with seed data (current data remains only in the backup)";
     let all = [
-        (true, "keep", "Keep the current schema"),
+        (true, DatabaseChoice::Keep, "Keep the current schema"),
         (
             offer.can_roll_back_database,
-            "rollback",
+            DatabaseChoice::Rollback,
             "Roll back the migrations with the command from stagegate.toml",
         ),
-        (offer.can_make_database_anew, "fresh", FRESH),
+        (offer.can_make_database_anew, DatabaseChoice::Fresh, FRESH),
     ];
     let offered: Vec<_> =
-        all.iter().filter(|(on, ..)| *on).map(|(_, value, label)| (*value, *label)).collect();
+        all.iter().filter(|(on, ..)| *on).map(|(_, choice, label)| (choice.value(), *label)).collect();
     let typed = offer.can_make_database_anew.then(|| {
         let hint = format!("Only to recreate the database: type {} to confirm.", offer.stack);
         view! { <div class="asked">{text_field(here, form, "typed", "The stack's name", &hint, false)}</div> }
@@ -139,7 +140,10 @@ fn env_file(here: &Here, form: &str, offer: &RollbackOffer) -> AnyView {
         EnvSince::Kept => {
             const BACK: &str =
                 "Restore the env file of that release. An encrypted copy of the current file is kept";
-            let both = [("keep", "Keep the current env file"), ("back", BACK)];
+            let both = [
+                (EnvChoice::Keep.value(), "Keep the current env file"),
+                (EnvChoice::Restore.value(), BACK),
+            ];
             view! {
                 <fieldset class="fieldset">
                     <legend>"Env file (changed since that release)"</legend>

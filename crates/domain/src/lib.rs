@@ -7,6 +7,7 @@ pub mod action;
 pub mod blocked_since;
 pub mod canonical;
 pub mod check;
+pub mod choice;
 pub mod diff;
 pub mod digest;
 pub mod drift;

@@ -179,6 +179,12 @@ impl Error {
     }
 }
 
+impl From<domain::choice::NotAChoice> for Error {
+    fn from(error: domain::choice::NotAChoice) -> Error {
+        Error::invalid(error.to_string())
+    }
+}
+
 impl From<store::StoreError> for Error {
     fn from(error: store::StoreError) -> Error {
         use store::StoreError;

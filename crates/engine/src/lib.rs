@@ -28,10 +28,8 @@ pub use actions::{Access, Ctx, Deployment, NewPerson, Origin, Proof, Restart, Re
 pub use auth::passwords::SHORTEST as SHORTEST_PASSWORD;
 pub use auth::tokens::Token;
 pub use background::housekeeping::Tidied;
-pub use background::retention::{Pruned, Rotation};
-pub use error::{Error, ErrorKind, FormField};
 pub use background::retention::{PruneMode, Pruned, Rotation};
-pub use error::{Error, ErrorKind};
+pub use error::{Error, ErrorKind, FormField};
 pub use secrets::KeyError;
 pub use stack::{KeptEnv, kept_env};
 pub use stack_urls::{StackUrl, UrlRefusal};

@@ -1,6 +1,7 @@
 //! Accepting gates, attesting and waiving items.
 
 use domain::action::Action;
+use domain::choice::AttestationChoice;
 use domain::facts::{Acceptance, Actor, Attestation, Waiver};
 use domain::item::{ItemState, Proof};
 use domain::policy;
@@ -92,7 +93,7 @@ impl Engine {
         Ok(done)
     }
 
-    /// Attests an item, or withdraws the attestation (`holds = false`). `shown` is the number of the last attestation
+    /// Attests an item, or withdraws the attestation. `shown` is the number of the last attestation
     /// that the page showed, 0 for none: an attestation that changed since is not replaced without being seen.
     #[expect(clippy::too_many_arguments, reason = "a form's fields are the arguments, one each")]
     pub async fn attest(
@@ -100,7 +101,7 @@ impl Engine {
         ctx: &Ctx,
         item: &str,
         text_digest: &str,
-        holds: bool,
+        choice: AttestationChoice,
         note: &str,
         link: &str,
         shown: i64,
@@ -129,6 +130,7 @@ impl Engine {
             }),
         ]);
         let release = assessment.release().map(|r| r.id);
+        let holds = choice == AttestationChoice::Attest;
         let params = [text_digest, if holds { "1" } else { "0" }, &note, &link];
         let action = if holds { AuditAction::ItemAttest } else { AuditAction::ItemAttestWithdraw };
         self.execute(ctx, action, item, &params, allowed, async |begun| {

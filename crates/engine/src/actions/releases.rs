@@ -1,5 +1,6 @@
 //! Opening, deploying, rolling back.
 
+use domain::choice::{DatabaseChoice, EnvChoice, VolumesChoice};
 use domain::release::{Release, ReleaseState};
 
 use super::Ctx;
@@ -21,15 +22,15 @@ const BUILD_MS: u64 = 45 * 60_000;
 /// A rollback may take this long in addition to the health timeout.
 const RETURN_MS: u64 = 10 * 60_000;
 
-/// A requested rollback. An empty choice means `keep`.
+/// A requested rollback.
 #[derive(Debug, Clone, Default)]
 pub struct Return {
     /// The target release.
     pub release: i64,
-    /// `keep` (the schema stays), `rollback` (the stack's command) or `fresh` (a backup, then a new database).
-    pub database: String,
-    /// `keep` (the env file stays) or `back` (the env file of the release is restored from its copy).
-    pub env: String,
+    /// What happens to the database.
+    pub database: DatabaseChoice,
+    /// What happens to the env file.
+    pub env: EnvChoice,
     /// The text typed to confirm; the stack's name for a new database.
     pub typed: String,
     /// Digest of what the confirmation showed ([`crate::view::RollbackOffer::digest`]). `None` for a rollback that no
@@ -47,8 +48,8 @@ impl Return {
 /// A requested clean restart.
 #[derive(Debug, Clone, Default)]
 pub struct Restart {
-    /// `keep` or empty (volumes stay), or `remove`.
-    pub volumes: String,
+    /// What happens to the volumes.
+    pub volumes: VolumesChoice,
     /// The text typed to confirm; the stack's name to remove volumes.
     pub typed: String,
     /// Digest of what the confirmation showed ([`RestartOffer::digest`]).
@@ -154,8 +155,8 @@ impl Engine {
             .find_release(wish.release)
             .await?
             .ok_or_else(|| Error::not_found(format!("Release {}", wish.release)))?;
-        let db = database_choice(&assessment, &wish.database, &wish.typed)?;
-        let env = env_choice(&assessment, &wish.env)?;
+        let db = database_choice(&assessment, wish.database, &wish.typed)?;
+        let env = env_choice(&assessment, wish.env)?;
         let offer = assessment.rollback_to(&ctx.actor, &target);
         let allowed = all([
             when(!target.parts.images.is_empty() && target.deployed_at.is_some(), || {
@@ -173,7 +174,7 @@ impl Engine {
         ]);
         let subject = target.name();
         let shown = wish.shown.as_deref().unwrap_or_default();
-        let params = [wish.database.as_str(), wish.env.as_str(), shown];
+        let params = [wish.database.value(), wish.env.value(), shown];
         self.execute(ctx, AuditAction::RollbackStart, &subject, &params, allowed, async |begun| {
             let mut rollback = self.rollback_work(&assessment, &target, offer.services.clone(), db);
             rollback.env = env;
@@ -189,27 +190,20 @@ impl Engine {
         self.make_room().await;
         let _turn = self.in_turn_even_if_stale().await;
         let assessment = self.assessment();
-        let clean = clean_choice(&assessment, &wish.volumes, &wish.typed)?;
+        let clean = clean_choice(&assessment, wish.volumes, &wish.typed)?;
         let RestartOffer { target, offer, digest, .. } = assessment.offer_restart(&ctx.actor);
         let allowed = all([offer, as_shown(&wish.shown, &digest, "The plan of this restart")]);
         let subject = target.as_ref().map(Release::name).unwrap_or_default();
-        self.execute(
-            ctx,
-            AuditAction::RestartStart,
-            &subject,
-            &[&wish.volumes, &wish.shown],
-            allowed,
-            async |begun| {
-                let target = target.clone().ok_or_else(|| Error::refused("There is no release to start."))?;
-                let changed = target.parts.changed_services(&assessment.observed.parts);
-                let mut work = self.rollback_work(&assessment, &target, changed, DbChoice::KeepSchema);
-                let volumes =
-                    if matches!(clean, Clean::Volumes { .. }) { ", with empty volumes" } else { "" };
-                work.clean = clean;
-                let title = format!("Clean restart on release {}{volumes}", target.name());
-                self.start(ctx, begun, self.return_plan(&assessment, &target, title, work)).await
-            },
-        )
+        let params = [wish.volumes.value(), &wish.shown];
+        self.execute(ctx, AuditAction::RestartStart, &subject, &params, allowed, async |begun| {
+            let target = target.clone().ok_or_else(|| Error::refused("There is no release to start."))?;
+            let changed = target.parts.changed_services(&assessment.observed.parts);
+            let mut work = self.rollback_work(&assessment, &target, changed, DbChoice::KeepSchema);
+            let volumes = if matches!(clean, Clean::Volumes { .. }) { ", with empty volumes" } else { "" };
+            work.clean = clean;
+            let title = format!("Clean restart on release {}{volumes}", target.name());
+            self.start(ctx, begun, self.return_plan(&assessment, &target, title, work)).await
+        })
         .await
     }
 
@@ -328,22 +322,25 @@ impl Engine {
     }
 }
 
-fn database_choice(assessment: &Assessment, database: &str, typed: &str) -> Result<DbChoice, Error> {
+fn database_choice(assessment: &Assessment, choice: DatabaseChoice, typed: &str) -> Result<DbChoice, Error> {
     let stack = &assessment.stack;
-    match (database, &stack.db_rollback, &stack.db_backup, &stack.db_fresh) {
-        ("keep" | "", ..) => Ok(DbChoice::KeepSchema),
-        ("rollback", Some(command), ..) => Ok(DbChoice::RollbackCommand(command.clone())),
-        ("rollback", None, ..) => {
-            Err(Error::invalid("This stack declares no command that rolls its database back (db_rollback)."))
+    match choice {
+        DatabaseChoice::Keep => Ok(DbChoice::KeepSchema),
+        DatabaseChoice::Rollback => {
+            let command = stack.db_rollback.clone().ok_or_else(|| {
+                Error::invalid("This stack declares no command that rolls its database back (db_rollback).")
+            })?;
+            Ok(DbChoice::RollbackCommand(command))
         }
-        ("fresh", _, Some(backup), Some(fresh)) => {
+        DatabaseChoice::Fresh => {
+            let (Some(backup), Some(fresh)) = (&stack.db_backup, &stack.db_fresh) else {
+                return Err(Error::invalid(
+                    "This stack declares no commands that back up and recreate its database (db_backup, db_recreate).",
+                ));
+            };
             confirm_by_name(assessment, typed, "A new database deletes all current data.")?;
             Ok(DbChoice::Fresh { backup: backup.clone(), fresh: fresh.clone() })
         }
-        ("fresh", ..) => Err(Error::invalid(
-            "This stack declares no commands that back up and recreate its database (db_backup, db_recreate).",
-        )),
-        _ => Err(Error::invalid("Please choose what happens to the database.")),
     }
 }
 
@@ -357,23 +354,23 @@ fn confirm_by_name(assessment: &Assessment, typed: &str, why: &str) -> Result<()
         .in_field(FormField::StackName))
 }
 
-fn env_choice(assessment: &Assessment, env: &str) -> Result<Option<EnvCopy>, Error> {
-    match (env, &assessment.stack.env_copy) {
-        ("keep" | "", _) => Ok(None),
-        ("back", Some(copy)) => Ok(Some(copy.clone())),
-        ("back", None) => Err(Error::invalid("This stack keeps no copies of its env file.")),
-        _ => Err(Error::invalid("Please choose what happens to the env file.")),
+fn env_choice(assessment: &Assessment, choice: EnvChoice) -> Result<Option<EnvCopy>, Error> {
+    match choice {
+        EnvChoice::Keep => Ok(None),
+        EnvChoice::Restore => {
+            let copy = assessment.stack.env_copy.clone();
+            copy.map(Some).ok_or_else(|| Error::invalid("This stack keeps no copies of its env file."))
+        }
     }
 }
 
-fn clean_choice(assessment: &Assessment, volumes: &str, typed: &str) -> Result<Clean, Error> {
+fn clean_choice(assessment: &Assessment, choice: VolumesChoice, typed: &str) -> Result<Clean, Error> {
     let stack = &assessment.stack;
-    match volumes {
-        "keep" | "" => Ok(Clean::Containers),
-        "remove" => {
+    match choice {
+        VolumesChoice::Keep => Ok(Clean::Containers),
+        VolumesChoice::Remove => {
             confirm_by_name(assessment, typed, "Removing the volumes deletes all data of the stack.")?;
             Ok(Clean::Volumes { backup: stack.db_backup.clone(), fill: stack.db_fresh.clone() })
         }
-        _ => Err(Error::invalid("Please choose what happens to the volumes.")),
     }
 }

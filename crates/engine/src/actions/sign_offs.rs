@@ -19,17 +19,14 @@ impl Engine {
     pub async fn sign_off(
         &self,
         ctx: &Ctx,
-        role: &str,
-        choice: &str,
+        role: Role,
+        choice: Choice,
         comment: &str,
         would_change: &str,
         digest: &str,
         shown: i64,
         password: &str,
     ) -> Result<Done, Error> {
-        let role: Role =
-            role.parse().map_err(|e: domain::role::UnknownRole| Error::invalid(e.to_string()))?;
-        let choice = Choice::from_slug(choice).ok_or_else(|| Error::invalid("Please choose Go or No-Go."))?;
         let (comment, would_change) = match choice {
             Choice::NoGo => (
                 said(FormField::Comment, comment, "the reason for the No-Go", 2_000)?,
@@ -98,13 +95,12 @@ impl Engine {
     pub async fn decide(
         &self,
         ctx: &Ctx,
-        choice: &str,
+        choice: Choice,
         note: &str,
         digest: &str,
         shown: i64,
         password: &str,
     ) -> Result<Done, Error> {
-        let choice = Choice::from_slug(choice).ok_or_else(|| Error::invalid("Please choose Go or No-Go."))?;
         let note = said(FormField::Note, note, "the reason for the decision", 2_000)?;
         let offer = |assessment: &Assessment| {
             all([

@@ -4,6 +4,7 @@
 //! is a separate run, a rollback like any other: it takes the stack's lock, is verified by image IDs and is recorded in
 //! the audit log. It is a follow-up of the interrupted run, so it is started once.
 
+use domain::choice::EnvChoice;
 use domain::release::{Release, ReleaseState};
 
 use crate::Engine;
@@ -69,8 +70,8 @@ impl Engine {
                            `docker compose down`";
             return Ok(Attempt::NotDone(because.to_owned()));
         };
-        let env = if self.wanted_env_back(run).await { "back" } else { "keep" };
-        self.roll_back(ctx, &Return { env: env.to_owned(), ..Return::to(target) }).await?;
+        let env = self.env_choice_of(run).await;
+        self.roll_back(ctx, &Return { env, ..Return::to(target) }).await?;
         Ok(Attempt::Started)
     }
 
@@ -89,10 +90,12 @@ impl Engine {
         }
     }
 
-    /// Whether the interrupted rollback was started to restore the env file of its target.
-    async fn wanted_env_back(&self, run: &Run) -> bool {
-        let work = self.work_of(run.id).await;
-        matches!(work, Some(Work::Rollback { rollback, .. }) if rollback.env.is_some())
+    /// What the interrupted run was started to do with the env file.
+    async fn env_choice_of(&self, run: &Run) -> EnvChoice {
+        match self.work_of(run.id).await {
+            Some(Work::Rollback { rollback, .. }) if rollback.env.is_some() => EnvChoice::Restore,
+            _ => EnvChoice::Keep,
+        }
     }
 
     /// The release that ran before the interrupted run: the last one that a deploy or a rollback started successfully.

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use auth::passwords::{Cost, Passwords};
+use domain::choice::AttestationChoice;
 use domain::facts::Actor;
 use domain::role::Role;
 use domain::time::Millis;
@@ -281,7 +282,7 @@ impl Bench {
         let digest = item_digest(engine, item).await;
         let ctx = self.by(engine, login).await;
         let shown = board(engine).await.judgement.item(item).unwrap().last_word().map_or(0, |w| w.id);
-        engine.attest(&ctx, item, &digest, true, "seen", "", shown).await
+        engine.attest(&ctx, item, &digest, AttestationChoice::Attest, "seen", "", shown).await
     }
 
     /// Removes what a deploy created.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use domain::choice::DatabaseChoice;
 use domain::evidence::Outcome as Found;
 use domain::facts::Choice;
 use domain::gate::GateState;
@@ -82,22 +83,32 @@ async fn six_people_sign_and_the_po_decides(bench: &Bench, engine: &engine::Engi
     for role in ["backend", "frontend", "qa", "security", "devops", "po"] {
         let judged = board(engine).await.judgement;
         assert!(!judged.verdict.is_go());
-        let early =
-            engine.decide(&bench.by(engine, "po").await, "go", "now", &judged.digest, 0, PASSWORD).await;
+        let early = engine
+            .decide(&bench.by(engine, "po").await, Choice::Go, "now", &judged.digest, 0, PASSWORD)
+            .await;
         assert!(early.unwrap_err().public().contains("No-Go"));
         engine
-            .sign_off(&bench.by(engine, role).await, role, "go", "", "", &judged.digest, 0, PASSWORD)
+            .sign_off(
+                &bench.by(engine, role).await,
+                role.parse().unwrap(),
+                Choice::Go,
+                "",
+                "",
+                &judged.digest,
+                0,
+                PASSWORD,
+            )
             .await
             .unwrap();
     }
     let judged = board(engine).await.judgement;
     assert!(judged.verdict.is_go(), "{:?}", judged.verdict.blockers);
     let qa = bench.by(engine, "qa").await;
-    assert!(engine.decide(&qa, "go", "now", &judged.digest, 0, PASSWORD).await.is_err());
+    assert!(engine.decide(&qa, Choice::Go, "now", &judged.digest, 0, PASSWORD).await.is_err());
     let ctx = bench.keyed(engine, "po", "decide").await;
-    engine.decide(&ctx, "go", "ship it", &judged.digest, 0, PASSWORD).await.unwrap();
+    engine.decide(&ctx, Choice::Go, "ship it", &judged.digest, 0, PASSWORD).await.unwrap();
     // The same form again gives the same answer.
-    engine.decide(&ctx, "go", "ship it", &judged.digest, 0, PASSWORD).await.unwrap();
+    engine.decide(&ctx, Choice::Go, "ship it", &judged.digest, 0, PASSWORD).await.unwrap();
     let judged = board(engine).await.judgement;
     assert_eq!(judged.decision.unwrap().choice, Choice::Go);
     assert!(judged.gates.iter().all(|g| g.state == GateState::Accepted));
@@ -220,8 +231,10 @@ async fn a_drill_goes_back_and_returns_with_docker() {
 
 async fn one_click_rolls_back(bench: &Bench, engine: &engine::Engine) {
     let ctx = bench.keyed(engine, "po", "back").await;
-    let bad_choice =
-        engine.roll_back(&ctx, &Return { database: "rollback".into(), ..Return::to(1) }).await.unwrap_err();
+    let bad_choice = engine
+        .roll_back(&ctx, &Return { database: DatabaseChoice::Rollback, ..Return::to(1) })
+        .await
+        .unwrap_err();
     assert!(bad_choice.public().contains("declares no command"), "{bad_choice}");
     assert!(engine.roll_back(&ctx, &Return::to(2)).await.is_err(), "release 2 never ran");
     assert!(engine.roll_back(&ctx, &Return::to(77)).await.is_err());

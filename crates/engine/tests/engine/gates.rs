@@ -1,5 +1,6 @@
 //! Acceptances, attestations, waivers.
 
+use domain::choice::AttestationChoice;
 use domain::gate::GateState;
 use engine::ErrorKind;
 
@@ -31,7 +32,7 @@ async fn gates_are_accepted_in_order_if_all_criteria_are_met_and_as_they_were_sh
             &bench.by(&engine, "backend").await,
             "A.2",
             &item_digest(&engine, "A.2").await,
-            true,
+            AttestationChoice::Attest,
             "seen",
             "javascript:alert(1)",
             0,
@@ -73,7 +74,15 @@ async fn gates_are_accepted_in_order_if_all_criteria_are_met_and_as_they_were_sh
     let digest = item_digest(&engine, "A.2").await;
     let shown = board(&engine).await.judgement.item("A.2").unwrap().last_word().unwrap().id;
     engine
-        .attest(&bench.by(&engine, "backend").await, "A.2", &digest, false, "I was wrong", "", shown)
+        .attest(
+            &bench.by(&engine, "backend").await,
+            "A.2",
+            &digest,
+            AttestationChoice::Withdraw,
+            "I was wrong",
+            "",
+            shown,
+        )
         .await
         .unwrap();
     assert_eq!(board(&engine).await.judgement.gate("A").unwrap().state, GateState::Open);

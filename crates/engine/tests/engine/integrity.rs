@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use domain::facts::Choice;
 use domain::judge::BlockerKind;
 use domain::paging::Cursor;
 use engine::view::RunState;
@@ -47,7 +48,7 @@ async fn forged_sign_offs_block_go_and_are_named_on_the_board() {
     assert!(seen.judgement.before_signing.iter().any(|b| b.kind == BlockerKind::Audit));
     let po = bench.by(&engine, "po").await;
     let refused =
-        engine.decide(&po, "go", "all signed", &seen.judgement.digest, 0, PASSWORD).await.unwrap_err();
+        engine.decide(&po, Choice::Go, "all signed", &seen.judgement.digest, 0, PASSWORD).await.unwrap_err();
     assert_eq!(refused.kind(), engine::ErrorKind::Refused, "{refused}");
     // A restart changes nothing.
     engine.close().await;
@@ -296,7 +297,7 @@ async fn a_decision_is_recorded_only_after_everything_was_verified() {
     assert!(!blocked(&engine).await);
     let po = bench.by(&engine, "po").await;
     // No-Go can always be recorded; the judgement at that moment includes the change.
-    engine.decide(&po, "no-go", "not yet", &seen.judgement.digest, 0, PASSWORD).await.unwrap();
+    engine.decide(&po, Choice::NoGo, "not yet", &seen.judgement.digest, 0, PASSWORD).await.unwrap();
     assert!(blocked(&engine).await);
 }
 

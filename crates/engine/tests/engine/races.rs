@@ -1,5 +1,7 @@
 //! Of two concurrent requests that together would break a rule, at most one succeeds.
 
+use domain::choice::AttestationChoice;
+use domain::facts::Choice;
 use domain::role::Role;
 use engine::{Done, Engine, Error};
 use futures::future::join_all;
@@ -24,7 +26,7 @@ async fn one_decision_at_a_time_is_recorded() {
         let digest = board(&engine).await.judgement.digest;
         let answers = join_all((0..4).map(async |_| {
             let ctx = bench.by(&engine, "po").await;
-            engine.decide(&ctx, "no-go", "because", &digest, 0, PASSWORD).await
+            engine.decide(&ctx, Choice::NoGo, "because", &digest, 0, PASSWORD).await
         }))
         .await;
         assert_eq!(successes(&answers), 1, "{answers:?}");
@@ -72,8 +74,10 @@ async fn nobody_can_act_for_a_role_after_losing_it() {
         // Both requests arrive while the person has the role.
         let ctx = bench.by(&engine, "both").await;
         let shown = board(&engine).await.judgement.item("A.2").unwrap().last_word().map_or(0, |w| w.id);
-        let (taken, attested) =
-            tokio::join!(roles(&["docs"]), engine.attest(&ctx, "A.2", &digest, true, "seen", "", shown));
+        let (taken, attested) = tokio::join!(
+            roles(&["docs"]),
+            engine.attest(&ctx, "A.2", &digest, AttestationChoice::Attest, "seen", "", shown)
+        );
         taken.unwrap();
         let new = rows(&engine).await.split_off(before);
         let at =

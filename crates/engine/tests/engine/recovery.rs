@@ -4,6 +4,7 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
+use domain::choice::EnvChoice;
 use domain::release::ReleaseState;
 use engine::view::RunState;
 use engine::{Engine, Return};
@@ -128,7 +129,7 @@ async fn the_env_file_is_restored_although_the_rollback_is_killed_with_docker() 
         let page = ended(&engine, run_id(&done)).await;
         assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
     }
-    let back = Return { env: "back".into(), ..Return::to(1) };
+    let back = Return { env: EnvChoice::Restore, ..Return::to(1) };
     let done = engine.roll_back(&bench.by(&engine, "devops").await, &back).await.unwrap();
     let crashed = run_id(&done);
     until("the phase Starting", Duration::from_secs(60), || async {

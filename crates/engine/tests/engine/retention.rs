@@ -4,8 +4,10 @@ use std::fs;
 use std::time::Duration;
 
 use domain::evidence::{Evidence, Finding, Outcome as Found};
+use domain::facts::Choice;
 use domain::paging::Cursor;
 use domain::release::ReleaseComponents;
+use domain::role::Role;
 use domain::time::Millis;
 use engine::{Engine, PruneMode, Rotation};
 use store::links::{self, Link, LinkKind};
@@ -120,7 +122,7 @@ async fn retention_removes_data_that_is_not_needed_and_records_it() {
     // An attestation of a release keeps all of its data.
     let digest = board(&engine).await.judgement.digest;
     let qa = bench.by(&engine, "qa").await;
-    engine.sign_off(&qa, "qa", "no-go", "slow", "faster", &digest, 0, PASSWORD).await.unwrap();
+    engine.sign_off(&qa, Role::Qa, Choice::NoGo, "slow", "faster", &digest, 0, PASSWORD).await.unwrap();
     // Three newer ones, because the newest also stay.
     let mut last = 0;
     for _ in 0..4 {

@@ -4,6 +4,7 @@
 use std::fs;
 use std::time::Duration;
 
+use domain::choice::{DatabaseChoice, EnvChoice, VolumesChoice};
 use domain::release::ReleaseState;
 use engine::view::{EnvSince, RunState};
 use engine::{KeptEnv, Restart, Return, kept_env};
@@ -22,7 +23,7 @@ fn version(bench: &Bench, from: &str, to: &str) {
 }
 
 fn fresh(typed: &str) -> Return {
-    Return { database: "fresh".into(), typed: typed.into(), ..Return::to(1) }
+    Return { database: DatabaseChoice::Fresh, typed: typed.into(), ..Return::to(1) }
 }
 
 /// A clean restart as the page shows it.
@@ -201,10 +202,11 @@ async fn volumes_are_removed_after_confirmation_and_filled_again_with_docker() {
     };
     let stored = || bench.docker(&["exec", &web(), "sh", "-c", "cat /data/what 2>/dev/null || true"]);
     bench.docker(&["exec", &web(), "sh", "-c", "echo old > /data/what"]);
-    for (volumes, typed) in [("remove", ""), ("remove", "bench"), ("burn", "Bench")] {
-        let wish = Restart { volumes: volumes.into(), typed: typed.into(), ..restart(&engine).await };
+    for typed in ["", "bench"] {
+        let volumes = VolumesChoice::Remove;
+        let wish = Restart { volumes, typed: typed.into(), ..restart(&engine).await };
         let refused = engine.clean_restart(&bench.by(&engine, "devops").await, &wish).await.unwrap_err();
-        assert!(refused.public().contains("Bench") || volumes == "burn", "{refused}");
+        assert!(refused.public().contains("Bench"), "{refused}");
     }
     let done =
         engine.clean_restart(&bench.by(&engine, "devops").await, &restart(&engine).await).await.unwrap();
@@ -212,8 +214,11 @@ async fn volumes_are_removed_after_confirmation_and_filled_again_with_docker() {
     assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
     assert_eq!(stored(), "old", "the volume stays without a request to remove it");
     assert!(!bench.dir().join("order.txt").exists());
-    let wish =
-        async || Restart { volumes: "remove".into(), typed: " Bench ".into(), ..restart(&engine).await };
+    let wish = async || Restart {
+        volumes: VolumesChoice::Remove,
+        typed: " Bench ".into(),
+        ..restart(&engine).await
+    };
     let done = engine.clean_restart(&bench.by(&engine, "devops").await, &wish().await).await.unwrap();
     let page = ended(&engine, run_id(&done)).await;
     assert_eq!(page.run.state, RunState::Passed, "{}", log(&page));
@@ -273,7 +278,7 @@ async fn an_env_file_is_restored_from_its_encrypted_copy_with_docker() {
     // A rollback that cannot be done leaves the env file unchanged.
     let key = bench.dir().join("../env.key");
     let good = fs::read(&key).unwrap();
-    let back = Return { env: "back".into(), ..Return::to(1) };
+    let back = Return { env: EnvChoice::Restore, ..Return::to(1) };
     fs::write(&key, "bm90IHRoZSBrZXk=").unwrap();
     let done = engine.roll_back(&bench.by(&engine, "devops").await, &back).await.unwrap();
     let page = ended(&engine, run_id(&done)).await;
