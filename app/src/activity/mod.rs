@@ -9,6 +9,7 @@ mod tests;
 use domain::action::Action;
 use domain::pages::Page;
 use engine::view::{ActionOutcome, ActivityPage as ActivityView, ActivityRow};
+use engine::view::{ActionOutcome, ActivityPage as ActivityView, ActivityRow, Verification};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use leptos_meta::Title;
@@ -77,24 +78,7 @@ fn verification(here: &Here, page: &ActivityView) -> AnyView {
         }
     });
     if !chain.problems.is_empty() {
-        let problems =
-            chain.problems.iter().map(|p| view! { <li class="wrap">{p.clone()}</li> }).collect_view();
-        let when = chain.at.map(|at| view! { ", " {time(at)} });
-        return view! {
-            <div class="notice notice--error" role="alert" data-live="chain">
-                <p class="notice__title">
-                    {icon(Icon::Cross)} " The stored records do not match the audit log" {when}
-                </p>
-                <ul>{problems}</ul>
-                <p>
-                    "Go is blocked. Restore the data directory from the last good backup or undo the change. If the \
-                     change was intended, accept it with " <code>"stagegate verify --accept"</code> ". "
-                    <code>"stagegate verify"</code> " checks every record."
-                </p>
-                {running} {failed} {button}
-            </div>
-        }
-        .into_any();
+        return mismatch(chain, view! { {running} {failed} {button} }.into_any());
     }
     let head = chain.head.clone().map(|head| {
         let command = format!("stagegate verify --expect {head}");
@@ -132,6 +116,27 @@ fn verification(here: &Here, page: &ActivityView) -> AnyView {
     view! {
         <div class="stack stack--tight" data-live="chain">
             {result} {running} {failed} {newer} {button} {head}
+        </div>
+    }
+    .into_any()
+}
+
+/// The records that do not match the log; `below` is shown at the end.
+fn mismatch(chain: &Verification, below: AnyView) -> AnyView {
+    let problems = chain.problems.iter().map(|p| view! { <li class="wrap">{p.clone()}</li> }).collect_view();
+    let when = chain.at.map(|at| view! { ", " {time(at)} });
+    view! {
+        <div class="notice notice--error" role="alert" data-live="chain">
+            <p class="notice__title">
+                {icon(Icon::Cross)} " The stored records do not match the audit log" {when}
+            </p>
+            <ul>{problems}</ul>
+            <p>
+                "Go is blocked. Restore the data directory from the last good backup or undo the change. If the \
+                 change was intended, accept it with " <code>"stagegate verify --accept"</code> ". "
+                <code>"stagegate verify"</code> " checks every record."
+            </p>
+            {below}
         </div>
     }
     .into_any()

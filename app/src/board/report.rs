@@ -1,7 +1,8 @@
 //! Parts that only the printed board shows. It is the readiness report, so it names who accepted and signed.
 
-use domain::gate::GateState;
+use domain::gate::{GateState, GateView};
 use domain::item::{ItemState, Status};
+use domain::judge::SignOffView;
 use domain::rules::ChecklistPart;
 use engine::view::BoardView;
 use leptos::prelude::*;
@@ -86,53 +87,8 @@ fn evidence_text(state: &ItemState) -> String {
 
 /// Who accepted the gates, and who signed.
 pub(super) fn signatures(board: &BoardView) -> AnyView {
-    let gates = board
-        .judgement
-        .gates
-        .iter()
-        .filter(|g| !g.is_decision)
-        .map(|g| {
-            let given = g.acceptance.as_ref().filter(|_| g.state == GateState::Accepted);
-            let (who, at, note) = match given {
-                Some(a) => (a.by_name.clone(), Some(time(a.at)), a.note.clone()),
-                None => ("not accepted".to_owned(), None, String::new()),
-            };
-            view! {
-                <tr>
-                    <td>{format!("Gate {}", g.id)}</td>
-                    <td>{who}</td>
-                    <td>{at}</td>
-                    <td class="wrap">{note}</td>
-                </tr>
-            }
-        })
-        .collect_view();
-    let signs = board
-        .judgement
-        .sign_offs
-        .iter()
-        .map(|s| {
-            let state = match (s.counts(), &s.last) {
-                (Some(choice), _) => choice.label(),
-                (None, Some(_)) => "sign-off no longer valid",
-                (None, None) => "not signed",
-            };
-            let who = s.last.as_ref().map(|l| l.by_name.clone());
-            let at = s.last.as_ref().map(|l| time(l.at));
-            let comment = s.last.as_ref().map(|l| match l.would_change.as_str() {
-                "" => l.comment.clone(),
-                would => format!("{} (conditions for a Go: {would})", l.comment),
-            });
-            view! {
-                <tr>
-                    <td>{s.name.clone()} ": " {state}</td>
-                    <td>{who}</td>
-                    <td>{at}</td>
-                    <td class="wrap">{comment}</td>
-                </tr>
-            }
-        })
-        .collect_view();
+    let gates = board.judgement.gates.iter().filter(|g| !g.is_decision).map(acceptance_row).collect_view();
+    let signs = board.judgement.sign_offs.iter().map(sign_off_row).collect_view();
     let decision = board.judgement.decision.as_ref().map(|d| {
         view! {
             <tr>
@@ -148,6 +104,46 @@ pub(super) fn signatures(board: &BoardView) -> AnyView {
             <h2>"Acceptances and sign-offs"</h2>
             {print_table(&["Item", "By", "Time", "Note"], view! { {gates} {signs} {decision} })}
         </section>
+    }
+    .into_any()
+}
+
+fn acceptance_row(gate: &GateView) -> AnyView {
+    let given = gate.acceptance.as_ref().filter(|_| gate.state == GateState::Accepted);
+    let (who, at, note) = match given {
+        Some(a) => (a.by_name.clone(), Some(time(a.at)), a.note.clone()),
+        None => ("not accepted".to_owned(), None, String::new()),
+    };
+    view! {
+        <tr>
+            <td>{format!("Gate {}", gate.id)}</td>
+            <td>{who}</td>
+            <td>{at}</td>
+            <td class="wrap">{note}</td>
+        </tr>
+    }
+    .into_any()
+}
+
+fn sign_off_row(view: &SignOffView) -> AnyView {
+    let state = match (view.counts(), &view.last) {
+        (Some(choice), _) => choice.label(),
+        (None, Some(_)) => "sign-off no longer valid",
+        (None, None) => "not signed",
+    };
+    let who = view.last.as_ref().map(|l| l.by_name.clone());
+    let at = view.last.as_ref().map(|l| time(l.at));
+    let comment = view.last.as_ref().map(|l| match l.would_change.as_str() {
+        "" => l.comment.clone(),
+        would => format!("{} (conditions for a Go: {would})", l.comment),
+    });
+    view! {
+        <tr>
+            <td>{view.name.clone()} ": " {state}</td>
+            <td>{who}</td>
+            <td>{at}</td>
+            <td class="wrap">{comment}</td>
+        </tr>
     }
     .into_any()
 }

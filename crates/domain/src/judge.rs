@@ -192,12 +192,7 @@ pub fn judge(facts: &Facts<'_>) -> Judgement {
 
     let drift = drift(facts);
     let lines: Vec<String> = drift.iter().filter(|d| d.blocks).map(|d| d.what.clone()).collect();
-    for gate in gates.iter_mut().filter(|g| g.is_decision) {
-        gate.items = items_of(&states, &gate.id);
-        if gate.items.iter().all(ItemState::is_satisfied) && gate.waits_for.is_empty() {
-            gate.state = GateState::Ready;
-        }
-    }
+    complete_decision_gates(&mut gates, &states);
     let loose_items: Vec<ItemState> =
         states.iter().filter(|s| gate_of(&s.item, &gates).is_none()).cloned().collect();
     let mut before_signing =
@@ -210,12 +205,8 @@ pub fn judge(facts: &Facts<'_>) -> Judgement {
     let verdict = Verdict { blockers, waivers: waived.len(), waived };
     let verdicts = digests.map(|digest| verdict_digest(digest, &sign_offs, &verdict));
     let last = facts.decisions.iter().rfind(|d| facts.release.is_some_and(|r| r.id == d.release)).cloned();
-    let is_valid = |d: &Decision| {
-        let same = if d.verdict.is_empty() { digests.has(&d.digest) } else { verdicts.has(&d.verdict) };
-        d.choice == Choice::NoGo || (verdict.is_go() && same)
-    };
     let (decision, fallen) = match last {
-        Some(d) if is_valid(&d) => (Some(d), None),
+        Some(d) if is_valid(&d, &verdict, &digests, &verdicts) => (Some(d), None),
         Some(d) => {
             let why = why_fallen(&d, &verdict, &digests, &shown, &names);
             (None, Some(FallenDecision { decision: d, why }))
@@ -240,6 +231,26 @@ pub fn judge(facts: &Facts<'_>) -> Judgement {
         fallen,
         drift,
     }
+}
+
+/// The items of decision gates depend on the other gates and on the sign-offs, so they are added last.
+fn complete_decision_gates(gates: &mut [GateView], states: &[ItemState]) {
+    for gate in gates.iter_mut().filter(|g| g.is_decision) {
+        gate.items = items_of(states, &gate.id);
+        if gate.items.iter().all(ItemState::is_satisfied) && gate.waits_for.is_empty() {
+            gate.state = GateState::Ready;
+        }
+    }
+}
+
+/// Whether a decision counts: a No-Go always, a Go as long as what was decided on is the same.
+fn is_valid(decision: &Decision, verdict: &Verdict, evidence: &Digests, verdicts: &Digests) -> bool {
+    let same = if decision.verdict.is_empty() {
+        evidence.has(&decision.digest)
+    } else {
+        verdicts.has(&decision.verdict)
+    };
+    decision.choice == Choice::NoGo || (verdict.is_go() && same)
 }
 
 fn settle(states: &mut [ItemState], proof: &Proof, holds: bool) {

@@ -35,9 +35,17 @@ pub(super) struct Fence {
     pub loose_comments: Vec<(usize, String)>,
 }
 
-/// Reads a fence. With `console`, only lines after a `$ ` prompt are commands and the rest is
-/// output, unless no line has a prompt.
-pub(super) fn read_fence(code: &str, console: bool) -> Fence {
+/// What the lines of a fence are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FenceKind {
+    /// Commands.
+    Script,
+    /// Commands with their output: only lines after a `$ ` prompt are commands, unless no line has a prompt.
+    Session,
+}
+
+/// Reads the commands of a fence.
+pub(super) fn read_fence(code: &str, kind: FenceKind) -> Fence {
     let prompted = code.lines().any(is_prompt);
     let mut fence = Fence::default();
     let mut above: Vec<(usize, String)> = Vec::new();
@@ -45,7 +53,7 @@ pub(super) fn read_fence(code: &str, console: bool) -> Fence {
     let mut open: Option<Open> = None;
     for (number, raw) in code.lines().enumerate() {
         let starts = open.is_none();
-        if starts && console && prompted && !is_prompt(raw) {
+        if starts && kind == FenceKind::Session && prompted && !is_prompt(raw) {
             continue;
         }
         let line = if prompted { without_prompt(raw, starts) } else { raw };
@@ -167,14 +175,14 @@ mod tests {
     use super::*;
 
     fn texts(code: &str) -> Vec<String> {
-        read_fence(code, false).commands.into_iter().map(|c| c.text).collect()
+        read_fence(code, FenceKind::Script).commands.into_iter().map(|c| c.text).collect()
     }
 
     #[test]
     fn every_line_is_a_command_and_comments_title_them() {
         let fence = read_fence(
             "npm ci\n# 2) Types:\nnpm run types  # quick\nnpm run lint\n\n# Optional extras\nfoo\nbar\n\nbaz\n",
-            false,
+            FenceKind::Script,
         );
         let seen: Vec<(String, &str, bool, usize)> =
             fence.commands.iter().map(|c| (title_of(c), c.note.as_str(), c.optional, c.line)).collect();
@@ -212,7 +220,7 @@ mod tests {
             "cat <<A <<B\n1\nA\n2\nB",
         ] {
             assert_eq!(texts(code), [code], "must be one command");
-            assert!(read_fence(code, false).commands[0].finished, "{code}");
+            assert!(read_fence(code, FenceKind::Script).commands[0].finished, "{code}");
         }
     }
 
@@ -240,16 +248,16 @@ mod tests {
 
     #[test]
     fn an_unfinished_command_is_marked() {
-        let fence = read_fence("echo 'open\nls\n", false);
+        let fence = read_fence("echo 'open\nls\n", FenceKind::Script);
         assert_eq!(fence.commands.len(), 1);
         assert!(!fence.commands[0].finished);
-        assert!(read_fence("ls \\\n", false).commands[0].finished);
-        assert!(read_fence("\\\n", false).commands.is_empty());
+        assert!(read_fence("ls \\\n", FenceKind::Script).commands[0].finished);
+        assert!(read_fence("\\\n", FenceKind::Script).commands.is_empty());
     }
 
     #[test]
     fn variables_are_listed_once_and_only_those_from_outside() {
-        let vars = |code: &str| read_fence(code, false).commands[0].vars.clone();
+        let vars = |code: &str| read_fence(code, FenceKind::Script).commands[0].vars.clone();
         assert_eq!(
             vars("curl -H \"A: ${TOKEN}\" $HOST:${PORT:-3000}/$HOST ${#LIST} '$NO' \\$NO $1 $? $$ $(id)"),
             ["TOKEN", "HOST", "PORT", "LIST"]
@@ -263,7 +271,10 @@ mod tests {
 
     #[test]
     fn console_output_is_no_command() {
-        let fence = read_fence("$ npm ci\nadded 3 packages\n$ curl \\\n> http://x\n{\"ok\":true}\n", true);
+        let fence = read_fence(
+            "$ npm ci\nadded 3 packages\n$ curl \\\n> http://x\n{\"ok\":true}\n",
+            FenceKind::Session,
+        );
         let seen: Vec<&str> = fence.commands.iter().map(|c| c.text.as_str()).collect();
         assert_eq!(seen, ["npm ci", "curl \\\nhttp://x"]);
         assert_eq!(texts("$ ls\n$ pwd"), ["ls", "pwd"]);
@@ -271,13 +282,13 @@ mod tests {
 
     #[test]
     fn comments_without_a_command_are_kept_apart() {
-        let fence = read_fence("ls\n# left over\n\n# last\n", false);
+        let fence = read_fence("ls\n# left over\n\n# last\n", FenceKind::Script);
         assert_eq!(fence.loose_comments, [(1, "left over".to_owned()), (3, "last".to_owned())]);
     }
 
     #[test]
     fn manual_steps_are_recognised() {
-        let manual = |code: &str| is_manual(&read_fence(code, false).commands[0]);
+        let manual = |code: &str| is_manual(&read_fence(code, FenceKind::Script).commands[0]);
         assert!(manual("open http://x"));
         assert!(manual("# UI (manual)\nls"));
         assert!(!manual("npm start"));

@@ -26,22 +26,7 @@ pub(super) fn cross_check(
     checks: &[ReadCheck],
     references: &References,
 ) {
-    let mut first: HashMap<&str, usize> = HashMap::new();
-    for read in checks {
-        let id = read.id.as_str();
-        if let Some(at) = first.get(id).filter(|_| !id.is_empty()) {
-            let line = walk.lines.line(*at);
-            let message = format!("the check id `{id}` is already used in line {line}");
-            walk.error(read.id_at, message, "give every check a unique id");
-        } else {
-            first.insert(id, read.id_at);
-        }
-        if !read.claims_something {
-            let name = if id.is_empty() { "this check".to_owned() } else { format!("the check `{id}`") };
-            let hint = "add proves = [{ criterion = \"A.1\", contains = \"…\" }]";
-            walk.error(read.id_at, format!("{name} proves nothing"), hint);
-        }
-    }
+    ids_and_claims(walk, checks);
     let mut known: Vec<&str> = checks.iter().map(|c| c.id.as_str()).filter(|id| !id.is_empty()).collect();
     known.sort_unstable();
     known.dedup();
@@ -60,6 +45,30 @@ pub(super) fn cross_check(
             claim_holds(walk, runbook, claim);
         }
     }
+    references_exist(walk, runbook, references);
+}
+
+/// Reports an id that is used twice, and a check that proves nothing.
+fn ids_and_claims(walk: &mut Walk<'_>, checks: &[ReadCheck]) {
+    let mut first: HashMap<&str, usize> = HashMap::new();
+    for read in checks {
+        let id = read.id.as_str();
+        if let Some(at) = first.get(id).filter(|_| !id.is_empty()) {
+            let line = walk.lines.line(*at);
+            let message = format!("the check id `{id}` is already used in line {line}");
+            walk.error(read.id_at, message, "give every check a unique id");
+        } else {
+            first.insert(id, read.id_at);
+        }
+        if !read.claims_something {
+            let name = if id.is_empty() { "this check".to_owned() } else { format!("the check `{id}`") };
+            let hint = "add proves = [{ criterion = \"A.1\", contains = \"…\" }]";
+            walk.error(read.id_at, format!("{name} proves nothing"), hint);
+        }
+    }
+}
+
+fn references_exist(walk: &mut Walk<'_>, runbook: &Runbook, references: &References) {
     for step in &references.steps {
         step_exists(walk, runbook, &step.value, step.span.start);
     }

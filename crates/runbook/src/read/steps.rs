@@ -5,16 +5,16 @@ use domain::runbook::{Severity, Step, StepKind};
 
 use super::{MOST_OF_A_KIND, Reader};
 use crate::section::speaks_of_rollback;
-use crate::shell::{Command, Fence, is_manual, read_fence, title_of};
+use crate::shell::{Command, Fence, FenceKind, is_manual, read_fence, title_of};
 use crate::text::{fold, shorten};
 
-/// `None` if the language of a fence is not a shell; else whether it shows a session with prompts.
-fn language(info: &str) -> Option<bool> {
+/// What a fence holds according to its language; `None` if that is not a shell.
+fn kind_of(info: &str) -> Option<FenceKind> {
     let word = info.split(|c: char| c.is_whitespace() || c == ',').next().unwrap_or_default();
     let word = word.trim_matches(['{', '}', '.']).to_ascii_lowercase();
     match word.as_str() {
-        "bash" | "sh" | "shell" | "zsh" => Some(false),
-        "console" | "shell-session" | "shellsession" | "terminal" => Some(true),
+        "bash" | "sh" | "shell" | "zsh" => Some(FenceKind::Script),
+        "console" | "shell-session" | "shellsession" | "terminal" => Some(FenceKind::Session),
         _ => None,
     }
 }
@@ -22,73 +22,73 @@ fn language(info: &str) -> Option<bool> {
 impl Reader<'_> {
     /// A fenced block; `inside` is the text of the list item around it.
     pub(super) fn fence(&mut self, info: &str, code: &str, at: usize, inside: &str, closed: bool) {
-        let Some(console) = language(info) else {
-            if info.trim().is_empty() && !code.trim().is_empty() {
-                self.problem(
-                    Severity::Note,
-                    at,
-                    "a code block without a language is not read as commands",
-                    "start it with ```bash if its lines are commands",
-                );
-            }
-            if !closed {
-                self.not_closed(at);
-            }
-            return;
-        };
+        let kind = kind_of(info);
+        if kind.is_none() && info.trim().is_empty() && !code.trim().is_empty() {
+            self.problem(
+                Severity::Note,
+                at,
+                "a code block without a language is not read as commands",
+                "start it with ```bash if its lines are commands",
+            );
+        }
         if !closed {
             // The block may include prose, and prose must not be run as a command.
             self.not_closed(at);
             return;
         }
-        let Fence { commands, loose_comments } = read_fence(code, console);
+        let Some(kind) = kind else { return };
+        let Fence { commands, loose_comments } = read_fence(code, kind);
         let first_line = self.lines.line(at) + 1;
         let rollback = self.sections.traits().rollback
             || speaks_of_rollback(&self.sections.lead)
             || speaks_of_rollback(&fold(&inside.chars().take(300).collect::<String>()));
-        let gate = self.sections.gate().map(str::to_owned);
-        let section = self.sections.heading().to_owned();
-        let prefix = match &gate {
-            Some(gate) => format!("{gate}.s"),
-            None => format!("{}.s", self.sections.slug()),
-        };
         for command in commands {
             if !self.has_room("steps", self.out.steps.len(), MOST_OF_A_KIND, at) {
                 break;
             }
-            let number = self.count(&prefix);
-            let id = format!("{prefix}{number}");
-            let line = first_line + command.line;
-            if !command.finished {
-                self.unfinished(&id, line);
-            }
-            let title = title_of(&command);
-            let manual = is_manual(&command);
-            let Command { text, note, vars, optional, .. } = command;
-            let kind = match (rollback, optional) {
+            let kind = match (rollback, command.optional) {
                 (true, _) => StepKind::Rollback,
                 (false, true) => StepKind::Optional,
                 (false, false) => StepKind::Normal,
             };
-            self.out.steps.push(Step {
-                id,
-                gate: gate.clone(),
-                section: section.clone(),
-                title,
-                digest: sha256_hex(text.as_bytes()),
-                command: text,
-                note,
-                vars,
-                kind,
-                manual,
-                line,
-            });
+            self.step(command, kind, first_line);
         }
         for (line, comment) in loose_comments {
             let message = format!("there is no command below the comment “{}”", shorten(&comment, 60));
             let hint = "a comment is the title of the command directly below it";
             self.at_line(Severity::Note, first_line + line, message, hint);
         }
+    }
+
+    /// Adds a command of a block that begins in `first_line` as a step of the current section.
+    fn step(&mut self, command: Command, kind: StepKind, first_line: usize) {
+        let gate = self.sections.gate().map(str::to_owned);
+        let prefix = match &gate {
+            Some(gate) => format!("{gate}.s"),
+            None => format!("{}.s", self.sections.slug()),
+        };
+        let number = self.count(&prefix);
+        let id = format!("{prefix}{number}");
+        let line = first_line + command.line;
+        if !command.finished {
+            self.unfinished(&id, line);
+        }
+        let title = title_of(&command);
+        let manual = is_manual(&command);
+        let Command { text, note, vars, .. } = command;
+        self.out.steps.push(Step {
+            id,
+            gate,
+            section: self.sections.heading().to_owned(),
+            title,
+            digest: sha256_hex(text.as_bytes()),
+            command: text,
+            note,
+            vars,
+            kind,
+            manual,
+            line,
+        });
     }
 
     fn not_closed(&mut self, at: usize) {
