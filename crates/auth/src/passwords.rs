@@ -7,6 +7,7 @@ use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params, Version};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use zxcvbn::Score;
 
 pub use super::queue::Priority;
 use super::queue::Queue;
@@ -34,7 +35,7 @@ impl Cost {
 }
 
 /// Why a new password is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Weak {
     /// It is too short.
     #[error("a password must have at least 10 characters")]
@@ -42,9 +43,12 @@ pub enum Weak {
     /// It is too long.
     #[error("a password must have at most 256 characters")]
     TooLong,
-    /// It is one of the most common passwords.
-    #[error("this password is too common; choose another one")]
-    Common,
+    /// It could be guessed.
+    #[error("this password is too easy to guess. {advice}")]
+    Guessable {
+        /// What makes it easy to guess, and what to do instead: whole sentences.
+        advice: String,
+    },
     /// It is the person's login or name.
     #[error("a password must not be the login or the name")]
     OwnName,
@@ -75,9 +79,15 @@ pub enum Verdict {
     RightButRehash,
 }
 
-/// Checks the rule for new passwords. Length is counted in characters; no kinds of characters are
-/// required.
-pub fn check_rule(password: &str, login: &str, name: &str) -> Result<(), Weak> {
+/// A passphrase that the dictionaries do not have and everybody knows.
+const FAMOUS: &str = "correcthorsebatterystaple";
+
+/// Checks the rule for new passwords: length in characters, and how many guesses it would take somebody who knows the
+/// person and the stack. No kinds of characters are required.
+///
+/// # Errors
+/// What is wrong with the password.
+pub fn check_rule(password: &str, login: &str, name: &str, stack: &str) -> Result<(), Weak> {
     let length = password.chars().count();
     if length < SHORTEST {
         return Err(Weak::TooShort);
@@ -87,95 +97,23 @@ pub fn check_rule(password: &str, login: &str, name: &str) -> Result<(), Weak> {
     }
     let plain = password.trim().to_lowercase();
     let mailbox = login.split('@').next().unwrap_or_default();
-    if [login, mailbox, name].iter().any(|own| own.trim().to_lowercase() == plain) {
+    let own = [login, mailbox, name].map(|own| own.trim().to_lowercase());
+    if own.contains(&plain) {
         return Err(Weak::OwnName);
     }
-    let one_character = plain.chars().all(|c| plain.starts_with(c));
-    if one_character || COMMON.contains(&plain.as_str()) {
-        return Err(Weak::Common);
+    let words = [login, name, stack].into_iter().flat_map(|text| text.split(|c: char| !c.is_alphanumeric()));
+    let known: Vec<&str> = [login, mailbox, name, stack, "stagegate", FAMOUS]
+        .into_iter()
+        .chain(words)
+        .filter(|w| !w.is_empty())
+        .collect();
+    let strength = zxcvbn::zxcvbn(password, &known);
+    if strength.score() >= Score::Three {
+        return Ok(());
     }
-    Ok(())
+    let advice = strength.feedback().map(ToString::to_string).unwrap_or_default();
+    Err(Weak::Guessable { advice: advice.trim().to_owned() })
 }
-
-/// The most common passwords that are long enough to pass the first rule.
-const COMMON: &[&str] = &[
-    "0123456789",
-    "0987654321",
-    "1029384756",
-    "1234512345",
-    "123123123123",
-    "123456789a",
-    "1234567890",
-    "12345678900",
-    "12345678910",
-    "123456789012",
-    "1234567891",
-    "1234567899",
-    "123qwe123qwe",
-    "1472583690",
-    "1q2w3e4r5t",
-    "1q2w3e4r5t6y",
-    "1qaz2wsx3edc",
-    "1qazxsw23edc",
-    "9876543210",
-    "abc1234567",
-    "abcd123456",
-    "abcdefghij",
-    "administrator",
-    "asdfasdfasdf",
-    "asdfghjkl1",
-    "asdfghjkl;",
-    "basketball",
-    "changeme123",
-    "changemenow",
-    "correcthorsebatterystaple",
-    "football123",
-    "helloworld",
-    "iloveyou123",
-    "iloveyou12",
-    "letmein123",
-    "letmeinnow",
-    "michaeljordan",
-    "motdepasse",
-    "p@ssw0rd123",
-    "passw0rd123",
-    "password01",
-    "password10",
-    "password11",
-    "password12",
-    "password123",
-    "password1234",
-    "password123!",
-    "password!1",
-    "passwordpassword",
-    "passwort123",
-    "q1w2e3r4t5",
-    "q1w2e3r4t5y6",
-    "qazwsxedcrfv",
-    "qwerty1234",
-    "qwerty12345",
-    "qwerty123456",
-    "qwertyqwerty",
-    "qwertyuiop",
-    "qwertyuiop1",
-    "qwertyuiop[]",
-    "qwertzuiop",
-    "sonnenschein",
-    "stagegate1",
-    "stagegate123",
-    "starwars123",
-    "sunshine123",
-    "superman123",
-    "test123456",
-    "testtesttest",
-    "trustno1trustno1",
-    "unbelievable",
-    "welcome123",
-    "welcome1234",
-    "zaq12wsxcde3",
-    "zxcvbnm123",
-    "zxcvbnm,./",
-];
 
 /// Hashes and verifies, a limited number at a time. Clones share the limit.
 #[derive(Clone)]

@@ -111,7 +111,7 @@ fn accounts_links_and_passwords() {
         texts!(Weak, as_it_is,
             Weak::TooShort => Weak::TooShort,
             Weak::TooLong => Weak::TooLong,
-            Weak::Common => Weak::Common,
+            Weak::Guessable { .. } => Weak::Guessable { advice: "Add another word or two.".into() },
             Weak::OwnName => Weak::OwnName,
         ),
         format!("RetryAfter: {}; {}\n", RetryAfter { for_ms: 1_500 }, RetryAfter { for_ms: 300_000 }),

@@ -24,7 +24,7 @@ impl Engine {
             })?;
         let snapshot = self.snapshot();
         let me = snapshot.people.iter().find(|p| p.id == ctx.actor.id).ok_or_else(Error::signed_out)?;
-        check_rule(new, &me.login, &me.name).map_err(weak_password)?;
+        check_rule(new, &me.login, &me.name, &self.stack().name).map_err(weak_password)?;
         let hash = self.passwords().hash(new.to_owned()).await?;
         let signed_in = SignedIn::new(ctx.actor.clone(), Some(&hash));
         let allowed = crate::view::Permission::Allowed;

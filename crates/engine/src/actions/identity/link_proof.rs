@@ -78,7 +78,7 @@ impl Engine {
             (made_for, made_login)
         };
         let password_hash = if wants_password {
-            check_rule(password, &login, &name).map_err(weak_password)?;
+            check_rule(password, &login, &name, &self.stack().name).map_err(weak_password)?;
             Some(self.passwords().hash(password.to_owned()).await.map_err(Error::from)?)
         } else {
             None
