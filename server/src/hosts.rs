@@ -159,7 +159,7 @@ impl Hosts {
             let is_named = names.any(|name| name == host && !leads_on(name));
             is_named || (self.inner.any_address.is_some() && address(host).is_some())
         };
-        match host_of(&url.filled).filter(|host| is_shared(host)) {
+        match url.with_defaults().and_then(|url| host_of(&url)).filter(|host| is_shared(host)) {
             // With values of the env file it may contain secrets, so it is shown as it is declared.
             Some(host) => Err(HostError::Shared { host, name: url.name.clone(), url: url.declared.clone() }),
             None => Ok(()),
@@ -227,20 +227,9 @@ fn split(host: &str) -> Option<(String, Option<u16>)> {
     (is_plain && says_port == port.is_some()).then(|| (authority.host().to_ascii_lowercase(), port))
 }
 
-/// The host of a URL; a reference that could not be filled in, as `${KEY:-default}`, counts with its default.
+/// The host of a URL.
 fn host_of(url: &str) -> Option<String> {
-    let mut plain = String::new();
-    let mut rest = url;
-    while let Some((before, after)) = rest.split_once("${") {
-        let (key, behind) = after.split_once('}')?;
-        plain.push_str(before);
-        plain.push_str(
-            key.split_once(":-").or_else(|| key.split_once('-')).map_or("", |(_, default)| default),
-        );
-        rest = behind;
-    }
-    plain.push_str(rest);
-    let authority = plain.split_once("://")?.1.split(['/', '?', '#']).next()?;
+    let authority = url.split_once("://")?.1.split(['/', '?', '#']).next()?;
     let host = authority.rsplit('@').next()?.trim_end_matches(':');
     split(host).map(|(name, _)| name)
 }

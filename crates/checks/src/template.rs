@@ -4,6 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use secrets::interpolation::{InterpolationError, Plain, Syntax, substitute};
+
 /// The values that a template may name: the stack's URLs first, then the env file.
 #[derive(Clone, Default)]
 pub(super) struct Names {
@@ -26,6 +28,14 @@ pub(super) enum TemplateError {
     /// The name is unknown or has no value.
     #[error("${{{0}}} is not a URL of the stack, and is missing or empty in the env file")]
     Unknown(String),
+    /// It has no value, and the template says that it must have one.
+    #[error("${{{name}}} has no value: {message}")]
+    Required {
+        /// The name.
+        name: String,
+        /// The message of the template.
+        message: String,
+    },
     /// A `${` that is never closed, or without a name.
     #[error("a “${{” in the check is not closed or has no name")]
     Malformed,
@@ -43,10 +53,11 @@ impl Names {
         self.urls.iter().filter_map(|(name, text)| Some((name.clone(), filled(text)?))).collect()
     }
 
-    /// Fills `${NAME}`, `${NAME:-default}` and `${NAME-default}`. Everything else is unchanged.
+    /// Fills `${NAME}`, `${NAME:-default}` and the other forms of Compose. Everything else is unchanged, other dollar
+    /// signs included.
     pub(super) fn fill(&self, template: &str) -> Result<Filled, TemplateError> {
         let mut keys = BTreeSet::new();
-        let text = substitute(template, &mut |name| {
+        let text = substitute(template, Syntax::Braced, Plain::MustHaveValue, &mut |name| {
             if let Some(url) = self.urls.get(name) {
                 // Keys inside a declared URL are part of an address; they are not sent as a separate value.
                 return self.fill_from_env(url).map(|filled| Some(filled.text));
@@ -61,7 +72,8 @@ impl Names {
     }
 
     fn fill_from_env(&self, template: &str) -> Result<Filled, TemplateError> {
-        let text = substitute(template, &mut |name| Ok(self.env.get(name).cloned()))?;
+        let mut from_env = |name: &str| Ok::<_, TemplateError>(self.env.get(name).cloned());
+        let text = substitute(template, Syntax::Braced, Plain::MustHaveValue, &mut from_env)?;
         Ok(Filled { text, env_keys: BTreeSet::new() })
     }
 }
@@ -71,44 +83,14 @@ pub fn fill_urls(urls: &BTreeMap<String, String>, env: BTreeMap<String, String>)
     Names::new(urls, env).urls()
 }
 
-type Lookup<'a> = dyn FnMut(&str) -> Result<Option<String>, TemplateError> + 'a;
-
-fn substitute(template: &str, lookup: &mut Lookup) -> Result<String, TemplateError> {
-    let mut out = String::with_capacity(template.len());
-    let mut rest = template;
-    while let Some(at) = rest.find("${") {
-        out.push_str(&rest[..at]);
-        let inner = &rest[at + 2..];
-        let close = inner.find('}').ok_or(TemplateError::Malformed)?;
-        let body = &inner[..close];
-        let end =
-            body.find(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '.')).unwrap_or(body.len());
-        // A name may contain hyphens, which would otherwise start a default.
-        let whole = if body.contains('-') { lookup(body)? } else { None };
-        if let Some(value) = whole {
-            out.push_str(&value);
-            rest = &inner[close + 1..];
-            continue;
+impl From<InterpolationError> for TemplateError {
+    fn from(error: InterpolationError) -> TemplateError {
+        match error {
+            InterpolationError::Malformed => TemplateError::Malformed,
+            InterpolationError::Unset(name) => TemplateError::Unknown(name),
+            InterpolationError::Required { name, message } => TemplateError::Required { name, message },
         }
-        let (name, default) = body.split_at(end);
-        if name.is_empty() {
-            return Err(TemplateError::Malformed);
-        }
-        let value = lookup(name)?;
-        let text = match (value, default) {
-            (Some(v), "") if !v.is_empty() => v,
-            (Some(v), d) if d.starts_with(":-") && !v.is_empty() => v,
-            (_, d) if d.starts_with(":-") => d[2..].to_owned(),
-            (Some(v), d) if d.starts_with('-') => v,
-            (None, d) if d.starts_with('-') => d[1..].to_owned(),
-            (_, "") => return Err(TemplateError::Unknown(name.to_owned())),
-            _ => return Err(TemplateError::Malformed),
-        };
-        out.push_str(&text);
-        rest = &inner[close + 1..];
     }
-    out.push_str(rest);
-    Ok(out)
 }
 
 #[cfg(test)]
@@ -133,6 +115,7 @@ mod tests {
         assert_eq!(fill("${api}/health"), Ok("http://127.0.0.1:3100/health".into()));
         assert_eq!(fill("${my-web}/x"), Ok("http://w/x".into()));
         assert_eq!(fill("a${EMPTY:-b}${NONE-c}${EMPTY-d}"), Ok("abc".into()));
+        assert_eq!(fill("${EMPTY:-${NONE:-${PORT}}}${PORT:+, set}"), Ok("3100, set".into()));
         assert_eq!(fill("$HOME $ {x} $$"), Ok("$HOME $ {x} $$".into()));
     }
 
@@ -140,7 +123,8 @@ mod tests {
     fn an_unknown_or_empty_name_is_an_error() {
         assert!(fill("Bearer ${NOT_SET}").is_err_and(|e| e.contains("NOT_SET")));
         assert!(fill("Bearer ${EMPTY}").is_err_and(|e| e.contains("EMPTY")));
-        assert!(fill("${").is_err() && fill("${}").is_err() && fill("${a?b}").is_err());
+        assert!(fill("${").is_err() && fill("${}").is_err());
+        assert_eq!(fill("${NONE:?ask ${PORT}}"), Err("${NONE} has no value: ask ${PORT}".into()));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use checks::fill_urls;
 use orchestrator::compose::Project;
 use runbook::Config;
 use secrets::env_file::EnvFile;
+use secrets::interpolation::{InterpolationError, Plain, Syntax, substitute};
 use system::files::off_thread;
 
 /// An address of `[stack.urls]`.
@@ -24,6 +25,15 @@ pub struct StackUrl {
     /// With the values of the env file, as checks use it; a value that cannot be filled in stays as declared. It may
     /// contain secrets and must not be shown.
     pub filled: String,
+}
+
+impl StackUrl {
+    /// The address with the defaults of references that could not be filled in, and nothing for those that have none.
+    /// It must not be shown either. `None` if it cannot be used at all.
+    pub fn with_defaults(&self) -> Option<String> {
+        let mut unset = |_: &str| Ok::<_, InterpolationError>(None);
+        substitute(&self.filled, Syntax::Braced, Plain::MayBeUnset, &mut unset).ok()
+    }
 }
 
 /// Why a rule refuses an address.

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use secrets::interpolation::{
+    InterpolationError, OperatorKind, Plain, Reference, Syntax, references, substitute,
+};
 use yaml::{BadYaml, Node, Value, read};
 
 /// All Compose files merged.
@@ -309,102 +312,26 @@ fn bind(node: &Node) -> Option<(String, PathBuf)> {
     is_path.then(|| ((*host).to_owned(), Path::new(container).to_path_buf()))
 }
 
-/// The variables of a text: `$NAME`, `${NAME}`, `${NAME:-x}`, `${NAME:?why}`; `$$` is a dollar sign. A variable within
-/// the default of another counts as one with a default: it is used only when the other is not set.
+/// The variables of a text. A variable within the operand of another counts as one with a default: it is used only
+/// depending on the other.
 pub(super) fn variables(text: &str) -> Vec<Variable> {
-    let mut found = Vec::new();
-    let mut rest = text;
-    while let Some(at) = rest.find('$') {
-        rest = &rest[at + 1..];
-        if let Some(after) = rest.strip_prefix('$') {
-            rest = after;
-            continue;
-        }
-        let Some(reference) = Reference::at(rest) else { continue };
-        let has_default = matches!(reference.operator, Some('-' | '+'));
-        for inner in variables(reference.operand) {
-            found.push(Variable { has_default: true, ..inner });
-        }
-        found.push(Variable {
+    let variable = |(reference, nested): (Reference<'_>, bool)| {
+        let kind = reference.operator.map(|operator| operator.kind);
+        Variable {
             name: reference.name.to_owned(),
-            has_default,
-            required: reference.operator == Some('?'),
+            has_default: nested || matches!(kind, Some(OperatorKind::Default | OperatorKind::Alternative)),
+            required: kind == Some(OperatorKind::Required),
             at: Place::default(),
-        });
-        rest = &rest[reference.length..];
-    }
-    found
+        }
+    };
+    references(text, Syntax::Compose).into_iter().map(variable).collect()
 }
 
-/// A text with its variables substituted from `known`, as Compose does it; `None` when a variable is not in `known` and
-/// has no default.
+/// A text with its variables substituted from `known`, as Compose does it; `None` when that is not certain: a variable
+/// is not in `known` and has no default, or Compose refuses the text.
 pub(super) fn filled(text: &str, known: &BTreeMap<String, String>) -> Option<String> {
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find('$') {
-        out.push_str(&rest[..at]);
-        rest = &rest[at + 1..];
-        if let Some(after) = rest.strip_prefix('$') {
-            out.push('$');
-            rest = after;
-            continue;
-        }
-        let Some(reference) = Reference::at(rest) else {
-            out.push('$');
-            continue;
-        };
-        let value = known.get(reference.name).filter(|v| !(reference.colon && v.is_empty()));
-        match (reference.operator, value) {
-            (Some('+'), Some(_)) | (Some('-'), None) => out.push_str(&filled(reference.operand, known)?),
-            (Some('+'), None) => {}
-            (_, Some(value)) => out.push_str(value),
-            (_, None) => return None,
-        }
-        rest = &rest[reference.length..];
-    }
-    out.push_str(rest);
-    Some(out)
-}
-
-/// The reference after a `$`.
-struct Reference<'a> {
-    name: &'a str,
-    /// `-`, `+` or `?`.
-    operator: Option<char>,
-    /// A colon before the operator: an empty value counts as not set.
-    colon: bool,
-    operand: &'a str,
-    /// Its length in bytes.
-    length: usize,
-}
-
-impl<'a> Reference<'a> {
-    fn at(text: &'a str) -> Option<Reference<'a>> {
-        let braced = text.starts_with('{');
-        let inner = text.strip_prefix('{').unwrap_or(text);
-        let end = inner.bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').count();
-        let name = inner.get(..end)?;
-        if name.is_empty() || name.as_bytes()[0].is_ascii_digit() {
-            return None;
-        }
-        if !braced {
-            return Some(Reference { name, operator: None, colon: false, operand: "", length: end });
-        }
-        let mut depth = 1_usize;
-        let close = inner.char_indices().find_map(|(at, c)| {
-            match c {
-                '{' => depth += 1,
-                '}' => depth -= 1,
-                _ => {}
-            }
-            (depth == 0).then_some(at)
-        })?;
-        let tail = inner.get(end..close)?;
-        let bare = tail.strip_prefix(':').unwrap_or(tail);
-        let operator = bare.chars().next().filter(|c| matches!(c, '-' | '+' | '?'));
-        let operand = operator.and_then(|_| bare.get(1..)).unwrap_or_default();
-        Some(Reference { name, operator, colon: bare.len() < tail.len(), operand, length: close + 2 })
-    }
+    let mut lookup = |name: &str| Ok::<_, InterpolationError>(known.get(name).cloned());
+    substitute(text, Syntax::Compose, Plain::MustBeSet, &mut lookup).ok()
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod encrypted_env;
 pub mod env_file;
 mod escape;
 mod hmac;
+pub mod interpolation;
 mod key_file;
 mod normalise;
 mod placeholders;
