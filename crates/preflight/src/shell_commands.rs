@@ -4,14 +4,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-/// One word of a command.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Word {
-    /// Its text, quotes removed.
-    pub(super) text: String,
-    /// It is exactly this text: it holds no expansion and no glob.
-    pub(super) certain: bool,
-}
+use shell::{Token, Word, tokens};
 
 /// A simple command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,26 +31,14 @@ impl Simple {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Token {
-    Word(Word, usize),
-    /// `;`, `&`, `|`, `&&`, `||`, a newline.
-    Between(usize),
-    Open,
-    Close,
-    /// A redirection; the next word is a file.
-    Redirect {
-        writes: bool,
-    },
-}
-
 /// Keywords of compound commands.
 const COMPOUND: [&str; 16] = [
     "if", "then", "else", "elif", "fi", "for", "while", "until", "do", "done", "case", "esac", "function",
     "select", "{", "}",
 ];
 
-/// Splits `text` into commands. `None` when it holds a compound command or a here-document, which are not checked.
+/// Splits `text` into commands. `None` when it holds a compound command or a here-document, which are not checked, or
+/// is not complete.
 pub(super) fn simple_commands(text: &str) -> Option<Vec<Simple>> {
     let tokens = tokens(text)?;
     let mut all = Vec::new();
@@ -65,7 +46,7 @@ pub(super) fn simple_commands(text: &str) -> Option<Vec<Simple>> {
     let mut current: Vec<(Word, usize)> = Vec::new();
     let mut writes: Vec<String> = Vec::new();
     let mut redirect: Option<bool> = None;
-    let end = std::iter::once(Token::Between(0));
+    let end = std::iter::once(Token::Separator);
     for token in tokens.into_iter().chain(end) {
         match token {
             Token::Word(word, line) => match redirect.take() {
@@ -77,7 +58,8 @@ pub(super) fn simple_commands(text: &str) -> Option<Vec<Simple>> {
             Token::Open if current.is_empty() => places.push(places.last().cloned().flatten()),
             // `name() …` or a list in parentheses.
             Token::Open => return None,
-            Token::Between(_) | Token::Close => {
+            Token::HereDocument => return None,
+            Token::Separator | Token::Close => {
                 redirect = None;
                 let words = std::mem::take(&mut current);
                 finish(words, std::mem::take(&mut writes), &mut places, &mut all)?;
@@ -162,163 +144,6 @@ fn without_wrappers(mut words: Vec<Word>) -> Vec<Word> {
     }
 }
 
-fn tokens(text: &str) -> Option<Vec<Token>> {
-    let chars: Vec<char> = text.chars().collect();
-    let mut out = Vec::new();
-    let (mut at, mut line) = (0, 0);
-    let mut word: Option<(Word, usize)> = None;
-    let flush = |word: &mut Option<(Word, usize)>, out: &mut Vec<Token>| {
-        if let Some((word, line)) = word.take() {
-            out.push(Token::Word(word, line));
-        }
-    };
-    while let Some(&c) = chars.get(at) {
-        let next = chars.get(at + 1).copied();
-        match c {
-            '\\' if next == Some('\n') => {
-                line += 1;
-                at += 2;
-                continue;
-            }
-            '\\' => {
-                push(&mut word, line, next.unwrap_or('\\'), true);
-                at += 2;
-                continue;
-            }
-            '\n' => {
-                flush(&mut word, &mut out);
-                out.push(Token::Between(line));
-                line += 1;
-            }
-            ' ' | '\t' | '\r' => flush(&mut word, &mut out),
-            '#' if word.is_none() => {
-                while chars.get(at).is_some_and(|c| *c != '\n') {
-                    at += 1;
-                }
-                continue;
-            }
-            '\'' => {
-                word.get_or_insert_with(|| (empty(), line));
-                at += 1;
-                while let Some(&c) = chars.get(at).filter(|c| **c != '\'') {
-                    line += usize::from(c == '\n');
-                    push(&mut word, line, c, true);
-                    at += 1;
-                }
-            }
-            '"' => {
-                word.get_or_insert_with(|| (empty(), line));
-                at += 1;
-                while let Some(&c) = chars.get(at).filter(|c| **c != '"') {
-                    match c {
-                        '\\' if chars
-                            .get(at + 1)
-                            .is_some_and(|n| matches!(n, '"' | '\\' | '$' | '`' | '\n')) =>
-                        {
-                            at += 1;
-                            if let Some(&escaped) = chars.get(at).filter(|n| **n != '\n') {
-                                push(&mut word, line, escaped, true);
-                            }
-                        }
-                        '$' if expands(chars.get(at + 1)) => push(&mut word, line, c, false),
-                        '`' => push(&mut word, line, c, false),
-                        _ => push(&mut word, line, c, true),
-                    }
-                    line += usize::from(c == '\n');
-                    at += 1;
-                }
-            }
-            '$' if next == Some('(') || next == Some('{') => {
-                // Skipped as a whole: its contents are not evaluated.
-                let (open, close) = if next == Some('(') { ('(', ')') } else { ('{', '}') };
-                push(&mut word, line, c, false);
-                let mut depth = 0_usize;
-                at += 1;
-                while let Some(&c) = chars.get(at) {
-                    line += usize::from(c == '\n');
-                    push(&mut word, line, c, false);
-                    depth += usize::from(c == open);
-                    if c == close {
-                        depth -= 1;
-                        if depth == 0 {
-                            break;
-                        }
-                    }
-                    at += 1;
-                }
-            }
-            '$' if expands(next.as_ref()) => push(&mut word, line, c, false),
-            '`' | '*' | '?' | '~' => push(&mut word, line, c, false),
-            '[' => {
-                let is_test = word.is_none() && next == Some(' ');
-                push(&mut word, line, c, is_test);
-            }
-            ';' | '|' => {
-                flush(&mut word, &mut out);
-                out.push(Token::Between(line));
-            }
-            '&' if next == Some('>') => {
-                flush(&mut word, &mut out);
-                out.push(Token::Redirect { writes: true });
-                at += 1;
-            }
-            '&' => {
-                flush(&mut word, &mut out);
-                out.push(Token::Between(line));
-            }
-            '<' if next == Some('<') => return None,
-            '<' | '>' => {
-                // A number before it belongs to the redirection.
-                if word.as_ref().is_some_and(|(w, _)| w.text.bytes().all(|b| b.is_ascii_digit())) {
-                    word = None;
-                }
-                flush(&mut word, &mut out);
-                let mut skip = 1;
-                if next == Some('>') {
-                    skip = 2;
-                }
-                if chars.get(at + skip) == Some(&'&') {
-                    // `2>&1`: another descriptor, not a file.
-                    skip += 1;
-                    while chars.get(at + skip).is_some_and(|c| c.is_ascii_digit() || *c == '-') {
-                        skip += 1;
-                    }
-                } else {
-                    out.push(Token::Redirect { writes: c == '>' });
-                }
-                at += skip;
-                continue;
-            }
-            '(' => {
-                flush(&mut word, &mut out);
-                out.push(Token::Open);
-            }
-            ')' => {
-                flush(&mut word, &mut out);
-                out.push(Token::Close);
-            }
-            _ => push(&mut word, line, c, true),
-        }
-        at += 1;
-    }
-    flush(&mut word, &mut out);
-    Some(out)
-}
-
-fn expands(next: Option<&char>) -> bool {
-    next.is_some_and(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '{' | '(' | '@' | '*' | '#' | '?'))
-}
-
-fn empty() -> Word {
-    Word { text: String::new(), certain: true }
-}
-
-fn push(word: &mut Option<(Word, usize)>, line: usize, c: char, certain: bool) {
-    let (word, _) = word.get_or_insert_with(|| (empty(), line));
-    word.text.push(c);
-    word.certain &= certain;
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -357,6 +182,10 @@ mod tests {
         assert_eq!(shown("node scripts/$X.mjs *.js"), ["[] node «scripts/$X.mjs» «*.js»"]);
         assert_eq!(shown("echo '$X' \"a$\" \"${Y:-z}\""), ["[] echo $X a$ «${Y:-z}»"]);
         assert_eq!(shown("echo $(cat f | wc) b"), ["[] echo «$(cat f | wc)» b"]);
+        assert_eq!(
+            shown("echo `cat f | wc` \"$(echo \")\" | wc)\""),
+            ["[] echo «`cat f | wc`» «$(echo \")\" | wc)»"]
+        );
     }
 
     #[test]
@@ -369,9 +198,13 @@ mod tests {
 
     #[test]
     fn compound_commands_are_not_checked() {
-        for text in
-            ["for i in a b; do npm run $i; done", "if x; then y; fi", "f() { npm run x; }", "cat <<E\nx\nE"]
-        {
+        for text in [
+            "for i in a b; do npm run $i; done",
+            "if x; then y; fi",
+            "f() { npm run x; }",
+            "cat <<E\nx\nE",
+            "ls 'x",
+        ] {
             assert_eq!(simple_commands(text), None, "{text}");
         }
     }

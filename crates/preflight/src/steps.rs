@@ -12,8 +12,9 @@ use domain::runbook::Runbook;
 use super::dockerfile::Dockerfile;
 use super::model::Build;
 use super::repository::Package;
-use super::shell_commands::{Simple, Word, joined, simple_commands};
+use super::shell_commands::{Simple, joined, simple_commands};
 use super::{Look, Told};
+use shell::Word;
 
 /// How deep scripts that run scripts are followed.
 const DEPTH: usize = 6;

@@ -1,9 +1,6 @@
-//! Splits the text of a shell fence into logical commands. It knows quoting, here-documents and
-//! compound commands well enough to find the end of a command. It never runs or rewrites anything.
+//! Splits the text of a shell fence into logical commands, with the comments that belong to them.
 
-mod scan;
-
-use scan::Scanner;
+use shell::Lexer;
 
 use super::text::{shorten, squeeze};
 
@@ -76,9 +73,9 @@ pub(super) fn read_fence(code: &str, kind: FenceKind) -> Fence {
             }
         }
         let mut current = open.take().unwrap_or_else(|| Open::new(number));
-        let comment_at = current.scanner.line(line);
+        let comment_at = current.lexer.line(line);
         current.lines.push(line.to_owned());
-        if current.scanner.is_complete() {
+        if current.lexer.is_complete() {
             fence.commands.push(current.close(&mut above, optional, comment_at, true));
         } else {
             open = Some(current);
@@ -86,7 +83,7 @@ pub(super) fn read_fence(code: &str, kind: FenceKind) -> Fence {
     }
     if let Some(current) = open {
         // For bash, a continuation with nothing after it is still a complete command.
-        let finished = current.scanner.only_continued();
+        let finished = current.lexer.may_end();
         fence.commands.push(current.close(&mut above, optional, None, finished));
     }
     // A single backslash is not a command.
@@ -99,12 +96,12 @@ pub(super) fn read_fence(code: &str, kind: FenceKind) -> Fence {
 struct Open {
     first: usize,
     lines: Vec<String>,
-    scanner: Scanner,
+    lexer: Lexer,
 }
 
 impl Open {
     fn new(first: usize) -> Open {
-        Open { first, lines: Vec::new(), scanner: Scanner::default() }
+        Open { first, lines: Vec::new(), lexer: Lexer::default() }
     }
 
     /// `comment_at` is the start of a comment on the last line.
@@ -128,7 +125,7 @@ impl Open {
             comment: comments.join(" "),
             note,
             optional,
-            vars: self.scanner.into_vars(),
+            vars: self.lexer.into_variables(),
             finished,
         }
     }

@@ -6,7 +6,8 @@ use super::{Ground, One};
 use crate::dockerfile::Stage;
 use crate::model::Service;
 use crate::repository::Package;
-use crate::shell_commands::{Simple, Word, joined};
+use crate::shell_commands::{Simple, joined};
+use shell::Word;
 
 impl One<'_, '_> {
     pub(super) fn compose(&mut self, args: &[Word], cwd: &Path, depth: usize) {

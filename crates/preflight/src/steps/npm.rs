@@ -4,7 +4,8 @@ use std::path::Path;
 
 use super::{From, Ground, One};
 use crate::repository::Package;
-use crate::shell_commands::{Word, simple_commands};
+use crate::shell_commands::simple_commands;
+use shell::Word;
 
 impl One<'_, '_> {
     pub(super) fn npm(&mut self, args: &[Word], ground: &Ground, depth: usize) {
