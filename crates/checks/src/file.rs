@@ -8,9 +8,8 @@ use std::time::SystemTime;
 use domain::check::CheckSpec;
 use domain::evidence::Finding;
 use domain::pattern::fits;
-use domain::time::human_span;
+use domain::time::{human_span, parse_span};
 
-use super::duration_text::parse_span;
 use super::finding::{failed, judge_value, passed, unknown, with_value};
 use super::probe::Probe;
 

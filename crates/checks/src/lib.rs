@@ -11,7 +11,6 @@ mod compose;
 mod database;
 mod docker;
 mod drill;
-mod duration_text;
 mod env_file;
 mod file;
 mod finding;

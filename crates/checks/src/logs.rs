@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 
 use domain::check::{LogAssert, LogSource, LogsSpec, Want};
 use domain::evidence::Finding;
-use domain::time::human_span;
+use domain::time::{human_span, parse_span};
 use serde_json::{Value, json};
 
 use super::docker::{LogLines, log_lines, rendered};
-use super::duration_text::parse_span;
 use super::finding::{brief, count_of, failed, figure, names, passed, unknown};
 use super::in_unit_of;
 use super::json_api::{Api, NoJson};

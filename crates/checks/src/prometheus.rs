@@ -3,12 +3,9 @@
 
 use domain::check::{Comparison, PrometheusAssert, PrometheusSpec, Want};
 use domain::evidence::Finding;
-use domain::time::human_span;
+use domain::time::{Millis, human_span, parse_span};
 use serde_json::Value;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
-use super::duration_text::parse_span;
 use super::finding::{brief, failed, figure, passed, unknown, with_value};
 use super::json_api::{Api, NoJson};
 use super::probe::Probe;
@@ -210,14 +207,14 @@ async fn rule(probe: &Probe<'_>, api: &Api, spec: &PrometheusSpec) -> Result<Fin
 async fn evaluated(api: &Api, group: &Value, rule: &Value, wanted: String) -> Result<Finding, NoJson> {
     let again = "Wait a moment, then run the check again.";
     let last = rule.get("lastEvaluation").and_then(Value::as_str);
-    let Some(last) = last.and_then(|t| OffsetDateTime::parse(t, &Rfc3339).ok()) else {
+    let Some(last) = last.and_then(Millis::parse_rfc3339) else {
         return Ok(unknown(wanted, "Prometheus does not report when the rule was last evaluated", again));
     };
     let answer = api.get("api/v1/query", &[("query", "time()")]).await?;
     let Some((_, now)) = series(&answer).into_iter().next().filter(|(_, v)| v.is_finite()) else {
         return Ok(unknown(wanted, "Prometheus does not report its time", again));
     };
-    let ago = (now - last.unix_timestamp_nanos() as f64 / 1e9).max(0.0);
+    let ago = (now - last.0 as f64 / 1e3).max(0.0);
     let every = group.get("interval").and_then(Value::as_f64).unwrap_or_default();
     if ago > (every * ROUNDS).max(ROUNDS_LEAST_S) {
         let saw = format!("the rule was last evaluated {} ago", human_span((ago * 1_000.0) as u64));

@@ -1,6 +1,7 @@
 //! The ownership log: valid values of its fields, and the log as Markdown.
 
 use crate::runbook::{FieldKind, OwnershipLine, blanks};
+use crate::time::Millis;
 
 /// Why a value is rejected; the text says what to enter instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -37,7 +38,7 @@ pub fn check_value(kind: FieldKind, value: &str) -> Result<String, BadValue> {
     }
     match kind {
         FieldKind::Person | FieldKind::Text => Ok(own()),
-        FieldKind::Date if is_date(value) => Ok(own()),
+        FieldKind::Date if Millis::start_of_day(value).is_some() => Ok(own()),
         FieldKind::Date => Err(BadValue::NoDate(own())),
         FieldKind::Commit if is_commit(value) => Ok(own()),
         FieldKind::Commit => Err(BadValue::NoCommit(own())),
@@ -46,26 +47,6 @@ pub fn check_value(kind: FieldKind, value: &str) -> Result<String, BadValue> {
         FieldKind::Tags if value.split(',').all(|t| is_tag(t.trim())) => Ok(own()),
         FieldKind::Tags => Err(BadValue::NoTags(own())),
     }
-}
-
-fn is_date(value: &str) -> bool {
-    let parts: Vec<&str> = value.split('-').collect();
-    let [year, month, day] = parts.as_slice() else { return false };
-    let number = |s: &str, len: usize| {
-        (s.len() == len && s.bytes().all(|b| b.is_ascii_digit())).then(|| s.parse::<u32>().ok())?
-    };
-    let (Some(year), Some(month), Some(day)) = (number(year, 4), number(month, 2), number(day, 2)) else {
-        return false;
-    };
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let days = match month {
-        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
-        4 | 6 | 9 | 11 => 30,
-        2 if leap => 29,
-        2 => 28,
-        _ => 0,
-    };
-    (1..=days).contains(&day)
 }
 
 fn is_commit(value: &str) -> bool {

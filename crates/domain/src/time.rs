@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use ::time::format_description::well_known::Rfc3339;
+use ::time::macros::format_description;
+use ::time::{Date, OffsetDateTime, PrimitiveDateTime};
 use serde::{Deserialize, Serialize};
 
 /// A day, milliseconds.
@@ -23,69 +26,56 @@ impl Millis {
         Millis(self.0.saturating_add(i64::try_from(ms).unwrap_or(i64::MAX)))
     }
 
+    /// Reads RFC 3339 with any fraction of a second and any offset: `2026-03-01T09:30:00.123456789Z`. `None` for anything
+    /// else. A Docker engine writes a time of the year 1 for “never”.
+    pub fn parse_rfc3339(text: &str) -> Option<Millis> {
+        let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+        i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000_000)).ok().map(Millis)
+    }
+
+    /// The start of a day written `2026-03-01`, UTC. `None` for anything else.
+    pub fn start_of_day(day: &str) -> Option<Millis> {
+        // The parser accepts a sign and more digits in the year.
+        let shape =
+            |(at, byte): (usize, u8)| if at == 4 || at == 7 { byte == b'-' } else { byte.is_ascii_digit() };
+        if day.len() != 10 || !day.bytes().enumerate().all(shape) {
+            return None;
+        }
+        let date = Date::parse(day, format_description!("[year]-[month]-[day]")).ok()?;
+        date.midnight().assume_utc().unix_timestamp().checked_mul(1_000).map(Millis)
+    }
+
     /// RFC 3339 in UTC to the millisecond: `2026-03-01T09:30:00.250Z`.
     pub fn rfc3339(self) -> String {
-        let c = self.civil();
-        format!(
-            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
-            c.year, c.month, c.day, c.hour, c.minute, c.second, c.millis
-        )
+        let t = self.utc();
+        let (hour, minute, second, millis) = t.to_hms_milli();
+        format!("{}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z", self.date())
     }
 
     /// Short form for people, UTC: `2026-03-01 09:30`.
     pub fn short(self) -> String {
-        let c = self.civil();
-        format!("{:04}-{:02}-{:02} {:02}:{:02}", c.year, c.month, c.day, c.hour, c.minute)
+        let t = self.utc();
+        format!("{} {:02}:{:02}", self.date(), t.hour(), t.minute())
     }
 
     /// The calendar day, UTC: `2026-03-01`.
     pub fn date(self) -> String {
-        let c = self.civil();
-        format!("{:04}-{:02}-{:02}", c.year, c.month, c.day)
+        let t = self.utc();
+        format!("{:04}-{:02}-{:02}", t.year(), u8::from(t.month()), t.day())
     }
 
     /// The day in short form, UTC: `30 Nov`.
     pub fn day(self) -> String {
-        const MONTHS: [&str; 12] =
-            ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-        let c = self.civil();
-        let month = usize::try_from(c.month - 1).ok().and_then(|m| MONTHS.get(m)).unwrap_or(&"");
-        format!("{} {month}", c.day)
+        let t = self.utc();
+        format!("{} {}", t.day(), &t.month().to_string()[..3])
     }
 
-    /// Splits into the proleptic Gregorian calendar, by counting days in eras of 400 years.
-    fn civil(self) -> Civil {
-        let days = self.0.div_euclid(86_400_000);
-        let rest = self.0.rem_euclid(86_400_000);
-        let shifted = days + 719_468;
-        let era = shifted.div_euclid(146_097);
-        let day_of_era = shifted.rem_euclid(146_097);
-        let year_of_era =
-            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        let shifted_month = (5 * day_of_year + 2) / 153;
-        let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-        let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-        Civil {
-            year: year_of_era + era * 400 + i64::from(month <= 2),
-            month,
-            day,
-            hour: rest / 3_600_000,
-            minute: rest / 60_000 % 60,
-            second: rest / 1_000 % 60,
-            millis: rest % 1_000,
-        }
+    /// The same instant in the calendar, which ends with the year 9999: later instants are its last one.
+    fn utc(self) -> OffsetDateTime {
+        let last = if self.0 < 0 { PrimitiveDateTime::MIN } else { PrimitiveDateTime::MAX };
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000)
+            .unwrap_or_else(|_| last.assume_utc())
     }
-}
-
-struct Civil {
-    year: i64,
-    month: i64,
-    day: i64,
-    hour: i64,
-    minute: i64,
-    second: i64,
-    millis: i64,
 }
 
 impl fmt::Display for Millis {
@@ -106,6 +96,23 @@ pub fn human_span(ms: u64) -> String {
     }
 }
 
+/// Reads `500ms`, `90s`, `10m`, `10 min`, `2h`, `7d`, `2w` into milliseconds; `None` for anything else.
+pub fn parse_span(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let number: u64 = text[..digits].parse().ok()?;
+    let unit = match text[digits..].trim() {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" | "min" => 60_000,
+        "h" => 3_600_000,
+        "d" => DAY_MS,
+        "w" => 7 * DAY_MS,
+        _ => return None,
+    };
+    number.checked_mul(unit)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,6 +128,62 @@ mod tests {
             (4_102_444_800_000, "2100-01-01T00:00:00.000Z"),
         ] {
             assert_eq!(Millis(ms).rfc3339(), want);
+        }
+    }
+
+    #[test]
+    fn instants_beyond_the_calendar_are_its_ends() {
+        assert_eq!(Millis(i64::MAX).rfc3339(), "9999-12-31T23:59:59.999Z");
+        assert_eq!(Millis(i64::MIN).date(), "-9999-01-01");
+    }
+
+    #[test]
+    fn times_of_other_tools_are_read() {
+        for (text, ms) in [
+            ("2024-02-28T23:59:59.999999999Z", 1_709_164_799_999),
+            ("2024-02-29T01:59:59.9+02:00", 1_709_164_799_900),
+            ("1970-01-01T00:00:00Z", 0),
+            ("1969-12-31T23:59:59.9995Z", -1),
+            ("0001-01-01T00:00:00Z", -62_135_596_800_000),
+        ] {
+            assert_eq!(Millis::parse_rfc3339(text), Some(Millis(ms)), "{text}");
+        }
+        for text in ["", "yesterday", "2024-02-30T00:00:00Z", "2024-02-28", "2024-02-28T23:59:59"] {
+            assert_eq!(Millis::parse_rfc3339(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn days_are_read_only_in_full() {
+        assert_eq!(Millis::start_of_day("2024-02-29"), Some(Millis(1_709_164_800_000)));
+        for text in
+            ["2023-02-29", "2024-2-29", "24-02-29", "+024-02-29", "2024-13-01", "2024-02-290", "2024/02/29"]
+        {
+            assert_eq!(Millis::start_of_day(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn spans_are_read() {
+        for (text, ms) in [
+            ("500ms", 500),
+            ("24h", DAY_MS),
+            (" 90 s ", 90_000),
+            ("14d", 14 * DAY_MS),
+            ("2w", 14 * DAY_MS),
+            ("0s", 0),
+        ] {
+            assert_eq!(parse_span(text), Some(ms), "{text}");
+        }
+        for text in ["", "h", "24", "-1h", "1.5h", "99999999999999999999d", "1 year"] {
+            assert_eq!(parse_span(text), None, "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_written_is_read_again(ms in -62_135_596_800_000..253_402_300_800_000_i64) {
+            proptest::prop_assert_eq!(Millis::parse_rfc3339(&Millis(ms).rfc3339()), Some(Millis(ms)));
         }
     }
 

@@ -7,9 +7,8 @@ use std::time::SystemTime;
 
 use domain::check::DatabaseSpec;
 use domain::evidence::Finding;
-use domain::time::human_span;
+use domain::time::{human_span, parse_span};
 
-use super::super::duration_text::parse_span;
 use super::super::file::newest;
 use super::super::finding::{failed, passed, unknown, with_value};
 use super::super::probe::Probe;

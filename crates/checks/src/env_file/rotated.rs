@@ -9,15 +9,12 @@ use std::time::UNIX_EPOCH;
 
 use domain::check::CheckSpec;
 use domain::evidence::Finding;
-use domain::time::human_span;
+use domain::time::{DAY_MS, Millis, human_span, parse_span};
 
-use super::super::duration_text::parse_span;
 use super::super::finding::{count_of, failed, names, passed, unknown, with_value};
 use super::super::probe::Probe;
 use super::Subject;
 use system::clock::now_ms;
-
-const DAY_MS: u64 = 86_400_000;
 
 pub(super) fn judge(file: &Subject<'_>, probe: &Probe<'_>) -> Finding {
     let CheckSpec::EnvFile { keys, rotated, max_age, .. } = &probe.work.check.spec else {
@@ -56,7 +53,8 @@ pub(super) fn judge(file: &Subject<'_>, probe: &Probe<'_>) -> Finding {
     let written = written.and_then(|at| u64::try_from(at.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok());
     let (mut bad, mut oldest) = (vec![], 0);
     for (key, text) in rotated {
-        let Some(day) = day_ms(text) else {
+        let day = Millis::start_of_day(text).and_then(|day| u64::try_from(day.0).ok());
+        let Some(day) = day else {
             return unknown(wanted, format!("“{text}” is not a date"), "Write dates as 2026-10-01.");
         };
         if env.get(key).unwrap_or_default().trim().is_empty() {
@@ -87,16 +85,4 @@ pub(super) fn judge(file: &Subject<'_>, probe: &Probe<'_>) -> Finding {
         return with_value(passed(wanted, saw), days);
     }
     with_value(failed(wanted, names(bad), "Rotate these secrets, deploy, and declare the new date."), days)
-}
-
-/// The start of a date written `2026-10-01` in UTC, milliseconds since 1970.
-fn day_ms(text: &str) -> Option<u64> {
-    let mut parts = text.splitn(3, '-');
-    let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
-    if (year.len(), month.len(), day.len()) != (4, 2, 2) {
-        return None;
-    }
-    let month = time::Month::try_from(month.parse::<u8>().ok()?).ok()?;
-    let date = time::Date::from_calendar_date(year.parse().ok()?, month, day.parse().ok()?).ok()?;
-    u64::try_from(date.midnight().assume_utc().unix_timestamp()).ok()?.checked_mul(1_000)
 }

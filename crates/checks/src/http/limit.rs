@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use domain::check::HttpRateLimit;
 use domain::evidence::Finding;
+use domain::time::parse_span;
 use futures::stream::{self, StreamExt};
 use reqwest::Client;
 use tokio::time::Instant;
 
-use super::super::duration_text::parse_span;
 use super::super::finding::{count_of, failed, figure, judge_value, unknown};
 use super::super::http_client::{Answer, ask};
 use super::super::probe::Probe;

@@ -321,10 +321,7 @@ fn home_of(assessment: &Assessment, state: &ItemState) -> String {
 /// of that day.
 fn end_of_day(day: &str, now: Millis, longest: u64) -> Result<Millis, Error> {
     let wrong = || Error::invalid("Please enter the day on which the waiver expires, such as 2026-03-01.");
-    let format = time::macros::format_description!("[year]-[month]-[day]");
-    let date = time::Date::parse(day.trim(), &format).map_err(|_| wrong())?;
-    let next = date.next_day().ok_or_else(wrong)?.midnight().assume_utc();
-    let end = Millis(next.unix_timestamp().saturating_mul(1_000));
+    let end = Millis::start_of_day(day.trim()).ok_or_else(wrong)?.plus(DAY_MS);
     if end <= now {
         return Err(Error::invalid("That day is in the past. Choose today or a later day."));
     }
