@@ -8,7 +8,6 @@ mod tests;
 
 use domain::action::Action;
 use domain::pages::Page;
-use engine::view::{ActionOutcome, ActivityPage as ActivityView, ActivityRow};
 use engine::view::{ActionOutcome, ActivityPage as ActivityView, ActivityRow, Verification};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;

@@ -83,7 +83,7 @@ async fn fired(
     let wanted = format!("alert {name} fires and reaches Alertmanager within {}", human_span(millis(within)));
     probe.say(&format!("Triggering alert {name}: {fire}"));
     let mut cmd = Cmd::bash(fire);
-    cmd.cwd = Some(probe.work.project.dir.clone());
+    cmd.cwd = Some(probe.work.stack.dir().to_owned());
     cmd.timeout = Some(within);
     let exit = probe.session.exec(cmd).await;
     if !exit.is_success() {
@@ -153,7 +153,7 @@ async fn cleared(probe: &Probe<'_>, spec: &PrometheusSpec) -> Option<Finding> {
     let clear = spec.clear.as_ref()?;
     probe.say(&format!("Clearing the alert: {clear}"));
     let mut cmd = Cmd::bash(clear);
-    cmd.cwd = Some(probe.work.project.dir.clone());
+    cmd.cwd = Some(probe.work.stack.dir().to_owned());
     cmd.timeout = Some(CLEAR);
     cmd.shielded = true;
     let exit = probe.session.exec(cmd).await;

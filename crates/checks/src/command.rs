@@ -17,7 +17,7 @@ use system::clock::now_ms;
 pub(super) async fn probe(probe: &Probe<'_>) -> Finding {
     let session = probe.session;
     let work = probe.work;
-    let (CheckSpec::Command { run, cwd, twice, .. }, dir) = (&work.check.spec, &work.project.dir) else {
+    let (CheckSpec::Command { run, cwd, twice, .. }, dir) = (&work.check.spec, work.stack.dir()) else {
         return unknown("a command", "this is not a command check", "Correct the check in stagegate.toml.");
     };
     let Some(text) = work.command.as_ref().or(run.as_ref()) else {
@@ -27,7 +27,7 @@ pub(super) async fn probe(probe: &Probe<'_>) -> Finding {
             "Add `step` or `run` to the check.",
         );
     };
-    let place = cwd.as_ref().map_or_else(|| dir.clone(), |cwd| dir.join(cwd));
+    let place = cwd.as_ref().map_or_else(|| dir.to_owned(), |cwd| dir.join(cwd));
     if !place.is_dir() {
         return unknown(
             "exit code 0",

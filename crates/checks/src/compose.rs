@@ -6,23 +6,22 @@ use std::time::Duration;
 
 use domain::check::{CheckSpec, ComposeAssert};
 use domain::evidence::Finding;
-use domain::time::human_span;
+use domain::observed::Health;
+use domain::time::{Millis, human_span};
 use tokio::time::sleep;
 
-use super::docker::{
-    Container, Published, Rendered, Silence, compose_version, containers, engine_version, missing_images,
-    rendered,
-};
 use super::finding::{count_of, failed, names, passed, unknown, with_value};
 use super::probe::Probe;
-use system::clock::now_ms;
+use super::stack::{RenderFault, engine_fault, render, tool_fault};
+use orchestrator::{Container, ContainerState, HostPort, Rendered};
+use system::clock::now;
 
 /// Seconds without a restart when the check names none.
-const USUAL_SECONDS: u64 = 60;
+const DEFAULT_SECONDS: u64 = 60;
 /// The check stops waiting when it has this much time left.
-const LAST_MOMENT: Duration = Duration::from_secs(2);
+const RESERVED_TIME: Duration = Duration::from_secs(2);
 /// Time between two reads of the health status.
-const OPINION_EVERY: Duration = Duration::from_millis(250);
+const HEALTH_PAUSE: Duration = Duration::from_millis(250);
 /// Rollback targets whose images must be on this host.
 const POINTS: usize = 2;
 const ENGINE_NEXT: &str =
@@ -38,7 +37,7 @@ pub(super) async fn probe(probe: &Probe<'_>) -> Finding {
         ComposeAssert::RollbackImages => rollback_images(probe).await,
         ComposeAssert::Valid => valid(probe).await,
         ComposeAssert::Healthy => healthy(probe, services).await,
-        ComposeAssert::NoRestarts => no_restarts(probe, services, seconds.unwrap_or(USUAL_SECONDS)).await,
+        ComposeAssert::NoRestarts => no_restarts(probe, services, seconds.unwrap_or(DEFAULT_SECONDS)).await,
         ComposeAssert::Ports => ports(probe, services, allowed).await,
         ComposeAssert::Internal => inside::internal(probe, services).await,
         ComposeAssert::PortMapping => inside::port_mapping(probe, services).await,
@@ -48,21 +47,20 @@ pub(super) async fn probe(probe: &Probe<'_>) -> Finding {
 async fn valid(probe: &Probe<'_>) -> Finding {
     let wanted = "docker compose config accepts the files";
     probe.say("Running docker compose config.");
-    match rendered(probe.session, &probe.work.project).await {
+    match render(probe).await {
         Ok(r) if r.services.is_empty() => {
             failed(wanted, "the Compose files declare no service", "Correct the Compose files.")
         }
         Ok(r) => {
-            let saw =
-                format!("{} in project {}", count_of(r.services.len(), "service", "services"), r.project);
+            let saw = format!("{} in project {}", count_of(r.services.len(), "service", "services"), r.name);
             with_value(passed(wanted, saw), r.services.len() as f64)
         }
-        Err(Silence::Invalid) => failed(
+        Err(RenderFault::Rejected) => failed(
             wanted,
             "docker compose config rejects the files; see the run's log for the error",
             "Correct the Compose files, or the env file that they use.",
         ),
-        Err(Silence::NotAsked(saw)) => {
+        Err(RenderFault::Unavailable(saw)) => {
             unknown(wanted, saw, "Install Docker Compose v2. See the run's log for details.")
         }
     }
@@ -74,47 +72,53 @@ async fn look(
     wanted: &str,
     services: &[String],
 ) -> Result<(Rendered, Vec<Container>), Finding> {
-    let rendered = match rendered(probe.session, &probe.work.project).await {
+    let rendered = match render(probe).await {
         Ok(mut rendered) => {
             let unknown_names: Vec<&String> =
-                services.iter().filter(|s| !rendered.services.contains_key(*s)).collect();
+                services.iter().filter(|name| rendered.service(name).is_none()).collect();
             if !unknown_names.is_empty() {
                 let saw = format!("the Compose files declare no service {}", names(unknown_names));
                 return Err(unknown(wanted, saw, "Correct the services of the check."));
             }
-            rendered.services.retain(|name, _| services.is_empty() || services.contains(name));
+            rendered.services.retain(|one| services.is_empty() || services.contains(&one.name));
             rendered
         }
-        Err(Silence::Invalid) => {
+        Err(RenderFault::Rejected) => {
             let saw = "docker compose config rejects the files; see the run's log for the error";
             return Err(unknown(wanted, saw, "Correct the Compose files first."));
         }
-        Err(Silence::NotAsked(saw)) => return Err(unknown(wanted, saw, ENGINE_NEXT)),
+        Err(RenderFault::Unavailable(saw)) => return Err(unknown(wanted, saw, ENGINE_NEXT)),
     };
     if rendered.services.is_empty() {
         return Err(unknown(wanted, "the Compose files declare no service", "Correct the Compose files."));
     }
-    match containers(probe.session, &rendered.project).await {
+    match probe.work.stack.containers(&rendered).await {
         Ok(all) => {
             for c in &all {
-                let health = if c.health.is_empty() { String::new() } else { format!(", {}", c.health) };
-                probe.say(&format!("{}: {}{health}, restarts {}", c.service, c.status, c.restarts));
+                let health = match c.health {
+                    Health::Healthy | Health::Unhealthy | Health::Starting if c.is_running() => {
+                        format!(", {}", c.health.label())
+                    }
+                    _ => String::new(),
+                };
+                probe.say(&format!("{}: {}{health}, restarts {}", c.service, c.state.label(), c.restarts));
             }
             Ok((rendered, all))
         }
-        Err(saw) => Err(unknown(wanted, saw, ENGINE_NEXT)),
+        Err(error) => Err(unknown(wanted, engine_fault(&error), ENGINE_NEXT)),
     }
 }
 
-/// What is wrong with a container, as text after its name. A one-shot container that exited with code 0 is done.
-fn ill(c: &Container) -> Option<String> {
-    match (c.status.as_str(), c.health.as_str()) {
-        ("running", "unhealthy") => Some("is unhealthy".to_owned()),
-        ("running", _) => None,
-        _ if c.done => None,
-        ("exited" | "dead", _) => Some(format!("exited with code {}", c.exit_code)),
-        ("restarting", _) => Some(format!("is restarting (exit code {})", c.exit_code)),
-        (other, _) => Some(format!("is {other}")),
+/// What is wrong with a container, as text after its name. Its health is the board's; a container that has just been
+/// created is starting.
+fn fault(c: &Container) -> Option<String> {
+    let code = c.exit_code.map_or_else(|| "unknown".to_owned(), |code| code.to_string());
+    match (c.health, c.state) {
+        (Health::Healthy | Health::Running | Health::Starting | Health::Done, _) => None,
+        (Health::Unhealthy, ContainerState::Running) => Some("is unhealthy".to_owned()),
+        (_, ContainerState::Exited | ContainerState::Dead) => Some(format!("exited with code {code}")),
+        (_, ContainerState::Restarting) => Some(format!("is restarting (exit code {code})")),
+        (_, other) => Some(format!("is {}", other.label())),
     }
 }
 
@@ -122,37 +126,36 @@ fn ill(c: &Container) -> Option<String> {
 /// later than Stagegate does, by up to one health check interval.
 async fn healthy(probe: &Probe<'_>, services: &[String]) -> Finding {
     loop {
-        let (found, opinion_at_ms) = healthy_now(probe, services).await;
-        let now = i64::try_from(now_ms()).unwrap_or(i64::MAX);
-        let over = probe.left() <= LAST_MOMENT || probe.session.cancelled().is_cancelled();
-        if opinion_at_ms.is_none_or(|at| at <= now) || over {
+        let (found, due_at) = healthy_now(probe, services).await;
+        let over = probe.left() <= RESERVED_TIME || probe.session.cancelled().is_cancelled();
+        if due_at.is_none_or(|at| at <= now()) || over {
             return found;
         }
-        sleep(OPINION_EVERY).await;
+        sleep(HEALTH_PAUSE).await;
     }
 }
 
 /// The finding now; and when only the first health check result is missing, the time by which it is known.
-async fn healthy_now(probe: &Probe<'_>, services: &[String]) -> (Finding, Option<i64>) {
+async fn healthy_now(probe: &Probe<'_>, services: &[String]) -> (Finding, Option<Millis>) {
     let wanted = "every service running, none unhealthy";
     let (rendered, all) = match look(probe, wanted, services).await {
         Ok(seen) => seen,
         Err(found) => return (found, None),
     };
-    let (mut bad, mut starting, mut running, mut opinion_at) = (vec![], vec![], 0_u32, None);
-    for name in rendered.services.keys() {
+    let (mut bad, mut starting, mut running, mut due_at) = (vec![], vec![], 0_u32, None);
+    for name in rendered.expected().map(|service| &service.name) {
         let own: Vec<&Container> = all.iter().filter(|c| &c.service == name).collect();
         if own.is_empty() {
             bad.push(format!("{name} has no container"));
         }
-        bad.extend(own.iter().filter_map(|c| Some(format!("{name} {}", ill(c)?))));
-        for c in own.iter().filter(|c| c.health == "starting" && c.status == "running") {
-            opinion_at = opinion_at.max(c.opinion_at_ms);
+        bad.extend(own.iter().filter_map(|c| Some(format!("{name} {}", fault(c)?))));
+        for c in own.iter().filter(|c| c.health == Health::Starting) {
+            due_at = due_at.max(c.first_health_due_at);
             if !starting.contains(&name) {
                 starting.push(name);
             }
         }
-        running += u32::from(own.iter().any(|c| c.status == "running"));
+        running += u32::from(own.iter().any(|c| c.is_running()));
     }
     if !bad.is_empty() {
         let next = "Read docker compose logs of these services, fix the cause, then deploy again.";
@@ -162,7 +165,7 @@ async fn healthy_now(probe: &Probe<'_>, services: &[String]) -> (Finding, Option
         let saw = format!("still starting: {}", names(starting));
         return (
             unknown(wanted, saw, "Wait until the services are healthy, then run the check again."),
-            opinion_at,
+            due_at,
         );
     }
     if running == 0 {
@@ -171,7 +174,7 @@ async fn healthy_now(probe: &Probe<'_>, services: &[String]) -> (Finding, Option
     }
     let saw = format!(
         "{running} of {} running, none unhealthy",
-        count_of(rendered.services.len(), "service", "services")
+        count_of(rendered.expected().count(), "service", "services")
     );
     (with_value(passed(wanted, saw), f64::from(running)), None)
 }
@@ -184,21 +187,21 @@ async fn no_restarts(probe: &Probe<'_>, services: &[String], seconds: u64) -> Fi
             Ok(seen) => seen,
             Err(found) => return found,
         };
-        let now = i64::try_from(now_ms()).unwrap_or(i64::MAX);
+        let now = now();
         let mut loops = vec![];
         let mut youngest = i64::MAX;
-        let meant: Vec<&Container> =
-            all.iter().filter(|c| rendered.services.contains_key(&c.service)).collect();
-        for c in meant.iter().filter(|c| !c.done) {
-            if let Some(ill) = ill(c).filter(|_| c.status != "running") {
-                loops.push(format!("{} {ill} after {}", c.service, restarts(c.restarts)));
+        let covered: Vec<&Container> =
+            all.iter().filter(|c| rendered.service(&c.service).is_some()).collect();
+        for c in covered.iter().filter(|c| c.health != Health::Done) {
+            if let Some(fault) = fault(c).filter(|_| !c.is_running()) {
+                loops.push(format!("{} {fault} after {}", c.service, restarts(c.restarts)));
                 continue;
             }
-            let Some(started) = c.started_at_ms else {
+            let Some(started) = c.started_at else {
                 let saw = format!("the start time of {} is unknown", c.service);
                 return unknown(wanted, saw, "Run the check again.");
             };
-            let age = now.saturating_sub(started).max(0);
+            let age = now.0.saturating_sub(started.0).max(0);
             if age < needed_ms && c.restarts > 0 {
                 let ago = human_span(age.unsigned_abs());
                 loops.push(format!("{}: {}, last {ago} ago", c.service, restarts(c.restarts)));
@@ -215,7 +218,8 @@ async fn no_restarts(probe: &Probe<'_>, services: &[String], seconds: u64) -> Fi
         if youngest == i64::MAX {
             return unknown(wanted, "no service is running", "Deploy the stack.");
         }
-        let missing = rendered.services.keys().filter(|name| !meant.iter().any(|c| &&c.service == name));
+        let missing = rendered.expected().map(|service| &service.name);
+        let missing = missing.filter(|name| !covered.iter().any(|c| &c.service == *name));
         let missing: Vec<&String> = missing.collect();
         if !missing.is_empty() {
             return unknown(wanted, format!("no container: {}", names(missing)), "Deploy the stack.");
@@ -223,7 +227,7 @@ async fn no_restarts(probe: &Probe<'_>, services: &[String], seconds: u64) -> Fi
         if youngest >= needed_ms {
             let saw = format!(
                 "{}, shortest uptime {}",
-                count_of(meant.len(), "container", "containers"),
+                count_of(covered.len(), "container", "containers"),
                 human_span(youngest.unsigned_abs())
             );
             return with_value(passed(wanted, saw), youngest as f64 / 1_000.0);
@@ -267,14 +271,14 @@ async fn ports(probe: &Probe<'_>, services: &[String], allowed: &[String]) -> Fi
         Ok(seen) => seen,
         Err(found) => return found,
     };
-    let meant: Vec<&Container> = all.iter().filter(|c| rendered.services.contains_key(&c.service)).collect();
-    let running = meant.iter().filter(|c| c.status == "running").count();
-    let mut published: Vec<(String, Published)> = vec![];
-    for (name, declared) in &rendered.services {
-        published.extend(declared.ports.iter().map(|p| (name.clone(), p.clone())));
+    let covered: Vec<&Container> = all.iter().filter(|c| rendered.service(&c.service).is_some()).collect();
+    let running = covered.iter().filter(|c| c.is_running()).count();
+    let mut published: Vec<(String, HostPort)> = vec![];
+    for declared in &rendered.services {
+        published.extend(declared.ports.iter().map(|p| (declared.name.clone(), p.host.clone())));
     }
-    for c in &meant {
-        published.extend(c.ports.iter().map(|p| (c.service.clone(), p.clone())));
+    for c in &covered {
+        published.extend(c.ports.iter().map(|p| (c.service.clone(), p.host.clone())));
     }
     published.sort();
     published.dedup();
@@ -284,7 +288,7 @@ async fn ports(probe: &Probe<'_>, services: &[String], allowed: &[String]) -> Fi
         .map(|(name, p)| format!("{name} publishes {}", show(p)))
         .collect();
     bad.extend(
-        meant.iter().filter(|c| c.host_network).map(|c| format!("{} uses the host network", c.service)),
+        covered.iter().filter(|c| c.host_network).map(|c| format!("{} uses the host network", c.service)),
     );
     if !bad.is_empty() {
         return failed(
@@ -306,22 +310,22 @@ fn restarts(count: u64) -> String {
 }
 
 /// `3000`, `127.0.0.1:3000`, `127.0.0.1:*`, `[::1]:3000`.
-fn rule(text: &str) -> Option<Published> {
+fn rule(text: &str) -> Option<HostPort> {
     let text = text.trim();
     let (address, port) = text.rsplit_once(':').unwrap_or(("", text));
     let address = address.trim_start_matches('[').trim_end_matches(']');
     let fits = port.parse::<u16>().is_ok_and(|p| p > 0) || (port == "*" && !address.is_empty());
     let known = address.is_empty() || address.parse::<std::net::IpAddr>().is_ok();
-    (fits && known).then(|| Published { address: address.to_owned(), port: port.to_owned() })
+    (fits && known).then(|| HostPort { address: address.to_owned(), port: port.to_owned() })
 }
 
 /// A rule without an address allows its port on every address.
-fn allows(rule: &Published, found: &Published) -> bool {
+fn allows(rule: &HostPort, found: &HostPort) -> bool {
     (rule.port == "*" || rule.port == found.port)
         && (rule.address.is_empty() || rule.address == found.address)
 }
 
-fn show(p: &Published) -> String {
+fn show(p: &HostPort) -> String {
     match (p.address.is_empty(), p.address.contains(':')) {
         (true, _) => p.port.clone(),
         (false, true) => format!("[{}]:{}", p.address, p.port),
@@ -336,9 +340,14 @@ async fn versions(probe: &Probe<'_>, engine: Option<&str>, compose: Option<&str>
     };
     let wanted = format!("{}, {}", least("Docker engine", engine), least("Compose", compose));
     probe.say("Reading the versions of the Docker engine and of Compose.");
-    let seen = match (engine_version().await, compose_version(probe.session).await) {
+    let stack = &probe.work.stack;
+    let seen = match (stack.engine_version().await, stack.tool_version(probe.session).await) {
+        (Ok(engine), _) if engine.is_empty() => {
+            return unknown(wanted, "the Docker engine does not report its version", ENGINE_NEXT);
+        }
         (Ok(engine), Ok(compose)) => (engine, compose),
-        (Err(saw), _) | (_, Err(saw)) => return unknown(wanted, saw, ENGINE_NEXT),
+        (Err(error), _) => return unknown(wanted, engine_fault(&error), ENGINE_NEXT),
+        (_, Err(error)) => return unknown(wanted, tool_fault(&error), ENGINE_NEXT),
     };
     let saw = format!("Docker engine {}, Compose {}", seen.0, seen.1);
     let pairs = [(engine, seen.0.as_str()), (compose, seen.1.as_str())];
@@ -388,10 +397,10 @@ async fn rollback_images(probe: &Probe<'_>) -> Finding {
             have as f64,
         );
     }
-    let ids: Vec<&str> = newest.iter().flat_map(|p| p.values()).map(String::as_str).collect();
-    let missing = match missing_images(&ids).await {
-        Ok(missing) => missing,
-        Err(saw) => return unknown(wanted, saw, ENGINE_NEXT),
+    let ids: Vec<String> = newest.iter().flat_map(|p| p.values()).cloned().collect();
+    let missing = match probe.work.stack.find_images(&ids.iter().cloned().collect()).await {
+        Ok(found) => found.missing,
+        Err(error) => return unknown(wanted, engine_fault(&error), ENGINE_NEXT),
     };
     let whole = newest.iter().filter(|p| p.values().all(|id| !missing.contains(id))).count();
     if missing.is_empty() {
@@ -399,7 +408,7 @@ async fn rollback_images(probe: &Probe<'_>) -> Finding {
         return with_value(passed(wanted, saw), whole as f64);
     }
     let lost = newest.iter().zip(1..).flat_map(|(point, n)| {
-        let gone = point.iter().filter(|(_, id)| missing.contains(id));
+        let gone = point.iter().filter(|(_, id)| missing.contains(*id));
         gone.map(move |(service, _)| format!("{service} of rollback target {n}"))
     });
     let saw = format!("missing images: {}", names(lost));
@@ -421,8 +430,8 @@ mod tests {
 
     #[test]
     fn rules_for_ports_mean_all_addresses_or_one() {
-        let at = |address: &str, port: &str| Published { address: address.into(), port: port.into() };
-        let allowed = |text: &str, p: &Published| rule(text).is_some_and(|r| allows(&r, p));
+        let at = |address: &str, port: &str| HostPort { address: address.into(), port: port.into() };
+        let allowed = |text: &str, p: &HostPort| rule(text).is_some_and(|r| allows(&r, p));
         assert!(allowed("3000", &at("", "3000")) && allowed("3000", &at("127.0.0.1", "3000")));
         assert!(allowed("127.0.0.1:3000", &at("127.0.0.1", "3000")));
         assert!(!allowed("127.0.0.1:3000", &at("", "3000")) && !allowed("3000", &at("", "3001")));

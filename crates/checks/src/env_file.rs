@@ -32,7 +32,7 @@ pub(super) async fn probe(probe: &Probe<'_>) -> Finding {
             "Correct the check in stagegate.toml.",
         );
     };
-    let (Some(path), Some(shown)) = (probe.work.env_path(), &probe.work.project.env_file) else {
+    let (Some(path), Some(shown)) = (probe.work.env_path(), &probe.work.stack.files().env_file) else {
         return unknown("an env file", "the stack declares no env file", "Set `env_file` in [stack].");
     };
     let file = Subject { path: &path, shown: shown.display().to_string() };

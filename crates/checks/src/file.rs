@@ -30,7 +30,7 @@ pub(super) fn probe(probe: &Probe<'_>) -> Finding {
         }
     };
     probe.say(&format!("Checking file {path}."));
-    let found = match newest(&probe.work.project.dir, path) {
+    let found = match newest(probe.work.stack.dir(), path) {
         Ok(Some(found)) => found,
         Ok(None) => {
             return failed(wanted, format!("{path} does not exist"), "Run the step that writes this file.");

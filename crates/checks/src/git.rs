@@ -46,7 +46,7 @@ async fn repository<'a>(probe: &Probe<'a>, dir: &Path) -> Option<Git<'a>> {
 }
 
 async fn clean(probe: &Probe<'_>) -> Finding {
-    let dir = &probe.work.project.dir;
+    let dir = probe.work.stack.dir();
     let wanted = "a commit, and no tracked file differs from it";
     probe.say("Asking git for the commit and for modified tracked files.");
     let Some(files) = TrackedFiles::of(probe.session, dir).await else {
@@ -123,7 +123,7 @@ impl Pin {
 
 /// Whether HEAD is the commit that the check names.
 async fn at(probe: &Probe<'_>, pin: Pin, declared: &str) -> Finding {
-    let dir = &probe.work.project.dir;
+    let dir = probe.work.stack.dir();
     let kind = pin.label();
     let name = match probe.names.fill(declared) {
         Ok(filled) => filled.text,
@@ -185,7 +185,7 @@ async fn at(probe: &Probe<'_>, pin: Pin, declared: &str) -> Finding {
 
 /// Whether `path` (relative to the stack's directory, or absolute) is neither tracked nor in any commit.
 pub(super) async fn never_committed(probe: &Probe<'_>, path: &Path, shown: &str) -> Finding {
-    let dir = &probe.work.project.dir;
+    let dir = probe.work.stack.dir();
     let wanted = format!("{shown} is not tracked by git and is not in any commit");
     probe.say(&format!("Asking git whether {shown} is or was tracked."));
     let Some(git) = repository(probe, dir).await else { return unknown(wanted, NO_REPOSITORY, CLONE) };

@@ -153,7 +153,7 @@ async fn in_file(
     fresh: u64,
     wanted: &str,
 ) -> Result<Finding, NoJson> {
-    let path = probe.work.project.dir.join(file);
+    let path = probe.work.stack.dir().join(file);
     let read = tokio::task::spawn_blocking(move || {
         let bytes = read_bounded(&path, DASHBOARD_MAX)?;
         String::from_utf8(bytes).map_err(|_| std::io::Error::from(std::io::ErrorKind::InvalidData))

@@ -30,7 +30,7 @@ pub(super) async fn probe(probe: &Probe<'_>) -> Finding {
         Ok(question) => question,
         Err((saw, next)) => return unknown("a response", saw, next),
     };
-    let roots = ca.as_ref().map(|ca| roots::of_file(&probe.work.project.dir, ca)).transpose();
+    let roots = ca.as_ref().map(|ca| roots::of_file(probe.work.stack.dir(), ca)).transpose();
     let roots = match roots {
         Ok(roots) => roots,
         Err(saw) => return unknown(question.wanted(), saw, "Correct `ca`, or add the file."),

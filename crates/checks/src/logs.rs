@@ -8,12 +8,13 @@ use domain::evidence::Finding;
 use domain::time::{human_span, parse_span};
 use serde_json::{Value, json};
 
-use super::docker::{LogLines, log_lines, rendered};
 use super::finding::{brief, count_of, failed, figure, names, passed, unknown};
 use super::in_unit_of;
 use super::json_api::{Api, NoJson};
 use super::probe::Probe;
 use super::prometheus::{quoted, span_or};
+use super::stack::{log_lines, render};
+use domain::time::Millis;
 use system::clock::now_ms;
 
 const FRESH_MS: u64 = 600_000;
@@ -79,8 +80,8 @@ async fn services(probe: &Probe<'_>, spec: &LogsSpec) -> Result<Vec<String>, Str
     if !spec.services.is_empty() {
         return Ok(spec.services.clone());
     }
-    match rendered(probe.session, &probe.work.project).await {
-        Ok(rendered) => Ok(rendered.services.keys().cloned().collect()),
+    match render(probe).await {
+        Ok(rendered) => Ok(rendered.expected().map(|service| service.name.clone()).collect()),
         Err(_) => Err("the services of the stack are unknown".to_owned()),
     }
 }
@@ -152,20 +153,24 @@ fn count(lines: &[String], newest_ms: Option<u64>) -> Lines {
 
 async fn docker(probe: &Probe<'_>, services: &[String]) -> Result<BTreeMap<String, Lines>, String> {
     probe.say("Reading the last log lines of each service from Docker.");
-    let found = log_lines(probe.session, &probe.work.project, services, SAMPLE).await?;
+    let found = log_lines(probe, services, SAMPLE).await?;
     let now = now_ms();
     Ok(found
         .into_iter()
-        .map(|(name, l): (String, LogLines)| {
-            let newest = l.newest_ms.map(|at| now.saturating_sub(at));
-            (name, count(&l.lines, newest))
+        .map(|(name, log)| {
+            let newest = log.newest.map(|at| age_ms(now, at));
+            (name, count(&log.lines, newest))
         })
         .collect())
 }
 
+fn age_ms(now_ms: u64, at: Millis) -> u64 {
+    now_ms.saturating_sub(u64::try_from(at.0).unwrap_or(0))
+}
+
 async fn docker_retention(probe: &Probe<'_>, services: &[String], keep: u64, wanted: &str) -> Finding {
     probe.say("Asking the Docker engine for the log rotation of each service.");
-    let found = match log_lines(probe.session, &probe.work.project, services, 1).await {
+    let found = match log_lines(probe, services, 1).await {
         Ok(found) => found,
         Err(saw) => return unknown(wanted, saw, "Start the Docker engine. See the run's log for details."),
     };
@@ -190,7 +195,7 @@ async fn docker_retention(probe: &Probe<'_>, services: &[String], keep: u64, wan
                 );
             }
         }
-        let long_enough = l.oldest_ms.is_some_and(|at| now.saturating_sub(at) >= keep);
+        let long_enough = l.oldest.is_some_and(|at| age_ms(now, at) >= keep);
         let rotates = l.driver != "json-file" || l.options.contains_key("max-size");
         if rotates && !long_enough {
             bounded.push(name.clone());

@@ -72,7 +72,7 @@ fn question(session: &Session, work: &ProbeWork) -> Option<Question> {
     }
     let names = Names::new(&work.urls, (*session.env()).clone());
     let url = Url::parse(&names.fill(url).ok()?.text).ok()?;
-    let roots = ca.as_ref().map(|ca| roots::of_file(&work.project.dir, ca)).transpose().ok()?;
+    let roots = ca.as_ref().map(|ca| roots::of_file(work.stack.dir(), ca)).transpose().ok()?;
     let client = client(&url, roots).ok()?;
     let status = if status.is_empty() { vec![200] } else { status.clone() };
     Some(Question { what: work.check.title.clone(), client, url, status })

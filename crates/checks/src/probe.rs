@@ -15,7 +15,7 @@ use super::template::Names;
 use super::{
     command, compose, database, drill, env_file, file, git, grafana, http, logs, port, prometheus, tls,
 };
-use orchestrator::compose::Project;
+use orchestrator::Orchestrator;
 use runner::Session;
 
 /// Pause before another attempt.
@@ -27,7 +27,8 @@ pub struct ProbeWork {
     /// The check as declared.
     pub check: Check,
     /// The stack.
-    pub project: Project,
+    #[serde(rename = "project")]
+    pub stack: Orchestrator,
     /// The declared URLs by name; they may contain `${KEY:-default}` of the env file.
     #[serde(default)]
     pub urls: BTreeMap<String, String>,
@@ -45,12 +46,12 @@ pub struct ProbeWork {
 impl ProbeWork {
     /// The env file, absolute.
     pub(super) fn env_path(&self) -> Option<PathBuf> {
-        self.project.env_file.as_ref().map(|path| self.project.dir.join(path))
+        self.stack.env_file()
     }
 
     /// The example env file, absolute.
     pub(super) fn example_path(&self) -> Option<PathBuf> {
-        self.env_example.as_ref().map(|path| self.project.dir.join(path))
+        self.env_example.as_ref().map(|path| self.stack.dir().join(path))
     }
 }
 

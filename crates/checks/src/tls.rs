@@ -40,7 +40,7 @@ pub(super) async fn probe(probe: &Probe<'_>) -> Finding {
         Some(want) => format!("a trusted certificate for {name}, valid now, {want} left"),
         None => format!("a trusted certificate for {name}, valid now"),
     };
-    let roots = match roots::store(&probe.work.project.dir, spec.ca.as_deref()) {
+    let roots = match roots::store(probe.work.stack.dir(), spec.ca.as_deref()) {
         Ok(roots) => roots,
         Err(saw) => {
             let next = match spec.ca {

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use orchestrator::compose::ImagesSeen;
+use orchestrator::ImageInventory;
 
 /// What still exists of the releases, as last observed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct RetainedState {
     /// Their images.
-    pub images: ImagesSeen,
+    pub images: ImageInventory,
     /// Releases that are no longer retained: nothing of them exists any more.
     pub let_go: BTreeSet<i64>,
     /// Releases with a copy of their env file.

@@ -13,7 +13,7 @@ use crate::StartError;
 use crate::error::{Error, sentence};
 use crate::retained_images::RetainedImages;
 use checks::ProbeWork;
-use orchestrator::compose::{Project, keep_dir, open_replaced, tag_of};
+use orchestrator::{Orchestrator, StackFiles, open_replaced_env, release_tag, snapshot_dir};
 use preflight::{Preflight, preflight};
 use runbook::{Config, Loaded, OnFailedDeploy, Retention};
 use secrets::EnvCopy;
@@ -24,7 +24,7 @@ use supervisor::SetupStep;
 pub(crate) struct Stack {
     pub name: String,
     pub dir: PathBuf,
-    pub project: Project,
+    pub orchestrator: Orchestrator,
     pub runbook: Runbook,
     pub runbook_path: PathBuf,
     pub checks: Vec<Check>,
@@ -72,12 +72,13 @@ impl Stack {
         problems.extend(runbook.problems.iter().cloned());
         Stack {
             name: config.stack.name,
-            project: Project {
+            orchestrator: Orchestrator::Compose(StackFiles {
                 name: config.stack.project,
                 dir: dir.clone(),
                 files: config.stack.files.iter().map(|f| within(f)).collect(),
                 env_file: config.stack.env_file.as_deref().map(within),
-            },
+                engine: None,
+            }),
             runbook,
             runbook_path: config.runbook,
             checks: config.checks,
@@ -150,7 +151,7 @@ impl Stack {
         };
         ProbeWork {
             check: check.clone(),
-            project: self.project.clone(),
+            stack: self.orchestrator.clone(),
             urls: self.urls.clone(),
             command,
             env_example: self.env_example.clone(),
@@ -186,10 +187,10 @@ pub fn kept_env(config: &Path, data: &Path, release: i64, which: KeptEnv) -> Res
     let copy = env_copy(&loaded.config).ok_or_else(|| {
         Error::invalid("No copies of the env file are kept: [rollback] has no env_copy_key.")
     })?;
-    let keep = keep_dir(data, release);
+    let snapshot = snapshot_dir(data, release);
     let opened = match which {
-        KeptEnv::OfRelease => copy.open(&keep, &tag_of(release)),
-        KeptEnv::Replaced => open_replaced(&copy, &keep),
+        KeptEnv::OfRelease => copy.open(&snapshot, &release_tag(release)),
+        KeptEnv::Replaced => open_replaced_env(&copy, &snapshot),
     };
     opened.map_err(|error| Error::unavailable(sentence(&error.to_string())).into())
 }

@@ -9,7 +9,6 @@ use domain::runbook::{Problem, Severity};
 use crate::Engine;
 use crate::error::Error;
 use checks::fill_urls;
-use orchestrator::compose::Project;
 use runbook::Config;
 use secrets::env_file::EnvFile;
 use secrets::interpolation::{InterpolationError, Plain, Syntax, substitute};
@@ -67,7 +66,7 @@ impl Engine {
     /// The runtime is shutting down.
     pub async fn stack_urls(&self) -> Result<Vec<StackUrl>, Error> {
         let stack = self.stack();
-        off_thread(move || with_values(&stack.urls, env_file(&stack.project).as_deref()))
+        off_thread(move || with_values(&stack.urls, stack.orchestrator.env_file().as_deref()))
             .await
             .map_err(Error::internal)
     }
@@ -91,8 +90,4 @@ impl Engine {
         };
         with_values(&declared.urls, env_file.as_deref()).into_iter().filter_map(problem).collect()
     }
-}
-
-fn env_file(project: &Project) -> Option<std::path::PathBuf> {
-    project.env_file.as_ref().map(|file| project.dir.join(file))
 }

@@ -1,7 +1,7 @@
 //! A supervisor for the tests of deploy and rollback: `supervise_compose supervise <run-dir>` executes the
 //! plan's `{"deploy": …}`, `{"rollback": …}` or `{"command": …}`.
 
-use orchestrator::compose::{deploy, rollback};
+use orchestrator::{DeployWork, RollbackWork};
 use runner::{Cmd, Exit, Outcome, Session, supervise};
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ async fn work(session: &Session) -> Outcome {
     let bad = |error: serde_json::Error| Outcome::new(Exit::NotStarted(error.to_string()));
     if let Some(work) = read("deploy") {
         return match serde_json::from_value(work) {
-            Ok(work) => deploy(session, &work).await,
+            Ok::<DeployWork, _>(work) => work.execute(session, &[]).await,
             Err(error) => bad(error),
         };
     }
@@ -19,7 +19,7 @@ async fn work(session: &Session) -> Outcome {
         return Outcome::new(session.exec(Cmd::bash(&command)).await);
     }
     match serde_json::from_value(read("rollback").unwrap_or_default()) {
-        Ok(work) => rollback(session, &work).await,
+        Ok::<RollbackWork, _>(work) => work.execute(session).await,
         Err(error) => bad(error),
     }
 }

@@ -26,10 +26,9 @@ use std::time::{Duration, Instant};
 use compose_bench::{Bench, Proxy, SECRET, until};
 use domain::observed::Health;
 use domain::release::ReleaseComponent;
-use orchestrator::compose::{
-    Address, Clean, ComposeError, DbChoice, DeployPhase, Docker, JournalKind, PartsReader, Watcher,
-    find_images, images_present, keep_name, pin_images, prune_keep, read_journal, render, service_logs,
-    snapshot,
+use orchestrator::{
+    DatabaseAction, DeployPhase, JournalKind, Orchestrator, OrchestratorError, Removal, StackFiles,
+    read_journal,
 };
 use runner::{Exit, cancel};
 use secrets::Key;
@@ -66,11 +65,11 @@ async fn a_deploy_pins_starts_and_verifies_every_service() {
         "abc123"
     );
 
-    let tag = keep_name(&bench.project, "web", "r1").unwrap();
+    let tag = format!("stagegate/keep/{}/web:r1", bench.project);
     assert!(result.tags.contains(&tag));
     assert_eq!(bench.docker(&["image", "inspect", "-f", "{{.Id}}", &tag]), result.images["web"]);
     let kept = fs::read_to_string(bench.keep("r1").join("config.yaml")).unwrap();
-    assert!(result.config_kept && kept.contains("${TOKEN}") && !kept.contains(SECRET), "{kept}");
+    assert!(result.config_stored && kept.contains("${TOKEN}") && !kept.contains(SECRET), "{kept}");
     assert!(!run.log().contains(SECRET) && !run.everything().contains(SECRET));
     let journal = read_journal(&bench.keep("").join("journal.json")).unwrap().unwrap();
     assert_eq!((journal.kind, journal.phase, journal.ended), (JournalKind::Deploy, DeployPhase::Done, true));
@@ -122,7 +121,7 @@ async fn the_service_whose_health_check_fails_is_named_with_its_last_lines() {
     let [failing] = result.failing.as_slice() else { panic!("{:?}", result.failing) };
     assert_eq!((failing.name.as_str(), failing.health), ("web", Health::Unhealthy));
     assert!(failing.last_lines.iter().any(|line| line == "web 1 with [TOKEN]"), "{:?}", failing.last_lines);
-    assert!(failing.check_said.contains("not well"), "{:?}", failing.check_said);
+    assert!(failing.health_output.contains("not well"), "{:?}", failing.health_output);
     assert!(result.message.contains("web"), "{}", result.message);
     assert!(!run.everything().contains(SECRET));
 }
@@ -231,6 +230,11 @@ async fn what_cannot_be_deployed_is_refused_with_its_reason() {
     let bench = Bench::new("bad").await;
     bench.write("1", "ok");
     let good = bench.deploy("r1");
+    let changed = |change: &dyn Fn(&mut StackFiles)| {
+        let mut files = bench.files();
+        change(&mut files);
+        Orchestrator::Compose(files)
+    };
     let refused = async |work, expected: &str| {
         let (exit, result, run) = bench.run_deploy(&work).await;
         assert!(matches!(exit, Exit::NotStarted(_)) && !result.ok, "{expected}: {exit:?}");
@@ -239,7 +243,7 @@ async fn what_cannot_be_deployed_is_refused_with_its_reason() {
         assert!(!run.everything().contains(SECRET));
     };
     let mut work = good.clone();
-    work.project.dir = bench.path().join("nowhere");
+    work.stack = changed(&|files| files.dir = bench.path().join("nowhere"));
     refused(work, "does not exist").await;
     let mut work = good.clone();
     work.release_tag = "no/tag".into();
@@ -250,7 +254,7 @@ async fn what_cannot_be_deployed_is_refused_with_its_reason() {
     )
     .unwrap();
     let mut work = good.clone();
-    work.project.files = vec!["broken.yml".into()];
+    work.stack = changed(&|files| files.files = vec!["broken.yml".into()]);
     refused(work, "not valid").await;
     assert!(bench.containers().is_empty());
     assert!(
@@ -258,16 +262,14 @@ async fn what_cannot_be_deployed_is_refused_with_its_reason() {
         "nothing is half recorded"
     );
 
-    let mut project = good.project.clone();
-    project.env_file = Some("none.env".into());
-    assert!(matches!(render(&project, &key()).await, Err(ComposeError::EnvFileMissing { .. })));
-    project.dir = bench.path().join("nowhere");
-    assert!(matches!(render(&project, &key()).await, Err(ComposeError::DirectoryMissing { .. })));
-    let mut project = good.project.clone();
-    project.files = vec!["broken.yml".into()];
-    let error = render(&project, &key()).await.unwrap_err();
+    let stack = changed(&|files| files.env_file = Some("none.env".into()));
+    assert!(matches!(stack.render(&key()).await, Err(OrchestratorError::EnvFileMissing { .. })));
+    let stack = changed(&|files| files.dir = bench.path().join("nowhere"));
+    assert!(matches!(stack.render(&key()).await, Err(OrchestratorError::DirectoryMissing { .. })));
+    let stack = changed(&|files| files.files = vec!["broken.yml".into()]);
+    let error = stack.render(&key()).await.unwrap_err();
     assert!(
-        matches!(error, ComposeError::ComposeInvalid { .. }) && !error.to_string().contains(SECRET),
+        matches!(error, OrchestratorError::DefinitionInvalid { .. }) && !error.to_string().contains(SECRET),
         "{error}"
     );
 }

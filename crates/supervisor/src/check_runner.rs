@@ -278,7 +278,7 @@ pub(crate) async fn judged_step(
                 Ok(()) => Output::of_run(&dir, from),
                 Err(error) => Err(std::io::Error::other(error.to_string())),
             };
-            let stack_dir = &work.project.dir;
+            let stack_dir = work.stack.dir();
             let mut finding = judge_command(&work.check, &exit, &output, stack_dir, started_at_ms);
             if let Some(remark) = &remark {
                 finding = with_remark(finding, remark);

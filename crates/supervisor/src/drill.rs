@@ -10,7 +10,7 @@ use domain::time::human_span;
 use super::rollback_proof::{go_back, prove};
 use super::work::{CheckFinding, DrillResult, Findings, outcome};
 use checks::{OutageWatch, ProbeWork, drilled};
-use orchestrator::compose::{RollbackResult, RollbackWork};
+use orchestrator::{RollbackResult, RollbackWork};
 use runner::{Exit, Outcome, Session};
 
 /// Executes a drill. Whatever happens during the rollback, what ran before is restored.

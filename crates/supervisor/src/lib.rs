@@ -13,7 +13,7 @@ use self::drill::drill;
 use self::rollback_proof::{go_back, prove};
 use self::work::outcome;
 use checks::{OutageWatch, ProbeWork};
-use orchestrator::compose::{DeployResult, migrations};
+use orchestrator::{DeployResult, applied_migrations};
 use runner::{Exit, Outcome, RunnerError, Session, supervise};
 
 pub use self::work::sum_up;
@@ -51,7 +51,7 @@ async fn work(session: &Session, work: &Work) -> Outcome {
         Work::Deploy { before, deploy: plan, smoke } => {
             let steps: Vec<_> =
                 before.iter().map(|step| (step.title.as_str(), step.command.as_str())).collect();
-            let done = plan.deploy_after(session, &steps).await;
+            let done = plan.execute(session, &steps).await;
             // There is no result after a failed step.
             let result: Option<DeployResult> = serde_json::from_value(done.result).ok();
             let checks = if result.as_ref().is_some_and(|r| r.ok) {
@@ -92,7 +92,7 @@ async fn step(
 
 /// The migrations that are applied now; `None` without a command, or when they cannot be read.
 async fn list_migrations(session: &Session, command: Option<&String>) -> Option<Vec<String>> {
-    migrations(session, command?, &session.plan().cwd).await
+    applied_migrations(session, command?, &session.plan().cwd).await
 }
 
 /// 0 when all passed, 1 when one failed, 3 when none failed but one is inconclusive, or when there is none.

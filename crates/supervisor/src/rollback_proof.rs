@@ -5,14 +5,14 @@ use domain::evidence::Outcome as Found;
 use super::check_runner::run_all;
 use super::work::CheckFinding;
 use checks::ProbeWork;
-use orchestrator::compose::{RollbackResult, RollbackWork, rollback};
+use orchestrator::{RollbackResult, RollbackWork};
 use runner::{Exit, Session};
 
 /// Exit and result of a rollback.
 pub(crate) type Gone = (Exit, Option<RollbackResult>);
 
 pub(crate) async fn go_back(session: &Session, plan: &RollbackWork) -> Gone {
-    let done = rollback(session, plan).await;
+    let done = plan.execute(session).await;
     (done.exit, serde_json::from_value(done.result).ok())
 }
 

@@ -6,7 +6,7 @@ use domain::release::ReleaseComponents;
 use serde::{Deserialize, Serialize};
 
 use checks::ProbeWork;
-use orchestrator::compose::{DeployResult, DeployWork, RollbackResult, RollbackWork};
+use orchestrator::{DeployResult, DeployWork, RollbackResult, RollbackWork};
 use runner::{Exit, Outcome};
 
 /// The work of a run.

@@ -4,9 +4,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use domain::evidence::Finding;
+use domain::observed::Health;
+use orchestrator::{Container, HostPort};
 use tokio::net::TcpStream;
 
-use super::super::docker::{Container, listening};
 use super::super::finding::{failed, names, passed, unknown, with_value};
 use super::super::probe::Probe;
 use super::{look, show};
@@ -16,6 +17,11 @@ const CONNECT_MAX: Duration = Duration::from_secs(2);
 /// Ports of PostgreSQL, Redis, MySQL, MongoDB, Elasticsearch, RabbitMQ, memcached, SQL Server, Cassandra.
 const STORES: [u16; 9] = [5432, 6379, 3306, 27017, 9200, 5672, 11211, 1433, 9042];
 
+/// The TCP ports that are mapped: on the host, and inside.
+fn mapped(container: &Container) -> impl Iterator<Item = (&HostPort, u16)> {
+    container.ports.iter().filter(|port| port.tcp).map(|port| (&port.host, port.container))
+}
+
 fn list(ports: &[u16]) -> String {
     names(ports.iter().map(u16::to_string))
 }
@@ -24,17 +30,19 @@ fn list(ports: &[u16]) -> String {
 async fn looked_into(
     probe: &Probe<'_>,
     wanted: &str,
-    meant: Vec<Container>,
+    covered: Vec<Container>,
 ) -> Result<Vec<(Container, Vec<u16>)>, Finding> {
     let mut seen = vec![];
-    for container in meant {
-        match listening(probe.session, &container).await {
+    for container in covered {
+        match probe.work.stack.listening_ports(&container).await {
             Ok(ports) => {
                 let shown = if ports.is_empty() { "no port".to_owned() } else { list(&ports) };
                 probe.say(&format!("{} listens on {shown}.", container.service));
                 seen.push((container, ports));
             }
-            Err(saw) => {
+            Err(error) => {
+                let saw =
+                    format!("the open ports of {} cannot be read on this host ({error})", container.service);
                 let next =
                     "Run Stagegate on the host of the Docker engine, as a user that can read its processes.";
                 return Err(unknown(wanted, saw, next));
@@ -52,18 +60,16 @@ pub(super) async fn internal(probe: &Probe<'_>, services: &[String]) -> Finding 
         Ok(seen) => seen,
         Err(found) => return found,
     };
-    let meant: Vec<Container> = all
-        .into_iter()
-        .filter(|c| rendered.services.contains_key(&c.service) && c.status == "running")
-        .collect();
+    let covered: Vec<Container> =
+        all.into_iter().filter(|c| rendered.service(&c.service).is_some() && c.is_running()).collect();
     if !services.is_empty() {
         let absent: Vec<&String> =
-            services.iter().filter(|s| !meant.iter().any(|c| &c.service == *s)).collect();
+            services.iter().filter(|s| !covered.iter().any(|c| &c.service == *s)).collect();
         if !absent.is_empty() {
             return unknown(wanted, format!("not running: {}", names(absent)), "Deploy the stack.");
         }
     }
-    let seen = match looked_into(probe, wanted, meant).await {
+    let seen = match looked_into(probe, wanted, covered).await {
         Ok(seen) => seen,
         Err(found) => return found,
     };
@@ -80,11 +86,11 @@ pub(super) async fn internal(probe: &Probe<'_>, services: &[String]) -> Finding 
         );
     }
     let mut bad = vec![];
-    for (name, declared) in &rendered.services {
+    for declared in &rendered.services {
+        let name = &declared.name;
         if stores.iter().any(|(c, _)| &c.service == name) {
-            bad.extend(
-                declared.ports.iter().map(|p| format!("{name} publishes {} in the Compose files", show(p))),
-            );
+            let ports = declared.ports.iter().map(|p| show(&p.host));
+            bad.extend(ports.map(|port| format!("{name} publishes {port} in the Compose files")));
         }
     }
     let mut good = vec![];
@@ -94,9 +100,7 @@ pub(super) async fn internal(probe: &Probe<'_>, services: &[String]) -> Finding 
             continue;
         }
         bad.extend(
-            c.mapped
-                .iter()
-                .map(|(host, inside)| format!("{} publishes {inside} on {}", c.service, show(host))),
+            mapped(c).map(|(host, inside)| format!("{} publishes {inside} on {}", c.service, show(host))),
         );
         if ports.is_empty() {
             let saw = format!("{} listens on no port that other containers can reach", c.service);
@@ -142,14 +146,13 @@ pub(super) async fn port_mapping(probe: &Probe<'_>, services: &[String]) -> Find
         Ok(seen) => seen,
         Err(found) => return found,
     };
-    let meant: Vec<Container> = all
+    let covered: Vec<Container> = all
         .into_iter()
-        .filter(|c| {
-            rendered.services.contains_key(&c.service) && c.status == "running" && !c.mapped.is_empty()
-        })
+        .filter(|c| rendered.service(&c.service).is_some() && c.is_running() && mapped(c).next().is_some())
         .collect();
-    let absent: Vec<&String> = services.iter().filter(|s| !meant.iter().any(|c| &c.service == *s)).collect();
-    if meant.is_empty() || !absent.is_empty() {
+    let absent: Vec<&String> =
+        services.iter().filter(|s| !covered.iter().any(|c| &c.service == *s)).collect();
+    if covered.is_empty() || !absent.is_empty() {
         let saw = if absent.is_empty() {
             "no running service maps a port".to_owned()
         } else {
@@ -157,25 +160,25 @@ pub(super) async fn port_mapping(probe: &Probe<'_>, services: &[String]) -> Find
         };
         return unknown(wanted, saw, "Deploy the stack, or correct the services of the check.");
     }
-    let seen = match looked_into(probe, wanted, meant).await {
+    let seen = match looked_into(probe, wanted, covered).await {
         Ok(seen) => seen,
         Err(found) => return found,
     };
     let (mut bad, mut good, mut next) = (vec![], vec![], String::new());
     for (c, ports) in &seen {
-        for (host, inside) in &c.mapped {
+        for (host, inside) in mapped(c) {
             let mapping = format!("host {} → container {inside}", show(host));
-            if ports.contains(inside) {
+            if ports.contains(&inside) {
                 good.push(format!("{} {mapping}", c.service));
                 continue;
             }
-            if c.health == "starting" {
+            if c.health == Health::Starting {
                 let saw = format!("{mapping}: {} is still starting", c.service);
                 return unknown(wanted, saw, "Wait until it is running, then run the check again.");
             }
             // A port that is mapped and open belongs to another mapping.
             let free: Vec<u16> =
-                ports.iter().copied().filter(|p| !c.mapped.iter().any(|(_, inside)| inside == p)).collect();
+                ports.iter().copied().filter(|p| !mapped(c).any(|(_, inside)| inside == *p)).collect();
             let what = if free.is_empty() {
                 "on no port that is reachable from outside".to_owned()
             } else {

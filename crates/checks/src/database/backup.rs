@@ -98,7 +98,7 @@ pub(super) async fn find(
         None => None,
     };
     probe.say(&format!("Searching for the newest {pattern}."));
-    let found = match newest(&probe.work.project.dir, pattern) {
+    let found = match newest(probe.work.stack.dir(), pattern) {
         Ok(Some(found)) => found,
         Ok(None) => {
             return Err(Box::new(failed(wanted, format!("no file matches {pattern}"), "Make a backup.")));
@@ -120,7 +120,7 @@ pub(super) async fn find(
     if bytes < spec.min_bytes.unwrap_or(1) || most_ms.is_some_and(|most| age_ms > most) {
         return Err(Box::new(with_value(failed(wanted, shown, AGAIN), bytes as f64)));
     }
-    let path = probe.work.project.dir.join(&name);
+    let path = probe.work.stack.dir().join(&name);
     match whole(probe, &path).await {
         Ok(form) => Ok(Backup { path, shown, bytes, form }),
         Err(Bad::Broken(why)) => {

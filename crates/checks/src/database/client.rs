@@ -128,14 +128,14 @@ impl<'a> Client<'a> {
     }
 
     fn argv(&self, inside: &[&str]) -> Vec<String> {
-        let mut sub = vec!["exec", "-T", &self.service, "sh", "-c", INSIDE, "sh"];
-        sub.extend(inside);
-        self.probe.work.project.argv(&sub)
+        let mut argv = vec!["sh", "-c", INSIDE, "sh"];
+        argv.extend(inside);
+        self.probe.work.stack.exec_argv(&self.service, &argv)
     }
 
     fn cmd(&self, argv: Vec<String>) -> Cmd {
         let mut cmd = Cmd::new(argv);
-        cmd.cwd = Some(self.probe.work.project.dir.clone());
+        cmd.cwd = Some(self.probe.work.stack.dir().to_owned());
         // Compose reads the env file itself; variables of the shell would override it.
         cmd.clear = true;
         cmd.timeout = Some(self.probe.left());

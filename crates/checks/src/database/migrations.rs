@@ -25,7 +25,7 @@ pub(super) async fn probe(probe: &Probe<'_>, spec: &DatabaseSpec, client: &Clien
         );
     };
     let prisma = spec.tool == Some(MigrationTool::Prisma);
-    let on_disk = match entries(&probe.work.project.dir, pattern, prisma) {
+    let on_disk = match entries(probe.work.stack.dir(), pattern, prisma) {
         Ok(found) if found.is_empty() => {
             return unknown(wanted, format!("no migration matches {pattern}"), "Correct `files`.");
         }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use checks::{ProbeWork, probe};
 use domain::check::Check;
 use domain::evidence::{Finding, Outcome};
-use orchestrator::compose::Project;
+use orchestrator::{Orchestrator, StackFiles};
 use runner::{self, Exit, Plan, Reader};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -128,12 +128,13 @@ impl Stack {
         let env_file = self.env_file.then(|| PathBuf::from(".env.staging"));
         let work = ProbeWork {
             check: self.check(&spec, want),
-            project: Project {
+            stack: Orchestrator::Compose(StackFiles {
                 name: self.project.clone(),
                 dir: self.dir(),
                 files: vec!["docker-compose.yml".into()],
                 env_file: env_file.clone(),
-            },
+                engine: None,
+            }),
             urls: self.urls.clone(),
             command: self.step.clone(),
             env_example: self.example.then(|| ".env.staging.example".into()),

@@ -10,7 +10,9 @@ use crate::actions::confirmed::as_shown;
 use crate::assessment::{Assessment, all, when};
 use crate::error::{Error, FormField};
 use crate::view::{Done, EnvSince, RestartOffer, Shown};
-use orchestrator::compose::{Clean, DbChoice, DeployWork, RollbackTarget, RollbackWork, keep_dir, tag_of};
+use orchestrator::{
+    DatabaseAction, DeployWork, Removal, RollbackTarget, RollbackWork, release_tag, snapshot_dir,
+};
 use secrets::EnvCopy;
 use store::audit::AuditAction;
 use store::runs::RunKind;
@@ -121,14 +123,14 @@ impl Engine {
         let commit =
             assessment.observed.parts.get(domain::release::ReleaseComponent::Commit).unwrap_or_default();
         let deploy = DeployWork {
-            project: stack.project.clone(),
-            release_tag: tag_of(release),
+            stack: stack.orchestrator.clone(),
+            release_tag: release_tag(release),
             build: true,
             commit: Some(commit.clone()).filter(|commit| !commit.is_empty()),
             build_env: [("GIT_COMMIT".to_owned(), commit)].into(),
             health_timeout_ms: stack.health_timeout_ms,
             migrations_cmd: stack.migrations.clone(),
-            keep_dir: self.keep_dir(release),
+            snapshot_dir: self.snapshot_dir(release),
             env_copy: stack.env_copy.clone(),
         };
         Start {
@@ -155,7 +157,7 @@ impl Engine {
             .find_release(wish.release)
             .await?
             .ok_or_else(|| Error::not_found(format!("Release {}", wish.release)))?;
-        let db = database_choice(&assessment, wish.database, &wish.typed)?;
+        let db = database_action(&assessment, wish.database, &wish.typed)?;
         let env = env_choice(&assessment, wish.env)?;
         let offer = assessment.rollback_to(&ctx.actor, &target);
         let allowed = all([
@@ -190,7 +192,7 @@ impl Engine {
         self.make_room().await;
         let _turn = self.in_turn_even_if_stale().await;
         let assessment = self.assessment();
-        let clean = clean_choice(&assessment, wish.volumes, &wish.typed)?;
+        let removal = removal_choice(&assessment, wish.volumes, &wish.typed)?;
         let RestartOffer { target, offer, digest, .. } = assessment.offer_restart(&ctx.actor);
         let allowed = all([offer, as_shown(&wish.shown, &digest, "The plan of this restart")]);
         let subject = target.as_ref().map(Release::name).unwrap_or_default();
@@ -198,9 +200,10 @@ impl Engine {
         self.execute(ctx, AuditAction::RestartStart, &subject, &params, allowed, async |begun| {
             let target = target.clone().ok_or_else(|| Error::refused("There is no release to start."))?;
             let changed = target.parts.changed_services(&assessment.observed.parts);
-            let mut work = self.rollback_work(&assessment, &target, changed, DbChoice::KeepSchema);
-            let volumes = if matches!(clean, Clean::Volumes { .. }) { ", with empty volumes" } else { "" };
-            work.clean = clean;
+            let mut work = self.rollback_work(&assessment, &target, changed, DatabaseAction::KeepSchema);
+            let volumes =
+                if matches!(removal, Removal::Volumes { .. }) { ", with empty volumes" } else { "" };
+            work.removal = removal;
             let title = format!("Clean restart on release {}{volumes}", target.name());
             self.start(ctx, begun, self.return_plan(&assessment, &target, title, work)).await
         })
@@ -247,21 +250,21 @@ impl Engine {
         assessment: &Assessment,
         target: &Release,
         changed: Vec<String>,
-        db: DbChoice,
+        database: DatabaseAction,
     ) -> RollbackWork {
         let stack = &assessment.stack;
         RollbackWork {
-            project: stack.project.clone(),
+            stack: stack.orchestrator.clone(),
             target: RollbackTarget {
-                release_tag: tag_of(target.id),
+                release_tag: release_tag(target.id),
                 images: target.parts.images.clone(),
-                keep_dir: self.keep_dir(target.id),
+                snapshot_dir: self.snapshot_dir(target.id),
             },
             health_timeout_ms: stack.health_timeout_ms,
             changed,
             stateless: stack.stateless.clone(),
-            db,
-            clean: Clean::Nothing,
+            database,
+            removal: Removal::Nothing,
             env: None,
         }
     }
@@ -281,7 +284,7 @@ impl Engine {
             let current = assessment.release().cloned().ok_or_else(missing)?;
             let changed = target.parts.changed_services(&current.parts);
             let work_to = |to: &Release| {
-                Box::new(self.rollback_work(&assessment, to, changed.clone(), DbChoice::KeepSchema))
+                Box::new(self.rollback_work(&assessment, to, changed.clone(), DatabaseAction::KeepSchema))
             };
             let work = Work::Drill {
                 away: work_to(&target),
@@ -316,21 +319,25 @@ impl Engine {
             .collect()
     }
 
-    /// The directory of a release's resolved configuration.
-    pub(crate) fn keep_dir(&self, release: i64) -> std::path::PathBuf {
-        keep_dir(&self.paths().data, release)
+    /// The directory of a release's stored files.
+    pub(crate) fn snapshot_dir(&self, release: i64) -> std::path::PathBuf {
+        snapshot_dir(&self.paths().data, release)
     }
 }
 
-fn database_choice(assessment: &Assessment, choice: DatabaseChoice, typed: &str) -> Result<DbChoice, Error> {
+fn database_action(
+    assessment: &Assessment,
+    choice: DatabaseChoice,
+    typed: &str,
+) -> Result<DatabaseAction, Error> {
     let stack = &assessment.stack;
     match choice {
-        DatabaseChoice::Keep => Ok(DbChoice::KeepSchema),
+        DatabaseChoice::Keep => Ok(DatabaseAction::KeepSchema),
         DatabaseChoice::Rollback => {
             let command = stack.db_rollback.clone().ok_or_else(|| {
                 Error::invalid("This stack declares no command that rolls its database back (db_rollback).")
             })?;
-            Ok(DbChoice::RollbackCommand(command))
+            Ok(DatabaseAction::RollbackCommand(command))
         }
         DatabaseChoice::Fresh => {
             let (Some(backup), Some(fresh)) = (&stack.db_backup, &stack.db_fresh) else {
@@ -339,7 +346,7 @@ fn database_choice(assessment: &Assessment, choice: DatabaseChoice, typed: &str)
                 ));
             };
             confirm_by_name(assessment, typed, "A new database deletes all current data.")?;
-            Ok(DbChoice::Fresh { backup: backup.clone(), fresh: fresh.clone() })
+            Ok(DatabaseAction::Recreate { backup: backup.clone(), recreate: fresh.clone() })
         }
     }
 }
@@ -364,13 +371,13 @@ fn env_choice(assessment: &Assessment, choice: EnvChoice) -> Result<Option<EnvCo
     }
 }
 
-fn clean_choice(assessment: &Assessment, choice: VolumesChoice, typed: &str) -> Result<Clean, Error> {
+fn removal_choice(assessment: &Assessment, choice: VolumesChoice, typed: &str) -> Result<Removal, Error> {
     let stack = &assessment.stack;
     match choice {
-        VolumesChoice::Keep => Ok(Clean::Containers),
+        VolumesChoice::Keep => Ok(Removal::Containers),
         VolumesChoice::Remove => {
             confirm_by_name(assessment, typed, "Removing the volumes deletes all data of the stack.")?;
-            Ok(Clean::Volumes { backup: stack.db_backup.clone(), fill: stack.db_fresh.clone() })
+            Ok(Removal::Volumes { backup: stack.db_backup.clone(), recreate: stack.db_fresh.clone() })
         }
     }
 }

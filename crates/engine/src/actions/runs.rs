@@ -332,7 +332,7 @@ impl Engine {
         let job = Job { parts: start.parts, work: start.work };
         let stack = self.stack();
         let mut plan = Plan {
-            env_file: stack.project.env_file.clone(),
+            env_file: stack.orchestrator.env_file(),
             public_keys: stack.public_keys.clone(),
             timeout_ms: start.timeout_ms,
             work: serde_json::to_value(&job).map_err(Error::internal)?,

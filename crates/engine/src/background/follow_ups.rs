@@ -11,7 +11,6 @@ use crate::actions::{Attempt, Ctx, Return, key_of};
 use crate::background::recovery::RECOVERY;
 use crate::error::{Error, ErrorKind};
 use crate::view::FollowUpView;
-use orchestrator::compose::{Address, Docker};
 use store::StoreError;
 use store::audit::{self, AuditAction, Event, Outcome};
 use store::people::SCHEDULE;
@@ -191,7 +190,7 @@ impl Engine {
 
     /// Whether the Docker engine answers.
     pub(crate) async fn engine_is_there(&self) -> bool {
-        Docker::connect(&Address::from_env()).await.is_ok()
+        self.stack().orchestrator.engine_version().await.is_ok()
     }
 
     async fn note_wait(&self, id: i64, because: String) -> Result<(), Halt> {

@@ -10,9 +10,7 @@ use crate::Engine;
 use crate::assessment::Assessment;
 use crate::error::Error;
 use crate::retained_images::RetainedState;
-use orchestrator::compose::{
-    Address, Docker, ImagesSeen, find_images, kept_project, pin_images, prune_keep, tag_of,
-};
+use orchestrator::{ImageInventory, OrchestratorError, release_tag};
 use secrets::has_env_copy;
 use system::files::off_thread;
 
@@ -41,7 +39,7 @@ impl Kept {
     /// Whether an image tag stays; tags that do not name a release do.
     fn keeps_tag(&self, tag: &str) -> bool {
         let release = tag.strip_prefix('r').and_then(|id| id.parse::<i64>().ok());
-        release.filter(|id| tag_of(*id) == tag).is_none_or(|id| self.keeps(id))
+        release.filter(|id| release_tag(*id) == tag).is_none_or(|id| self.keeps(id))
     }
 }
 
@@ -127,14 +125,16 @@ impl ImageRetention {
 
     /// Pins the retained images and removes the others.
     async fn keep_images(&mut self) -> Result<(), Error> {
-        let docker = self.engine.docker().await?;
-        let (project, ids, kept) = {
+        let orchestrator = self.engine.stack().orchestrator.clone();
+        // Asked before the turn: what follows needs an engine that answers.
+        orchestrator.engine_version().await.map_err(unavailable)?;
+        let (name, ids, kept) = {
             // Not while the stack is being changed: a deploy has images that are not in the snapshot yet.
             let _turn = self.engine.in_turn().await?;
             let assessment = self.engine.assessment();
             let left = self.engine.0.images.read();
             let kept = assessment.kept();
-            let Some(project) = self.engine.first_project(kept.iter().map(|r| r.id).collect()).await else {
+            let Some(name) = self.engine.stored_name(kept.iter().map(|r| r.id).collect()).await else {
                 return Ok(());
             };
             if assessment.snapshot.changing().is_some() {
@@ -143,25 +143,26 @@ impl ImageRetention {
             let ids = kept.iter().flat_map(|r| r.parts.images.values());
             let ids = ids.filter(|id| !left.images.missing.contains(*id)).cloned().collect();
             let newest = assessment.snapshot.releases.iter().map(|r| r.id).max().unwrap_or(0);
-            (project, ids, Kept { releases: kept.iter().map(|r| r.id).collect(), newest })
+            (name, ids, Kept { releases: kept.iter().map(|r| r.id).collect(), newest })
         };
         // After the turn: a Docker engine that does not answer must not block other actions. A deploy that begins
         // meanwhile has a release that is newer than the newest known one, so its images are not removed.
-        let unusable = pin_images(&docker, &project, &ids).await.map_err(unavailable)?;
+        let unusable = orchestrator.pin_images(&name, &ids).await.map_err(unavailable)?;
         let left = self.engine.0.images.read();
-        let images = ImagesSeen { unusable, ..left.images.clone() };
+        let images = ImageInventory { unusable, ..left.images.clone() };
         if self.engine.0.images.set(RetainedState { images, ..left }) {
             self.engine.bump();
         }
         // Removes only releases that are not rollback targets.
         if self.pruned.as_ref() != Some(&kept) {
-            let gone = prune_keep(&docker, &project, |tag| kept.keeps_tag(tag)).await.map_err(unavailable)?;
+            let gone =
+                orchestrator.prune_images(&name, |tag| kept.keeps_tag(tag)).await.map_err(unavailable)?;
             for tag in gone {
                 tracing::info!(tag, "removed the images of a release that is no longer retained");
             }
             // Reads the existing directories, not every release that was ever opened.
             for id in self.engine.kept_dirs().await.into_iter().filter(|id| !kept.keeps(*id)) {
-                match tokio::fs::remove_dir_all(self.engine.keep_dir(id)).await {
+                match tokio::fs::remove_dir_all(self.engine.snapshot_dir(id)).await {
                     Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                         tracing::warn!(release = id, %error, "the retained files of an old release could not be removed");
                     }
@@ -192,12 +193,15 @@ impl Engine {
         if all.is_empty() {
             return Ok(RetainedState::default());
         }
-        let mut images = find_images(&self.docker().await?, &all).await.map_err(unavailable)?;
+        let mut images = self.stack().orchestrator.find_images(&all).await.map_err(unavailable)?;
         // Images that could not be used at the last attempt count as unusable until they are pinned.
         images.unusable = self.0.images.read().images.unusable;
         images.unusable.retain(|id| all.contains(id));
-        let dirs: Vec<_> =
-            snapshot.releases.iter().map(|r| (r.id, r.deployed_at.is_some(), self.keep_dir(r.id))).collect();
+        let dirs: Vec<_> = snapshot
+            .releases
+            .iter()
+            .map(|r| (r.id, r.deployed_at.is_some(), self.snapshot_dir(r.id)))
+            .collect();
         let looked = off_thread(move || {
             let gone = dirs.iter().filter(|(_, deployed, dir)| *deployed && !dir.exists());
             let copies = dirs.iter().filter(|(_, _, dir)| has_env_copy(dir));
@@ -217,21 +221,18 @@ impl Engine {
         read.await.unwrap_or_default()
     }
 
-    /// The Compose project stored with the first of these releases that has one.
-    async fn first_project(&self, releases: Vec<i64>) -> Option<String> {
+    /// The name in the container engine that is stored with the first of these releases that has one.
+    async fn stored_name(&self, releases: Vec<i64>) -> Option<String> {
+        let orchestrator = self.stack().orchestrator.clone();
         for release in releases {
-            if let Some(project) = kept_project(self.keep_dir(release)).await {
-                return Some(project);
+            if let Some(name) = orchestrator.stored_name(self.snapshot_dir(release)).await {
+                return Some(name);
             }
         }
         None
     }
-
-    async fn docker(&self) -> Result<Docker, Error> {
-        Docker::connect(&Address::from_env()).await.map_err(unavailable)
-    }
 }
 
-fn unavailable(error: orchestrator::compose::ComposeError) -> Error {
+fn unavailable(error: OrchestratorError) -> Error {
     Error::unavailable(crate::error::sentence(&error.to_string()))
 }

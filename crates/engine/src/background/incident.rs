@@ -7,7 +7,7 @@ use domain::release::Release;
 use domain::time::Millis;
 use store::Connection;
 
-use orchestrator::compose::{DeployResult, FailingService, RollbackResult};
+use orchestrator::{DeployResult, FailingService, RollbackResult};
 use store::releases::{self, What};
 use store::runs::{self, Run};
 use store::{self, StoreError};
@@ -131,7 +131,7 @@ fn deploy_result(run: &Run) -> Option<DeployResult> {
 /// The unhealthy services: after the failed deploy, and at the start of the rollback.
 fn failing(deploy: Option<&DeployResult>, rollback: &RollbackResult) -> Vec<LastWords> {
     let of_deploy = deploy.map(|deploy| deploy.failing.as_slice()).unwrap_or_default();
-    let unhealthy = rollback.heard.iter().filter(|service| !service.health.is_good());
+    let unhealthy = rollback.last_logs.iter().filter(|service| !service.health.is_good());
     let mut all: Vec<&FailingService> = of_deploy.iter().chain(&rollback.failing).collect();
     for service in unhealthy {
         if all.iter().all(|other| other.name != service.name) {
@@ -144,13 +144,13 @@ fn failing(deploy: Option<&DeployResult>, rollback: &RollbackResult) -> Vec<Last
 /// The healthy services with log lines: their logs may contain the cause, and are lost with the containers.
 fn others(rollback: &RollbackResult) -> Vec<LastWords> {
     let healthy = |service: &&FailingService| service.health.is_good() && !service.last_lines.is_empty();
-    rollback.heard.iter().filter(healthy).map(last_words).collect()
+    rollback.last_logs.iter().filter(healthy).map(last_words).collect()
 }
 
 fn last_words(service: &FailingService) -> LastWords {
     let mut lines = service.last_lines.clone();
-    if !service.check_said.is_empty() {
-        lines.push(format!("health check: {}", service.check_said));
+    if !service.health_output.is_empty() {
+        lines.push(format!("health check: {}", service.health_output));
     }
     LastWords { service: service.name.clone(), health: service.health.label().to_owned(), lines }
 }

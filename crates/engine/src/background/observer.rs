@@ -13,7 +13,7 @@ use crate::Engine;
 use crate::assessment::Assessment;
 use crate::error::{Error, sentence};
 use crate::stack::Stack;
-use orchestrator::compose::{Address, FileTimes, PartsReader, PartsSeen, Project, Watcher};
+use orchestrator::{FileTimes, Orchestrator, PartsReader, PartsSeen};
 use runbook::Config;
 use secrets::Key;
 use secrets::installation_key;
@@ -85,21 +85,21 @@ impl Observer {
         Observer { engine, key, times, first: Some(first) }
     }
 
-    /// Follows the project; starts again if the files name another one.
+    /// Follows the stack; starts again if the files name another one.
     pub(super) async fn run(mut self) {
         loop {
-            let project = self.engine.stack().project.clone();
-            self.follow(project).await;
+            let orchestrator = self.engine.stack().orchestrator.clone();
+            self.follow(orchestrator).await;
         }
     }
 
-    /// Follows one project until the files name another one.
-    async fn follow(&mut self, project: Project) {
+    /// Follows one stack until the files name another one.
+    async fn follow(&mut self, orchestrator: Orchestrator) {
         let engine = self.engine.clone();
         let observation = &engine.0.observation;
-        let reader = Arc::new(PartsReader::new(project.clone(), self.key.clone()));
+        let reader = Arc::new(orchestrator.parts_reader(self.key.clone()));
         *observation.parts.write().unwrap_or_else(|e| e.into_inner()) = Some(reader);
-        let watcher = Watcher::start(Address::from_env(), project.clone(), self.key.clone());
+        let watcher = orchestrator.watch(self.key.clone());
         let mut seen = watcher.observed();
         let mut files = tokio::time::interval(FILES_EVERY);
         let mut catch_up = tokio::time::interval(CATCH_UP_EVERY);
@@ -121,7 +121,7 @@ impl Observer {
                 }
                 _ = files.tick() => {
                     if !self.reload_if_changed().await { continue; }
-                    if engine.stack().project != project { return; }
+                    if engine.stack().orchestrator != orchestrator { return; }
                     watcher.refresh();
                     // The runbook is a part too, so the last observation is judged again.
                     let observed = seen.borrow().clone();
@@ -184,7 +184,9 @@ impl Engine {
 
     /// The modification times of the stack's files. A file system that hangs must not hold the turn.
     async fn stack_file_times(&self) -> Result<FileTimes, Error> {
-        tokio::time::timeout(LOOK_TIMEOUT, FileTimes::of(&self.stack().project)).await.map_err(|_| too_slow())
+        tokio::time::timeout(LOOK_TIMEOUT, self.stack().orchestrator.file_times())
+            .await
+            .map_err(|_| too_slow())
     }
 
     /// Reads the directory; `None` before the stack is observed.

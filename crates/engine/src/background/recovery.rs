@@ -11,7 +11,7 @@ use crate::Engine;
 use crate::actions::{Attempt, Ctx, Return};
 use crate::assessment::snapshot::changes_the_stack;
 use crate::error::Error;
-use orchestrator::compose::{ComposeError, Journal, read_journal, take_back_journal};
+use orchestrator::{Journal, OrchestratorError, read_journal};
 use store::StoreError;
 use store::releases;
 use store::run_follow_ups::{self, FollowUpKind};
@@ -27,12 +27,12 @@ impl Engine {
     ///
     /// # Errors
     /// The journal cannot be read.
-    pub(crate) async fn journal_of(&self, run: &Run) -> Result<Option<Journal>, ComposeError> {
+    pub(crate) async fn journal_of(&self, run: &Run) -> Result<Option<Journal>, OrchestratorError> {
         let Some(release) = run.release else { return Ok(None) };
-        let path = Journal::path(&self.keep_dir(release));
+        let path = Journal::path(&self.snapshot_dir(release));
         let of = path.clone();
         let read = off_thread(move || read_journal(&of)).await;
-        let journal = read.map_err(ComposeError::io("read the deploy journal", &path))??;
+        let journal = read.map_err(OrchestratorError::io("read the deploy journal", &path))??;
         Ok(journal.filter(|journal| journal.run == run.id.to_string()))
     }
 
@@ -78,7 +78,7 @@ impl Engine {
     /// Restores the image names that the run had changed before it changed any service.
     async fn take_back_names(&self, run: &Run) {
         let Some(release) = run.release else { return };
-        match take_back_journal(&Journal::path(&self.keep_dir(release))).await {
+        match self.stack().orchestrator.take_back_journal(&Journal::path(&self.snapshot_dir(release))).await {
             Ok(taken) => {
                 for message in taken.done.iter().chain(&taken.failed) {
                     tracing::warn!(run = run.id, "{message}");

@@ -11,7 +11,7 @@ use crate::background::follow_ups::not_done_event;
 use crate::background::incident;
 use crate::background::recovery::needs_recovery;
 use crate::error::Error;
-use orchestrator::compose::Journal;
+use orchestrator::Journal;
 use runbook::OnFailedDeploy;
 use runner::{self, Exit, Reader, RunDir, RunnerError, State, Status, reconcile};
 use store::audit::{self, AuditAction, Event, Outcome};

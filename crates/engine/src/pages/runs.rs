@@ -85,7 +85,7 @@ impl Engine {
             .unwrap_or_default();
         let proof = rollback
             .map(|r| {
-                r.proof.iter().map(|p| (p.service.clone(), p.wanted.clone(), p.running.clone())).collect()
+                r.proof.iter().map(|p| (p.service.clone(), p.expected.clone(), p.actual.clone())).collect()
             })
             .unwrap_or_default();
         let did_not_pass =
@@ -314,7 +314,7 @@ fn summary(run: &Run, state: RunState) -> (String, Vec<Service>) {
 }
 
 /// The message, completed with the names of unhealthy services that it does not mention.
-fn with_failing(message: String, failing: &[orchestrator::compose::FailingService]) -> String {
+fn with_failing(message: String, failing: &[orchestrator::FailingService]) -> String {
     let unnamed: Vec<String> = failing
         .iter()
         .filter(|f| !message.contains(&f.name))

@@ -12,7 +12,7 @@ use auth::tokens::NoRandomness;
 use domain::ownership::BadValue;
 use domain::role::{Role, UnknownRole};
 use engine::{Error, KeyError, StartError};
-use orchestrator::compose::ComposeError;
+use orchestrator::OrchestratorError;
 use runner::RunnerError;
 use secrets::EncryptionError;
 use secrets::env_file::EnvFileError;
@@ -188,20 +188,21 @@ fn runs_and_the_stack() {
             EnvFileError::AfterQuote { .. } => EnvFileError::AfterQuote { line: 3, key: "TOKEN".into() },
             EnvFileError::Nul { .. } => EnvFileError::Nul { line: 3, key: "TOKEN".into() },
         ),
-        texts!(ComposeError, as_it_is,
-            ComposeError::DirectoryMissing { .. } => ComposeError::DirectoryMissing { dir: path() },
-            ComposeError::EnvFileMissing { .. } => ComposeError::EnvFileMissing { file: path() },
-            ComposeError::EnvFileInvalid { .. } =>
-                ComposeError::EnvFileInvalid { file: path(), why: "line 3 has no '='".into() },
-            ComposeError::ComposeInvalid { .. } => ComposeError::ComposeInvalid { message: "no services".into() },
-            ComposeError::ComposeMissing => ComposeError::ComposeMissing,
-            ComposeError::ComposeStuck { .. } => ComposeError::ComposeStuck { why: "it was ended".into() },
-            ComposeError::Unreachable { .. } => ComposeError::Unreachable { why: "connection refused".into() },
-            ComposeError::Refused { .. } => ComposeError::Refused { status: 409, message: "in use".into() },
-            ComposeError::Strange { .. } => ComposeError::Strange { why: "no id".into() },
-            ComposeError::TooLong { .. } => ComposeError::TooLong { max_bytes: 64 << 20 },
-            ComposeError::BadName { .. } => ComposeError::BadName { what: "a tag", name: "a b".into() },
-            ComposeError::Io { .. } => ComposeError::Io { what: "read the env file", path: path(), source: denied() },
+        texts!(OrchestratorError, as_it_is,
+            OrchestratorError::DirectoryMissing { .. } => OrchestratorError::DirectoryMissing { dir: path() },
+            OrchestratorError::EnvFileMissing { .. } => OrchestratorError::EnvFileMissing { file: path() },
+            OrchestratorError::EnvFileInvalid { .. } =>
+                OrchestratorError::EnvFileInvalid { file: path(), why: "line 3 has no '='".into() },
+            OrchestratorError::DefinitionInvalid { .. } => OrchestratorError::DefinitionInvalid { message: "no services".into() },
+            OrchestratorError::ToolMissing => OrchestratorError::ToolMissing,
+            OrchestratorError::ToolStuck { .. } => OrchestratorError::ToolStuck { why: "it was ended".into() },
+            OrchestratorError::Unreachable { .. } => OrchestratorError::Unreachable { why: "connection refused".into() },
+            OrchestratorError::Refused { .. } => OrchestratorError::Refused { status: 409, message: "in use".into() },
+            OrchestratorError::UnexpectedResponse { .. } => OrchestratorError::UnexpectedResponse { why: "no id".into() },
+            OrchestratorError::ResponseTooLong { .. } => OrchestratorError::ResponseTooLong { max_bytes: 64 << 20 },
+            OrchestratorError::InvalidName { .. } => OrchestratorError::InvalidName { what: "a tag", name: "a b".into() },
+            OrchestratorError::CommandFailed { .. } => OrchestratorError::CommandFailed { code: 1 },
+            OrchestratorError::Io { .. } => OrchestratorError::Io { what: "read the env file", path: path(), source: denied() },
         ),
         texts!(EncryptionError, as_it_is,
             EncryptionError::Key(_) => EncryptionError::Key(KeyError::Open { path: path(), mode: 0o644 }),

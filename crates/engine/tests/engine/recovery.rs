@@ -8,7 +8,7 @@ use domain::choice::EnvChoice;
 use domain::release::ReleaseState;
 use engine::view::RunState;
 use engine::{Engine, Return};
-use orchestrator::compose::{DeployPhase, read_journal};
+use orchestrator::{DeployPhase, read_journal};
 
 use crate::support::bench::{Bench, SECRET, audit_is_whole, board, ended, log, run_id, until};
 

@@ -10,8 +10,8 @@ use bollard::models::{ContainerSummary, ContainerSummaryStateEnum};
 use bollard::query_parameters::{ListContainersOptions, RemoveContainerOptions, RenameContainerOptions};
 
 use super::docker::Docker;
-use super::error::{ComposeError, Result};
 use super::observe::PROJECT_LABEL;
+use crate::error::{OrchestratorError, Result};
 
 /// What is done with one leftover.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +55,7 @@ pub(super) async fn clean_up(docker: &Docker, project: &str) -> Result<Vec<Strin
     let filters = HashMap::from([("label".to_owned(), vec![format!("{PROJECT_LABEL}={project}")])]);
     let options =
         ListContainersOptions { all: true, filters: Some(filters), ..ListContainersOptions::default() };
-    let listed = docker.ask(docker.client().list_containers(Some(options))).await?;
+    let listed = docker.send(docker.client().list_containers(Some(options))).await?;
     let name = |one: &ContainerSummary| {
         let name = one.names.as_ref()?.first()?;
         Some(name.trim_start_matches('/').to_owned())
@@ -68,7 +68,7 @@ pub(super) async fn clean_up(docker: &Docker, project: &str) -> Result<Vec<Strin
         match docker.find(docker.client().unpause_container(&name)).await {
             Ok(_) => said.push(format!("{name} was paused and was resumed.")),
             // It was resumed, or has stopped, in the meantime.
-            Err(ComposeError::Refused { .. }) => {}
+            Err(OrchestratorError::Refused { .. }) => {}
             Err(error) => return Err(error),
         }
     }
@@ -88,7 +88,7 @@ pub(super) async fn clean_up(docker: &Docker, project: &str) -> Result<Vec<Strin
                         "{name} was renamed to {rest}: an interrupted Docker Compose had left it behind."
                     )),
                     // Another project's container has the name; then Compose reports it in more detail than we could.
-                    Err(ComposeError::Refused { status: 409, .. }) => {}
+                    Err(OrchestratorError::Refused { status: 409, .. }) => {}
                     Err(error) => return Err(error),
                 }
             }

@@ -1,25 +1,26 @@
 //! Deploy: build, pin, start, wait, verify. Runs inside the supervisor of its run.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use domain::observed::Service;
 use domain::release::short_commit;
 use domain::time::human_span;
-use serde::{Deserialize, Serialize};
 
 use super::docker::Docker;
-use super::images::{image_id, keep_name, split, tag};
-use super::journal::JournalKind;
-use super::observe::instances;
-use super::progress::{DeployPhase, FailingService};
-use super::project::Project;
-use super::release_snapshot::keep_release;
-use super::render::{Rendered, render_own};
+use super::images::{image_id, retained_name, split, tag};
+use super::observe::list_containers;
+use super::release_snapshot::store_release;
+use super::render::render_own;
 use super::rollout::{Creation, Rollout, Stop, running_ids, services_are};
 use super::tool::Tool;
-use super::undo::Undo;
+use crate::journal::JournalKind;
+use crate::migrations::applied_migrations;
+use crate::progress::DeployPhase;
+use crate::rendered::Rendered;
+use crate::stack_files::StackFiles;
+use crate::undo::Undo;
+use crate::work::{DeployResult, DeployWork};
 use git::{self, Caller};
 use runner::{Cmd, Exit, Outcome, Session};
 use secrets::EnvCopy;
@@ -27,75 +28,19 @@ use secrets::Key;
 
 /// With less free space than this on the engine's disk, a build may fail half way.
 const DISK_BYTES: u64 = 500_000_000;
-/// Limits for listing migrations: time, and size of the list.
-const MIGRATIONS_TIMEOUT: Duration = Duration::from_secs(60);
-const MIGRATIONS_CAP: usize = 256 * 1024;
 
-/// The input of a deploy. Stored in the run's plan: no secrets.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DeployWork {
-    /// The project.
-    pub project: Project,
-    /// Tag under which the images of this release are kept, `r7`.
-    pub release_tag: String,
-    /// Whether to build services that can be built.
-    pub build: bool,
-    /// The commit that was confirmed, as [`super::PartsReader`] names it. If another commit is checked out, the deploy
-    /// ends before anything is started.
-    #[serde(default)]
-    pub commit: Option<String>,
-    /// Variables for the build only, such as `GIT_COMMIT`. Running containers must not depend on them.
-    pub build_env: BTreeMap<String, String>,
-    /// How long the services may take to become healthy, milliseconds.
-    pub health_timeout_ms: u64,
-    /// Command that prints the applied migrations, one name a line.
-    pub migrations_cmd: Option<String>,
-    /// Where the configuration and image IDs of this release are kept.
-    pub keep_dir: PathBuf,
-    /// How an encrypted copy of the env file is kept with them, if the stack is configured to do so.
-    #[serde(default)]
-    pub env_copy: Option<EnvCopy>,
-}
-
-/// The result of a deploy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DeployResult {
-    /// The phase in which it ended.
-    pub phase: DeployPhase,
-    /// Whether every service is healthy and runs the pinned image.
-    pub ok: bool,
-    /// Image ID of each service, as pinned.
-    pub images: BTreeMap<String, String>,
-    /// The protective tags.
-    pub tags: Vec<String>,
-    /// The services that are not healthy.
-    pub failing: Vec<FailingService>,
-    /// All services as they were at the end.
-    pub services: Vec<Service>,
-    /// The migrations applied at the end, when they are known.
-    pub migrations: Option<Vec<String>>,
-    /// Whether the configuration was kept, so that a rollback can return to it.
-    pub config_kept: bool,
-    /// How it ended, for people.
-    pub message: String,
-}
-
-/// Executes a deploy. The outcome's result is a [`DeployResult`]; a deploy that fails in the preflight ends as
-/// [`Exit::NotStarted`] and has changed nothing.
-pub async fn deploy(session: &Session, work: &DeployWork) -> Outcome {
-    work.deploy_after(session, &[]).await
-}
-
-impl DeployWork {
-    /// Executes steps (each a title and a command for `bash -c`) and then the deploy, as [`deploy`] does. A step
-    /// that fails ends it: the outcome has the step's exit and no result. Image names that the steps moved are
-    /// restored when it ends before any service is changed; other changes of the steps are not undone.
-    pub async fn deploy_after(&self, session: &Session, steps: &[(&str, &str)]) -> Outcome {
-        let mut rollout = Rollout::new(session, JournalKind::Deploy, &self.keep_dir, &self.release_tag);
-        match run_steps(&mut rollout, self, steps).await {
-            Ok(exit) if !exit.is_success() => Outcome::new(exit),
-            ready => deploy_in(rollout, self, ready.map(drop)).await,
-        }
+/// Executes `steps` and then the deploy of `files`, as [`DeployWork::execute`] describes it.
+pub(crate) async fn deploy(
+    session: &Session,
+    files: &StackFiles,
+    work: &DeployWork,
+    steps: &[(&str, &str)],
+) -> Outcome {
+    let mut rollout =
+        Rollout::new(session, files, JournalKind::Deploy, &work.snapshot_dir, &work.release_tag);
+    match run_steps(&mut rollout, steps).await {
+        Ok(exit) if !exit.is_success() => Outcome::new(exit),
+        ready => deploy_in(rollout, work, ready.map(drop)).await,
     }
 }
 
@@ -110,7 +55,7 @@ async fn deploy_in(mut rollout: Rollout<'_>, work: &DeployWork, ready: Result<()
         failing: Vec::new(),
         services: Vec::new(),
         migrations: None,
-        config_kept: false,
+        config_stored: false,
         message: String::new(),
     };
     let mut seen = None;
@@ -152,17 +97,13 @@ async fn deploy_in(mut rollout: Rollout<'_>, work: &DeployWork, ready: Result<()
 }
 
 /// Runs the steps before a deploy; the first that fails ends them and restores the image names. Returns the last exit.
-async fn run_steps(
-    rollout: &mut Rollout<'_>,
-    work: &DeployWork,
-    steps: &[(&str, &str)],
-) -> Result<Exit, Stop> {
+async fn run_steps(rollout: &mut Rollout<'_>, steps: &[(&str, &str)]) -> Result<Exit, Stop> {
     if steps.is_empty() {
         return Ok(Exit::Code(0));
     }
     let session = rollout.session;
     rollout.refuse_if_overtaken()?;
-    let names = match images_by_name(rollout, work).await {
+    let names = match images_by_name(rollout).await {
         Ok(names) => names,
         // A step may create the env file or the Compose file.
         Err(Stop(why)) => {
@@ -198,11 +139,8 @@ async fn run_steps(
 }
 
 /// The image behind each name that a step or a build can move; `None` for a name that no image has.
-async fn images_by_name(
-    rollout: &Rollout<'_>,
-    work: &DeployWork,
-) -> Result<BTreeMap<String, Option<String>>, Stop> {
-    let rendered = render_own(Tool::Run(rollout.session), &work.project, &Key::from([0; 32])).await?;
+async fn images_by_name(rollout: &Rollout<'_>) -> Result<BTreeMap<String, Option<String>>, Stop> {
+    let rendered = render_own(Tool::Run(rollout.session), rollout.files, &Key::from([0; 32])).await?;
     let docker = rollout.engine().await?;
     let mut images = BTreeMap::new();
     for service in &rendered.services {
@@ -237,12 +175,12 @@ async fn run(
     seen: &mut Option<(Docker, Rendered)>,
 ) -> Result<(), Stop> {
     let session = rollout.session;
-    let project = &work.project;
+    let project = rollout.files;
     // Within one run any key can be used: nothing of it is stored.
     let key = Key::from([0; 32]);
-    rollout.look();
-    keep_name("project", "service", &work.release_tag)?;
-    is_confirmed(session, work).await?;
+    rollout.begin_preflight();
+    retained_name("project", "service", &work.release_tag)?;
+    is_confirmed(session, work, &project.dir).await?;
     let rendered = render_own(Tool::Run(session), project, &key).await?;
     if let Some(copy) = &work.env_copy {
         let stop = |error| {
@@ -251,9 +189,9 @@ async fn run(
         copy.ready().map_err(stop)?;
     }
     let docker = rollout.engine().await?;
-    room(&docker).await?;
+    check_disk_space(&docker).await?;
     let (docker, rendered) = &*seen.insert((docker, rendered));
-    let before = instances(docker, &rendered.name).await?;
+    let before = list_containers(docker, &rendered.name).await?;
     rollout.journal.project.clone_from(&rendered.name);
     rollout.show(super::observe::services(rendered, &before));
     if rendered.services.is_empty() {
@@ -270,21 +208,22 @@ async fn run(
             names.push(Undo::Name { name, before, after: None });
         }
         rollout.will_change(names)?;
-        build(session, work).await?;
-        is_confirmed(session, work).await?;
+        build(session, project, &work.build_env).await?;
+        is_confirmed(session, work, &project.dir).await?;
     }
 
     rollout.enter(DeployPhase::Pinning)?;
-    let images = pin(session, docker, work, rendered).await?;
+    let images = pin(rollout, docker, work, rendered).await?;
     for (service, id) in &images {
-        let name = keep_name(&rendered.name, service, &work.release_tag)?;
+        let name = retained_name(&rendered.name, service, &work.release_tag)?;
         tag(docker, id, &name).await?;
         result.tags.push(name);
     }
     result.images.clone_from(&images);
-    let unkept = keep_release(Tool::Run(session), project, rendered, &work.keep_dir, &images, &key).await?;
-    result.config_kept = unkept.is_none();
-    if let Some(why) = unkept {
+    let not_stored =
+        store_release(Tool::Run(session), project, rendered, &work.snapshot_dir, &images, &key).await?;
+    result.config_stored = not_stored.is_none();
+    if let Some(why) = not_stored {
         session.say(&format!(
             "The configuration could not be stored ({why}). A rollback to this release will use the Compose files as \
              they are then."
@@ -292,24 +231,24 @@ async fn run(
     }
     rollout.journal.images = images;
     if let Some(copy) = &work.env_copy {
-        keep_env(session, work, copy)?;
+        store_env(session, project, work, copy)?;
     }
 
     rollout.enter(DeployPhase::Starting)?;
     rollout.clean_up(docker, &rendered.name).await?;
     let health = Duration::from_millis(work.health_timeout_ms);
-    let argv = project.argv(Rollout::making(rendered));
-    let make = Creation { argv, dir: &project.dir, health, short: Vec::new() };
+    let argv = project.argv(Rollout::create_command(rendered));
+    let creation = Creation { argv, dir: &project.dir, health_timeout: health, stop_early: Vec::new() };
     rollout.begin_touching()?;
-    let made = rollout.make(docker, rendered, &before, make).await;
-    if made.is_err() {
+    let created = rollout.create(docker, rendered, &before, creation).await;
+    if created.is_err() {
         rollout.untouched(docker, &rendered.name, &before).await;
     }
-    made?;
+    created?;
 
     rollout.enter(DeployPhase::Probing)?;
     rollout.wait(docker, rendered, &before, health).await?;
-    let found = instances(docker, &rendered.name).await?;
+    let found = list_containers(docker, &rendered.name).await?;
     let other: Vec<_> = rendered
         .expected()
         .filter(|service| {
@@ -325,30 +264,30 @@ async fn run(
         )));
     }
     if let Some(command) = &work.migrations_cmd {
-        result.migrations = migrations(session, command, &project.dir).await;
+        result.migrations = applied_migrations(session, command, &project.dir).await;
     }
     Ok(())
 }
 
-fn keep_env(session: &Session, work: &DeployWork, copy: &EnvCopy) -> Result<(), Stop> {
-    let Some(path) = work.project.env_path() else { return Ok(()) };
+fn store_env(session: &Session, project: &StackFiles, work: &DeployWork, copy: &EnvCopy) -> Result<(), Stop> {
+    let Some(path) = project.env_path() else { return Ok(()) };
     let env = std::fs::read(&path).map_err(|error| error.kind().to_string());
-    env.and_then(|env| copy.keep(&env, &work.keep_dir, &work.release_tag).map_err(|error| error.to_string()))
-        .map_err(|why| {
-            Stop(format!(
-                "The encrypted copy of the env file could not be stored: {why}. Nothing was started."
-            ))
-        })?;
+    env.and_then(|env| {
+        copy.keep(&env, &work.snapshot_dir, &work.release_tag).map_err(|error| error.to_string())
+    })
+    .map_err(|why| {
+        Stop(format!("The encrypted copy of the env file could not be stored: {why}. Nothing was started."))
+    })?;
     session.say("An encrypted copy of the env file is stored with the release.");
     Ok(())
 }
 
 /// Refuses when another commit is checked out than the one that was confirmed. Tracked files may differ: steps that
 /// run before the deploy may write them.
-async fn is_confirmed(session: &Session, work: &DeployWork) -> Result<(), Stop> {
+async fn is_confirmed(session: &Session, work: &DeployWork, dir: &Path) -> Result<(), Stop> {
     let sha = |commit: &str| commit.split('+').next().unwrap_or_default().to_owned();
     let Some(confirmed) = work.commit.as_deref().map(sha) else { return Ok(()) };
-    let now = git::head(Caller::Run(session), &work.project.dir).await;
+    let now = git::head(Caller::Run(session), dir).await;
     let now =
         now.map_err(|why| Stop(format!("The commit could not be read: {why}. Nothing was started.")))?;
     let now = now.unwrap_or_default();
@@ -364,11 +303,11 @@ async fn is_confirmed(session: &Session, work: &DeployWork) -> Result<(), Stop> 
     )))
 }
 
-async fn build(session: &Session, work: &DeployWork) -> Result<(), Stop> {
-    let mut cmd = Cmd::new(work.project.argv(&["build"]));
-    cmd.cwd = Some(work.project.dir.clone());
+async fn build(session: &Session, project: &StackFiles, env: &BTreeMap<String, String>) -> Result<(), Stop> {
+    let mut cmd = Cmd::new(project.argv(&["build"]));
+    cmd.cwd = Some(project.dir.clone());
     cmd.clear = true;
-    cmd.env = work.build_env.clone();
+    cmd.env = env.clone();
     // Without the optional Bake plugin, Compose would print a warning at every build.
     cmd.env.insert("COMPOSE_BAKE".to_owned(), "false".to_owned());
     match session.exec(cmd).await {
@@ -379,7 +318,7 @@ async fn build(session: &Session, work: &DeployWork) -> Result<(), Stop> {
 
 /// Finds the image ID of every service; missing images are pulled first.
 async fn pin(
-    session: &Session,
+    rollout: &Rollout<'_>,
     docker: &Docker,
     work: &DeployWork,
     rendered: &Rendered,
@@ -405,10 +344,10 @@ async fn pin(
     }
     let mut sub = vec!["pull", "--policy", "missing"];
     sub.extend(missing.iter().map(|service| service.name.as_str()));
-    let mut cmd = Cmd::new(work.project.argv(&sub));
-    cmd.cwd = Some(work.project.dir.clone());
+    let mut cmd = Cmd::new(rollout.files.argv(&sub));
+    cmd.cwd = Some(rollout.files.dir.clone());
     cmd.clear = true;
-    let exit = session.exec(cmd).await;
+    let exit = rollout.session.exec(cmd).await;
     for service in missing {
         match image_id(docker, &rendered.image_name(service)).await? {
             Some(id) => drop(images.insert(service.name.clone(), id)),
@@ -426,11 +365,11 @@ async fn pin(
 
 /// Fails when the engine's disk is nearly full. An engine on another host, or a directory that cannot be read,
 /// is not checked.
-async fn room(docker: &Docker) -> Result<(), Stop> {
+async fn check_disk_space(docker: &Docker) -> Result<(), Stop> {
     if !docker.is_local() {
         return Ok(());
     }
-    let info = docker.ask(docker.client().info()).await?;
+    let info = docker.send(docker.client().info()).await?;
     let Some(Ok(stat)) = info.docker_root_dir.map(|dir| rustix::fs::statvfs(dir.as_str())) else {
         return Ok(());
     };
@@ -443,18 +382,4 @@ async fn room(docker: &Docker) -> Result<(), Stop> {
         "The disk of the Docker engine has {free} MB free; a deploy needs {needed} MB. Free disk space, then deploy \
          again."
     )))
-}
-
-/// The names that the command prints. `None` when the command fails: unknown is not the same as no migrations.
-pub async fn migrations(session: &Session, command: &str, dir: &Path) -> Option<Vec<String>> {
-    let mut cmd = Cmd::bash(command);
-    cmd.cwd = Some(dir.to_owned());
-    cmd.timeout = Some(MIGRATIONS_TIMEOUT);
-    let (exit, out) = session.capture(cmd, MIGRATIONS_CAP).await;
-    if !exit.is_success() {
-        session.say(&format!("The applied migrations could not be listed ({exit})."));
-        return None;
-    }
-    let text = session.redact(&String::from_utf8_lossy(&out));
-    Some(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
 }

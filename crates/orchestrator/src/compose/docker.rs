@@ -7,8 +7,9 @@ use bollard::errors::Error as Bollard;
 use bollard::{API_DEFAULT_VERSION, BollardRequest};
 use futures::{Stream, StreamExt};
 
-use super::error::{ComposeError, Result};
 use super::transport::{AnswerTooLong, Budget, Transport};
+use crate::error::{OrchestratorError, Result};
+use crate::stack_files::StackFiles;
 
 /// Time limit of one request to the engine when a person waits for the answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -19,22 +20,27 @@ const DEFAULT: &str = "unix:///var/run/docker.sock";
 
 /// Where the engine listens: `unix://…` or `tcp://…`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Address(String);
+pub(crate) struct Address(String);
 
 impl Address {
     /// A given address. A bare path is a socket.
-    pub fn new(address: &str) -> Self {
+    pub(crate) fn new(address: &str) -> Self {
         if address.contains("://") { Self(address.to_owned()) } else { Self(format!("unix://{address}")) }
     }
 
     /// `DOCKER_HOST`, or the usual socket.
-    pub fn from_env() -> Self {
+    pub(crate) fn from_env() -> Self {
         let host = std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty());
         Self::new(host.as_deref().unwrap_or(DEFAULT))
     }
 
+    /// The address that is declared with the stack, or the one that the environment names.
+    pub(crate) fn of(files: &StackFiles) -> Self {
+        files.engine.as_deref().map_or_else(Self::from_env, Self::new)
+    }
+
     /// Whether the engine is on this host.
-    pub fn is_local(&self) -> bool {
+    pub(crate) fn is_local(&self) -> bool {
         self.0.starts_with("unix://")
     }
 }
@@ -47,18 +53,19 @@ impl std::fmt::Display for Address {
 
 /// An engine that answered. Cheap to clone.
 #[derive(Clone)]
-pub struct Docker {
+pub(crate) struct Docker {
     client: bollard::Docker,
     address: Address,
     version: String,
-    patience: Duration,
+    timeout: Duration,
 }
 
 impl Docker {
     /// Connects, negotiates the version of the API and reads the engine's version.
     ///
-    /// Fails with [`ComposeError::Unreachable`].
-    pub async fn connect(address: &Address) -> Result<Self> {
+    /// # Errors
+    /// [`OrchestratorError::Unreachable`]
+    pub(crate) async fn connect(address: &Address) -> Result<Self> {
         Self::connect_within(address, TIMEOUT, TIMEOUT).await
     }
 
@@ -66,15 +73,15 @@ impl Docker {
     pub(super) async fn connect_within(
         address: &Address,
         connect: Duration,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<Self> {
-        let seconds = patience.as_secs();
+        let seconds = timeout.as_secs();
         let transport = match address.0.split_once("://") {
             Some(("unix", path)) => Transport::Unix(PathBuf::from(path)),
             Some(("tcp" | "http", host)) => Transport::tcp(host),
             _ => {
                 let why = format!("{address} is neither a unix:// nor a tcp:// address");
-                return Err(ComposeError::Unreachable { why });
+                return Err(OrchestratorError::Unreachable { why });
             }
         };
         let send = move |request: BollardRequest| transport.clone().send(request);
@@ -87,26 +94,26 @@ impl Docker {
             Ok((client, version))
         };
         let (client, version) = within(connect, greet).await.map_err(|error| at(error, address))?;
-        Ok(Self { client, address: address.clone(), version, patience })
+        Ok(Self { client, address: address.clone(), version, timeout })
     }
 
     /// The engine's version, as reported when connecting.
-    pub fn version(&self) -> &str {
+    pub(crate) fn version(&self) -> &str {
         &self.version
     }
 
     /// Whether the engine is on this host, so that its paths are valid here.
-    pub fn is_local(&self) -> bool {
+    pub(crate) fn is_local(&self) -> bool {
         self.address.is_local()
     }
 
     /// Checks whether the engine responds.
-    pub async fn ping(&self, patience: Duration) -> Result<()> {
-        within(patience, self.client.ping()).await.map(|_| ()).map_err(|error| at(error, &self.address))
+    pub(crate) async fn ping(&self, timeout: Duration) -> Result<()> {
+        within(timeout, self.client.ping()).await.map(|_| ()).map_err(|error| at(error, &self.address))
     }
 
-    pub(super) fn patience(&self) -> Duration {
-        self.patience
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
     }
 
     pub(super) fn client(&self) -> &bollard::Docker {
@@ -147,64 +154,68 @@ impl Docker {
     }
 
     /// Waits for one response, within the time limit.
-    pub(super) async fn ask<T>(&self, question: impl Future<Output = Result<T, Bollard>>) -> Result<T> {
-        within(self.patience, question).await.map_err(|error| at(error, &self.address))
+    pub(super) async fn send<T>(&self, request: impl Future<Output = Result<T, Bollard>>) -> Result<T> {
+        within(self.timeout, request).await.map_err(|error| at(error, &self.address))
     }
 
-    /// As [`Docker::ask`]; what does not exist is `None`.
+    /// As [`Docker::send`]; what does not exist is `None`.
     pub(super) async fn find<T>(
         &self,
-        question: impl Future<Output = Result<T, Bollard>>,
+        request: impl Future<Output = Result<T, Bollard>>,
     ) -> Result<Option<T>> {
-        match self.ask(question).await {
+        match self.send(request).await {
             Ok(found) => Ok(Some(found)),
-            Err(ComposeError::Refused { status: 404, .. }) => Ok(None),
+            Err(OrchestratorError::Refused { status: 404, .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
 }
 
-async fn within<T>(patience: Duration, question: impl Future<Output = Result<T, Bollard>>) -> Result<T> {
-    match tokio::time::timeout(patience, question).await {
+async fn within<T>(limit: Duration, request: impl Future<Output = Result<T, Bollard>>) -> Result<T> {
+    match tokio::time::timeout(limit, request).await {
         Ok(answer) => answer.map_err(explain),
-        Err(_) => {
-            Err(ComposeError::Unreachable { why: format!("no response within {} s", patience.as_secs_f32()) })
-        }
+        Err(_) => Err(OrchestratorError::Unreachable {
+            why: format!("no response within {} s", limit.as_secs_f32()),
+        }),
     }
 }
 
 /// Adds the address to a connection error.
-fn at(error: ComposeError, address: &Address) -> ComposeError {
+fn at(error: OrchestratorError, address: &Address) -> OrchestratorError {
     match error {
-        ComposeError::Unreachable { why } => ComposeError::Unreachable { why: format!("{address}: {why}") },
+        OrchestratorError::Unreachable { why } => {
+            OrchestratorError::Unreachable { why: format!("{address}: {why}") }
+        }
         other => other,
     }
 }
 
-impl From<AnswerTooLong> for ComposeError {
+impl From<AnswerTooLong> for OrchestratorError {
     fn from(error: AnswerTooLong) -> Self {
-        Self::TooLong { max_bytes: error.max_bytes }
+        Self::ResponseTooLong { max_bytes: error.max_bytes }
     }
 }
 
-pub(super) fn explain(error: Bollard) -> ComposeError {
+pub(super) fn explain(error: Bollard) -> OrchestratorError {
     if let Some(too_long) = too_long(&error) {
         return too_long.into();
     }
     match error {
         Bollard::DockerResponseServerError { status_code, message } => {
-            ComposeError::Refused { status: status_code, message }
+            OrchestratorError::Refused { status: status_code, message }
         }
-        Bollard::JsonDataError { message, .. } => ComposeError::Strange { why: message },
-        Bollard::JsonSerdeError { err } => ComposeError::Strange { why: err.to_string() },
+        Bollard::JsonDataError { message, .. } => OrchestratorError::UnexpectedResponse { why: message },
+        Bollard::JsonSerdeError { err } => OrchestratorError::UnexpectedResponse { why: err.to_string() },
         Bollard::APIVersionParseError {} => {
-            ComposeError::Strange { why: "its API version cannot be read".to_owned() }
+            OrchestratorError::UnexpectedResponse { why: "its API version cannot be read".to_owned() }
         }
-        Bollard::RequestTimeoutError => ComposeError::Unreachable { why: "no response in time".to_owned() },
+        Bollard::RequestTimeoutError => {
+            OrchestratorError::Unreachable { why: "no response in time".to_owned() }
+        }
         Bollard::SocketNotFoundError(_) => {
-            ComposeError::Unreachable { why: "there is no such socket".to_owned() }
+            OrchestratorError::Unreachable { why: "there is no such socket".to_owned() }
         }
-        other => ComposeError::Unreachable { why: innermost(&other) },
+        other => OrchestratorError::Unreachable { why: innermost(&other) },
     }
 }
 
@@ -288,8 +299,11 @@ mod tests {
         let docker = Docker::connect(&Address::new(path.to_str().unwrap())).await.unwrap();
         assert_eq!(docker.version(), "1.2.3");
 
-        let listed = docker.ask(docker.client().list_containers(None)).await.unwrap_err();
-        assert!(matches!(listed, ComposeError::TooLong { max_bytes: MAX_ANSWER_BYTES }), "{listed}");
+        let listed = docker.send(docker.client().list_containers(None)).await.unwrap_err();
+        assert!(
+            matches!(listed, OrchestratorError::ResponseTooLong { max_bytes: MAX_ANSWER_BYTES }),
+            "{listed}"
+        );
         assert!(listed.to_string().contains("longer than 32 MB"), "{listed}");
         let read = sent.load(Ordering::Relaxed);
         assert!(read <= MAX_ANSWER_BYTES + (4 << 20), "{read} bytes were taken");
@@ -297,7 +311,7 @@ mod tests {
         let lines = docker.stream(MAX_OUTPUT_BYTES, |client| client.logs("x", None));
         let lines: Vec<_> = lines.collect().await;
         assert!(
-            matches!(lines[..], [Err(ComposeError::TooLong { max_bytes: MAX_OUTPUT_BYTES })]),
+            matches!(lines[..], [Err(OrchestratorError::ResponseTooLong { max_bytes: MAX_OUTPUT_BYTES })]),
             "{lines:?}"
         );
 
@@ -305,7 +319,10 @@ mod tests {
         let events: Vec<_> = events.collect().await;
         let (last, before) = events.split_last().unwrap();
         assert!(before.len() == 3_000 && before.iter().all(Result::is_ok), "{}, then {last:?}", before.len());
-        assert!(matches!(last, Err(ComposeError::TooLong { max_bytes: MAX_EVENT_BYTES })), "{last:?}");
+        assert!(
+            matches!(last, Err(OrchestratorError::ResponseTooLong { max_bytes: MAX_EVENT_BYTES })),
+            "{last:?}"
+        );
     }
 
     #[tokio::test]

@@ -13,15 +13,16 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::docker::Docker;
-use super::observe::{Instance, PROJECT_LABEL};
+use super::observe::PROJECT_LABEL;
 use super::transport::MAX_EVENT_BYTES;
+use crate::container::Container;
 
 /// Grace period of a service without data between the stop signal and SIGKILL.
 const GRACE: Duration = Duration::from_millis(500);
 
 /// Stops `old`, containers of `project`, as soon as Compose begins to replace any. Runs until dropped; if Compose
 /// replaces nothing, nothing is stopped. Without events of the engine, only the speed-up is lost.
-pub(super) async fn stop_early(docker: &Docker, project: &str, old: Vec<Instance>) {
+pub(super) async fn stop_early(docker: &Docker, project: &str, old: Vec<Container>) {
     if old.is_empty() {
         return;
     }
@@ -36,7 +37,7 @@ pub(super) async fn stop_early(docker: &Docker, project: &str, old: Vec<Instance
         return;
     }
     let mut ending = JoinSet::new();
-    for one in old.into_iter().filter(|one| one.up) {
+    for one in old.into_iter().filter(|one| one.is_running()) {
         let client = docker.client().clone();
         ending.spawn(async move {
             // The signal is the container's own, so the engine does not start it again. An error for a container

@@ -3,35 +3,28 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
 
-use super::progress::DeployPhase;
-use super::project::Project;
-use super::rollback::RollbackTarget;
 use super::rollout::{Rollout, Stop};
-use super::undo::{SealedAt, Undo};
+use crate::progress::DeployPhase;
+use crate::release_files::REPLACED;
+use crate::stack_files::StackFiles;
+use crate::undo::{EncryptedCopy, Undo};
+use crate::work::RollbackTarget;
 use secrets::env_file::EnvFile;
-use secrets::{EncryptionError, EnvCopy, replace};
-
-/// Where the replaced file is kept: beside the target's own copy, as a release of this name.
-const REPLACED: &str = "replaced";
-
-/// The env file that the last rollback to a release replaced.
-pub fn open_replaced(copy: &EnvCopy, keep_dir: &Path) -> Result<Vec<u8>, EncryptionError> {
-    copy.open(&keep_dir.join(REPLACED), REPLACED)
-}
+use secrets::{EnvCopy, replace};
 
 /// Restores the env file that is stored with `target`, unless it is already in place.
 pub(super) fn restore_env(
     rollout: &mut Rollout<'_>,
-    project: &Project,
+    project: &StackFiles,
     target: &RollbackTarget,
     copy: &EnvCopy,
 ) -> Result<(), Stop> {
     let cannot =
         |why: String| Stop(format!("The env file cannot be restored: {why}. No service was changed."));
     let path = project.env_place();
-    let text = copy.open(&target.keep_dir, &target.release_tag).map_err(|error| cannot(error.to_string()))?;
+    let text =
+        copy.open(&target.snapshot_dir, &target.release_tag).map_err(|error| cannot(error.to_string()))?;
     let env = EnvFile::parse(&text).map_err(|error| cannot(format!("in the copy, {error}")))?;
     let before = match fs::read(&path) {
         Ok(before) => Some(before),
@@ -44,7 +37,7 @@ pub(super) fn restore_env(
     }
     // Written first: after a crash from here on, the rollback is completed.
     rollout.enter(DeployPhase::Restoring)?;
-    let kept = SealedAt { dir: target.keep_dir.join(REPLACED), release: REPLACED.to_owned() };
+    let kept = EncryptedCopy { dir: target.snapshot_dir.join(REPLACED), release: REPLACED.to_owned() };
     if let Some(before) = &before {
         copy.keep(before, &kept.dir, &kept.release).map_err(|error| cannot(error.to_string()))?;
     }
@@ -55,7 +48,7 @@ pub(super) fn restore_env(
         path: path.clone(),
         copy: copy.clone(),
         before: before.as_ref().map(|_| kept),
-        after: SealedAt { dir: target.keep_dir.clone(), release: target.release_tag.clone() },
+        after: EncryptedCopy { dir: target.snapshot_dir.clone(), release: target.release_tag.clone() },
     }])?;
     replace(&path, &text)
         .map_err(|error| cannot(format!("{} cannot be written ({})", path.display(), error.kind())))?;

@@ -15,8 +15,8 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::docker::Docker;
-use super::observe::Instance;
 use super::transport::MAX_OUTPUT_BYTES;
+use crate::container::{Container, HealthCommand};
 
 /// Time between two attempts.
 const AGAIN: Duration = Duration::from_millis(50);
@@ -24,13 +24,6 @@ const AGAIN: Duration = Duration::from_millis(50);
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// After this many refusals in a row, only the engine's own checks count.
 const REFUSALS: u32 = 20;
-
-/// A health command and how long it may take.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct HealthCommand {
-    pub(super) argv: Vec<String>,
-    pub(super) patience: Option<Duration>,
-}
 
 /// One start of one container.
 type Start = (String, Option<Millis>);
@@ -49,9 +42,9 @@ impl HealthExecs {
     }
 
     /// Begins to check containers that are starting and have not been checked since their start.
-    pub(super) fn watch(&mut self, found: &[Instance]) {
-        for one in found.iter().filter(|one| one.up && one.health == Health::Starting) {
-            let Some(command) = &one.check else { continue };
+    pub(super) fn watch(&mut self, found: &[Container]) {
+        for one in found.iter().filter(|one| one.is_running() && one.health == Health::Starting) {
+            let Some(command) = &one.health_command else { continue };
             if self.asked.get(&one.id) == Some(&one.started_at) {
                 continue;
             }
@@ -63,12 +56,12 @@ impl HealthExecs {
     }
 
     /// Whether the health command of this start of the container has succeeded.
-    pub(super) fn is_healthy(&self, one: &Instance) -> bool {
+    pub(super) fn is_healthy(&self, one: &Container) -> bool {
         self.well.contains(&(one.id.clone(), one.started_at))
     }
 
     /// Waits until a probe has ended; never ends when none is active.
-    pub(super) async fn heard(&mut self) {
+    pub(super) async fn next(&mut self) {
         match self.tasks.join_next().await {
             Some(Ok(Some(start))) => drop(self.well.insert(start)),
             Some(_) => {}
@@ -81,7 +74,7 @@ impl HealthExecs {
 async fn agrees(docker: &Docker, id: &str, command: &HealthCommand) -> bool {
     let mut refused = 0;
     while refused < REFUSALS {
-        match timeout(command.patience.unwrap_or(TIMEOUT), once(docker, id, &command.argv)).await {
+        match timeout(command.timeout.unwrap_or(TIMEOUT), once(docker, id, &command.argv)).await {
             Ok(Ok(Some(0))) => return true,
             Ok(Err(_)) => refused += 1,
             Ok(Ok(_)) | Err(_) => refused = 0,

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 
 use bollard::query_parameters::{ListImagesOptions, RemoveImageOptions, TagImageOptions};
 
-use super::docker::Docker;
-use super::error::{ComposeError, Result};
+use super::docker::{Address, Docker};
+use crate::error::{OrchestratorError, Result};
 
-const KEEP: &str = "stagegate/keep";
+const RETAINED: &str = "stagegate/keep";
 const BEFORE: &str = "before-";
 
 /// Returns those of `ids` (image IDs or names) that the engine does not have.
-pub async fn images_present<S: AsRef<str>>(
+pub(super) async fn missing_images<S: AsRef<str>>(
     docker: &Docker,
     ids: impl IntoIterator<Item = S>,
 ) -> Result<Vec<String>> {
@@ -34,10 +34,10 @@ pub(super) async fn image_id(docker: &Docker, name: &str) -> Result<Option<Strin
 
 /// Points `name` to the image `id`.
 pub(super) async fn tag(docker: &Docker, id: &str, name: &str) -> Result<()> {
-    let (repo, tag) =
-        split(name).ok_or_else(|| ComposeError::BadName { what: "an image name", name: name.to_owned() })?;
+    let (repo, tag) = split(name)
+        .ok_or_else(|| OrchestratorError::InvalidName { what: "an image name", name: name.to_owned() })?;
     let options = TagImageOptions { repo: Some(repo.to_owned()), tag: Some(tag.to_owned()) };
-    docker.ask(docker.client().tag_image(id, Some(options))).await
+    docker.send(docker.client().tag_image(id, Some(options))).await
 }
 
 /// Removes a name from its image. The layers are kept for later builds.
@@ -60,15 +60,16 @@ pub(super) fn split(name: &str) -> Option<(&str, &str)> {
 
 /// The protective tag of a service's image: `stagegate/keep/<project>/<service>:<release tag>`.
 ///
-/// Fails with [`ComposeError::BadName`] when `release_tag` cannot be a tag.
-pub fn keep_name(project: &str, service: &str, release_tag: &str) -> Result<String> {
+/// # Errors
+/// [`OrchestratorError::InvalidName`] when `release_tag` cannot be a tag.
+pub(super) fn retained_name(project: &str, service: &str, release_tag: &str) -> Result<String> {
     let fits = (1..=128).contains(&release_tag.len())
         && !release_tag.starts_with(['.', '-'])
         && release_tag.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'));
     if !fits {
-        return Err(ComposeError::BadName { what: "a release tag", name: release_tag.to_owned() });
+        return Err(OrchestratorError::InvalidName { what: "a release tag", name: release_tag.to_owned() });
     }
-    Ok(format!("{KEEP}/{}/{}:{release_tag}", component(project), component(service)))
+    Ok(format!("{RETAINED}/{}/{}:{release_tag}", component(project), component(service)))
 }
 
 /// A part of an image name. Names that Docker would not accept are written in hex.
@@ -96,25 +97,30 @@ pub(super) fn before(release_tag: &str) -> String {
     format!("{BEFORE}{release_tag}")
 }
 
-/// Removes the protective tags of `project` for which `keeps` returns false, and the images that have no other name.
-/// Images that ran before a rollback to a kept release are kept too, and so are images in use. Returns the removed
+/// Removes the protective tags of `project` for which `retains` returns false, and the images that have no other name.
+/// Images that ran before a rollback to a retained release are retained too, and so are images in use. Returns the removed
 /// tags.
-pub async fn prune_keep(docker: &Docker, project: &str, keeps: impl Fn(&str) -> bool) -> Result<Vec<String>> {
-    let prefix = format!("{KEEP}/{}/", component(project));
+pub(crate) async fn prune_images(
+    engine: &Address,
+    project: &str,
+    retains: impl Fn(&str) -> bool,
+) -> Result<Vec<String>> {
+    let docker = Docker::connect(engine).await?;
+    let prefix = format!("{RETAINED}/{}/", component(project));
     let filters = HashMap::from([("reference".to_owned(), vec![format!("{prefix}*")])]);
     let options = ListImagesOptions { filters: Some(filters), ..ListImagesOptions::default() };
-    let images = docker.ask(docker.client().list_images(Some(options))).await?;
+    let images = docker.send(docker.client().list_images(Some(options))).await?;
     let mut removed = Vec::new();
     for name in images.into_iter().flat_map(|image| image.repo_tags) {
         let Some((repo, tag)) = split(&name) else { continue };
-        if !repo.starts_with(&prefix) || keeps(tag.strip_prefix(BEFORE).unwrap_or(tag)) {
+        if !repo.starts_with(&prefix) || retains(tag.strip_prefix(BEFORE).unwrap_or(tag)) {
             continue;
         }
         let gone = docker.client().remove_image(&name, None::<RemoveImageOptions>, None);
         match docker.find(gone).await {
             Ok(_) => removed.push(name),
             // A container still uses it, and the tag is its only name: it is removed another time.
-            Err(ComposeError::Refused { status: 409, .. }) => {}
+            Err(OrchestratorError::Refused { status: 409, .. }) => {}
             Err(error) => return Err(error),
         }
     }
@@ -137,12 +143,12 @@ mod tests {
 
     #[test]
     fn names_that_docker_would_not_accept_are_written_in_hex() {
-        assert_eq!(keep_name("shop", "web", "r7").unwrap(), "stagegate/keep/shop/web:r7");
-        assert_eq!(keep_name("shop", "Web", "r7").unwrap(), "stagegate/keep/shop/x0576562:r7");
+        assert_eq!(retained_name("shop", "web", "r7").unwrap(), "stagegate/keep/shop/web:r7");
+        assert_eq!(retained_name("shop", "Web", "r7").unwrap(), "stagegate/keep/shop/x0576562:r7");
         assert_eq!(component("a__b-c.d"), "a__b-c.d");
         assert_ne!(component("x0576562"), component("Web"), "two services must never share a tag");
         for bad in ["", "-x", "a b", "a/b", "a:b"] {
-            assert!(keep_name("shop", "web", bad).is_err(), "{bad:?}");
+            assert!(retained_name("shop", "web", bad).is_err(), "{bad:?}");
         }
     }
 }

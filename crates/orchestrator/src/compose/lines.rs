@@ -3,64 +3,66 @@
 use std::collections::BTreeMap;
 
 use bollard::container::LogOutput;
-use bollard::query_parameters::{InspectContainerOptions, LogsOptions};
+use bollard::query_parameters::LogsOptions;
 use domain::time::Millis;
 use futures::{Stream, StreamExt, TryStreamExt};
 
-use super::docker::{Docker, explain};
-use super::error::{ComposeError, Result};
-use super::observe::{Instance, instances, parse_time};
+use super::docker::{Address, Docker};
+use super::inspection::parse_time;
+use super::observe::list_containers;
 use super::transport::MAX_OUTPUT_BYTES;
+use crate::container::{Container, LogLines};
+use crate::error::{OrchestratorError, Result};
+use crate::rendered::Rendered;
 
 /// Most bytes of a log that are kept, however long its lines are.
 const LOG_MAX: usize = 8 << 20;
 
-/// What is kept of one service.
-#[derive(Debug, Default, Clone)]
-pub struct KeptLines {
-    /// The last lines of its containers.
-    pub lines: Vec<String>,
-    /// When the newest of them was written.
-    pub newest: Option<Millis>,
-    /// When the oldest line that is still there was written.
-    pub oldest: Option<Millis>,
-    /// Docker's log driver; empty when the service has no container.
-    pub driver: String,
-    /// The driver's options, such as `max-size`.
-    pub options: BTreeMap<String, String>,
+/// The last `n` lines of each container of these services. None for a driver whose lines the engine cannot read.
+pub(crate) async fn log_lines(
+    engine: &Address,
+    rendered: &Rendered,
+    services: &[String],
+    n: usize,
+) -> Result<BTreeMap<String, LogLines>> {
+    let docker = Docker::connect(engine).await?;
+    let containers = list_containers(&docker, &rendered.name).await?;
+    let mut all = BTreeMap::new();
+    for service in services {
+        let own = containers.iter().filter(|one| &one.service == service);
+        all.insert(service.clone(), lines_of(&docker, own, n).await?);
+    }
+    Ok(all)
 }
 
-/// The last `n` lines of each container of a service. Empty for a driver whose lines Docker cannot read.
-pub async fn kept_lines(docker: &Docker, project: &str, service: &str, n: usize) -> Result<KeptLines> {
-    let mut kept = KeptLines::default();
-    for one in instances(docker, project).await?.iter().filter(|one| one.service == service) {
-        let about = docker.client().inspect_container(&one.id, None::<InspectContainerOptions>);
-        let about =
-            tokio::time::timeout(docker.patience(), about).await.map_err(|_| late())?.map_err(explain)?;
-        let log = about.host_config.and_then(|host| host.log_config);
-        if let Some(log) = log {
-            kept.driver = log.typ.unwrap_or_default();
-            kept.options = log.config.unwrap_or_default().into_iter().collect();
-        }
+async fn lines_of(
+    docker: &Docker,
+    containers: impl Iterator<Item = &Container>,
+    n: usize,
+) -> Result<LogLines> {
+    let mut log = LogLines::default();
+    for one in containers {
+        log.driver.clone_from(&one.log_driver);
+        log.options.clone_from(&one.log_options);
         let last = read(docker, one, LogsOptions { tail: n.to_string(), ..both() }, None).await?;
         let first = read(docker, one, LogsOptions { tail: "all".to_owned(), ..both() }, Some(1)).await?;
-        kept.newest = kept.newest.max(last.iter().filter_map(|(at, _)| *at).max());
+        log.newest = log.newest.max(last.iter().filter_map(|(at, _)| *at).max());
         let oldest = first.iter().filter_map(|(at, _)| *at).min();
-        kept.oldest = match (kept.oldest, oldest) {
+        log.oldest = match (log.oldest, oldest) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
-        kept.lines.extend(last.into_iter().map(|(_, line)| line));
+        log.lines.extend(last.into_iter().map(|(_, line)| line));
     }
-    Ok(kept)
+    Ok(log)
 }
 
 fn both() -> LogsOptions {
     LogsOptions { stdout: true, stderr: true, timestamps: true, ..LogsOptions::default() }
 }
 
-fn late() -> ComposeError {
-    ComposeError::Unreachable { why: "its logs did not arrive in time".to_owned() }
+fn late() -> OrchestratorError {
+    OrchestratorError::Unreachable { why: "its logs did not arrive in time".to_owned() }
 }
 
 /// The last [`LOG_MAX`] bytes of a log, from the beginning of a line on.
@@ -90,13 +92,13 @@ pub(super) async fn last_bytes<E>(chunks: impl Stream<Item = Result<LogOutput, E
 /// Lines with their times; only the first `most` chunks when that is given.
 async fn read(
     docker: &Docker,
-    one: &Instance,
+    one: &Container,
     options: LogsOptions,
     most: Option<usize>,
 ) -> Result<Vec<(Option<Millis>, String)>> {
     let chunks = docker.stream(MAX_OUTPUT_BYTES, |client| client.logs(&one.id, Some(options)));
     let bytes = last_bytes(chunks.take(most.unwrap_or(usize::MAX)));
-    let bytes = tokio::time::timeout(docker.patience(), bytes).await.map_err(|_| late())??;
+    let bytes = tokio::time::timeout(docker.timeout(), bytes).await.map_err(|_| late())??;
     let text = String::from_utf8_lossy(&bytes);
     Ok(text
         .lines()

@@ -1,20 +1,21 @@
 //! Each retained image is pinned by a container that is never started: `docker image prune -a` removes every image that
 //! no container uses, whatever its tags.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use bollard::models::{ContainerCreateBody, HostConfig};
 use bollard::query_parameters::{CreateContainerOptions, ListContainersOptions, RemoveContainerOptions};
 
 use futures::StreamExt;
 
-use super::docker::Docker;
-use super::error::{ComposeError, Result};
+use super::docker::{Address, Docker};
+use crate::error::{OrchestratorError, Result};
+use crate::images::ImageInventory;
 
 /// Requests at the same time.
 const AT_ONCE: usize = 8;
 /// On pin containers: the project that they belong to.
-const HOLDS_FOR: &str = "stagegate.keep";
+const PINNED_FOR: &str = "stagegate.keep";
 /// Images that Compose builds pass its labels on to their containers; a pin container must not look like a service's.
 const NOT_A_SERVICE: [(&str, &str); 3] = [
     ("com.docker.compose.project", "stagegate-keep"),
@@ -22,20 +23,10 @@ const NOT_A_SERVICE: [(&str, &str); 3] = [
     ("com.docker.compose.oneoff", "True"),
 ];
 
-/// Whether images exist, and how large they are.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ImagesSeen {
-    /// Those that do not exist any more.
-    pub missing: BTreeSet<String>,
-    /// Those that exist but from which no container can be created.
-    pub unusable: BTreeSet<String>,
-    /// Bytes of each existing image, including layers that it shares with others.
-    pub bytes: BTreeMap<String, u64>,
-}
-
 /// Looks for `ids`.
-pub async fn find_images(docker: &Docker, ids: &BTreeSet<String>) -> Result<ImagesSeen> {
-    let mut seen = ImagesSeen::default();
+pub(crate) async fn find_images(engine: &Address, ids: &BTreeSet<String>) -> Result<ImageInventory> {
+    let docker = Docker::connect(engine).await?;
+    let mut found = ImageInventory::default();
     let ids: Vec<String> = ids.iter().cloned().collect();
     let asked = futures::stream::iter(ids.into_iter().map(|id| {
         let docker = docker.clone();
@@ -49,35 +40,40 @@ pub async fn find_images(docker: &Docker, ids: &BTreeSet<String>) -> Result<Imag
         match image? {
             Some(image) => {
                 let bytes = image.size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0);
-                seen.bytes.insert(id, bytes);
+                found.bytes.insert(id, bytes);
             }
-            None => drop(seen.missing.insert(id)),
+            None => drop(found.missing.insert(id)),
         }
     }
-    Ok(seen)
+    Ok(found)
 }
 
 /// Creates and removes pin containers of `project`, so that exactly `ids` are pinned. Returns the images from which no
 /// container can be created, so that they cannot be started either.
-pub async fn pin_images(docker: &Docker, project: &str, ids: &BTreeSet<String>) -> Result<BTreeSet<String>> {
-    let filters = HashMap::from([("label".to_owned(), vec![format!("{HOLDS_FOR}={project}")])]);
+pub(crate) async fn pin_images(
+    engine: &Address,
+    project: &str,
+    ids: &BTreeSet<String>,
+) -> Result<BTreeSet<String>> {
+    let docker = Docker::connect(engine).await?;
+    let filters = HashMap::from([("label".to_owned(), vec![format!("{PINNED_FOR}={project}")])]);
     let options = ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
-    let mut held = BTreeSet::new();
-    for holder in docker.ask(docker.client().list_containers(Some(options))).await? {
-        let image = holder.image_id.unwrap_or_default();
-        if ids.contains(&image) && held.insert(image) {
+    let mut pinned = BTreeSet::new();
+    for pin in docker.send(docker.client().list_containers(Some(options))).await? {
+        let image = pin.image_id.unwrap_or_default();
+        if ids.contains(&image) && pinned.insert(image) {
             continue;
         }
         let options = RemoveContainerOptions { v: true, force: true, link: false };
-        let id = holder.id.unwrap_or_default();
+        let id = pin.id.unwrap_or_default();
         docker.find(docker.client().remove_container(&id, Some(options))).await?;
     }
     let mut unusable = BTreeSet::new();
-    for id in ids.difference(&held) {
-        match make(docker, project, id).await {
+    for id in ids.difference(&pinned) {
+        match pin(&docker, project, id).await {
             // If the name is taken, another process pins the same image at this moment.
-            Ok(()) | Err(ComposeError::Refused { status: 409, .. }) => {}
-            Err(ComposeError::Refused { status: 400 | 404, .. }) => drop(unusable.insert(id.clone())),
+            Ok(()) | Err(OrchestratorError::Refused { status: 409, .. }) => {}
+            Err(OrchestratorError::Refused { status: 400 | 404, .. }) => drop(unusable.insert(id.clone())),
             // Other errors, such as a full disk, say nothing about the image.
             Err(error) => return Err(error),
         }
@@ -85,9 +81,9 @@ pub async fn pin_images(docker: &Docker, project: &str, ids: &BTreeSet<String>) 
     Ok(unusable)
 }
 
-async fn make(docker: &Docker, project: &str, id: &str) -> Result<()> {
+async fn pin(docker: &Docker, project: &str, id: &str) -> Result<()> {
     let mut labels = NOT_A_SERVICE.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-    labels.push((HOLDS_FOR.to_owned(), project.to_owned()));
+    labels.push((PINNED_FOR.to_owned(), project.to_owned()));
     let body = ContainerCreateBody {
         image: Some(id.to_owned()),
         labels: Some(labels.into_iter().collect()),
@@ -100,5 +96,5 @@ async fn make(docker: &Docker, project: &str, id: &str) -> Result<()> {
     let short: String = id.trim_start_matches("sha256:").chars().take(12).collect();
     let name = format!("stagegate-keep-{project}-{short}");
     let options = CreateContainerOptions { name: Some(name), ..CreateContainerOptions::default() };
-    docker.ask(docker.client().create_container(Some(options), body)).await.map(|_| ())
+    docker.send(docker.client().create_container(Some(options), body)).await.map(|_| ())
 }

@@ -13,9 +13,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::docker::Docker;
 use super::health_exec::HealthExecs;
-use super::observe::{Instance, events, instances, services};
-use super::render::Rendered;
+use super::observe::{events, list_containers, services};
 use super::start::Starter;
+use crate::container::Container;
+use crate::rendered::Rendered;
 use system::clock::now;
 
 /// A service without a health check counts as healthy once it has run for this long without a restart.
@@ -58,7 +59,7 @@ pub(super) enum Waited {
 pub(super) async fn wait_ready(
     docker: &Docker,
     rendered: &Rendered,
-    before: &[Instance],
+    before: &[Container],
     mut starter: Option<Starter>,
     timeout: Duration,
     stop: CancellationToken,
@@ -75,7 +76,7 @@ pub(super) async fn wait_ready(
     let mut streaming = true;
     loop {
         let (mut failing, mut waiting) = (Vec::new(), Vec::new());
-        match instances(docker, &rendered.name).await {
+        match list_containers(docker, &rendered.name).await {
             Ok(found) => {
                 silent_since = None;
                 let now = services(rendered, &found);
@@ -148,7 +149,7 @@ pub(super) async fn wait_ready(
             () = stop.cancelled(), if !starting => return Waited::Stopped,
             () = sleep_until(deadline.min(Instant::now() + LOOK_AGAIN)) => {}
             () = start => {}
-            () = probes.heard() => {}
+            () = probes.next() => {}
             event = stream.next(), if streaming => match event {
                 // Bursts of events are one change.
                 Some(Ok(())) => sleep(BURST).await,
@@ -178,10 +179,10 @@ struct Judge {
 }
 
 impl Judge {
-    fn new(before: &[Instance]) -> Self {
+    fn new(before: &[Container]) -> Self {
         let before = before
             .iter()
-            .map(|one| (one.id.clone(), (one.restarts, one.checked_at, one.started_at)))
+            .map(|one| (one.id.clone(), (one.restarts, one.health_checked_at, one.started_at)))
             .collect();
         Self { before, since: HashMap::new() }
     }
@@ -190,8 +191,8 @@ impl Judge {
         &mut self,
         name: &str,
         replicas: u64,
-        found: &[Instance],
-        healthy: impl Fn(&Instance) -> bool,
+        found: &[Container],
+        healthy: impl Fn(&Container) -> bool,
         elapsed: Duration,
     ) -> Opinion {
         let own: Vec<_> = found.iter().filter(|one| one.service == name).collect();
@@ -211,7 +212,7 @@ impl Judge {
         all
     }
 
-    fn container(&mut self, one: &Instance, elapsed: Duration) -> Opinion {
+    fn container(&mut self, one: &Container, elapsed: Duration) -> Opinion {
         let entry = self.since.entry(one.id.clone()).or_insert((one.health, one.started_at, elapsed));
         if (entry.0, entry.1) != (one.health, one.started_at) {
             *entry = (one.health, one.started_at, elapsed);
@@ -228,7 +229,7 @@ impl Judge {
         match one.health {
             Health::Healthy | Health::Done => Opinion::Good,
             Health::Running if stood >= SETTLE || (stayed && settled(one)) => Opinion::Good,
-            Health::Unhealthy if known.is_some_and(|(_, checked, _)| *checked == one.checked_at) => {
+            Health::Unhealthy if known.is_some_and(|(_, checked, _)| *checked == one.health_checked_at) => {
                 Opinion::Wait
             }
             Health::Unhealthy => Opinion::Bad("health check fails".to_owned()),
@@ -241,7 +242,7 @@ impl Judge {
 }
 
 /// Whether it has run long enough for a container without a health check, by the engine's clock and ours.
-fn settled(one: &Instance) -> bool {
+fn settled(one: &Container) -> bool {
     let settle = i64::try_from(SETTLE.as_millis()).unwrap_or(i64::MAX);
     one.started_at.is_some_and(|started| now().0.saturating_sub(started.0) >= settle)
 }
@@ -249,25 +250,17 @@ fn settled(one: &Instance) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::container::ContainerState;
 
-    fn one(id: &str, health: Health, restarts: u64, checked: Option<i64>) -> Instance {
-        Instance {
-            service: "web".to_owned(),
-            id: id.to_owned(),
-            health,
-            image: String::new(),
-            moved: false,
-            name: String::new(),
-            tag: String::new(),
+    fn one(id: &str, health: Health, restarts: u64, checked: Option<i64>) -> Container {
+        let state = if health == Health::Running { ContainerState::Running } else { ContainerState::Exited };
+        Container {
+            state,
             restarts,
             exit_code: Some(3),
             started_at: Some(Millis(1)),
-            ports: Vec::new(),
-            checked_at: checked.map(Millis),
-            check_said: String::new(),
-            up: health == Health::Running,
-            stop_signal: String::new(),
-            check: None,
+            health_checked_at: checked.map(Millis),
+            ..Container::of("web", id, health)
         }
     }
 
@@ -277,7 +270,7 @@ mod tests {
         let running = one("a", Health::Running, 0, None);
         assert_eq!(judge.container(&running, Duration::ZERO), Opinion::Wait);
         assert_eq!(judge.container(&running, SETTLE), Opinion::Good);
-        let again = Instance { started_at: Some(Millis(2)), restarts: 1, ..running };
+        let again = Container { started_at: Some(Millis(2)), restarts: 1, ..running };
         assert_eq!(judge.container(&again, SETTLE * 2), Opinion::Wait, "a restart begins the wait again");
     }
 
@@ -339,9 +332,9 @@ mod tests {
         let old = one("a", Health::Running, 4, None);
         let mut judge = Judge::new(std::slice::from_ref(&old));
         assert_eq!(judge.container(&old, Duration::ZERO), Opinion::Good);
-        let again = Instance { started_at: Some(Millis(2)), ..old.clone() };
+        let again = Container { started_at: Some(Millis(2)), ..old.clone() };
         assert_eq!(judge.container(&again, Duration::ZERO), Opinion::Wait);
-        let loops = Instance { restarts: 5, ..old };
+        let loops = Container { restarts: 5, ..old };
         assert_eq!(judge.container(&loops, Duration::ZERO), Opinion::Wait);
     }
 }

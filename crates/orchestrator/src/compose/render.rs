@@ -1,13 +1,15 @@
-//! The project as Compose interprets it: the parsed output of `docker compose config`.
+//! The stack as Compose interprets it: the parsed output of `docker compose config`.
 
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::error::{ComposeError, Result};
-use super::project::Project;
-use super::start::{Condition, Need};
 use super::tool::{Answer, Tool};
+use crate::container::{HostPort, PublishedPort};
+use crate::error::{OrchestratorError, Result};
+use crate::rendered::{Condition, Dependency, Rendered, RenderedService};
+use crate::stack_files::StackFiles;
+use runner::Session;
 use secrets::env_file::EnvFile;
 use secrets::redact::Secrets;
 use secrets::{Key, canonical, hide};
@@ -16,79 +18,26 @@ use system::files::off_thread;
 /// Longest part of an error message of Compose that is shown, in characters.
 const MESSAGE_CAP: usize = 600;
 
-/// A project that Compose accepts.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Rendered {
-    /// The effective project name.
-    pub name: String,
-    /// Its services in order of name; those of inactive profiles are not among them.
-    pub services: Vec<RenderedService>,
-    /// Keyed digest of the whole: the same for the same configuration, wherever the checkout is located.
-    pub digest: String,
-    /// The configuration with secret values replaced by keyed digests: it can be stored and compared.
-    pub shown: Value,
-    /// Created containers only have to be started: no hook, provider or secret needs Compose between creation and
-    /// start.
-    pub(super) plain_start: bool,
-    /// Digest of what containers are created from. It does not include how images are built.
-    pub(super) run_digest: String,
-}
-
-/// One service of a project.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RenderedService {
-    /// Its name.
-    pub name: String,
-    /// The image as written; `None` for a service that is only built.
-    pub image: Option<String>,
-    /// Whether it is built from source.
-    pub build: bool,
-    /// Published ports as declared, `127.0.0.1:3000→3000`.
-    pub ports: Vec<String>,
-    /// Whether the Compose file gives it a health check (its image may have one as well).
-    pub has_healthcheck: bool,
-    /// The profiles it belongs to.
-    pub profiles: Vec<String>,
-    /// The expected number of containers.
-    pub replicas: u64,
-    /// Whether it mounts a volume or directory, so that it may store data.
-    pub keeps_data: bool,
-    /// The conditions for its start.
-    pub needs: Vec<Need>,
-}
-
-impl Rendered {
-    /// The service called `name`.
-    pub fn service(&self, name: &str) -> Option<&RenderedService> {
-        self.services.iter().find(|service| service.name == name)
-    }
-
-    /// The name under which Compose looks for the image of `service`.
-    pub fn image_name(&self, service: &RenderedService) -> String {
-        service.image.clone().unwrap_or_else(|| format!("{}-{}", self.name, service.name))
-    }
-
-    /// The services that are expected to have containers.
-    pub fn expected(&self) -> impl Iterator<Item = &RenderedService> {
-        self.services.iter().filter(|service| service.replicas > 0)
-    }
-}
-
 /// Reads the project's configuration with Compose. `key` hides secret values in what is stored of it.
 ///
 /// # Errors
 /// When the directory or env file is missing, the file is not valid, or Compose is not installed.
-pub async fn render(project: &Project, key: &Key) -> Result<Rendered> {
+pub(crate) async fn render(project: &StackFiles, key: &Key) -> Result<Rendered> {
     render_own(Tool::Direct, project, key).await
 }
 
-pub(super) async fn render_own(tool: Tool<'_>, project: &Project, key: &Key) -> Result<Rendered> {
+/// The same for a check. The digests in the result can be compared within this run only.
+pub(crate) async fn render_in(session: &Session, project: &StackFiles) -> Result<Rendered> {
+    render_own(Tool::Check(session), project, &Key::from([0; 32])).await
+}
+
+pub(super) async fn render_own(tool: Tool<'_>, project: &StackFiles, key: &Key) -> Result<Rendered> {
     render_argv(tool, project, project.argv(&["config", "--format", "json"]), key).await
 }
 
-pub(super) async fn render_kept(
+pub(super) async fn render_stored(
     tool: Tool<'_>,
-    project: &Project,
+    project: &StackFiles,
     name: &str,
     files: &[&Path],
     key: &Key,
@@ -96,22 +45,24 @@ pub(super) async fn render_kept(
     render_argv(tool, project, project.argv_with(name, files, &["config", "--format", "json"]), key).await
 }
 
-async fn render_argv(tool: Tool<'_>, project: &Project, argv: Vec<String>, key: &Key) -> Result<Rendered> {
+async fn render_argv(tool: Tool<'_>, project: &StackFiles, argv: Vec<String>, key: &Key) -> Result<Rendered> {
     let own = project.clone();
-    let read = off_thread(move || -> Result<(EnvFile, Vec<String>)> {
+    let files = off_thread(move || -> Result<(EnvFile, Vec<String>)> {
         own.check()?;
         let env = match own.env_path() {
             Some(file) => EnvFile::read(&file)
-                .map_err(|error| ComposeError::EnvFileInvalid { file, why: error.to_string() })?,
+                .map_err(|error| OrchestratorError::EnvFileInvalid { file, why: error.to_string() })?,
             None => EnvFile::default(),
         };
         Ok((env, roots(&own)))
     });
-    let (env, roots) = read.await.map_err(ComposeError::io("read the project's files", &project.dir))??;
-    let out = ask(tool, project, argv, &env).await?;
-    let config: Value = serde_json::from_slice(&out).map_err(|error| ComposeError::ComposeInvalid {
-        message: format!("the output of Docker Compose is not JSON ({error})"),
-    })?;
+    let (env, roots) =
+        files.await.map_err(OrchestratorError::io("read the project's files", &project.dir))??;
+    let out = read(tool, project, argv, &env).await?;
+    let config: Value =
+        serde_json::from_slice(&out).map_err(|error| OrchestratorError::DefinitionInvalid {
+            message: format!("the output of Docker Compose is not JSON ({error})"),
+        })?;
     let values: Vec<String> = env.vars.into_iter().map(|var| var.value).collect();
     Ok(take_apart(config, &values, &roots, key))
 }
@@ -123,29 +74,29 @@ fn spellings(values: &[String]) -> Vec<String> {
 }
 
 /// Runs a Compose command that reads the project, and turns its messages into errors.
-pub(super) async fn ask(
+pub(super) async fn read(
     tool: Tool<'_>,
-    project: &Project,
+    project: &StackFiles,
     argv: Vec<String>,
     env: &EnvFile,
 ) -> Result<Vec<u8>> {
-    let answer = tool.ask(argv, &project.dir).await.map_err(|_| ComposeError::ComposeMissing)?;
+    let answer = tool.run(argv, &project.dir).await.map_err(|_| OrchestratorError::ToolMissing)?;
     if answer.exit.is_success() {
         return Ok(answer.out);
     }
     let probe = ["docker", "compose", "version"].map(str::to_owned).to_vec();
-    match tool.ask(probe, &project.dir).await {
+    match tool.run(probe, &project.dir).await {
         Ok(Answer { exit, .. }) if exit.is_success() => {}
-        _ => return Err(ComposeError::ComposeMissing),
+        _ => return Err(OrchestratorError::ToolMissing),
     }
     if !matches!(answer.exit, runner::Exit::Code(_)) {
-        return Err(ComposeError::ComposeStuck { why: answer.exit.to_string() });
+        return Err(OrchestratorError::ToolStuck { why: answer.exit.to_string() });
     }
     let message = Secrets::of(env, &[]).map_or_else(
         |_| "the message of Docker Compose cannot be shown, because its secrets cannot be masked".to_owned(),
         |secrets| secrets.redact(&error_lines(&answer.err)),
     );
-    Err(ComposeError::ComposeInvalid { message })
+    Err(OrchestratorError::DefinitionInvalid { message })
 }
 
 /// The lines that are not warnings, shortened.
@@ -160,7 +111,7 @@ fn error_lines(text: &str) -> String {
 }
 
 /// The project's directories, as declared and with links resolved, longest first.
-fn roots(project: &Project) -> Vec<String> {
+fn roots(project: &StackFiles) -> Vec<String> {
     let mut roots: Vec<PathBuf> = Vec::new();
     for dir in [project.base(), project.dir.clone()] {
         roots.extend(std::path::absolute(&dir));
@@ -242,14 +193,14 @@ fn one(name: &str, service: &Value) -> RenderedService {
         profiles: texts("profiles"),
         replicas: replicas.unwrap_or(1),
         keeps_data: service.get("volumes").and_then(Value::as_array).is_some_and(|list| !list.is_empty()),
-        needs: needs(service),
+        dependencies: dependencies(service),
     }
 }
 
 /// `depends_on`, to which Compose adds the services that a service shares something with (network, volumes, …).
-fn needs(service: &Value) -> Vec<Need> {
+fn dependencies(service: &Value) -> Vec<Dependency> {
     let all = service.get("depends_on").and_then(Value::as_object).into_iter().flatten();
-    all.map(|(name, how)| Need {
+    all.map(|(name, how)| Dependency {
         service: name.clone(),
         condition: match how.get("condition").and_then(Value::as_str) {
             Some("service_healthy") => Condition::ServiceHealthy,
@@ -276,12 +227,17 @@ fn plain_start(config: &Value) -> bool {
         })
 }
 
-fn port(port: &Value) -> Option<String> {
+/// A port that is published on a fixed port of the host.
+fn port(port: &Value) -> Option<PublishedPort> {
     let published = port.get("published")?;
     let published = published.as_str().map_or_else(|| published.to_string(), str::to_owned);
-    let target = port.get("target")?;
-    let host = port.get("host_ip").and_then(Value::as_str).unwrap_or("0.0.0.0");
-    Some(format!("{host}:{published}→{target}"))
+    let address = port.get("host_ip").and_then(Value::as_str).unwrap_or_default();
+    // Without a number the engine selects a free port; the container has the selected port.
+    (!published.is_empty() && published != "0").then_some(PublishedPort {
+        host: HostPort::new(address, &published),
+        container: port.get("target").and_then(Value::as_u64).and_then(|port| u16::try_from(port).ok())?,
+        tcp: port.get("protocol").and_then(Value::as_str).is_none_or(|protocol| protocol == "tcp"),
+    })
 }
 
 #[cfg(test)]
@@ -293,11 +249,11 @@ mod tests {
     #[tokio::test]
     async fn other_tasks_continue_while_the_project_is_read() {
         let home = tempfile::tempdir().unwrap();
-        let project = Project { dir: home.path().join("none"), ..Project::default() };
+        let project = StackFiles { dir: home.path().join("none"), ..StackFiles::default() };
         let others = tokio::spawn(async {});
         for _ in 0..20 {
             let missing = render(&project, &Key::from([1; 32])).await;
-            assert!(matches!(missing, Err(ComposeError::DirectoryMissing { .. })), "{missing:?}");
+            assert!(matches!(missing, Err(OrchestratorError::DirectoryMissing { .. })), "{missing:?}");
         }
         assert!(others.is_finished(), "the only thread of this runtime was blocked");
     }
@@ -310,7 +266,7 @@ mod tests {
                 "web": {
                     "build": {"context": root, "args": {"V": "1"}},
                     "environment": {"TOKEN": secret},
-                    "ports": [{"host_ip": "127.0.0.1", "target": 80, "published": "8080"}, {"target": 90}],
+                    "ports": [{"host_ip": "127.0.0.1", "target": 80, "published": "8080"}, {"target": 90}, {"target": 91, "published": "0"}],
                     "healthcheck": {"test": ["CMD", "true"]},
                     "volumes": [{"type": "bind", "source": format!("{root}/data")}],
                 },
@@ -327,7 +283,8 @@ mod tests {
     fn services_are_described_as_declared() {
         let all = rendered(config("shop", "/srv/a", "topsecret"), "topsecret", "/srv/a");
         let web = all.service("web").unwrap();
-        assert_eq!(web.ports, ["127.0.0.1:8080→80"]);
+        let ports: Vec<_> = web.ports.iter().map(PublishedPort::to_string).collect();
+        assert_eq!(ports, ["127.0.0.1:8080→80"]);
         assert!(web.build && web.has_healthcheck && web.keeps_data);
         assert_eq!(all.image_name(web), "shop-web");
         assert!(!all.service("db").unwrap().has_healthcheck);
@@ -389,7 +346,7 @@ mod tests {
         });
         let all = rendered(value, "topsecret", "/srv/a");
         let conditions: Vec<_> =
-            all.service("web").unwrap().needs.iter().map(|need| need.condition).collect();
+            all.service("web").unwrap().dependencies.iter().map(|one| one.condition).collect();
         use Condition::*;
         assert_eq!(conditions, [ServiceHealthy, ServiceCompletedSuccessfully, ServiceStarted]);
     }

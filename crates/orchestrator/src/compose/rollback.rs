@@ -5,186 +5,42 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use domain::observed::Service;
 use domain::time::human_span;
-use serde::{Deserialize, Serialize};
 
 use super::docker::Docker;
 use super::env_restore::restore_env;
-use super::error::ComposeError;
-use super::images::{before as before_tag, image_id, keep_name, split, tag};
-use super::journal::JournalKind;
-use super::observe::{Instance, instances, services};
-use super::progress::{DeployPhase, FailingService};
-use super::project::Project;
-use super::release_snapshot::{config_path, kept_project, override_of};
-use super::render::{Rendered, render_kept, render_own};
+use super::images::{before as before_tag, image_id, retained_name, split, tag};
+use super::observe::{list_containers, services};
+use super::release_snapshot::{config_path, override_of, stored_name};
+use super::render::{render_own, render_stored};
 use super::rollout::{Creation, Rollout, Stop, missing_images, running_ids, services_are};
 use super::tool::Tool;
-use super::undo::Undo;
+use crate::container::Container;
+use crate::error::OrchestratorError;
+use crate::journal::JournalKind;
+use crate::progress::DeployPhase;
+use crate::rendered::Rendered;
+use crate::stack_files::StackFiles;
+use crate::undo::Undo;
+use crate::work::{BACKUP, Proof, RECREATE, Removal, RollbackResult, RollbackTarget, RollbackWork};
 use runner::{Cmd, Exit, Outcome, Session};
-use secrets::{EnvCopy, Key};
+use secrets::Key;
 use system::files::write_durably;
 
-/// The target of a rollback.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RollbackTarget {
-    /// The release's tag, `r7`.
-    pub release_tag: String,
-    /// Image ID of each service.
-    pub images: BTreeMap<String, String>,
-    /// Where its deploy stored the configuration.
-    pub keep_dir: PathBuf,
-}
-
-/// What happens to the database when there are migrations in between.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", content = "command", rename_all = "snake_case")]
-pub enum DbChoice {
-    /// The schema stays as it is.
-    KeepSchema,
-    /// This command undoes migrations. It runs first, while the services that know them still run.
-    RollbackCommand(String),
-    /// The database is recreated, after a backup.
-    Fresh {
-        /// The command that makes the backup.
-        backup: String,
-        /// The command that recreates the database with seed data.
-        fresh: String,
-    },
-}
-
-/// The names of the stack's own database commands in messages.
-const BACKUP: &str = "The backup of the database";
-const RECREATE: &str = "Recreating the database";
-
-impl DbChoice {
-    /// What runs first, while the image names still point to the running images: its name and the command.
-    fn first(&self) -> Option<(&'static str, &str)> {
-        match self {
-            Self::KeepSchema => None,
-            Self::RollbackCommand(command) => Some(("Undoing the migrations", command)),
-            Self::Fresh { backup, .. } => Some((BACKUP, backup)),
-        }
-    }
-
-    /// What runs when the image names point to the target's images and no service has been changed, so that
-    /// `docker compose run` migrates and seeds as the target does.
-    fn then(&self) -> Option<(&'static str, &str)> {
-        match self {
-            Self::KeepSchema | Self::RollbackCommand(_) => None,
-            Self::Fresh { fresh, .. } => Some((RECREATE, fresh)),
-        }
-    }
-}
-
-/// What is removed before the target is started.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Clean {
-    /// Nothing: only what differs is replaced.
-    #[default]
-    Nothing,
-    /// All containers and networks of the project; volumes are kept.
-    Containers,
-    /// The project's volumes as well, and so all data of the stack.
-    Volumes {
-        /// The command that makes a backup of the database before.
-        backup: Option<String>,
-        /// The command that recreates the database with seed data afterwards.
-        fill: Option<String>,
-    },
-}
-
-/// The input of a rollback. Stored in the run's plan: no secrets.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RollbackWork {
-    /// The project.
-    pub project: Project,
-    /// The target.
-    pub target: RollbackTarget,
-    /// How long the services may take to become healthy, milliseconds.
-    pub health_timeout_ms: u64,
-    /// The services whose images change, as shown to the person who confirmed.
-    pub changed: Vec<String>,
-    /// The services that store no data.
-    pub stateless: Vec<String>,
-    /// What happens to the database.
-    pub db: DbChoice,
-    /// What is removed first.
-    #[serde(default)]
-    pub clean: Clean,
-    /// How to open the copy of the target's env file, if that file is to be restored first.
-    #[serde(default)]
-    pub env: Option<EnvCopy>,
-}
-
-impl RollbackWork {
-    /// Whether the database keeps its current schema.
-    pub fn keeps_schema(&self) -> bool {
-        self.db == DbChoice::KeepSchema && !matches!(self.clean, Clean::Volumes { .. })
-    }
-}
-
-/// The verification of one service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Proof {
-    /// The service.
-    pub service: String,
-    /// The expected image ID.
-    pub wanted: String,
-    /// The actual image ID; several, separated by commas, when its containers differ; empty for none.
-    pub running: String,
-}
-
-impl Proof {
-    /// Whether the two are the same.
-    pub fn holds(&self) -> bool {
-        self.wanted == self.running
-    }
-}
-
-/// The result of a rollback.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RollbackResult {
-    /// The phase in which it ended.
-    pub phase: DeployPhase,
-    /// Whether every service is healthy and runs the target's image.
-    pub ok: bool,
-    /// Services whose target image is no longer available; then nothing was done.
-    pub missing: Vec<String>,
-    /// Actual and expected images.
-    pub proof: Vec<Proof>,
-    /// Whether the configuration stored with the target was used, because the project's own files differ.
-    pub kept_config: bool,
-    /// All services as they were at the end.
-    pub services: Vec<Service>,
-    /// The services that are not healthy.
-    pub failing: Vec<FailingService>,
-    /// The last log lines of every service before anything was replaced.
-    #[serde(default)]
-    pub heard: Vec<FailingService>,
-    /// Time from the first replaced container until all were healthy, milliseconds: an upper bound of the outage.
-    /// `None` when they did not become healthy.
-    pub outage_ms: Option<u64>,
-    /// How it ended, for people.
-    pub message: String,
-}
-
-/// Executes a rollback. The outcome's result is a [`RollbackResult`]; a rollback that fails in the preflight ends as
-/// [`Exit::NotStarted`] and has changed nothing.
-pub async fn rollback(session: &Session, work: &RollbackWork) -> Outcome {
+/// Executes a rollback of `files`, as [`RollbackWork::execute`] describes it.
+pub(crate) async fn rollback(session: &Session, files: &StackFiles, work: &RollbackWork) -> Outcome {
     let target = &work.target;
-    let mut rollout = Rollout::new(session, JournalKind::Rollback, &target.keep_dir, &target.release_tag);
+    let mut rollout =
+        Rollout::new(session, files, JournalKind::Rollback, &target.snapshot_dir, &target.release_tag);
     let mut result = RollbackResult {
         phase: DeployPhase::Preflight,
         ok: false,
         missing: Vec::new(),
         proof: Vec::new(),
-        kept_config: false,
+        used_stored_config: false,
         services: Vec::new(),
         failing: Vec::new(),
-        heard: Vec::new(),
+        last_logs: Vec::new(),
         outage_ms: None,
         message: String::new(),
     };
@@ -230,17 +86,17 @@ async fn run(
     seen: &mut Option<(Docker, Rendered)>,
 ) -> Result<(), Stop> {
     let session = rollout.session;
-    let (project, target) = (&work.project, &work.target);
-    rollout.look();
-    keep_name("project", "service", &target.release_tag)?;
+    let (project, target) = (rollout.files, &work.target);
+    rollout.begin_preflight();
+    retained_name("project", "service", &target.release_tag)?;
     if let Some(copy) = &work.env {
         restore_env(rollout, project, target, copy)?;
     }
     project.check()?;
-    let way = Way::choose(session, project, target).await?;
+    let config = Config::choose(session, project, target).await?;
     let docker = rollout.engine().await?;
-    let (docker, rendered) = &*seen.insert((docker, way.rendered.clone()));
-    result.kept_config = way.kept.is_some();
+    let (docker, rendered) = &*seen.insert((docker, config.rendered.clone()));
+    result.used_stored_config = config.stored.is_some();
     result.missing = missing_images(docker, &target.images).await?;
     if !result.missing.is_empty() {
         let names = result.missing.join(", ");
@@ -252,7 +108,7 @@ async fn run(
     if target.images.is_empty() {
         return Err(Stop(format!("No images are recorded for {}. Nothing was changed.", target.release_tag)));
     }
-    let before = instances(docker, &rendered.name).await?;
+    let before = list_containers(docker, &rendered.name).await?;
     rollout.journal.project.clone_from(&rendered.name);
     rollout.journal.images.clone_from(&target.images);
     rollout.show(services(rendered, &before));
@@ -260,34 +116,34 @@ async fn run(
         session.say(&format!("{service} stores data and gets a different image."));
     }
 
-    let backup = match &work.clean {
-        Clean::Volumes { backup: Some(command), .. } => Some((BACKUP, command.as_str())),
+    let backup = match &work.removal {
+        Removal::Volumes { backup: Some(command), .. } => Some((BACKUP, command.as_str())),
         _ => None,
     };
-    for step in work.db.first().into_iter().chain(backup) {
+    for step in work.database.before_retagging().into_iter().chain(backup) {
         rollout.enter(DeployPhase::Migrating)?;
         change_database(session, project, step).await?;
     }
     // The log of a container is removed together with it.
-    result.heard = rollout.collect_logs(docker, &before).await;
+    result.last_logs = rollout.collect_logs(docker, &before).await;
 
     let by_id = retag(rollout, docker, work, rendered, &before).await?;
 
-    if let Some(step) = work.db.then() {
+    if let Some(step) = work.database.after_retagging() {
         change_database(session, project, step).await?;
     }
     rollout.enter(DeployPhase::Starting)?;
     let health = Duration::from_millis(work.health_timeout_ms);
     rollout.clean_up(docker, &rendered.name).await?;
     let replaced = Instant::now();
-    let files = way.files(session, project, &by_id)?;
-    let argv = way.argv(project, files.as_deref(), Rollout::making(rendered));
+    let files = config.files(session, project, &by_id)?;
+    let argv = config.argv(project, files.as_deref(), Rollout::create_command(rendered));
     rollout.begin_touching()?;
-    let emptied = match &work.clean {
-        Clean::Nothing => Ok(()),
-        Clean::Containers => {
+    let emptied = match &work.removal {
+        Removal::Nothing => Ok(()),
+        Removal::Containers => {
             session.say("Removing all containers and networks; volumes are kept.");
-            let argv = way.argv(project, files.as_deref(), &["down", "--remove-orphans"]);
+            let argv = config.argv(project, files.as_deref(), &["down", "--remove-orphans"]);
             if let Err(Stop(why)) = rollout.down(docker, &rendered.name, argv, &project.dir).await {
                 session.say(&format!(
                     "Not everything could be removed: {why} Continuing: all that can be recreated is recreated."
@@ -295,12 +151,12 @@ async fn run(
             }
             Ok(())
         }
-        Clean::Volumes { fill, .. } => {
+        Removal::Volumes { recreate, .. } => {
             session.say("Removing all containers, networks and volumes.");
-            let argv = way.argv(project, files.as_deref(), &["down", "--remove-orphans", "--volumes"]);
+            let argv = config.argv(project, files.as_deref(), &["down", "--remove-orphans", "--volumes"]);
             let down = rollout.down(docker, &rendered.name, argv, &project.dir).await;
             let down = down.map_err(|Stop(why)| Stop(format!("Not all volumes could be removed: {why}")));
-            match (down, fill) {
+            match (down, recreate) {
                 (Ok(()), Some(command)) => {
                     let failed = |_| Stop(format!("{RECREATE} failed; the volumes are empty."));
                     change_database(session, project, (RECREATE, command)).await.map_err(failed)
@@ -313,20 +169,21 @@ async fn run(
         .iter()
         .filter(|one| work.stateless.contains(&one.service))
         .filter(|one| target.images.get(&one.service) != Some(&one.image));
-    let make = Creation { argv, dir: &project.dir, health, short: old.cloned().collect() };
-    let made = rollout.make(docker, rendered, &before, make).await;
-    if made.is_err() {
+    let stop_early = old.cloned().collect();
+    let creation = Creation { argv, dir: &project.dir, health_timeout: health, stop_early };
+    let created = rollout.create(docker, rendered, &before, creation).await;
+    if created.is_err() {
         rollout.untouched(docker, &rendered.name, &before).await;
     }
-    made?;
-    if !way.extra.is_empty() {
-        remove(session, project, &way.extra).await;
+    created?;
+    if !config.extra.is_empty() {
+        remove(session, project, &config.extra).await;
     }
 
     rollout.enter(DeployPhase::Probing)?;
     let waited = rollout.wait(docker, rendered, &before, health).await;
     let outage = u64::try_from(replaced.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let found = instances(docker, &rendered.name).await?;
+    let found = list_containers(docker, &rendered.name).await?;
     result.proof = prove(rendered, target, &found);
     waited?;
     result.outage_ms = Some(outage);
@@ -340,7 +197,7 @@ async fn run(
     }
     // Services had to be started again, whatever happened to the volumes.
     emptied?;
-    if way.kept.is_some() {
+    if config.stored.is_some() {
         session.say(
             "The project's Compose files differ from those of the release: running `docker compose up -d` manually \
              would apply them.",
@@ -359,7 +216,7 @@ async fn run(
 /// Runs one of the stack's commands for its database.
 async fn change_database(
     session: &Session,
-    project: &Project,
+    project: &StackFiles,
     (what, command): (&str, &str),
 ) -> Result<(), Stop> {
     let mut cmd = Cmd::bash(command);
@@ -372,71 +229,71 @@ async fn change_database(
 }
 
 /// Which configuration is used.
-struct Way {
+struct Config {
     rendered: Rendered,
     /// The stored configuration, where the project's own files differ from it.
-    kept: Option<PathBuf>,
+    stored: Option<PathBuf>,
     /// Services of the project's own files that the target does not have.
     extra: Vec<String>,
 }
 
-impl Way {
+impl Config {
     /// The project's own files are preferred: a manual `docker compose up` afterwards then changes nothing. If they
     /// have changed since, or are invalid, the configuration stored with the target is used.
-    async fn choose(session: &Session, project: &Project, target: &RollbackTarget) -> Result<Self, Stop> {
+    async fn choose(session: &Session, project: &StackFiles, target: &RollbackTarget) -> Result<Self, Stop> {
         let key = Key::from([0; 32]);
-        let path = config_path(&target.keep_dir);
+        let path = config_path(&target.snapshot_dir);
         let own = async || render_own(Tool::Run(session), project, &key).await;
         if !path.is_file() {
             session.say("No configuration is stored with this release. Using the project's Compose files.");
-            return Ok(Self { rendered: own().await?, kept: None, extra: Vec::new() });
+            return Ok(Self { rendered: own().await?, stored: None, extra: Vec::new() });
         }
         let files = [path.as_path()];
-        let kept = async |name: &str| render_kept(Tool::Run(session), project, name, &files, &key).await;
+        let stored = async |name: &str| render_stored(Tool::Run(session), project, name, &files, &key).await;
         // Compose takes a while to answer, so both are requested together if the name is known beforehand.
         let likely = match &project.name {
             Some(name) => Some(name.clone()),
-            None => kept_project(target.keep_dir.clone()).await,
+            None => stored_name(target.snapshot_dir.clone()).await,
         };
         let (own, early) = match &likely {
             Some(name) => {
-                let (own, kept) = tokio::join!(own(), kept(name));
-                (own, Some(kept))
+                let (own, stored) = tokio::join!(own(), stored(name));
+                (own, Some(stored))
             }
             None => (own().await, None),
         };
         let name = match (&own, &project.name) {
             (Ok(own), _) => own.name.clone(),
             (Err(_), Some(name)) => name.clone(),
-            (Err(ComposeError::ComposeInvalid { .. }), None) => likely.clone().unwrap_or_default(),
+            (Err(OrchestratorError::DefinitionInvalid { .. }), None) => likely.clone().unwrap_or_default(),
             (Err(_), None) => String::new(),
         };
         if name.is_empty() {
             return Err(own.err().map_or_else(|| Stop("The project has no name.".to_owned()), Stop::from));
         }
-        let kept = match early.filter(|_| likely.as_deref() == Some(name.as_str())) {
-            Some(kept) => kept,
-            None => kept(&name).await,
+        let stored = match early.filter(|_| likely.as_deref() == Some(name.as_str())) {
+            Some(stored) => stored,
+            None => stored(&name).await,
         };
-        match (own, kept) {
-            (Ok(own), Ok(kept)) if own.run_digest == kept.run_digest => {
-                Ok(Self { rendered: own, kept: None, extra: Vec::new() })
+        match (own, stored) {
+            (Ok(own), Ok(stored)) if own.run_digest == stored.run_digest => {
+                Ok(Self { rendered: own, stored: None, extra: Vec::new() })
             }
-            (own, Ok(kept)) => {
+            (own, Ok(stored)) => {
                 let extra =
-                    own.iter().flat_map(|own| &own.services).filter(|s| kept.service(&s.name).is_none());
+                    own.iter().flat_map(|own| &own.services).filter(|s| stored.service(&s.name).is_none());
                 let extra = extra.map(|service| service.name.clone()).collect();
                 session.say(
                     "The Compose files have changed since this release. Using the configuration stored with it.",
                 );
-                Ok(Self { rendered: kept, kept: Some(path), extra })
+                Ok(Self { rendered: stored, stored: Some(path), extra })
             }
             (Ok(own), Err(error)) => {
                 session.say(&format!(
                     "The configuration stored with the release cannot be used ({error}). Using the project's Compose \
                      files."
                 ));
-                Ok(Self { rendered: own, kept: None, extra: Vec::new() })
+                Ok(Self { rendered: own, stored: None, extra: Vec::new() })
             }
             (Err(error), Err(_)) => Err(error.into()),
         }
@@ -447,26 +304,26 @@ impl Way {
     fn files(
         &self,
         session: &Session,
-        project: &Project,
+        project: &StackFiles,
         by_id: &BTreeMap<String, String>,
     ) -> Result<Option<Vec<PathBuf>>, Stop> {
-        if self.kept.is_none() && by_id.is_empty() {
+        if self.stored.is_none() && by_id.is_empty() {
             return Ok(None);
         }
-        let mut files = self.kept.clone().map_or_else(|| project.file_paths(), |kept| vec![kept]);
+        let mut files = self.stored.clone().map_or_else(|| project.file_paths(), |stored| vec![stored]);
         if !by_id.is_empty() {
             let path = session.dir().join("images.yaml");
             write_durably(&path, override_of(by_id).as_bytes())
-                .map_err(ComposeError::io("write the image IDs", &path))?;
+                .map_err(OrchestratorError::io("write the image IDs", &path))?;
             files.push(path);
         }
         Ok(Some(files))
     }
 
-    fn argv(&self, project: &Project, files: Option<&[PathBuf]>, words: &[&str]) -> Vec<String> {
-        let Some(files) = files else { return project.argv(words) };
+    fn argv(&self, project: &StackFiles, files: Option<&[PathBuf]>, sub: &[&str]) -> Vec<String> {
+        let Some(files) = files else { return project.argv(sub) };
         let files: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
-        project.argv_with(&self.rendered.name, &files, words)
+        project.argv_with(&self.rendered.name, &files, sub)
     }
 }
 
@@ -478,7 +335,7 @@ async fn retag(
     docker: &Docker,
     work: &RollbackWork,
     rendered: &Rendered,
-    before: &[Instance],
+    before: &[Container],
 ) -> Result<BTreeMap<String, String>, Stop> {
     let target = &work.target;
     let mut moves: BTreeMap<String, String> = BTreeMap::new();
@@ -498,7 +355,7 @@ async fn retag(
             undo.push(Undo::Name { name, before: is_now.clone(), after });
         }
         if let Some(is_now) = is_now.filter(|now| now != id) {
-            rollout.journal.moved.insert(name.clone(), is_now);
+            rollout.journal.moved_names.insert(name.clone(), is_now);
         }
         moves.insert(name, id.clone());
     }
@@ -507,7 +364,7 @@ async fn retag(
     rollout.will_change(undo)?;
     let spare = before_tag(&target.release_tag);
     for one in before.iter().filter(|one| target.images.get(&one.service) != Some(&one.image)) {
-        let name = keep_name(&rendered.name, &one.service, &spare)?;
+        let name = retained_name(&rendered.name, &one.service, &spare)?;
         // A container may run an image that was already deleted; then there is nothing to protect.
         if image_id(docker, &one.image).await?.is_some() {
             tag(docker, &one.image, &name).await?;
@@ -520,20 +377,20 @@ async fn retag(
     Ok(by_id)
 }
 
-fn prove(rendered: &Rendered, target: &RollbackTarget, found: &[Instance]) -> Vec<Proof> {
+fn prove(rendered: &Rendered, target: &RollbackTarget, found: &[Container]) -> Vec<Proof> {
     let expected =
         rendered.expected().filter_map(|service| Some((service, target.images.get(&service.name)?)));
     expected
-        .map(|(service, wanted)| Proof {
+        .map(|(service, id)| Proof {
             service: service.name.clone(),
-            wanted: wanted.clone(),
-            running: running_ids(found, &service.name).join(","),
+            expected: id.clone(),
+            actual: running_ids(found, &service.name).join(","),
         })
         .collect()
 }
 
 /// Removes the services that the target does not have. Their volumes are kept.
-async fn remove(session: &Session, project: &Project, extra: &[String]) {
+async fn remove(session: &Session, project: &StackFiles, extra: &[String]) {
     let mut sub = vec!["rm", "--stop", "--force"];
     sub.extend(extra.iter().map(String::as_str));
     let mut cmd = Cmd::new(project.argv(&sub));

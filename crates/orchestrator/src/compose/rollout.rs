@@ -12,15 +12,17 @@ use futures::future::join_all;
 use super::clean_up::{clean_up, is_leftover};
 use super::docker::{Address, Docker, LONG_TIMEOUT};
 use super::early_stop::stop_early;
-use super::error::{ComposeError, Result};
-use super::images::images_present;
-use super::journal::{Journal, JournalKind, read_journal};
-use super::observe::{Instance, container_logs, instances, service_logs, services};
+use super::images;
+use super::observe::{container_logs, list_containers, service_logs, services};
 use super::probe::{Waited, wait_ready};
-use super::progress::{DeployPhase, FailingService, Progress};
-use super::render::Rendered;
 use super::start::{Starter, start};
-use super::undo::{Undo, UndoStack};
+use crate::container::Container;
+use crate::error::{OrchestratorError, Result};
+use crate::journal::{Journal, JournalKind, read_journal};
+use crate::progress::{DeployPhase, FailingService, Progress};
+use crate::rendered::Rendered;
+use crate::stack_files::StackFiles;
+use crate::undo::{Undo, UndoStack};
 use runner::{Cmd, Exit, Session};
 use system::clock::now;
 
@@ -42,8 +44,8 @@ const UP_TIMEOUT: Duration = Duration::from_secs(120);
 #[derive(Debug)]
 pub(super) struct Stop(pub(super) String);
 
-impl From<ComposeError> for Stop {
-    fn from(error: ComposeError) -> Self {
+impl From<OrchestratorError> for Stop {
+    fn from(error: OrchestratorError) -> Self {
         let text = error.to_string();
         let mut letters = text.chars();
         let first = letters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
@@ -58,20 +60,22 @@ pub(super) struct Creation<'a> {
     /// The directory in which it runs.
     pub(super) dir: &'a Path,
     /// How long services may take to become healthy.
-    pub(super) health: Duration,
+    pub(super) health_timeout: Duration,
     /// Old containers without data; they get a short grace period.
-    pub(super) short: Vec<Instance>,
+    pub(super) stop_early: Vec<Container>,
 }
 
 /// A deploy or rollback in progress.
 pub(super) struct Rollout<'a> {
     pub(super) session: &'a Session,
+    /// The declared stack.
+    pub(super) files: &'a StackFiles,
     pub(super) journal: Journal,
     path: PathBuf,
     began: Instant,
     services: Vec<Service>,
     /// The command and directory with which Compose created the containers.
-    made: Option<(Vec<String>, PathBuf)>,
+    created_with: Option<(Vec<String>, PathBuf)>,
     /// The journal of an earlier run whose changes have not been undone yet.
     left: Option<Journal>,
     /// The journal file belongs to this run.
@@ -83,7 +87,13 @@ pub(super) struct Rollout<'a> {
 }
 
 impl<'a> Rollout<'a> {
-    pub(super) fn new(session: &'a Session, kind: JournalKind, keep_dir: &Path, release_tag: &str) -> Self {
+    pub(super) fn new(
+        session: &'a Session,
+        files: &'a StackFiles,
+        kind: JournalKind,
+        snapshot_dir: &Path,
+        release_tag: &str,
+    ) -> Self {
         let mut journal = Journal {
             kind,
             run: session.plan().id.clone(),
@@ -92,18 +102,30 @@ impl<'a> Rollout<'a> {
             phase: DeployPhase::Preflight,
             at: now(),
             images: BTreeMap::new(),
-            moved: BTreeMap::new(),
+            moved_names: BTreeMap::new(),
             undo: UndoStack::default(),
             ended: false,
         };
-        let path = Journal::path(keep_dir);
+        let path = Journal::path(snapshot_dir);
         let left = read_journal(&path).ok().flatten().filter(|left| !left.undo.is_empty());
         if let Some(left) = &left {
             journal.undo.clone_from(&left.undo);
         }
         let (began, given_up) = (Instant::now(), UndoStack::default());
-        let (services, made, has_journal, seen_failing) = (Vec::new(), None, false, BTreeSet::new());
-        Self { session, journal, path, began, services, made, left, has_journal, given_up, seen_failing }
+        let (services, created_with, has_journal, seen_failing) = (Vec::new(), None, false, BTreeSet::new());
+        Self {
+            session,
+            files,
+            journal,
+            path,
+            began,
+            services,
+            created_with,
+            left,
+            has_journal,
+            given_up,
+            seen_failing,
+        }
     }
 
     pub(super) fn phase(&self) -> DeployPhase {
@@ -115,7 +137,7 @@ impl<'a> Rollout<'a> {
     }
 
     /// The preflight changes nothing, so it is shown and not journalled. The time is measured from here.
-    pub(super) fn look(&mut self) {
+    pub(super) fn begin_preflight(&mut self) {
         self.began = Instant::now();
         self.session.say("Running preflight checks.");
         self.publish();
@@ -175,11 +197,11 @@ impl<'a> Rollout<'a> {
     }
 
     /// If all containers are still those of `before`, the changes can be undone after all.
-    pub(super) async fn untouched(&mut self, docker: &Docker, project: &str, before: &[Instance]) {
-        let seen = |all: &[Instance]| -> BTreeSet<(String, bool)> {
-            all.iter().map(|one| (one.id.clone(), one.up)).collect()
+    pub(super) async fn untouched(&mut self, docker: &Docker, project: &str, before: &[Container]) {
+        let seen = |all: &[Container]| -> BTreeSet<(String, bool)> {
+            all.iter().map(|one| (one.id.clone(), one.is_running())).collect()
         };
-        if instances(docker, project).await.is_ok_and(|now| seen(&now) == seen(before)) {
+        if list_containers(docker, project).await.is_ok_and(|now| seen(&now) == seen(before)) {
             self.journal.undo = std::mem::take(&mut self.given_up);
         }
     }
@@ -191,7 +213,7 @@ impl<'a> Rollout<'a> {
         }
         // A cancelled run must not be abandoned during this.
         let _busy = self.session.activate();
-        let taken = self.journal.undo.take_back().await;
+        let taken = self.journal.undo.take_back(&Address::of(self.files)).await;
         for said in taken.done.iter().chain(&taken.failed) {
             self.session.say(said);
         }
@@ -274,12 +296,12 @@ impl<'a> Rollout<'a> {
 
     /// Connects to the Docker engine.
     pub(super) async fn engine(&self) -> Result<Docker, Stop> {
-        Ok(Docker::connect_within(&Address::from_env(), LONG_TIMEOUT, LONG_TIMEOUT).await?)
+        Ok(Docker::connect_within(&Address::of(self.files), LONG_TIMEOUT, LONG_TIMEOUT).await?)
     }
 
     /// The Compose arguments that create the containers; when Compose has more to do than start them, it starts them
     /// too. All images are available by now, and a registry could only deliver different ones.
-    pub(super) fn making(rendered: &Rendered) -> &'static [&'static str] {
+    pub(super) fn create_command(rendered: &Rendered) -> &'static [&'static str] {
         if rendered.plain_start {
             &["create", "--no-build", "--pull", "never"]
         } else {
@@ -288,37 +310,38 @@ impl<'a> Rollout<'a> {
     }
 
     /// Lets Compose create the containers; those that were stopped and could not be replaced are started again.
-    pub(super) async fn make(
+    pub(super) async fn create(
         &mut self,
         docker: &Docker,
         rendered: &Rendered,
-        before: &[Instance],
-        make: Creation<'_>,
+        before: &[Container],
+        creation: Creation<'_>,
     ) -> Result<(), Stop> {
-        self.made = Some((make.argv.clone(), make.dir.to_owned()));
-        let made = {
-            let mut compose = pin!(self.compose(docker, &rendered.name, make.argv, make.dir, make.health));
+        self.created_with = Some((creation.argv.clone(), creation.dir.to_owned()));
+        let created = {
+            let Creation { argv, dir, health_timeout, stop_early: old } = creation;
+            let mut compose = pin!(self.compose(docker, &rendered.name, argv, dir, health_timeout));
             tokio::select! {
                 done = &mut compose => done,
-                () = stop_early(docker, &rendered.name, make.short) => compose.await,
+                () = stop_early(docker, &rendered.name, old) => compose.await,
             }
         };
-        if made.is_err()
+        if created.is_err()
             && let Err(Stop(why)) = self.start_again(docker, rendered, before).await
         {
             self.session.say(&format!("Not all containers that ran before could be started again: {why}"));
         }
-        made
+        created
     }
 
     async fn start_again(
         &self,
         docker: &Docker,
         rendered: &Rendered,
-        before: &[Instance],
+        before: &[Container],
     ) -> Result<(), Stop> {
         let _busy = self.session.activate();
-        let ran = |service: &str| before.iter().any(|one| one.up && one.service == service);
+        let ran = |service: &str| before.iter().any(|one| one.is_running() && one.service == service);
         let mut refused = Ok(());
         // More than one pass: some containers are still stopping, some wait for others, and the engine may carry out
         // requests of the failed Compose only now.
@@ -328,8 +351,8 @@ impl<'a> Rollout<'a> {
             }
             self.clean_up(docker, &rendered.name).await?;
             refused = Ok(());
-            for one in instances(docker, &rendered.name).await? {
-                if one.up || !ran(&one.service) || is_leftover(&one.name) {
+            for one in list_containers(docker, &rendered.name).await? {
+                if one.is_running() || !ran(&one.service) || is_leftover(&one.name) {
                     continue;
                 }
                 match start(docker, &one.id).await {
@@ -353,7 +376,7 @@ impl<'a> Rollout<'a> {
     }
 
     /// The last log lines of every service of `found`. A slow engine does not delay what follows.
-    pub(super) async fn collect_logs(&self, docker: &Docker, found: &[Instance]) -> Vec<FailingService> {
+    pub(super) async fn collect_logs(&self, docker: &Docker, found: &[Container]) -> Vec<FailingService> {
         let all = join_all(found.iter().map(|one| async move {
             let lines = container_logs(docker, &one.id, LAST_LINES, |text| self.session.redact(text)).await;
             FailingService {
@@ -361,7 +384,7 @@ impl<'a> Rollout<'a> {
                 health: one.health,
                 exit_code: one.exit_code,
                 last_lines: lines.unwrap_or_default(),
-                check_said: self.session.redact(&one.check_said),
+                health_output: self.session.redact(&one.health_output),
             }
         }));
         tokio::time::timeout(LOGS_TIMEOUT, all).await.unwrap_or_default()
@@ -409,7 +432,7 @@ impl<'a> Rollout<'a> {
         &mut self,
         docker: &Docker,
         rendered: &Rendered,
-        before: &[Instance],
+        before: &[Container],
         health: Duration,
     ) -> Result<(), Stop> {
         // A requested stop is handled in there, once every service was started.
@@ -465,7 +488,7 @@ impl<'a> Rollout<'a> {
         names: &[String],
         health: Duration,
     ) -> Result<(), Stop> {
-        let Some((argv, dir)) = self.made.clone() else { return Ok(()) };
+        let Some((argv, dir)) = self.created_with.clone() else { return Ok(()) };
         self.session.say(&format!(
             "The Docker engine reports {} as already started and does not start them. Recreating their containers.",
             names.join(", ")
@@ -488,7 +511,7 @@ impl<'a> Rollout<'a> {
         docker: &Docker,
         rendered: &Rendered,
     ) -> Result<(Vec<Service>, Vec<FailingService>)> {
-        let found = instances(docker, &rendered.name).await?;
+        let found = list_containers(docker, &rendered.name).await?;
         let all = services(rendered, &found);
         let mut failing = Vec::new();
         for (service, health) in failing_now(&all, &self.seen_failing) {
@@ -502,7 +525,7 @@ impl<'a> Rollout<'a> {
                 health,
                 exit_code: worst.and_then(|one| one.exit_code),
                 last_lines: last_lines.unwrap_or_default(),
-                check_said: worst.map(|one| self.session.redact(&one.check_said)).unwrap_or_default(),
+                health_output: worst.map(|one| self.session.redact(&one.health_output)).unwrap_or_default(),
             });
         }
         Ok((all, failing))
@@ -520,8 +543,8 @@ impl<'a> Rollout<'a> {
             for line in &service.last_lines {
                 self.session.say(&format!("  {line}"));
             }
-            if !service.check_said.is_empty() {
-                self.session.say(&format!("  (health check) {}", service.check_said));
+            if !service.health_output.is_empty() {
+                self.session.say(&format!("  (health check) {}", service.health_output));
             }
         }
     }
@@ -553,7 +576,7 @@ pub(super) fn services_are(n: usize) -> String {
 }
 
 /// The image IDs of the service's containers, each different one once.
-pub(super) fn running_ids(found: &[Instance], service: &str) -> Vec<String> {
+pub(super) fn running_ids(found: &[Container], service: &str) -> Vec<String> {
     let mut ids: Vec<_> =
         found.iter().filter(|one| one.service == service).map(|one| one.image.clone()).collect();
     ids.sort();
@@ -563,7 +586,7 @@ pub(super) fn running_ids(found: &[Instance], service: &str) -> Vec<String> {
 
 /// The services whose image is missing.
 pub(super) async fn missing_images(docker: &Docker, ids: &BTreeMap<String, String>) -> Result<Vec<String>> {
-    let missing = images_present(docker, ids.values()).await?;
+    let missing = images::missing_images(docker, ids.values()).await?;
     Ok(ids.iter().filter(|(_, id)| missing.contains(id)).map(|(service, _)| service.clone()).collect())
 }
 

@@ -8,30 +8,10 @@ use std::collections::BTreeSet;
 use tokio::task::JoinSet;
 
 use super::docker::Docker;
-use super::error::{ComposeError, Result};
-use super::observe::Instance;
 use super::probe::Opinion;
-use super::render::{Rendered, RenderedService};
-
-/// A condition for the start of a service: the values of `depends_on.*.condition` in the Compose specification.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Condition {
-    /// The other has been started.
-    ServiceStarted,
-    /// The other is healthy.
-    ServiceHealthy,
-    /// The other has ended with exit code 0.
-    ServiceCompletedSuccessfully,
-}
-
-/// One service that another waits for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Need {
-    /// The other service.
-    pub service: String,
-    /// The condition.
-    pub condition: Condition,
-}
+use crate::container::Container;
+use crate::error::{OrchestratorError, Result};
+use crate::rendered::{Condition, Rendered, RenderedService};
 
 /// Starts containers until every service has been started.
 pub(super) struct Starter {
@@ -65,7 +45,7 @@ impl Starter {
     }
 
     /// Whether all containers of the service were started.
-    pub(super) fn has_begun(&self, service: &str, found: &[Instance]) -> bool {
+    pub(super) fn has_begun(&self, service: &str, found: &[Container]) -> bool {
         found.iter().filter(|one| one.service == service).all(|one| self.begun.contains(&one.id))
     }
 
@@ -81,8 +61,8 @@ impl Starter {
     }
 
     /// Starts what can be started now. `opinions` are the assessments of the services of `rendered`, in its order.
-    pub(super) fn step(&mut self, rendered: &Rendered, found: &[Instance], opinions: &[Opinion]) {
-        self.begun.extend(found.iter().filter(|one| one.up).map(|one| one.id.clone()));
+    pub(super) fn step(&mut self, rendered: &Rendered, found: &[Container], opinions: &[Opinion]) {
+        self.begun.extend(found.iter().filter(|one| one.is_running()).map(|one| one.id.clone()));
         for service in rendered.expected() {
             if self.has_begun(&service.name, found) || !self.may_start(service, rendered, found, opinions) {
                 continue;
@@ -123,7 +103,7 @@ impl Starter {
     pub(super) fn is_stuck(
         &self,
         rendered: &Rendered,
-        found: &[Instance],
+        found: &[Container],
         failing: &[(String, String)],
     ) -> bool {
         if !self.tasks.is_empty() {
@@ -135,7 +115,9 @@ impl Starter {
                 .expected()
                 .filter(|service| !lost.contains(service.name.as_str()))
                 .filter(|service| !self.has_begun(&service.name, found))
-                .filter(|service| service.needs.iter().any(|need| lost.contains(need.service.as_str())))
+                .filter(|service| {
+                    service.dependencies.iter().any(|need| lost.contains(need.service.as_str()))
+                })
                 .map(|service| service.name.as_str())
                 .collect();
             if more.is_empty() {
@@ -152,10 +134,10 @@ impl Starter {
         &self,
         service: &RenderedService,
         rendered: &Rendered,
-        found: &[Instance],
+        found: &[Container],
         opinions: &[Opinion],
     ) -> bool {
-        service.needs.iter().all(|need| {
+        service.dependencies.iter().all(|need| {
             let Some(at) = rendered.expected().position(|other| other.name == need.service) else {
                 // Not part of this project now: Compose has reported it, or does not require it.
                 return true;
@@ -166,7 +148,7 @@ impl Starter {
                 Condition::ServiceHealthy => begun && opinions.get(at) == Some(&Opinion::Good),
                 Condition::ServiceCompletedSuccessfully => {
                     let mut own = found.iter().filter(|one| one.service == need.service);
-                    begun && own.all(|one| !one.up && one.exit_code == Some(0))
+                    begun && own.all(|one| !one.is_running() && one.exit_code == Some(0))
                 }
             }
         })
@@ -174,17 +156,17 @@ impl Starter {
 }
 
 /// Whether the engine refuses to start a container because of leftovers of an earlier start.
-fn is_wedged(error: &ComposeError) -> bool {
-    let ComposeError::Refused { status: 500, message } = error else { return false };
+fn is_wedged(error: &OrchestratorError) -> bool {
+    let OrchestratorError::Refused { status: 500, message } = error else { return false };
     message.contains("task ") && message.contains("already exists")
 }
 
 /// Starts one container.
 pub(super) async fn start(docker: &Docker, id: &str) -> Result<()> {
     let none = None::<bollard::query_parameters::StartContainerOptions>;
-    match docker.ask(docker.client().start_container(id, none)).await {
+    match docker.send(docker.client().start_container(id, none)).await {
         // It is already running.
-        Err(ComposeError::Refused { status: 304, .. }) => Ok(()),
+        Err(OrchestratorError::Refused { status: 304, .. }) => Ok(()),
         other => other,
     }
 }
@@ -195,7 +177,8 @@ mod tests {
 
     #[test]
     fn only_leftovers_of_the_engine_are_a_reason_to_recreate_a_container() {
-        let refused = |status, message: &str| ComposeError::Refused { status, message: message.to_owned() };
+        let refused =
+            |status, message: &str| OrchestratorError::Refused { status, message: message.to_owned() };
         let id = "bbc6a77385b60306ec8161ff8033dcb939dc6137621cefa6baa99ab6715536fa";
         assert!(is_wedged(&refused(500, &format!("task {id}: already exists"))));
         for other in [

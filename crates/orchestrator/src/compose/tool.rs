@@ -4,22 +4,24 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::error::{OrchestratorError, Result};
+use crate::stack_files::StackFiles;
 use runner::{Cmd, Exit, Session, base_environment, bounded};
 
 /// Time limit of a tool.
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// Most bytes of output.
-const ANSWER_CAP: usize = 16 * 1024 * 1024;
+const MAX_OUTPUT_BYTES: usize = 16 * 1024 * 1024;
 
 /// The output of a tool.
 #[derive(Debug)]
-pub struct Answer {
+pub(super) struct Answer {
     /// How it ended.
-    pub exit: Exit,
+    pub(super) exit: Exit,
     /// Standard output.
     pub(super) out: Vec<u8>,
     /// Standard error, when it failed.
-    pub err: String,
+    pub(super) err: String,
 }
 
 /// The caller.
@@ -27,17 +29,35 @@ pub struct Answer {
 pub(super) enum Tool<'a> {
     /// The server itself.
     Direct,
-    /// A run: its supervisor must know every process.
+    /// A run that changes the stack: its supervisor must know every process, and a requested stop waits for them.
     Run(&'a Session),
+    /// A check in a run: a requested stop ends its processes, and error output is written to the run's log.
+    Check(&'a Session),
 }
 
 impl Tool<'_> {
     /// Runs `argv` in `dir` and returns what it wrote. Fails only when there is no such program.
-    pub(super) async fn ask(self, argv: Vec<String>, dir: &Path) -> io::Result<Answer> {
+    pub(super) async fn run(self, argv: Vec<String>, dir: &Path) -> io::Result<Answer> {
         match self {
             Tool::Direct => direct(argv, dir).await,
             Tool::Run(session) => Ok(inside(session, argv, dir).await),
+            Tool::Check(session) => Ok(for_check(session, argv, dir).await),
         }
+    }
+}
+
+/// The version of Compose.
+///
+/// # Errors
+/// [`OrchestratorError::ToolMissing`], or [`OrchestratorError::ToolStuck`] with how it ended.
+pub(crate) async fn version(session: &Session, files: &StackFiles) -> Result<String> {
+    let argv = ["docker", "compose", "version", "--short"].map(str::to_owned).to_vec();
+    let answer = Tool::Check(session).run(argv, &files.dir).await;
+    let answer = answer.map_err(|_| OrchestratorError::ToolMissing)?;
+    let version = String::from_utf8_lossy(&answer.out).trim().to_owned();
+    match answer.exit {
+        Exit::Code(0) if !version.is_empty() => Ok(version),
+        exit => Err(OrchestratorError::ToolStuck { why: exit.to_string() }),
     }
 }
 
@@ -45,26 +65,36 @@ async fn direct(argv: Vec<String>, dir: &Path) -> io::Result<Answer> {
     let (program, arguments) = argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     let mut command = tokio::process::Command::new(program);
     command.args(arguments).current_dir(dir).env_clear().envs(base_environment());
-    let (answer, out) = bounded::output(command, TIMEOUT, ANSWER_CAP as u64).await?;
+    let (answer, out) = bounded::output(command, TIMEOUT, MAX_OUTPUT_BYTES as u64).await?;
     Ok(Answer { exit: answer.exit, out, err: answer.err })
 }
 
 /// The run's log is for commands that change something: reading commands write nothing to it, and a failed one is run
 /// again for its error output.
 async fn inside(session: &Session, argv: Vec<String>, dir: &Path) -> Answer {
-    let ask = async |script: &str| {
-        let words = ["sh", "-c", script, "sh"].into_iter().map(str::to_owned).chain(argv.iter().cloned());
-        let mut cmd = Cmd::new(words);
+    let run = async |script: &str| {
+        let argv = ["sh", "-c", script, "sh"].into_iter().map(str::to_owned).chain(argv.iter().cloned());
+        let mut cmd = Cmd::new(argv);
         cmd.cwd = Some(dir.to_owned());
         cmd.clear = true;
         cmd.shielded = true;
         cmd.timeout = Some(TIMEOUT);
-        session.capture(cmd, ANSWER_CAP).await
+        session.capture(cmd, MAX_OUTPUT_BYTES).await
     };
-    let (exit, out) = ask("exec \"$@\" 2>/dev/null").await;
+    let (exit, out) = run("exec \"$@\" 2>/dev/null").await;
     if exit.is_success() {
         return Answer { exit, out, err: String::new() };
     }
-    let (_, err) = ask("exec \"$@\" 2>&1 >/dev/null").await;
+    let (_, err) = run("exec \"$@\" 2>&1 >/dev/null").await;
     Answer { exit, out, err: String::from_utf8_lossy(&err).into_owned() }
+}
+
+async fn for_check(session: &Session, argv: Vec<String>, dir: &Path) -> Answer {
+    let mut cmd = Cmd::new(argv);
+    cmd.cwd = Some(dir.to_owned());
+    // Compose reads the env file itself; variables of the shell would override it.
+    cmd.clear = true;
+    cmd.timeout = Some(TIMEOUT);
+    let (exit, out) = session.capture(cmd, MAX_OUTPUT_BYTES).await;
+    Answer { exit, out, err: String::new() }
 }

@@ -1,65 +1,18 @@
-//! How the changes of a deploy or rollback are undone when it ends before any service was changed.
-//!
-//! Each change is written to the journal before it is made, so that the changes of a crashed run are undone as well: by
-//! the recovery, or by the next deploy or rollback that does not complete either.
+//! Undoes the changes of a deploy or rollback that ended before any service was changed.
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
-
-use serde::{Deserialize, Serialize};
+use std::path::Path;
 
 use super::docker::{Address, Docker, LONG_TIMEOUT};
-use super::error::{ComposeError, Result};
 use super::images::{image_id, tag, untag};
-use super::journal::read_journal;
+use crate::error::{OrchestratorError, Result};
+use crate::journal::read_journal;
+use crate::undo::{EncryptedCopy, TakenBack, Undo, UndoStack};
 use secrets::{EnvCopy, replace};
 use system::files::off_thread;
 
-/// One change, and what was there before.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Undo {
-    /// An image name that is moved to another image.
-    Name {
-        /// The name.
-        name: String,
-        /// The image that had it; `None`: no image did.
-        before: Option<String>,
-        /// The image that gets it; `None`: the result of a build.
-        after: Option<String>,
-    },
-    /// An env file that is replaced by the one kept with a release.
-    Env {
-        /// The file.
-        path: PathBuf,
-        /// How both copies are decrypted.
-        copy: EnvCopy,
-        /// The copy of the previous file; `None`: there was none.
-        before: Option<SealedAt>,
-        /// The copy of the new file.
-        after: SealedAt,
-    },
-}
-
-/// Where an encrypted copy of an env file is stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SealedAt {
-    /// The directory.
-    pub dir: PathBuf,
-    /// The release that it is bound to.
-    pub release: String,
-}
-
 impl Undo {
-    /// What is changed: an image name or a file.
-    fn subject(&self) -> String {
-        match self {
-            Self::Name { name, .. } => format!("image {name}"),
-            Self::Env { path, .. } => format!("file {}", path.display()),
-        }
-    }
-
     /// Undoes the change. Changes that others have made since are kept. Returns what was done, for people;
     /// `None`: there was nothing to do.
     async fn take_back(&self, docker: Option<&Docker>) -> Result<Option<String>> {
@@ -67,7 +20,7 @@ impl Undo {
             Self::Name { name, before, after } => {
                 let Some(docker) = docker else {
                     let error = io::ErrorKind::NotConnected.into();
-                    return Err(ComposeError::io("restore an image name", Path::new(name))(error));
+                    return Err(OrchestratorError::io("restore an image name", Path::new(name))(error));
                 };
                 take_name_back(docker, name, before.as_deref(), after.as_deref()).await
             }
@@ -75,14 +28,14 @@ impl Undo {
                 let (file, copy) = (path.clone(), copy.clone());
                 let (before, after) = (before.clone(), after.clone());
                 let taken = off_thread(move || take_env_back(&file, &copy, before.as_ref(), &after)).await;
-                taken.map_err(ComposeError::io("restore the env file", path))?
+                taken.map_err(OrchestratorError::io("restore the env file", path))?
             }
         }
     }
 }
 
-async fn connect() -> Result<Docker> {
-    Docker::connect_within(&Address::from_env(), LONG_TIMEOUT, LONG_TIMEOUT).await
+async fn connect(engine: &Address) -> Result<Docker> {
+    Docker::connect_within(engine, LONG_TIMEOUT, LONG_TIMEOUT).await
 }
 
 async fn take_name_back(
@@ -113,11 +66,11 @@ async fn take_name_back(
 fn take_env_back(
     path: &Path,
     copy: &EnvCopy,
-    before: Option<&SealedAt>,
-    after: &SealedAt,
+    before: Option<&EncryptedCopy>,
+    after: &EncryptedCopy,
 ) -> Result<Option<String>> {
-    let failed = |error: io::Error| ComposeError::io("restore the env file", path)(error);
-    let open = |at: &SealedAt| copy.open(&at.dir, &at.release).map_err(|e| failed(io::Error::other(e)));
+    let failed = |error: io::Error| OrchestratorError::io("restore the env file", path)(error);
+    let open = |at: &EncryptedCopy| copy.open(&at.dir, &at.release).map_err(|e| failed(io::Error::other(e)));
     let before = before.map(open).transpose()?;
     let now = match fs::read(path) {
         Ok(now) => Some(now),
@@ -137,41 +90,10 @@ fn take_env_back(
     Ok(Some(format!("{} was restored.", path.display())))
 }
 
-/// The changes that can still be undone, oldest first.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct UndoStack(Vec<Undo>);
-
 impl UndoStack {
-    /// Whether there is nothing to undo.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Adds a change. What was changed before keeps its first entry: that one knows what was there at the beginning.
-    pub fn push(&mut self, undo: Undo) {
-        let subject = undo.subject();
-        match self.0.iter_mut().find(|one| one.subject() == subject) {
-            None => self.0.push(undo),
-            Some(first) => {
-                if let (Undo::Name { after, .. }, Undo::Name { after: newer, .. }) = (&mut *first, &undo) {
-                    after.clone_from(newer);
-                }
-                if let (Undo::Env { after, .. }, Undo::Env { after: newer, .. }) = (first, &undo) {
-                    after.clone_from(newer);
-                }
-            }
-        }
-    }
-
-    /// The next change to undo: the newest.
-    fn pop(&mut self) -> Option<Undo> {
-        self.0.pop()
-    }
-
     /// Undoes everything, the newest change first. A change that cannot be undone stays on the stack and does not
     /// prevent the others. Returns what was done and what could not be done, for people.
-    pub async fn take_back(&mut self) -> TakenBack {
+    pub(super) async fn take_back(&mut self, engine: &Address) -> TakenBack {
         let mut docker = None;
         let mut taken = TakenBack::default();
         let mut left = Vec::new();
@@ -179,7 +101,7 @@ impl UndoStack {
         let mut away = None;
         while let Some(undo) = self.pop() {
             if matches!(undo, Undo::Name { .. }) && docker.is_none() && away.is_none() {
-                match connect().await {
+                match connect(engine).await {
                     Ok(connected) => docker = Some(connected),
                     Err(error) => away = Some(error.to_string()),
                 }
@@ -198,18 +120,9 @@ impl UndoStack {
             }
         }
         left.reverse();
-        self.0 = left;
+        self.restore(left);
         taken
     }
-}
-
-/// What [`UndoStack::take_back`] did, one sentence each.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TakenBack {
-    /// What was undone.
-    pub done: Vec<String>,
-    /// What could not be undone.
-    pub failed: Vec<String>,
 }
 
 /// Undoes what the last run in the journal had changed before it changed any service. To be called only when no run is
@@ -217,15 +130,15 @@ pub struct TakenBack {
 ///
 /// # Errors
 /// When the journal cannot be read or written.
-pub async fn take_back_journal(path: &Path) -> Result<TakenBack> {
-    let failed = |what: &'static str| ComposeError::io(what, path);
+pub(crate) async fn take_back_journal(engine: &Address, path: &Path) -> Result<TakenBack> {
+    let failed = |what: &'static str| OrchestratorError::io(what, path);
     let of = path.to_owned();
     let read = off_thread(move || read_journal(&of)).await.map_err(failed("read the deploy journal"))?;
     let Some(mut journal) = read? else { return Ok(TakenBack::default()) };
     if journal.undo.is_empty() {
         return Ok(TakenBack::default());
     }
-    let taken = journal.undo.take_back().await;
+    let taken = journal.undo.take_back(engine).await;
     let to = path.to_owned();
     off_thread(move || journal.write(&to)).await.map_err(failed("write the deploy journal"))??;
     Ok(taken)
@@ -233,47 +146,15 @@ pub async fn take_back_journal(path: &Path) -> Result<TakenBack> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
-
-    fn name(name: &str, before: Option<&str>, after: Option<&str>) -> Undo {
-        let owned = |text: Option<&str>| text.map(str::to_owned);
-        Undo::Name { name: name.to_owned(), before: owned(before), after: owned(after) }
-    }
-
-    #[test]
-    fn the_newest_change_is_undone_first_and_the_oldest_state_wins() {
-        let mut stack = UndoStack::default();
-        stack.push(name("web", Some("1"), Some("2")));
-        stack.push(name("db", None, Some("7")));
-        // A second run that continued from there.
-        stack.push(name("web", Some("2"), Some("3")));
-        assert_eq!(stack.pop(), Some(name("db", None, Some("7"))));
-        assert_eq!(stack.pop(), Some(name("web", Some("1"), Some("3"))), "what was there at the beginning");
-        assert!(stack.pop().is_none());
-    }
-
-    #[test]
-    fn a_stack_reads_back_from_the_journal_in_order() {
-        let mut stack = UndoStack::default();
-        stack.push(name("web", Some("1"), Some("2")));
-        let copy = EnvCopy { key: "/keys/copy".into(), stack: "shop".into() };
-        let at =
-            |release: &str| SealedAt { dir: format!("/rollback/{release}").into(), release: release.into() };
-        stack.push(Undo::Env {
-            path: "/stack/.env".into(),
-            copy,
-            before: Some(at("replaced")),
-            after: at("r3"),
-        });
-        let text = serde_json::to_string(&stack).unwrap();
-        assert_eq!(serde_json::from_str::<UndoStack>(&text).unwrap(), stack);
-    }
 
     /// An env file, and the change that replaces its text `NEW=1` by the earlier `OLD=1` when it is undone.
     fn env_undo(home: &Path) -> (PathBuf, Undo) {
         let (path, key) = (home.join(".env"), home.join("key"));
         let copy = EnvCopy { key, stack: "shop".into() };
-        let at = |name: &str| SealedAt { dir: home.join(name), release: name.to_owned() };
+        let at = |name: &str| EncryptedCopy { dir: home.join(name), release: name.to_owned() };
         copy.keep(b"OLD=1\n", &at("replaced").dir, "replaced").unwrap();
         copy.keep(b"NEW=1\n", &at("r1").dir, "r1").unwrap();
         (path.clone(), Undo::Env { path, copy, before: Some(at("replaced")), after: at("r1") })
@@ -286,7 +167,7 @@ mod tests {
         let run = async || {
             let mut stack = UndoStack::default();
             stack.push(undo.clone());
-            let taken = stack.take_back().await;
+            let taken = stack.take_back(&Address::from_env()).await;
             (taken, stack.is_empty())
         };
         fs::write(&path, "OLD=1\n").unwrap();
@@ -339,7 +220,7 @@ mod tests {
         let mut stack = UndoStack::default();
         stack.push(undo);
         let held = few_files(1);
-        let taken = stack.take_back().await;
+        let taken = stack.take_back(&Address::from_env()).await;
         drop(held);
         assert_eq!(fs::read(&path).unwrap(), b"OLD=1\n");
         assert!(taken.done.is_empty() && taken.failed.len() == 1, "{taken:?}");
@@ -347,7 +228,7 @@ mod tests {
         assert!(!stack.is_empty(), "the next run tries it again");
 
         // Once the disk works again there is nothing left to do.
-        assert_eq!(stack.take_back().await, TakenBack::default());
+        assert_eq!(stack.take_back(&Address::from_env()).await, TakenBack::default());
         assert!(stack.is_empty());
     }
 }

@@ -1,22 +1,18 @@
-//! Watching the stack: background tasks that always hold its current state, or since when it is unknown.
+//! Follows the state of the stack in the engine.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use domain::observed::Observed;
 use futures::StreamExt;
-use tokio::sync::{Notify, watch};
-use tokio::task::JoinHandle;
+use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
 use super::docker::{Address, Docker};
-use super::error::{ComposeError, Result};
-use super::file_times::FileTimes;
 use super::observe::{Seen, events, image_ids, look};
-use super::parts::{PartsReader, PartsSeen};
-use super::project::Project;
-use super::render::Rendered;
-use secrets::Key;
+use crate::error::{OrchestratorError, Result};
+use crate::parts::PartsSeen;
+use crate::rendered::Rendered;
 use system::clock::now;
 
 /// Everything is read again after this time, even without an event.
@@ -30,82 +26,29 @@ const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(3);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// A slow request does not mean a lost engine: the heartbeat decides that.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(15);
-/// How often the times of the files are checked.
-const FILES_EVERY: Duration = Duration::from_millis(250);
 /// Time between two attempts to reach an unreachable engine.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Watches one project on one engine until dropped.
-pub struct Watcher {
-    seen: watch::Receiver<Observed>,
-    poke: Arc<Notify>,
-    tasks: [JoinHandle<()>; 2],
-}
-
-impl Drop for Watcher {
-    fn drop(&mut self) {
-        self.tasks.iter().for_each(JoinHandle::abort);
-    }
-}
-
-impl Watcher {
-    /// Begins to watch. Must be called inside a Tokio runtime. The value is empty until the first read.
-    pub fn start(address: Address, project: Project, key: Key) -> Self {
-        let (publish, seen) = watch::channel(Observed::default());
-        let (parts_out, parts) = watch::channel(None);
-        let poke = Arc::new(Notify::new());
-        let reader = PartsReader::new(project, key);
-        let reading = tokio::spawn(read_parts(reader, parts_out, Arc::clone(&poke)));
-        let looking = tokio::spawn(Look { address, parts, publish, now: Observed::default() }.forever());
-        Self { seen, poke, tasks: [reading, looking] }
-    }
-
-    /// The latest observed state. The runbook is not part of it.
-    pub fn observed(&self) -> watch::Receiver<Observed> {
-        self.seen.clone()
-    }
-
-    /// Requests that everything is read now, for example because the files were just changed.
-    pub fn refresh(&self) {
-        self.poke.notify_one();
-    }
-}
-
-/// Reading files and running Compose takes a while and must not delay the state of the engine.
-async fn read_parts(reader: PartsReader, out: watch::Sender<Option<PartsSeen>>, poke: Arc<Notify>) {
-    loop {
-        // Taken before the files are read: a file that is written during this is then read once more.
-        let file_times = FileTimes::of(reader.project()).await;
-        let _ = out.send(Some(reader.read().await));
-        tokio::select! {
-            () = sleep(LOOK_AGAIN) => {}
-            () = poke.notified() => {}
-            () = changed(&reader, &file_times) => {}
-        }
-    }
-}
-
-/// Returns when a file that the release is read from has changed.
-async fn changed(reader: &PartsReader, file_times: &FileTimes) {
-    loop {
-        sleep(FILES_EVERY).await;
-        if FileTimes::of(reader.project()).await != *file_times {
-            return;
-        }
-    }
-}
-
-struct Look {
-    address: Address,
+/// The state of the stack in the engine, published whenever it changes.
+pub(crate) struct Look {
+    engine: Address,
     parts: watch::Receiver<Option<PartsSeen>>,
     publish: watch::Sender<Observed>,
     now: Observed,
 }
 
 impl Look {
-    async fn forever(mut self) {
+    pub(crate) fn new(
+        engine: Address,
+        parts: watch::Receiver<Option<PartsSeen>>,
+        publish: watch::Sender<Observed>,
+    ) -> Self {
+        Self { engine, parts, publish, now: Observed::default() }
+    }
+
+    pub(crate) async fn forever(mut self) {
         loop {
-            match Docker::connect_within(&self.address, CONNECT_TIMEOUT, LOOK_TIMEOUT).await {
+            match Docker::connect_within(&self.engine, CONNECT_TIMEOUT, LOOK_TIMEOUT).await {
                 Ok(docker) => {
                     docker.version().clone_into(&mut self.now.engine_version);
                     let why = self.attend(&docker).await;
@@ -133,7 +76,7 @@ impl Look {
                 why = &mut gone => return why,
                 result = self.follow(docker) => if let Err(error) = result {
                     match error {
-                        ComposeError::Unreachable { why } => return why,
+                        OrchestratorError::Unreachable { why } => return why,
                         // The engine responds with an error, which may be temporary.
                         other => {
                             self.take_parts();
@@ -229,12 +172,12 @@ impl Look {
     }
 
     fn report(&self) {
-        self.publish.send_if_modified(|told| {
-            let news = *told != self.now;
-            if news {
-                told.clone_from(&self.now);
+        self.publish.send_if_modified(|published| {
+            let differs = *published != self.now;
+            if differs {
+                published.clone_from(&self.now);
             }
-            news
+            differs
         });
     }
 }
@@ -249,9 +192,9 @@ async fn heartbeat(docker: &Docker) -> String {
     }
 }
 
-fn why_of(error: ComposeError) -> String {
+fn why_of(error: OrchestratorError) -> String {
     match error {
-        ComposeError::Unreachable { why } => why,
+        OrchestratorError::Unreachable { why } => why,
         other => other.to_string(),
     }
 }

@@ -1,15 +1,15 @@
 //! Helpers for the tests of deploy and rollback: a stack in a directory, runs, an engine that can be made unreachable.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use orchestrator::compose::{
-    Address, Clean, DbChoice, DeployResult, DeployWork, Docker, Progress, Project, RollbackResult,
-    RollbackTarget, RollbackWork,
+use orchestrator::{
+    DatabaseAction, DeployResult, DeployWork, Orchestrator, Progress, Removal, RollbackResult,
+    RollbackTarget, RollbackWork, StackFiles,
 };
 use runner::{Exit, LockSpec, Plan, Reader, RunDir, State, create, launch, reconcile};
 use serde_json::{Value, json};
@@ -100,38 +100,54 @@ services:
         fs::write(&path, text.replace(from, to)).unwrap();
     }
 
+    /// Where the stack is declared.
+    pub fn files(&self) -> StackFiles {
+        StackFiles {
+            name: Some(self.project.clone()),
+            dir: self.path(),
+            files: vec!["docker-compose.yml".into()],
+            env_file: Some(".env.staging".into()),
+            engine: None,
+        }
+    }
+
+    pub fn orchestrator(&self) -> Orchestrator {
+        Orchestrator::Compose(self.files())
+    }
+
+    /// Those of these images that the engine does not have.
+    pub async fn missing<'a>(&self, ids: impl IntoIterator<Item = &'a String>) -> BTreeSet<String> {
+        let ids = ids.into_iter().cloned().collect();
+        self.orchestrator().find_images(&ids).await.unwrap().missing
+    }
+
     pub fn deploy(&self, release: &str) -> DeployWork {
         DeployWork {
-            project: Project {
-                name: Some(self.project.clone()),
-                dir: self.path(),
-                files: vec!["docker-compose.yml".into()],
-                env_file: Some(".env.staging".into()),
-            },
+            stack: self.orchestrator(),
             release_tag: release.to_owned(),
             build: true,
             commit: None,
             build_env: BTreeMap::new(),
             health_timeout_ms: 60_000,
             migrations_cmd: None,
-            keep_dir: self.keep(release),
+            snapshot_dir: self.keep(release),
             env_copy: None,
         }
     }
 
     pub fn rollback(&self, release: &str, images: &BTreeMap<String, String>) -> RollbackWork {
         RollbackWork {
-            project: self.deploy(release).project,
+            stack: self.orchestrator(),
             target: RollbackTarget {
                 release_tag: release.to_owned(),
                 images: images.clone(),
-                keep_dir: self.keep(release),
+                snapshot_dir: self.keep(release),
             },
             health_timeout_ms: 60_000,
             changed: vec!["web".into()],
             stateless: vec!["web".into()],
-            db: DbChoice::KeepSchema,
-            clean: Clean::Nothing,
+            database: DatabaseAction::KeepSchema,
+            removal: Removal::Nothing,
             env: None,
         }
     }
@@ -226,10 +242,6 @@ services:
         let filter = format!("label=stagegate.keep={}", self.project);
         let out = self.docker(&["ps", "-aq", "--filter", &filter]);
         out.lines().map(str::to_owned).collect()
-    }
-
-    pub async fn engine(&self) -> Docker {
-        Docker::connect(&Address::from_env()).await.unwrap()
     }
 }
 
@@ -340,7 +352,7 @@ fn call(command: &mut Command) -> String {
 
 /// Creates the base image from Debian's static busybox, if it is missing.
 async fn prepare_base() {
-    if let Err(error) = Docker::connect(&Address::from_env()).await {
+    if let Err(error) = Orchestrator::Compose(StackFiles::default()).engine_version().await {
         panic!("these tests need a Docker engine: {error}");
     }
     let there = Command::new("docker").args(["image", "inspect", BASE]).output().unwrap();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use orchestrator::compose::{DeployPhase, prune_keep, read_journal};
+use orchestrator::{DeployPhase, read_journal};
 use runner::Exit;
 use serde_json::json;
 
@@ -154,7 +154,8 @@ async fn gone(bench: &Bench, good: &BTreeMap<String, String>, tries: u64, table:
             assert!(gone.ok && bench.run_deploy(&bench.deploy("r9")).await.1.ok);
             gone.images
         };
-        prune_keep(&bench.engine().await, &bench.project, |tag| ["r1", "r9"].contains(&tag)).await.unwrap();
+        let retained = |tag: &str| ["r1", "r9"].contains(&tag);
+        bench.orchestrator().prune_images(&bench.project, retained).await.unwrap();
         let before = bench.containers();
         let began = Instant::now();
         let (exit, result, _) = bench.run_rollback(&bench.rollback("r8", &images)).await;

@@ -4,7 +4,7 @@
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use orchestrator::compose::{Address, DeployPhase, Docker, read_journal};
+use orchestrator::{DeployPhase, Orchestrator, StackFiles, read_journal};
 use runner::Exit;
 
 use super::chaos::{Dice, begin, whole};
@@ -27,7 +27,8 @@ impl Dockerd {
 
     async fn ready(&self) {
         let began = Instant::now();
-        while Docker::connect(&Address::from_env()).await.is_err() {
+        let engine = Orchestrator::Compose(StackFiles::default());
+        while engine.engine_version().await.is_err() {
             assert!(began.elapsed() < Duration::from_secs(60), "the engine did not start");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }

@@ -47,7 +47,7 @@ async fn services_start_in_order_and_a_failed_one_blocks_only_those_that_wait_fo
     assert!(matches!(health["web"], Health::Healthy | Health::Starting), "{health:?}");
     assert!(started("worker").starts_with("0001"), "it waits for the failed service: {health:?}");
     let back = bench.run_rollback(&bench.rollback("r1", &one.images)).await.1;
-    assert!(back.ok && back.kept_config, "{}", back.message);
+    assert!(back.ok && back.used_stored_config, "{}", back.message);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,6 @@
 //! Image names that the runbook's steps move before a deploy are restored if no service is changed.
 
-use orchestrator::compose::{DeployWork, take_back_journal};
+use orchestrator::DeployWork;
 use runner::{Plan, Reader, RunDir, State, create, launch, reconcile};
 use secrets::EnvCopy;
 use supervisor::{BeforeDeploy, Findings, Job, Work};
@@ -212,7 +212,7 @@ async fn a_run_that_is_cancelled_or_killed_during_a_step_restores_the_names() {
     let path = Journal::path(&bench.keep("r2"));
     let journal = bench.last_journal();
     assert!(journal.run == "3" && !journal.ended && !journal.undo.is_empty(), "{journal:?}");
-    let taken = take_back_journal(&path).await.unwrap();
+    let taken = bench.orchestrator().take_back_journal(&path).await.unwrap();
     assert_eq!(taken.done, [format!("{web} points to {} again.", first[0])]);
     assert_eq!(bench.meanings(), first);
 

@@ -3,7 +3,7 @@
 #[path = "steps_before.rs"]
 mod steps_before;
 
-use orchestrator::compose::{Journal, Undo, take_back_journal};
+use orchestrator::{Journal, Undo};
 
 use super::*;
 
@@ -41,7 +41,7 @@ async fn a_rollback_that_fails_half_way_through_the_names_restores_every_name() 
 
     // The second image is removed after the preflight: of two names one is moved, and the other cannot be.
     let mut work = bench.rollback("r1", &one.images);
-    work.db = DbChoice::RollbackCommand(format!("docker rmi -f {}", one.images["worker"]));
+    work.database = DatabaseAction::RollbackCommand(format!("docker rmi -f {}", one.images["worker"]));
     let (exit, result, run) = bench.run_rollback(&work).await;
     assert_eq!(
         (exit, result.ok, result.phase),
@@ -75,7 +75,11 @@ async fn a_rollback_that_fails_half_way_through_the_names_restores_every_name() 
     assert!(matches!(exit, Exit::NotStarted(_)) && result.missing == ["worker"], "{exit:?}");
     assert_eq!(bench.named("web"), two.images["web"], "{}", run.log());
     assert!(read_journal(&path).unwrap().unwrap().undo.is_empty());
-    assert_eq!(take_back_journal(&path).await.unwrap(), Default::default(), "nothing is left to do");
+    assert_eq!(
+        bench.orchestrator().take_back_journal(&path).await.unwrap(),
+        Default::default(),
+        "nothing is left to do"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

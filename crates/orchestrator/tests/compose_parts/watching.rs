@@ -8,9 +8,8 @@ async fn the_parts_on_disk_are_the_same_in_another_checkout_and_change_with_thei
     let mut read = Vec::new();
     for bench in [&one, &other] {
         bench.write("1", "ok");
-        let mut project = bench.deploy("r1").project;
-        project.name = Some("stagegate-same".into());
-        let reader = PartsReader::new(project, key());
+        let files = StackFiles { name: Some("stagegate-same".into()), ..bench.files() };
+        let reader = Orchestrator::Compose(files).parts_reader(key());
         read.push((reader.read().await.parts, reader));
     }
     assert_eq!(read[0].0, read[1].0);
@@ -35,7 +34,7 @@ async fn the_watcher_sees_a_killed_container_within_a_second() {
     let bench = Bench::new("kill").await;
     bench.write("1", "ok");
     assert!(bench.run_deploy(&bench.deploy("r1")).await.1.ok);
-    let watcher = Watcher::start(Address::from_env(), bench.deploy("r1").project, key());
+    let watcher = bench.orchestrator().watch(key());
     let mut seen = watcher.observed();
     let health = |of: &domain::observed::Observed, name: &str| {
         of.services.iter().find(|s| s.name == name).map(|s| s.health)
@@ -59,13 +58,13 @@ async fn the_watcher_sees_a_killed_container_within_a_second() {
         .unwrap_or_else(|_| panic!("not seen after {:?}", began.elapsed()))
         .unwrap();
 
-    let docker = bench.engine().await;
-    let rendered = render(&bench.deploy("r1").project, &key()).await.unwrap();
-    let now = snapshot(&docker, &rendered).await.unwrap();
+    let stack = bench.orchestrator();
+    let rendered = stack.render(&key()).await.unwrap();
+    let now = stack.observe(&rendered).await.unwrap();
     assert_eq!(now.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["job", "web", "worker"]);
-    let lines =
-        service_logs(&docker, &bench.project, "web", 1, |text| text.replace(SECRET, "***")).await.unwrap();
-    assert_eq!(lines, ["web 1 with ***"]);
+    let logs = stack.log_lines(&rendered, &["web".into()], 1).await.unwrap();
+    assert_eq!(logs["web"].lines, [format!("web 1 with {SECRET}")]);
+    assert!(logs["web"].newest.is_some() && !logs["web"].driver.is_empty(), "{:?}", logs["web"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,7 +72,9 @@ async fn the_watcher_notices_a_lost_or_frozen_engine_within_five_seconds_and_rec
     let bench = Bench::new("lost").await;
     bench.write("1", "ok");
     let path = bench.path().join("engine.sock");
-    let watcher = Watcher::start(Address::new(path.to_str().unwrap()), bench.deploy("r1").project, key());
+    let engine = Some(path.to_str().unwrap().to_owned());
+    let stack = Orchestrator::Compose(StackFiles { engine, ..bench.files() });
+    let watcher = stack.watch(key());
     let mut seen = watcher.observed();
     let mut expect = async |reachable: bool, within: u64| {
         let wait = seen.wait_for(|now| {
@@ -102,5 +103,5 @@ async fn the_watcher_notices_a_lost_or_frozen_engine_within_five_seconds_and_rec
     assert!(gone.unreachable_since > frozen.unreachable_since);
     let _proxy = Proxy::listen(&path);
     expect(true, 8).await;
-    assert!(Docker::connect(&Address::new(path.to_str().unwrap())).await.is_ok());
+    assert!(stack.engine_version().await.is_ok());
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use orchestrator::compose::Project;
+use orchestrator::{Orchestrator, StackFiles};
 
 use crate::compose_bench::Bench;
 
@@ -116,11 +116,11 @@ async fn a_stack_whose_files_compose_finds_by_itself_is_rolled_back() {
     let more = "services:\n  web:\n    environment: {WORD: \"${WORD}\"}\n  more:\n    image: stagegate-test/busybox:1\n    profiles: [more]\n    stop_grace_period: 0s\n    command: [\"sleep\", \"1000\"]\n";
     fs::write(bench.path().join("compose.override.yaml"), more).unwrap();
     fs::write(bench.path().join(".env"), "NAP=1000\nWORD=from-the-env\nCOMPOSE_PROFILES=more\n").unwrap();
-    let project = Project { name: None, dir: bench.path(), files: Vec::new(), env_file: None };
+    let stack = Orchestrator::Compose(StackFiles { dir: bench.path(), ..StackFiles::default() });
     fs::write(bench.path().join(".env.staging"), "").unwrap();
     let deploy = |release: &str| {
         let mut work = bench.deploy(release);
-        work.project = project.clone();
+        work.stack = stack.clone();
         work
     };
     write_image(&bench, "1");
@@ -130,9 +130,9 @@ async fn a_stack_whose_files_compose_finds_by_itself_is_rolled_back() {
     let two = bench.run_deploy(&deploy("r2")).await.1;
     assert!(two.ok && versions(&bench, "web") == ["2"], "{}", two.message);
     let mut work = bench.rollback("r1", &one.images);
-    work.project = project;
+    work.stack = stack;
     let (_, back, run) = bench.run_rollback(&work).await;
-    assert!(back.ok && !back.kept_config, "{} {}", back.message, run.log());
+    assert!(back.ok && !back.used_stored_config, "{} {}", back.message, run.log());
     assert_eq!(versions(&bench, "web"), ["1"]);
     let before = bench.containers();
     assert_eq!(before.len(), 2, "{before:?}");

@@ -7,15 +7,16 @@ use std::time::{Duration, Instant, SystemTime};
 use domain::release::{ReleaseComponent, ReleaseComponents};
 use tokio::sync::Mutex;
 
-use super::error::{ComposeError, Result};
-use super::file_times::mode;
-use super::project::Project;
-use super::render::{Rendered, render};
+use crate::error::{OrchestratorError, Result};
+use crate::file_times::mode;
+use crate::orchestrator::Orchestrator;
+use crate::rendered::Rendered;
+use crate::stack_files::StackFiles;
 use runner::bounded::read_small;
 use secrets::Key;
 use system::files::off_thread;
 
-/// The configuration is read again after this time even if no known file has changed: a Compose file may include
+/// The configuration is read again after this time even if no known file has changed: a file may include
 /// files that are not known here.
 const RENDER_AGE: Duration = Duration::from_secs(30);
 
@@ -39,9 +40,9 @@ pub struct PartsSeen {
     pub env_mode: Option<u32>,
 }
 
-/// Reads the parts of one project repeatedly, at little cost.
+/// Reads the parts of one stack repeatedly, at little cost.
 pub struct PartsReader {
-    project: Project,
+    stack: Orchestrator,
     key: Key,
     cache: Mutex<Option<Cached>>,
     /// Git runs for one reader at a time, however many people act at the same moment.
@@ -58,21 +59,21 @@ struct Cached {
 type FileTime = Vec<(PathBuf, Option<(SystemTime, u64)>)>;
 
 impl PartsReader {
-    /// A reader for `project`. `key` belongs to this installation: with it the digests of the env file, and of the
+    /// A reader for `stack`. `key` belongs to this installation: with it the digests of the env file, and of the
     /// secrets in the configuration, reveal nothing.
-    pub fn new(project: Project, key: Key) -> Self {
-        Self { project, key, cache: Mutex::new(None), asking: Mutex::new(()) }
+    pub(crate) fn new(stack: Orchestrator, key: Key) -> Self {
+        Self { stack, key, cache: Mutex::new(None), asking: Mutex::new(()) }
     }
 
-    /// The project that is read.
-    pub fn project(&self) -> &Project {
-        &self.project
+    /// The stack that is read.
+    pub(crate) fn stack(&self) -> &Orchestrator {
+        &self.stack
     }
 
     /// Reads the parts. A part that cannot be read is absent and reported in `faults`.
     pub async fn read(&self) -> PartsSeen {
         let mut seen = PartsSeen::default();
-        let dir = self.project.dir.clone();
+        let dir = self.stack.dir().to_owned();
         seen.directory_missing = off_thread(move || !dir.is_dir()).await.unwrap_or_default();
         let (now, last_good) = self.rendering().await;
         match now {
@@ -83,7 +84,7 @@ impl PartsReader {
         }
         seen.rendered = last_good;
         // Without a declared env file and without a `.env`, Compose reads an empty text.
-        let (env, env_mode) = read_env(self.project.clone()).await;
+        let (env, env_mode) = read_env(self.stack.files().clone()).await;
         seen.env_mode = env_mode;
         match env {
             Ok(Some(env)) => drop(seen.parts.values.insert(ReleaseComponent::Env, self.key.digest(&env))),
@@ -93,7 +94,7 @@ impl PartsReader {
         }
         let commit = {
             let _one = self.asking.lock().await;
-            git::see(&self.project.dir).await
+            git::see(self.stack.dir()).await
         };
         match commit {
             Ok(Some(found)) => {
@@ -109,7 +110,7 @@ impl PartsReader {
 
     async fn rendering(&self) -> (Result<Arc<Rendered>, String>, Option<Arc<Rendered>>) {
         let mut cache = self.cache.lock().await;
-        let project = self.project.clone();
+        let project = self.stack.files().clone();
         let stamp = off_thread(move || stamp_of(&project)).await.unwrap_or_default();
         if let Some(cached) = cache.as_ref()
             && cached.stamp == stamp
@@ -117,9 +118,9 @@ impl PartsReader {
         {
             return (cached.result.clone(), cached.last_good.clone());
         }
-        let result = render(&self.project, &self.key).await.map(Arc::new);
-        // A timeout of Compose may be temporary: it is not cached.
-        let passing = matches!(result, Err(ComposeError::ComposeStuck { .. }));
+        let result = self.stack.render(&self.key).await.map(Arc::new);
+        // A timeout of the tool may be temporary: it is not cached.
+        let passing = matches!(result, Err(OrchestratorError::ToolStuck { .. }));
         let result = result.map_err(|error| sentence(&error));
         let before = cache.take().and_then(|cached| cached.last_good);
         let last_good = result.as_ref().ok().cloned().or(before);
@@ -134,7 +135,7 @@ impl PartsReader {
     }
 }
 
-fn stamp_of(project: &Project) -> FileTime {
+fn stamp_of(project: &StackFiles) -> FileTime {
     let mut paths = project.file_paths();
     paths.extend(project.env_path());
     paths.push(project.dir.clone());
@@ -148,7 +149,7 @@ fn stamp_of(project: &Project) -> FileTime {
 }
 
 /// The env file and its permissions; `None` when there is none.
-async fn read_env(project: Project) -> (Result<Option<Vec<u8>>, String>, Option<u32>) {
+async fn read_env(project: StackFiles) -> (Result<Option<Vec<u8>>, String>, Option<u32>) {
     let read = off_thread(move || match project.env_path() {
         Some(file) => (read_small(&file, ENV_CAP), mode(&file), file.display().to_string()),
         None => (Ok(Vec::new()), None, String::new()),
@@ -162,7 +163,7 @@ async fn read_env(project: Project) -> (Result<Option<Vec<u8>>, String>, Option<
     (text, mode)
 }
 
-fn sentence(error: &ComposeError) -> String {
+fn sentence(error: &OrchestratorError) -> String {
     let text = error.to_string();
     let mut letters = text.chars();
     let first = letters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();

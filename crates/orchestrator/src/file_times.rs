@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::project::Project;
+use crate::stack_files::StackFiles;
 use runner::bounded::read_small;
 use system::files::off_thread;
 
@@ -15,22 +15,22 @@ type FileTime = Option<(i64, i64, i64, i64, u64, u64, u32)>;
 pub struct FileTimes(Vec<(PathBuf, FileTime)>);
 
 impl FileTimes {
-    /// Reads the Compose files, the env file, and the files in which git keeps HEAD, branches and index.
-    pub async fn of(project: &Project) -> FileTimes {
-        let project = project.clone();
+    /// Reads the files that declare the stack, the env file, and the files in which git keeps HEAD, branches and index.
+    pub(crate) async fn of(files: &StackFiles) -> FileTimes {
+        let files = files.clone();
         // Fails only while the runtime shuts down, and nothing is compared after that.
-        off_thread(move || Self::read(&project)).await.unwrap_or_default()
+        off_thread(move || Self::read(&files)).await.unwrap_or_default()
     }
 
-    /// As [`FileTimes::of`], for these files.
+    /// Reads these files.
     pub async fn of_files(paths: Vec<PathBuf>) -> FileTimes {
         off_thread(move || Self::read_files(paths)).await.unwrap_or_default()
     }
 
-    fn read(project: &Project) -> FileTimes {
-        let mut paths = project.file_paths();
-        paths.extend(project.env_path());
-        paths.extend(git_files(&project.dir));
+    fn read(files: &StackFiles) -> FileTimes {
+        let mut paths = files.file_paths();
+        paths.extend(files.env_path());
+        paths.extend(git_files(&files.dir));
         Self::read_files(paths)
     }
 
@@ -50,7 +50,7 @@ fn stamp(path: &Path) -> FileTime {
 }
 
 /// Permissions of a file, if it exists.
-pub(super) fn mode(path: &Path) -> Option<u32> {
+pub(crate) fn mode(path: &Path) -> Option<u32> {
     Some(std::fs::metadata(path).ok()?.mode())
 }
 
@@ -99,22 +99,23 @@ mod tests {
         assert!(done.status.success(), "{words:?}: {}", String::from_utf8_lossy(&done.stderr));
     }
 
-    fn project(dir: &Path) -> Project {
-        Project {
+    fn files(dir: &Path) -> StackFiles {
+        StackFiles {
             name: None,
             dir: dir.to_owned(),
             files: vec![dir.join("compose.yaml")],
             env_file: Some(dir.join(".env.x")),
+            engine: None,
         }
     }
 
     #[tokio::test]
     async fn other_tasks_continue_while_files_are_read() {
         let home = tempfile::tempdir().unwrap();
-        let project = project(home.path());
+        let files = files(home.path());
         let others = tokio::spawn(async {});
         for _ in 0..20 {
-            FileTimes::of(&project).await;
+            FileTimes::of(&files).await;
         }
         assert!(others.is_finished(), "the only thread of this runtime was blocked");
     }
@@ -130,10 +131,10 @@ mod tests {
         git(&top, &["init", "-q", "-b", "main"]);
         git(&top, &["add", "-A"]);
         git(&top, &["commit", "-qm", "one"]);
-        let mut last = FileTimes::read(&project(&dir));
-        assert_eq!(last, FileTimes::read(&project(&dir)));
+        let mut last = FileTimes::read(&files(&dir));
+        assert_eq!(last, FileTimes::read(&files(&dir)));
         let mut changed = |what: &str, dir: &Path| {
-            let now = FileTimes::read(&project(dir));
+            let now = FileTimes::read(&files(dir));
             assert_ne!(now, last, "{what}");
             last = now;
         };

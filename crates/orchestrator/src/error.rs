@@ -1,15 +1,15 @@
-//! Errors of Docker Compose and the Docker engine.
+//! Why the stack could not be read or changed. The texts name the tools that people know from the command line.
 
 use std::io;
 use std::path::PathBuf;
 
-/// Shorthand of this module.
-pub type Result<T, E = ComposeError> = std::result::Result<T, E>;
+/// Shorthand of this crate.
+pub type Result<T, E = OrchestratorError> = std::result::Result<T, E>;
 
 /// Why the stack could not be read or changed. The texts are for people and contain no secrets.
 #[derive(Debug, thiserror::Error)]
-pub enum ComposeError {
-    /// The project's directory does not exist.
+pub enum OrchestratorError {
+    /// The stack's directory does not exist.
     #[error("the project directory {} does not exist", .dir.display())]
     DirectoryMissing {
         /// Where it should be.
@@ -29,18 +29,18 @@ pub enum ComposeError {
         /// What is wrong, without any value.
         why: String,
     },
-    /// Compose does not accept the project's files.
+    /// The tool does not accept the stack's files.
     #[error("the Compose file is not valid: {message}")]
-    ComposeInvalid {
-        /// The error message of Compose, secrets masked.
+    DefinitionInvalid {
+        /// Its error message, secrets masked.
         message: String,
     },
-    /// The `docker` command, or its `compose` plugin, is not installed.
+    /// The command-line tool is not installed.
     #[error("`docker compose` is not installed on this host")]
-    ComposeMissing,
-    /// Compose did not respond.
+    ToolMissing,
+    /// The command-line tool did not respond.
     #[error("`docker compose` did not respond: {why}")]
-    ComposeStuck {
+    ToolStuck {
         /// How it ended.
         why: String,
     },
@@ -60,7 +60,7 @@ pub enum ComposeError {
     },
     /// The engine sent a response that cannot be interpreted.
     #[error("the Docker engine sent an unexpected response: {why}")]
-    Strange {
+    UnexpectedResponse {
         /// What was wrong with it.
         why: String,
     },
@@ -70,17 +70,23 @@ pub enum ComposeError {
          address of a Docker engine",
         .max_bytes >> 20
     )]
-    TooLong {
+    ResponseTooLong {
         /// Most bytes of such a response.
         max_bytes: u64,
     },
-    /// A tag or name that Docker would not accept.
+    /// A tag or name that the engine would not accept.
     #[error("{name:?} cannot be used as {what}")]
-    BadName {
+    InvalidName {
         /// Its purpose.
         what: &'static str,
         /// The name.
         name: String,
+    },
+    /// A command inside of a container failed.
+    #[error("the command in the container failed (exit code {code})")]
+    CommandFailed {
+        /// Its exit code.
+        code: i64,
     },
     /// A file of ours could not be read or written.
     #[error("could not {what}: {}", .source.kind())]
@@ -95,7 +101,7 @@ pub enum ComposeError {
     },
 }
 
-impl ComposeError {
+impl OrchestratorError {
     /// Whether the engine did not respond at all.
     pub fn is_unreachable(&self) -> bool {
         matches!(self, Self::Unreachable { .. })

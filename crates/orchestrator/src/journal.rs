@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use domain::time::Millis;
 use serde::{Deserialize, Serialize};
 
-use super::error::{ComposeError, Result};
-use super::progress::DeployPhase;
-use super::undo::UndoStack;
+use crate::error::{OrchestratorError, Result};
+use crate::progress::DeployPhase;
+use crate::undo::UndoStack;
 use system::files::write_durably;
 
 /// The kind of action.
@@ -31,7 +31,7 @@ pub struct Journal {
     pub kind: JournalKind,
     /// The run that did it.
     pub run: String,
-    /// Effective project name; empty before it is known.
+    /// The name of the stack in the engine; empty before it is known.
     pub project: String,
     /// The release that is deployed or returned to.
     pub release_tag: String,
@@ -42,7 +42,8 @@ pub struct Journal {
     /// Expected image IDs, by service.
     pub images: BTreeMap<String, String>,
     /// The images of image names before they were moved.
-    pub moved: BTreeMap<String, String>,
+    #[serde(rename = "moved")]
+    pub moved_names: BTreeMap<String, String>,
     /// What is undone when it ends before any service was changed. Empty from then on.
     #[serde(default, skip_serializing_if = "UndoStack::is_empty")]
     pub undo: UndoStack,
@@ -51,20 +52,23 @@ pub struct Journal {
 }
 
 /// Reads the journal; `None` when nothing was ever done.
+///
+/// # Errors
+/// [`OrchestratorError::Io`] when it cannot be read or is damaged.
 pub fn read_journal(path: &Path) -> Result<Option<Journal>> {
     match fs::read(path) {
         Ok(bytes) => serde_json::from_slice(&bytes)
             .map(Some)
-            .map_err(|error| ComposeError::io("read the deploy journal", path)(error.into())),
+            .map_err(|error| OrchestratorError::io("read the deploy journal", path)(error.into())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(ComposeError::io("read the deploy journal", path)(error)),
+        Err(error) => Err(OrchestratorError::io("read the deploy journal", path)(error)),
     }
 }
 
 impl Journal {
     /// The path of the journal, given the directory of a release's stored files: beside it.
-    pub fn path(keep_dir: &Path) -> PathBuf {
-        keep_dir.parent().unwrap_or(keep_dir).join("journal.json")
+    pub fn path(snapshot_dir: &Path) -> PathBuf {
+        snapshot_dir.parent().unwrap_or(snapshot_dir).join("journal.json")
     }
 
     /// Whether it ended successfully: every service was healthy and ran the images that are recorded here.
@@ -72,10 +76,10 @@ impl Journal {
         self.ended && self.phase == DeployPhase::Done
     }
 
-    pub(super) fn write(&self, path: &Path) -> Result<()> {
+    pub(crate) fn write(&self, path: &Path) -> Result<()> {
         let text = serde_json::to_vec_pretty(self)
-            .map_err(|error| ComposeError::io("write the deploy journal", path)(error.into()))?;
-        write_durably(path, &text).map_err(ComposeError::io("write the deploy journal", path))
+            .map_err(|error| OrchestratorError::io("write the deploy journal", path)(error.into()))?;
+        write_durably(path, &text).map_err(OrchestratorError::io("write the deploy journal", path))
     }
 }
 
@@ -99,7 +103,7 @@ mod tests {
             phase: DeployPhase::Starting,
             at: Millis(5),
             images: BTreeMap::from([("web".into(), "sha256:1".into())]),
-            moved: BTreeMap::new(),
+            moved_names: BTreeMap::new(),
             undo: UndoStack::default(),
             ended: false,
         };

@@ -75,5 +75,6 @@ pub struct FailingService {
     /// Its last log lines, secrets masked.
     pub last_lines: Vec<String>,
     /// Output of its last health check, secrets masked; empty for none.
-    pub check_said: String,
+    #[serde(rename = "check_said")]
+    pub health_output: String,
 }
