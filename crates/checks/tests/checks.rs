@@ -17,6 +17,7 @@ mod support {
 mod cases {
     mod command;
     mod compose;
+    mod container_states;
     mod dashboards;
     mod database;
     mod env_file;

@@ -17,6 +17,8 @@ mod progress;
 mod release_files;
 mod rendered;
 mod stack_files;
+#[cfg(test)]
+mod stored_forms;
 mod undo;
 mod watcher;
 mod work;

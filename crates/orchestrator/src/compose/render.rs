@@ -266,7 +266,7 @@ mod tests {
                 "web": {
                     "build": {"context": root, "args": {"V": "1"}},
                     "environment": {"TOKEN": secret},
-                    "ports": [{"host_ip": "127.0.0.1", "target": 80, "published": "8080"}, {"target": 90}, {"target": 91, "published": "0"}],
+                    "ports": [{"host_ip": "127.0.0.1", "target": 80, "published": "8080"}, {"target": 90}],
                     "healthcheck": {"test": ["CMD", "true"]},
                     "volumes": [{"type": "bind", "source": format!("{root}/data")}],
                 },
@@ -289,6 +289,22 @@ mod tests {
         assert_eq!(all.image_name(web), "shop-web");
         assert!(!all.service("db").unwrap().has_healthcheck);
         assert_eq!(all.expected().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["web"]);
+    }
+
+    #[test]
+    fn only_ports_that_are_fixed_on_the_host_are_declared() {
+        let shown = |value: Value| port(&value).map(|port| (port.to_string(), port.tcp));
+        let fixed = json!({"target": 80, "published": "8080", "protocol": "tcp"});
+        assert_eq!(shown(fixed), Some(("0.0.0.0:8080→80".to_owned(), true)));
+        let range = json!({"host_ip": "::1", "target": 53, "published": "53-55", "protocol": "udp"});
+        assert_eq!(shown(range), Some(("::1:53-55→53".to_owned(), false)));
+        for free in [
+            json!({"target": 80}),
+            json!({"target": 80, "published": "0"}),
+            json!({"target": 80, "published": ""}),
+        ] {
+            assert_eq!(shown(free), None, "the engine selects the port");
+        }
     }
 
     #[test]
