@@ -24,13 +24,13 @@ pub struct StackFiles {
 
 impl StackFiles {
     /// The directory that relative paths in the files are taken from: that of the first file.
-    pub fn base(&self) -> PathBuf {
+    pub(crate) fn base(&self) -> PathBuf {
         let first = self.files.first().map(|file| self.dir.join(file));
         first.and_then(|file| file.parent().map(Path::to_owned)).unwrap_or_else(|| self.dir.clone())
     }
 
     /// The env file that is read, if there is one.
-    pub fn env_path(&self) -> Option<PathBuf> {
+    pub(crate) fn env_path(&self) -> Option<PathBuf> {
         match &self.env_file {
             Some(file) => Some(self.dir.join(file)),
             None => Some(self.base().join(".env")).filter(|file| file.is_file()),
@@ -43,7 +43,7 @@ impl StackFiles {
     }
 
     /// The files that declare the stack, as far as they can be determined without the tool.
-    pub fn file_paths(&self) -> Vec<PathBuf> {
+    pub(crate) fn file_paths(&self) -> Vec<PathBuf> {
         const DEFAULT_NAMES: [&str; 8] = [
             "compose.yaml",
             "compose.yml",
@@ -68,7 +68,7 @@ impl StackFiles {
     ///
     /// # Errors
     /// [`OrchestratorError::DirectoryMissing`] or [`OrchestratorError::EnvFileMissing`].
-    pub fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         if !self.dir.is_dir() {
             return Err(OrchestratorError::DirectoryMissing { dir: self.dir.clone() });
         }

@@ -10,7 +10,8 @@ use tokio::net::TcpStream;
 
 use super::super::finding::{failed, names, passed, unknown, with_value};
 use super::super::probe::Probe;
-use super::{look, show};
+use super::look;
+use super::ports::show;
 
 /// Longest time for one connection.
 const CONNECT_MAX: Duration = Duration::from_secs(2);
