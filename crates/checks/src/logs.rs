@@ -114,8 +114,8 @@ fn freshness(lines: &BTreeMap<String, Lines>, fresh: u64, wanted: &str) -> Findi
 }
 
 fn share(want: Option<&Want>, lines: &BTreeMap<String, Lines>) -> Finding {
-    let usual: Option<Want> = ">= 90 %".parse().ok();
-    let want = want.or(usual.as_ref());
+    let default: Option<Want> = ">= 90 %".parse().ok();
+    let want = want.or(default.as_ref());
     let wanted = want.map_or_else(String::new, Want::to_string);
     let (total, json) = lines.values().fold((0, 0), |(t, j), l| (t + l.total, j + l.json));
     if total == 0 {

@@ -6,7 +6,7 @@ use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
 use futures::StreamExt;
 
 use super::docker::{Address, Docker, LONG_TIMEOUT, explain};
-use super::transport::MAX_OUTPUT_BYTES;
+use super::transport::MAX_ANSWER_BYTES;
 use crate::container::Container;
 use crate::error::{OrchestratorError, Result};
 use system::files::off_thread;
@@ -52,7 +52,7 @@ async fn read_inside(docker: &Docker, container: &str, path: &str) -> Result<Str
         ..CreateExecOptions::default()
     };
     let exec = docker.send(docker.client().create_exec(container, options)).await?.id;
-    let (client, _budget) = docker.metered(MAX_OUTPUT_BYTES);
+    let (client, _budget) = docker.metered(MAX_ANSWER_BYTES);
     let started = docker.send(client.start_exec(&exec, None::<StartExecOptions>)).await?;
     let mut text = Vec::new();
     if let StartExecResults::Attached { mut output, .. } = started {
