@@ -194,7 +194,7 @@ impl<'a> Rest<'a> {
             _ => {
                 let text = self.take_line();
                 let raw = uncommented(text).trim_end().to_owned();
-                let value = fill(&raw, before);
+                let value = fill(&raw, |key| before.get(key));
                 (raw, value)
             }
         };
@@ -256,7 +256,7 @@ fn unescape(raw: &str, before: &EnvFile) -> String {
             continue;
         }
         // References are resolved in plain text, but not in the result of an escape.
-        out.push_str(&fill(&std::mem::take(&mut plain), before));
+        out.push_str(&fill(&std::mem::take(&mut plain), |key| before.get(key)));
         match chars.next() {
             Some('n') => out.push('\n'),
             Some('r') => out.push('\r'),
@@ -266,7 +266,7 @@ fn unescape(raw: &str, before: &EnvFile) -> String {
             None => out.push('\\'),
         }
     }
-    out.push_str(&fill(&plain, before));
+    out.push_str(&fill(&plain, |key| before.get(key)));
     out
 }
 
