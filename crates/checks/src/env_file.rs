@@ -19,8 +19,9 @@ use super::git::never_committed;
 use super::origins;
 use super::probe::Probe;
 use domain::pattern::fits;
-use secrets::env_file::{EnvFile, EnvFileError};
+use secrets::{EnvSource, EnvSourceError, EnvValues};
 use secrets::{could_be_secret, is_placeholder, is_secret_key, password_in};
+use system::files::off_thread;
 
 const USUAL_MODE: u32 = 0o600;
 
@@ -32,31 +33,45 @@ pub(super) async fn probe(probe: &Probe<'_>) -> Finding {
             "Correct the check in stagegate.toml.",
         );
     };
-    let (Some(path), Some(shown)) = (probe.work.env_path(), &probe.work.stack.files().env_file) else {
+    let (Some(source), Some(declared)) = (probe.work.env_source(), &probe.work.stack.files().env_source)
+    else {
         return unknown("an env file", "the stack declares no env file", "Set `env_file` in [stack].");
     };
-    let file = Subject { path: &path, shown: shown.display().to_string() };
-    probe.say(&format!("Checking {} ({assert:?}).", file.shown));
+    let shown = declared.describe();
+    probe.say(&format!("Checking {shown} ({assert:?})."));
+    let file = Subject { source, shown };
     match assert {
         EnvAssert::Mode => file.mode(mode.as_deref()),
-        EnvAssert::Untracked => never_committed(probe, &path, &file.shown).await,
-        EnvAssert::Keys => file.keys(probe, keys),
-        EnvAssert::NoPlaceholders => file.placeholders(probe, keys),
-        EnvAssert::Equals => file.equals(probe, keys, equals.as_deref()),
-        EnvAssert::Origins => file.origins(probe, keys, equals.as_deref()),
+        EnvAssert::Untracked => match file.own_file("a file that was never committed") {
+            Ok(path) => never_committed(probe, path, &file.shown).await,
+            Err(found) => found,
+        },
+        EnvAssert::Keys => file.keys(probe, keys).await,
+        EnvAssert::NoPlaceholders => file.placeholders(probe, keys).await,
+        EnvAssert::Equals => file.equals(probe, keys, equals.as_deref()).await,
+        EnvAssert::Origins => file.origins(probe, keys, equals.as_deref()).await,
         EnvAssert::Owner => owner::judge(&file, &probe.work.check.spec),
-        EnvAssert::Secrets => strength::judge(&file, &probe.work.check.spec),
-        EnvAssert::Urls => urls::judge(&file, probe),
-        EnvAssert::Rotated => rotated::judge(&file, probe),
+        EnvAssert::Secrets => strength::judge(&file, &probe.work.check.spec).await,
+        EnvAssert::Urls => urls::judge(&file, probe).await,
+        EnvAssert::Rotated => rotated::judge(&file, probe).await,
     }
 }
 
-struct Subject<'a> {
-    path: &'a Path,
+/// The env source of the stack.
+struct Subject {
+    source: EnvSource,
     shown: String,
 }
 
-impl Subject<'_> {
+impl Subject {
+    /// The file that the values are kept in, for checks of the file itself.
+    fn own_file(&self, wanted: &str) -> Result<&Path, Finding> {
+        self.source.own_file().ok_or_else(|| {
+            let saw = format!("{} is not a file", self.shown);
+            unknown(wanted, saw, "Remove this check: it applies to env files only.")
+        })
+    }
+
     fn missing(&self, wanted: &str) -> Finding {
         failed(
             wanted,
@@ -65,9 +80,12 @@ impl Subject<'_> {
         )
     }
 
-    fn read(&self, wanted: &str) -> Result<EnvFile, Finding> {
-        EnvFile::read(self.path).map_err(|error| match error {
-            EnvFileError::Unreadable(e) if e.kind() == io::ErrorKind::NotFound => self.missing(wanted),
+    async fn values(&self, wanted: &str) -> Result<EnvValues, Finding> {
+        let source = self.source.clone();
+        let values = off_thread(move || source.values()).await;
+        let values = values.unwrap_or_else(|error| Err(EnvSourceError::Unreadable(error)));
+        values.map_err(|error| match error {
+            EnvSourceError::Missing => self.missing(wanted),
             error => unknown(
                 wanted,
                 format!("{}: {error}", self.shown),
@@ -85,7 +103,11 @@ impl Subject<'_> {
             }
         };
         let wanted = format!("mode {wanted_mode:04o} or stricter");
-        let about = match fs::metadata(self.path) {
+        let path = match self.own_file(&wanted) {
+            Ok(path) => path,
+            Err(found) => return found,
+        };
+        let about = match fs::metadata(path) {
             Ok(about) => about,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return self.missing(&wanted),
             Err(error) => {
@@ -109,16 +131,16 @@ impl Subject<'_> {
         }
     }
 
-    fn example(&self, probe: &Probe<'_>, wanted: &str) -> Result<Option<EnvFile>, Finding> {
-        let Some(path) = probe.work.example_path() else { return Ok(None) };
-        EnvFile::read(&path).map(Some).map_err(|error| {
+    fn example(&self, probe: &Probe<'_>, wanted: &str) -> Result<Option<EnvValues>, Finding> {
+        let Some(example) = probe.work.example() else { return Ok(None) };
+        example.values().map(Some).map_err(|error| {
             unknown(wanted, format!("example env file: {error}"), "Correct the example env file.")
         })
     }
 
-    fn keys(&self, probe: &Probe<'_>, keys: &[String]) -> Finding {
+    async fn keys(&self, probe: &Probe<'_>, keys: &[String]) -> Finding {
         let mut wanted = "every required key present and not empty".to_owned();
-        let read = self.read(&wanted).and_then(|file| Ok((file, self.example(probe, &wanted)?)));
+        let read = self.values(&wanted).await.and_then(|file| Ok((file, self.example(probe, &wanted)?)));
         let (file, example) = match read {
             Ok(both) => both,
             Err(found) => return found,
@@ -162,9 +184,9 @@ impl Subject<'_> {
         with_value(failed(wanted, names(lacking), next), good)
     }
 
-    fn placeholders(&self, probe: &Probe<'_>, keys: &[String]) -> Finding {
+    async fn placeholders(&self, probe: &Probe<'_>, keys: &[String]) -> Finding {
         let wanted = "no placeholder, and no secret copied from the example";
-        let read = self.read(wanted).and_then(|file| Ok((file, self.example(probe, wanted)?)));
+        let read = self.values(wanted).await.and_then(|file| Ok((file, self.example(probe, wanted)?)));
         let (file, example) = match read {
             Ok(both) => both,
             Err(found) => return found,
@@ -207,7 +229,7 @@ impl Subject<'_> {
         )
     }
 
-    fn equals(&self, probe: &Probe<'_>, keys: &[String], equals: Option<&str>) -> Finding {
+    async fn equals(&self, probe: &Probe<'_>, keys: &[String], equals: Option<&str>) -> Finding {
         let ([key], Some(template)) = (keys, equals) else {
             return unknown(
                 "one key and its value",
@@ -217,7 +239,7 @@ impl Subject<'_> {
         };
         // The template is shown, not the filled text, which may contain values of the env file.
         let wanted = format!("{key} is {template}");
-        let (file, value) = match (self.read(&wanted), probe.names.fill(template)) {
+        let (file, value) = match (self.values(&wanted).await, probe.names.fill(template)) {
             (Ok(file), Ok(value)) => (file, value.text),
             (Err(found), _) => return found,
             (_, Err(error)) => {
@@ -239,7 +261,7 @@ impl Subject<'_> {
         }
     }
 
-    fn origins(&self, probe: &Probe<'_>, keys: &[String], equals: Option<&str>) -> Finding {
+    async fn origins(&self, probe: &Probe<'_>, keys: &[String], equals: Option<&str>) -> Finding {
         let key = match keys {
             [] => "ALLOWED_ORIGINS",
             [key] => key,
@@ -269,7 +291,7 @@ impl Subject<'_> {
         };
         let list = declared.iter().cloned().collect::<Vec<_>>().join(", ");
         let wanted = format!("{key} contains {} {list}, and no *", if exactly { "exactly" } else { "only" });
-        let file = match self.read(&wanted) {
+        let file = match self.values(&wanted).await {
             Ok(file) => file,
             Err(found) => return found,
         };

@@ -17,6 +17,7 @@ use super::{
 };
 use orchestrator::Orchestrator;
 use runner::Session;
+use secrets::EnvSource;
 
 /// Pause before another attempt.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -44,14 +45,14 @@ pub struct ProbeWork {
 }
 
 impl ProbeWork {
-    /// The env file, absolute.
-    pub(super) fn env_path(&self) -> Option<PathBuf> {
-        self.stack.env_file()
+    /// The declared env source, with an absolute path.
+    pub(super) fn env_source(&self) -> Option<EnvSource> {
+        self.stack.env_source()
     }
 
-    /// The example env file, absolute.
-    pub(super) fn example_path(&self) -> Option<PathBuf> {
-        self.env_example.as_ref().map(|path| self.stack.dir().join(path))
+    /// The example env file, which is read like a source.
+    pub(super) fn example(&self) -> Option<EnvSource> {
+        EnvSource::declared(self.stack.dir(), self.env_example.as_deref())
     }
 }
 
@@ -84,6 +85,8 @@ pub async fn probe(session: &Session, work: &ProbeWork) -> Finding {
     let check = &work.check;
     session.say(&format!("Check “{}” ({}).", check.title, check.spec.kind()));
     let deadline = Instant::now() + Duration::from_millis(check.timeout_ms);
+    // The checks that call Compose name this file; without it, Compose itself says what is missing.
+    let _env_file = work.stack.env_file().await.ok();
     let attempts = check.retries.saturating_add(1);
     let mut attempt = 1;
     let found = loop {

@@ -16,7 +16,7 @@ use checks::ProbeWork;
 use orchestrator::{Orchestrator, StackFiles, open_replaced_env, release_tag, snapshot_dir};
 use preflight::{Preflight, preflight};
 use runbook::{Config, Loaded, OnFailedDeploy, Retention};
-use secrets::EnvCopy;
+use secrets::{EnvCopy, EnvSource};
 use supervisor::SetupStep;
 
 /// The content of the files.
@@ -76,7 +76,7 @@ impl Stack {
                 name: config.stack.project,
                 dir: dir.clone(),
                 files: config.stack.files.iter().map(|f| within(f)).collect(),
-                env_file: config.stack.env_file.as_deref().map(within),
+                env_source: EnvSource::declared(&dir, config.stack.env_file.as_deref()),
                 engine: None,
             }),
             runbook,

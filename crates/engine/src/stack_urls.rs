@@ -2,7 +2,6 @@
 //! which host names it is reachable.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use domain::runbook::{Problem, Severity};
 
@@ -10,7 +9,7 @@ use crate::Engine;
 use crate::error::Error;
 use checks::fill_urls;
 use runbook::Config;
-use secrets::env_file::EnvFile;
+use secrets::EnvSource;
 use secrets::interpolation::{InterpolationError, Plain, Syntax, substitute};
 use system::files::off_thread;
 
@@ -21,7 +20,7 @@ pub struct StackUrl {
     pub name: String,
     /// As it is written in the file.
     pub declared: String,
-    /// With the values of the env file, as checks use it; a value that cannot be filled in stays as declared. It may
+    /// With the values of the env source, as checks use it; a value that cannot be filled in stays as declared. It may
     /// contain secrets and must not be shown.
     pub filled: String,
 }
@@ -47,9 +46,9 @@ pub struct UrlRefusal {
 pub(crate) type UrlRule = Box<dyn Fn(&StackUrl) -> Result<(), UrlRefusal> + Send + Sync>;
 
 /// The addresses with the values that checks fill in. Blocks.
-fn with_values(urls: &BTreeMap<String, String>, env_file: Option<&Path>) -> Vec<StackUrl> {
-    // Without a readable env file the addresses stay as declared, and no check runs either.
-    let env = env_file.and_then(|file| EnvFile::read(file).ok()).unwrap_or_default().to_map();
+fn with_values(urls: &BTreeMap<String, String>, source: Option<&EnvSource>) -> Vec<StackUrl> {
+    // Without readable values the addresses stay as declared, and no check runs either.
+    let env = source.and_then(|source| source.values().ok()).unwrap_or_default().to_map();
     let mut filled = fill_urls(urls, env);
     let url = |(name, declared): (&String, &String)| StackUrl {
         name: name.clone(),
@@ -66,7 +65,7 @@ impl Engine {
     /// The runtime is shutting down.
     pub async fn stack_urls(&self) -> Result<Vec<StackUrl>, Error> {
         let stack = self.stack();
-        off_thread(move || with_values(&stack.urls, stack.orchestrator.env_file().as_deref()))
+        off_thread(move || with_values(&stack.urls, stack.orchestrator.env_source().as_ref()))
             .await
             .map_err(Error::internal)
     }
@@ -81,13 +80,13 @@ impl Engine {
     pub(crate) fn refused_urls(&self, config: &Config) -> Vec<Problem> {
         let Some(rule) = self.0.url_rule.get() else { return vec![] };
         let declared = &config.stack;
-        let env_file = declared.env_file.as_ref().map(|file| declared.directory.join(file));
+        let source = EnvSource::declared(&declared.directory, declared.env_file.as_deref());
         let problem = |url: StackUrl| {
             let UrlRefusal { message, hint } = rule(&url).err()?;
             let (line, column) = declared.url_places.get(&url.name).copied().unwrap_or((1, 1));
             let file = Some(config.path.display().to_string());
             Some(Problem { file, line, column, severity: Severity::Error, message, hint })
         };
-        with_values(&declared.urls, env_file.as_deref()).into_iter().filter_map(problem).collect()
+        with_values(&declared.urls, source.as_ref()).into_iter().filter_map(problem).collect()
     }
 }

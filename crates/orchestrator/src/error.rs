@@ -15,17 +15,17 @@ pub enum OrchestratorError {
         /// Where it should be.
         dir: PathBuf,
     },
-    /// The declared env file does not exist.
-    #[error("the env file {} does not exist", .file.display())]
+    /// The declared env source does not exist.
+    #[error("the env file {file} does not exist")]
     EnvFileMissing {
-        /// Where it should be.
-        file: PathBuf,
+        /// Its name for people.
+        file: String,
     },
-    /// The env file cannot be read or understood.
-    #[error("the env file {} cannot be used: {why}", .file.display())]
+    /// The env source cannot be read or understood.
+    #[error("the env file {file} cannot be used: {why}")]
     EnvFileInvalid {
-        /// Which file.
-        file: PathBuf,
+        /// Its name for people.
+        file: String,
         /// What is wrong, without any value.
         why: String,
     },

@@ -5,17 +5,22 @@ use std::path::{Path, PathBuf};
 
 use crate::stack_files::StackFiles;
 use runner::bounded::read_small;
+use secrets::EnvVersion;
 use system::files::off_thread;
 
 /// The state of one file: a different one means that it was written, moved, or its permissions were changed.
 type FileTime = Option<(i64, i64, i64, i64, u64, u64, u32)>;
 
-/// The state of every file that is watched.
+/// The state of every file that is watched, and of the env source.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct FileTimes(Vec<(PathBuf, FileTime)>);
+pub struct FileTimes {
+    files: Vec<(PathBuf, FileTime)>,
+    env: Option<EnvVersion>,
+}
 
 impl FileTimes {
-    /// Reads the files that declare the stack, the env file, and the files in which git keeps HEAD, branches and index.
+    /// Reads the files that declare the stack, the env source, and the files in which git keeps HEAD, branches and
+    /// index.
     pub(crate) async fn of(files: &StackFiles) -> FileTimes {
         let files = files.clone();
         // Fails only while the runtime shuts down, and nothing is compared after that.
@@ -29,9 +34,9 @@ impl FileTimes {
 
     fn read(files: &StackFiles) -> FileTimes {
         let mut paths = files.file_paths();
-        paths.extend(files.env_path());
         paths.extend(git_files(&files.dir));
-        Self::read_files(paths)
+        let env = files.env_in_use().map(|source| source.version());
+        FileTimes { env, ..Self::read_files(paths) }
     }
 
     fn read_files(paths: Vec<PathBuf>) -> FileTimes {
@@ -39,7 +44,7 @@ impl FileTimes {
             let stamp = stamp(&path);
             (path, stamp)
         };
-        FileTimes(paths.into_iter().map(stamp).collect())
+        FileTimes { files: paths.into_iter().map(stamp).collect(), env: None }
     }
 }
 
@@ -91,6 +96,8 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
     use std::process::Command;
 
+    use secrets::EnvSource;
+
     use super::*;
 
     fn git(dir: &Path, words: &[&str]) {
@@ -104,7 +111,7 @@ mod tests {
             name: None,
             dir: dir.to_owned(),
             files: vec![dir.join("compose.yaml")],
-            env_file: Some(dir.join(".env.x")),
+            env_source: Some(EnvSource::File(dir.join(".env.x"))),
             engine: None,
         }
     }

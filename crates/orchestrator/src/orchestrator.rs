@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use domain::observed::{Observed, Service};
 use runner::{Outcome, Session};
-use secrets::Key;
+use secrets::{EnvSource, Key, SecretFile};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -47,9 +47,18 @@ impl Orchestrator {
         &self.files().dir
     }
 
-    /// The declared env file, whether it exists or not.
-    pub fn env_file(&self) -> Option<PathBuf> {
-        self.files().env_file.as_ref().map(|file| self.dir().join(file))
+    /// The declared source of the values, with an absolute path, whether there is something to read or not.
+    pub fn env_source(&self) -> Option<EnvSource> {
+        self.files().env_source.as_ref().map(|source| source.resolved(self.dir()))
+    }
+
+    /// The file that the command lines of this stack name, such as that of [`Orchestrator::exec_argv`]. It exists as
+    /// long as the result, so that must be kept until the command has ended.
+    ///
+    /// # Errors
+    /// [`crate::OrchestratorError::EnvFileInvalid`], when the values cannot be read or written to a file.
+    pub async fn env_file(&self) -> Result<Option<SecretFile>> {
+        self.files().env_file().await
     }
 
     /// What the configuration declares. `key` hides secret values in what is stored of it.
@@ -220,7 +229,8 @@ impl Orchestrator {
 /// Changes.
 impl Orchestrator {
     /// The command line that runs `command` inside of a container of `service`, without a terminal and with the
-    /// caller's standard input. It is to be run in [`Orchestrator::dir`] with a cleared environment.
+    /// caller's standard input. It is to be run in [`Orchestrator::dir`] with a cleared environment, while the result of
+    /// [`Orchestrator::env_file`] is kept.
     pub fn exec_argv(&self, service: &str, command: &[&str]) -> Vec<String> {
         match self {
             Self::Compose(files) => files.argv(&[&["exec", "-T", service], command].concat()),

@@ -1,5 +1,6 @@
 //! The parts of a release as they are on disk now: commit, configuration, env file.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -12,16 +13,12 @@ use crate::file_times::mode;
 use crate::orchestrator::Orchestrator;
 use crate::rendered::Rendered;
 use crate::stack_files::StackFiles;
-use runner::bounded::read_small;
-use secrets::Key;
+use secrets::{EnvSourceError, EnvVersion, Key};
 use system::files::off_thread;
 
 /// The configuration is read again after this time even if no known file has changed: a file may include
 /// files that are not known here.
 const RENDER_AGE: Duration = Duration::from_secs(30);
-
-/// Most bytes of an env file.
-const ENV_CAP: u64 = 4 << 20;
 
 /// The parts that were read.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -36,7 +33,7 @@ pub struct PartsSeen {
     pub faults: Vec<String>,
     /// The directory does not exist.
     pub directory_missing: bool,
-    /// Permissions of the env file, if there is one.
+    /// Permissions of the env file, if the values are in one.
     pub env_mode: Option<u32>,
 }
 
@@ -50,13 +47,18 @@ pub struct PartsReader {
 }
 
 struct Cached {
-    stamp: FileTime,
+    stamp: Stamp,
     at: Instant,
     result: Result<Arc<Rendered>, String>,
     last_good: Option<Arc<Rendered>>,
 }
 
-type FileTime = Vec<(PathBuf, Option<(SystemTime, u64)>)>;
+/// What the configuration is made from.
+#[derive(Default, PartialEq)]
+struct Stamp {
+    files: Vec<(PathBuf, Option<(SystemTime, u64)>)>,
+    env: Option<EnvVersion>,
+}
 
 impl PartsReader {
     /// A reader for `stack`. `key` belongs to this installation: with it the digests of the env file, and of the
@@ -135,9 +137,8 @@ impl PartsReader {
     }
 }
 
-fn stamp_of(project: &StackFiles) -> FileTime {
+fn stamp_of(project: &StackFiles) -> Stamp {
     let mut paths = project.file_paths();
-    paths.extend(project.env_path());
     paths.push(project.dir.clone());
     let of = |path: &Path| {
         let meta = std::fs::metadata(path).ok()?;
@@ -145,20 +146,22 @@ fn stamp_of(project: &StackFiles) -> FileTime {
         let stamp = (meta.modified().ok()?, meta.len());
         Some(if meta.is_dir() { (SystemTime::UNIX_EPOCH, 0) } else { stamp })
     };
-    paths.into_iter().map(|path| (path.clone(), of(&path))).collect()
+    let files = paths.into_iter().map(|path| (path.clone(), of(&path))).collect();
+    Stamp { files, env: project.env_in_use().map(|source| source.version()) }
 }
 
-/// The env file and its permissions; `None` when there is none.
+/// The text of the env source, `None` when there is none; and the permissions of its file.
 async fn read_env(project: StackFiles) -> (Result<Option<Vec<u8>>, String>, Option<u32>) {
-    let read = off_thread(move || match project.env_path() {
-        Some(file) => (read_small(&file, ENV_CAP), mode(&file), file.display().to_string()),
+    let read = off_thread(move || match project.env_in_use() {
+        Some(source) => (source.text(), source.own_file().and_then(mode), source.describe()),
         None => (Ok(Vec::new()), None, String::new()),
     });
-    let (text, mode, shown) = read.await.unwrap_or_else(|error| (Err(error), None, String::new()));
+    let (text, mode, shown) =
+        read.await.unwrap_or_else(|error| (Err(EnvSourceError::Unreadable(error)), None, String::new()));
     let text = match text {
         Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(format!("The env file {shown} cannot be read: {error}.")),
+        Err(EnvSourceError::Missing) => Ok(None),
+        Err(error) => Err(format!("The env file {shown} cannot be read: {}.", io::Error::from(error))),
     };
     (text, mode)
 }

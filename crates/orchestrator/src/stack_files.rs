@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{OrchestratorError, Result};
+use secrets::{EnvSource, SecretFile};
+use system::files::off_thread;
 
 /// Where a stack is declared. Paths are relative to `dir`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,8 +17,9 @@ pub struct StackFiles {
     pub dir: PathBuf,
     /// The files that declare it, in order; empty: those that the tool finds by itself.
     pub files: Vec<PathBuf>,
-    /// The env file; `None`: `.env`, if there is one.
-    pub env_file: Option<PathBuf>,
+    /// Where the values come from; `None`: the file `.env`, if there is one.
+    #[serde(rename = "env_file")]
+    pub env_source: Option<EnvSource>,
     /// Address of the engine (`unix://…` or `tcp://…`); `None`: the one that the environment names. Not stored.
     #[serde(skip)]
     pub engine: Option<String>,
@@ -29,17 +32,33 @@ impl StackFiles {
         first.and_then(|file| file.parent().map(Path::to_owned)).unwrap_or_else(|| self.dir.clone())
     }
 
-    /// The env file that is read, if there is one.
-    pub(crate) fn env_path(&self) -> Option<PathBuf> {
-        match &self.env_file {
-            Some(file) => Some(self.dir.join(file)),
-            None => Some(self.base().join(".env")).filter(|file| file.is_file()),
+    /// The source of the values that are used, if there is one: as declared, or the default. Blocks.
+    pub(crate) fn env_in_use(&self) -> Option<EnvSource> {
+        Some(self.env_or_default()).filter(|source| self.env_source.is_some() || source.exists())
+    }
+
+    /// The same, also when there is nothing to read yet.
+    pub(crate) fn env_or_default(&self) -> EnvSource {
+        match &self.env_source {
+            Some(source) => source.resolved(&self.dir),
+            None => EnvSource::File(self.base().join(".env")),
         }
     }
 
-    /// Where the env file is, or would be.
-    pub(crate) fn env_place(&self) -> PathBuf {
-        self.env_path().unwrap_or_else(|| self.base().join(".env"))
+    /// The file that the command lines for this stack name. It exists as long as the result, so that must be kept until
+    /// the command has ended.
+    ///
+    /// # Errors
+    /// [`OrchestratorError::EnvFileInvalid`], when the values cannot be read or written to a file.
+    pub(crate) async fn env_file(&self) -> Result<Option<SecretFile>> {
+        let Some(declared) = &self.env_source else { return Ok(None) };
+        let source = declared.resolved(&self.dir);
+        let name = source.describe();
+        let file = off_thread(move || source.file())
+            .await
+            .map_err(OrchestratorError::io("read the env file", &self.dir))?;
+        file.map(Some)
+            .map_err(|error| OrchestratorError::EnvFileInvalid { file: name, why: error.to_string() })
     }
 
     /// The files that declare the stack, as far as they can be determined without the tool.
@@ -64,7 +83,7 @@ impl StackFiles {
         self.files.iter().map(|file| self.dir.join(file)).collect()
     }
 
-    /// Checks that the declared directory and env file exist.
+    /// Checks that the declared directory and env source exist. Blocks.
     ///
     /// # Errors
     /// [`OrchestratorError::DirectoryMissing`] or [`OrchestratorError::EnvFileMissing`].
@@ -72,9 +91,10 @@ impl StackFiles {
         if !self.dir.is_dir() {
             return Err(OrchestratorError::DirectoryMissing { dir: self.dir.clone() });
         }
-        match &self.env_file {
-            Some(file) if !self.dir.join(file).is_file() => {
-                Err(OrchestratorError::EnvFileMissing { file: self.dir.join(file) })
+        let declared = self.env_source.as_ref().map(|source| source.resolved(&self.dir));
+        match declared {
+            Some(source) if !source.exists() => {
+                Err(OrchestratorError::EnvFileMissing { file: source.describe() })
             }
             _ => Ok(()),
         }
@@ -90,9 +110,34 @@ mod tests {
             name: Some("shop".into()),
             dir: "/srv/shop".into(),
             files: vec!["docker-compose.yml".into(), "/etc/extra.yml".into()],
-            env_file: Some(".env.staging".into()),
+            env_source: Some(EnvSource::File(".env.staging".into())),
             engine: None,
         }
+    }
+
+    /// The form in the plans of runs, of which some were stored by earlier versions.
+    #[test]
+    fn the_stored_form_names_the_env_file() {
+        let text = r#"{"name":"shop","dir":"/srv/shop","files":["docker-compose.yml","/etc/extra.yml"],"env_file":".env.staging"}"#;
+        assert_eq!(serde_json::to_string(&project()).unwrap(), text);
+        assert_eq!(serde_json::from_str::<StackFiles>(text).unwrap(), project());
+        let bare = text.replace("\".env.staging\"", "null");
+        assert_eq!(serde_json::from_str::<StackFiles>(&bare).unwrap().env_source, None);
+    }
+
+    #[tokio::test]
+    async fn values_come_from_the_declared_source_or_the_default() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut project = StackFiles { dir: dir.path().to_owned(), ..project() };
+        let declared = EnvSource::File(dir.path().join(".env.staging"));
+        assert_eq!(project.env_in_use(), Some(declared.clone()), "also while it does not exist");
+        assert_eq!(project.env_file().await.unwrap().unwrap().path(), declared.file_path());
+        project.env_source = None;
+        let default = EnvSource::File(dir.path().join(".env"));
+        assert_eq!((project.env_in_use(), project.env_or_default()), (None, default.clone()));
+        std::fs::write(default.file_path(), "A=1\n").unwrap();
+        assert_eq!(project.env_in_use(), Some(default));
+        assert!(project.env_file().await.unwrap().is_none(), "the tool finds its default itself");
     }
 
     #[test]

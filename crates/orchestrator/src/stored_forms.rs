@@ -1,6 +1,7 @@
 //! `plan.json`, `result.json` and `journal.json` are read by servers and supervisors of other versions: their forms
 //! must not change. The texts were written by the version before the types were renamed.
 
+use secrets::EnvSource;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -30,7 +31,7 @@ fn the_plan_of_a_deploy_keeps_its_form() {
             "env_copy":{{"key":"/keys/copy","stack":"shop"}}}}"#
     ));
     assert_eq!(work.stack.dir(), std::path::Path::new("/srv/shop"));
-    assert_eq!(work.stack.env_file().unwrap(), std::path::Path::new("/srv/shop/.env"));
+    assert_eq!(work.stack.env_source().unwrap(), EnvSource::File("/srv/shop/.env".into()));
     assert_eq!(work.snapshot_dir, std::path::Path::new("/data/rollback/7"));
 }
 

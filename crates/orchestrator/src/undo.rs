@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use secrets::EnvCopy;
+use secrets::{EnvCopy, EnvSource};
 use serde::{Deserialize, Serialize};
 
 /// One change, and what was there before.
@@ -21,15 +21,16 @@ pub enum Undo {
         /// The image that gets it; `None`: the result of a build.
         after: Option<String>,
     },
-    /// An env file that is replaced by the one kept with a release.
+    /// The values of the env source, which are replaced by those kept with a release.
     Env {
-        /// The file.
-        path: PathBuf,
+        /// The source.
+        #[serde(rename = "path")]
+        source: EnvSource,
         /// How both copies are decrypted.
         copy: EnvCopy,
-        /// The copy of the previous file; `None`: there was none.
+        /// The copy of the previous values; `None`: there were none.
         before: Option<EncryptedCopy>,
-        /// The copy of the new file.
+        /// The copy of the new values.
         after: EncryptedCopy,
     },
 }
@@ -48,7 +49,7 @@ impl Undo {
     pub(crate) fn subject(&self) -> String {
         match self {
             Self::Name { name, .. } => format!("image {name}"),
-            Self::Env { path, .. } => format!("file {}", path.display()),
+            Self::Env { source, .. } => format!("file {}", source.describe()),
         }
     }
 }
@@ -131,12 +132,15 @@ mod tests {
             release: release.into(),
         };
         stack.push(Undo::Env {
-            path: "/stack/.env".into(),
+            source: EnvSource::File("/stack/.env".into()),
             copy,
             before: Some(at("replaced")),
             after: at("r3"),
         });
         let text = serde_json::to_string(&stack).unwrap();
         assert_eq!(serde_json::from_str::<UndoStack>(&text).unwrap(), stack);
+        // A journal of an earlier version is undone by this one.
+        let env = r#"{"kind":"env","path":"/stack/.env","copy":{"key":"/keys/copy","stack":"shop"},"before":{"dir":"/rollback/replaced","release":"replaced"},"after":{"dir":"/rollback/r3","release":"r3"}}"#;
+        assert!(text.ends_with(&format!(",{env}]")), "{text}");
     }
 }

@@ -31,7 +31,7 @@ use orchestrator::{
     read_journal,
 };
 use runner::{Exit, cancel};
-use secrets::Key;
+use secrets::{EnvSource, Key};
 
 fn key() -> Key {
     Key::from([7; 32])
@@ -262,7 +262,7 @@ async fn what_cannot_be_deployed_is_refused_with_its_reason() {
         "nothing is half recorded"
     );
 
-    let stack = changed(&|files| files.env_file = Some("none.env".into()));
+    let stack = changed(&|files| files.env_source = Some(EnvSource::File("none.env".into())));
     assert!(matches!(stack.render(&key()).await, Err(OrchestratorError::EnvFileMissing { .. })));
     let stack = changed(&|files| files.dir = bench.path().join("nowhere"));
     assert!(matches!(stack.render(&key()).await, Err(OrchestratorError::DirectoryMissing { .. })));

@@ -6,21 +6,21 @@ use domain::preflight::Weight;
 
 use super::model::Variable;
 use super::{Look, Told, about};
-use secrets::env_file::EnvFile;
-use secrets::unfilled_secret;
+use secrets::{EnvValues, unfilled_secret};
 
 /// Checks the keys.
 pub(super) fn look(look: &mut Look<'_>, runbook_text: &str) {
     let gate = look.gates.config.clone();
     let required = required_keys(runbook_text);
-    let Some(path) = look.env_path.clone() else { return };
-    let name = look.repo.name(&path);
+    let Some((name, missing)) = look.env_source.as_ref().map(|source| look.repo.env_name(source)) else {
+        return;
+    };
     let example = look.example_path.clone().and_then(|p| {
         let text = look.repo.text(&p)?;
-        EnvFile::parse(text.as_bytes()).ok().map(|file| (look.repo.name(&p), file))
+        EnvValues::parse(text.as_bytes()).ok().map(|file| (look.repo.name(&p), file))
     });
-    if look.env_file.is_none() {
-        if !look.repo.exists(&path) {
+    let Some(vars) = look.env_values.as_ref().map(|values| values.vars.clone()) else {
+        if missing {
             let hint = match &example {
                 Some((example, _)) => {
                     format!("Copy {example} to {name}, fill in the values, and run chmod 600 {name}.")
@@ -45,8 +45,7 @@ pub(super) fn look(look: &mut Look<'_>, runbook_text: &str) {
             );
         }
         return;
-    }
-    let vars = look.env_file.clone().unwrap_or_default().vars;
+    };
     let set: BTreeMap<&str, &str> = vars.iter().map(|v| (v.key.as_str(), v.value.as_str())).collect();
     missing_from_example(look, &gate, &name, &set, example.as_ref());
     missing_from_runbook(look, &gate, &name, &set, &required);
@@ -70,7 +69,7 @@ fn missing_from_example(
     gate: &Option<String>,
     name: &str,
     set: &BTreeMap<&str, &str>,
-    example: Option<&(String, EnvFile)>,
+    example: Option<&(String, EnvValues)>,
 ) {
     let Some((example_name, example)) = example else { return };
     for var in &example.vars {
@@ -135,12 +134,11 @@ fn unset_variables(look: &mut Look<'_>, set: &BTreeMap<&str, &str>) {
 
 /// Keys of the env file that are passed to no service.
 fn undelivered(look: &mut Look<'_>, gate: &Option<String>, name: &str, required: &[Required]) {
-    let path = look.env_path.clone().unwrap_or_default();
     let gets_all = look.model.services.values().any(|s| {
         s.env_files.iter().any(|(f, _)| {
             // A path that cannot be resolved may be this file.
             super::model::filled(f, &look.env)
-                .is_none_or(|f| look.repo.at(std::path::Path::new(""), &f) == path)
+                .is_none_or(|f| look.is_env_file(&look.repo.at(std::path::Path::new(""), &f)))
         })
     });
     if gets_all || look.model.services.is_empty() {
@@ -157,9 +155,9 @@ fn undelivered(look: &mut Look<'_>, gate: &Option<String>, name: &str, required:
     received.extend(look.model.from_environment.iter().map(String::as_str));
     let used = look.used_elsewhere.clone();
     let lost: Vec<(String, usize)> = look
-        .env_file
+        .env_values
         .iter()
-        .flat_map(|f| &f.vars)
+        .flat_map(|values| &values.vars)
         .filter(|v| {
             !received.contains(v.key.as_str()) && !used.contains(&v.key) && !v.key.starts_with("COMPOSE_")
         })

@@ -22,7 +22,7 @@ use domain::runbook::Runbook;
 use model::Model;
 use repository::Repo;
 use runbook::{Config, Report, config};
-use secrets::env_file::{EnvFile, EnvFileError};
+use secrets::{EnvSource, EnvSourceError, EnvSyntaxError, EnvValues};
 use system::files::read_bounded;
 
 /// The result of a preflight.
@@ -64,12 +64,16 @@ pub fn preflight(config: &Config, runbook: &Runbook) -> Preflight {
             None => missing.push(name),
         }
     }
-    let env_path = config.stack.env_file.as_ref().map(|f| repo.at(Path::new(""), &f.display().to_string()));
-    let env_text = env_path.as_ref().and_then(|p| repo.text(p));
-    let (env_file, env_error) = match env_text.map(|t| EnvFile::parse(t.as_bytes())) {
-        Some(Ok(file)) => (Some(file), None),
-        Some(Err(error)) => (None, Some(error)),
-        None => (None, None),
+    let env_file = config.stack.env_file.as_ref().map(|f| repo.at(Path::new(""), &f.display().to_string()));
+    let env_source = EnvSource::declared(&root, env_file.as_deref());
+    let (env_values, env_error) = match env_source.as_ref().map(|source| repo.values(source)) {
+        Some(Ok(values)) => (Some(values), None),
+        Some(Err(EnvSourceError::Invalid(error))) if !matches!(error, EnvSyntaxError::NotText { .. }) => {
+            (None, Some(error))
+        }
+        // Whether it exists is a finding; one that cannot be read, or is not text, is reported where it is
+        // needed.
+        Some(Err(_)) | None => (None, None),
     };
     let model = Model::read(&files);
     let mut look = Look {
@@ -77,7 +81,7 @@ pub fn preflight(config: &Config, runbook: &Runbook) -> Preflight {
         runbook_name: repo.name(&absolute(&config.runbook)),
         config_name: repo.name(&absolute(&config.path)),
         config_text: &config_text,
-        env: env_file.as_ref().map(EnvFile::to_map).unwrap_or_default(),
+        env: env_values.as_ref().map(EnvValues::to_map).unwrap_or_default(),
         example_path: config
             .stack
             .env_example
@@ -92,8 +96,8 @@ pub fn preflight(config: &Config, runbook: &Runbook) -> Preflight {
             .collect(),
         repo: &repo,
         model,
-        env_path,
-        env_file,
+        env_source,
+        env_values,
         env_error,
         findings: vec![],
     };
@@ -129,10 +133,11 @@ struct Look<'a> {
     runbook_name: String,
     config_name: String,
     config_text: &'a str,
-    env_path: Option<PathBuf>,
-    env_file: Option<EnvFile>,
-    env_error: Option<EnvFileError>,
-    /// The values of the env file, to resolve variables. Findings show only ports, paths and image names of them.
+    env_source: Option<EnvSource>,
+    env_values: Option<EnvValues>,
+    env_error: Option<EnvSyntaxError>,
+    /// The values of the env source by name, to resolve variables. Findings show only ports, paths and image names of
+    /// them.
     env: BTreeMap<String, String>,
     example_path: Option<PathBuf>,
     /// Keys that steps or checks use.
@@ -163,6 +168,11 @@ impl Look<'_> {
         let Told { file, line, kind, about, message, hint } = told;
         let kind = kind.to_owned();
         self.findings.push(Finding { gate, weight, kind, file, line, message, hint, about });
+    }
+
+    /// Whether a path is that of the declared env file.
+    fn is_env_file(&self, path: &Path) -> bool {
+        self.env_source.as_ref().and_then(EnvSource::own_file) == Some(path)
     }
 
     fn is_compose_file(&self, path: &Path) -> bool {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::shell_commands::joined;
 use git::Ignored;
+use secrets::{EnvSource, EnvSourceError, EnvValues};
 use system::files::read_bounded;
 
 /// Largest file that is read, bytes.
@@ -88,6 +89,22 @@ impl Repo {
     pub(super) fn text(&self, path: &Path) -> Option<String> {
         self.note(path);
         String::from_utf8(read_bounded(path, LARGEST).ok()?).ok()
+    }
+
+    /// The values of an env source. A change of its file starts a new preflight.
+    pub(super) fn values(&self, source: &EnvSource) -> Result<EnvValues, EnvSourceError> {
+        if let Some(file) = source.own_file() {
+            self.note(file);
+        }
+        source.values()
+    }
+
+    /// The name of an env source for people, and whether there is nothing to read.
+    pub(super) fn env_name(&self, source: &EnvSource) -> (String, bool) {
+        match source.own_file() {
+            Some(file) => (self.name(file), !self.exists(file)),
+            None => (source.describe(), false),
+        }
     }
 
     fn note(&self, path: &Path) {

@@ -318,7 +318,7 @@ fn from_env_files(look: &Look<'_>, service: &Service) -> Option<(String, Place)>
     for (file, at) in &service.env_files {
         let path = look.repo.at(Path::new(""), &filled(file, &look.env)?);
         let text = look.repo.text(&path)?;
-        let parsed = secrets::env_file::EnvFile::parse(text.as_bytes()).ok()?;
+        let parsed = secrets::EnvValues::parse(text.as_bytes()).ok()?;
         if let Some(value) = parsed.get("PORT") {
             found = Some((value.to_owned(), at.clone()));
         }

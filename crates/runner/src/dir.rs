@@ -10,19 +10,21 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{Result, RunnerError};
 use super::status::{State, Status, private, read_json, write_json};
+use secrets::EnvSource;
 use system::clock::now_ms;
 
-/// The input of a supervisor. Stored as `plan.json`, so it contains no secret values: an env file is named and
-/// never copied.
+/// The input of a supervisor. Stored as `plan.json`, so it contains no secret values: their source is named and they
+/// are never copied.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// The run's id: 1 to 64 letters, digits, `-` or `_`. Names its directory.
     pub id: String,
     /// What it does, for people.
     pub title: String,
-    /// Env file whose variables commands get and whose values are masked.
-    pub env_file: Option<PathBuf>,
-    /// Keys of the env file whose values are not secret; `*` stands for any text.
+    /// Source of the variables that commands get and whose values are masked.
+    #[serde(rename = "env_file")]
+    pub env_source: Option<EnvSource>,
+    /// Keys whose values are not secret; `*` stands for any text.
     pub public_keys: Vec<String>,
     /// The default working directory of commands.
     pub cwd: PathBuf,
@@ -48,12 +50,12 @@ impl Plan {
     /// Default grace period: 3 seconds.
     pub const GRACE_MS: u64 = 3_000;
 
-    /// A plan with the usual limits, no env file and no lock.
+    /// A plan with the usual limits, no env source and no lock.
     pub fn new(id: impl Into<String>, title: impl Into<String>, cwd: impl Into<PathBuf>) -> Self {
         Self {
             id: id.into(),
             title: title.into(),
-            env_file: None,
+            env_source: None,
             public_keys: Vec::new(),
             cwd: cwd.into(),
             timeout_ms: Self::TIMEOUT_MS,
@@ -213,5 +215,24 @@ pub fn create(runs: &Path, plan: &Plan) -> Result<RunDir> {
             let _ = fs::remove_dir_all(&dir.0);
             Err(error)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs that were started by an earlier version are read again, to show and to complete them.
+    #[test]
+    fn plans_of_earlier_versions_are_read() {
+        let text = r#"{"id":"7","title":"Build","env_file":"/srv/shop/.env.staging","public_keys":["BUILD_*"],
+            "cwd":"/srv/shop","timeout_ms":1800000,"grace_ms":3000,"output_cap":200000000,"extra_env":{"CI":"true"},
+            "work":null,"lock":null}"#;
+        let plan: Plan = serde_json::from_str(text).unwrap();
+        assert_eq!(plan.env_source, Some(EnvSource::File("/srv/shop/.env.staging".into())));
+        let again: serde_json::Value = serde_json::to_value(&plan).unwrap();
+        assert_eq!(again, serde_json::from_str::<serde_json::Value>(text).unwrap());
+        let without = text.replace("\"/srv/shop/.env.staging\"", "null");
+        assert_eq!(serde_json::from_str::<Plan>(&without).unwrap().env_source, None);
     }
 }

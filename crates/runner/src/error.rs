@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use secrets::env_file::EnvFileError;
+use secrets::EnvSourceError;
 use secrets::redact::TooManySecrets;
 
 /// Result of the runner's functions.
@@ -50,10 +50,10 @@ pub enum RunnerError {
         #[source]
         source: serde_json::Error,
     },
-    /// The env file cannot be used.
+    /// The env source cannot be used.
     #[error("the env file cannot be used: {0}")]
-    EnvFile(#[from] EnvFileError),
-    /// The env file has more secrets than can be masked.
+    EnvSource(#[from] EnvSourceError),
+    /// There are more secrets than can be masked.
     #[error(transparent)]
     Secrets(#[from] TooManySecrets),
 }

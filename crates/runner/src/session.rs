@@ -18,7 +18,7 @@ use super::error::{Result, is_disk_full};
 use super::log_writer::{Lane, LogWriter};
 use super::procs::{Awaited, DIR_TAG, Tags};
 use super::status::{Exit, write_json};
-use secrets::env_file::EnvFile;
+use secrets::EnvValues;
 use secrets::redact::Secrets;
 
 /// How the work of a run ended, and its result.
@@ -105,15 +105,15 @@ impl Session {
         &self.0.plan
     }
 
-    /// The env file's variables with their values. They must not be stored or shown.
+    /// The variables of the env source with their values. They must not be stored or shown.
     pub fn env(&self) -> Arc<BTreeMap<String, String>> {
         Arc::clone(&self.known().env)
     }
 
-    /// The env file was replaced: its variables are those of `env` from now on, and its secrets are masked in addition
+    /// The values were replaced: the variables are those of `env` from now on, and its secrets are masked in addition
     /// to those known before. To be called when no command of the run is active. Fails when the search for the secrets
     /// cannot be built.
-    pub fn learn(&self, env: &EnvFile) -> Result<()> {
+    pub fn learn(&self, env: &EnvValues) -> Result<()> {
         let more = Secrets::of(env, &self.0.plan.public_keys)?;
         let secrets = self.secrets().and(&more)?;
         self.log(|log| log.mask(secrets.clone()));

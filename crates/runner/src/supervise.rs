@@ -17,9 +17,10 @@ use super::procs::{Scope, names};
 use super::reader::START_GAP;
 use super::session::{Outcome, Session};
 use super::status::{Exit, Reserve, State, Status, read_json, write_json};
-use secrets::env_file::EnvFile;
 use secrets::redact::Secrets;
+use secrets::{EnvSource, EnvValues};
 use system::clock::now_ms;
+use system::files::off_thread;
 
 /// How often the log is flushed and a cancel request is checked.
 const TICK: Duration = Duration::from_millis(30);
@@ -62,7 +63,7 @@ where
     status.pid = Some(std::process::id());
     write_json(&dir.status(), &status, "status")?;
 
-    let outcome = match prepare(&dir, start) {
+    let outcome = match prepare(&dir, start).await {
         Ok(session) => carry_out(&dir, &session, work).await,
         Err(error) => Outcome::new(Exit::NotStarted(error.to_string())),
     };
@@ -81,9 +82,17 @@ fn finish(dir: &RunDir, mut status: Status, reserve: Reserve, outcome: Outcome) 
     reserve.finish(dir, &status)
 }
 
-fn prepare(dir: &RunDir, start: Instant) -> Result<Session> {
+async fn values(source: EnvSource, dir: &RunDir) -> Result<EnvValues> {
+    let read = off_thread(move || source.values()).await;
+    Ok(read.map_err(RunnerError::io("read the env source", dir.path()))??)
+}
+
+async fn prepare(dir: &RunDir, start: Instant) -> Result<Session> {
     let plan = dir.plan()?;
-    let env = plan.env_file.as_deref().map(EnvFile::read).transpose()?.unwrap_or_default();
+    let env = match plan.env_source.clone() {
+        Some(source) => values(source, dir).await?,
+        None => EnvValues::default(),
+    };
     let base: Vec<_> = base_environment().into_iter().collect();
     let secrets = Secrets::of(&env, &plan.public_keys)?.with_urls(&env, &plan.public_keys, &base)?;
     let log = LogWriter::open(dir, secrets.clone(), start)?;

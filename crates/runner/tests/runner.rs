@@ -18,6 +18,7 @@ use runner::{
     Exit, FOLD_BYTES, LockSpec, Plan, Reader, RunDir, RunnerError, State, Status, Tails, cancel, create,
     follow, launch, lock_holder, reconcile,
 };
+use secrets::EnvSource;
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -184,7 +185,7 @@ async fn a_command_that_cannot_be_started_has_a_reason() {
         Exit::NotStarted("the working directory does not exist".into())
     );
     let mut plan = bench.plan("c", "true");
-    plan.env_file = Some(bench.path().join("env"));
+    plan.env_source = Some(EnvSource::File(bench.path().join("env")));
     fs::write(bench.path().join("env"), "A=1\nhunter2hunter2\n").unwrap();
     let exit = bench.start(&plan).end().await;
     assert_eq!(exit, Exit::NotStarted("the env file cannot be used: line 2 has no '='".into()));
@@ -218,7 +219,7 @@ async fn commands_get_the_env_file_and_little_else() {
     let bench = Bench::new();
     fs::write(bench.path().join("env"), "GREETING=hi there\nPORT=3000\n").unwrap();
     let mut plan = bench.plan("run", "env | sort; test -t 0 || echo no terminal; cat");
-    plan.env_file = Some(bench.path().join("env"));
+    plan.env_source = Some(EnvSource::File(bench.path().join("env")));
     plan.extra_env.insert("EXTRA".into(), "more".into());
     let run = bench.start(&plan);
     assert_eq!(run.end().await, Exit::Code(0));

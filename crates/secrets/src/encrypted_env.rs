@@ -123,7 +123,7 @@ impl EnvCopy {
 
 /// Replaces the contents of a file with `text`, completely or not at all. Owner and permissions do not change; a new
 /// file can be read only by its owner.
-pub fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+pub(super) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::ErrorKind::InvalidInput.into());

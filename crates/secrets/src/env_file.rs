@@ -1,21 +1,12 @@
-//! Reads env files by the rules of Compose. Errors name lines and keys, never values.
+//! The format of env files, by the rules of Compose. Errors name lines and keys, never values.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::path::Path;
 
 use super::references::fill;
-use system::files::read_bounded;
 
-/// Largest env file that is read, bytes.
-const LARGEST: usize = 4 << 20;
-
-/// Why an env file cannot be used. Lines count from 1.
-#[derive(Debug, thiserror::Error)]
-pub enum EnvFileError {
-    /// It cannot be read.
-    #[error("it cannot be read ({})", .0.kind())]
-    Unreadable(#[source] io::Error),
+/// Why a text is not an env file. Lines count from 1.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EnvSyntaxError {
     /// It is not UTF-8 text.
     #[error("line {line} is not UTF-8 text")]
     NotText {
@@ -60,11 +51,10 @@ pub enum EnvFileError {
     },
 }
 
-impl EnvFileError {
+impl EnvSyntaxError {
     /// The error in a stable form: its kind, and the variable if there is one.
     pub fn identity(&self) -> Vec<String> {
         let (kind, key) = match self {
-            Self::Unreadable(_) => ("unreadable", None),
             Self::NotText { .. } => ("not-text", None),
             Self::NoAssignment { .. } => ("no-assignment", None),
             Self::BadKey { .. } => ("bad-key", None),
@@ -96,24 +86,23 @@ impl std::fmt::Debug for EnvVar {
     }
 }
 
-/// A parsed env file.
+/// The values of a stack, as its env source gives them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct EnvFile {
+pub struct EnvValues {
     /// Its assignments in order. A name may occur more than once; the last counts.
     pub vars: Vec<EnvVar>,
 }
 
-impl EnvFile {
-    /// Reads and parses a file.
-    pub fn read(path: &Path) -> Result<Self, EnvFileError> {
-        Self::parse(&read_bounded(path, LARGEST).map_err(EnvFileError::Unreadable)?)
-    }
-
-    /// Parses the text of an env file. Fails with the first mistake.
-    pub fn parse(bytes: &[u8]) -> Result<Self, EnvFileError> {
+impl EnvValues {
+    /// Parses the text of an env file: the copy of a release, an example, a file that a service names. The values of
+    /// the stack come from [`EnvSource::values`](crate::EnvSource::values).
+    ///
+    /// # Errors
+    /// The first mistake.
+    pub fn parse(bytes: &[u8]) -> Result<Self, EnvSyntaxError> {
         let text = std::str::from_utf8(bytes).map_err(|error| {
             let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
-            EnvFileError::NotText { line: 1 + before.iter().filter(|byte| **byte == b'\n').count() }
+            EnvSyntaxError::NotText { line: 1 + before.iter().filter(|byte| **byte == b'\n').count() }
         })?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n");
         let mut file = Self::default();
@@ -161,7 +150,7 @@ impl<'a> Rest<'a> {
         self.take(end, 1)
     }
 
-    fn next_var(&mut self, before: &EnvFile) -> Result<Option<EnvVar>, EnvFileError> {
+    fn next_var(&mut self, before: &EnvValues) -> Result<Option<EnvVar>, EnvSyntaxError> {
         loop {
             if self.text.is_empty() {
                 return Ok(None);
@@ -176,7 +165,7 @@ impl<'a> Rest<'a> {
         let line = self.line;
         let end = self.text.find('\n').unwrap_or(self.text.len());
         let Some(equals) = self.text[..end].find('=') else {
-            return Err(EnvFileError::NoAssignment { line });
+            return Err(EnvSyntaxError::NoAssignment { line });
         };
         let name = self.take(equals, 1).trim();
         let key = match name.strip_prefix("export") {
@@ -184,7 +173,7 @@ impl<'a> Rest<'a> {
             _ => name,
         };
         if !is_key(key) {
-            return Err(EnvFileError::BadKey { line });
+            return Err(EnvSyntaxError::BadKey { line });
         }
         let key = key.to_owned();
         let blank = self.text.len() - self.text.trim_start_matches([' ', '\t']).len();
@@ -199,7 +188,7 @@ impl<'a> Rest<'a> {
             }
         };
         if value.contains('\0') {
-            return Err(EnvFileError::Nul { line, key });
+            return Err(EnvSyntaxError::Nul { line, key });
         }
         Ok(Some(EnvVar { key, value, raw, line }))
     }
@@ -209,8 +198,8 @@ impl<'a> Rest<'a> {
         quote: char,
         key: &str,
         line: usize,
-        before: &EnvFile,
-    ) -> Result<(String, String), EnvFileError> {
+        before: &EnvValues,
+    ) -> Result<(String, String), EnvSyntaxError> {
         self.take(0, 1);
         let mut escaped = false;
         let close = self.text.char_indices().find(|(_, c)| {
@@ -219,13 +208,13 @@ impl<'a> Rest<'a> {
             closes
         });
         let Some((at, _)) = close else {
-            return Err(EnvFileError::OpenQuote { line, key: key.to_owned() });
+            return Err(EnvSyntaxError::OpenQuote { line, key: key.to_owned() });
         };
         let raw = self.take(at, 1).to_owned();
         let last_line = self.line;
         let after = self.take_line().trim();
         if !after.is_empty() && !after.starts_with('#') {
-            return Err(EnvFileError::AfterQuote { line: last_line, key: key.to_owned() });
+            return Err(EnvSyntaxError::AfterQuote { line: last_line, key: key.to_owned() });
         }
         let value = if quote == '"' { unescape(&raw, before) } else { raw.clone() };
         Ok((raw, value))
@@ -246,7 +235,7 @@ fn uncommented(text: &str) -> &str {
 }
 
 /// Resolves the escapes of a double-quoted value, and its references.
-fn unescape(raw: &str, before: &EnvFile) -> String {
+fn unescape(raw: &str, before: &EnvValues) -> String {
     let mut out = String::new();
     let mut plain = String::new();
     let mut chars = raw.chars();
@@ -275,7 +264,7 @@ mod tests {
     use super::*;
 
     fn map(text: &str) -> Vec<(String, String)> {
-        let file = EnvFile::parse(text.as_bytes()).unwrap();
+        let file = EnvValues::parse(text.as_bytes()).unwrap();
         file.vars.into_iter().map(|var| (var.key, var.value)).collect()
     }
 
@@ -304,7 +293,7 @@ mod tests {
     #[test]
     fn bom_crlf_and_values_over_several_lines_are_understood() {
         let text = "\u{feff}A=1\r\nKEY=\"-----BEGIN\r\nabc\r\n-----END\"\r\nB='x\ny'\nC=3";
-        let file = EnvFile::parse(text.as_bytes()).unwrap();
+        let file = EnvValues::parse(text.as_bytes()).unwrap();
         assert_eq!(file.get("KEY"), Some("-----BEGIN\nabc\n-----END"));
         assert_eq!(file.get("B"), Some("x\ny"));
         let lines: Vec<_> = file.vars.iter().map(|var| var.line).collect();
@@ -321,7 +310,7 @@ mod tests {
 
     #[test]
     fn the_last_of_two_assignments_wins_and_is_reported() {
-        let file = EnvFile::parse(b"A=1\nB=2\nA=3\n").unwrap();
+        let file = EnvValues::parse(b"A=1\nB=2\nA=3\n").unwrap();
         assert_eq!(file.get("A"), Some("3"));
         let again: Vec<_> = file.repeated().map(|var| (var.key.as_str(), var.line)).collect();
         assert_eq!(again, [("A", 3)]);
@@ -329,26 +318,26 @@ mod tests {
 
     #[test]
     fn faults_name_their_line_and_never_the_value() {
-        let fault = |text: &[u8]| EnvFile::parse(text).unwrap_err().to_string();
+        let fault = |text: &[u8]| EnvValues::parse(text).unwrap_err().to_string();
         assert_eq!(fault(b"A=1\nhunter2\n"), "line 2 has no '='");
         assert_eq!(fault(b"1A=hunter2"), "line 1 does not begin with the name of a variable");
         assert_eq!(fault(b"\nA=\"hunter2"), "the quote opened in line 2 (A) is not closed");
         assert_eq!(fault(b"A='x' hunter2"), "text follows the closing quote in line 1 (A)");
         assert_eq!(fault(b"A=1\nB=\xff"), "line 2 is not UTF-8 text");
         assert_eq!(fault(b"A=hunter2\0"), "the value in line 1 (A) contains a NUL byte");
-        let shown = format!("{:?}", EnvFile::parse(b"A=hunter2").unwrap());
+        let shown = format!("{:?}", EnvValues::parse(b"A=hunter2").unwrap());
         assert!(!shown.contains("hunter2"));
     }
 
     proptest::proptest! {
         #[test]
         fn no_text_makes_the_parser_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
-            let _ = EnvFile::parse(&bytes);
+            let _ = EnvValues::parse(&bytes);
         }
 
         #[test]
         fn no_arrangement_of_marks_makes_the_parser_panic(text in "[A$\\{\\}:='\"\\\\# \n\r-]{0,60}") {
-            let _ = EnvFile::parse(text.as_bytes());
+            let _ = EnvValues::parse(text.as_bytes());
         }
     }
 }

@@ -1,9 +1,9 @@
-//! The values of the env source: how an env file is read, which values are secret, how secrets are masked, and how
-//! copies and keys are stored. Must not know runs, Docker, SQL or HTTP.
+//! The values of the env source: where they come from, which are secret, how secrets are masked, and how copies and
+//! keys are stored. Must not know runs, Docker, SQL or HTTP.
 
 mod encodings;
 mod encrypted_env;
-pub mod env_file;
+mod env_file;
 mod escape;
 mod hmac;
 pub mod interpolation;
@@ -14,12 +14,14 @@ mod publicity;
 mod quoting;
 pub mod redact;
 mod references;
+mod source;
 
-pub use encrypted_env::replace;
 pub use encrypted_env::{EncryptionError, EnvCopy, has_env_copy};
+pub use env_file::{EnvSyntaxError, EnvValues, EnvVar};
 pub use escape::{Token, token};
 pub use hmac::Key;
 pub use hmac::{canonical, hide};
 pub use key_file::KeyError;
 pub use key_file::installation_key;
 pub use placeholders::{could_be_secret, is_placeholder, is_secret_key, password_in, unfilled_secret};
+pub use source::{EnvSource, EnvSourceError, EnvVersion, SecretFile};

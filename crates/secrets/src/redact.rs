@@ -14,7 +14,7 @@ use aho_corasick::{AhoCorasick, MatchKind};
 use serde_json::Value;
 
 use super::encodings::encodings;
-use super::env_file::EnvFile;
+use super::env_file::EnvValues;
 use super::normalise::Normalised;
 use super::publicity::{self, Publicity};
 
@@ -50,9 +50,9 @@ impl std::fmt::Debug for Secrets {
 }
 
 impl Secrets {
-    /// Takes the secrets of an env file. Values of keys that match `public_keys` (`*` matches any text) or the
+    /// Takes the secrets among these values. Values of keys that match `public_keys` (`*` matches any text) or the
     /// built-in list of public keys are not secret. Fails when the search cannot be built.
-    pub fn of(env: &EnvFile, public_keys: &[String]) -> Result<Self, TooManySecrets> {
+    pub fn of(env: &EnvValues, public_keys: &[String]) -> Result<Self, TooManySecrets> {
         let publicity = Publicity::new(public_keys);
         let mut weak = Vec::new();
         let mut pairs = Vec::new();
@@ -78,7 +78,7 @@ impl Secrets {
     /// These secrets, and those in the user part of the URLs `more` (for example proxy addresses).
     pub fn with_urls(
         self,
-        env: &EnvFile,
+        env: &EnvValues,
         public_keys: &[String],
         more: &[(String, String)],
     ) -> Result<Self, TooManySecrets> {

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE};
 use proptest::prelude::*;
-use secrets::env_file::EnvFile;
+use secrets::EnvValues;
 use secrets::redact::Secrets;
 
 /// Realistic secrets: tokens, sentences, URLs, quotes, a key of several lines.
@@ -362,7 +362,7 @@ fn text_without_secrets_is_not_changed() {
 
 #[test]
 fn an_env_file_decides_what_is_masked() {
-    let env = EnvFile::parse(
+    let env = EnvValues::parse(
         b"NODE_ENV=production\nPORT=3000\nNEXT_PUBLIC_API_URL=https://api.example.org\nJWT_SECRET=abcdef123456\n\
           POSTGRES_USER=medianest\nDATABASE_URL=postgres://medianest:s3cretpw@db:5432/medianest\nPASS_TOKEN=abc\n\
           BUILD_ID=not-secret-here\n",

@@ -10,7 +10,7 @@ use domain::evidence::Finding;
 use super::super::finding::{failed, passed, unknown};
 use super::Subject;
 
-pub(super) fn judge(file: &Subject<'_>, spec: &CheckSpec) -> Finding {
+pub(super) fn judge(file: &Subject, spec: &CheckSpec) -> Finding {
     let CheckSpec::EnvFile { owner, .. } = spec else {
         return unknown(
             "an env file",
@@ -41,7 +41,11 @@ pub(super) fn judge(file: &Subject<'_>, spec: &CheckSpec) -> Finding {
         },
     };
     let wanted = format!("the file belongs to {who} (uid {uid})");
-    match fs::metadata(file.path) {
+    let path = match file.own_file(&wanted) {
+        Ok(path) => path,
+        Err(found) => return found,
+    };
+    match fs::metadata(path) {
         Ok(about) => {
             let saw =
                 format!("{} belongs to {} (uid {})", file.shown, name_of(&users, about.uid()), about.uid());

@@ -16,7 +16,7 @@ use super::super::probe::Probe;
 use super::Subject;
 use system::clock::now_ms;
 
-pub(super) fn judge(file: &Subject<'_>, probe: &Probe<'_>) -> Finding {
+pub(super) async fn judge(file: &Subject, probe: &Probe<'_>) -> Finding {
     let CheckSpec::EnvFile { keys, rotated, max_age, .. } = &probe.work.check.spec else {
         return unknown(
             "an env file",
@@ -32,7 +32,7 @@ pub(super) fn judge(file: &Subject<'_>, probe: &Probe<'_>) -> Finding {
         );
     };
     let wanted = format!("secrets rotated within {most}");
-    let env = match file.read(&wanted) {
+    let env = match file.values(&wanted).await {
         Ok(env) => env,
         Err(found) => return found,
     };
@@ -49,7 +49,8 @@ pub(super) fn judge(file: &Subject<'_>, probe: &Probe<'_>) -> Finding {
             "Declare the date of the last rotation: rotated = { JWT_SECRET = \"2026-10-01\" }.",
         );
     }
-    let written = fs::metadata(file.path).and_then(|about| about.modified()).ok();
+    let written =
+        file.source.own_file().and_then(|path| fs::metadata(path).and_then(|about| about.modified()).ok());
     let written = written.and_then(|at| u64::try_from(at.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok());
     let (mut bad, mut oldest) = (vec![], 0);
     for (key, text) in rotated {

@@ -40,7 +40,7 @@ const WEAK: [&str; 23] = [
     "1q2w3e",
 ];
 
-pub(super) fn judge(file: &Subject<'_>, spec: &CheckSpec) -> Finding {
+pub(super) async fn judge(file: &Subject, spec: &CheckSpec) -> Finding {
     let CheckSpec::EnvFile { keys, min_length, min_bits, .. } = spec else {
         return unknown(
             "an env file",
@@ -50,7 +50,7 @@ pub(super) fn judge(file: &Subject<'_>, spec: &CheckSpec) -> Finding {
     };
     let (length, bits) = (min_length.unwrap_or(USUAL_LENGTH), min_bits.unwrap_or(USUAL_BITS));
     let wanted = format!("secrets of at least {length} characters and {bits} bits of entropy, all different");
-    let env = match file.read(&wanted) {
+    let env = match file.values(&wanted).await {
         Ok(env) => env,
         Err(found) => return found,
     };

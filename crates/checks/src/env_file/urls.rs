@@ -14,7 +14,7 @@ use domain::pattern::fits;
 /// Names of keys that usually contain a URL.
 const USUAL: [&str; 4] = ["*_URL", "*_URI", "URL", "URI"];
 
-pub(super) fn judge(file: &Subject<'_>, probe: &Probe<'_>) -> Finding {
+pub(super) async fn judge(file: &Subject, probe: &Probe<'_>) -> Finding {
     let CheckSpec::EnvFile { keys, schemes, declared, .. } = &probe.work.check.spec else {
         return unknown(
             "an env file",
@@ -29,7 +29,7 @@ pub(super) fn judge(file: &Subject<'_>, probe: &Probe<'_>) -> Finding {
     if !declared.is_empty() {
         wanted.push_str(&format!("; {}", names(declared.iter().map(|(k, v)| format!("{k} is {v}")))));
     }
-    let env = match file.read(&wanted) {
+    let env = match file.values(&wanted).await {
         Ok(env) => env,
         Err(found) => return found,
     };

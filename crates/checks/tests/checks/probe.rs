@@ -13,6 +13,7 @@ use domain::check::Check;
 use domain::evidence::{Finding, Outcome};
 use orchestrator::{Orchestrator, StackFiles};
 use runner::{self, Exit, Plan, Reader};
+use secrets::EnvSource;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -125,14 +126,14 @@ impl Stack {
     pub fn see_want(&self, spec: Value, want: &str) -> Seen {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let id = format!("run-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-        let env_file = self.env_file.then(|| PathBuf::from(".env.staging"));
+        let env_source = self.env_file.then(|| EnvSource::File(".env.staging".into()));
         let work = ProbeWork {
             check: self.check(&spec, want),
             stack: Orchestrator::Compose(StackFiles {
                 name: self.project.clone(),
                 dir: self.dir(),
                 files: vec!["docker-compose.yml".into()],
-                env_file: env_file.clone(),
+                env_source: env_source.clone(),
                 engine: None,
             }),
             urls: self.urls.clone(),
@@ -141,7 +142,7 @@ impl Stack {
             rollback_images: self.points.clone(),
         };
         let mut plan = Plan::new(id, "a check", self.dir());
-        plan.env_file = env_file.map(|f| self.dir().join(f)).filter(|f| f.exists());
+        plan.env_source = env_source.map(|source| source.resolved(&self.dir())).filter(EnvSource::exists);
         plan.grace_ms = 500;
         plan.work = serde_json::to_value(work).unwrap();
         let run = runner::create(&self.home.path().join("runs"), &plan).unwrap();

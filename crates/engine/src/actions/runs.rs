@@ -16,6 +16,7 @@ use crate::assessment::{Assessment, all, when};
 use crate::error::Error;
 use crate::view::{Done, Permission};
 use runner::{self, LockSpec, Plan};
+use secrets::EnvSource;
 use store::StoreError;
 use store::audit::{self, AuditAction, Event, Outcome};
 use store::releases::{self, NewRelease};
@@ -332,7 +333,7 @@ impl Engine {
         let job = Job { parts: start.parts, work: start.work };
         let stack = self.stack();
         let mut plan = Plan {
-            env_file: stack.orchestrator.env_file(),
+            env_source: stack.orchestrator.env_source(),
             public_keys: stack.public_keys.clone(),
             timeout_ms: start.timeout_ms,
             work: serde_json::to_value(&job).map_err(Error::internal)?,
@@ -345,7 +346,7 @@ impl Engine {
         };
         let (runs, exe) = (self.paths().runs.clone(), self.paths().exe.clone());
         let launch = move || {
-            plan.env_file = plan.env_file.filter(|f| f.is_file());
+            plan.env_source = plan.env_source.filter(EnvSource::exists);
             runner::create(&runs, &plan).and_then(|dir| runner::launch(&exe, &dir))
         };
         off_thread(launch).await.map_err(Error::internal)?.map_err(Error::from)

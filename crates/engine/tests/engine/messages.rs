@@ -14,8 +14,7 @@ use domain::role::{Role, UnknownRole};
 use engine::{Error, KeyError, StartError};
 use orchestrator::OrchestratorError;
 use runner::RunnerError;
-use secrets::EncryptionError;
-use secrets::env_file::EnvFileError;
+use secrets::{EncryptionError, EnvSourceError, EnvSyntaxError};
 use store::StoreError;
 use store::audit::{Broken, UnreadableHead, VerifyError};
 use store::invitations::InvitationError;
@@ -176,23 +175,29 @@ fn runs_and_the_stack() {
             RunnerError::Over => RunnerError::Over,
             RunnerError::Io { .. } => RunnerError::Io { what: "write the log", path: path(), source: denied() },
             RunnerError::Malformed { .. } => RunnerError::Malformed { what: "status", source: json() },
-            RunnerError::EnvFile(_) => RunnerError::EnvFile(EnvFileError::NotText { line: 3 }),
+            RunnerError::EnvSource(_) => RunnerError::EnvSource(EnvSyntaxError::NotText { line: 3 }.into()),
             ; cannot be made: RunnerError::Secrets(_)
         ),
-        texts!(EnvFileError, as_it_is,
-            EnvFileError::Unreadable(_) => EnvFileError::Unreadable(denied()),
-            EnvFileError::NotText { .. } => EnvFileError::NotText { line: 3 },
-            EnvFileError::NoAssignment { .. } => EnvFileError::NoAssignment { line: 3 },
-            EnvFileError::BadKey { .. } => EnvFileError::BadKey { line: 3 },
-            EnvFileError::OpenQuote { .. } => EnvFileError::OpenQuote { line: 3, key: "TOKEN".into() },
-            EnvFileError::AfterQuote { .. } => EnvFileError::AfterQuote { line: 3, key: "TOKEN".into() },
-            EnvFileError::Nul { .. } => EnvFileError::Nul { line: 3, key: "TOKEN".into() },
+        texts!(EnvSourceError, as_it_is,
+            EnvSourceError::Missing => EnvSourceError::Missing,
+            EnvSourceError::Unreadable(_) => EnvSourceError::Unreadable(denied()),
+            EnvSourceError::Invalid(_) => EnvSourceError::Invalid(EnvSyntaxError::NotText { line: 3 }),
+            EnvSourceError::ReadOnly => EnvSourceError::ReadOnly,
+            EnvSourceError::NotWritten(_) => EnvSourceError::NotWritten(denied()),
+        ),
+        texts!(EnvSyntaxError, as_it_is,
+            EnvSyntaxError::NotText { .. } => EnvSyntaxError::NotText { line: 3 },
+            EnvSyntaxError::NoAssignment { .. } => EnvSyntaxError::NoAssignment { line: 3 },
+            EnvSyntaxError::BadKey { .. } => EnvSyntaxError::BadKey { line: 3 },
+            EnvSyntaxError::OpenQuote { .. } => EnvSyntaxError::OpenQuote { line: 3, key: "TOKEN".into() },
+            EnvSyntaxError::AfterQuote { .. } => EnvSyntaxError::AfterQuote { line: 3, key: "TOKEN".into() },
+            EnvSyntaxError::Nul { .. } => EnvSyntaxError::Nul { line: 3, key: "TOKEN".into() },
         ),
         texts!(OrchestratorError, as_it_is,
             OrchestratorError::DirectoryMissing { .. } => OrchestratorError::DirectoryMissing { dir: path() },
-            OrchestratorError::EnvFileMissing { .. } => OrchestratorError::EnvFileMissing { file: path() },
+            OrchestratorError::EnvFileMissing { .. } => OrchestratorError::EnvFileMissing { file: path().display().to_string() },
             OrchestratorError::EnvFileInvalid { .. } =>
-                OrchestratorError::EnvFileInvalid { file: path(), why: "line 3 has no '='".into() },
+                OrchestratorError::EnvFileInvalid { file: path().display().to_string(), why: "line 3 has no '='".into() },
             OrchestratorError::DefinitionInvalid { .. } => OrchestratorError::DefinitionInvalid { message: "no services".into() },
             OrchestratorError::ToolMissing => OrchestratorError::ToolMissing,
             OrchestratorError::ToolStuck { .. } => OrchestratorError::ToolStuck { why: "it was ended".into() },

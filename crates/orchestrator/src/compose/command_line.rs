@@ -32,8 +32,8 @@ impl StackFiles {
         if let Some(name) = name {
             argv.extend(["--project-name".to_owned(), name.to_owned()]);
         }
-        if let Some(file) = &self.env_file {
-            argv.extend(["--env-file".to_owned(), self.absolute(file)]);
+        if let Some(source) = &self.env_source {
+            argv.extend(["--env-file".to_owned(), self.absolute(source.file_path())]);
         }
         argv
     }
@@ -50,6 +50,8 @@ fn text(path: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
+    use secrets::EnvSource;
+
     use super::*;
 
     fn project() -> StackFiles {
@@ -57,7 +59,7 @@ mod tests {
             name: Some("shop".into()),
             dir: "/srv/shop".into(),
             files: vec!["docker-compose.yml".into(), "/etc/extra.yml".into()],
-            env_file: Some(".env.staging".into()),
+            env_source: Some(EnvSource::File(".env.staging".into())),
             engine: None,
         }
     }

@@ -1,6 +1,7 @@
 //! Deploy: build, pin, start, wait, verify. Runs inside the supervisor of its run.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ use git::{self, Caller};
 use runner::{Cmd, Exit, Outcome, Session};
 use secrets::EnvCopy;
 use secrets::Key;
+use system::files::off_thread;
 
 /// With less free space than this on the engine's disk, a build may fail half way.
 const DISK_BYTES: u64 = 500_000_000;
@@ -182,6 +184,7 @@ async fn run(
     retained_name("project", "service", &work.release_tag)?;
     is_confirmed(session, work, &project.dir).await?;
     let rendered = render_own(Tool::Run(session), project, &key).await?;
+    let _env_file = project.env_file().await?;
     if let Some(copy) = &work.env_copy {
         let stop = |error| {
             Stop(format!("No encrypted copy of the env file can be stored: {error}. Nothing was changed."))
@@ -231,7 +234,7 @@ async fn run(
     }
     rollout.journal.images = images;
     if let Some(copy) = &work.env_copy {
-        store_env(session, project, work, copy)?;
+        store_env(session, project, work, copy).await?;
     }
 
     rollout.enter(DeployPhase::Starting)?;
@@ -269,15 +272,27 @@ async fn run(
     Ok(())
 }
 
-fn store_env(session: &Session, project: &StackFiles, work: &DeployWork, copy: &EnvCopy) -> Result<(), Stop> {
-    let Some(path) = project.env_path() else { return Ok(()) };
-    let env = std::fs::read(&path).map_err(|error| error.kind().to_string());
-    env.and_then(|env| {
-        copy.keep(&env, &work.snapshot_dir, &work.release_tag).map_err(|error| error.to_string())
-    })
-    .map_err(|why| {
+async fn store_env(
+    session: &Session,
+    project: &StackFiles,
+    work: &DeployWork,
+    copy: &EnvCopy,
+) -> Result<(), Stop> {
+    let (project, copy) = (project.clone(), copy.clone());
+    let (snapshot_dir, release_tag) = (work.snapshot_dir.clone(), work.release_tag.clone());
+    let store = move || -> Result<bool, String> {
+        let Some(source) = project.env_in_use() else { return Ok(false) };
+        let env = source.text().map_err(|error| io::Error::from(error).kind().to_string())?;
+        copy.keep(&env, &snapshot_dir, &release_tag).map_err(|error| error.to_string())?;
+        Ok(true)
+    };
+    let stored = off_thread(store).await.unwrap_or_else(|error| Err(error.kind().to_string()));
+    let stored = stored.map_err(|why| {
         Stop(format!("The encrypted copy of the env file could not be stored: {why}. Nothing was started."))
     })?;
+    if !stored {
+        return Ok(());
+    }
     session.say("An encrypted copy of the env file is stored with the release.");
     Ok(())
 }

@@ -12,7 +12,6 @@ use crate::error::{OrchestratorError, Result};
 use crate::rendered::Rendered;
 use crate::stack_files::StackFiles;
 use secrets::Key;
-use secrets::env_file::EnvFile;
 use secrets::redact::Secrets;
 use system::files::{off_thread, read_bounded, write_durably};
 
@@ -79,7 +78,7 @@ async fn store_config(
     key: &Key,
 ) -> Result<Option<String>> {
     let own = project.clone();
-    let env = off_thread(move || own.env_path().and_then(|file| EnvFile::read(&file).ok())).await;
+    let env = off_thread(move || own.env_in_use().and_then(|source| source.values().ok())).await;
     let env = env.ok().flatten().unwrap_or_default();
     let argv = project.argv(&["config", "--no-interpolate", "--no-env-resolution"]);
     let text = match read(tool, project, argv, &env).await {

@@ -10,9 +10,8 @@ use crate::error::{OrchestratorError, Result};
 use crate::rendered::{Condition, Dependency, Rendered, RenderedService};
 use crate::stack_files::StackFiles;
 use runner::Session;
-use secrets::env_file::EnvFile;
 use secrets::redact::Secrets;
-use secrets::{Key, canonical, hide};
+use secrets::{EnvValues, Key, canonical, hide};
 use system::files::off_thread;
 
 /// Longest part of an error message of Compose that is shown, in characters.
@@ -47,17 +46,20 @@ pub(super) async fn render_stored(
 
 async fn render_argv(tool: Tool<'_>, project: &StackFiles, argv: Vec<String>, key: &Key) -> Result<Rendered> {
     let own = project.clone();
-    let files = off_thread(move || -> Result<(EnvFile, Vec<String>)> {
+    let files = off_thread(move || -> Result<(EnvValues, Vec<String>)> {
         own.check()?;
-        let env = match own.env_path() {
-            Some(file) => EnvFile::read(&file)
-                .map_err(|error| OrchestratorError::EnvFileInvalid { file, why: error.to_string() })?,
-            None => EnvFile::default(),
+        let env = match own.env_in_use() {
+            Some(source) => source.values().map_err(|error| OrchestratorError::EnvFileInvalid {
+                file: source.describe(),
+                why: error.to_string(),
+            })?,
+            None => EnvValues::default(),
         };
         Ok((env, roots(&own)))
     });
     let (env, roots) =
         files.await.map_err(OrchestratorError::io("read the project's files", &project.dir))??;
+    let _env_file = project.env_file().await?;
     let out = read(tool, project, argv, &env).await?;
     let config: Value =
         serde_json::from_slice(&out).map_err(|error| OrchestratorError::DefinitionInvalid {
@@ -78,7 +80,7 @@ pub(super) async fn read(
     tool: Tool<'_>,
     project: &StackFiles,
     argv: Vec<String>,
-    env: &EnvFile,
+    env: &EnvValues,
 ) -> Result<Vec<u8>> {
     let answer = tool.run(argv, &project.dir).await.map_err(|_| OrchestratorError::ToolMissing)?;
     if answer.exit.is_success() {
@@ -124,7 +126,7 @@ fn roots(project: &StackFiles) -> Vec<String> {
     roots
 }
 
-/// `values` are those of the env file.
+/// `values` are those of the env source.
 fn take_apart(mut config: Value, values: &[String], roots: &[String], key: &Key) -> Rendered {
     let name = config.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
     let services = config.get("services").and_then(Value::as_object);

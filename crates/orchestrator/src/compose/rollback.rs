@@ -90,9 +90,10 @@ async fn run(
     rollout.begin_preflight();
     retained_name("project", "service", &target.release_tag)?;
     if let Some(copy) = &work.env {
-        restore_env(rollout, project, target, copy)?;
+        restore_env(rollout, project, target, copy).await?;
     }
     project.check()?;
+    let _env_file = project.env_file().await?;
     let config = Config::choose(session, project, target).await?;
     let docker = rollout.engine().await?;
     let (docker, rendered) = &*seen.insert((docker, config.rendered.clone()));

@@ -1,6 +1,5 @@
 //! Undoes the changes of a deploy or rollback that ended before any service was changed.
 
-use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -9,7 +8,7 @@ use super::images::{image_id, tag, untag};
 use crate::error::{OrchestratorError, Result};
 use crate::journal::read_journal;
 use crate::undo::{EncryptedCopy, TakenBack, Undo, UndoStack};
-use secrets::{EnvCopy, replace};
+use secrets::{EnvCopy, EnvSource, EnvSourceError};
 use system::files::off_thread;
 
 impl Undo {
@@ -24,11 +23,13 @@ impl Undo {
                 };
                 take_name_back(docker, name, before.as_deref(), after.as_deref()).await
             }
-            Self::Env { path, copy, before, after } => {
-                let (file, copy) = (path.clone(), copy.clone());
+            Self::Env { source, copy, before, after } => {
+                let (env, copy) = (source.clone(), copy.clone());
                 let (before, after) = (before.clone(), after.clone());
-                let taken = off_thread(move || take_env_back(&file, &copy, before.as_ref(), &after)).await;
-                taken.map_err(OrchestratorError::io("restore the env file", path))?
+                let taken = off_thread(move || take_env_back(&env, &copy, before.as_ref(), &after)).await;
+                taken
+                    .unwrap_or_else(Err)
+                    .map_err(OrchestratorError::io("restore the env file", source.file_path()))
             }
         }
     }
@@ -64,30 +65,26 @@ async fn take_name_back(
 }
 
 fn take_env_back(
-    path: &Path,
+    source: &EnvSource,
     copy: &EnvCopy,
     before: Option<&EncryptedCopy>,
     after: &EncryptedCopy,
-) -> Result<Option<String>> {
-    let failed = |error: io::Error| OrchestratorError::io("restore the env file", path)(error);
-    let open = |at: &EncryptedCopy| copy.open(&at.dir, &at.release).map_err(|e| failed(io::Error::other(e)));
+) -> io::Result<Option<String>> {
+    let open = |at: &EncryptedCopy| copy.open(&at.dir, &at.release).map_err(io::Error::other);
     let before = before.map(open).transpose()?;
-    let now = match fs::read(path) {
+    let now = match source.text() {
         Ok(now) => Some(now),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(failed(error)),
+        Err(EnvSourceError::Missing) => None,
+        Err(error) => return Err(error.into()),
     };
     if now == before {
         return Ok(None);
     }
     if now.is_some() && now != Some(open(after)?) {
-        return Ok(Some(format!("{} was changed in the meantime and is left unchanged.", path.display())));
+        return Ok(Some(format!("{} was changed in the meantime and is left unchanged.", source.describe())));
     }
-    match before {
-        Some(text) => replace(path, &text).map_err(failed)?,
-        None => fs::remove_file(path).map_err(failed)?,
-    }
-    Ok(Some(format!("{} was restored.", path.display())))
+    source.restore(before.as_deref())?;
+    Ok(Some(format!("{} was restored.", source.describe())))
 }
 
 impl UndoStack {
@@ -146,6 +143,7 @@ pub(crate) async fn take_back_journal(engine: &Address, path: &Path) -> Result<T
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::path::PathBuf;
 
     use super::*;
@@ -157,7 +155,10 @@ mod tests {
         let at = |name: &str| EncryptedCopy { dir: home.join(name), release: name.to_owned() };
         copy.keep(b"OLD=1\n", &at("replaced").dir, "replaced").unwrap();
         copy.keep(b"NEW=1\n", &at("r1").dir, "r1").unwrap();
-        (path.clone(), Undo::Env { path, copy, before: Some(at("replaced")), after: at("r1") })
+        (
+            path.clone(),
+            Undo::Env { source: EnvSource::File(path), copy, before: Some(at("replaced")), after: at("r1") },
+        )
     }
 
     #[tokio::test]
@@ -208,7 +209,7 @@ mod tests {
         let (path, undo) = env_undo(home.path());
         fs::write(&path, "OLD=1\n").unwrap();
         let held = few_files(1);
-        let failed = replace(&path, b"NEW=1\n");
+        let failed = EnvSource::File(path.clone()).restore(Some(b"NEW=1\n"));
         drop(held);
         failed.unwrap_err();
         assert_eq!(fs::read(&path).unwrap(), b"NEW=1\n", "it failed after the file was renamed");

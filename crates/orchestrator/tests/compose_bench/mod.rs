@@ -12,6 +12,7 @@ use orchestrator::{
     RollbackTarget, RollbackWork, StackFiles,
 };
 use runner::{Exit, LockSpec, Plan, Reader, RunDir, State, create, launch, reconcile};
+use secrets::EnvSource;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::{UnixListener, UnixStream};
@@ -106,7 +107,7 @@ services:
             name: Some(self.project.clone()),
             dir: self.path(),
             files: vec!["docker-compose.yml".into()],
-            env_file: Some(".env.staging".into()),
+            env_source: Some(EnvSource::File(".env.staging".into())),
             engine: None,
         }
     }
@@ -189,7 +190,7 @@ services:
     fn launch(&self, work: Value, lock: Option<LockSpec>, supervisor: &Path) -> Run {
         let id = self.runs.fetch_add(1, Ordering::Relaxed).to_string();
         let mut plan = Plan::new(id, "a test", self.path());
-        plan.env_file = Some(self.path().join(".env.staging"));
+        plan.env_source = Some(EnvSource::File(self.path().join(".env.staging")));
         plan.timeout_ms = 180_000;
         plan.work = work;
         plan.lock = lock;

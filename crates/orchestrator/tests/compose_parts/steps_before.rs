@@ -2,7 +2,7 @@
 
 use orchestrator::DeployWork;
 use runner::{Plan, Reader, RunDir, State, create, launch, reconcile};
-use secrets::EnvCopy;
+use secrets::{EnvCopy, EnvSource};
 use supervisor::{BeforeDeploy, Findings, Job, Work};
 
 use super::*;
@@ -46,7 +46,7 @@ impl Bench {
         let work = Work::Deploy { before: before.collect(), deploy: Box::new(work), smoke: Vec::new() };
         let job = Job { parts: Default::default(), work };
         let mut plan = Plan::new(number.to_string(), "a deploy after steps", self.path());
-        plan.env_file = Some(self.path().join(".env.staging"));
+        plan.env_source = Some(EnvSource::File(self.path().join(".env.staging")));
         plan.timeout_ms = 180_000;
         plan.work = serde_json::to_value(job).unwrap();
         let dir = create(&self.path().join("../step-runs"), &plan).unwrap();

@@ -62,7 +62,7 @@ impl One<'_, '_> {
                 ("--env-file", Some(file)) => {
                     let full = self.look.repo.at(cwd, &file);
                     // A missing env file of the stack is reported once, in another place.
-                    let told = self.look.env_path.as_ref() == Some(&full);
+                    let told = self.look.is_env_file(&full);
                     if !told && !self.will_be_there(cwd, &file) {
                         let message =
                             format!("{} uses the env file {file}, but it does not exist", self.from.what);

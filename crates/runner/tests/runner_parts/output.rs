@@ -6,7 +6,7 @@ use super::*;
 async fn two_hundred_thousand_lines_arrive_in_order() {
     let bench = Bench::new();
     let mut plan = bench.plan("run", "seq 1 200000");
-    plan.env_file = Some(bench.path().join("env"));
+    plan.env_source = Some(EnvSource::File(bench.path().join("env")));
     fs::write(bench.path().join("env"), "JWT_SECRET=correct horse battery staple\n").unwrap();
     let begin = Instant::now();
     let run = bench.start(&plan);
@@ -66,11 +66,11 @@ async fn secrets_reach_no_file_of_the_run_in_any_form() {
         for ((i=0;i<${#JWT_SECRET};i++)); do printf %s "${JWT_SECRET:$i:1}"; sleep 0.01; done; echo
         t=4do; printf "Tr0ub\e[31m${t}r3\n" >&2; echo "$DATABASE_URL"; sleep 0.1; printf 'tail %s' "${JWT_SECRET:0:5}""#;
     let mut plan = bench.plan("a", script);
-    plan.env_file = Some(bench.path().join("env"));
+    plan.env_source = Some(EnvSource::File(bench.path().join("env")));
     let run = bench.start(&plan);
     assert_eq!(run.end().await, Exit::Code(0));
     let mut plan = bench.plan("b", "");
-    plan.env_file = Some(bench.path().join("env"));
+    plan.env_source = Some(EnvSource::File(bench.path().join("env")));
     plan.work = json!({"capture": ["printenv", "JWT_SECRET"]});
     let captured = bench.start(&plan);
     assert_eq!(captured.end().await, Exit::Code(0));
@@ -145,7 +145,7 @@ async fn a_secret_that_the_output_limit_cuts_in_two_is_not_shown_in_part() {
     let bench = Bench::new();
     fs::write(bench.path().join("env"), "JWT_SECRET=Tr0ub4dor3-correct\n").unwrap();
     let mut plan = bench.plan("run", "printf 0123456789; printf %s \"$JWT_SECRET\"; sleep 5");
-    plan.env_file = Some(bench.path().join("env"));
+    plan.env_source = Some(EnvSource::File(bench.path().join("env")));
     plan.output_cap = 20;
     let run = bench.start(&plan);
     assert_eq!(run.end().await, Exit::OutputCap);
