@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::stack_files::StackFiles;
 use runner::bounded::read_small;
-use secrets::EnvVersion;
+use secrets::{EnvSource, EnvVersion};
 use system::files::off_thread;
 
 /// The state of one file: a different one means that it was written, moved, or its permissions were changed.
@@ -27,24 +27,24 @@ impl FileTimes {
         off_thread(move || Self::read(&files)).await.unwrap_or_default()
     }
 
-    /// Reads these files.
-    pub async fn of_files(paths: Vec<PathBuf>) -> FileTimes {
-        off_thread(move || Self::read_files(paths)).await.unwrap_or_default()
+    /// Reads these files and this source.
+    pub async fn of_files(paths: Vec<PathBuf>, env: Option<EnvSource>) -> FileTimes {
+        off_thread(move || Self::read_files(paths, env)).await.unwrap_or_default()
     }
 
     fn read(files: &StackFiles) -> FileTimes {
         let mut paths = files.file_paths();
         paths.extend(git_files(&files.dir));
-        let env = files.env_in_use().map(|source| source.version());
-        FileTimes { env, ..Self::read_files(paths) }
+        Self::read_files(paths, files.env_in_use())
     }
 
-    fn read_files(paths: Vec<PathBuf>) -> FileTimes {
+    fn read_files(paths: Vec<PathBuf>, env: Option<EnvSource>) -> FileTimes {
         let stamp = |path: PathBuf| {
             let stamp = stamp(&path);
             (path, stamp)
         };
-        FileTimes { files: paths.into_iter().map(stamp).collect(), env: None }
+        let env = env.map(|source| source.version());
+        FileTimes { files: paths.into_iter().map(stamp).collect(), env }
     }
 }
 
@@ -96,8 +96,6 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
     use std::process::Command;
 
-    use secrets::EnvSource;
-
     use super::*;
 
     fn git(dir: &Path, words: &[&str]) {
@@ -125,6 +123,17 @@ mod tests {
             FileTimes::of(&files).await;
         }
         assert!(others.is_finished(), "the only thread of this runtime was blocked");
+    }
+
+    #[tokio::test]
+    async fn a_changed_env_source_is_detected_without_naming_its_file() {
+        let home = tempfile::tempdir().unwrap();
+        let source = EnvSource::File(home.path().join(".env"));
+        let now = async || FileTimes::of_files(vec![], Some(source.clone())).await;
+        let before = now().await;
+        assert_eq!(before, now().await);
+        source.restore(Some(b"A=1\n")).unwrap();
+        assert_ne!(before, now().await);
     }
 
     #[test]

@@ -258,11 +258,12 @@ impl Engine {
         }
     }
 
-    /// The modification times of the configuration, the runbook and all files that preflight has read.
+    /// The modification times of the configuration, the runbook, all files that preflight has read, and its env source.
     async fn file_times(&self) -> FileTimes {
         let stack = self.stack();
         let own = [self.paths().config.clone(), stack.runbook_path.clone()];
-        FileTimes::of_files(own.into_iter().chain(stack.preflight.looked_at.iter().cloned()).collect()).await
+        let files = own.into_iter().chain(stack.preflight.looked_at.iter().cloned()).collect();
+        FileTimes::of_files(files, stack.orchestrator.env_source()).await
     }
 
     /// Reads the files again. If they cannot be used, the last valid version stays in use and the board shows why.
