@@ -159,7 +159,7 @@ impl Hosts {
             let is_named = names.any(|name| name == host && !leads_on(name));
             is_named || (self.inner.any_address.is_some() && address(host).is_some())
         };
-        match url.with_defaults().and_then(|url| host_of(&url)).filter(|host| is_shared(host)) {
+        match host_of(&url.with_defaults()).filter(|host| is_shared(host)) {
             // With values of the env file it may contain secrets, so it is shown as it is declared.
             Some(host) => Err(HostError::Shared { host, name: url.name.clone(), url: url.declared.clone() }),
             None => Ok(()),
@@ -389,6 +389,9 @@ mod tests {
             "http://u:p@go.example.com",
             "https://${HOST:-go.example.com}:${P:-1}/",
             "https://go.example.com?x",
+            "https://go.example.com:3000/${TOKEN:?set it}",
+            "https://go.example.com/${A!b}",
+            "https://go.example.com${X:?}/",
         ] {
             assert!(public.refuse_shared(&urls(shared)).is_err(), "{shared}");
         }

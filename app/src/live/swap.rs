@@ -50,7 +50,7 @@ fn live(page: &Document) -> impl Iterator<Item = (String, Element)> + use<> {
 /// Whether the reader types in it, has a confirmation open in it, or has just submitted it.
 fn is_in_use(region: &Element, page: &Document) -> bool {
     let has = |what: &str| region.query_selector(what).ok().flatten().is_some();
-    if has("details[data-keep][open],dialog[open]") || has(&format!("[{BUSY}]")) {
+    if has("details[data-keep][open],dialog[open],[data-refused]") || has(&format!("[{BUSY}]")) {
         return true;
     }
     let typing = page

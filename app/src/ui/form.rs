@@ -25,8 +25,10 @@ pub fn form_name(action: Action, subject: impl Display) -> String {
 
 /// The hidden fields that every form sends: idempotency key, the page to return to, the form's name.
 pub fn envelope(place: &impl Place, form: &str) -> AnyView {
+    // A refused form holds what was typed as if it were its own text: it must not be replaced by a live read.
+    let refused = place.flash().is_some_and(|flash| !flash.ok && flash.form == form);
     view! {
-        <input type="hidden" name="key" value=random_key() />
+        <input type="hidden" name="key" value=random_key() data-refused=refused.then_some("") />
         <input type="hidden" name="back" value=place.path().to_owned() />
         <input type="hidden" name="form" value=form.to_owned() />
     }

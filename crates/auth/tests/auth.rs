@@ -33,10 +33,16 @@ fn new_passwords_are_long_and_hard_to_guess() {
         ("another long password", Ok(())),
         ("a third long password", Ok(())),
         ("another long one", Ok(())),
+        // The estimate for all of it would take seconds.
+        (
+            "X<+@6TZB@zB%b+ZI449xS4z[X$a9isE(z3[{8[7t7to4[o7iA02O3Gc5i<@is9%zIT([E%[ix6<iT@xo<X%0A[1(G35{x(E8@E|`",
+            Ok(()),
+        ),
     ] {
         assert_eq!(check(password), verdict, "{password}");
     }
     for easy in [
+        "6262626262626262626262626262626262626262626262626262626262626262",
         "ääääääääää",
         "Password123",
         "P@ssw0rd123!",

@@ -110,6 +110,13 @@ async fn look(
     }
 }
 
+/// The services that must have a container: those that the check names, else those with at least one replica. A service
+/// that was scaled to zero is not skipped where the check asks for it.
+fn judged<'r>(rendered: &'r Rendered, named: &[String]) -> impl Iterator<Item = &'r String> {
+    let named = !named.is_empty();
+    rendered.services.iter().filter(move |service| named || service.replicas > 0).map(|service| &service.name)
+}
+
 /// What is wrong with a container, as text after its name. Its health is the board's; a container that has just been
 /// created is starting.
 fn fault(c: &Container) -> Option<String> {
@@ -117,6 +124,7 @@ fn fault(c: &Container) -> Option<String> {
     match (c.health, c.state) {
         (Health::Healthy | Health::Running | Health::Starting | Health::Done, _) => None,
         (Health::Unhealthy, ContainerState::Running) => Some("is unhealthy".to_owned()),
+        (_, ContainerState::Created) => Some(format!("could not be started (exit code {code})")),
         (_, ContainerState::Exited | ContainerState::Dead) => Some(format!("exited with code {code}")),
         (_, ContainerState::Restarting) => Some(format!("is restarting (exit code {code})")),
         (_, other) => Some(format!("is {}", other.label())),
@@ -144,7 +152,8 @@ async fn healthy_now(probe: &Probe<'_>, services: &[String]) -> (Finding, Option
         Err(found) => return (found, None),
     };
     let (mut bad, mut starting, mut running, mut due_at) = (vec![], vec![], 0_u32, None);
-    for name in rendered.expected().map(|service| &service.name) {
+    let expected: Vec<&String> = judged(&rendered, services).collect();
+    for name in expected.iter().copied() {
         let own: Vec<&Container> = all.iter().filter(|c| &c.service == name).collect();
         if own.is_empty() {
             bad.push(format!("{name} has no container"));
@@ -173,10 +182,8 @@ async fn healthy_now(probe: &Probe<'_>, services: &[String]) -> (Finding, Option
         // Only one-shot containers: no service could be healthy.
         return (unknown(wanted, "no service is running", "Deploy the stack."), None);
     }
-    let saw = format!(
-        "{running} of {} running, none unhealthy",
-        count_of(rendered.expected().count(), "service", "services")
-    );
+    let saw =
+        format!("{running} of {} running, none unhealthy", count_of(expected.len(), "service", "services"));
     (with_value(passed(wanted, saw), f64::from(running)), None)
 }
 
@@ -189,13 +196,18 @@ async fn no_restarts(probe: &Probe<'_>, services: &[String], seconds: u64) -> Fi
             Err(found) => return found,
         };
         let now = now();
-        let mut loops = vec![];
+        let (mut loops, mut not_started) = (vec![], vec![]);
         let mut youngest = i64::MAX;
         let covered: Vec<&Container> =
             all.iter().filter(|c| rendered.service(&c.service).is_some()).collect();
         for c in covered.iter().filter(|c| c.health != Health::Done) {
             if let Some(fault) = fault(c).filter(|_| !c.is_running()) {
                 loops.push(format!("{} {fault} after {}", c.service, restarts(c.restarts)));
+                continue;
+            }
+            // It has not run yet, so it says nothing about restarts; another container may.
+            if c.state == ContainerState::Created {
+                not_started.push(&c.service);
                 continue;
             }
             let Some(started) = c.started_at else {
@@ -216,11 +228,14 @@ async fn no_restarts(probe: &Probe<'_>, services: &[String], seconds: u64) -> Fi
                 "Read docker compose logs of these services: they keep exiting.",
             );
         }
+        if !not_started.is_empty() {
+            let saw = format!("not started yet: {}", names(not_started));
+            return unknown(wanted, saw, "Wait until the services have started, then run the check again.");
+        }
         if youngest == i64::MAX {
             return unknown(wanted, "no service is running", "Deploy the stack.");
         }
-        let missing = rendered.expected().map(|service| &service.name);
-        let missing = missing.filter(|name| !covered.iter().any(|c| &c.service == *name));
+        let missing = judged(&rendered, services).filter(|name| !covered.iter().any(|c| &c.service == *name));
         let missing: Vec<&String> = missing.collect();
         if !missing.is_empty() {
             return unknown(wanted, format!("no container: {}", names(missing)), "Deploy the stack.");

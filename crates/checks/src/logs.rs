@@ -81,7 +81,10 @@ async fn services(probe: &Probe<'_>, spec: &LogsSpec) -> Result<Vec<String>, Str
         return Ok(spec.services.clone());
     }
     match render(probe).await {
-        Ok(rendered) => Ok(rendered.expected().map(|service| service.name.clone()).collect()),
+        Ok(rendered) => {
+            let expected: Vec<String> = rendered.expected().map(|service| service.name.clone()).collect();
+            if expected.is_empty() { Err("no service is expected to run".to_owned()) } else { Ok(expected) }
+        }
         Err(_) => Err("the services of the stack are unknown".to_owned()),
     }
 }

@@ -17,10 +17,12 @@ pub(super) enum RenderFault {
 pub(super) async fn render(probe: &Probe<'_>) -> Result<Rendered, RenderFault> {
     probe.work.stack.render_in(probe.session).await.map_err(|error| match error {
         OrchestratorError::DefinitionInvalid { .. } => RenderFault::Rejected,
-        OrchestratorError::EnvFileMissing { .. } | OrchestratorError::EnvFileInvalid { .. } => {
+        OrchestratorError::EnvFileMissing { .. } => {
             probe.say(&format!("{error}."));
             RenderFault::Rejected
         }
+        // Compose was not asked, and may accept the file.
+        OrchestratorError::EnvFileInvalid { .. } => RenderFault::Unavailable(error.to_string()),
         error => RenderFault::Unavailable(tool_fault(&error)),
     })
 }
@@ -31,9 +33,10 @@ pub(super) async fn log_lines(
     services: &[String],
     n: usize,
 ) -> Result<BTreeMap<String, LogLines>, String> {
-    let Ok(rendered) = render(probe).await else {
-        return Err("the name of the Compose project is unknown".to_owned());
-    };
+    let rendered = render(probe).await.map_err(|fault| match fault {
+        RenderFault::Rejected => "the name of the Compose project is unknown".to_owned(),
+        RenderFault::Unavailable(why) => why,
+    })?;
     probe.work.stack.log_lines(&rendered, services, n).await.map_err(|error| engine_fault(&error))
 }
 

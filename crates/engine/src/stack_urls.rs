@@ -26,12 +26,23 @@ pub struct StackUrl {
 }
 
 impl StackUrl {
-    /// The address with the defaults of references that could not be filled in, and nothing for those that have none.
-    /// It must not be shown either. `None` if it cannot be used at all.
-    pub fn with_defaults(&self) -> Option<String> {
+    /// The address with the defaults of references that could not be filled in, and nothing for those that have none,
+    /// that require a value, or that are malformed. It must not be shown either.
+    pub fn with_defaults(&self) -> String {
         let mut unset = |_: &str| Ok::<_, InterpolationError>(None);
-        substitute(&self.filled, Syntax::Braced, Plain::MayBeUnset, &mut unset).ok()
+        substitute(&self.filled, Syntax::Braced, Plain::MayBeUnset, &mut unset)
+            .unwrap_or_else(|_| without_references(&self.filled))
     }
+}
+
+/// A text without anything in `${…}`.
+fn without_references(text: &str) -> String {
+    let mut parts = text.split("${");
+    let mut rest = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        rest.push_str(part.split_once('}').map_or("", |(_, after)| after));
+    }
+    rest
 }
 
 /// Why a rule refuses an address.

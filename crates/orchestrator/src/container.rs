@@ -143,7 +143,7 @@ pub struct HostPort {
 
 impl HostPort {
     /// A port on an address. “All addresses” has several notations; it becomes the empty address.
-    pub(crate) fn new(address: &str, port: &str) -> Self {
+    pub fn new(address: &str, port: &str) -> Self {
         let address = if matches!(address, "0.0.0.0" | "::") { "" } else { address };
         Self { address: address.to_owned(), port: port.to_owned() }
     }

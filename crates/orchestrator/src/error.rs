@@ -38,6 +38,12 @@ pub enum OrchestratorError {
     /// The command-line tool is not installed.
     #[error("`docker compose` is not installed on this host")]
     ToolMissing,
+    /// The command-line tool wrote something else than was asked for.
+    #[error("the output of `docker compose` cannot be used: {why}")]
+    ToolOutput {
+        /// What it is.
+        why: String,
+    },
     /// The command-line tool did not respond.
     #[error("`docker compose` did not respond: {why}")]
     ToolStuck {

@@ -217,9 +217,14 @@ impl Gates {
     }
 }
 
-/// Names in `${…}` of `stagegate.toml`, and the variables of the steps.
+/// Names after a `$` in `stagegate.toml`, and the variables of the steps.
 fn used_elsewhere(config_text: &str, runbook: &Runbook) -> BTreeSet<String> {
-    let mut used: BTreeSet<String> = model::variables(config_text).into_iter().map(|v| v.name).collect();
+    // Commands have operators of the shell that Compose does not know: only the names count.
+    let name = |after: &str| {
+        let after = after.strip_prefix('{').unwrap_or(after);
+        after.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect::<String>()
+    };
+    let mut used: BTreeSet<String> = config_text.split('$').skip(1).map(name).collect();
     used.extend(runbook.steps.iter().flat_map(|s| s.vars.iter().cloned()));
     used
 }

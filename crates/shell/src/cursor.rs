@@ -38,6 +38,12 @@ pub(crate) fn is_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
 }
 
+/// What separates words in bash; other blanks, such as the no-break space, belong to a word. The carriage return is left
+/// over from files with other line ends.
+pub(crate) fn is_blank(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\n' | '\r')
+}
+
 pub(crate) fn ends_word(c: char) -> bool {
-    c.is_whitespace() || matches!(c, ';' | '&' | '|' | '(' | ')' | '<' | '>')
+    is_blank(c) || matches!(c, ';' | '&' | '|' | '(' | ')' | '<' | '>')
 }

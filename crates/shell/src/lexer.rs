@@ -5,7 +5,7 @@ mod keywords;
 
 use std::collections::VecDeque;
 
-use super::cursor::{Cursor, ends_word, is_name};
+use super::cursor::{Cursor, ends_word, is_blank, is_name};
 use super::heredoc::Heredoc;
 use super::tokens::{Output, Token};
 use super::variables::Variables;
@@ -110,6 +110,7 @@ impl Lexer {
                     } else {
                         self.put(&line[from..cursor.at], true);
                     }
+                    expected = Expected { command: false, word: false };
                 }
                 Some(Within::Dollar) => {
                     cursor.next();
@@ -139,7 +140,10 @@ impl Lexer {
             if was_within || self.expansion.is_some() {
                 self.output.push(&line[from..cursor.at], false);
             }
-            self.expansion.take_if(|depth| self.stack.len() <= *depth);
+            if self.expansion.take_if(|depth| self.stack.len() <= *depth).is_some() {
+                // The word goes on after it, whatever the last token inside was.
+                expected = Expected { command: false, word: false };
+            }
         }
         None
     }
@@ -209,7 +213,7 @@ impl Lexer {
         if ends_word(c) && self.variables.end_assignment() {
             expected.command = true;
         }
-        if c.is_whitespace() {
+        if is_blank(c) {
             cursor.next();
             expected.word = true;
             if self.expansion.is_none() {
@@ -267,7 +271,7 @@ impl Lexer {
             '<' | '>' => self.redirect(cursor, c, expected),
             '*' | '?' | '~' => self.put(c.encode_utf8(&mut [0; 4]), false),
             '[' => {
-                let is_test = !self.output.in_word() && cursor.peek().is_none_or(char::is_whitespace);
+                let is_test = !self.output.in_word() && cursor.peek().is_none_or(is_blank);
                 self.put("[", is_test);
             }
             _ => self.put(c.encode_utf8(&mut [0; 4]), true),

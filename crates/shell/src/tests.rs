@@ -33,6 +33,11 @@ fn quotes_are_removed() {
         ("a#b #c", "a#b"),
         ("a\\\n#b", "a#b"),
         ("''#b", "#b"),
+        ("a\u{a0}b c", "a\u{a0}b c"),
+        ("a 'x\ny' if z; b", "a x\ny if z ; b"),
+        ("echo $(date) for you; b", "echo «$(date)» for you ; b"),
+        ("curl $(c)#d; b", "curl «$(c)#d» ; b"),
+        ("echo `date `#b; c", "echo «`date `#b» ; c"),
     ] {
         assert_eq!(shown(text), seen, "{text}");
     }

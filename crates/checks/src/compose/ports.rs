@@ -72,7 +72,7 @@ fn rule(text: &str) -> Option<HostPort> {
     let address = address.trim_start_matches('[').trim_end_matches(']');
     let fits = port.parse::<u16>().is_ok_and(|p| p > 0) || (port == "*" && !address.is_empty());
     let known = address.is_empty() || address.parse::<std::net::IpAddr>().is_ok();
-    (fits && known).then(|| HostPort { address: address.to_owned(), port: port.to_owned() })
+    (fits && known).then(|| HostPort::new(address, port))
 }
 
 /// A rule without an address allows its port on every address.
@@ -99,6 +99,7 @@ mod tests {
         let allowed = |text: &str, p: &HostPort| rule(text).is_some_and(|r| allows(&r, p));
         assert!(allowed("3000", &at("", "3000")) && allowed("3000", &at("127.0.0.1", "3000")));
         assert!(allowed("127.0.0.1:3000", &at("127.0.0.1", "3000")));
+        assert!(allowed("0.0.0.0:3000", &at("", "3000")) && allowed("[::]:3000", &at("", "3000")));
         assert!(!allowed("127.0.0.1:3000", &at("", "3000")) && !allowed("3000", &at("", "3001")));
         assert!(allowed("127.0.0.1:*", &at("127.0.0.1", "9")) && allowed("[::1]:80", &at("::1", "80")));
         for bad in ["", "x", "*", "0", "70000", "host:80", "80-90"] {

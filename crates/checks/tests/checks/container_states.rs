@@ -73,6 +73,7 @@ fn each_state_has_the_verdict_of_the_board() {
         ("running", Some("unhealthy"), 0, Fail, "web is unhealthy"),
         // It may be started at any moment: the board shows it as starting.
         ("created", None, 0, Inconclusive, "still starting: web"),
+        ("created", None, 127, Fail, "web could not be started (exit code 127)"),
         ("paused", Some("healthy"), 0, Fail, "web is paused"),
         ("restarting", None, 3, Fail, "web is restarting (exit code 3)"),
         ("removing", None, 0, Fail, "web is removing"),
@@ -87,6 +88,31 @@ fn each_state_has_the_verdict_of_the_board() {
         assert_eq!(seen.finding.outcome, outcome, "{case}: {}\n{}", seen.finding.saw, seen.log);
         assert!(seen.finding.saw.contains(part), "{case}: {}", seen.finding.saw);
     }
+}
+
+#[test]
+fn a_service_that_the_check_names_is_not_skipped_when_it_is_scaled_to_zero() {
+    let running = || in_state("running", None, 0);
+    let spec =
+        |assert: &str| json!({ "kind": "compose", "assert": assert, "services": ["web", "scaled-to-zero"] });
+    see(WEB, running(), spec("healthy")).fails("scaled-to-zero has no container");
+    see(WEB, running(), spec("no_restarts")).unsure("no container: scaled-to-zero");
+}
+
+#[test]
+fn logs_of_a_stack_without_an_expected_service_are_inconclusive() {
+    let zero = "services:\n  web:\n    image: web:1\n    deploy: {replicas: 0}\n";
+    for assert in ["fresh", "retention", "json"] {
+        let spec = json!({ "kind": "logs", "source": "docker", "assert": assert });
+        see(zero, in_state("exited", None, 0), spec).unsure("no service is expected to run");
+    }
+}
+
+#[test]
+fn a_container_that_has_not_started_yet_says_nothing_about_restarts() {
+    let spec = json!({ "kind": "compose", "assert": "no_restarts" });
+    see(WEB, in_state("created", None, 0), spec.clone()).unsure("not started yet: web");
+    see(WEB, in_state("restarting", None, 3), spec).fails("web is restarting");
 }
 
 #[test]

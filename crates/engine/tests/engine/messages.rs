@@ -200,6 +200,7 @@ fn runs_and_the_stack() {
                 OrchestratorError::EnvFileInvalid { file: path().display().to_string(), why: "line 3 has no '='".into() },
             OrchestratorError::DefinitionInvalid { .. } => OrchestratorError::DefinitionInvalid { message: "no services".into() },
             OrchestratorError::ToolMissing => OrchestratorError::ToolMissing,
+            OrchestratorError::ToolOutput { .. } => OrchestratorError::ToolOutput { why: "not JSON".into() },
             OrchestratorError::ToolStuck { .. } => OrchestratorError::ToolStuck { why: "it was ended".into() },
             OrchestratorError::Unreachable { .. } => OrchestratorError::Unreachable { why: "connection refused".into() },
             OrchestratorError::Refused { .. } => OrchestratorError::Refused { status: 409, message: "in use".into() },

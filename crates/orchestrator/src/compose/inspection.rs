@@ -30,7 +30,12 @@ pub(super) fn container(summary: &ContainerSummary, details: &ContainerInspectRe
     let started_at = state.and_then(|state| state.started_at.as_deref()).and_then(parse_time);
     let image = summary.image.clone().unwrap_or_default();
     let declared_image = config.and_then(|config| config.image.clone()).unwrap_or_default();
-    let ended = matches!(process, ContainerState::Exited | ContainerState::Dead | ContainerState::Restarting);
+    let exit_code = state.and_then(|state| state.exit_code);
+    let ended = match process {
+        ContainerState::Exited | ContainerState::Dead | ContainerState::Restarting => true,
+        ContainerState::Created => exit_code.is_some_and(|code| code != 0),
+        _ => false,
+    };
     Container {
         service: summary.labels.as_ref().and_then(|l| l.get(SERVICE_LABEL)).cloned().unwrap_or_default(),
         name: details.name.as_deref().unwrap_or_default().trim_start_matches('/').to_owned(),
@@ -42,7 +47,7 @@ pub(super) fn container(summary: &ContainerSummary, details: &ContainerInspectRe
         tag_moved: is_bare_id(&image) && !declared_image.is_empty() && !is_bare_id(&declared_image),
         tag: if is_bare_id(&image) { String::new() } else { image },
         restarts: details.restart_count.and_then(|n| u64::try_from(n).ok()).unwrap_or(0),
-        exit_code: state.and_then(|state| state.exit_code).filter(|_| ended),
+        exit_code: exit_code.filter(|_| ended),
         started_at,
         first_health_due_at: check
             .and(started_at)
@@ -101,6 +106,8 @@ fn health(process: ContainerState, details: &ContainerInspectResponse) -> Health
             Some(_) => Health::Starting,
         },
         ContainerState::Restarting => Health::Restarting,
+        // The engine leaves a container whose start failed as created, with the code and the reason of the failure.
+        ContainerState::Created if exit_code.is_some_and(|code| code != 0) => Health::Exited,
         ContainerState::Created => Health::Starting,
         ContainerState::Exited if exit_code == Some(0) && is_one_shot(details) => Health::Done,
         // A paused container does not respond.
@@ -181,33 +188,7 @@ fn ports(details: &ContainerInspectResponse) -> Vec<PublishedPort> {
 
 /// Reads the engine's times, `2026-03-01T09:30:00.123456789Z`; its zero time is none.
 pub(super) fn parse_time(text: &str) -> Option<Millis> {
-    let (date, clock) = text.split_once('T')?;
-    let mut date = date.splitn(3, '-');
-    let year: i32 = date.next()?.parse().ok()?;
-    let month: u8 = date.next()?.parse().ok()?;
-    let day: u8 = date.next()?.parse().ok()?;
-    let at = clock.find(['Z', '+', '-']).unwrap_or(clock.len());
-    let (clock, zone) = clock.split_at_checked(at)?;
-    let (whole, fraction) = clock.split_once('.').unwrap_or((clock, ""));
-    let mut whole = whole.splitn(3, ':');
-    let hour: u8 = whole.next()?.parse().ok()?;
-    let minute: u8 = whole.next()?.parse().ok()?;
-    let second: u8 = whole.next()?.parse().ok()?;
-    let millis: u16 = format!("{fraction:0<3}").get(..3)?.parse().ok()?;
-    let date = time::Date::from_calendar_date(year, time::Month::try_from(month).ok()?, day).ok()?;
-    let clock = time::Time::from_hms_milli(hour, minute, second, millis).ok()?;
-    let offset = match zone.as_bytes() {
-        [] | [b'Z'] => 0,
-        [sign, rest @ ..] => {
-            let rest = std::str::from_utf8(rest).ok()?;
-            let (hours, minutes) = rest.split_once(':')?;
-            let minutes = hours.parse::<i64>().ok()? * 60 + minutes.parse::<i64>().ok()?;
-            if *sign == b'-' { -minutes } else { minutes }
-        }
-    };
-    let stamp = time::PrimitiveDateTime::new(date, clock).assume_utc();
-    let ms = i64::try_from(stamp.unix_timestamp_nanos() / 1_000_000).ok()? - offset * 60_000;
-    (year > 1).then_some(Millis(ms))
+    Millis::parse_rfc3339(text).filter(|at| at.0 >= 0)
 }
 
 pub(super) fn shorten(line: &str) -> String {
@@ -247,6 +228,8 @@ mod tests {
             ("running", Some("unhealthy"), 0, Health::Unhealthy),
             ("created", None, 0, Health::Starting),
             ("created", Some("starting"), 0, Health::Starting),
+            // Its start failed.
+            ("created", None, 127, Health::Exited),
             ("paused", Some("healthy"), 0, Health::Unhealthy),
             ("restarting", Some("unhealthy"), 3, Health::Restarting),
             ("restarting", None, 0, Health::Restarting),
@@ -283,8 +266,9 @@ mod tests {
     #[test]
     fn an_exit_code_belongs_to_a_process_that_has_ended() {
         let code = |status| in_state(status, None, 3, json!({}), json!({})).exit_code;
-        assert_eq!(["exited", "dead", "restarting"].map(code), [Some(3); 3]);
-        assert_eq!(["running", "created", "paused"].map(code), [None; 3]);
+        assert_eq!(["exited", "dead", "restarting", "created"].map(code), [Some(3); 4]);
+        assert_eq!(["running", "paused", "removing"].map(code), [None; 3]);
+        assert_eq!(in_state("created", None, 0, json!({}), json!({})).exit_code, None);
     }
 
     #[test]

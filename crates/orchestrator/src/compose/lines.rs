@@ -1,4 +1,4 @@
-//! The log lines that Docker's log driver keeps of a service, with their times and the driver's options.
+//! The log lines that Docker's log driver keeps of services, with their times and the driver's options.
 
 use std::collections::BTreeMap;
 
@@ -44,7 +44,11 @@ async fn lines_of(
     for one in containers {
         log.driver.clone_from(&one.log_driver);
         log.options.clone_from(&one.log_options);
-        let last = read(docker, one, LogsOptions { tail: n.to_string(), ..both() }, None).await?;
+        let last = match read(docker, one, LogsOptions { tail: n.to_string(), ..both() }, None).await {
+            // The engine cannot read the lines of this driver.
+            Err(OrchestratorError::Refused { status: 501, .. }) => continue,
+            last => last?,
+        };
         let first = read(docker, one, LogsOptions { tail: "all".to_owned(), ..both() }, Some(1)).await?;
         log.newest = log.newest.max(last.iter().filter_map(|(at, _)| *at).max());
         let oldest = first.iter().filter_map(|(at, _)| *at).min();

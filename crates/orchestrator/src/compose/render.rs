@@ -9,7 +9,7 @@ use crate::container::{HostPort, PublishedPort};
 use crate::error::{OrchestratorError, Result};
 use crate::rendered::{Condition, Dependency, Rendered, RenderedService};
 use crate::stack_files::StackFiles;
-use runner::Session;
+use runner::{Exit, Session};
 use secrets::redact::Secrets;
 use secrets::{EnvValues, Key, canonical, hide};
 use system::files::off_thread;
@@ -61,10 +61,8 @@ async fn render_argv(tool: Tool<'_>, project: &StackFiles, argv: Vec<String>, ke
         files.await.map_err(OrchestratorError::io("read the project's files", &project.dir))??;
     let _env_file = project.env_file().await?;
     let out = read(tool, project, argv, &env).await?;
-    let config: Value =
-        serde_json::from_slice(&out).map_err(|error| OrchestratorError::DefinitionInvalid {
-            message: format!("the output of Docker Compose is not JSON ({error})"),
-        })?;
+    let config: Value = serde_json::from_slice(&out)
+        .map_err(|error| OrchestratorError::ToolOutput { why: format!("not JSON, {error}") })?;
     let values: Vec<String> = env.vars.into_iter().map(|var| var.value).collect();
     Ok(take_apart(config, &values, &roots, key))
 }
@@ -86,13 +84,16 @@ pub(super) async fn read(
     if answer.exit.is_success() {
         return Ok(answer.out);
     }
-    let probe = ["docker", "compose", "version"].map(str::to_owned).to_vec();
-    match tool.run(probe, &project.dir).await {
+    match answer.exit {
+        Exit::Code(_) => {}
+        Exit::NotStarted(_) => return Err(OrchestratorError::ToolMissing),
+        exit => return Err(OrchestratorError::ToolStuck { why: exit.to_string() }),
+    }
+    // A `docker` without the plugin fails with a code of its own.
+    let version = ["docker", "compose", "version"].map(str::to_owned).to_vec();
+    match tool.run(version, &project.dir).await {
         Ok(Answer { exit, .. }) if exit.is_success() => {}
         _ => return Err(OrchestratorError::ToolMissing),
-    }
-    if !matches!(answer.exit, runner::Exit::Code(_)) {
-        return Err(OrchestratorError::ToolStuck { why: answer.exit.to_string() });
     }
     let message = Secrets::of(env, &[]).map_or_else(
         |_| "the message of Docker Compose cannot be shown, because its secrets cannot be masked".to_owned(),

@@ -36,7 +36,8 @@ pub(super) enum Tool<'a> {
 }
 
 impl Tool<'_> {
-    /// Runs `argv` in `dir` and returns what it wrote. Fails only when there is no such program.
+    /// Runs `argv` in `dir` and returns what it wrote. A program that does not exist is an error outside of a run, and
+    /// the exit [`Exit::NotStarted`] in a run.
     pub(super) async fn run(self, argv: Vec<String>, dir: &Path) -> io::Result<Answer> {
         match self {
             Tool::Direct => direct(argv, dir).await,
@@ -57,6 +58,8 @@ pub(crate) async fn version(session: &Session, files: &StackFiles) -> Result<Str
     let version = String::from_utf8_lossy(&answer.out).trim().to_owned();
     match answer.exit {
         Exit::Code(0) if !version.is_empty() => Ok(version),
+        // A `docker` without the plugin fails with a code of its own.
+        Exit::Code(_) | Exit::NotStarted(_) => Err(OrchestratorError::ToolMissing),
         exit => Err(OrchestratorError::ToolStuck { why: exit.to_string() }),
     }
 }

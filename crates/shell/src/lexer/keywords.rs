@@ -1,7 +1,7 @@
 //! Compound commands, and the lines of here-documents.
 
 use super::{Lexer, Within};
-use crate::cursor::{Cursor, is_name};
+use crate::cursor::{Cursor, is_blank, is_name};
 
 impl Lexer {
     /// Handles a word at the position of a command; returns whether another command may follow it.
@@ -14,7 +14,7 @@ impl Lexer {
             "for" | "select" => {
                 self.stack.push(Within::Block("do"));
                 let ahead = &mut Cursor { ..*cursor };
-                ahead.take(char::is_whitespace);
+                ahead.take(is_blank);
                 self.variables.declare(ahead.take(is_name));
                 return false;
             }

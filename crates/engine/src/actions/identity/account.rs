@@ -1,12 +1,10 @@
 //! What people change on their own account.
 
-use super::password_proof::weak_password;
 use super::sessions::SignedIn;
 use crate::Engine;
 use crate::actions::Ctx;
 use crate::error::{Error, FormField};
 use crate::view::Done;
-use auth::passwords::check_rule;
 use store::audit::AuditAction;
 use store::people::{self, PersonError};
 use store::sessions;
@@ -24,7 +22,7 @@ impl Engine {
             })?;
         let snapshot = self.snapshot();
         let me = snapshot.people.iter().find(|p| p.id == ctx.actor.id).ok_or_else(Error::signed_out)?;
-        check_rule(new, &me.login, &me.name, &self.stack().name).map_err(weak_password)?;
+        self.check_new_password(new, &me.login, &me.name).await?;
         let hash = self.passwords().hash(new.to_owned()).await?;
         let signed_in = SignedIn::new(ctx.actor.clone(), Some(&hash));
         let allowed = crate::view::Permission::Allowed;

@@ -5,7 +5,7 @@ use super::people::parse_roles;
 use crate::Engine;
 use crate::actions::Ctx;
 use crate::assessment::{all, when};
-use crate::error::{Error, FormField};
+use crate::error::{Error, ErrorKind, FormField};
 use crate::view::Done;
 use domain::action::Action;
 use store::StoreError;
@@ -66,7 +66,7 @@ impl Engine {
             self.give_link(begun, new).await
         })
         .await
-        .map_err(|e| if taken { e.in_field(FormField::Login) } else { e })
+        .map_err(|e| if taken && e.kind() == ErrorKind::Refused { e.in_field(FormField::Login) } else { e })
     }
 
     /// Withdraws an invitation: its link no longer works.

@@ -5,13 +5,11 @@ use domain::time::Millis;
 use store::Connection;
 
 use super::links::token_hash;
-use super::password_proof::weak_password;
 use super::proven::{Credential, Outcome as ProofOutcome, Proven};
 use super::refusal_log::NOT_SIGNED_IN;
 use crate::Engine;
 use crate::error::Error;
 use crate::view::LinkView;
-use auth::passwords::check_rule;
 use store::audit::{self, AuditAction, Event, Outcome};
 use store::links::{self, Link, LinkError, LinkKind};
 use store::people::{self, Person, PersonError};
@@ -78,7 +76,7 @@ impl Engine {
             (made_for, made_login)
         };
         let password_hash = if wants_password {
-            check_rule(password, &login, &name, &self.stack().name).map_err(weak_password)?;
+            self.check_new_password(password, &login, &name).await?;
             Some(self.passwords().hash(password.to_owned()).await.map_err(Error::from)?)
         } else {
             None

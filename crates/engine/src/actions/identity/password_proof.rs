@@ -3,8 +3,9 @@
 use super::proven::{Credential, Outcome, Proven};
 use crate::Engine;
 use crate::error::{Error, FormField, sentence};
-use auth::passwords::{Priority, Verdict};
+use auth::passwords::{Priority, Verdict, check_rule};
 use store::people;
+use system::files::off_thread;
 
 impl Engine {
     /// Compares the password with the stored hash, and renews a hash of another cost. The work is the same if there is
@@ -44,9 +45,26 @@ impl Engine {
         });
         Ok(renewed.await?.then_some(new))
     }
+
+    /// Whether a new password follows the rules. Estimating its strength can take a good part of a second, so it is
+    /// done off the async threads.
+    ///
+    /// # Errors
+    /// It breaks a rule.
+    pub(super) async fn check_new_password(
+        &self,
+        password: &str,
+        login: &str,
+        name: &str,
+    ) -> Result<(), Error> {
+        let (password, login, name) = (password.to_owned(), login.to_owned(), name.to_owned());
+        let stack = self.stack().name.clone();
+        let checked = off_thread(move || check_rule(&password, &login, &name, &stack));
+        checked.await.map_err(Error::internal)?.map_err(weak_password)
+    }
 }
 
 /// The refusal of a new password that breaks a rule.
-pub(super) fn weak_password(rule: impl std::fmt::Display) -> Error {
+fn weak_password(rule: impl std::fmt::Display) -> Error {
     Error::invalid(sentence(&rule.to_string())).in_field(FormField::Password)
 }
