@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use domain::observed::{Observed, Service};
+use domain::observed::Observed;
 use runner::{Outcome, Session};
 use secrets::{EnvSource, Key, SecretFile};
 use serde::{Deserialize, Serialize};
@@ -96,17 +96,6 @@ impl Orchestrator {
 
 /// The state in the engine. All of this only reads.
 impl Orchestrator {
-    /// The services of `rendered` as they are now, in its order. A service with more than one container has the state
-    /// of the worst of them.
-    ///
-    /// # Errors
-    /// The engine does not respond.
-    pub async fn observe(&self, rendered: &Rendered) -> Result<Vec<Service>> {
-        match self {
-            Self::Compose(files) => compose::observe(&Address::of(files), rendered).await,
-        }
-    }
-
     /// All containers of the stack, in order of service, except those of single commands (`docker compose run`).
     ///
     /// # Errors

@@ -102,10 +102,11 @@ impl StackFiles {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn project() -> StackFiles {
+    /// A declared stack with relative and absolute files.
+    pub(crate) fn project() -> StackFiles {
         StackFiles {
             name: Some("shop".into()),
             dir: "/srv/shop".into(),

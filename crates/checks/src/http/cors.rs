@@ -158,14 +158,14 @@ async fn send(
 
 impl Trial<'_> {
     fn allowed_faults(&self, question: &Question, answer: &Answer, sent: Sent, seen: &mut Seen) {
-        let whose = format!("{} from {}", sent.label(), self.allowed);
+        let answer_name = format!("{} from {}", sent.label(), self.allowed);
         if sent == Sent::Preflight && !(200..300).contains(&answer.status) {
-            return seen.fault(format!("{whose}: status {}", answer.status));
+            return seen.fault(format!("{answer_name}: status {}", answer.status));
         }
         if sent == Sent::Request {
             match question.expected.fault(answer) {
                 Ok(None) => {}
-                Ok(Some(fault)) => return seen.fault(format!("{whose}: {fault}")),
+                Ok(Some(fault)) => return seen.fault(format!("{answer_name}: {fault}")),
                 Err(unseen) => {
                     seen.miss(unseen, "Use a text that is within the first 64 KiB of the body.".into())
                 }
@@ -173,22 +173,24 @@ impl Trial<'_> {
         }
         let values = header(answer, ALLOW);
         match values.as_slice() {
-            [] => return seen.fault(format!("{whose} is refused: no {ALLOW}")),
+            [] => return seen.fault(format!("{answer_name} is refused: no {ALLOW}")),
             [one] if one.trim() == "*" => return seen.fault(every(ALLOW)),
             [one] if one.trim() == self.allowed => {}
             [one] => {
-                let fault = format!("{whose}: response has {ALLOW}: {}", brief(one, 80));
+                let fault = format!("{answer_name}: response has {ALLOW}: {}", brief(one, 80));
                 return seen.fault(fault);
             }
             many => {
                 return seen.fault(format!(
-                    "{whose}: response has {} {ALLOW} headers, which browsers refuse",
+                    "{answer_name}: response has {} {ALLOW} headers, which browsers refuse",
                     many.len()
                 ));
             }
         }
         if self.cors.credentials && header(answer, "access-control-allow-credentials").concat() != "true" {
-            seen.fault(format!("{whose} may not send cookies: no access-control-allow-credentials: true"));
+            seen.fault(format!(
+                "{answer_name} may not send cookies: no access-control-allow-credentials: true"
+            ));
         }
         if sent == Sent::Preflight {
             let listed = |name: &str, wanted: &str| {
@@ -201,11 +203,11 @@ impl Trial<'_> {
             if !SIMPLE.contains(&self.method.as_str())
                 && !listed("access-control-allow-methods", &self.method)
             {
-                seen.fault(format!("{whose} may not use {}", self.method));
+                seen.fault(format!("{answer_name} may not use {}", self.method));
             }
             for name in &self.cors.headers {
                 if !listed("access-control-allow-headers", name) {
-                    seen.fault(format!("{whose} may not send {name}"));
+                    seen.fault(format!("{answer_name} may not send {name}"));
                 }
             }
         }

@@ -50,19 +50,9 @@ fn text(path: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
-    use secrets::EnvSource;
 
     use super::*;
-
-    fn project() -> StackFiles {
-        StackFiles {
-            name: Some("shop".into()),
-            dir: "/srv/shop".into(),
-            files: vec!["docker-compose.yml".into(), "/etc/extra.yml".into()],
-            env_source: Some(EnvSource::File(".env.staging".into())),
-            engine: None,
-        }
-    }
+    use crate::stack_files::tests::project;
 
     #[test]
     fn the_command_line_uses_absolute_paths() {

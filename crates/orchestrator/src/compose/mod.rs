@@ -31,7 +31,7 @@ pub(crate) use docker::{Address, Docker};
 pub(crate) use images::prune_images;
 pub(crate) use lines::log_lines;
 pub(crate) use listening::listening_ports;
-pub(crate) use observe::{containers, observe};
+pub(crate) use observe::containers;
 pub(crate) use pinned_containers::{find_images, pin_images};
 pub(crate) use release_snapshot::stored_name;
 pub(crate) use render::{render, render_in};

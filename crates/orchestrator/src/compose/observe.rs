@@ -20,12 +20,6 @@ const ONE_OFF_LABEL: &str = "com.docker.compose.oneoff";
 /// Inspections at the same time.
 const AT_ONCE: usize = 8;
 
-/// The services of `rendered` as they are now, in its order. A service with more than one container has
-/// the state of the worst of them.
-pub(crate) async fn observe(engine: &Address, rendered: &Rendered) -> Result<Vec<Service>> {
-    Ok(services(rendered, &containers(engine, rendered).await?))
-}
-
 /// All containers of the stack, except those of `docker compose run`.
 pub(crate) async fn containers(engine: &Address, rendered: &Rendered) -> Result<Vec<Container>> {
     let docker = Docker::connect_within(engine, LONG_TIMEOUT, LONG_TIMEOUT).await?;

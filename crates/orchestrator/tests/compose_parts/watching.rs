@@ -60,8 +60,8 @@ async fn the_watcher_sees_a_killed_container_within_a_second() {
 
     let stack = bench.orchestrator();
     let rendered = stack.render(&key()).await.unwrap();
-    let now = stack.observe(&rendered).await.unwrap();
-    assert_eq!(now.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["job", "web", "worker"]);
+    let now = stack.containers(&rendered).await.unwrap();
+    assert_eq!(now.iter().map(|c| c.service.as_str()).collect::<Vec<_>>(), ["job", "web", "worker"]);
     let logs = stack.log_lines(&rendered, &["web".into()], 1).await.unwrap();
     assert_eq!(logs["web"].lines, [format!("web 1 with {SECRET}")]);
     assert!(logs["web"].newest.is_some() && !logs["web"].driver.is_empty(), "{:?}", logs["web"]);
