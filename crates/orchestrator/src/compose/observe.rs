@@ -29,7 +29,7 @@ pub(crate) async fn containers(engine: &Address, rendered: &Rendered) -> Result<
 /// The state that was read from the engine.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Seen {
-    /// The services as in [`observe`].
+    /// Every expected service, also one without a container.
     pub(super) services: Vec<Service>,
     /// Services with a container whose image tag has moved to another image or was removed.
     pub(super) moved_tags: Vec<String>,
@@ -37,7 +37,7 @@ pub(super) struct Seen {
     pub(super) orphans: Vec<Orphan>,
 }
 
-/// As [`observe`], with moved tags and orphans.
+/// Reads the state of the stack from the engine.
 pub(super) async fn look(docker: &Docker, rendered: &Rendered) -> Result<Seen> {
     let found = list_containers(docker, &rendered.name).await?;
     let is_service = |name: &str| rendered.expected().any(|expected| expected.name == name);
